@@ -1,0 +1,287 @@
+// Package memstore is the reference [refund.Store]: orders in memory, gone when the process ends. It is for
+// tests and demos, and for reading: storetest says what a store must do, this one does it plainly.
+//
+// One Update runs at a time in the whole store. Readers see committed orders only and wait for nobody.
+package memstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+var (
+	_ refund.Store  = (*Store)(nil)
+	_ refund.Joiner = (*Store)(nil)
+)
+
+// Store keeps orders in memory. Make it with [New]; it is safe for concurrent use.
+type Store struct {
+	writing chan struct{} // holds a token while a transaction is open; unlike a mutex it can be waited for with a context
+
+	mu     sync.RWMutex // guards the maps
+	orders map[string]*order.Order
+	owner  map[string]string // refund number → order ID
+}
+
+// New returns an empty store.
+func New() *Store {
+	return &Store{writing: make(chan struct{}, 1), orders: map[string]*order.Order{}, owner: map[string]string{}}
+}
+
+// tx is an open transaction: what it has written and who waits for its commit.
+type tx struct {
+	store   *Store
+	staged  map[string]*order.Order
+	busy    map[string]bool // orders whose fn is running
+	pending []func(context.Context)
+	ended   atomic.Bool // its ctx may outlive it, in a goroutine that a hook started
+}
+
+type txKey struct{ store *Store }
+
+func (s *Store) txFrom(ctx context.Context) *tx {
+	t, _ := ctx.Value(txKey{s}).(*tx)
+	return t
+}
+
+// Joined implements [refund.Joiner]: ctx is that of an Update's fn.
+func (s *Store) Joined(ctx context.Context) bool { return s.txFrom(ctx) != nil }
+
+// AfterCommit implements [refund.Joiner].
+func (s *Store) AfterCommit(ctx context.Context, f func(ctx context.Context)) bool {
+	t := s.txFrom(ctx)
+	if t == nil || t.ended.Load() {
+		return false
+	}
+	t.pending = append(t.pending, f)
+	return true
+}
+
+// Update implements [refund.Store]. With the ctx of an Update's fn, an Update or Create of another order
+// joins that transaction: all of it is committed, or nothing.
+func (s *Store) Update(ctx context.Context, orderID string, fn func(ctx context.Context, o *order.Order) error) error {
+	return s.transact(ctx, func(ctx context.Context, t *tx) error {
+		if t.busy[orderID] {
+			return fmt.Errorf("update order %s: nested in an update of the same order", orderID)
+		}
+		before, err := t.get(orderID)
+		if err != nil {
+			return err
+		}
+		t.busy[orderID] = true
+		defer delete(t.busy, orderID)
+		after := before.Clone()
+		if err := fn(ctx, after); err != nil {
+			return err
+		}
+		if after.ID != orderID {
+			return fmt.Errorf("update order %s: the ID was changed: %w", orderID, order.ErrInvalid)
+		}
+		if err := t.checkNumbers(after); err != nil {
+			return err
+		}
+		if equal(before, after) {
+			return nil
+		}
+		after = after.Clone() // what fn kept of the order reaches nothing
+		after.Version = before.Version + 1
+		t.staged[orderID] = after
+		return nil
+	})
+}
+
+// Create implements [refund.Store].
+func (s *Store) Create(ctx context.Context, o *order.Order) error {
+	return s.transact(ctx, func(_ context.Context, t *tx) error {
+		if _, err := t.get(o.ID); err == nil {
+			return fmt.Errorf("create order %s: %w", o.ID, refund.ErrExists)
+		}
+		if err := t.checkNumbers(o); err != nil {
+			return err
+		}
+		c := o.Clone()
+		c.Version = 1
+		t.staged[o.ID] = c
+		return nil
+	})
+}
+
+// transact runs fn in the transaction that ctx carries, or else in one of its own.
+func (s *Store) transact(ctx context.Context, fn func(ctx context.Context, t *tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if t := s.txFrom(ctx); t != nil {
+		if t.ended.Load() {
+			return errors.New("the transaction of this context has ended")
+		}
+		return fn(ctx, t)
+	}
+	t := &tx{store: s, staged: map[string]*order.Order{}, busy: map[string]bool{}}
+	if err := s.commit(ctx, t, fn); err != nil {
+		return err
+	}
+	for _, f := range t.pending {
+		f(context.WithoutCancel(ctx))
+	}
+	return nil
+}
+
+func (s *Store) commit(ctx context.Context, t *tx, fn func(ctx context.Context, t *tx) error) error {
+	select {
+	case s.writing <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() {
+		t.ended.Store(true)
+		<-s.writing
+	}()
+	if err := fn(context.WithValue(ctx, txKey{s}, t), t); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, o := range t.staged {
+		s.orders[id] = o
+		for i := range o.Refunds {
+			s.owner[o.Refunds[i].No] = id
+		}
+	}
+	return nil
+}
+
+// get returns the order as the transaction sees it; it must not be written to.
+func (t *tx) get(orderID string) (*order.Order, error) {
+	if o := t.staged[orderID]; o != nil {
+		return o, nil
+	}
+	t.store.mu.RLock()
+	defer t.store.mu.RUnlock()
+	if o := t.store.orders[orderID]; o != nil {
+		return o, nil
+	}
+	return nil, fmt.Errorf("order %s: %w", orderID, refund.ErrOrderNotFound)
+}
+
+// checkNumbers refuses a refund number that another order has, or that stands twice.
+func (t *tx) checkNumbers(o *order.Order) error {
+	t.store.mu.RLock()
+	defer t.store.mu.RUnlock()
+	for i := range o.Refunds {
+		no := o.Refunds[i].No
+		owner, taken := t.store.owner[no]
+		for id, other := range t.staged {
+			if id != o.ID && other.Refund(no) != nil {
+				owner, taken = id, true
+			}
+		}
+		if taken && owner != o.ID || o.Refund(no) != &o.Refunds[i] {
+			return fmt.Errorf("refund number %s of order %s is taken: %w", no, o.ID, refund.ErrConflict)
+		}
+	}
+	return nil
+}
+
+func equal(a, b *order.Order) bool {
+	return slices.Equal(a.Refunds, b.Refunds) && slices.Equal(a.History, b.History) &&
+		a.ID == b.ID && a.Gateway == b.Gateway && a.PaymentID == b.PaymentID && a.Currency == b.Currency &&
+		a.Total == b.Total && a.Refunded == b.Refunded && a.Reserved == b.Reserved && a.State == b.State &&
+		a.Seq == b.Seq && a.PaidAt.Equal(b.PaidAt) && a.CreatedAt.Equal(b.CreatedAt) && a.UpdatedAt.Equal(b.UpdatedAt)
+}
+
+// Get implements [refund.Store]. With the ctx of an Update's fn it sees what that transaction has written.
+func (s *Store) Get(ctx context.Context, orderID string) (*order.Order, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	t := s.txFrom(ctx)
+	if t == nil || t.ended.Load() { // what an ended one wrote may have been rolled back
+		t = &tx{store: s}
+	}
+	o, err := t.get(orderID)
+	return o.Clone(), err
+}
+
+// Due implements [refund.Store].
+func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]refund.Ref, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	type due struct {
+		at  time.Time
+		ref refund.Ref
+	}
+	var all []due
+	s.each(func(o *order.Order, r *order.Refund) {
+		if r.State == order.StateApproved && !r.NextAttemptAt.After(now) {
+			all = append(all, due{r.NextAttemptAt, refund.Ref{OrderID: o.ID, RefundNo: r.No}})
+		}
+	})
+	slices.SortFunc(all, func(a, b due) int {
+		return refund.Position{RequestedAt: a.at, OrderID: a.ref.OrderID, RefundNo: a.ref.RefundNo}.Compare(
+			refund.Position{RequestedAt: b.at, OrderID: b.ref.OrderID, RefundNo: b.ref.RefundNo})
+	})
+	refs := make([]refund.Ref, 0, min(len(all), max(limit, 0)))
+	for _, d := range all[:cap(refs)] {
+		refs = append(refs, d.ref)
+	}
+	return refs, nil
+}
+
+// List implements [refund.Store].
+func (s *Store) List(ctx context.Context, f refund.Filter) (refund.Page, error) {
+	if err := ctx.Err(); err != nil {
+		return refund.Page{}, err
+	}
+	var all []refund.Entry
+	s.each(func(o *order.Order, r *order.Refund) {
+		e := refund.Entry{
+			OrderID: o.ID, Gateway: o.Gateway, Currency: o.Currency, Total: o.Total, Refunded: o.Refunded, Refund: *r,
+		}
+		if matches(f, e) {
+			all = append(all, e)
+		}
+	})
+	slices.SortFunc(all, func(a, b refund.Entry) int { return a.Position().Compare(b.Position()) })
+	page := refund.Page{Entries: all}
+	if n := f.PageSize(); len(all) > n {
+		page.Entries = all[:n:n]
+		next := all[n-1].Position()
+		page.Next = &next
+	}
+	return page, nil
+}
+
+func matches(f refund.Filter, e refund.Entry) bool {
+	at := e.Refund.RequestedAt
+	return (len(f.States) == 0 || slices.Contains(f.States, e.Refund.State)) &&
+		(f.Gateway == "" || f.Gateway == e.Gateway) &&
+		strings.Contains(e.OrderID, f.OrderID) &&
+		(f.From.IsZero() || !at.Before(f.From)) &&
+		(f.To.IsZero() || at.Before(f.To)) &&
+		(f.After == nil || e.Position().Compare(*f.After) > 0)
+}
+
+// each calls f for every committed refund. f must not write.
+func (s *Store) each(f func(o *order.Order, r *order.Refund)) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, o := range s.orders {
+		for i := range o.Refunds {
+			f(o, &o.Refunds[i])
+		}
+	}
+}

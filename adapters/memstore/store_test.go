@@ -1,0 +1,95 @@
+package memstore_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderfsm/orderfsm/adapters/memstore"
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/storetest"
+)
+
+func TestConformance(t *testing.T) {
+	storetest.Run(t, storetest.Harness{
+		New:    func(*testing.T) refund.Store { return memstore.New() },
+		Reopen: func(_ *testing.T, s refund.Store) refund.Store { return s },
+	})
+}
+
+var bg = context.Background()
+
+func create(t *testing.T, s *memstore.Store, ids ...string) {
+	t.Helper()
+	for _, id := range ids {
+		require.NoError(t, s.Create(bg, &order.Order{ID: id, Total: 1, State: order.StatePaid}))
+	}
+}
+
+// TestNestedOrdersCommitTogether: an Update of another order with fn's ctx joins the transaction.
+func TestNestedOrdersCommitTogether(t *testing.T) {
+	for name, result := range map[string]error{"commit": nil, "roll back": context.Canceled} {
+		t.Run(name, func(t *testing.T) {
+			s := memstore.New()
+			create(t, s, "O1", "O2")
+			err := s.Update(bg, "O1", func(ctx context.Context, o *order.Order) error {
+				o.PaymentID = "P1"
+				require.NoError(t, s.Update(ctx, "O2", func(_ context.Context, o *order.Order) error {
+					o.PaymentID = "P2"
+					return nil
+				}))
+				seen, err := s.Get(ctx, "O2")
+				require.NoError(t, err)
+				require.Equal(t, "P2", seen.PaymentID, "the transaction sees what it wrote")
+				outside, err := s.Get(bg, "O2")
+				require.NoError(t, err)
+				require.Empty(t, outside.PaymentID, "others do not yet")
+				return result
+			})
+			require.ErrorIs(t, err, result)
+			for id, want := range map[string]string{"O1": "P1", "O2": "P2"} {
+				o, err := s.Get(bg, id)
+				require.NoError(t, err)
+				if result != nil {
+					want = ""
+				}
+				require.Equal(t, want, o.PaymentID)
+			}
+		})
+	}
+}
+
+// TestEndedTransaction: a hook's goroutine that keeps the ctx cannot write into a transaction that is over,
+// nor read from it what was rolled back.
+func TestEndedTransaction(t *testing.T) {
+	s := memstore.New()
+	create(t, s, "O1", "O2")
+	var kept context.Context
+	require.ErrorIs(t, s.Update(bg, "O1", func(ctx context.Context, _ *order.Order) error {
+		kept = ctx
+		require.NoError(t, s.Update(ctx, "O2", func(_ context.Context, o *order.Order) error { o.PaymentID = "P2"; return nil }))
+		return context.Canceled
+	}), context.Canceled)
+	require.Error(t, s.Update(kept, "O1", func(context.Context, *order.Order) error { return nil }))
+	require.False(t, s.AfterCommit(kept, func(context.Context) {}))
+	o, err := s.Get(kept, "O2")
+	require.NoError(t, err)
+	require.Empty(t, o.PaymentID)
+}
+
+func TestUnchangedIsNoCommit(t *testing.T) {
+	s := memstore.New()
+	create(t, s, "O1")
+	require.NoError(t, s.Update(bg, "O1", func(context.Context, *order.Order) error { return nil }))
+	o, err := s.Get(bg, "O1")
+	require.NoError(t, err)
+	require.EqualValues(t, 1, o.Version)
+	err = s.Update(bg, "O1", func(_ context.Context, o *order.Order) error { o.ID = "O2"; return nil })
+	require.ErrorIs(t, err, refund.ErrInvalid)
+}
+
+func BenchmarkStore(b *testing.B) {
+	storetest.Benchmark(b, func(*testing.B) refund.Store { return memstore.New() })
+}

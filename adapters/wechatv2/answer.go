@@ -1,0 +1,115 @@
+package wechatv2
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+const success = "SUCCESS"
+
+// open turns an answer's body into its fields, as far as it can be believed: form, return_code, signature,
+// merchant. What it returns without an error was made by a holder of the API key for this merchant.
+func (g *Gateway) open(body []byte) (fields, error) {
+	f, err := decode(body)
+	if err != nil {
+		return nil, unusable("%v", err)
+	}
+	switch f["return_code"] {
+	case success:
+	case "FAIL":
+		return nil, g.returnFail(f)
+	default:
+		return nil, unusable("no return_code")
+	}
+	if !signed(f, g.key.reveal(), g.signType) {
+		return nil, ErrSignature
+	}
+	if err := match("app_id", g.appID, f["appid"]); err != nil {
+		return nil, err
+	}
+	if err := match("mch_id", g.mchID, f["mch_id"]); err != nil {
+		return nil, err
+	}
+	if g.subMchID != "" {
+		if err := g.matchSub(f); err != nil {
+			return nil, err
+		}
+	}
+	return f, nil
+}
+
+// returnFail classifies an unsigned refusal of the message by its text. It never decides the refund: nobody
+// has signed for it.
+func (g *Gateway) returnFail(f fields) error {
+	err := apiError(f)
+	err.Code, err.Msg = "", "" // not part of such an answer
+	for _, text := range []string{"签名", "证书", "参数格式", "缺少参数", "XML格式", "非法的请求参数"} {
+		if strings.Contains(err.ReturnMsg, text) {
+			return g.setup(err)
+		}
+	}
+	return err
+}
+
+// codeError is the error for an answer with an err_code.
+func (g *Gateway) codeError(err *APIError) error {
+	a, _ := Describe(err.Code)
+	switch a.Class {
+	case ClassSetup:
+		return g.setup(err)
+	case ClassRetryLater:
+		return &refund.RetryLater{After: a.After, Err: err}
+	case ClassUnknown, ClassDeclined, ClassEcho, ClassNotFound:
+	}
+	return err
+}
+
+// match returns a *refund.MismatchError where want and got differ.
+func match(field, want, got string) error {
+	if want == got {
+		return nil
+	}
+	return &refund.MismatchError{Field: field, Want: want, Got: clip(got, 64)}
+}
+
+// matchSub checks the sub-merchant of an answer, in service-provider mode. Only an answer with a result must
+// name the merchant; none has to name the application.
+func (g *Gateway) matchSub(f fields) error {
+	if no := f["sub_mch_id"]; no != "" || f["result_code"] == success {
+		if err := match("sub_mch_id", g.subMchID, no); err != nil {
+			return err
+		}
+	}
+	if id := f["sub_appid"]; id != "" && g.subAppID != "" {
+		return match("sub_app_id", g.subAppID, id)
+	}
+	return nil
+}
+
+// matchOrder checks that an answer is about the order that was asked about.
+func matchOrder(f fields, q refund.Query) error {
+	// The payment's number is what was sent, and what wins.
+	name, want, got := "payment_id", q.PaymentID, f["transaction_id"]
+	if q.PaymentID == "" {
+		name, want, got = "order_id", q.OrderID, f["out_trade_no"]
+	}
+	if err := match(name, want, got); err != nil {
+		return err
+	}
+	if err := match("total", amount(q.Total), f["total_fee"]); err != nil {
+		return err
+	}
+	return match("currency", currency, or(f["fee_type"], currency))
+}
+
+// matchRow checks that it is about the refund. suffix selects the row of a query's answer.
+func matchRow(f fields, q refund.Query, suffix string) error {
+	if err := match("refund_no", q.RefundNo, f["out_refund_no"+suffix]); err != nil {
+		return err
+	}
+	return match("amount", amount(q.Amount), f["refund_fee"+suffix])
+}
+
+func amount(fen int64) string { return strconv.FormatInt(fen, 10) }

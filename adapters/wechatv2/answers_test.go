@@ -1,0 +1,297 @@
+package wechatv2_test
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderfsm/orderfsm/adapters/wechatv2"
+	"github.com/orderfsm/orderfsm/adapters/wechatv2/wechattest"
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// doubtful are answers that decide nothing, with the error they must become (nil: any).
+func doubtful() map[string]struct {
+	fault wechattest.Fault
+	is    error
+} {
+	type doubt = struct {
+		fault wechattest.Fault
+		is    error
+	}
+	m := map[string]doubt{
+		"answer lost":             {wechattest.LoseAnswer(), nil},
+		"dropped before":          {wechattest.FailBefore(), nil},
+		"broken off":              {wechattest.BreakOff(), nil},
+		"truncated":               {wechattest.Truncate(), wechatv2.ErrAnswer},
+		"oversized":               {wechattest.Body([]byte("<xml><a>" + strings.Repeat("x", 1<<20) + "</a></xml>")), wechatv2.ErrAnswer},
+		"400":                     {wechattest.Status(http.StatusBadRequest), wechatv2.ErrAnswer},
+		"404":                     {wechattest.Status(http.StatusNotFound), wechatv2.ErrAnswer},
+		"500":                     {wechattest.Status(http.StatusInternalServerError), wechatv2.ErrAnswer},
+		"502":                     {wechattest.Status(http.StatusBadGateway), wechatv2.ErrAnswer},
+		"503":                     {wechattest.Status(http.StatusServiceUnavailable), wechatv2.ErrAnswer},
+		"504":                     {wechattest.Status(http.StatusGatewayTimeout), wechatv2.ErrAnswer},
+		"302":                     {wechattest.Status(http.StatusFound), wechatv2.ErrAnswer},
+		"201":                     {wechattest.Status(http.StatusCreated), wechatv2.ErrAnswer},
+		"wrong signature":         {wechattest.WrongSign(), wechatv2.ErrSignature},
+		"no signature":            {wechattest.NoSign(), wechatv2.ErrSignature},
+		"signed otherwise":        {wechattest.OtherSign(), wechatv2.ErrSignature},
+		"no return code":          {wechattest.Field("return_code", ""), wechatv2.ErrAnswer},
+		"strange return code":     {wechattest.Field("return_code", "OK"), wechatv2.ErrAnswer},
+		"no result code":          {wechattest.Field("result_code", ""), nil},
+		"strange result code":     {wechattest.Field("result_code", "success"), nil},
+		"other application":       {wechattest.Field("appid", "wx2"), refund.ErrMismatch},
+		"no application":          {wechattest.Field("appid", ""), refund.ErrMismatch},
+		"other merchant":          {wechattest.Field("mch_id", "2"), refund.ErrMismatch},
+		"other refund":            {wechattest.WrongRefundNo("R2"), nil},
+		"other amount":            {wechattest.WrongAmount(31), refund.ErrMismatch},
+		"other order":             {wechattest.Field("out_trade_no", "O2"), refund.ErrMismatch},
+		"no order":                {wechattest.Field("out_trade_no", ""), refund.ErrMismatch},
+		"other total":             {wechattest.Field("total_fee", "101"), refund.ErrMismatch},
+		"other currency":          {wechattest.Field("fee_type", "USD"), refund.ErrMismatch},
+		"unsigned refusal":        {wechattest.ReturnFail("invalid refund_fee", true), nil},
+		"executed system error":   {wechattest.ErrCode("SYSTEMERROR", "System Error", true), nil},
+		"signed, but wrong code":  {wechattest.ErrCode("NO_SUCH_CODE", "x", true), nil},
+		"signed, but without one": {wechattest.ErrCode("", "", true), nil},
+	}
+	for name, body := range badBodies {
+		m["body: "+name] = doubt{wechattest.Body([]byte(body)), wechatv2.ErrAnswer}
+	}
+	return m
+}
+
+// TestDoubt checks that a doubtful answer is an error, never a refusal, and that asking again finds the
+// truth without paying twice.
+func TestDoubt(t *testing.T) {
+	t.Parallel()
+	for name, tt := range doubtful() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx := context.Background()
+			srv := newServer(t, wechattest.Options{})
+			g := newGateway(t, config(srv))
+
+			srv.Next(tt.fault)
+			res, err := g.Refund(ctx, request())
+			requireDoubt(t, res, err, tt.is)
+			res, err = g.Refund(ctx, request())
+			require.NoError(t, err)
+			require.Equal(t, refund.OutcomeAccepted, res.Outcome)
+
+			srv.Next(tt.fault)
+			res, err = g.Query(ctx, query(request()))
+			requireDoubt(t, res, err, tt.is)
+			res, err = g.Query(ctx, query(request()))
+			require.NoError(t, err)
+			require.Equal(t, refund.OutcomeSucceeded, res.Outcome)
+			require.EqualValues(t, 30, srv.PaidTotal("O1"))
+			require.Equal(t, 1, srv.Ledger()[0].Payments)
+		})
+	}
+}
+
+func requireDoubt(t *testing.T, res refund.Result, err, is error) {
+	t.Helper()
+	require.Error(t, err)
+	if is != nil {
+		require.ErrorIs(t, err, is)
+	}
+	require.ErrorContains(t, err, "refund R1 of order O1: ")
+	require.NotErrorIs(t, err, refund.ErrSetup)
+	require.Zero(t, res)
+}
+
+func TestOtherRefund(t *testing.T) {
+	t.Parallel()
+	srv := newServer(t, wechattest.Options{})
+	g := newGateway(t, config(srv))
+	srv.Next(wechattest.WrongRefundNo("R2"))
+	_, err := g.Refund(context.Background(), request())
+	var mismatch *refund.MismatchError
+	require.ErrorAs(t, err, &mismatch)
+	require.Equal(t, refund.MismatchError{Field: "refund_no", Want: "R1", Got: "R2"}, *mismatch)
+
+	// A refusal of another refund is not a refusal of this one.
+	srv.Next(wechattest.ErrCode("NOTENOUGH", "x", false).AndField("out_refund_no", "R2"))
+	_, err = g.Refund(context.Background(), request())
+	require.ErrorIs(t, err, refund.ErrMismatch)
+}
+
+// TestUnusualButFine checks answers that are odd and no fault.
+func TestUnusualButFine(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]wechattest.Fault{
+		"err_code beside success":  wechattest.Field("err_code", "SUCCESS"),
+		"unknown field":            wechattest.Field("x_new_field", "7"),
+		"empty text":               wechattest.Field("return_msg", ""),
+		"coupons":                  wechattest.Field("coupon_refund_fee_0", "1"),
+		"currency named":           wechattest.Field("fee_type", "CNY"),
+		"value that needs escapes": wechattest.Field("x", "]]>&<"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			srv := newServer(t, wechattest.Options{})
+			g := newGateway(t, config(srv))
+			srv.Next(fault, fault)
+			res, err := g.Refund(context.Background(), request())
+			require.NoError(t, err)
+			require.Equal(t, refund.OutcomeAccepted, res.Outcome)
+			res, err = g.Query(context.Background(), query(request()))
+			require.NoError(t, err)
+			require.Equal(t, refund.OutcomeSucceeded, res.Outcome)
+		})
+	}
+}
+
+func TestStatuses(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		status string
+		want   refund.Outcome
+		paid   int64
+	}{
+		{wechattest.StatusSuccess, refund.OutcomeSucceeded, 30},
+		{wechattest.StatusClosed, refund.OutcomeClosed, 0},
+		{wechattest.StatusChange, refund.OutcomeAbnormal, 30},
+	}
+	for _, tt := range tests {
+		t.Run(tt.status, func(t *testing.T) {
+			t.Parallel()
+			ctx := context.Background()
+			srv := newServer(t, wechattest.Options{SettleAfter: time.Hour})
+			g := newGateway(t, config(srv))
+			srv.Next(wechattest.EndsAs(tt.status))
+			_, err := g.Refund(ctx, request())
+			require.NoError(t, err)
+			res, err := g.Query(ctx, query(request()))
+			require.NoError(t, err)
+			require.Equal(t, refund.OutcomeAccepted, res.Outcome)
+			srv.Advance(time.Hour)
+			res, err = g.Query(ctx, query(request()))
+			require.NoError(t, err)
+			require.Equal(t, tt.want, res.Outcome)
+			require.Equal(t, "R1", res.RefundNo)
+			require.EqualValues(t, 30, res.Amount)
+			require.Equal(t, tt.want != refund.OutcomeSucceeded, res.RefundedAt.IsZero())
+			require.Equal(t, tt.paid, srv.Paid("R1"))
+
+			for _, status := range []string{"FAIL", "NOTSURE", "success", ""} {
+				srv.Next(wechattest.UnknownStatus(status))
+				res, err = g.Query(ctx, query(request()))
+				requireDoubt(t, res, err, wechatv2.ErrAnswer)
+			}
+		})
+	}
+}
+
+func TestQueryRows(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	srv := newServer(t, wechattest.Options{})
+	g := newGateway(t, config(srv))
+	_, err := g.Refund(ctx, request())
+	require.NoError(t, err)
+	for name, faults := range map[string]wechattest.Fault{
+		"no count":     wechattest.Field("refund_count", ""),
+		"no number":    wechattest.Field("refund_count", "x"),
+		"negative":     wechattest.Field("refund_count", "-1"),
+		"count 0":      wechattest.Field("refund_count", "0"),
+		"no such row":  wechattest.Field("out_refund_no_0", "R2"),
+		"row twice":    wechattest.Field("refund_count", "2").AndField("out_refund_no_1", "R1"),
+		"huge count":   wechattest.Field("refund_count", "999999999999").AndField("out_refund_no_0", "R2"),
+		"beyond count": wechattest.Field("out_refund_no_0", "R2").AndField("out_refund_no_1", "R1"),
+	} {
+		srv.Next(faults)
+		res, err := g.Query(ctx, query(request()))
+		require.ErrorIs(t, err, wechatv2.ErrAnswer, name)
+		require.Zero(t, res)
+	}
+	// The row may stand anywhere, and a strange time does not hide that money was returned.
+	srv.Next(wechattest.Field("out_refund_no_0", "R2").AndField("out_refund_no_1", "R1").AndField("refund_count", "2").
+		AndField("refund_fee_1", "30").AndField("refund_status_1", "SUCCESS").AndField("refund_success_time_1", "yesterday"))
+	res, err := g.Query(ctx, query(request()))
+	require.NoError(t, err)
+	require.Equal(t, refund.OutcomeSucceeded, res.Outcome)
+	require.True(t, res.RefundedAt.IsZero())
+
+	q := query(request())
+	q.Amount = 29
+	_, err = g.Query(ctx, q)
+	require.ErrorIs(t, err, refund.ErrMismatch)
+}
+
+func TestContext(t *testing.T) {
+	t.Parallel()
+	srv := newServer(t, wechattest.Options{})
+	g := newGateway(t, config(srv))
+	ctx, cancel := context.WithCancel(context.Background())
+	srv.Next(wechattest.Fault{}.After(func(ctx context.Context) { cancel(); <-ctx.Done() }))
+	_, err := g.Refund(ctx, request())
+	require.ErrorIs(t, err, context.Canceled)
+	require.EqualValues(t, 30, srv.Paid("R1"), "cancelled after it was paid: unknown, not failed")
+	_, err = g.Query(ctx, query(request()))
+	require.ErrorIs(t, err, context.Canceled)
+	require.Zero(t, srv.Calls(wechattest.PathQuery))
+
+	cfg := config(srv)
+	cfg.Timeout = time.Nanosecond
+	_, err = newGateway(t, cfg).Refund(context.Background(), request())
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+}
+
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	g := newGateway(t, config(newServer(t, wechattest.Options{})))
+	long := strings.Repeat("1", 65)
+	tests := []struct {
+		name, field string
+		change      func(*refund.Request)
+	}{
+		{"as it is", "", func(*refund.Request) {}},
+		{"every character", "", func(r *refund.Request) { r.RefundNo, r.OrderID = "aZ09_-|*@", "aZ09_-|*@" }},
+		{"longest", "", func(r *refund.Request) { r.RefundNo, r.OrderID = long[:64], long[:32] }},
+		{"whole order", "", func(r *refund.Request) { r.Amount = 100 }},
+		{"payment alone", "", func(r *refund.Request) { r.OrderID, r.PaymentID = "", "42" }},
+		{"payment and foreign order number", "", func(r *refund.Request) { r.OrderID, r.PaymentID = long, "42" }},
+		{"no refund number", "refund_no", func(r *refund.Request) { r.RefundNo = "" }},
+		{"long refund number", "refund_no", func(r *refund.Request) { r.RefundNo = long }},
+		{"strange refund number", "refund_no", func(r *refund.Request) { r.RefundNo = "R/1" }},
+		{"space in the refund number", "refund_no", func(r *refund.Request) { r.RefundNo = "R 1" }},
+		{"no order", "order_id", func(r *refund.Request) { r.OrderID = "" }},
+		{"long order", "order_id", func(r *refund.Request) { r.OrderID = long[:33] }},
+		{"strange order", "order_id", func(r *refund.Request) { r.OrderID = "单1" }},
+		{"long payment", "payment_id", func(r *refund.Request) { r.PaymentID = long[:33] }},
+		{"strange payment", "payment_id", func(r *refund.Request) { r.PaymentID = "4-2" }},
+		{"nothing", "amount", func(r *refund.Request) { r.Amount = 0 }},
+		{"less than nothing", "amount", func(r *refund.Request) { r.Amount = -1 }},
+		{"more than the total", "amount", func(r *refund.Request) { r.Amount = 101 }},
+		{"no total", "total", func(r *refund.Request) { r.Total = 0 }},
+		{"other currency", "currency", func(r *refund.Request) { r.Currency = "USD" }},
+		{"no currency", "currency", func(r *refund.Request) { r.Currency = "" }},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			req := request()
+			tt.change(&req)
+			err := g.Check(req)
+			if tt.field == "" {
+				require.NoError(t, err)
+				return
+			}
+			var invalid *order.InvalidError
+			require.ErrorAs(t, err, &invalid)
+			require.ErrorIs(t, err, refund.ErrInvalid)
+			require.ErrorContains(t, err, tt.field+": ")
+			_, err = g.Refund(context.Background(), req)
+			require.ErrorIs(t, err, refund.ErrInvalid, "not sent")
+		})
+	}
+	_, err := g.Query(context.Background(), refund.Query{RefundNo: "", OrderID: "O1"})
+	require.ErrorIs(t, err, refund.ErrInvalid)
+}

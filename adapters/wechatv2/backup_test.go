@@ -1,0 +1,259 @@
+package wechatv2_test
+
+import (
+	"context"
+	"crypto/x509"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderfsm/orderfsm/adapters/wechatv2"
+	"github.com/orderfsm/orderfsm/adapters/wechatv2/wechattest"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// newQuiet is a server that does not report the handshakes that fail, not started.
+func newQuiet(t *testing.T) *httptest.Server {
+	t.Helper()
+	web := httptest.NewUnstartedServer(http.NotFoundHandler())
+	web.Config.ErrorLog = log.New(io.Discard, "", 0)
+	t.Cleanup(web.Close)
+	return web
+}
+
+// newHangUp accepts connections and closes each at once.
+func newHangUp(t *testing.T) (address string) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			conn.Close()
+		}
+	}()
+	t.Cleanup(func() { ln.Close(); <-done })
+	return "https://" + ln.Addr().String()
+}
+
+// closedPort is an address that nobody listens at.
+func closedPort(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer ln.Close()
+	return "https://" + ln.Addr().String()
+}
+
+// TestBackupHost: with the backup host behind it, a lost connection is no lost call.
+func TestBackupHost(t *testing.T) {
+	t.Parallel()
+	for name, base := range map[string]string{"nobody listens": closedPort(t), "handshake broken off": newHangUp(t)} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			srv := newServer(t, wechattest.Options{})
+			cfg := config(srv)
+			cfg.BaseURL, cfg.BackupURL = base, srv.URL()
+			g := newGateway(t, cfg)
+			res, err := g.Refund(context.Background(), request())
+			require.NoError(t, err)
+			require.Equal(t, refund.OutcomeAccepted, res.Outcome)
+			res, err = g.Query(context.Background(), query(request()))
+			require.NoError(t, err)
+			require.Equal(t, refund.OutcomeSucceeded, res.Outcome)
+
+			cfg.BackupURL = closedPort(t)
+			_, err = newGateway(t, cfg).Refund(context.Background(), request())
+			require.ErrorContains(t, err, "; at the backup host: ")
+		})
+	}
+}
+
+// TestBackupHostOnlyForConnections takes both addresses for one service, so that each call shows where it went.
+func TestBackupHostOnlyForConnections(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		fault    wechattest.Fault
+		switches bool
+	}{
+		"hung up after paying":  {wechattest.LoseAnswer(), true},
+		"hung up before":        {wechattest.FailBefore(), true},
+		"502":                   {wechattest.Status(502), false},
+		"503":                   {wechattest.Status(503).NotExecuted(), false},
+		"broken off":            {wechattest.BreakOff(), false},
+		"cut":                   {wechattest.Truncate(), false},
+		"empty":                 {wechattest.Body(nil), false},
+		"wrong signature":       {wechattest.WrongSign(), false},
+		"another refund":        {wechattest.WrongRefundNo("R2"), false},
+		"SYSTEMERROR":           {wechattest.ErrCode("SYSTEMERROR", "x", true), false},
+		"CERT_ERROR":            {wechattest.ErrCode("CERT_ERROR", "x", false), false},
+		"FREQUENCY_LIMITED":     {wechattest.ErrCode("FREQUENCY_LIMITED", "x", false), false},
+		"return_code FAIL":      {wechattest.ReturnFail("system error", true), false},
+		"slower than Timeout":   {wechattest.Fault{}.After(func(ctx context.Context) { <-ctx.Done() }), false},
+		"slower before it acts": {wechattest.Fault{}.Before(func(ctx context.Context) { <-ctx.Done() }), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			srv := newServer(t, wechattest.Options{})
+			cfg := config(srv)
+			cfg.BackupURL = strings.Replace(srv.URL(), "127.0.0.1", "localhost", 1)
+			cfg.Timeout = 2 * time.Second
+			if strings.HasPrefix(name, "slower") {
+				cfg.Timeout = 100 * time.Millisecond
+			}
+			var hosts spy
+			cfg.WrapTransport = hosts.wrap
+			srv.Next(tt.fault)
+			res, err := newGateway(t, cfg).Refund(context.Background(), request())
+			want := []string{"127.0.0.1"}
+			if tt.switches {
+				want = append(want, "localhost")
+				require.NoError(t, err)
+				require.Equal(t, refund.OutcomeAccepted, res.Outcome)
+				require.Equal(t, hosts.bodies[0], hosts.bodies[1])
+			} else {
+				require.Error(t, err)
+				require.Zero(t, res)
+			}
+			require.Equal(t, want, hosts.names)
+			require.LessOrEqual(t, srv.PaidTotal("O1"), int64(30))
+		})
+	}
+}
+
+// TestBackupHostNotForTheCaller: a caller who has gone, and certificates that are wrong, are no reason.
+func TestBackupHostNotForTheCaller(t *testing.T) {
+	t.Parallel()
+	srv, other := newServer(t, wechattest.Options{}), newServer(t, wechattest.Options{})
+	cfg := config(srv)
+	cfg.BackupURL = strings.Replace(srv.URL(), "127.0.0.1", "localhost", 1)
+
+	ctx, cancel := context.WithCancel(context.Background())
+	var hosts spy
+	gone := cfg
+	gone.WrapTransport = hosts.wrap
+	srv.Next(wechattest.LoseAnswer().After(func(context.Context) { cancel() }))
+	_, err := newGateway(t, gone).Refund(ctx, request())
+	require.Error(t, err)
+	require.Equal(t, []string{"127.0.0.1"}, hosts.names)
+
+	untrusted := gone
+	untrusted.BaseURL = other.URL()
+	_, err = newGateway(t, untrusted).Refund(context.Background(), request())
+	require.ErrorIs(t, err, refund.ErrSetup)
+	require.Len(t, hosts.names, 2, "one call more")
+}
+
+// TestTotalTimeout bounds all calls of one Refund, however long each may take.
+func TestTotalTimeout(t *testing.T) {
+	t.Parallel()
+	srv := newServer(t, wechattest.Options{})
+	cfg := config(srv)
+	cfg.Timeout, cfg.TotalTimeout = time.Hour, 300*time.Millisecond
+	g := newGateway(t, cfg)
+	// The refusal takes one call, the query of the number the other.
+	srv.Next(wechattest.ErrCode("ERROR", "x", false).On(wechattest.PathRefund),
+		wechattest.Fault{}.After(func(ctx context.Context) { <-ctx.Done() }).On(wechattest.PathQuery))
+	_, err := g.Refund(context.Background(), request())
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.Equal(t, 1, srv.Calls(wechattest.PathQuery))
+}
+
+// spy notes what goes through a transport.
+type spy struct {
+	mu     sync.Mutex
+	names  []string
+	bodies []string
+}
+
+func (s *spy) wrap(next http.RoundTripper) http.RoundTripper {
+	return tripper(func(r *http.Request) (*http.Response, error) {
+		raw, err := r.GetBody()
+		if err != nil {
+			return nil, err
+		}
+		body, err := io.ReadAll(raw)
+		if err != nil {
+			return nil, err
+		}
+		s.mu.Lock()
+		s.names, s.bodies = append(s.names, r.URL.Hostname()), append(s.bodies, string(body))
+		s.mu.Unlock()
+		return next.RoundTrip(r)
+	})
+}
+
+type tripper func(*http.Request) (*http.Response, error)
+
+func (f tripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// TestProxy sends calls through a proxy that asks for a password, and shows it nowhere.
+func TestProxy(t *testing.T) {
+	t.Parallel()
+	srv := newServer(t, wechattest.Options{})
+	var tunnels atomic.Int64
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodConnect || r.Header.Get("Proxy-Authorization") != "Basic dXNlcjpodW50ZXIy" {
+			w.WriteHeader(http.StatusProxyAuthRequired)
+			return
+		}
+		tunnels.Add(1)
+		up, err := net.Dial("tcp", r.Host)
+		if err != nil {
+			return
+		}
+		down, _, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			return
+		}
+		_, _ = io.WriteString(down, "HTTP/1.1 200 OK\r\n\r\n")
+		go func() { _, _ = io.Copy(up, down); up.Close() }()
+		_, _ = io.Copy(down, up)
+		down.Close()
+	}))
+	t.Cleanup(proxy.Close)
+	at, err := url.Parse(proxy.URL)
+	require.NoError(t, err)
+
+	cfg := config(srv)
+	cfg.ProxyURL = "http://user:hunter2@" + at.Host
+	g := newGateway(t, cfg)
+	_, err = g.Refund(context.Background(), request())
+	require.NoError(t, err)
+	require.EqualValues(t, 1, tunnels.Load())
+	require.Contains(t, g.String(), `proxy_url="http://REDACTED@`+at.Host+`"`)
+
+	cfg.ProxyURL = "http://user:hunter3@" + at.Host
+	g = newGateway(t, cfg)
+	_, err = g.Refund(context.Background(), request())
+	require.ErrorContains(t, err, "Proxy Authentication Required")
+	cfg.ProxyURL = "http://user:hunter3@" + strings.TrimPrefix(closedPort(t), "https://")
+	_, dialErr := newGateway(t, cfg).Refund(context.Background(), request())
+	require.Error(t, dialErr)
+	cfg.ProxyURL = "http://user:hunter3@a b"
+	_, confErr := wechatv2.New(cfg)
+	require.Equal(t, []string{"proxy_url"}, faultyFields(confErr))
+	for _, text := range []string{g.String(), cfg.String(), err.Error(), dialErr.Error(), confErr.Error()} {
+		require.NotContains(t, text, "hunter")
+	}
+
+	// TLS is verified end to end: the proxy can be anybody.
+	cfg.ProxyURL, cfg.RootCAs = "http://user:hunter2@"+at.Host, x509.NewCertPool()
+	_, err = newGateway(t, cfg).Refund(context.Background(), request())
+	require.ErrorIs(t, err, refund.ErrSetup)
+}

@@ -1,0 +1,139 @@
+package wechatv2
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// certificate holds the merchant's client certificate, which may be replaced while calls go on.
+type certificate struct {
+	gateway string
+	now     func() time.Time
+	read    func() (*tls.Certificate, error) // again, from where the Config says
+	current atomic.Pointer[tls.Certificate]
+	get     func(context.Context) (*tls.Certificate, error) // the host's, in place of the two above
+}
+
+func newCertificate(c Config) (*certificate, error) {
+	m := &certificate{gateway: c.Name, now: c.Now, read: c.certificate, get: c.GetClientCertificate}
+	if err := c.oneSource(); err != nil {
+		return nil, err
+	}
+	return m, m.reload()
+}
+
+// reload reads the certificate again. After an error the old one stays.
+func (m *certificate) reload() error {
+	if m.get != nil {
+		return nil // asked for each time
+	}
+	cert, err := m.read()
+	if err != nil {
+		return err
+	}
+	m.current.Store(cert)
+	return nil
+}
+
+// forHandshake is called for each new connection whose service asks for a certificate.
+func (m *certificate) forHandshake(info *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+	if m.get == nil {
+		return m.current.Load(), nil
+	}
+	cert, err := m.get(info.Context())
+	if err == nil && (cert == nil || len(cert.Certificate) == 0) {
+		err = errors.New("there is none") // and crypto/tls would crash, or send none
+	}
+	if err == nil {
+		err = complete("get_client_certificate", cert, m.now())
+	}
+	if err != nil {
+		return nil, &refund.SetupError{Gateway: m.gateway, Err: fmt.Errorf("get the merchant's certificate: %w", err)}
+	}
+	return cert, nil
+}
+
+// ReloadCertificate reads the merchant's certificate again from the files of the Config, for a host that has
+// replaced them. New connections present it and idle ones are closed; calls under way go on. What does not
+// hold together, or has ended, is an [*order.InvalidError] that names the field, and changes nothing. With
+// GetClientCertificate it only closes the idle connections. Safe for concurrent use.
+func (g *Gateway) ReloadCertificate() error {
+	if err := g.cert.reload(); err != nil {
+		return fmt.Errorf("reload the merchant's certificate: %w", err)
+	}
+	g.CloseIdleConnections()
+	return nil
+}
+
+// oneSource checks that the certificate is given in one way.
+func (c Config) oneSource() error {
+	if c.GetClientCertificate != nil && (len(c.CertPEM)+len(c.KeyPEM) > 0 || c.CertFile+c.KeyFile != "") {
+		return invalid("get_client_certificate", "given beside a certificate: give one of them")
+	}
+	return nil
+}
+
+// certificate reads the merchant's client certificate from where the Config says.
+func (c Config) certificate() (*tls.Certificate, error) {
+	certPEM, certErr := source("cert_pem", c.CertPEM, c.CertFile)
+	keyPEM, keyErr := source("key_pem", c.KeyPEM, c.KeyFile)
+	if err := errors.Join(certErr, keyErr); err != nil {
+		return nil, err
+	}
+	pair, err := tls.X509KeyPair(certPEM, keyPEM)
+	if err != nil {
+		return nil, invalid("cert_pem", "not a certificate with its private key: %v", err)
+	}
+	if err := complete("cert_pem", &pair, c.Now()); err != nil {
+		return nil, err
+	}
+	return &pair, nil
+}
+
+// complete parses the certificate, so that no handshake has to, and checks that it is valid at now.
+func complete(field string, cert *tls.Certificate, now time.Time) error {
+	leaf := cert.Leaf
+	if leaf == nil {
+		var err error
+		if leaf, err = x509.ParseCertificate(cert.Certificate[0]); err != nil {
+			return invalid(field, "not a certificate: %v", err)
+		}
+	}
+	const day = "2006-01-02 15:04 MST"
+	switch {
+	case now.Before(leaf.NotBefore):
+		return invalid(field, "not valid before %s", leaf.NotBefore.UTC().Format(day))
+	case now.After(leaf.NotAfter):
+		return invalid(field, "expired at %s: renew it in the merchant platform", leaf.NotAfter.UTC().Format(day))
+	}
+	return nil
+}
+
+func source(field string, given []byte, file string) ([]byte, error) {
+	switch {
+	case len(given) != 0 && file != "":
+		return nil, invalid(field, "given both as bytes and as a file")
+	case len(given) != 0:
+		return given, nil
+	case file == "":
+		return nil, invalid(field, "missing: give the bytes or a file")
+	}
+	b, err := os.ReadFile(file) //nolint:gosec // the host's own configuration names it
+	if err != nil {
+		return nil, invalid(field, "read the file: %v", err)
+	}
+	return b, nil
+}
+
+func invalid(field, problem string, args ...any) error {
+	return &order.InvalidError{Field: field, Problem: fmt.Sprintf(problem, args...)}
+}

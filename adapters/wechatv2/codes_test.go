@@ -1,0 +1,208 @@
+package wechatv2_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderfsm/orderfsm/adapters/wechatv2"
+	"github.com/orderfsm/orderfsm/adapters/wechatv2/wechattest"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// codeTests hold every documented code with what the gateway must make of it.
+var codeTests = []struct {
+	code  wechatv2.ErrorCode
+	class wechatv2.Class
+	after time.Duration
+}{
+	{wechatv2.CodeSystemError, wechatv2.ClassUnknown, 0},
+	{wechatv2.CodeRetry, wechatv2.ClassRetryLater, 5 * time.Second},
+	{wechatv2.CodeFrequencyLimited, wechatv2.ClassRetryLater, time.Minute},
+	{wechatv2.CodeTooManyBadRequests, wechatv2.ClassRetryLater, time.Minute},
+	{wechatv2.CodeOrderNotReady, wechatv2.ClassRetryLater, time.Minute},
+	{wechatv2.CodeNotEnough, wechatv2.ClassDeclined, 0},
+	{wechatv2.CodeTradeOverdue, wechatv2.ClassDeclined, 0},
+	{wechatv2.CodeUserAccountAbnormal, wechatv2.ClassDeclined, 0},
+	{wechatv2.CodeOrderNotExist, wechatv2.ClassDeclined, 0},
+	{wechatv2.CodeInvalidTransactionID, wechatv2.ClassDeclined, 0},
+	{wechatv2.CodeParamError, wechatv2.ClassDeclined, 0},
+	{wechatv2.CodeError, wechatv2.ClassEcho, 0},
+	{wechatv2.CodeInvalidRequest, wechatv2.ClassEcho, 0},
+	{wechatv2.CodeRefundFeeMismatch, wechatv2.ClassEcho, 0},
+	{wechatv2.CodeRefundNotExist, wechatv2.ClassNotFound, 0},
+	{wechatv2.CodeAppIDNotExist, wechatv2.ClassSetup, 0},
+	{wechatv2.CodeMchIDNotExist, wechatv2.ClassSetup, 0},
+	{wechatv2.CodeAppIDMchIDNotMatch, wechatv2.ClassSetup, 0},
+	{wechatv2.CodeSignError, wechatv2.ClassSetup, 0},
+	{wechatv2.CodeXMLFormatError, wechatv2.ClassSetup, 0},
+	{wechatv2.CodeRequirePostMethod, wechatv2.ClassSetup, 0},
+	{wechatv2.CodeNoAuth, wechatv2.ClassSetup, 0},
+	{wechatv2.CodeCertError, wechatv2.ClassSetup, 0},
+	{"SUCCESS", wechatv2.ClassUnknown, 0},
+	{"", wechatv2.ClassUnknown, 0},
+	{"NOTENOUGH2", wechatv2.ClassUnknown, 0},
+	{"notenough", wechatv2.ClassUnknown, 0},
+}
+
+// TestEveryDocumentedCode names the codes as the documents spell them.
+func TestEveryDocumentedCode(t *testing.T) {
+	t.Parallel()
+	codes := strings.Fields(`SYSTEMERROR BIZERR_NEED_RETRY FREQUENCY_LIMITED INVALID_REQ_TOO_MUCH ORDER_NOT_READY NOTENOUGH
+		TRADE_OVERDUE USER_ACCOUNT_ABNORMAL ERROR INVALID_REQUEST REFUND_FEE_MISMATCH ORDERNOTEXIST INVALID_TRANSACTIONID
+		PARAM_ERROR APPID_NOT_EXIST MCHID_NOT_EXIST APPID_MCHID_NOT_MATCH SIGNERROR XML_FORMAT_ERROR REQUIRE_POST_METHOD
+		NOAUTH CERT_ERROR REFUNDNOTEXIST`)
+	require.Len(t, codes, wechatv2.Codes)
+	for _, code := range codes {
+		a, known := wechatv2.Describe(wechatv2.ErrorCode(code))
+		require.True(t, known, code)
+		require.True(t, strings.HasSuffix(a.Text, "."), code)
+		// What nobody has to act on goes on by itself, and says so.
+		if a.Class == wechatv2.ClassDeclined || a.Class == wechatv2.ClassEcho || a.Class == wechatv2.ClassSetup {
+			require.True(t, a.Person, code)
+		}
+		require.Equal(t, a.Class == wechatv2.ClassRetryLater, a.After > 0, code)
+	}
+}
+
+func TestDescribe(t *testing.T) {
+	t.Parallel()
+	require.Len(t, codeTests, wechatv2.Codes+4, "every code is tested")
+	for _, tt := range codeTests {
+		a, known := wechatv2.Describe(tt.code)
+		require.Equal(t, tt.class, a.Class, tt.code)
+		require.Equal(t, tt.after, a.After, tt.code)
+		require.NotEmpty(t, a.Text, tt.code)
+		require.Equal(t, len(tt.code) > 3 && tt.code != "SUCCESS" && tt.code != "NOTENOUGH2" && tt.code != "notenough", known, tt.code)
+	}
+}
+
+func TestRefundErrorCodes(t *testing.T) {
+	t.Parallel()
+	srv := newServer(t, wechattest.Options{})
+	g := newGateway(t, config(srv))
+	for _, tt := range codeTests {
+		srv.Next(wechattest.ErrCode(string(tt.code), "余额", false))
+		queries := srv.Calls(wechattest.PathQuery)
+		res, err := g.Refund(context.Background(), request())
+		switch tt.class {
+		case wechatv2.ClassDeclined, wechatv2.ClassEcho:
+			require.NoError(t, err, tt.code)
+			require.Equal(t, refund.Result{Outcome: refund.OutcomeDeclined, Code: string(tt.code), Message: "余额"}, res)
+		case wechatv2.ClassUnknown, wechatv2.ClassNotFound, wechatv2.ClassSetup, wechatv2.ClassRetryLater:
+			requireCodeError(t, err, tt.code, tt.class, tt.after)
+			require.Zero(t, res)
+		}
+		asked := 0
+		if tt.class == wechatv2.ClassEcho {
+			asked = 1
+		}
+		require.Equal(t, asked, srv.Calls(wechattest.PathQuery)-queries, "%s: an echo is asked about", tt.code)
+	}
+	require.Zero(t, srv.Paid("R1"))
+}
+
+// TestQueryErrorCodes checks that no code of a query decides a refund.
+func TestQueryErrorCodes(t *testing.T) {
+	t.Parallel()
+	srv := newServer(t, wechattest.Options{})
+	g := newGateway(t, config(srv))
+	for _, tt := range codeTests {
+		srv.Next(wechattest.ErrCode(string(tt.code), "x", false))
+		res, err := g.Query(context.Background(), query(request()))
+		if tt.class == wechatv2.ClassNotFound {
+			require.NoError(t, err)
+			require.Equal(t, refund.Result{Outcome: refund.OutcomeNotFound, Code: "REFUNDNOTEXIST", Message: "x"}, res)
+			continue
+		}
+		requireCodeError(t, err, tt.code, tt.class, tt.after)
+		require.Zero(t, res)
+	}
+}
+
+func requireCodeError(t *testing.T, err error, code wechatv2.ErrorCode, class wechatv2.Class, after time.Duration) {
+	t.Helper()
+	var apiErr *wechatv2.APIError
+	require.ErrorAs(t, err, &apiErr, code)
+	require.Equal(t, code, apiErr.Code)
+	var setup *refund.SetupError
+	var later *refund.RetryLater
+	if class == wechatv2.ClassSetup {
+		require.ErrorAs(t, err, &setup, code)
+		require.Equal(t, wechatv2.DefaultName, setup.Gateway)
+		require.ErrorIs(t, err, refund.ErrSetup)
+	} else {
+		require.NotErrorIs(t, err, refund.ErrSetup, code)
+	}
+	if class == wechatv2.ClassRetryLater {
+		require.ErrorAs(t, err, &later, code)
+		require.Equal(t, after, later.After)
+	} else {
+		require.NotErrorIs(t, err, refund.ErrRetryLater, code)
+	}
+}
+
+// TestEcho checks that a refusal which may stem from this refund's own earlier success is not believed.
+func TestEcho(t *testing.T) {
+	t.Parallel()
+	for _, code := range []string{"ERROR", "INVALID_REQUEST", "REFUND_FEE_MISMATCH"} {
+		t.Run(code, func(t *testing.T) {
+			t.Parallel()
+			ctx := context.Background()
+			srv := newServer(t, wechattest.Options{})
+			g := newGateway(t, config(srv))
+			echo := func() wechattest.Fault { return wechattest.ErrCode(code, "x", false).On(wechattest.PathRefund) }
+
+			srv.Next(wechattest.LoseAnswer(), echo())
+			_, err := g.Refund(ctx, request())
+			require.Error(t, err)
+			require.EqualValues(t, 30, srv.Paid("R1"))
+			res, err := g.Refund(ctx, request())
+			require.NoError(t, err)
+			require.Equal(t, refund.OutcomeSucceeded, res.Outcome)
+			require.Equal(t, srv2id(1), res.RefundID)
+
+			// A query without an answer leaves it unknown.
+			srv.Next(echo(), wechattest.LoseAnswer().On(wechattest.PathQuery))
+			_, err = g.Refund(ctx, request())
+			require.Error(t, err)
+			var apiErr *wechatv2.APIError
+			require.ErrorAs(t, err, &apiErr)
+
+			// The number is another refund's.
+			other := request()
+			other.Amount = 31
+			_, err = g.Refund(ctx, other)
+			require.ErrorIs(t, err, refund.ErrMismatch)
+		})
+	}
+}
+
+func TestReturnFail(t *testing.T) {
+	t.Parallel()
+	srv := newServer(t, wechattest.Options{})
+	g := newGateway(t, config(srv))
+	tests := map[string]bool{
+		"签名错误": true, "签名校验失败": true, "XML格式错误": true, "参数格式校验错误": true, "0参数格式错误": true,
+		"缺少参数appid": true, "非法的请求参数": true, "证书已过期": true, "证书已作废": true,
+		"invalid refund_fee": false, "system error": false, "系统繁忙": false, "基本账户余额不足": false, "": false, "订单已全额退款": false,
+	}
+	for text, setup := range tests {
+		srv.Next(wechattest.ReturnFail(text, false), wechattest.ReturnFail(text, false))
+		_, err := g.Refund(context.Background(), request())
+		_, queryErr := g.Query(context.Background(), query(request()))
+		for _, err := range []error{err, queryErr} {
+			var apiErr *wechatv2.APIError
+			require.ErrorAs(t, err, &apiErr, text)
+			require.Equal(t, wechatv2.APIError{ReturnMsg: text}, *apiErr)
+			if setup {
+				require.ErrorIs(t, err, refund.ErrSetup, text)
+			} else {
+				require.NotErrorIs(t, err, refund.ErrSetup, text)
+			}
+		}
+	}
+}

@@ -1,0 +1,176 @@
+package wechatv2_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderfsm/orderfsm/adapters/wechatv2"
+	"github.com/orderfsm/orderfsm/adapters/wechatv2/wechattest"
+	"github.com/orderfsm/orderfsm/order"
+)
+
+func TestNewRefuses(t *testing.T) {
+	t.Parallel()
+	srv, other := newServer(t, wechattest.Options{}), newServer(t, wechattest.Options{})
+	tests := []struct {
+		name   string
+		fields string
+		change func(*wechatv2.Config)
+	}{
+		{"nothing given", "app_id mch_id api_key cert_pem key_pem", func(c *wechatv2.Config) { *c = wechatv2.Config{} }},
+		{"long application", "app_id", func(c *wechatv2.Config) { c.AppID = strings.Repeat("1", 33) }},
+		{"strange merchant", "mch_id", func(c *wechatv2.Config) { c.MchID = "1&2" }},
+		{"short key", "api_key", func(c *wechatv2.Config) { c.APIKey = c.APIKey[1:] }},
+		{"sign type", "sign_type", func(c *wechatv2.Config) { c.SignType = "SHA1" }},
+		{"account", "refund_account", func(c *wechatv2.Config) { c.RefundAccount = "MINE" }},
+		{"operator", "op_user_id", func(c *wechatv2.Config) { c.OpUserID = "a b" }},
+		{"time-out", "timeout", func(c *wechatv2.Config) { c.Timeout = -1 }},
+		{"http", "base_url", func(c *wechatv2.Config) { c.BaseURL = "http://api.mch.weixin.qq.com" }},
+		{"no host", "base_url", func(c *wechatv2.Config) { c.BaseURL = "https://" }},
+		{"port without a host", "base_url", func(c *wechatv2.Config) { c.BaseURL = "https://:443" }},
+		{"empty query", "base_url", func(c *wechatv2.Config) { c.BaseURL = "https://h/?" }},
+		{"query", "base_url", func(c *wechatv2.Config) { c.BaseURL = "https://h/?a=1" }},
+		{"user", "base_url", func(c *wechatv2.Config) { c.BaseURL = "https://u:p@h" }},
+		{"not a URL", "base_url", func(c *wechatv2.Config) { c.BaseURL = "https://h:x" }},
+		{"backup http", "backup_url", func(c *wechatv2.Config) { c.BackupURL = "http://h" }},
+		{"proxy without a scheme", "proxy_url", func(c *wechatv2.Config) { c.ProxyURL = "h:8080" }},
+		{"proxy of another kind", "proxy_url", func(c *wechatv2.Config) { c.ProxyURL = "socks5://h:1" }},
+		{"proxy without a host", "proxy_url", func(c *wechatv2.Config) { c.ProxyURL = "http://:1" }},
+		{"total time-out", "total_timeout", func(c *wechatv2.Config) { c.TotalTimeout = -1 }},
+		{"strange sub-merchant", "sub_mch_id", func(c *wechatv2.Config) { c.SubMchID = "1&2" }},
+		{"sub-application alone", "sub_app_id", func(c *wechatv2.Config) { c.SubAppID = "wx1" }},
+		{"strange sub-application", "sub_app_id", func(c *wechatv2.Config) { c.SubMchID, c.SubAppID = "1", "wx 1" }},
+		{"notify query", "notify_url", func(c *wechatv2.Config) { c.NotifyURL = "https://h/?a=1" }},
+		{"notify relative", "notify_url", func(c *wechatv2.Config) { c.NotifyURL = "/refunds" }},
+		{"notify long", "notify_url", func(c *wechatv2.Config) { c.NotifyURL = "https://h/" + strings.Repeat("a", 256) }},
+		{"certificate twice", "cert_pem", func(c *wechatv2.Config) { c.CertFile = "x" }},
+		{"no private key", "key_pem", func(c *wechatv2.Config) { c.KeyPEM = nil }},
+		{"no such file", "cert_pem", func(c *wechatv2.Config) { c.CertPEM, c.CertFile = nil, filepath.Join(t.TempDir(), "x") }},
+		{"not PEM", "cert_pem", func(c *wechatv2.Config) { c.CertPEM = []byte("x") }},
+		{"another's private key", "cert_pem", func(c *wechatv2.Config) { c.KeyPEM = other.ClientKeyPEM() }},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			cfg := config(srv)
+			tt.change(&cfg)
+			_, err := wechatv2.New(cfg)
+			require.ErrorIs(t, err, order.ErrInvalid)
+			require.Equal(t, tt.fields, strings.Join(faultyFields(err), " "))
+			if cfg.APIKey != "" {
+				require.NotContains(t, err.Error(), cfg.APIKey)
+			}
+		})
+	}
+}
+
+// faultyFields walks a joined error.
+func faultyFields(err error) []string {
+	switch e := err.(type) { //nolint:errorlint // walks the tree itself
+	case *order.InvalidError:
+		return []string{e.Field}
+	case interface{ Unwrap() []error }:
+		var all []string
+		for _, err := range e.Unwrap() {
+			all = append(all, faultyFields(err)...)
+		}
+		return all
+	}
+	if err = errors.Unwrap(err); err != nil {
+		return faultyFields(err)
+	}
+	return nil
+}
+
+func TestNewReadsFiles(t *testing.T) {
+	t.Parallel()
+	srv := newServer(t, wechattest.Options{})
+	dir := t.TempDir()
+	cfg := config(srv)
+	cfg.CertFile, cfg.KeyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	require.NoError(t, os.WriteFile(cfg.CertFile, cfg.CertPEM, 0o600))
+	require.NoError(t, os.WriteFile(cfg.KeyFile, cfg.KeyPEM, 0o600))
+	cfg.CertPEM, cfg.KeyPEM = nil, nil
+	_, err := newGateway(t, cfg).Refund(context.Background(), request())
+	require.NoError(t, err)
+}
+
+func TestDefaults(t *testing.T) {
+	t.Parallel()
+	cfg := config(newServer(t, wechattest.Options{}))
+	cfg.BaseURL = ""
+	shown := newGateway(t, cfg).String()
+	for _, want := range []string{
+		`name="wechatv2"`, `base_url="https://api.mch.weixin.qq.com"`, `timeout="15s"`, `sign_type="MD5"`,
+		`backup_url="https://api2.mch.weixin.qq.com"`, `total_timeout="30s"`, `proxy_url=""`,
+		`op_user_id="1000000001"`, `api_key="REDACTED"`, `cert_pem="REDACTED"`, `key_pem="REDACTED"`,
+	} {
+		require.Contains(t, shown, want)
+	}
+	// Another host has no backup that we know of.
+	require.Contains(t, newGateway(t, config(newServer(t, wechattest.Options{}))).String(), `backup_url=""`)
+}
+
+// TestSecretsAreNotShown prints, logs and marshals all that could hold a secret, in every way.
+func TestSecretsAreNotShown(t *testing.T) {
+	t.Parallel()
+	cfg := config(newServer(t, wechattest.Options{}))
+	cfg.ProxyURL = "http://" + proxyUser + ":" + proxyPassword + "@proxy.example:8080"
+	g := newGateway(t, cfg)
+	type host struct {
+		gateway *wechatv2.Gateway
+		Config  wechatv2.Config
+		Pointer *wechatv2.Config
+	}
+	h := host{gateway: g, Config: cfg, Pointer: &cfg}
+	var out strings.Builder
+	for _, v := range []any{cfg, &cfg, g, *g, h, &h, []any{cfg, g}, map[string]any{"c": cfg, "g": g}, wechatv2.KeyOf(g)} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d"} {
+			fmt.Fprintf(&out, verb+"\n", v)
+		}
+		for _, handler := range []slog.Handler{slog.NewJSONHandler(&out, nil), slog.NewTextHandler(&out, nil)} {
+			slog.New(handler).Info("x", slog.Any("v", v))
+			slog.New(handler).With(slog.Any("v", v)).WithGroup("g").Info("x", slog.Any("v", v))
+		}
+		raw, err := json.Marshal(v)
+		require.NoError(t, err)
+		out.Write(raw)
+	}
+	requireNoSecret(t, cfg, out.String())
+	require.NotContains(t, out.String(), proxyUser)
+	require.NotContains(t, out.String(), proxyPassword)
+	require.Contains(t, out.String(), "REDACTED")
+	require.Contains(t, out.String(), "proxy.example:8080")
+}
+
+const proxyUser, proxyPassword = "proxy-user", "proxy-password"
+
+// requireNoSecret looks for the key and the certificates in every spelling that printing could give them.
+func requireNoSecret(t *testing.T, cfg wechatv2.Config, out string) {
+	t.Helper()
+	for name, secret := range map[string][]byte{"api key": []byte(cfg.APIKey), "certificate": cfg.CertPEM, "private key": cfg.KeyPEM} {
+		part := secret[:min(len(secret), 24)]
+		if i := bytes.IndexByte(secret, '\n'); i > 0 {
+			part = secret[i+1 : i+25] // behind the PEM header
+		}
+		for _, spelling := range []string{
+			string(part), fmt.Sprintf("%x", part), fmt.Sprintf("%X", part),
+			strings.Trim(fmt.Sprintf("%d", part), "[]"), strings.TrimSuffix(strings.TrimPrefix(fmt.Sprintf("%#v", part), "[]byte{"), "}"),
+		} {
+			if i := strings.Index(out, spelling); i >= 0 {
+				t.Fatalf("%s is shown: %s", name, out[max(0, i-60):i+len(spelling)])
+			}
+		}
+	}
+	require.NotContains(t, out, "PRIVATE KEY")
+}

@@ -1,0 +1,69 @@
+// Package wechatv2 is a [refund.RefundGateway] for WeChat Pay v2, the XML interface with an API key and a
+// client certificate.
+//
+// # Use
+//
+// [New] takes a [Config] and returns a [Gateway], which a [refund.Service] calls. It has no other
+// dependency than the standard library. Package wechattest beside it is a server that behaves as WeChat Pay
+// does, for tests.
+//
+// # What it promises
+//
+//   - A refund that was accepted is [refund.OutcomeAccepted]; only a query's SUCCESS is money returned.
+//   - Declined is said only on a signed answer with a documented code that moved nothing. Where such a code
+//     may be the echo of this refund's own earlier success (ERROR, INVALID_REQUEST, REFUND_FEE_MISMATCH),
+//     the number is queried first.
+//   - Everything else is an error, which means unknown: a time-out, an HTTP status, broken or oversized XML,
+//     a missing or wrong signature, another merchant, refund, order or amount in the answer, SYSTEMERROR, a
+//     code or a status that no document names, and every unsigned refusal (return_code FAIL).
+//   - Faults of the set-up (certificate, signature, permission, unknown merchant) are [*refund.SetupError],
+//     a busy service is [*refund.RetryLater].
+//
+// An answer is believed in this order: HTTP status and size, strict form, return_code, signature (in
+// constant time, by the algorithm of the request, over all fields including unknown ones), merchant,
+// result_code, refund number, order and amounts.
+//
+// # What it guards
+//
+// TLS is always verified, at least version 1.2; there is no switch to turn it off, and no way to bring
+// another TLS configuration. Redirects are not followed, and no proxy is taken from the environment. The API
+// key, the private key, signatures and message bodies are in no log line and no error, and a printed Config or
+// Gateway shows none.
+//
+// # Notifications
+//
+// The Gateway reads refund notifications ([Gateway.ReadNotification]; [Gateway.OpenNotification] gives every
+// field), so that [refund.Service.NotificationHandler] puts the endpoint on a mux in one line. WeChat Pay does
+// not sign them: whoever has seen one can send it again, or another one made of its blocks. So a
+// notification is only ever the reason to query.
+//
+// # Speed
+//
+// Beside the plain way (encoding/xml, crypto/hmac, net/http posting the same bytes), medians of one run on
+// two cores. The ratio is what counts; go test -run '^$' -bench . ./adapters/wechatv2 repeats it.
+//
+//	                               this package        plain               ratio
+//	sign 10 fields, MD5             0.90 µs,   1 alloc   2.1 µs,  29 allocs   0.43
+//	sign 10 fields, HMAC-SHA256     1.4 µs,    9 allocs  2.2 µs,  36 allocs   0.61
+//	encode a request                0.56 µs,   1 alloc   3.2 µs,  10 allocs   0.18
+//	decode an answer of 20 fields   2.3 µs,    5 allocs   21 µs, 215 allocs   0.11
+//	read a notification             8.3 µs,   23 allocs   34 µs, 212 allocs   0.25
+//	refund over mutual TLS          218 µs               179 µs               1.22
+//	the same, 32 at once            103 µs                95 µs               1.08
+//
+// # Error codes
+//
+// [Describe] tells what an err_code means for a refund, whether a person has to act, and what to tell the
+// merchant. It reads the same table as the gateway.
+//
+// # Limits
+//
+// WeChat Pay takes refunds for a year after payment, at most 50 of one order, a minute apart. CNY only.
+// The refund reason that the buyer sees is cut to 80 bytes and loses characters of four bytes (emoji), which
+// WeChat Pay does not take.
+//
+// # Sources
+//
+// Official documents of pay.weixin.qq.com/doc/v2/merchant: 4011935217 (refund), 4011935218 (refund query);
+// doc/v2/partner: 4011986737 and 4011986592 (signature), 4011987474 and 4011987559 (protocol).
+package wechatv2

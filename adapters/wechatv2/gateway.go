@@ -1,0 +1,176 @@
+package wechatv2
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+const (
+	pathRefund = "/secapi/pay/refund"
+	pathQuery  = "/pay/refundquery"
+)
+
+var (
+	_ refund.RefundGateway = (*Gateway)(nil)
+	_ refund.Checker       = (*Gateway)(nil)
+	_ refund.Lister        = (*Gateway)(nil)
+	_ refund.Limiter       = (*Gateway)(nil)
+)
+
+// Gateway returns money through WeChat Pay v2. It is safe for concurrent use, keeps its connections open
+// between calls, and shows none of its secrets when it is printed, logged or marshalled.
+type Gateway struct {
+	name, appID, mchID string
+	subAppID, subMchID string
+	key                secret
+	signType           SignType
+	fixed              fields // what every refund request carries
+	hosts              []string
+	timeout, total     time.Duration
+	limits             refund.Limits
+	cert               *certificate
+	client             *http.Client
+	log                *slog.Logger
+	shown              string
+}
+
+// New makes a Gateway. It reads the certificate and calls nobody. Its error joins all faults of the Config,
+// each an [*order.InvalidError] that names the field in snake_case.
+func New(c Config) (*Gateway, error) {
+	c, err := c.withDefaults()
+	cert, certErr := newCertificate(c)
+	if err := errors.Join(err, certErr); err != nil {
+		return nil, fmt.Errorf("configure the wechat pay gateway: %w", err)
+	}
+	return &Gateway{
+		name: c.Name, appID: c.AppID, mchID: c.MchID, subAppID: c.SubAppID, subMchID: c.SubMchID,
+		key: newSecret(c.APIKey), signType: c.SignType,
+		fixed: fields{
+			"op_user_id": c.OpUserID, "notify_url": c.NotifyURL,
+			"refund_account": string(c.RefundAccount), "refund_fee_type": currency,
+		},
+		hosts: c.hosts(), timeout: c.Timeout, total: c.TotalTimeout, limits: *c.Limits,
+		cert: cert, client: newClient(c, cert), log: c.Logger,
+		shown: "wechatv2.Gateway{" + c.String() + "}",
+	}, nil
+}
+
+// Refund asks for a refund (/secapi/pay/refund, official document 4011935217). An accepted one is
+// [refund.OutcomeAccepted]: only Query tells that money was returned. A refusal that may be the echo of this
+// refund's own earlier success is checked by a query before it is [refund.OutcomeDeclined].
+//
+// Errors: those of Check; [*refund.SetupError]; [*refund.RetryLater]; [*refund.MismatchError];
+// [*APIError]; [ErrSignature]; [ErrAnswer]; what ctx and the network report. All leave the outcome unknown.
+func (g *Gateway) Refund(ctx context.Context, req refund.Request) (refund.Result, error) {
+	ctx, cancel := context.WithTimeout(ctx, g.total)
+	defer cancel()
+	res, err := g.refund(ctx, req)
+	if err != nil {
+		return refund.Result{}, fmt.Errorf("refund %s of order %s: %w", clip(req.RefundNo, 64), clip(req.OrderID, 64), err)
+	}
+	return res, nil
+}
+
+func (g *Gateway) refund(ctx context.Context, req refund.Request) (refund.Result, error) {
+	ans, err := g.sendRefund(ctx, req)
+	if err != nil {
+		return g.refused(ctx, err, question(req))
+	}
+	return result(refund.OutcomeAccepted, question(req), ans.RefundID), nil
+}
+
+// refused tells a refusal by its code from an error, which is returned as it is.
+func (g *Gateway) refused(ctx context.Context, err error, q refund.Query) (refund.Result, error) {
+	var apiErr *APIError
+	if !errors.As(err, &apiErr) {
+		return refund.Result{}, err
+	}
+	a, _ := Describe(apiErr.Code)
+	switch a.Class {
+	case ClassDeclined:
+	case ClassEcho:
+		res, err := g.query(ctx, q)
+		if err != nil {
+			return refund.Result{}, fmt.Errorf("%w; query it: %w", apiErr, err)
+		}
+		if res.Outcome != refund.OutcomeNotFound {
+			return res, nil
+		}
+	case ClassUnknown, ClassNotFound, ClassSetup, ClassRetryLater:
+		return refund.Result{}, err
+	}
+	return refund.Result{Outcome: refund.OutcomeDeclined, Code: string(apiErr.Code), Message: apiErr.Msg}, nil
+}
+
+func result(o refund.Outcome, q refund.Query, refundID string) refund.Result {
+	res := refund.Result{Outcome: o, RefundNo: q.RefundNo, Amount: q.Amount, RefundID: clip(refundID, 64)}
+	if q.PaymentID == "" {
+		res.OrderID = q.OrderID // else the answer proves the payment's number, not the order's
+	}
+	return res
+}
+
+// call signs msg, sends it and returns the answer's verified fields. q is for the log.
+func (g *Gateway) call(ctx context.Context, path string, msg fields, limit int64, q refund.Query) (fields, error) {
+	body, err := g.seal(msg)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := g.post(ctx, path, body, limit)
+	var f fields
+	if err == nil {
+		f, err = g.open(answer)
+	}
+	attrs := []slog.Attr{
+		slog.String("path", path), slog.String("refund_no", q.RefundNo), slog.String("order_id", q.OrderID),
+		slog.String("result_code", clip(f["result_code"], 32)), slog.String("err_code", clip(f["err_code"], 64)),
+	}
+	if err != nil {
+		attrs = append(attrs, slog.String("error", err.Error()))
+	}
+	g.log.LogAttrs(ctx, slog.LevelDebug, "wechat pay call", attrs...)
+	return f, err
+}
+
+// seal completes msg with what every request carries, signs and encodes it.
+func (g *Gateway) seal(msg fields) ([]byte, error) {
+	var nonce [16]byte
+	if _, err := rand.Read(nonce[:]); err != nil {
+		return nil, fmt.Errorf("make a nonce: %w", err)
+	}
+	msg["appid"], msg["mch_id"] = g.appID, g.mchID
+	msg["sub_appid"], msg["sub_mch_id"] = g.subAppID, g.subMchID // empty ones are neither sent nor signed
+	msg["nonce_str"] = hex.EncodeToString(nonce[:])
+	// Always sent: without it WeChat Pay takes an HMAC signature for a wrong MD5 one.
+	msg["sign_type"] = string(g.signType)
+	msg["sign"] = "" // holds its place among the names
+	names := msg.names()
+	msg["sign"] = sign(msg, names, g.key.reveal(), g.signType)
+	return encode(msg, names), nil
+}
+
+// CloseIdleConnections closes the connections that are not in use. The Gateway stays usable.
+func (g *Gateway) CloseIdleConnections() { g.client.CloseIdleConnections() }
+
+// String describes the Gateway without its secrets.
+func (g *Gateway) String() string { return g.shown }
+
+// GoString is String.
+func (g *Gateway) GoString() string { return g.shown }
+
+// Format writes String, whatever the verb.
+func (g *Gateway) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(g.shown)) }
+
+// LogValue is String.
+func (g *Gateway) LogValue() slog.Value { return slog.StringValue(g.shown) }
+
+// MarshalText is String, so that the JSON of a Gateway is a text without secrets.
+func (g *Gateway) MarshalText() ([]byte, error) { return []byte(g.shown), nil }

@@ -1,0 +1,51 @@
+package wechatv2_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderfsm/orderfsm/adapters/wechatv2"
+	"github.com/orderfsm/orderfsm/adapters/wechatv2/wechattest"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// newServer starts a simulator with one paid order, O1 of 100 fen.
+func newServer(t testing.TB, opts wechattest.Options) *wechattest.Server {
+	t.Helper()
+	srv, err := wechattest.NewServer(opts)
+	require.NoError(t, err)
+	t.Cleanup(srv.Close)
+	require.NoError(t, srv.AddOrder(wechattest.Order{OutTradeNo: "O1", TotalFee: 100}))
+	return srv
+}
+
+func config(srv *wechattest.Server) wechatv2.Config {
+	return wechatv2.Config{
+		AppID: srv.AppID(), MchID: srv.MchID(), APIKey: srv.APIKey(),
+		CertPEM: srv.ClientCertPEM(), KeyPEM: srv.ClientKeyPEM(),
+		BaseURL: srv.URL(), RootCAs: srv.RootCAs(),
+	}
+}
+
+func newGateway(t testing.TB, c wechatv2.Config) *wechatv2.Gateway {
+	t.Helper()
+	g, err := wechatv2.New(c)
+	require.NoError(t, err)
+	t.Cleanup(g.CloseIdleConnections)
+	return g
+}
+
+// request asks for 30 of the 100 fen of O1.
+func request() refund.Request {
+	return refund.Request{
+		OrderID: "O1", RefundNo: "R1", Amount: 30, Total: 100, Currency: "CNY", Reason: "不想要了 <&> \"'",
+	}
+}
+
+func query(r refund.Request) refund.Query {
+	return refund.Query{
+		Gateway: r.Gateway, OrderID: r.OrderID, PaymentID: r.PaymentID, RefundNo: r.RefundNo,
+		Amount: r.Amount, Total: r.Total, Currency: r.Currency,
+	}
+}

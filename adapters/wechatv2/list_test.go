@@ -1,0 +1,344 @@
+package wechatv2_test
+
+import (
+	"context"
+	"fmt"
+	"math/big"
+	"net/http"
+	"regexp"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderfsm/orderfsm/adapters/wechatv2"
+	"github.com/orderfsm/orderfsm/adapters/wechatv2/wechattest"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// manyRefunds makes n refunds of 1 fen of order O1, numbered R00 and on.
+func manyRefunds(t *testing.T, g *wechatv2.Gateway, n int) {
+	t.Helper()
+	for i := range n {
+		req := request()
+		req.RefundNo, req.Amount = fmt.Sprintf("R%02d", i), 1
+		_, err := g.Refund(context.Background(), req)
+		require.NoError(t, err)
+	}
+}
+
+func wholeOrder() refund.Query { return refund.Query{OrderID: "O1", Total: 100, Currency: "CNY"} }
+
+// TestList counts the refunds at the ends of pages, with and without total_refund_count.
+func TestList(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ n, calls, blindCalls int }{
+		{0, 1, 1}, {1, 1, 1}, {9, 1, 1}, {10, 1, 2}, {11, 2, 2}, {20, 2, 3}, {36, 4, 4}, {50, 5, 6},
+	} {
+		for _, blind := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%d/blind=%v", tt.n, blind), func(t *testing.T) {
+				t.Parallel()
+				srv := newServer(t, wechattest.Options{})
+				g := newGateway(t, config(srv))
+				manyRefunds(t, g, tt.n)
+				want := tt.calls
+				if blind {
+					want = tt.blindCalls
+					for range want {
+						srv.Next(wechattest.Field("total_refund_count", ""))
+					}
+				}
+				all, err := g.List(context.Background(), wholeOrder())
+				require.NoError(t, err)
+				require.Len(t, all, tt.n)
+				for i, res := range all {
+					require.Equal(t, fmt.Sprintf("R%02d", i), res.RefundNo)
+					require.Equal(t, refund.OutcomeSucceeded, res.Outcome)
+					require.Equal(t, "O1", res.OrderID)
+					require.EqualValues(t, 1, res.Amount)
+					require.False(t, res.RefundedAt.IsZero())
+				}
+				require.Equal(t, want, srv.Calls(wechattest.PathQuery))
+			})
+		}
+	}
+}
+
+// TestListIsWholeOrAnError: over-refunding is kept out by a list that leaves nothing out.
+func TestListIsWholeOrAnError(t *testing.T) {
+	t.Parallel()
+	start := func(t *testing.T) (*wechattest.Server, *wechatv2.Gateway) {
+		srv := newServer(t, wechattest.Options{})
+		g := newGateway(t, config(srv))
+		manyRefunds(t, g, 12)
+		return srv, g
+	}
+	page := wechattest.Field("total_refund_count", "12")
+	for name, script := range map[string][]wechattest.Fault{
+		"a page that is missing":        {page, wechattest.ErrCode("PARAM_ERROR", "offset", false)},
+		"nothing behind the first page": {page, wechattest.ErrCode("SYSTEMERROR", "x", false)},
+		"lost":                          {page, wechattest.LoseAnswer()},
+		"fewer than counted":            {wechattest.Field("total_refund_count", "13"), {}},
+		"a row without its number":      {wechattest.Field("out_refund_no_3", "")},
+		"a row without its amount":      {wechattest.Field("refund_fee_3", "")},
+		"an amount of nothing":          {wechattest.Field("refund_fee_3", "0")},
+		"an amount below nothing":       {wechattest.Field("refund_fee_3", "-1")},
+		"another order":                 {wechattest.Field("out_trade_no", "O2")},
+		"another total":                 {wechattest.Field("total_fee", "99")},
+		"wrong signature":               {wechattest.WrongSign()},
+		"a parameter error at once":     {wechattest.ErrCode("PARAM_ERROR", "x", false)},
+		"the same page without an end":  endlessList(),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			srv, g := start(t)
+			srv.Next(script...)
+			all, err := g.List(context.Background(), wholeOrder())
+			require.ErrorContains(t, err, "list refunds of order O1: ")
+			require.Nil(t, all)
+		})
+	}
+	srv, g := start(t)
+	// One row of a strange status hides no other.
+	srv.Next(wechattest.UnknownStatus("NEW"))
+	all, err := g.List(context.Background(), wholeOrder())
+	require.NoError(t, err)
+	require.Len(t, all, 12)
+	require.Equal(t, refund.OutcomeUnknown, all[0].Outcome)
+	// Pages overlap where refunds are made meanwhile: none stands twice.
+	srv.Next(wechattest.Fault{}, wechattest.Field("out_refund_no_0", "R09").AndField("total_refund_count", "11"))
+	_, err = g.List(context.Background(), wholeOrder())
+	require.ErrorIs(t, err, wechatv2.ErrAnswer, "12 were counted, 11 seen")
+
+	for field, q := range map[string]refund.Query{"order_id": {Total: 1}, "payment_id": {OrderID: "O1", PaymentID: "4-2"}} {
+		_, err = g.List(context.Background(), q)
+		require.ErrorIs(t, err, refund.ErrInvalid)
+		require.ErrorContains(t, err, field)
+	}
+	_, err = g.QueryRefunds(context.Background(), wholeOrder(), -1)
+	require.ErrorIs(t, err, refund.ErrInvalid)
+}
+
+// endless claims ever more refunds.
+func endlessList() []wechattest.Fault {
+	var script []wechattest.Fault
+	for range 10 {
+		f := wechattest.Field("refund_count", "10").AndField("total_refund_count", "1000")
+		for n := range 10 {
+			i := fmt.Sprint(n)
+			f = f.AndField("out_refund_no_"+i, "R"+i).AndField("refund_fee_"+i, "1").AndField("refund_status_"+i, "SUCCESS")
+		}
+		script = append(script, f.NotExecuted().AndField("out_trade_no", "O1").AndField("total_fee", "100"))
+	}
+	return script
+}
+
+func TestQueryRefunds(t *testing.T) {
+	t.Parallel()
+	srv := newServer(t, wechattest.Options{})
+	g := newGateway(t, config(srv))
+	var apiErr *wechatv2.APIError
+	_, err := g.QueryRefunds(context.Background(), wholeOrder(), 0)
+	require.ErrorAs(t, err, &apiErr)
+	require.Equal(t, wechatv2.CodeRefundNotExist, apiErr.Code)
+	_, err = g.QueryRefund(context.Background(), query(request()))
+	require.ErrorAs(t, err, &apiErr)
+	require.Equal(t, wechatv2.CodeRefundNotExist, apiErr.Code)
+
+	manyRefunds(t, g, 36)
+	for offset, rows := range map[int]int{0: 10, 24: 10, 30: 6, 36: 0} {
+		ans, err := g.QueryRefunds(context.Background(), wholeOrder(), offset)
+		require.NoError(t, err)
+		require.Len(t, ans.Rows, rows)
+		require.EqualValues(t, 36, ans.TotalRefundCount)
+		for i := range ans.Rows {
+			require.Equal(t, fmt.Sprintf("R%02d", offset+i), ans.Rows[i].OutRefundNo)
+		}
+	}
+	_, err = g.QueryRefunds(context.Background(), wholeOrder(), 37)
+	require.ErrorAs(t, err, &apiErr)
+	require.Equal(t, wechatv2.CodeParamError, apiErr.Code)
+}
+
+// TestAnswers reads every documented field.
+func TestAnswers(t *testing.T) {
+	t.Parallel()
+	srv := newServer(t, wechattest.Options{Now: func() time.Time { return time.Date(2026, 3, 1, 17, 30, 0, 0, time.UTC) }})
+	g := newGateway(t, config(srv))
+	srv.Next(wechattest.Field("settlement_refund_fee", "25").AndField("settlement_total_fee", "95").AndField("fee_type", "CNY").
+		AndField("cash_fee", "90").AndField("cash_fee_type", "CNY").AndField("cash_refund_fee", "23").AndField("coupon_refund_fee", "7").
+		AndField("coupon_refund_count", "2").AndField("coupon_type_0", "CASH").AndField("coupon_refund_id_0", "C0").
+		AndField("coupon_refund_fee_0", "2").AndField("coupon_type_1", "NO_CASH").AndField("coupon_refund_id_1", "C1").
+		AndField("coupon_refund_fee_1", "5").AndField("x_new", "7").AndField("sub_mch_id", "9"))
+	ans, err := g.SendRefund(context.Background(), request())
+	require.NoError(t, err)
+	require.Equal(t, "7", ans.Fields["x_new"])
+	require.NotContains(t, ans.Fields, "sign")
+	require.NotContains(t, ans.Fields, "nonce_str")
+	ans.Fields = nil
+	require.NotEmpty(t, ans.TransactionID)
+	ans.TransactionID = ""
+	coupons := []wechatv2.Coupon{{ID: "C0", Type: wechatv2.CouponCash, RefundFee: 2}, {ID: "C1", Type: wechatv2.CouponNoCash, RefundFee: 5}}
+	require.Equal(t, &wechatv2.RefundAnswer{
+		OutTradeNo: "O1", OutRefundNo: "R1", RefundID: srv2id(1), SubMchID: "9",
+		RefundFee: 30, SettlementRefundFee: 25, TotalFee: 100, SettlementTotalFee: 95, FeeType: "CNY", CashFee: 90, CashFeeType: "CNY",
+		CashRefundFee: 23, CouponRefundFee: 7, CouponRefundCount: 2, Coupons: coupons,
+	}, ans)
+
+	// coupon_refund_fee is the sum, _0 that of row 0, _0_1 that of its coupon 1.
+	srv.Next(wechattest.Field("coupon_refund_fee", "70").AndField("coupon_refund_fee_0", "7").AndField("coupon_refund_count_0", "2").
+		AndField("coupon_type_0_0", "CASH").AndField("coupon_refund_id_0_0", "C0").AndField("coupon_refund_fee_0_0", "2").
+		AndField("coupon_type_0_1", "NO_CASH").AndField("coupon_refund_id_0_1", "C1").AndField("coupon_refund_fee_0_1", "5").
+		AndField("settlement_refund_fee_0", "25").AndField("cash_refund_fee", "23").AndField("cash_fee_type", "CNY").
+		AndField("settlement_total_fee", "95").AndField("refund_fee", "30").AndField("total_refund_count", "1").
+		AndField("refund_recv_accout_0", "招商银行信用卡0403").AndField("refund_channel_0", "OTHER_BANKCARD").
+		AndField("refund_account_0", "REFUND_SOURCE_RECHARGE_FUNDS").AndField("fee_type", "CNY"))
+	found, err := g.QueryRefund(context.Background(), query(request()))
+	require.NoError(t, err)
+	require.NotContains(t, found.Fields, "sign")
+	require.Equal(t, "1", found.Fields["refund_count"])
+	found.Fields, found.TransactionID = nil, ""
+	require.Equal(t, &wechatv2.QueryAnswer{
+		OutTradeNo: "O1", TotalFee: 100, SettlementTotalFee: 95, FeeType: "CNY", CashFee: 100, CashFeeType: "CNY",
+		RefundFee: 30, CashRefundFee: 23, CouponRefundFee: 70, TotalRefundCount: 1,
+		Rows: []wechatv2.RefundRow{{
+			OutRefundNo: "R1", RefundID: srv2id(1), Status: wechatv2.StatusSuccess, Channel: wechatv2.ChannelOtherBankcard,
+			RefundFee: 30, SettlementRefundFee: 25, CouponRefundFee: 7, CouponRefundCount: 2, Coupons: coupons,
+			Account: wechatv2.RefundAccountRecharge, RecvAccount: "招商银行信用卡0403",
+			SuccessTime: time.Date(2026, 3, 1, 17, 30, 0, 0, time.UTC),
+		}},
+	}, found)
+
+	// A refusal is an error here, in every class.
+	other := request()
+	other.RefundNo, other.Amount = "R2", 80
+	_, err = g.SendRefund(context.Background(), other)
+	var apiErr *wechatv2.APIError
+	require.ErrorAs(t, err, &apiErr)
+	require.Equal(t, wechatv2.CodeInvalidRequest, apiErr.Code)
+
+	// What decides nothing may be odd.
+	srv.Next(wechattest.Field("cash_fee", "1e3").AndField("coupon_refund_count", "-1"))
+	ans, err = g.SendRefund(context.Background(), request())
+	require.NoError(t, err)
+	require.Zero(t, ans.CashFee)
+	require.Zero(t, ans.CouponRefundCount)
+	require.Equal(t, "1e3", ans.Fields["cash_fee"])
+}
+
+// TestServiceProvider sends the sub-merchant and wants it back.
+func TestServiceProvider(t *testing.T) {
+	t.Parallel()
+	srv := newServer(t, wechattest.Options{})
+	cfg := config(srv)
+	cfg.SubMchID, cfg.SubAppID = "1900000109", "wxsub"
+	var sent spy
+	plain := cfg
+	cfg.WrapTransport = sent.wrap
+	g := newGateway(t, cfg)
+	ctx := context.Background()
+	own := wechattest.Field("sub_mch_id", "1900000109").AndField("sub_appid", "wxsub")
+	srv.Next(own, own)
+	_, err := g.Refund(ctx, request())
+	require.NoError(t, err)
+	_, err = g.Query(ctx, query(request()))
+	require.NoError(t, err)
+	for _, body := range sent.bodies {
+		require.Contains(t, body, "<sub_appid>wxsub</sub_appid><sub_mch_id>1900000109</sub_mch_id>")
+	}
+	srv.Next(wechattest.Field("sub_mch_id", "1900000109"))
+	_, err = g.Refund(ctx, request())
+	require.NoError(t, err, "the application need not be named")
+	for name, fault := range map[string]wechattest.Fault{
+		"another merchant":       wechattest.Field("sub_mch_id", "1900000110"),
+		"no merchant":            wechattest.Field("sub_mch_id", ""),
+		"another application":    own.AndField("sub_appid", "wxother"),
+		"another one's refusal":  wechattest.ErrCode("NOTENOUGH", "x", false).AndField("sub_mch_id", "1900000110"),
+		"another one's success":  wechattest.Field("sub_mch_id", "1900000110").AndField("sub_appid", "wxsub"),
+		"another one's own echo": wechattest.ErrCode("ERROR", "x", false).AndField("sub_mch_id", "1900000110"),
+	} {
+		srv.Next(fault, fault)
+		_, err = g.Refund(ctx, request())
+		require.ErrorIs(t, err, refund.ErrMismatch, name)
+		_, err = g.Query(ctx, query(request()))
+		require.ErrorIs(t, err, refund.ErrMismatch, name)
+	}
+	srv.Next(wechattest.ErrCode("NOTENOUGH", "x", false)) // a refusal need not name it
+	res, err := g.Refund(ctx, request())
+	require.NoError(t, err)
+	require.Equal(t, refund.OutcomeDeclined, res.Outcome)
+
+	plain.SubMchID = ""
+	_, err = wechatv2.New(plain)
+	require.Equal(t, []string{"sub_app_id"}, faultyFields(err))
+}
+
+func TestLimits(t *testing.T) {
+	t.Parallel()
+	cfg := config(newServer(t, wechattest.Options{}))
+	cfg.Limits = nil
+	require.Equal(t, refund.Limits{MaxRefunds: 50, MaxAge: 365 * 24 * time.Hour, MinInterval: time.Minute}, newGateway(t, cfg).Limits("any"))
+	cfg.Limits = &refund.Limits{MaxRefunds: 3}
+	g := newGateway(t, cfg)
+	cfg.Limits.MaxRefunds = 4
+	require.Equal(t, refund.Limits{MaxRefunds: 3}, g.Limits(""), "what New was given")
+	cfg.Limits.MaxRefunds = -1
+	_, err := wechatv2.New(cfg)
+	require.Equal(t, []string{"limits"}, faultyFields(err))
+}
+
+// TestWrapTransport: a wrapper sees every call, and its errors are errors of the call.
+func TestWrapTransport(t *testing.T) {
+	t.Parallel()
+	cfg := config(newServer(t, wechattest.Options{}))
+	var seen spy
+	cfg.WrapTransport = seen.wrap
+	_, err := newGateway(t, cfg).Refund(context.Background(), request())
+	require.NoError(t, err)
+	require.Len(t, seen.bodies, 1)
+	cfg.WrapTransport = func(http.RoundTripper) http.RoundTripper {
+		return tripper(func(*http.Request) (*http.Response, error) { return nil, http.ErrNotSupported })
+	}
+	_, err = newGateway(t, cfg).Refund(context.Background(), request())
+	require.ErrorIs(t, err, http.ErrNotSupported)
+}
+
+func FuzzParseNumber(f *testing.F) {
+	for _, s := range []string{"", "0", "7", "007", "-1", "+1", "1.0", "1e3", " 1", "1 ", "0x1", "1_0", "９", "9223372036854775807", "9223372036854775808", "99999999999999999999"} {
+		f.Add(s)
+	}
+	digits := regexp.MustCompile(`^[0-9]+$`)
+	most := new(big.Int).SetUint64(1<<63 - 1)
+	f.Fuzz(func(t *testing.T, s string) {
+		got, ok := wechatv2.ParseNumber(s)
+		want, isNumber := new(big.Int), digits.MatchString(s)
+		if isNumber {
+			want, isNumber = want.SetString(s, 10)
+		}
+		if isNumber && want.Cmp(most) <= 0 {
+			require.True(t, ok)
+			require.Equal(t, want.Int64(), got)
+			return
+		}
+		require.False(t, ok)
+		require.Zero(t, got)
+	})
+}
+
+func FuzzBeijing(f *testing.F) {
+	for _, s := range []string{"", "2026-03-02 01:30:00", "2026-02-30 00:00:00", "2026-03-02T01:30:00Z", "2026-03-02 01:30:00.5", "0000-01-01 00:00:00"} {
+		f.Add(s)
+	}
+	zone := time.FixedZone("UTC+8", 8*60*60)
+	f.Fuzz(func(t *testing.T, s string) {
+		got := wechatv2.Beijing(s)
+		require.Equal(t, time.UTC, got.Location())
+		want, err := time.Parse(time.DateTime, s)
+		if err != nil {
+			require.True(t, got.IsZero())
+			return
+		}
+		require.True(t, want.Add(-8*time.Hour).Equal(got))
+		require.Equal(t, s[:16], got.In(zone).Format(time.DateTime)[:16])
+	})
+}

@@ -1,0 +1,111 @@
+package wechatv2_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/orderfsm/orderfsm/adapters/wechatv2"
+	"github.com/orderfsm/orderfsm/adapters/wechatv2/wechattest"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// honestFaults break calls in every way but one: they do not make the service sign a lie about money.
+func honestFaults() []wechattest.Fault {
+	return []wechattest.Fault{
+		{},
+		{},
+		{}, // calls that succeed
+		wechattest.LoseAnswer(), wechattest.FailBefore(), wechattest.BreakOff(), wechattest.Truncate(),
+		wechattest.Status(http.StatusBadGateway), wechattest.Status(http.StatusBadGateway).NotExecuted(),
+		wechattest.Body(nil), wechattest.Body([]byte("<html><hr></html>")),
+		wechattest.WrongSign(), wechattest.OtherSign(), wechattest.NoSign(),
+		wechattest.Field("out_refund_no", "R9").AndField("out_refund_no_0", "R9"), wechattest.Field("total_fee", "7"),
+		wechattest.ErrCode("SYSTEMERROR", "System Error", true), wechattest.ErrCode("SYSTEMERROR", "System Error", false),
+		wechattest.ErrCode("ERROR", "x", true), wechattest.ErrCode("INVALID_REQUEST", "x", true), wechattest.ErrCode("REFUND_FEE_MISMATCH", "x", true),
+		wechattest.ErrCode("FREQUENCY_LIMITED", "x", false), wechattest.ErrCode("NEW_CODE", "x", true),
+		wechattest.ReturnFail("签名错误", true), wechattest.ReturnFail("系统繁忙", true), wechattest.ReturnFail("invalid refund_fee", true),
+		wechattest.UnknownStatus("NEW"),
+		wechattest.EndsAs(wechattest.StatusClosed), wechattest.EndsAs(wechattest.StatusChange),
+	}
+}
+
+// TestTruth plays random scripts of calls and faults: whatever breaks, what the gateway says of a refund is
+// true, and no number is paid twice.
+func TestTruth(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	rapid.Check(t, func(t *rapid.T) {
+		srv, err := wechattest.NewServer(wechattest.Options{})
+		require.NoError(t, err)
+		defer srv.Close()
+		require.NoError(t, srv.AddOrder(wechattest.Order{OutTradeNo: "O1", TotalFee: 100}))
+		cfg := config(srv)
+		cfg.SignType = wechatv2.SignHMACSHA256
+		g, err := wechatv2.New(cfg)
+		require.NoError(t, err)
+		defer g.CloseIdleConnections()
+		for range rapid.IntRange(1, 25).Draw(t, "calls") {
+			req := refund.Request{
+				OrderID: "O1", RefundNo: fmt.Sprintf("R%d", rapid.IntRange(1, 3).Draw(t, "number")),
+				Amount: 40, Total: 100, Currency: "CNY", // of three numbers, two fit
+			}
+			faults := honestFaults()
+			srv.Next(faults[rapid.IntRange(0, len(faults)-1).Draw(t, "fault")])
+			before := srv.Paid(req.RefundNo)
+			ask := g.Refund
+			asked := rapid.Bool().Draw(t, "refund")
+			if !asked {
+				ask = func(ctx context.Context, req refund.Request) (refund.Result, error) { return g.Query(ctx, query(req)) }
+			}
+			res, err := ask(ctx, req)
+			if err != nil {
+				require.Zero(t, res)
+				continue
+			}
+			paid := srv.Paid(req.RefundNo)
+			switch res.Outcome {
+			case refund.OutcomeSucceeded, refund.OutcomeAbnormal:
+				require.EqualValues(t, 40, paid)
+			case refund.OutcomeDeclined, refund.OutcomeNotFound:
+				require.Zero(t, before)
+				require.Zero(t, paid)
+				require.Equal(t, asked, res.Outcome == refund.OutcomeDeclined)
+			case refund.OutcomeClosed:
+				require.Zero(t, paid)
+			case refund.OutcomeAccepted:
+			case refund.OutcomeUnknown:
+				t.Fatal("unknown without an error")
+			}
+		}
+		require.LessOrEqual(t, srv.PaidTotal("O1"), int64(100))
+		for _, e := range srv.Ledger() {
+			require.Equal(t, 1, e.Payments)
+		}
+	})
+}
+
+// TestConcurrentRefunds asks for one refund from 32 goroutines at once.
+func TestConcurrentRefunds(t *testing.T) {
+	t.Parallel()
+	srv := newServer(t, wechattest.Options{})
+	g := newGateway(t, config(srv))
+	var wg sync.WaitGroup
+	for range 32 {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			res, err := g.Refund(context.Background(), request())
+			if err != nil || res.Outcome != refund.OutcomeAccepted {
+				t.Errorf("%v: %v", res.Outcome, err)
+			}
+		}()
+	}
+	wg.Wait()
+	require.EqualValues(t, 30, srv.PaidTotal("O1"))
+}

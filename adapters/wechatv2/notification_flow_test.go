@@ -1,0 +1,158 @@
+package wechatv2_test
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderfsm/orderfsm/adapters/memstore"
+	"github.com/orderfsm/orderfsm/adapters/wechatv2"
+	"github.com/orderfsm/orderfsm/adapters/wechatv2/wechattest"
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// notified is a service whose notifications arrive over HTTP, with order ORD-1 of 100 fen and its refund
+// RF-1 of 30, approved: those of the vectors.
+type notified struct {
+	*flow
+	url     string
+	unknown int
+}
+
+func newNotified(t *testing.T) *notified {
+	t.Helper()
+	f := &notified{flow: newFlow(t)}
+	var err error
+	f.sim, err = wechattest.NewServer(wechattest.Options{
+		AppID: "wx0000000000000001", MchID: "1000000001", APIKey: testKey, Now: f.clock,
+	})
+	require.NoError(t, err)
+	t.Cleanup(f.sim.Close)
+	require.NoError(t, f.sim.AddOrder(wechattest.Order{OutTradeNo: "ORD-1", TotalFee: 100}))
+	m, err := order.NewMachine()
+	require.NoError(t, err)
+	f.svc, err = refund.NewService(m, memstore.New(), newGateway(t, config(f.sim)), refund.Options{Now: f.clock, Hooks: refund.Hooks{
+		UnknownNotification: func(context.Context, refund.Notification) { f.unknown++ },
+	}})
+	require.NoError(t, err)
+	ctx := context.Background()
+	_, err = f.svc.Register(ctx, refund.RegisterParams{OrderID: "ORD-1", Gateway: "wechatv2", Currency: "CNY", Total: 100})
+	require.NoError(t, err)
+	_, err = f.svc.Request(ctx, refund.RequestParams{OrderID: "ORD-1", RefundNo: "RF-1", Amount: 30, Actor: "buyer:1"})
+	require.NoError(t, err)
+	_, err = f.svc.Approve(ctx, refund.ApproveParams{OrderID: "ORD-1", RefundNo: "RF-1", Amount: 30, Actor: "staff:1"})
+	require.NoError(t, err)
+
+	h, err := f.svc.NotificationHandler("wechatv2")
+	require.NoError(t, err)
+	web := httptest.NewServer(h)
+	t.Cleanup(web.Close)
+	f.url = web.URL
+	return f
+}
+
+// deliver sends a notification and returns the return_code of what comes back.
+func (f *notified) deliver(e map[string]string) string {
+	f.t.Helper()
+	resp, err := http.Post(f.url, "text/xml", strings.NewReader(string(wechatv2.Encode(e))))
+	require.NoError(f.t, err)
+	defer resp.Body.Close()
+	require.Equal(f.t, http.StatusOK, resp.StatusCode)
+	var b strings.Builder
+	require.NoError(f.t, resp.Write(&b))
+	_, body, _ := strings.Cut(b.String(), "\r\n\r\n")
+	ack, err := wechatv2.Decode([]byte(body))
+	require.NoError(f.t, err)
+	return ack["return_code"]
+}
+
+func (f *notified) book() *order.Order {
+	f.t.Helper()
+	o, err := f.svc.Order(context.Background(), "ORD-1")
+	require.NoError(f.t, err)
+	return o
+}
+
+// TestNotificationAfterLostAnswer: the answer is lost after paying; the notification is what tells.
+func TestNotificationAfterLostAnswer(t *testing.T) {
+	f := newNotified(t)
+	f.sim.Next(wechattest.LoseAnswer())
+	_, err := f.svc.Process(context.Background(), refund.Ref{OrderID: "ORD-1", RefundNo: "RF-1"})
+	require.NoError(t, err)
+	require.Equal(t, order.StateApproved, f.book().Refund("RF-1").State)
+
+	info := infoVectors(t)["notify_success"].ReqInfo
+	require.Equal(t, "SUCCESS", f.deliver(envelope(info)))
+	booked := f.book()
+	require.Equal(t, order.StateRefunded, booked.Refund("RF-1").State)
+	require.EqualValues(t, 30, booked.Refunded)
+	queries := f.sim.Calls(wechattest.PathQuery)
+
+	inner := innerFields()
+	inner["refund_id"] = booked.Refund("RF-1").RefundID
+	for range 3 {
+		require.Equal(t, "SUCCESS", f.deliver(envelope(encryptInfo(encodeRoot(inner), testKey))), "replayed")
+	}
+	inner["refund_id"] = "50999"
+	require.Equal(t, "FAIL", f.deliver(envelope(encryptInfo(encodeRoot(inner), testKey))), "another refund_id")
+	require.Equal(t, booked, f.book())
+	require.Equal(t, queries, f.sim.Calls(wechattest.PathQuery), "a replay asks nothing")
+	require.EqualValues(t, 30, f.sim.PaidTotal("ORD-1"))
+}
+
+// TestNotificationForged sends what a forger could, for a refund that was never sent to WeChat Pay.
+func TestNotificationForged(t *testing.T) {
+	f := newNotified(t)
+	send := func(want string, e map[string]string) {
+		t.Helper()
+		require.Equal(t, want, f.deliver(e))
+	}
+	with := func(name, value string) map[string]string {
+		inner := innerFields()
+		inner[name] = value
+		return envelope(encryptInfo(encodeRoot(inner), testKey))
+	}
+	vectors := infoVectors(t)
+	for _, name := range []string{"notify_success", "notify_refundclose", "notify_change", "notify_block_aligned"} {
+		send("SUCCESS", envelope(vectors[name].ReqInfo)) // replayed from another time: asked, and not found
+	}
+	send("FAIL", envelope(vectors["notify_md5_leading_zeros"].ReqInfo)) // another merchant's key
+	send("FAIL", envelope(vectors["tiny"].ReqInfo))
+	other := envelope(vectors["notify_success"].ReqInfo)
+	other["mch_id"] = "1000000002"
+	send("FAIL", other)
+	send("FAIL", with("refund_fee", "31"))
+	send("FAIL", with("total_fee", "200"))
+	require.Zero(t, f.unknown)
+	send("SUCCESS", with("out_refund_no", "RF-9"))
+	send("SUCCESS", with("out_trade_no", "ORD-9"))
+	require.Equal(t, 2, f.unknown)
+
+	// Blocks of one notification put into another one, at every place, and blocks that change places.
+	second := innerFields()
+	second["out_refund_no"], second["refund_fee"], second["refund_status"] = "RF-2", "70", "REFUNDCLOSE"
+	first, foreign := encryptBlocks([]byte(encodeRoot(innerFields())), testKey), encryptBlocks([]byte(encodeRoot(second)), testKey)
+	for i := 0; i+32 <= min(len(first), len(foreign)); i += 16 {
+		swapped := append([]byte{}, first...)
+		copy(swapped[i:], first[i+16:i+32])
+		copy(swapped[i+16:], first[i:i+16])
+		f.deliver(envelope(toBase64(swapped)))
+		spliced := append([]byte{}, first...)
+		copy(spliced[i:], foreign[i:i+16])
+		f.deliver(envelope(toBase64(spliced)))
+		f.deliver(envelope(toBase64(append(spliced[:i:i], foreign[i:]...))))
+	}
+
+	o := f.book()
+	require.Equal(t, order.StateApproved, o.Refund("RF-1").State)
+	require.Zero(t, o.Refunded)
+	require.Len(t, o.Refunds, 1)
+	require.Len(t, o.History, 2, "asked for and approved, nothing else")
+	require.Zero(t, f.sim.Calls(wechattest.PathRefund), "a notification pays nothing")
+	require.Zero(t, f.sim.PaidTotal("ORD-1"))
+}

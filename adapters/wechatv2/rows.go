@@ -1,0 +1,234 @@
+package wechatv2
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// QueryAnswer is WeChat Pay's answer to a query (official document 4011935218).
+//
+// Amounts are in fen; one that the answer does not name, or that is no plain number, is 0.
+type QueryAnswer struct {
+	// OutTradeNo and TransactionID name the order.
+	OutTradeNo    string
+	TransactionID string
+	// SubAppID and SubMchID are the sub-merchant's, in service-provider mode.
+	SubAppID string
+	SubMchID string
+	// TotalFee is the order's total, SettlementTotalFee that without coupons nobody paid for, FeeType
+	// their currency (ISO 4217; empty is CNY).
+	TotalFee           int64
+	SettlementTotalFee int64
+	FeeType            string
+	// CashFee is the cash part of the payment, CashFeeType its currency.
+	CashFee     int64
+	CashFeeType string
+	// RefundFee, CashRefundFee and CouponRefundFee are sums over refunds. WeChat Pay often leaves them out.
+	RefundFee       int64
+	CashRefundFee   int64
+	CouponRefundFee int64
+	// TotalRefundCount is the number of the order's refunds; 0 where it is not named, as with a query by
+	// refund number.
+	TotalRefundCount int64
+	// Rows are the refunds in this answer, at most ten.
+	Rows []RefundRow
+	// Fields are all elements by their names on the wire, unknown ones included; sign and nonce_str are
+	// left out.
+	Fields map[string]string
+}
+
+// RefundRow is one refund in the answer to a query. Its amounts are as those of [QueryAnswer].
+type RefundRow struct {
+	OutRefundNo string
+	RefundID    string
+	Status      Status
+	Channel     Channel
+	// RefundFee is the amount applied for, SettlementRefundFee that without coupons nobody paid for.
+	RefundFee           int64
+	SettlementRefundFee int64
+	// CouponRefundFee is what went back to coupons, CouponRefundCount their number, Coupons the coupons
+	// themselves.
+	CouponRefundFee   int64
+	CouponRefundCount int64
+	Coupons           []Coupon
+	// Account is the funds that the refund was paid from.
+	Account RefundAccount
+	// RecvAccount is where the money went, as text for people (refund_recv_accout).
+	RecvAccount string
+	// SuccessTime is when the money was returned, UTC, to the second; zero where it was not, or the time
+	// cannot be read.
+	SuccessTime time.Time
+}
+
+// QueryRefund makes one query by refund number and returns the whole answer; Query is made of it.
+//
+// Errors: those of Query. A number that WeChat Pay does not know is an [*APIError] with CodeRefundNotExist.
+func (g *Gateway) QueryRefund(ctx context.Context, q refund.Query) (*QueryAnswer, error) {
+	ctx, cancel := context.WithTimeout(ctx, g.total)
+	defer cancel()
+	ans, _, err := g.queryRefund(ctx, q)
+	if err != nil {
+		return nil, queryError(q, err)
+	}
+	return ans, nil
+}
+
+// QueryRefunds makes one query by order and returns the whole answer: at most ten refunds of the order, from
+// offset on (0 or more). List is made of it. q.RefundNo and q.Amount are not used.
+//
+// Errors: those of Query. An order without refunds is an [*APIError] with CodeRefundNotExist, an offset
+// beyond their number one with CodeParamError.
+func (g *Gateway) QueryRefunds(ctx context.Context, q refund.Query, offset int) (*QueryAnswer, error) {
+	ctx, cancel := context.WithTimeout(ctx, g.total)
+	defer cancel()
+	ans, err := g.queryRefunds(ctx, q, offset)
+	if err != nil {
+		return nil, listError(q, err)
+	}
+	return ans, nil
+}
+
+// queryRefund also returns the index of the row that is about q.RefundNo, compared with q.
+func (g *Gateway) queryRefund(ctx context.Context, q refund.Query) (*QueryAnswer, int, error) {
+	if err := checkSubject(q.RefundNo, q.OrderID, q.PaymentID); err != nil {
+		return nil, 0, err
+	}
+	f, err := g.askRefunds(ctx, fields{"out_refund_no": q.RefundNo}, q)
+	if err != nil {
+		return nil, 0, err
+	}
+	ans, err := newQueryAnswer(f)
+	if err != nil {
+		return nil, 0, err
+	}
+	n, err := ans.find(q.RefundNo)
+	if err != nil {
+		return nil, 0, err
+	}
+	if err := matchOrder(f, q); err != nil {
+		return nil, 0, err
+	}
+	return ans, n, matchRow(f, q, "_"+strconv.Itoa(n))
+}
+
+func (g *Gateway) queryRefunds(ctx context.Context, q refund.Query, offset int) (*QueryAnswer, error) {
+	if offset < 0 {
+		return nil, invalid("offset", "must not be negative")
+	}
+	if err := checkOrder(q.OrderID, q.PaymentID); err != nil {
+		return nil, err
+	}
+	// Sent even where it is 0: then the answer tells how many refunds there are.
+	msg := fields{"offset": strconv.Itoa(offset)}
+	nameOrder(msg, q.OrderID, q.PaymentID)
+	f, err := g.askRefunds(ctx, msg, q)
+	if err != nil {
+		return nil, err
+	}
+	if err := matchOrder(f, q); err != nil {
+		return nil, err
+	}
+	return newQueryAnswer(f)
+}
+
+func (g *Gateway) askRefunds(ctx context.Context, msg fields, q refund.Query) (fields, error) {
+	f, err := g.call(ctx, pathQuery, msg, maxQueryAnswer, q)
+	if err != nil {
+		return nil, err
+	}
+	if f["result_code"] != success {
+		return nil, g.codeError(apiError(f))
+	}
+	return f, nil
+}
+
+func newQueryAnswer(f fields) (*QueryAnswer, error) {
+	count, ok := parseNumber(f["refund_count"])
+	if !ok {
+		return nil, unusable("no refund_count")
+	}
+	ans := &QueryAnswer{
+		OutTradeNo: f["out_trade_no"], TransactionID: f["transaction_id"],
+		SubAppID: f["sub_appid"], SubMchID: f["sub_mch_id"],
+		TotalFee: f.fen("total_fee"), SettlementTotalFee: f.fen("settlement_total_fee"), FeeType: f["fee_type"],
+		CashFee: f.fen("cash_fee"), CashFeeType: f["cash_fee_type"],
+		RefundFee: f.fen("refund_fee"), CashRefundFee: f.fen("cash_refund_fee"),
+		CouponRefundFee: f.fen("coupon_refund_fee"), TotalRefundCount: f.fen("total_refund_count"),
+		Fields: f.public(),
+	}
+	for n := range count {
+		suffix := "_" + strconv.FormatInt(n, 10)
+		if f["out_refund_no"+suffix] == "" {
+			return nil, unusable("row %d of %d is missing", n, count)
+		}
+		ans.Rows = append(ans.Rows, newRefundRow(f, suffix))
+	}
+	return ans, nil
+}
+
+func newRefundRow(f fields, suffix string) RefundRow {
+	r := RefundRow{
+		OutRefundNo: f["out_refund_no"+suffix], RefundID: f["refund_id"+suffix],
+		Status: Status(f["refund_status"+suffix]), Channel: Channel(f["refund_channel"+suffix]),
+		RefundFee: f.fen("refund_fee" + suffix), SettlementRefundFee: f.fen("settlement_refund_fee" + suffix),
+		CouponRefundFee: f.fen("coupon_refund_fee" + suffix), CouponRefundCount: f.fen("coupon_refund_count" + suffix),
+		Coupons: f.coupons(suffix + "_"),
+		Account: RefundAccount(f["refund_account"+suffix]), RecvAccount: f["refund_recv_accout"+suffix],
+	}
+	if r.Status == StatusSuccess {
+		r.SuccessTime = beijing(f["refund_success_time"+suffix])
+	}
+	return r
+}
+
+// find returns the index of the one row that is about refundNo.
+func (a *QueryAnswer) find(refundNo string) (int, error) {
+	found := -1
+	for n := range a.Rows {
+		if a.Rows[n].OutRefundNo != refundNo {
+			continue
+		}
+		if found >= 0 {
+			return 0, unusable("two rows of one refund number")
+		}
+		found = n
+	}
+	if found < 0 {
+		return 0, unusable("no row of the refund number")
+	}
+	return found, nil
+}
+
+// outcome is the status in the terms of package refund; unknown for one that no document names.
+func (s Status) outcome() refund.Outcome {
+	switch s {
+	case StatusSuccess:
+		return refund.OutcomeSucceeded
+	case StatusProcessing:
+		return refund.OutcomeAccepted
+	case StatusClosed:
+		return refund.OutcomeClosed
+	case StatusChange:
+		return refund.OutcomeAbnormal
+	}
+	return refund.OutcomeUnknown
+}
+
+func (r *RefundRow) result(q refund.Query) refund.Result {
+	q.RefundNo, q.Amount = r.OutRefundNo, r.RefundFee
+	res := result(r.Status.outcome(), q, r.RefundID)
+	res.RefundedAt = r.SuccessTime
+	return res
+}
+
+func queryError(q refund.Query, err error) error {
+	return fmt.Errorf("query refund %s of order %s: %w", clip(q.RefundNo, 64), clip(q.OrderID, 64), err)
+}
+
+func listError(q refund.Query, err error) error {
+	return fmt.Errorf("list refunds of order %s: %w", clip(q.OrderID, 64), err)
+}

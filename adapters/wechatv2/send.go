@@ -1,0 +1,121 @@
+package wechatv2
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// RefundAnswer is WeChat Pay's answer to a refund that it accepted (official document 4011935217). It says
+// nothing of money returned.
+//
+// Amounts are in fen; one that the answer does not name, or that is no plain number, is 0.
+type RefundAnswer struct {
+	// OutTradeNo and TransactionID name the order, OutRefundNo and RefundID the refund.
+	OutTradeNo    string
+	TransactionID string
+	OutRefundNo   string
+	RefundID      string
+	// SubAppID and SubMchID are the sub-merchant's, in service-provider mode.
+	SubAppID string
+	SubMchID string
+	// RefundFee is the amount applied for, SettlementRefundFee that without coupons nobody paid for.
+	RefundFee           int64
+	SettlementRefundFee int64
+	// TotalFee is the order's total, SettlementTotalFee that without coupons nobody paid for, FeeType
+	// their currency (ISO 4217; empty is CNY).
+	TotalFee           int64
+	SettlementTotalFee int64
+	FeeType            string
+	// CashFee is the cash part of the payment, CashFeeType its currency.
+	CashFee     int64
+	CashFeeType string
+	// CashRefundFee and CouponRefundFee are the two parts of the refund.
+	CashRefundFee   int64
+	CouponRefundFee int64
+	// CouponRefundCount is the number of coupons, Coupons the coupons themselves.
+	CouponRefundCount int64
+	Coupons           []Coupon
+	// Fields are all elements by their names on the wire, unknown ones included; sign and nonce_str are
+	// left out.
+	Fields map[string]string
+}
+
+// SendRefund makes one refund call and returns the whole answer; Refund is made of it. It is idempotent by
+// req.RefundNo. Use it where the details matter: the outcome in the terms of package refund is Refund's.
+//
+// Errors: those of Refund. Also a refusal is an error here, an [*APIError] with the code: not even a
+// ClassDeclined one is to be booked as failed without what Refund does more.
+func (g *Gateway) SendRefund(ctx context.Context, req refund.Request) (*RefundAnswer, error) {
+	ctx, cancel := context.WithTimeout(ctx, g.total)
+	defer cancel()
+	ans, err := g.sendRefund(ctx, req)
+	if err != nil {
+		return nil, fmt.Errorf("refund %s of order %s: %w", clip(req.RefundNo, 64), clip(req.OrderID, 64), err)
+	}
+	return ans, nil
+}
+
+func (g *Gateway) sendRefund(ctx context.Context, req refund.Request) (*RefundAnswer, error) {
+	if err := g.Check(req); err != nil {
+		return nil, err
+	}
+	msg := fields{
+		"out_refund_no": req.RefundNo, "total_fee": amount(req.Total), "refund_fee": amount(req.Amount),
+		"refund_desc": describe(req.Reason),
+	}
+	nameOrder(msg, req.OrderID, req.PaymentID)
+	for name, value := range g.fixed {
+		msg[name] = value
+	}
+	q := question(req)
+	f, err := g.call(ctx, pathRefund, msg, maxRefundAnswer, q)
+	if err != nil {
+		return nil, err
+	}
+	if f["result_code"] != success {
+		if no := f["out_refund_no"]; no != "" && no != req.RefundNo {
+			return nil, match("refund_no", req.RefundNo, no)
+		}
+		return nil, g.codeError(apiError(f))
+	}
+	// err_code is not looked at: answers were seen with one beside result_code SUCCESS.
+	if err := matchOrder(f, q); err != nil {
+		return nil, err
+	}
+	if err := matchRow(f, q, ""); err != nil {
+		return nil, err
+	}
+	return newRefundAnswer(f), nil
+}
+
+// nameOrder names the order by the payment's number where there is one: WeChat Pay takes one of the two.
+func nameOrder(msg fields, orderID, paymentID string) {
+	if paymentID != "" {
+		msg["transaction_id"] = paymentID
+	} else {
+		msg["out_trade_no"] = orderID
+	}
+}
+
+func question(req refund.Request) refund.Query {
+	return refund.Query{
+		Gateway: req.Gateway, OrderID: req.OrderID, PaymentID: req.PaymentID, RefundNo: req.RefundNo,
+		Amount: req.Amount, Total: req.Total, Currency: req.Currency,
+	}
+}
+
+func newRefundAnswer(f fields) *RefundAnswer {
+	return &RefundAnswer{
+		OutTradeNo: f["out_trade_no"], TransactionID: f["transaction_id"],
+		OutRefundNo: f["out_refund_no"], RefundID: f["refund_id"],
+		SubAppID: f["sub_appid"], SubMchID: f["sub_mch_id"],
+		RefundFee: f.fen("refund_fee"), SettlementRefundFee: f.fen("settlement_refund_fee"),
+		TotalFee: f.fen("total_fee"), SettlementTotalFee: f.fen("settlement_total_fee"), FeeType: f["fee_type"],
+		CashFee: f.fen("cash_fee"), CashFeeType: f["cash_fee_type"],
+		CashRefundFee: f.fen("cash_refund_fee"), CouponRefundFee: f.fen("coupon_refund_fee"),
+		CouponRefundCount: f.fen("coupon_refund_count"), Coupons: f.coupons("_"),
+		Fields: f.public(),
+	}
+}

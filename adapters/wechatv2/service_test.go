@@ -1,0 +1,185 @@
+package wechatv2_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderfsm/orderfsm/adapters/memstore"
+	"github.com/orderfsm/orderfsm/adapters/wechatv2"
+	"github.com/orderfsm/orderfsm/adapters/wechatv2/wechattest"
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// TestServiceOverTLS runs the whole workflow through the adapter, over TLS, against the simulator: whatever
+// goes wrong with a call, the refund is never failed, the buyer is paid once, and the order ends refunded.
+func TestServiceOverTLS(t *testing.T) {
+	refundPath := func(f wechattest.Fault) wechattest.Fault { return f.On(wechattest.PathRefund) }
+	queryPath := func(f wechattest.Fault) wechattest.Fault { return f.On(wechattest.PathQuery) }
+	for name, script := range map[string][]wechattest.Fault{
+		"answer lost after paying":           {wechattest.LoseAnswer()},
+		"connection lost before":             {wechattest.FailBefore()},
+		"time-out after paying":              {refundPath(wechattest.Fault{}.After(func(ctx context.Context) { <-ctx.Done() }))},
+		"every first call lost":              {refundPath(wechattest.LoseAnswer()), queryPath(wechattest.FailBefore())},
+		"502 after paying":                   {wechattest.Status(502)},
+		"502 instead of paying":              {wechattest.Status(502).NotExecuted()},
+		"garbage":                            {wechattest.Body([]byte("<<<"))},
+		"empty":                              {wechattest.Body(nil)},
+		"cut answer":                         {wechattest.Truncate()},
+		"broken off":                         {wechattest.BreakOff()},
+		"wrong signature":                    {wechattest.WrongSign()},
+		"no signature":                       {wechattest.NoSign()},
+		"signed by the other algorithm":      {wechattest.OtherSign()},
+		"answer for another refund":          {wechattest.WrongRefundNo("R9")},
+		"answer with another amount":         {wechattest.WrongAmount(1)},
+		"SYSTEMERROR, executed":              {wechattest.ErrCode("SYSTEMERROR", "系统超时", true)},
+		"SYSTEMERROR, not executed":          {wechattest.ErrCode("SYSTEMERROR", "系统超时", false)},
+		"unknown code, executed":             {wechattest.ErrCode("NEW_CODE", "?", true)},
+		"BIZERR_NEED_RETRY":                  {wechattest.ErrCode("BIZERR_NEED_RETRY", "", false)},
+		"FREQUENCY_LIMITED":                  {wechattest.ErrCode("FREQUENCY_LIMITED", "", false)},
+		"ERROR, the echo of our own success": {wechattest.ErrCode("ERROR", "订单已全额退款", true)},
+		"certificate fault":                  {wechattest.ErrCode("CERT_ERROR", "", false)},
+		"return_code FAIL, system":           {wechattest.ReturnFail("system error", true)},
+		"return_code FAIL, unknown text":     {wechattest.ReturnFail("whatever", true)},
+		"unknown refund_status":              {queryPath(wechattest.UnknownStatus("NOTSURE"))},
+		"not found for a while":              {queryPath(wechattest.NotFoundOnce())},
+		"query with a wrong signature":       {queryPath(wechattest.WrongSign())},
+		"lost, then NOTENOUGH for the second": {
+			refundPath(wechattest.LoseAnswer()), queryPath(wechattest.NotFoundOnce()),
+			refundPath(wechattest.ErrCode("NOTENOUGH", "基本账户余额不足", false)),
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFlow(t)
+			f.sim.Next(script...)
+			f.approve("R1", 3000)
+			f.finish("R1")
+			o := f.order()
+			require.Equal(t, order.StateRefunded, o.Refund("R1").State)
+			for _, tr := range o.History {
+				require.NotEqual(t, order.EventFail, tr.Event)
+			}
+			require.EqualValues(t, 3000, o.Refunded)
+			require.EqualValues(t, 3000, f.sim.PaidTotal("ORDER-1"))
+			for _, e := range f.sim.Ledger() {
+				require.Equal(t, 1, e.Payments)
+			}
+		})
+	}
+}
+
+// TestServiceDefiniteNo: what WeChat Pay documents as a no fails the refund, and the same number pays later.
+func TestServiceDefiniteNo(t *testing.T) {
+	f := newFlow(t)
+	f.sim.SetBalance(0)
+	f.approve("R1", 3000)
+	f.finish("R1")
+	r := f.order().Refund("R1")
+	require.Equal(t, order.StateFailed, r.State)
+	require.Equal(t, "NOTENOUGH", r.Code)
+	require.Zero(t, f.sim.PaidTotal("ORDER-1"))
+
+	f.sim.TopUp(3000)
+	_, err := f.svc.Retry(context.Background(), refund.RetryParams{OrderID: "ORDER-1", RefundNo: "R1", Actor: "staff:1"})
+	require.NoError(t, err)
+	f.finish("R1")
+	require.Equal(t, order.StateRefunded, f.order().Refund("R1").State)
+	require.EqualValues(t, 3000, f.sim.PaidTotal("ORDER-1"))
+}
+
+// TestServiceRefusesNumbersWhenAsked: what WeChat Pay would not take is refused before anything is recorded.
+func TestServiceRefusesNumbersWhenAsked(t *testing.T) {
+	f := newFlow(t)
+	_, err := f.svc.Register(context.Background(), refund.RegisterParams{
+		OrderID: "an order number that is far too long", Gateway: "wechatv2", Currency: "CNY", Total: 100,
+	})
+	require.NoError(t, err)
+	for id, no := range map[string]string{
+		"ORDER-1":                              "R 1",
+		"an order number that is far too long": "R1",
+	} {
+		_, err := f.svc.Request(context.Background(), refund.RequestParams{OrderID: id, RefundNo: no, Amount: 1, Actor: "buyer:1"})
+		require.ErrorIs(t, err, refund.ErrInvalid)
+		o, err := f.svc.Order(context.Background(), id)
+		require.NoError(t, err)
+		require.Empty(t, o.Refunds)
+	}
+}
+
+// flow is a service on the adapter and the simulator, with order ORDER-1 of 100 yuan.
+type flow struct {
+	t   *testing.T
+	sim *wechattest.Server
+	svc *refund.Service
+
+	mu  sync.Mutex
+	now time.Time
+}
+
+func newFlow(t *testing.T) *flow {
+	t.Helper()
+	f := &flow{t: t, now: time.Date(2026, 1, 5, 2, 0, 0, 0, time.UTC)}
+	var err error
+	f.sim, err = wechattest.NewServer(wechattest.Options{Now: f.clock})
+	require.NoError(t, err)
+	t.Cleanup(f.sim.Close)
+	g, err := wechatv2.New(wechatv2.Config{
+		AppID: f.sim.AppID(), MchID: f.sim.MchID(), APIKey: f.sim.APIKey(), BaseURL: f.sim.URL(),
+		RootCAs: f.sim.RootCAs(), CertPEM: f.sim.ClientCertPEM(), KeyPEM: f.sim.ClientKeyPEM(),
+		Timeout: 500 * time.Millisecond,
+	})
+	require.NoError(t, err)
+	t.Cleanup(g.CloseIdleConnections)
+	m, err := order.NewMachine()
+	require.NoError(t, err)
+	f.svc, err = refund.NewService(m, memstore.New(), g, refund.Options{Now: f.clock})
+	require.NoError(t, err)
+	require.NoError(t, f.sim.AddOrder(wechattest.Order{OutTradeNo: "ORDER-1", TotalFee: 10000}))
+	_, err = f.svc.Register(context.Background(), refund.RegisterParams{
+		OrderID: "ORDER-1", Gateway: "wechatv2", Currency: "CNY", Total: 10000,
+	})
+	require.NoError(t, err)
+	return f
+}
+
+func (f *flow) clock() time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.now
+}
+
+func (f *flow) approve(no string, fen int64) {
+	f.t.Helper()
+	_, err := f.svc.Request(context.Background(), refund.RequestParams{OrderID: "ORDER-1", RefundNo: no, Amount: fen, Actor: "buyer:1"})
+	require.NoError(f.t, err)
+	_, err = f.svc.Approve(context.Background(), refund.ApproveParams{OrderID: "ORDER-1", RefundNo: no, Amount: fen, Actor: "staff:1"})
+	require.NoError(f.t, err)
+}
+
+// finish processes a refund until there is nothing left to do.
+func (f *flow) finish(no string) {
+	f.t.Helper()
+	for range 20 {
+		next, err := f.svc.Process(context.Background(), refund.Ref{OrderID: "ORDER-1", RefundNo: no})
+		require.NoError(f.t, err)
+		if next.At.IsZero() {
+			return
+		}
+		f.mu.Lock()
+		f.now = next.At
+		f.mu.Unlock()
+	}
+	f.t.Fatal("no end")
+}
+
+func (f *flow) order() *order.Order {
+	f.t.Helper()
+	o, err := f.svc.Order(context.Background(), "ORDER-1")
+	require.NoError(f.t, err)
+	return o
+}

@@ -1,0 +1,250 @@
+package wechatv2_test
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"io/fs"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderfsm/orderfsm/adapters/wechatv2"
+	"github.com/orderfsm/orderfsm/adapters/wechatv2/wechattest"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+func TestTLSRefusals(t *testing.T) {
+	t.Parallel()
+	srv, other := newServer(t, wechattest.Options{}), newServer(t, wechattest.Options{})
+	mutual := httptest.NewUnstartedServer(http.NotFoundHandler())
+	mutual.TLS = &tls.Config{ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: x509.NewCertPool()}
+	mutual.Config.ErrorLog = log.New(io.Discard, "", 0)
+	mutual.StartTLS()
+	t.Cleanup(mutual.Close)
+	mutualCA := x509.NewCertPool()
+	mutualCA.AddCert(mutual.Certificate())
+
+	cfg := config(srv)
+	unknownCA := cfg
+	unknownCA.RootCAs = other.RootCAs()
+	systemCAs := cfg
+	systemCAs.RootCAs = nil
+	foreign := cfg
+	foreign.CertPEM, foreign.KeyPEM = other.ClientCertPEM(), other.ClientKeyPEM()
+	strict := cfg
+	strict.BaseURL, strict.RootCAs = mutual.URL, mutualCA
+
+	ctx := context.Background()
+	for name, tt := range map[string]struct {
+		gateway refund.RefundGateway
+		text    string
+		setup   bool
+	}{
+		"unknown authority":              {newGateway(t, unknownCA), "the service's certificate cannot be trusted", true},
+		"not one of the system's":        {newGateway(t, systemCAs), "the service's certificate cannot be trusted", true},
+		"refused merchant, by page":      {newGateway(t, foreign), "the service refused the merchant's certificate", true},
+		"refused merchant, in handshake": {newGateway(t, strict), "the service refused the merchant's certificate", true},
+	} {
+		res, err := tt.gateway.Refund(ctx, request())
+		require.ErrorIs(t, err, refund.ErrSetup, name)
+		require.ErrorContains(t, err, tt.text, name)
+		require.Zero(t, res)
+	}
+	require.Zero(t, srv.Calls(wechattest.PathQuery))
+	require.Empty(t, srv.Ledger())
+
+	// The query asks for no certificate.
+	res, err := newGateway(t, foreign).Query(ctx, query(request()))
+	require.NoError(t, err)
+	require.Equal(t, refund.OutcomeNotFound, res.Outcome)
+}
+
+// TestWrongHostName serves a certificate for another name.
+func TestWrongHostName(t *testing.T) {
+	t.Parallel()
+	web := httptest.NewUnstartedServer(http.NotFoundHandler())
+	web.Config.ErrorLog = log.New(io.Discard, "", 0)
+	web.StartTLS()
+	t.Cleanup(web.Close)
+	cfg := config(newServer(t, wechattest.Options{}))
+	cfg.RootCAs = x509.NewCertPool()
+	cfg.RootCAs.AddCert(web.Certificate())
+	cfg.BaseURL = strings.Replace(web.URL, "127.0.0.1", "localhost", 1) // which its certificate does not name
+	_, err := newGateway(t, cfg).Refund(context.Background(), request())
+	require.ErrorIs(t, err, refund.ErrSetup)
+	var name x509.HostnameError
+	require.ErrorAs(t, err, &name)
+	require.ErrorContains(t, err, "check base_url")
+}
+
+func TestOldTLSIsRefused(t *testing.T) {
+	t.Parallel()
+	web := httptest.NewUnstartedServer(http.NotFoundHandler())
+	web.TLS = &tls.Config{MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10}
+	web.Config.ErrorLog = log.New(io.Discard, "", 0)
+	web.StartTLS()
+	t.Cleanup(web.Close)
+	cfg := config(newServer(t, wechattest.Options{}))
+	cfg.RootCAs = x509.NewCertPool()
+	cfg.RootCAs.AddCert(web.Certificate())
+	cfg.BaseURL = web.URL
+	_, err := newGateway(t, cfg).Refund(context.Background(), request())
+	require.ErrorIs(t, err, refund.ErrSetup)
+	require.ErrorContains(t, err, "does not speak TLS 1.2 (check base_url")
+	require.ErrorContains(t, err, "protocol version")
+}
+
+// TestRedirectIsNotFollowed checks that a signed message goes to the configured host only.
+func TestRedirectIsNotFollowed(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	var paths []string
+	cfg := newWeb(t, func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		paths = append(paths, r.URL.Path)
+		http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
+	})
+	cfg.BaseURL += "/prefix/"
+	_, err := newGateway(t, cfg).Refund(context.Background(), request())
+	require.ErrorContains(t, err, "HTTP status 307")
+	require.Equal(t, []string{"/prefix/secapi/pay/refund"}, paths)
+}
+
+// TestCertificatePages reads the pages that stand for a certificate problem, and no other page so.
+func TestCertificatePages(t *testing.T) {
+	t.Parallel()
+	for page, setup := range map[string]bool{
+		"<center>No required SSL certificate was sent</center>": true,
+		"<center>The SSL certificate error</center>":            true,
+		"<center>400 Bad Request</center>":                      false,
+	} {
+		cfg := newWeb(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusBadRequest)
+			_, _ = w.Write([]byte("<html><body>" + page + "<hr></body></html>"))
+		})
+		cfg.Name = "cn"
+		_, err := newGateway(t, cfg).Refund(context.Background(), request())
+		var fault *refund.SetupError
+		if setup {
+			require.ErrorAs(t, err, &fault)
+			require.Equal(t, "cn", fault.Gateway)
+		} else {
+			require.ErrorIs(t, err, wechatv2.ErrAnswer)
+			require.NotErrorIs(t, err, refund.ErrSetup)
+		}
+	}
+}
+
+// TestOneConnection checks that 1,000 calls one after the other share a connection.
+func TestOneConnection(t *testing.T) {
+	t.Parallel()
+	srv := newServer(t, wechattest.Options{})
+	g := newGateway(t, config(srv))
+	for range 500 {
+		_, err := g.Refund(context.Background(), request())
+		require.NoError(t, err)
+		_, err = g.Query(context.Background(), query(request()))
+		require.NoError(t, err)
+	}
+	require.Equal(t, 1, srv.Connections())
+}
+
+// TestConnectionsAreReused checks that 64 concurrent calls leave 64 connections for the next 64.
+func TestConnectionsAreReused(t *testing.T) {
+	t.Parallel()
+	const calls = 64
+	srv := newServer(t, wechattest.Options{})
+	g := newGateway(t, config(srv))
+	for range 3 {
+		var all, done sync.WaitGroup
+		all.Add(calls)
+		for range calls {
+			// Nobody is answered before everybody has arrived.
+			srv.Next(wechattest.Fault{}.After(func(context.Context) { all.Done(); all.Wait() }))
+			done.Add(1)
+			go func() {
+				defer done.Done()
+				if _, err := g.Query(context.Background(), query(request())); err != nil {
+					t.Error(err)
+				}
+			}()
+		}
+		done.Wait()
+	}
+	require.Equal(t, calls, srv.Connections())
+}
+
+// TestNoDescriptorsLeak counts what the process has open around calls that end in every way. It runs alone.
+func TestNoDescriptorsLeak(t *testing.T) { //nolint:paralleltest // it counts what the whole process has
+	const dir = "/proc/self/fd"
+	if _, err := os.Stat(dir); err != nil {
+		t.Skip("only where the system lists descriptors: unproven that none leaks")
+	}
+	count := func() int {
+		open, err := os.ReadDir(dir)
+		require.NoError(t, err)
+		return len(open)
+	}
+	round := func() {
+		srv, err := wechattest.NewServer(wechattest.Options{})
+		require.NoError(t, err)
+		defer srv.Close()
+		g, err := wechatv2.New(config(srv))
+		require.NoError(t, err)
+		defer g.CloseIdleConnections()
+		srv.Next(wechattest.LoseAnswer(), wechattest.BreakOff(), wechattest.Status(502), wechattest.Body(make([]byte, 1<<20)), wechattest.Truncate())
+		for range 8 {
+			_, _ = g.Refund(context.Background(), request())
+		}
+	}
+	round() // what is opened once and stays
+	before := count()
+	for range 5 {
+		round()
+	}
+	require.Eventually(t, func() bool { return count() <= before }, 5*time.Second, 10*time.Millisecond)
+}
+
+// TestVerificationCannotBeTurnedOff looks for the switch in every file of the module.
+func TestVerificationCannotBeTurnedOff(t *testing.T) {
+	t.Parallel()
+	token := "Insecure" + "SkipVerify"
+	files := 0
+	require.NoError(t, filepath.WalkDir(moduleRoot(t), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || filepath.Ext(path) != ".go" {
+			return err
+		}
+		src, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		files++
+		require.NotContains(t, string(src), token, path)
+		return nil
+	}))
+	require.Greater(t, files, 20)
+}
+
+func moduleRoot(t *testing.T) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	require.NoError(t, err)
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir
+		}
+		require.NotEqual(t, filepath.Dir(dir), dir, "no go.mod above the test")
+		dir = filepath.Dir(dir)
+	}
+}

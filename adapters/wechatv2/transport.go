@@ -1,0 +1,179 @@
+package wechatv2
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// Bounds of an answer's body. A refund's is about 1 KiB; a query's has at most ten refunds.
+const (
+	maxRefundAnswer = 64 << 10
+	maxQueryAnswer  = 1 << 20
+)
+
+// Bounds of a connection. A host that cannot be reached is given up early enough to try the other one.
+const (
+	dialTimeout    = 5 * time.Second
+	maxConnections = 64
+)
+
+// newClient makes the HTTP client. It verifies the service's certificate, always; presents the merchant's
+// whenever it is asked for; follows no redirect and uses no proxy from the environment, so that a signed
+// message goes nowhere but to the configured hosts.
+func newClient(c Config, cert *certificate) *http.Client {
+	transport := &http.Transport{
+		TLSClientConfig: &tls.Config{
+			MinVersion:           tls.VersionTLS12,
+			RootCAs:              c.RootCAs,
+			GetClientCertificate: cert.forHandshake,
+		},
+		DialContext:            (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
+		TLSHandshakeTimeout:    dialTimeout,
+		IdleConnTimeout:        90 * time.Second,
+		MaxConnsPerHost:        maxConnections,
+		MaxIdleConnsPerHost:    maxConnections,
+		MaxResponseHeaderBytes: 64 << 10,
+		DisableCompression:     true, // a small body cannot unpack into a large one
+	}
+	if c.ProxyURL != "" {
+		if u, err := url.Parse(c.ProxyURL); err == nil { // withDefaults has parsed it before
+			transport.Proxy = http.ProxyURL(u)
+		}
+	}
+	var rt http.RoundTripper = transport
+	if c.WrapTransport != nil {
+		rt = c.WrapTransport(transport)
+	}
+	return &http.Client{
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Transport:     closer{rt, transport},
+	}
+}
+
+// closer lets a wrapped transport close its idle connections.
+type closer struct {
+	http.RoundTripper
+	inner *http.Transport
+}
+
+// CloseIdleConnections is what http.Client looks for.
+func (c closer) CloseIdleConnections() { c.inner.CloseIdleConnections() }
+
+// post sends body to the first host, and to the second where the first could not be connected to or hung
+// up without a byte of an answer. It returns the answer's body, at most limit bytes of it. Any error leaves
+// the outcome unknown; that the first host may have acted is why the body is the same, refund number and all.
+func (g *Gateway) post(ctx context.Context, path string, body []byte, limit int64) ([]byte, error) {
+	answer, elsewhere, err := g.postTo(ctx, g.hosts[0]+path, body, limit)
+	if !elsewhere || len(g.hosts) == 1 || ctx.Err() != nil {
+		return answer, err
+	}
+	g.log.LogAttrs(ctx, slog.LevelDebug, "wechat pay goes on at the backup host",
+		slog.String("path", path), slog.String("error", err.Error()))
+	answer, _, backupErr := g.postTo(ctx, g.hosts[1]+path, body, limit)
+	if backupErr != nil {
+		return nil, fmt.Errorf("%w; at the backup host: %w", err, backupErr)
+	}
+	return answer, nil
+}
+
+// postTo also reports whether another host may do better.
+func (g *Gateway) postTo(ctx context.Context, address string, body []byte, limit int64) (answer []byte, elsewhere bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, g.timeout)
+	defer cancel()
+	var answered atomic.Bool
+	trace := &httptrace.ClientTrace{GotFirstResponseByte: func() { answered.Store(true) }}
+	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, trace), http.MethodPost, address, bytes.NewReader(body))
+	if err != nil {
+		return nil, false, fmt.Errorf("make the HTTP request: %w", err)
+	}
+	req.Header.Set("Content-Type", "text/xml; charset=utf-8")
+	resp, err := g.client.Do(req)
+	if err != nil {
+		err = g.transportError(err)
+		return nil, !answered.Load() && ctx.Err() == nil && !errors.Is(err, refund.ErrSetup), err
+	}
+	defer resp.Body.Close()
+	answer, err = readBody(resp, limit)
+	if resp.StatusCode != http.StatusOK {
+		return nil, false, g.statusError(resp.StatusCode, answer)
+	}
+	return answer, false, err
+}
+
+func readBody(resp *http.Response, limit int64) ([]byte, error) {
+	var b bytes.Buffer
+	if n := resp.ContentLength; 0 < n && n <= limit {
+		b.Grow(int(n) + bytes.MinRead)
+	}
+	n, err := b.ReadFrom(io.LimitReader(resp.Body, limit+1))
+	if err != nil {
+		return nil, fmt.Errorf("read the answer: %w", err)
+	}
+	if n > limit {
+		return nil, unusable("body of more than %d bytes", limit)
+	}
+	return b.Bytes(), nil
+}
+
+// transportError tells a fault of the set-up from one of the network, and says what to check.
+func (g *Gateway) transportError(err error) error {
+	if errors.Is(err, refund.ErrSetup) {
+		return err // the merchant's certificate could not be had
+	}
+	var verification *tls.CertificateVerificationError
+	if errors.As(err, &verification) {
+		return g.setup(fmt.Errorf("the service's certificate cannot be trusted (%s): %w", whyUntrusted(err), err))
+	}
+	if strings.Contains(err.Error(), "protocol version") {
+		return g.setup(fmt.Errorf("the service does not speak TLS 1.2 (check base_url, and what stands between): %w", err))
+	}
+	var remote *net.OpError
+	if errors.As(err, &remote) && remote.Op == "remote error" && strings.Contains(remote.Error(), "certificate") {
+		return g.setup(fmt.Errorf("the service refused the merchant's certificate (check that it is this merchant's and has not ended): %w", err))
+	}
+	return fmt.Errorf("call wechat pay: %w", err)
+}
+
+// whyUntrusted says what to check.
+func whyUntrusted(err error) string {
+	var name x509.HostnameError
+	var invalid x509.CertificateInvalidError
+	switch {
+	case errors.As(err, &name):
+		return "it is for another name: check base_url, and what stands between"
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return "it has ended or not begun: check this machine's clock"
+	}
+	return "its authority is unknown: check root_cas or the system's authorities, and what stands between"
+}
+
+// statusError reads the pages by which the service refuses a client certificate: they are HTML with HTTP
+// status 400. Every other status decides nothing.
+func (g *Gateway) statusError(status int, page []byte) error {
+	if status == http.StatusBadRequest {
+		switch {
+		case bytes.Contains(page, []byte("No required SSL certificate")):
+			return g.setup(errors.New("the merchant's certificate did not reach the service"))
+		case bytes.Contains(page, []byte("SSL certificate error")):
+			return g.setup(errors.New("the service refused the merchant's certificate: wrong, expired or revoked"))
+		}
+	}
+	return unusable("HTTP status %d", status)
+}
+
+func (g *Gateway) setup(err error) error { return &refund.SetupError{Gateway: g.name, Err: err} }

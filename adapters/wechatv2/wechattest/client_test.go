@@ -1,0 +1,160 @@
+package wechattest_test
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/md5"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/xml"
+	"fmt"
+	"io"
+	"net/http"
+	"sort"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderfsm/orderfsm/adapters/wechatv2/wechattest"
+)
+
+// newClient speaks to srv as another program would, with cert as its certificate, if any.
+func newClient(srv *wechattest.Server, cert *tls.Certificate) *http.Client {
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: srv.RootCAs()}
+	if cert != nil {
+		cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return cert, nil }
+	}
+	return &http.Client{Transport: &http.Transport{TLSClientConfig: cfg, DisableKeepAlives: true}}
+}
+
+// merchant sends hand-made messages to a server.
+type merchant struct {
+	t    *testing.T
+	srv  *wechattest.Server
+	http *http.Client
+	hmac bool
+}
+
+func newMerchant(t *testing.T, opts wechattest.Options) *merchant {
+	t.Helper()
+	srv, err := wechattest.NewServer(opts)
+	require.NoError(t, err)
+	t.Cleanup(srv.Close)
+	require.NoError(t, srv.AddOrder(wechattest.Order{OutTradeNo: "O1", TransactionID: "42001", TotalFee: 100}))
+	cert, err := tls.X509KeyPair(srv.ClientCertPEM(), srv.ClientKeyPEM())
+	require.NoError(t, err)
+	return &merchant{t: t, srv: srv, http: newClient(srv, &cert)}
+}
+
+type msg map[string]string
+
+// refund is a request for amount fen of O1; change pairs set or, where empty, remove fields before signing.
+func (m *merchant) refund(no string, amount int, change ...string) msg {
+	m.t.Helper()
+	return m.send(wechattest.PathRefund, append([]string{
+		"out_trade_no", "O1", "out_refund_no", no, "total_fee", "100", "refund_fee", fmt.Sprint(amount),
+	}, change...)...)
+}
+
+func (m *merchant) query(change ...string) msg {
+	m.t.Helper()
+	return m.send(wechattest.PathQuery, change...)
+}
+
+// send signs and posts a message, and checks the answer's signature.
+func (m *merchant) send(path string, pairs ...string) msg {
+	m.t.Helper()
+	f := msg{"appid": m.srv.AppID(), "mch_id": m.srv.MchID(), "nonce_str": "n"}
+	if m.hmac {
+		f["sign_type"] = "HMAC-SHA256"
+	}
+	for i := 0; i < len(pairs); i += 2 {
+		f[pairs[i]] = pairs[i+1]
+	}
+	if f["sign"] == "" {
+		f["sign"] = m.sign(f)
+	}
+	status, body, err := m.post(path, f.xml())
+	require.NoError(m.t, err)
+	require.Equal(m.t, http.StatusOK, status)
+	ans := read(m.t, body)
+	if ans["return_code"] == "SUCCESS" {
+		require.Equal(m.t, m.sign(ans), ans["sign"], "answers are signed")
+	} else {
+		require.Empty(m.t, ans["sign"], "refused messages are not")
+	}
+	return ans
+}
+
+func (m *merchant) post(path, body string) (int, []byte, error) {
+	resp, err := m.http.Post(m.srv.URL()+path, "text/xml", strings.NewReader(body))
+	if err != nil {
+		return 0, nil, err
+	}
+	defer resp.Body.Close()
+	raw, err := io.ReadAll(resp.Body)
+	return resp.StatusCode, raw, err
+}
+
+func (m *merchant) sign(f msg) string {
+	var pairs []string
+	for name, value := range f {
+		if value != "" && name != "sign" {
+			pairs = append(pairs, name+"="+value)
+		}
+	}
+	sort.Slice(pairs, func(i, j int) bool {
+		a, _, _ := strings.Cut(pairs[i], "=")
+		b, _, _ := strings.Cut(pairs[j], "=")
+		return a < b
+	})
+	text := strings.Join(pairs, "&") + "&key=" + m.srv.APIKey()
+	if m.hmac {
+		mac := hmac.New(sha256.New, []byte(m.srv.APIKey()))
+		mac.Write([]byte(text))
+		return fmt.Sprintf("%X", mac.Sum(nil))
+	}
+	return fmt.Sprintf("%X", md5.Sum([]byte(text)))
+}
+
+func (f msg) xml() string {
+	var b bytes.Buffer
+	b.WriteString("<xml>")
+	for name, value := range f {
+		if value != "" {
+			b.WriteString("<" + name + ">")
+			_ = xml.EscapeText(&b, []byte(value))
+			b.WriteString("</" + name + ">")
+		}
+	}
+	b.WriteString("</xml>")
+	return b.String()
+}
+
+func read(t *testing.T, body []byte) msg {
+	t.Helper()
+	var doc struct {
+		Fields []struct {
+			XMLName xml.Name
+			Value   string `xml:",chardata"`
+		} `xml:",any"`
+	}
+	require.NoError(t, xml.Unmarshal(body, &doc))
+	f := msg{}
+	for _, e := range doc.Fields {
+		f[e.XMLName.Local] = e.Value
+	}
+	return f
+}
+
+func requireCode(t *testing.T, ans msg, code string) {
+	t.Helper()
+	require.Equal(t, "SUCCESS", ans["return_code"], ans)
+	if code == "" {
+		require.Equal(t, "SUCCESS", ans["result_code"], ans)
+	} else {
+		require.Equal(t, "FAIL", ans["result_code"], ans)
+	}
+	require.Equal(t, code, ans["err_code"], ans)
+}

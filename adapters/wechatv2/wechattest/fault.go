@@ -1,0 +1,162 @@
+package wechattest
+
+import "context"
+
+// Fault is one thing that goes wrong with one call. Values are made by the functions of this package and
+// refined by the methods of Fault, which return a changed copy. The zero Fault changes nothing: as an
+// element of a script it lets one call through.
+//
+// Unless a fault's text says otherwise, the request is executed (a refund is paid) and only the answer
+// suffers; see [Fault.NotExecuted].
+type Fault struct {
+	path   string
+	before func(context.Context)
+	after  func(context.Context)
+	skip   bool
+	drop   bool
+	broken bool
+	ends   string
+	fields func(message)
+	sign   func(message, string, string) string
+	body   func([]byte) []byte
+	status int
+}
+
+// On limits the fault to one path, [PathRefund] or [PathQuery]: calls to other paths leave it in the queue.
+func (f Fault) On(path string) Fault { f.path = path; return f }
+
+// NotExecuted has the request refused before anything is done: no refund is paid.
+func (f Fault) NotExecuted() Fault { f.skip = true; return f }
+
+// Before calls wait when the request has arrived and before it is executed. wait may block, for example on
+// a channel; its ctx ends when the client hangs up or the server closes, and wait must then return.
+func (f Fault) Before(wait func(ctx context.Context)) Fault { f.before = wait; return f }
+
+// After calls wait once the request is executed and before it is answered, on the terms of [Fault.Before].
+func (f Fault) After(wait func(ctx context.Context)) Fault { f.after = wait; return f }
+
+// AndField also sets one field of the answer, as [Field] does.
+func (f Fault) AndField(name, value string) Fault {
+	first, then := f.fields, Field(name, value).fields
+	f.fields = func(m message) {
+		if first != nil {
+			first(m)
+		}
+		then(m)
+	}
+	return f
+}
+
+// LoseAnswer executes the request (a refund is paid) and closes the connection without an answer.
+func LoseAnswer() Fault { return Fault{drop: true} }
+
+// FailBefore closes the connection without an answer and without executing anything.
+func FailBefore() Fault { return Fault{drop: true, skip: true} }
+
+// Status answers with an HTTP status and an HTML page, as a proxy in front of the service does.
+func Status(code int) Fault {
+	return Fault{status: code, body: func([]byte) []byte {
+		return []byte("<html>\r\n<head><title>proxy error</title></head>\r\n<body><hr></body>\r\n</html>\r\n")
+	}}
+}
+
+// Body answers HTTP 200 with the given bytes in place of the message: garbage, HTML, nothing at all.
+func Body(raw []byte) Fault {
+	raw = append([]byte(nil), raw...)
+	return Fault{body: func([]byte) []byte { return raw }}
+}
+
+// Truncate answers with the first half of the message in a complete HTTP response.
+func Truncate() Fault {
+	return Fault{body: func(b []byte) []byte { return b[:len(b)/2] }}
+}
+
+// BreakOff closes the connection in the middle of the answer.
+func BreakOff() Fault { return Fault{broken: true} }
+
+// WrongSign signs the answer with another key.
+func WrongSign() Fault {
+	return Fault{sign: func(m message, key, signType string) string { return sign(m, key+"x", signType) }}
+}
+
+// NoSign leaves the answer unsigned.
+func NoSign() Fault {
+	return Fault{sign: func(message, string, string) string { return "" }}
+}
+
+// OtherSign signs the answer by the algorithm that the request did not use.
+func OtherSign() Fault {
+	return Fault{sign: func(m message, key, signType string) string {
+		if signType == signHMAC {
+			return sign(m, key, signMD5)
+		}
+		return sign(m, key, signHMAC)
+	}}
+}
+
+// Field sets one field of the answer before it is signed; an empty value removes it. With it any wrong but
+// well signed answer can be made.
+func Field(name, value string) Fault {
+	return Fault{fields: func(m message) {
+		if value == "" {
+			delete(m, name)
+			return
+		}
+		m[name] = value
+	}}
+}
+
+// WrongRefundNo answers for another refund number, well signed.
+func WrongRefundNo(no string) Fault {
+	return Fault{fields: func(m message) { replace(m, no, "out_refund_no", "out_refund_no_0") }}
+}
+
+// WrongAmount answers with another refund_fee, in fen, well signed.
+func WrongAmount(fen int64) Fault {
+	return Fault{fields: func(m message) { replace(m, itoa(fen), "refund_fee", "refund_fee_0") }}
+}
+
+// ErrCode answers result_code FAIL with err_code and err_code_des, well signed. executed tells whether the
+// request is executed nevertheless, as after SYSTEMERROR.
+func ErrCode(code, text string, executed bool) Fault {
+	return Fault{skip: !executed, fields: func(m message) {
+		keep := message{}
+		for _, name := range []string{"return_code", "return_msg", "appid", "mch_id", "nonce_str"} {
+			keep[name] = m[name]
+		}
+		clear(m)
+		for name, value := range keep {
+			m[name] = value
+		}
+		m["result_code"], m["err_code"], m["err_code_des"] = "FAIL", code, text
+	}}
+}
+
+// ReturnFail answers return_code FAIL with return_msg. Such answers are never signed.
+func ReturnFail(text string, executed bool) Fault {
+	return Fault{skip: !executed, fields: func(m message) {
+		clear(m)
+		m["return_code"], m["return_msg"] = "FAIL", text
+	}}
+}
+
+// UnknownStatus answers one query with a refund_status that no document names.
+func UnknownStatus(status string) Fault {
+	return Fault{path: PathQuery, fields: func(m message) { replace(m, status, "refund_status_0") }}
+}
+
+// NotFoundOnce answers one query with REFUNDNOTEXIST, though the refund may exist.
+func NotFoundOnce() Fault { return ErrCode("REFUNDNOTEXIST", "not exist", false).On(PathQuery) }
+
+// EndsAs has the refund that the call creates end as [StatusChange] or [StatusClosed] in place of
+// [StatusSuccess]. The call itself is answered as usual.
+func EndsAs(status string) Fault { return Fault{path: PathRefund, ends: status} }
+
+// replace sets those of the names that the message has.
+func replace(m message, value string, names ...string) {
+	for _, name := range names {
+		if _, ok := m[name]; ok {
+			m[name] = value
+		}
+	}
+}

@@ -1,0 +1,221 @@
+package wechattest
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// The paths that the server answers.
+const (
+	PathRefund = "/secapi/pay/refund"
+	PathQuery  = "/pay/refundquery"
+)
+
+// Options configure a [Server]. The zero value is ready to use.
+type Options struct {
+	// AppID, MchID and APIKey (32 bytes) are the merchant's; made-up ones by default.
+	AppID  string
+	MchID  string
+	APIKey string
+	// Balance is the merchant's money, in fen; 0 means 100 million yuan. See [Server.SetBalance].
+	Balance int64
+	// Now is the clock; time.Now by default. [Server.Advance] is added to it.
+	Now func() time.Time
+	// SettleAfter is how long an accepted refund is PROCESSING. Default 0: it ends at the first query.
+	SettleAfter time.Duration
+	// ProcessingQueries is the number of queries that an accepted refund answers with PROCESSING before it
+	// ends, whatever the time. Default 0.
+	ProcessingQueries int
+	// Spacing is the least time between two refunds of one order (WeChat Pay: one minute); a refund that
+	// comes sooner is answered FREQUENCY_LIMITED. Default 0: no such limit.
+	Spacing time.Duration
+}
+
+// Server is a WeChat Pay v2 refund service on the loopback interface. It is safe for concurrent use. Close
+// it when done.
+type Server struct {
+	appID, mchID, apiKey string
+	opts                 Options
+	ca                   *authority
+	client               issued
+	url                  string
+	http                 *http.Server
+	stop                 context.CancelFunc
+	served               chan struct{}
+	conns                sync.WaitGroup
+
+	mu      sync.Mutex
+	advance time.Duration
+	book    book
+	faults  []Fault
+	calls   map[string]int
+	opened  int
+}
+
+// NewServer starts a server on a free port of 127.0.0.1, with an authority and a client certificate of its
+// own.
+func NewServer(opts Options) (*Server, error) {
+	s := &Server{
+		appID: opts.AppID, mchID: opts.MchID, apiKey: opts.APIKey, opts: opts,
+		served: make(chan struct{}), calls: map[string]int{},
+	}
+	s.defaults()
+	var err error
+	if s.ca, err = newAuthority(); err != nil {
+		return nil, err
+	}
+	serverCert, err := s.ca.issueServer()
+	if err != nil {
+		return nil, err
+	}
+	if s.client, err = s.ca.issueClient(s.mchID); err != nil {
+		return nil, err
+	}
+	ln, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("listen on the loopback interface: %w", err)
+	}
+	s.url = "https://" + ln.Addr().String()
+	base, stop := context.WithCancel(context.Background())
+	s.stop = stop
+	s.http = &http.Server{
+		Handler:           http.HandlerFunc(s.serve),
+		ReadHeaderTimeout: 10 * time.Second,
+		BaseContext:       func(net.Listener) context.Context { return base },
+		ConnState:         s.countConn,
+		ErrorLog:          log.New(io.Discard, "", 0),
+		TLSConfig: &tls.Config{
+			Certificates: []tls.Certificate{serverCert},
+			MinVersion:   tls.VersionTLS12,
+			// Asked for and not verified in the handshake: like the real service, the handler answers a
+			// missing or untrusted certificate with a page.
+			ClientAuth: tls.RequestClientCert,
+		},
+	}
+	go func() {
+		defer close(s.served)
+		if err := s.http.ServeTLS(ln, "", ""); !errors.Is(err, http.ErrServerClosed) {
+			stop()
+		}
+	}()
+	return s, nil
+}
+
+func (s *Server) defaults() {
+	if s.appID == "" {
+		s.appID = "wx0000000000000001"
+	}
+	if s.mchID == "" {
+		s.mchID = "1000000001"
+	}
+	if s.apiKey == "" {
+		s.apiKey = "0123456789ABCDEFGHIJKLMNOPQRSTUV"
+	}
+	if s.opts.Now == nil {
+		s.opts.Now = time.Now //nolint:forbidigo // the default of the injected clock
+	}
+	balance := s.opts.Balance
+	if balance == 0 {
+		balance = 100_000_000_00
+	}
+	s.book = newBook(balance)
+}
+
+// countConn is called in the accept loop for a new connection, so that no connection is added once the loop
+// has ended.
+func (s *Server) countConn(_ net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		s.conns.Add(1)
+		s.mu.Lock()
+		s.opened++
+		s.mu.Unlock()
+	case http.StateClosed:
+		s.conns.Done()
+	case http.StateActive, http.StateIdle, http.StateHijacked:
+	}
+}
+
+// Close stops the server, cuts its connections and returns when all its goroutines have ended. It is safe
+// to call it again.
+func (s *Server) Close() {
+	_ = s.http.Close() // reports only faults of closing sockets
+	s.stop()           // only now: a call that is held must not be answered any more
+	<-s.served
+	s.conns.Wait()
+}
+
+// URL is the address to use in place of https://api.mch.weixin.qq.com, without a trailing slash.
+func (s *Server) URL() string { return s.url }
+
+// RootCAs holds the authority that issued the server's certificate.
+func (s *Server) RootCAs() *x509.CertPool { return s.ca.pool.Clone() }
+
+// ClientCertPEM is the merchant's certificate.
+func (s *Server) ClientCertPEM() []byte { return append([]byte(nil), s.client.cert...) }
+
+// ClientKeyPEM is the private key of the merchant's certificate.
+func (s *Server) ClientKeyPEM() []byte { return append([]byte(nil), s.client.key...) }
+
+// AppID is the merchant's application.
+func (s *Server) AppID() string { return s.appID }
+
+// MchID is the merchant's number.
+func (s *Server) MchID() string { return s.mchID }
+
+// APIKey is the key that messages are signed with.
+func (s *Server) APIKey() string { return s.apiKey }
+
+// Advance moves the server's clock forward.
+func (s *Server) Advance(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.advance += d
+}
+
+// Next appends faults to the script. Each call takes the first fault that its path allows.
+func (s *Server) Next(faults ...Fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults = append(s.faults, faults...)
+}
+
+// Calls is the number of calls to a path so far, broken ones included.
+func (s *Server) Calls(path string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.calls[path]
+}
+
+// Connections is the number of TCP connections accepted so far.
+func (s *Server) Connections() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.opened
+}
+
+// now must be called with s.mu held.
+func (s *Server) now() time.Time { return s.opts.Now().Add(s.advance) }
+
+// arrive counts a call and takes its fault from the script.
+func (s *Server) arrive(path string) Fault {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls[path]++
+	for i, f := range s.faults {
+		if f.path == "" || f.path == path {
+			s.faults = append(s.faults[:i:i], s.faults[i+1:]...)
+			return f
+		}
+	}
+	return Fault{}
+}

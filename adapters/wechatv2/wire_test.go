@@ -1,0 +1,110 @@
+package wechatv2_test
+
+import (
+	"context"
+	"crypto/x509"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderfsm/orderfsm/adapters/wechatv2"
+	"github.com/orderfsm/orderfsm/adapters/wechatv2/wechattest"
+)
+
+// newWeb starts a TLS server that is not the simulator, and returns the Config of a gateway for it.
+func newWeb(t *testing.T, handler http.HandlerFunc) wechatv2.Config {
+	t.Helper()
+	web := httptest.NewTLSServer(handler)
+	t.Cleanup(web.Close)
+	cfg := config(newServer(t, wechattest.Options{}))
+	cfg.RootCAs = x509.NewCertPool()
+	cfg.RootCAs.AddCert(web.Certificate())
+	cfg.BaseURL = web.URL
+	return cfg
+}
+
+// TestWhatIsSent compares requests, field by field.
+func TestWhatIsSent(t *testing.T) {
+	t.Parallel()
+	type sent struct {
+		header http.Header
+		method string
+		path   string
+		body   []byte
+	}
+	requests := make(chan sent, 1)
+	cfg := newWeb(t, func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		requests <- sent{r.Header, r.Method, r.URL.Path, body}
+	})
+	full := cfg
+	full.SignType = wechatv2.SignHMACSHA256
+	full.OpUserID, full.NotifyURL = "op1", "https://shop.example/refunds"
+	full.RefundAccount = wechatv2.RefundAccountRecharge
+	paid := request()
+	paid.PaymentID = "42001"
+	tests := []struct {
+		name string
+		call func() error
+		path string
+		want map[string]string
+	}{
+		{"refund by order", func() error { _, err := newGateway(t, cfg).Refund(context.Background(), request()); return err }, wechattest.PathRefund, map[string]string{
+			"out_trade_no": "O1", "out_refund_no": "R1", "total_fee": "100", "refund_fee": "30", "refund_fee_type": "CNY",
+			"refund_desc": "不想要了 <&> \"'", "op_user_id": cfg.MchID, "sign_type": "MD5",
+		}},
+		{"refund by payment", func() error { _, err := newGateway(t, full).Refund(context.Background(), paid); return err }, wechattest.PathRefund, map[string]string{
+			"transaction_id": "42001", "out_refund_no": "R1", "total_fee": "100", "refund_fee": "30", "refund_fee_type": "CNY",
+			"refund_desc": "不想要了 <&> \"'", "op_user_id": "op1", "sign_type": "HMAC-SHA256",
+			"notify_url": "https://shop.example/refunds", "refund_account": "REFUND_SOURCE_RECHARGE_FUNDS",
+		}},
+		{"query", func() error { _, err := newGateway(t, full).Query(context.Background(), query(paid)); return err }, wechattest.PathQuery, map[string]string{
+			"out_refund_no": "R1", "sign_type": "HMAC-SHA256",
+		}},
+	}
+	nonces := map[string]bool{}
+	for _, tt := range tests {
+		require.ErrorIs(t, tt.call(), wechatv2.ErrAnswer, tt.name) // the answer is empty
+		got := <-requests
+		require.Equal(t, http.MethodPost, got.method)
+		require.Equal(t, tt.path, got.path)
+		require.Equal(t, "text/xml; charset=utf-8", got.header.Get("Content-Type"))
+		require.Empty(t, got.header.Get("Accept-Encoding"), "no compressed answers")
+		f, err := wechatv2.Decode(got.body)
+		require.NoError(t, err)
+		require.True(t, wechatv2.Signed(f, cfg.APIKey, wechatv2.SignType(f["sign_type"])))
+		require.Regexp(t, "^[0-9a-f]{32}$", f["nonce_str"])
+		nonces[f["nonce_str"]] = true
+		require.Equal(t, []string{cfg.AppID, cfg.MchID}, []string{f["appid"], f["mch_id"]})
+		for _, name := range []string{"sign", "nonce_str", "appid", "mch_id"} {
+			delete(f, name)
+		}
+		require.Equal(t, tt.want, f, tt.name)
+	}
+	require.Len(t, nonces, len(tests), "a fresh nonce each time")
+}
+
+// TestAnswerSize checks the limits of an answer to the byte.
+func TestAnswerSize(t *testing.T) {
+	t.Parallel()
+	size := make(chan int, 1)
+	g := newGateway(t, newWeb(t, func(w http.ResponseWriter, _ *http.Request) {
+		// Without a length in front, so that only reading finds out.
+		w.(http.Flusher).Flush()
+		_, _ = io.WriteString(w, strings.Repeat(" ", <-size))
+	}))
+	for _, limit := range []int{64 << 10, 1 << 20} {
+		call := func() error { _, err := g.Refund(context.Background(), request()); return err }
+		if limit > 64<<10 {
+			call = func() error { _, err := g.Query(context.Background(), query(request())); return err }
+		}
+		size <- limit
+		require.ErrorContains(t, call(), "no <xml> element")
+		size <- limit + 1
+		require.ErrorContains(t, call(), "body of more than ")
+	}
+}

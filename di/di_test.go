@@ -1,0 +1,73 @@
+package di_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderfsm/orderfsm/adapters/memstore"
+	"github.com/orderfsm/orderfsm/adapters/wechatv2"
+	"github.com/orderfsm/orderfsm/adapters/wechatv2/wechattest"
+	"github.com/orderfsm/orderfsm/di"
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+func config(sim *wechattest.Server) wechatv2.Config {
+	return wechatv2.Config{
+		AppID: sim.AppID(), MchID: sim.MchID(), APIKey: sim.APIKey(), BaseURL: sim.URL(), RootCAs: sim.RootCAs(),
+		CertPEM: sim.ClientCertPEM(), KeyPEM: sim.ClientKeyPEM(),
+	}
+}
+
+// byHand is what NewInMemoryWeChat does, written without wire.
+func byHand(cfg wechatv2.Config, opt refund.Options) (*refund.Service, error) {
+	machine, err := order.NewMachine()
+	if err != nil {
+		return nil, err
+	}
+	gateway, err := wechatv2.New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return refund.NewService(machine, memstore.New(), gateway, opt)
+}
+
+// The injector and its hand-written twin do the same.
+func ExampleNewInMemoryWeChat() {
+	sim, err := wechattest.NewServer(wechattest.Options{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer sim.Close()
+	_ = sim.AddOrder(wechattest.Order{OutTradeNo: "ORDER-1", TotalFee: 100})
+	_ = sim.AddOrder(wechattest.Order{OutTradeNo: "ORDER-2", TotalFee: 100})
+
+	for i, inject := range []func(wechatv2.Config, refund.Options) (*refund.Service, error){di.NewInMemoryWeChat, byHand} {
+		svc, err := inject(config(sim), refund.Options{})
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		ctx, id := context.Background(), fmt.Sprintf("ORDER-%d", i+1)
+		_, _ = svc.Register(ctx, refund.RegisterParams{OrderID: id, Gateway: "wechatv2", Currency: "CNY", Total: 100})
+		r, _ := svc.Request(ctx, refund.RequestParams{OrderID: id, Amount: 30, Actor: "buyer:1"})
+		r, err = svc.Execute(ctx, refund.ApproveParams{OrderID: id, RefundNo: r.No, Amount: 30, Actor: "staff:1"})
+		fmt.Println(r.State, err, sim.PaidTotal(id))
+	}
+	// Output:
+	// approved <nil> 30
+	// approved <nil> 30
+}
+
+func TestFaultsOfTheConfigComeOut(t *testing.T) {
+	_, err := di.NewInMemoryWeChat(wechatv2.Config{}, refund.Options{})
+	require.ErrorIs(t, err, refund.ErrInvalid)
+	require.ErrorContains(t, err, "mch_id")
+	_, err = di.NewService(nil, nil, refund.Options{})
+	require.ErrorContains(t, err, "store: is nil")
+	require.ErrorContains(t, err, "gateway: is nil")
+}

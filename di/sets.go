@@ -1,0 +1,28 @@
+package di
+
+import (
+	"github.com/google/wire"
+
+	"github.com/orderfsm/orderfsm/adapters/memstore"
+	"github.com/orderfsm/orderfsm/adapters/wechatv2"
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// CoreSet provides *refund.Service. It needs *order.Machine, refund.Store, refund.RefundGateway and
+// refund.Options.
+var CoreSet = wire.NewSet(refund.NewService)
+
+// MachineSet provides *order.Machine with the core table. A host with transitions of its own leaves it out
+// and provides its machine.
+var MachineSet = wire.NewSet(NewMachine)
+
+// MemorySet provides refund.Store (and *memstore.Store): the store for tests and demos.
+var MemorySet = wire.NewSet(memstore.New, wire.Bind(new(refund.Store), new(*memstore.Store)))
+
+// WeChatSet provides refund.RefundGateway (and *wechatv2.Gateway). It needs wechatv2.Config.
+var WeChatSet = wire.NewSet(wechatv2.New, wire.Bind(new(refund.RefundGateway), new(*wechatv2.Gateway)))
+
+// NewMachine returns a machine with the core table: order.NewMachine without options, which wire could not
+// call.
+func NewMachine() (*order.Machine, error) { return order.NewMachine() }

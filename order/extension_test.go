@@ -1,0 +1,212 @@
+package order_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderfsm/orderfsm/order"
+)
+
+const (
+	reviewed       order.State = "reviewed"
+	goodsReturning order.State = "goods_returning"
+	infoAsked      order.State = "info_asked"
+)
+
+// reviewRows adds a second reviewer, a check that the goods are back, and a question to the buyer.
+func reviewRows() []order.Row {
+	return []order.Row{
+		{Event: "ask_info", From: order.StateRefundRequested, To: infoAsked},
+		{Event: "give_info", From: infoAsked, To: order.StateRefundRequested},
+		{Event: order.EventCancel, From: infoAsked, To: order.StateCancelled},
+		{Event: "second_review", From: order.StateRefundRequested, To: reviewed},
+		{Event: order.EventApprove, From: reviewed, To: order.StateApproved},
+		{Event: order.EventReject, From: reviewed, To: order.StateRejected},
+		{Event: "await_goods", From: reviewed, To: goodsReturning},
+		{Event: order.EventApprove, From: goodsReturning, To: order.StateApproved},
+	}
+}
+
+func TestExtensionFaults(t *testing.T) {
+	requested, approved, long := order.StateRefundRequested, order.StateApproved, strings.Repeat("a", 33)
+	out := order.Row{Event: order.EventApprove, From: reviewed, To: approved}
+	in := order.Row{Event: "second_review", From: requested, To: reviewed}
+	for name, c := range map[string]struct {
+		rows []order.Row
+		says []string
+	}{
+		"empty event":          {[]order.Row{{"", requested, reviewed}, out}, []string{"names are"}},
+		"empty state":          {[]order.Row{{"x", requested, ""}}, []string{"names are"}},
+		"event named event":    {[]order.Row{{"event", requested, reviewed}, out}, []string{"neither event nor state"}},
+		"event named state":    {[]order.Row{{"state", requested, reviewed}, out}, []string{"neither event nor state"}},
+		"state named state":    {[]order.Row{{"x", requested, "state"}}, []string{"neither event nor state"}},
+		"state named event":    {[]order.Row{{"x", requested, "event"}}, []string{"neither event nor state"}},
+		"capitals":             {[]order.Row{{"Review", requested, reviewed}, out}, []string{"row Review"}},
+		"digit first":          {[]order.Row{{"2nd", requested, reviewed}, out}, []string{"row 2nd"}},
+		"too long":             {[]order.Row{{order.Event(long), requested, reviewed}, out}, []string{"names are"}},
+		"misspelt core state":  {[]order.Row{in, {order.EventApprove, reviewed, "aproved"}}, []string{"approve", "aproved has no way out"}},
+		"self":                 {[]order.Row{in, out, {"again", reviewed, reviewed}}, []string{"cannot lead to itself"}},
+		"self of the core":     {[]order.Row{{"again", requested, requested}}, []string{"cannot lead to itself"}},
+		"duplicate":            {[]order.Row{in, in, out}, []string{"second_review from refund_requested is already"}},
+		"two targets":          {[]order.Row{in, out, {"second_review", requested, goodsReturning}}, []string{"already in the table"}},
+		"core row repeated":    {[]order.Row{{order.EventApprove, requested, approved}}, []string{"already in the table"}},
+		"core row redirected":  {[]order.Row{in, out, {order.EventApprove, requested, reviewed}}, []string{"already in the table", "core event approve"}},
+		"straight to refunded": {[]order.Row{in, out, {"pay", reviewed, order.StateRefunded}}, []string{"refunded is closed"}},
+		"skip to approved":     {[]order.Row{{"wave_through", requested, approved}}, []string{"approved is closed"}},
+		"settle from review":   {[]order.Row{in, out, {order.EventSettle, reviewed, order.StateRefunded}}, []string{"core event settle"}},
+		"adopt from review":    {[]order.Row{in, out, {order.EventAdopt, reviewed, approved}}, []string{"core event adopt"}},
+		"reject into approved": {[]order.Row{in, out, {order.EventReject, reviewed, approved}}, []string{"core event reject"}},
+		"from approved":        {[]order.Row{in, out, {"pull_back", approved, reviewed}}, []string{"approved is closed"}},
+		"from failed":          {[]order.Row{in, out, {"review_again", order.StateFailed, reviewed}}, []string{"failed is closed"}},
+		"from abnormal":        {[]order.Row{in, out, {"x", order.StateAbnormal, reviewed}}, []string{"abnormal is closed"}},
+		"from rejected":        {[]order.Row{in, out, {"appeal", order.StateRejected, reviewed}}, []string{"rejected is closed"}},
+		"from paid":            {[]order.Row{out, {"x", order.StatePaid, reviewed}}, []string{"paid is closed", "cannot be reached"}},
+		"back to paid":         {[]order.Row{in, out, {"x", reviewed, order.StatePaid}}, []string{"paid is closed"}},
+		"unreachable":          {[]order.Row{out}, []string{"reviewed cannot be reached"}},
+		"no way out":           {[]order.Row{in}, []string{"reviewed has no way out"}},
+		"circle with no way out": {
+			[]order.Row{in, {"a", reviewed, goodsReturning}, {"b", goodsReturning, reviewed}},
+			[]string{"reviewed has no way out", "goods_returning has no way out"},
+		},
+		"island": {
+			[]order.Row{{"a", reviewed, goodsReturning}, {"b", goodsReturning, reviewed}, out},
+			[]string{"reviewed cannot be reached", "goods_returning cannot be reached"},
+		},
+		"every fault is named": {
+			[]order.Row{in, {"event", requested, infoAsked}, {"pay", reviewed, order.StateRefunded}, {"a", "x", "x"}},
+			[]string{"row event", "row pay", "row a", "info_asked has no way out"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, err := order.NewMachine(order.WithTransitions(c.rows...))
+			require.Nil(t, m)
+			for _, text := range append(c.says, "new machine: ") {
+				require.ErrorContains(t, err, text)
+			}
+		})
+	}
+}
+
+func TestNilOptions(t *testing.T) {
+	_, err := order.NewMachine(nil)
+	require.ErrorContains(t, err, "option is nil")
+	_, err = order.NewMachine(order.WithGuard(nil))
+	require.ErrorContains(t, err, "guard is nil")
+}
+
+func TestExtensionLeavesTheCoreAlone(t *testing.T) {
+	core := newMachine(t).Rows()
+	m := newMachine(t, order.WithTransitions(reviewRows()[:3]...), order.WithTransitions(reviewRows()[3:]...))
+	require.Equal(t, core, m.Rows()[:len(core)])
+	require.Equal(t, reviewRows(), m.Rows()[len(core):len(core)+len(reviewRows())])
+	// What the provider holds can be adopted from every added state.
+	require.Equal(t, []order.Row{
+		{Event: order.EventAdopt, From: infoAsked, To: order.StateApproved},
+		{Event: order.EventAdopt, From: reviewed, To: order.StateApproved},
+		{Event: order.EventAdopt, From: goodsReturning, To: order.StateApproved},
+	}, m.Rows()[len(core)+len(reviewRows()):])
+	require.Equal(t, core, newMachine(t).Rows())
+}
+
+func TestRowsAreACopy(t *testing.T) {
+	m, given := newMachine(t), reviewRows()
+	m.Rows()[0] = order.Row{}
+	require.Equal(t, order.EventRequestRefund, m.Rows()[0].Event)
+	m = newMachine(t, order.WithTransitions(given...))
+	want := m.Rows()
+	given[0] = order.Row{}
+	require.Equal(t, want, m.Rows())
+}
+
+func TestExtensionWalks(t *testing.T) {
+	m := newMachine(t, order.WithTransitions(reviewRows()...))
+	type step struct {
+		ev      order.Event
+		to      order.State
+		orderTo order.State
+		left    int64
+	}
+	request := step{order.EventRequestRefund, order.StateRefundRequested, order.StateRefundRequested, 40}
+	ask := step{"ask_info", infoAsked, infoAsked, 40}
+	second := step{"second_review", reviewed, reviewed, 40}
+	approve := step{order.EventApprove, order.StateApproved, order.StateApproved, 40}
+	adopt := step{order.EventAdopt, order.StateApproved, order.StateApproved, 40}
+	for name, steps := range map[string][]step{
+		"second review":  {request, second, approve, {order.EventSettle, order.StateRefunded, order.StatePaid, 40}},
+		"goods back":     {request, second, {"await_goods", goodsReturning, goodsReturning, 40}, approve},
+		"question":       {request, ask, {"give_info", order.StateRefundRequested, order.StateRefundRequested, 40}, ask},
+		"reject":         {request, second, {order.EventReject, order.StateRejected, order.StatePaid, 100}},
+		"cancel":         {request, ask, {order.EventCancel, order.StateCancelled, order.StatePaid, 100}},
+		"straight":       {request, approve},
+		"adopted midway": {request, ask, adopt},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := newOrder(100)
+			for _, s := range steps {
+				tr := fire(t, m, o, s.ev, "R1", 60)
+				require.Equal(t, s.to, tr.To)
+				require.Equal(t, s.orderTo, o.State)
+				require.Equal(t, s.left, o.Left())
+			}
+		})
+	}
+}
+
+func TestExtensionRefuses(t *testing.T) {
+	m := newMachine(t, order.WithTransitions(reviewRows()...))
+	o := newOrder(100)
+	fire(t, m, o, order.EventRequestRefund, "R1", 60)
+	fire(t, m, o, "second_review", "R1", 0)
+	require.Equal(t, []order.Event{"adopt", "approve", "await_goods", "reject"}, m.Available(o, "R1"))
+	for _, ev := range []order.Event{"second_review", "ask_info", order.EventCancel, order.EventSettle, order.EventRetry} {
+		require.ErrorIs(t, refuse(t, m, o, firing(ev, "R1", 0)), order.ErrTransition, ev)
+	}
+	f := firing(order.EventReject, "R1", 0)
+	f.Note = ""
+	require.ErrorIs(t, refuse(t, m, o, f), order.ErrInvalid, "a note, from an added state too")
+}
+
+// A machine without the host's rows must neither move such a refund nor give its money away.
+func TestStateOfAnotherMachine(t *testing.T) {
+	o := newOrder(100)
+	with := newMachine(t, order.WithTransitions(reviewRows()...))
+	fire(t, with, o, order.EventRequestRefund, "R1", 60)
+	fire(t, with, o, "second_review", "R1", 0)
+
+	without := newMachine(t)
+	require.Error(t, without.Verify(o))
+	require.Empty(t, without.Available(o, "R1"))
+	require.ErrorIs(t, refuse(t, without, o, firing(order.EventApprove, "R1", 0)), order.ErrTransition)
+	require.ErrorIs(t, refuse(t, without, o, firing(order.EventRequestRefund, "R2", 41)), order.ErrAmount)
+	_, err := without.Fire(context.Background(), o, firing(order.EventRequestRefund, "R2", 40))
+	require.NoError(t, err)
+	require.Equal(t, int64(100), o.Reserved)
+}
+
+func TestAddedStatesPressByTheirOrder(t *testing.T) {
+	m := newMachine(t, order.WithTransitions(reviewRows()...))
+	o := newOrder(100)
+	addRefund(t, m, o, "R1", 10, order.StateRefundRequested)
+	addRefund(t, m, o, "R2", 10, order.StateRefundRequested)
+	addRefund(t, m, o, "R3", 10, order.StateRefundRequested)
+	for _, c := range []struct {
+		no    string
+		ev    order.Event
+		shows order.State
+	}{
+		{"R1", "ask_info", infoAsked},
+		{"R2", "second_review", reviewed},
+		{"R2", "await_goods", goodsReturning},
+		{"R3", order.EventApprove, order.StateApproved},
+		{"R3", order.EventFail, goodsReturning},
+		{"R2", order.EventApprove, order.StateApproved},
+		{"R2", order.EventSettle, infoAsked},
+		{"R1", order.EventCancel, order.StateFailed},
+	} {
+		fire(t, m, o, c.ev, c.no, 0)
+		require.Equal(t, c.shows, o.State, "%s %s", c.ev, c.no)
+	}
+}

@@ -1,0 +1,158 @@
+package order_test
+
+import (
+	"context"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderfsm/orderfsm/order"
+)
+
+func TestValidateRefundNo(t *testing.T) {
+	for _, no := range []string{"1", "R-2025_03|01*@", strings.Repeat("Z", 64), "-"} {
+		require.NoError(t, order.ValidateRefundNo(no))
+	}
+	for _, no := range []string{
+		"", strings.Repeat("Z", 65), "R 1", " R1", "R1 ", "R1\n", "R1\x00", "\xff", "退款1", "R1🙂", "R/1", "R.1", "R#1", "Ｒ1",
+	} {
+		var e *order.InvalidError
+		require.ErrorAs(t, order.ValidateRefundNo(no), &e, "%q", no)
+		require.Equal(t, "refund_no", e.Field)
+	}
+}
+
+func TestOrderValidate(t *testing.T) {
+	require.NoError(t, newOrder(1).Validate())
+	require.NoError(t, newOrder(order.MaxAmount).Validate())
+	for name, c := range map[string]struct {
+		spoil func(o *order.Order)
+		field string // "" is valid
+	}{
+		"id empty":               {func(o *order.Order) { o.ID = "" }, "id"},
+		"id of 64":               {func(o *order.Order) { o.ID = strings.Repeat("x", 64) }, ""},
+		"id of 65":               {func(o *order.Order) { o.ID = strings.Repeat("x", 65) }, "id"},
+		"id with end space":      {func(o *order.Order) { o.ID = "O1 " }, "id"},
+		"id with first space":    {func(o *order.Order) { o.ID = "\u00a0O1" }, "id"},
+		"id with inner space":    {func(o *order.Order) { o.ID = "O 1" }, ""},
+		"id with NUL":            {func(o *order.Order) { o.ID = "O\x001" }, "id"},
+		"id with new line":       {func(o *order.Order) { o.ID = "O\n1" }, "id"},
+		"id not UTF-8":           {func(o *order.Order) { o.ID = "O\xff" }, "id"},
+		"id in Chinese":          {func(o *order.Order) { o.ID = "订单1" }, ""},
+		"payment id empty":       {func(o *order.Order) { o.PaymentID = "" }, ""},
+		"payment id of 65":       {func(o *order.Order) { o.PaymentID = strings.Repeat("4", 65) }, "payment_id"},
+		"payment id with tab":    {func(o *order.Order) { o.PaymentID = "4\t2" }, "payment_id"},
+		"gateway empty":          {func(o *order.Order) { o.Gateway = "" }, "gateway"},
+		"gateway capital":        {func(o *order.Order) { o.Gateway = "WeChat" }, "gateway"},
+		"gateway with space":     {func(o *order.Order) { o.Gateway = "we chat" }, "gateway"},
+		"gateway of 33":          {func(o *order.Order) { o.Gateway = strings.Repeat("g", 33) }, "gateway"},
+		"gateway with its signs": {func(o *order.Order) { o.Gateway = "wechat-v2.cn_1" }, ""},
+		"currency empty":         {func(o *order.Order) { o.Currency = "" }, "currency"},
+		"currency small":         {func(o *order.Order) { o.Currency = "cny" }, "currency"},
+		"currency with digit":    {func(o *order.Order) { o.Currency = "C1Y" }, "currency"},
+		"currency too long":      {func(o *order.Order) { o.Currency = "CNYY" }, "currency"},
+		"total zero":             {func(o *order.Order) { o.Total = 0 }, "total"},
+		"total negative":         {func(o *order.Order) { o.Total = math.MinInt64 }, "total"},
+		"total too large":        {func(o *order.Order) { o.Total = order.MaxAmount + 1 }, "total"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := newOrder(100)
+			c.spoil(o)
+			err := o.Validate()
+			if c.field == "" {
+				require.NoError(t, err)
+				return
+			}
+			var e *order.InvalidError
+			require.ErrorAs(t, err, &e)
+			require.Equal(t, c.field, e.Field)
+			require.ErrorIs(t, err, order.ErrInvalid)
+		})
+	}
+}
+
+func TestFiringIsValidated(t *testing.T) {
+	m := newMachine(t)
+	for name, c := range map[string]struct {
+		spoil func(f *order.Firing)
+		field string // "" is valid
+	}{
+		"refund number empty":   {func(f *order.Firing) { f.RefundNo = "" }, "refund_no"},
+		"actor empty":           {func(f *order.Firing) { f.Actor = "" }, "actor"},
+		"actor of 128":          {func(f *order.Firing) { f.Actor = order.Actor(strings.Repeat("a", 128)) }, ""},
+		"actor of 129":          {func(f *order.Firing) { f.Actor = order.Actor(strings.Repeat("a", 129)) }, "actor"},
+		"actor blank":           {func(f *order.Firing) { f.Actor = " " }, "actor"},
+		"actor with new line":   {func(f *order.Firing) { f.Actor = "a\nb" }, "actor"},
+		"actor not UTF-8":       {func(f *order.Firing) { f.Actor = "\xc3" }, "actor"},
+		"actor in Chinese":      {func(f *order.Firing) { f.Actor = "客服 7" }, ""},
+		"note of 4096":          {func(f *order.Firing) { f.Note = strings.Repeat("n", 4096) }, ""},
+		"note of 4097":          {func(f *order.Firing) { f.Note = strings.Repeat("n", 4097) }, "note"},
+		"note with NUL":         {func(f *order.Firing) { f.Note = "a\x00" }, "note"},
+		"note with escape":      {func(f *order.Firing) { f.Note = "\x1b[31m" }, "note"},
+		"note not UTF-8":        {func(f *order.Firing) { f.Note = "\xed\xa0\x80" }, "note"},
+		"note with lines":       {func(f *order.Firing) { f.Note = "one\r\n\ttwo " }, ""},
+		"note empty":            {func(f *order.Firing) { f.Note = "" }, ""},
+		"reason with emoji":     {func(f *order.Firing) { f.Reason = "太小了 😢👨‍👩‍👧" }, ""},
+		"reason of 4097":        {func(f *order.Firing) { f.Reason = strings.Repeat("é", 2048) + "x" }, "reason"},
+		"reason with DEL":       {func(f *order.Firing) { f.Reason = "\x7f" }, "reason"},
+		"reason not UTF-8":      {func(f *order.Firing) { f.Reason = "\xf0\x9f\x98" }, "reason"},
+		"time not set":          {func(f *order.Firing) { f.At = time.Time{} }, "at"},
+		"year 10000 in UTC":     {func(f *order.Firing) { f.At = time.Date(9999, 12, 31, 23, 0, 0, 0, time.FixedZone("west", -3600)) }, "at"},
+		"year 0":                {func(f *order.Firing) { f.At = time.Time{}.Add(-1) }, "at"},
+		"zero time, other zone": {func(f *order.Firing) { f.At = time.Time{}.In(time.FixedZone("east", 8*3600)) }, "at"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o, f := newOrder(100), firing(order.EventRequestRefund, "R1", 60)
+			c.spoil(&f)
+			if c.field == "" {
+				_, err := m.Fire(context.Background(), o, f)
+				require.NoError(t, err)
+				return
+			}
+			var e *order.InvalidError
+			require.ErrorAs(t, refuse(t, m, o, f), &e)
+			require.Equal(t, c.field, e.Field)
+		})
+	}
+}
+
+func FuzzValidateRefundNo(f *testing.F) {
+	for _, s := range []string{"R1", "", "a b", "\x00", "退", strings.Repeat("x", 65)} {
+		f.Add(s)
+	}
+	const signs = "_-|*@0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	f.Fuzz(func(t *testing.T, no string) {
+		ok := len(no) >= 1 && len(no) <= 64 && strings.Trim(no, signs) == "" &&
+			!strings.ContainsFunc(no, func(r rune) bool { return !strings.ContainsRune(signs, r) })
+		require.Equal(t, ok, order.ValidateRefundNo(no) == nil)
+	})
+}
+
+// FuzzFire throws anything at an order in any state: no panic, nothing changed on an error, sound on success.
+func FuzzFire(f *testing.F) {
+	f.Add(uint8(0), "request_refund", "R2", int64(40), "why", "buyer:1", "note", int64(1))
+	f.Add(uint8(1), "reject", "R1", int64(0), "", "staff:7", " ", int64(1))
+	f.Add(uint8(8), "adopt", "R1", int64(math.MaxInt64), "\xff", "", "", int64(math.MaxInt64))
+	f.Add(uint8(0), "request_refund", "R2", int64(40), "", "buyer:1", "", int64(1<<60))
+	m, err := order.NewMachine(order.WithTransitions(reviewRows()...))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, state uint8, ev, no string, amount int64, reason, actor, note string, at int64) {
+		o := inState(t, m, coreStates()[int(state)%len(coreStates())])
+		before := o.Clone()
+		_, err := m.Fire(context.Background(), o, order.Firing{
+			Event: order.Event(ev), RefundNo: no, Amount: amount, Reason: reason, Actor: order.Actor(actor), Note: note,
+			At: time.Unix(at, 0),
+		})
+		if err != nil {
+			require.Equal(t, before, o)
+			return
+		}
+		require.NoError(t, m.Verify(o))
+		toJSON(t, o)
+	})
+}

@@ -1,0 +1,54 @@
+package refund_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// TestClocksAnHourApart: two machines disagree about the time. That wastes calls and an hour, not money.
+func TestClocksAnHourApart(t *testing.T) {
+	e := newEnv(t)
+	opt := refund.Options{Backoff: func(string, int) time.Duration { return time.Minute }}
+	opt.Now = e.clock.now
+	slow := e.service(e.bank, opt)
+	opt.Now = func() time.Time { return e.clock.now().Add(time.Hour) }
+	fast := e.service(e.bank, opt)
+
+	ref := e.approved("R1", 4000)
+	e.bank.next(fault{op: "refund", pay: true, err: errLost}, fault{op: "query", err: errLost}, fault{op: "query", err: errLost})
+	start, state := e.clock.now(), order.StateApproved
+	for i := 0; state == order.StateApproved; i++ {
+		next, err := []*refund.Service{slow, fast, slow}[i%3].Process(bg, ref)
+		require.NoError(t, err)
+		state = next.State
+		e.clock.advance(time.Minute)
+		require.Less(t, e.clock.now().Sub(start), 2*time.Hour, "not wedged")
+	}
+	require.Equal(t, order.StateRefunded, state)
+	require.EqualValues(t, 4000, e.bank.paid("O1"))
+	require.Equal(t, order.StateRefunded, e.order().Refund("R1").State)
+}
+
+// TestClockSetBack: the machine dies in a call, and comes back with a clock that is an hour behind.
+func TestClockSetBack(t *testing.T) {
+	e := newEnv(t)
+	ref := e.approved("R1", 4000)
+	failing := &flakyStore{Store: e.store}
+	dying, err := refund.NewService(e.machine, failing, dieOn{e.bank, nil, func() { failing.fail(errLost) }}, refund.Options{Now: e.clock.now})
+	require.NoError(t, err)
+	_, err = dying.Process(bg, ref)
+	require.ErrorIs(t, err, errLost)
+
+	e.clock.advance(-time.Hour)
+	next := e.process(ref)
+	require.Equal(t, order.StateApproved, next.State)
+	require.Equal(t, time.Hour+time.Minute, next.At.Sub(e.clock.now()), "it comes by itself, an hour late")
+	require.NoError(t, e.svc.HandleNotification(bg, success("R1", 4000)), "or at once, by a notification")
+	require.Equal(t, order.StateRefunded, e.refund("R1").State)
+	require.EqualValues(t, 4000, e.bank.paid("O1"))
+}

@@ -1,0 +1,44 @@
+// Package refund is the workflow around package order: commands, storage, the payment provider, retries.
+//
+// A host builds one [Service] from a machine, a [Store], a [RefundGateway] and [Options], and calls one
+// method per intent: [Service.Request] when the buyer asks, [Service.Approve] or [Service.Reject] when the
+// merchant has looked, [Service.Process] to move an approved refund on until its outcome is known.
+//
+// # What is promised
+//
+//   - The provider pays each refund number at most once, and a refund keeps its number through every retry.
+//   - An approved refund is asked about until the provider gives a definite answer; nothing is decided by age.
+//   - A refund is refunded only when the provider confirmed it, and failed only on the provider's explicit
+//     no; or, where it must not be sent, when the provider twice does not know it. Every error, time-out and
+//     unknown code means unknown.
+//   - A command that fails changes nothing. The same command again gives the same answer, with no second
+//     transition; the same refund number with other terms is [ErrConflict].
+//
+// # Process: one durable step
+//
+// [Service.Process] may be called any number of times, from any machine:
+//
+//  1. lease, in one Update: the refund is approved and due, and no call for another refund of the order is
+//     under way. The attempt is counted before it is made.
+//  2. ask, outside any transaction: the first time Refund; later Query, and Refund again under the same
+//     number if the provider has never seen it. A refund that the book took over from the provider, and any
+//     refund of an order whose refunds exceed its total, is only asked about: it fails if the provider does
+//     not know it, and still does not after [Options].Quiet.
+//  3. record, in one Update: the answer passes the one reducer that notifications and operators pass too.
+//
+// A process that dies between any two lines leaves a refund that is due again when its lease ends, and the
+// next Process asks by the same number. Safety rests on that number, never on leases or clocks.
+//
+// # Design
+//
+// A definite no that follows a submission whose outcome nobody knows may be the echo of our own success:
+// the first attempt may have taken the very money that the second now lacks. It is therefore booked only
+// when a query after [Options].Quiet still does not find the number.
+//
+// A failed refund is not asked about any more. So an answer that was overtaken by a new submission, and one
+// that says closed while a retry may still be on its way, does not make it failed: Process asks again.
+//
+// Notifications are hints: a forged one can at most cause a query. Amounts are reserved when they are asked
+// for, in the Update that checks them. Several refunds of one order may be in review, but they are sent one
+// at a time, as WeChat advises.
+package refund

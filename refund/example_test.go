@@ -1,0 +1,166 @@
+package refund_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+
+	"github.com/orderfsm/orderfsm/adapters/memstore"
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// newShop is what the examples share: a memory store, an in-process provider, one paid order of 100.00.
+func newShop(opt refund.Options, rules ...order.Option) (*refund.Service, *bank) {
+	machine, err := order.NewMachine(rules...)
+	if err != nil {
+		panic(err)
+	}
+	provider, clock := newBank(), newClock()
+	opt.Now = clock.now
+	svc, err := refund.NewService(machine, memstore.New(), provider, opt)
+	if err != nil {
+		panic(err)
+	}
+	_, err = svc.Register(context.Background(), refund.RegisterParams{
+		OrderID: "ORDER-1", Gateway: "bank", Currency: "CNY", Total: 10000,
+	})
+	if err != nil {
+		panic(err)
+	}
+	return svc, provider
+}
+
+// The buyer asks, the merchant approves what was seen, and a worker asks the provider until it is known.
+func Example() {
+	ctx := context.Background()
+	svc, provider := newShop(refund.Options{})
+
+	r, err := svc.Request(ctx, refund.RequestParams{
+		OrderID: "ORDER-1", RefundNo: "R-1", Amount: 3000, Reason: "wrong size", Actor: "buyer:42",
+	})
+	fmt.Println(r.State, err)
+
+	r, err = svc.Approve(ctx, refund.ApproveParams{OrderID: "ORDER-1", RefundNo: "R-1", Amount: 3000, Actor: "staff:7"})
+	fmt.Println(r.State, err)
+
+	next, err := svc.Process(ctx, refund.Ref{OrderID: "ORDER-1", RefundNo: "R-1"})
+	fmt.Println(next.State, "until", next.At.IsZero(), err)
+	fmt.Println("paid", provider.paid("ORDER-1"))
+	// Output:
+	// refund_requested <nil>
+	// approved <nil>
+	// approved until false <nil>
+	// paid 3000
+}
+
+// Execute is for a merchant who waits for the outcome. A definite no is a state with the provider's code,
+// not an error.
+func ExampleService_Execute() {
+	ctx := context.Background()
+	svc, provider := newShop(refund.Options{})
+	provider.next(fault{op: "refund", res: refund.Result{Outcome: refund.OutcomeDeclined, Code: "NOTENOUGH"}})
+
+	_, _ = svc.Request(ctx, refund.RequestParams{OrderID: "ORDER-1", RefundNo: "R-1", Amount: 3000, Actor: "buyer:42"})
+	r, err := svc.Execute(ctx, refund.ApproveParams{OrderID: "ORDER-1", RefundNo: "R-1", Amount: 3000, Actor: "staff:7"})
+	fmt.Println(r.State, r.Code, err)
+
+	r, err = svc.Retry(ctx, refund.RetryParams{OrderID: "ORDER-1", RefundNo: "R-1", Actor: "staff:7", Note: "topped up"})
+	fmt.Println(r.State, r.No, err)
+	// Output:
+	// failed NOTENOUGH <nil>
+	// approved R-1 <nil>
+}
+
+// A command that cannot be carried out says why, and changes nothing.
+func ExampleService_Request_errors() {
+	ctx := context.Background()
+	svc, _ := newShop(refund.Options{})
+	_, err := svc.Request(ctx, refund.RequestParams{OrderID: "ORDER-1", Amount: 10001, Actor: "buyer:42"})
+	var amount *order.AmountError
+	fmt.Println(errors.Is(err, refund.ErrAmount), errors.As(err, &amount), amount.Left)
+
+	_, err = svc.Request(ctx, refund.RequestParams{OrderID: "ORDER-1", RefundNo: "no spaces", Amount: 1, Actor: "buyer:42"})
+	fmt.Println(err)
+	// Output:
+	// true true 10000
+	// request_refund refund of order ORDER-1: refund_no: may hold only A-Z, a-z, 0-9 and _ - | * @
+}
+
+// Guard may veto a decision, InTx writes the host's rows in the same transaction, After runs when all of it
+// is committed.
+func ExampleHooks() {
+	ctx := context.Background()
+	svc, _ := newShop(refund.Options{Hooks: refund.Hooks{
+		Guard: func(_ context.Context, o *order.Order, t order.Transition) error {
+			if r := o.Refund(t.RefundNo); t.Event == order.EventApprove && r.Amount > 5000 && t.Actor != "staff:boss" {
+				return errors.New("above 50.00 only the boss approves")
+			}
+			return nil
+		},
+		InTx: func(_ context.Context, o *order.Order, t order.Transition) error {
+			fmt.Println("in tx:", o.ID, t.Event)
+			return nil
+		},
+		After: func(_ context.Context, _ *order.Order, t order.Transition) { fmt.Println("after:", t.To) },
+	}})
+	_, _ = svc.Request(ctx, refund.RequestParams{OrderID: "ORDER-1", RefundNo: "R-1", Amount: 6000, Actor: "buyer:42"})
+	_, err := svc.Approve(ctx, refund.ApproveParams{OrderID: "ORDER-1", RefundNo: "R-1", Amount: 6000, Actor: "staff:7"})
+	fmt.Println(errors.Is(err, refund.ErrVetoed), err)
+	// Output:
+	// in tx: ORDER-1 request_refund
+	// after: refund_requested
+	// true approve refund R-1 of order ORDER-1: vetoed: above 50.00 only the boss approves
+}
+
+// One Service for several providers: each order goes back to the gateway that took its money.
+func ExampleGateways() {
+	gateways, err := refund.NewGateways(map[string]refund.RefundGateway{"bank": newBank(), "other": newBank()})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ctx := context.Background()
+	res, err := gateways.Query(ctx, refund.Query{Gateway: "other", OrderID: "ORDER-1", RefundNo: "R-1", Amount: 1})
+	fmt.Println(res.Outcome, err)
+	_, err = gateways.Query(ctx, refund.Query{Gateway: "third", OrderID: "ORDER-1", RefundNo: "R-1", Amount: 1})
+	fmt.Println(err)
+	// Output:
+	// not_found <nil>
+	// set-up of gateway "third": gateway "third": unknown gateway
+}
+
+// The provider's notifications come in by one line on the host's mux. What they say is confirmed with the
+// provider before it is booked.
+func ExampleService_NotificationHandler() {
+	ctx := context.Background()
+	machine, _ := order.NewMachine()
+	svc, err := refund.NewService(machine, memstore.New(), reader{newBank()}, refund.Options{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	handler, err := svc.NotificationHandler("bank")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	mux := http.NewServeMux()
+	mux.Handle("POST /refund/notify", handler)
+
+	_, _ = svc.Register(ctx, refund.RegisterParams{OrderID: "O1", Gateway: "bank", Currency: "CNY", Total: 10000})
+	_, _ = svc.Request(ctx, refund.RequestParams{OrderID: "O1", RefundNo: "R1", Amount: 4000, Actor: "buyer:42"})
+	r, err := svc.Execute(ctx, refund.ApproveParams{OrderID: "O1", RefundNo: "R1", Amount: 4000, Actor: "staff:7"})
+	fmt.Println(r.State, err)
+
+	answer := httptest.NewRecorder()
+	mux.ServeHTTP(answer, httptest.NewRequest(http.MethodPost, "/refund/notify", strings.NewReader("paid R1")))
+	o, err := svc.Order(ctx, "O1")
+	fmt.Println(answer.Body, o.Refund("R1").State, err)
+	// Output:
+	// approved <nil>
+	// OK refunded <nil>
+}

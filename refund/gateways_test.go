@@ -1,0 +1,170 @@
+package refund_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderfsm/orderfsm/adapters/memstore"
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+func TestGatewaysRoute(t *testing.T) {
+	a, b := newBank(), newBank()
+	byName := map[string]refund.RefundGateway{"a": a, "b": checker{b}}
+	g, err := refund.NewGateways(byName)
+	require.NoError(t, err)
+	delete(byName, "b") // has no effect
+	_, err = g.Refund(bg, refund.Request{Gateway: "b", OrderID: "O1", RefundNo: "R1", Amount: 1})
+	require.NoError(t, err)
+	_, err = g.Query(bg, refund.Query{Gateway: "a", OrderID: "O1", RefundNo: "R1", Amount: 1})
+	require.NoError(t, err)
+	require.Equal(t, []string{"refund R1"}, b.called())
+	require.Equal(t, []string{"query R1"}, a.called())
+
+	require.NoError(t, g.Check(refund.Request{Gateway: "a", RefundNo: "unlucky"}))
+	require.ErrorIs(t, g.Check(refund.Request{Gateway: "b", RefundNo: "unlucky"}), refund.ErrInvalid)
+	_, err = g.List(bg, refund.Query{Gateway: "a"})
+	require.ErrorIs(t, err, refund.ErrUnsupported)
+	require.Equal(t, refund.Limits{}, g.Limits("a"))
+
+	_, err = g.Refund(bg, refund.Request{Gateway: "c"})
+	require.ErrorIs(t, err, refund.ErrSetup)
+	require.ErrorIs(t, err, refund.ErrUnknownGateway)
+	_, err = g.Query(bg, refund.Query{Gateway: "c"})
+	require.ErrorIs(t, err, refund.ErrSetup)
+	_, err = g.List(bg, refund.Query{Gateway: "c"})
+	require.ErrorIs(t, err, refund.ErrSetup)
+	require.ErrorIs(t, g.Check(refund.Request{Gateway: "c"}), refund.ErrUnknownGateway)
+}
+
+func TestUnknownGatewayIsRefusedWhenAsked(t *testing.T) {
+	e := newEnv(t)
+	e.register()
+	g, err := refund.NewGateways(map[string]refund.RefundGateway{"other": e.bank})
+	require.NoError(t, err)
+	_, err = request(1, "r").do(bg, e.service(g, refund.Options{}))
+	require.ErrorIs(t, err, refund.ErrUnknownGateway)
+	require.Empty(t, e.order().Refunds)
+}
+
+func TestNewGatewaysRefuses(t *testing.T) {
+	_, err := refund.NewGateways(nil)
+	require.ErrorIs(t, err, refund.ErrInvalid)
+	_, err = refund.NewGateways(map[string]refund.RefundGateway{"a": nil})
+	require.ErrorIs(t, err, refund.ErrInvalid)
+}
+
+func TestNewServiceNamesEveryFault(t *testing.T) {
+	_, err := refund.NewService(nil, nil, nil, refund.Options{
+		Lease: time.Second, CallTimeout: time.Second, Quiet: -1, SetupBackoff: -1, AlertAfter: -1,
+	})
+	require.ErrorIs(t, err, refund.ErrInvalid)
+	for _, field := range []string{"machine", "store", "gateway", "lease", "quiet", "setup_backoff", "alert_after"} {
+		require.ErrorContains(t, err, field+": ")
+	}
+}
+
+func TestRegister(t *testing.T) {
+	e := newEnv(t)
+	p := refund.RegisterParams{
+		OrderID: "O1", Gateway: "bank", PaymentID: "P1", Currency: "CNY", Total: 10000,
+		PaidAt: time.Date(2026, 1, 1, 8, 0, 0, 123456789, time.FixedZone("UTC+8", 8*3600)),
+	}
+	first, err := e.svc.Register(bg, p)
+	require.NoError(t, err)
+	require.Equal(t, time.Date(2026, 1, 1, 0, 0, 0, 123456000, time.UTC), first.PaidAt, "UTC, in microseconds")
+	again, err := e.svc.Register(bg, p)
+	require.NoError(t, err)
+	require.Equal(t, first, again)
+	for name, change := range map[string]func(*refund.RegisterParams){
+		"gateway":    func(p *refund.RegisterParams) { p.Gateway = "other" },
+		"payment_id": func(p *refund.RegisterParams) { p.PaymentID = "P2" },
+		"currency":   func(p *refund.RegisterParams) { p.Currency = "USD" },
+		"total":      func(p *refund.RegisterParams) { p.Total++ },
+		"paid_at":    func(p *refund.RegisterParams) { p.PaidAt = p.PaidAt.Add(time.Second) },
+	} {
+		other := p
+		change(&other)
+		_, err := e.svc.Register(bg, other)
+		require.ErrorIs(t, err, refund.ErrConflict, name)
+	}
+	for field, change := range map[string]func(*refund.RegisterParams){
+		"id":         func(p *refund.RegisterParams) { p.OrderID = "" },
+		"gateway":    func(p *refund.RegisterParams) { p.Gateway = "We Chat" },
+		"payment_id": func(p *refund.RegisterParams) { p.PaymentID = "\x00" },
+		"currency":   func(p *refund.RegisterParams) { p.Currency = "cny" },
+		"total":      func(p *refund.RegisterParams) { p.Total = 0 },
+	} {
+		bad := p
+		bad.OrderID = "O2"
+		change(&bad)
+		_, err := e.svc.Register(bg, bad)
+		var invalid *order.InvalidError
+		require.ErrorAs(t, err, &invalid)
+		require.Equal(t, field, invalid.Field)
+	}
+}
+
+func TestErrorsMatchThroughWraps(t *testing.T) {
+	for sentinel, err := range map[error]error{
+		refund.ErrSetup:      &refund.SetupError{Gateway: "g", Err: errLost},
+		refund.ErrRetryLater: &refund.RetryLater{After: time.Second, Err: errLost},
+		refund.ErrMismatch:   &refund.MismatchError{Field: "amount", Want: "1", Got: "2"},
+	} {
+		wrapped := fmt.Errorf("b: %w", fmt.Errorf("a: %w", err))
+		require.ErrorIs(t, wrapped, sentinel)
+		if cause := errors.Unwrap(err); cause != nil {
+			require.ErrorIs(t, wrapped, errLost)
+		}
+	}
+}
+
+func TestExponentialBackoff(t *testing.T) {
+	b := refund.ExponentialBackoff(5*time.Second, time.Hour)
+	for attempts, most := range map[int]time.Duration{
+		-1: 5 * time.Second, 0: 5 * time.Second, 1: 5 * time.Second, 2: 10 * time.Second, 5: 80 * time.Second,
+		11: time.Hour, 1 << 40: time.Hour,
+	} {
+		for range 100 {
+			d := b("g", attempts)
+			require.LessOrEqual(t, d, most)
+			require.Greater(t, d, most*4/5-time.Nanosecond)
+		}
+	}
+	require.Zero(t, refund.ExponentialBackoff(0, 0)("g", 3))
+}
+
+// TestFireForTheHostsOwnEvents: what WithTransitions added is fired by name; the core has methods.
+func TestFireForTheHostsOwnEvents(t *testing.T) {
+	m, err := order.NewMachine(order.WithTransitions(
+		order.Row{Event: "await_goods", From: order.StateRefundRequested, To: "goods_returning"},
+		order.Row{Event: order.EventApprove, From: "goods_returning", To: order.StateApproved},
+	))
+	require.NoError(t, err)
+	e := newEnv(t)
+	e.machine = m
+	e.store = memstore.New()
+	e.svc = e.service(e.bank, refund.Options{Now: e.clock.now})
+	e.register()
+	_, err = request(4000, "r").do(bg, e.svc)
+	require.NoError(t, err)
+	r, err := e.svc.Fire(bg, refund.FireParams{OrderID: "O1", RefundNo: "R1", Event: "await_goods", Actor: seller})
+	require.NoError(t, err)
+	require.Equal(t, order.State("goods_returning"), r.State)
+	require.EqualValues(t, 4000, e.order().Reserved)
+	_, err = e.svc.Fire(bg, refund.FireParams{OrderID: "O1", RefundNo: "R1", Event: "await_goods", Actor: seller})
+	require.ErrorIs(t, err, refund.ErrTransition)
+	for _, row := range m.Rows() {
+		if row.Event != "await_goods" {
+			_, err = e.svc.Fire(bg, refund.FireParams{OrderID: "O1", RefundNo: "R1", Event: row.Event, Actor: seller, Note: "n"})
+			require.ErrorIs(t, err, refund.ErrInvalid, "core events have methods of their own")
+		}
+	}
+	_, err = approve(4000).do(bg, e.svc)
+	require.NoError(t, err)
+}

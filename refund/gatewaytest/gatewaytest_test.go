@@ -1,0 +1,190 @@
+package gatewaytest
+
+import (
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+func TestConformance(t *testing.T) {
+	Run(t, Harness{New: func(t *testing.T) (refund.RefundGateway, Provider) {
+		b := newBank("")
+		t.Cleanup(func() { close(b.closed) })
+		return list{&client{bank: b}}, b
+	}})
+}
+
+// recorder is a test that may fail without failing this one.
+type recorder struct {
+	mu      sync.Mutex
+	failed  bool
+	skipped string
+}
+
+func (r *recorder) Helper() {}
+
+func (r *recorder) Errorf(string, ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.failed = true
+}
+
+func (r *recorder) FailNow() {
+	r.Errorf("")
+	runtime.Goexit()
+}
+
+func (r *recorder) Skipf(format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.skipped = fmt.Sprintf(format, args...)
+	runtime.Goexit()
+}
+
+// try runs a check on a gateway. A panic that reaches the check is a failure too.
+func try(c check, g refund.RefundGateway, b *bank) *recorder {
+	r := &recorder{}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer func() {
+			if recover() != nil {
+				r.Errorf("")
+			}
+		}()
+		c.run(r, &env{gateway: g, provider: b, proves: c.proves, patience: time.Second})
+	}()
+	<-done
+	return r
+}
+
+// bugs maps each bug to the checks that are meant to catch it.
+var bugs = map[string][]string{
+	"accepts without sending":           {"RefundThenQuery"},
+	"accepted is success":               {"RefundThenQuery"},
+	"forgets the amount":                {"RefundThenQuery"},
+	"names the order by its own number": {"RefundThenQuery"},
+	"local times":                       {"RefundThenQuery"},
+	"never ends":                        {"RefundThenQuery"},
+	"pays every time":                   {"RepeatedRefundPaysOnce", "ConcurrentRefundPaysOnce", "LostAnswerIsUnknown"},
+	"a new number for each call":        {"RepeatedRefundPaysOnce", "ConcurrentRefundPaysOnce", "LostAnswerIsUnknown"},
+	"a new name each time":              {"RepeatedRefundPaysOnce"},
+	"looks before it locks":             {"ConcurrentRefundPaysOnce"},
+	"one request for all":               {"ConcurrentCallsDoNotMix"},
+	"one refund an order":               {"PartialRefundsAddUp"},
+	"no total":                          {"OverRefundPaysNothing"},
+	"too much is accepted":              {"OverRefundPaysNothing"},
+	"pays the difference":               {"OtherAmountPaysNothing"},
+	"other terms are accepted":          {"OtherAmountPaysNothing"},
+	"a no is an error":                  {"DeclinedIsAResult"},
+	"a no without its code":             {"DeclinedIsAResult"},
+	"a no is not-found":                 {"DeclinedIsAResult", "OverRefundPaysNothing"},
+	"a no pays":                         {"DeclinedIsAResult"},
+	"a no burns the number":             {"DeclinedIsAResult"},
+	"a lost answer is a no":             {"LostAnswerIsUnknown", "LostConnectionIsUnknown", "DeadlineIsKept", "ContextEndedBefore"},
+	"a lost answer is accepted":         {"LostAnswerIsUnknown", "LostConnectionIsUnknown", "DeadlineIsKept"},
+	"a lost answer is nothing":          {"LostAnswerIsUnknown", "LostConnectionIsUnknown"},
+	"a time-out is a no":                {"DeadlineIsKept"},
+	"hides the cause":                   {"DeadlineIsKept", "ContextEndedBefore"},
+	"garbage is a no":                   {"GarbageIsUnknown", "QueryGarbageIsUnknown"},
+	"garbage is accepted":               {"GarbageIsUnknown", "QueryGarbageIsUnknown"},
+	"believes any number":               {"AnswerAboutAnotherRefund", "QueryAboutAnotherRefund"},
+	"believes any amount":               {"AnswerWithAnotherAmount", "QueryWithAnotherAmount"},
+	"abnormal is success":               {"AbnormalIsTold"},
+	"abnormal is closed":                {"AbnormalIsTold"},
+	"closed is success":                 {"ClosedIsTold"},
+	"closes and pays":                   {"ClosedIsTold"},
+	"not-found is an error":             {"NeverSeenIsNotFound", "LostConnectionIsUnknown"},
+	"not-found is a no":                 {"NeverSeenIsNotFound", "LostConnectionIsUnknown"},
+	"a lost query is not-found":         {"QueryLostIsUnknown", "QueryBrokenOffIsUnknown", "QueryDeadlineIsKept"},
+	"a garbled query is not-found":      {"QueryGarbageIsUnknown"},
+	"a late query is closed":            {"QueryDeadlineIsKept"},
+	"ignores contexts":                  {"ContextEndedBefore", "DeadlineIsKept", "QueryDeadlineIsKept"},
+	"lists every order":                 {"ListIsComplete"},
+	"lists only what was paid":          {"ListIsComplete"},
+}
+
+// TestSuiteCanFail: every broken gateway is caught by the checks that are meant to, and every check is
+// meant to catch one.
+func TestSuiteCanFail(t *testing.T) {
+	named := map[string]bool{}
+	for bug, meant := range bugs {
+		for _, name := range meant {
+			named[name] = true
+		}
+		t.Run(bug, func(t *testing.T) {
+			t.Parallel()
+			for _, c := range checks() {
+				if slices.Contains(meant, c.name) {
+					require.True(t, catches(t, c, bug), c.name)
+				}
+			}
+		})
+	}
+	for _, c := range checks() {
+		require.True(t, named[c.name], "check %s is meant to catch nothing", c.name)
+	}
+	require.Subset(t, names(), keys(named), "a check that is named exists")
+}
+
+// catches reports whether a check fails on a broken gateway. A race that the gateway may win by luck is run
+// until it loses.
+func catches(t *testing.T, c check, bug string) bool {
+	t.Helper()
+	for range 100 {
+		b := newBank(bug)
+		r := try(c, list{&client{bank: b}}, b)
+		close(b.closed)
+		if r.failed {
+			return true
+		}
+	}
+	return false
+}
+
+func names() (all []string) {
+	for _, c := range checks() {
+		all = append(all, c.name)
+	}
+	return all
+}
+
+func keys(m map[string]bool) (all []string) {
+	for k := range m {
+		all = append(all, k)
+	}
+	return all
+}
+
+// TestSkips: a provider that cannot break is not held against the gateway, and the skip says what is unproven.
+func TestSkips(t *testing.T) {
+	for f := FaultDecline; f <= FaultClose; f++ {
+		skipped := 0
+		for _, c := range checks() {
+			b := newBank("")
+			b.helpless = map[Fault]bool{f: true}
+			r := try(c, list{&client{bank: b}}, b)
+			close(b.closed)
+			require.False(t, r.failed, c.name)
+			if r.skipped != "" {
+				require.Equal(t, "the provider cannot "+f.String()+": unproven that "+c.proves, r.skipped)
+				skipped++
+			}
+		}
+		require.Positive(t, skipped, "no check needs a provider that can %s", f)
+		require.NotEqual(t, Fault(0).String(), f.String())
+	}
+	for _, c := range checks() {
+		b := newBank("")
+		r := try(c, &client{bank: b}, b)
+		close(b.closed)
+		require.Equal(t, c.name == "ListIsComplete", r.skipped != "", "only a list needs a refund.Lister")
+	}
+}

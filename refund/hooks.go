@@ -1,0 +1,139 @@
+package refund
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/orderfsm/orderfsm/order"
+)
+
+// Hooks are the host's own steps in the workflow. A nil field is skipped. They are called from whatever
+// goroutine runs the command, several at once. A panic in any of them is contained.
+type Hooks struct {
+	// Guard is asked before a decision is carried out and may veto it; see [order.Guard]. It may run more
+	// than once for one command.
+	Guard order.Guard
+	// InTx runs inside the Update, after the transition: its error, or panic, rolls everything back. ctx
+	// carries the store's transaction, for the host's own rows or an outbox. It may run more than once for
+	// one command, each time in a fresh transaction. o is a copy of the order as it will be.
+	InTx func(ctx context.Context, o *order.Order, t order.Transition) error
+	// After runs once the transition is committed. A crash before it loses the call: what must not be lost
+	// belongs into InTx. o is a copy.
+	After func(ctx context.Context, o *order.Order, t order.Transition)
+	// Conflict is told when the provider and the book disagree, or the provider answered about something
+	// else than was asked. It is called after what can be recorded has been recorded.
+	Conflict func(ctx context.Context, c Conflict)
+	// Stuck is told on every attempt that ends without an outcome, or with one that could not be recorded,
+	// once AlertAfter has passed since approval.
+	Stuck func(ctx context.Context, s Stuck)
+	// Setup is told when a gateway begins to fail because of its set-up: once, until a call succeeds again.
+	Setup func(ctx context.Context, err *SetupError)
+	// UnknownNotification is told of a notification about a refund that the book does not have.
+	UnknownNotification func(ctx context.Context, n Notification)
+}
+
+// Conflict is a disagreement between the provider and the book.
+type Conflict struct {
+	OrderID  string
+	RefundNo string
+	// Book is the refund's state before the provider's answer was taken in; StatePaid where the book did
+	// not have the refund.
+	Book order.State
+	// Result is what the provider said.
+	Result Result
+	// Err says what is wrong; errors.Is with [ErrMismatch] where the answer was about something else.
+	Err error
+}
+
+// Stuck is a refund without an outcome for longer than AlertAfter. It goes on being asked about.
+type Stuck struct {
+	OrderID    string
+	RefundNo   string
+	Gateway    string
+	ApprovedAt time.Time
+	Attempts   int
+	// Err is why the newest attempt has no outcome, or why it could not be recorded; nil where the provider
+	// says that it is on its way.
+	Err error
+}
+
+// inTx calls the InTx hook for t.
+func (s *Service) inTx(ctx context.Context, o *order.Order, t order.Transition) (err error) {
+	if s.opt.Hooks.InTx == nil {
+		return nil
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: %v", ErrHookPanic, p)
+		}
+		if err != nil {
+			err = fmt.Errorf("%s refund %s of order %s: in-transaction hook: %w", t.Event, t.RefundNo, o.ID, err)
+		}
+	}()
+	return s.opt.Hooks.InTx(ctx, o.Clone(), t)
+}
+
+// notify runs a hook that cannot fail the command.
+func (s *Service) notify(ctx context.Context, hook string, call func()) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.log.ErrorContext(ctx, "hook panicked", slog.String("hook", hook), slog.Any("panic", p))
+		}
+	}()
+	call()
+}
+
+// finish tells log and hooks what an Update did, once it is committed: at once, or when the transaction
+// that ctx carries commits.
+func (s *Service) finish(ctx context.Context, u *update) {
+	if len(u.fired) == 0 && u.conflict == nil {
+		return
+	}
+	o := u.order.Clone()
+	run := func(ctx context.Context) {
+		for _, t := range u.fired {
+			s.log.InfoContext(ctx, "refund transition",
+				slog.String("order_id", o.ID), slog.String("refund_no", t.RefundNo),
+				slog.String("event", string(t.Event)), slog.String("from", string(t.From)),
+				slog.String("to", string(t.To)), slog.String("actor", string(t.Actor)))
+			if s.opt.Hooks.After != nil {
+				s.notify(ctx, "after", func() { s.opt.Hooks.After(ctx, o.Clone(), t) })
+			}
+		}
+		if u.conflict != nil {
+			s.conflict(ctx, *u.conflict)
+		}
+	}
+	if s.joined(ctx) {
+		j, _ := s.store.(Joiner)
+		if !j.AfterCommit(ctx, run) {
+			s.log.DebugContext(ctx, "after hooks do not run: nobody tells of the host's commit",
+				slog.String("order_id", o.ID))
+		}
+		return
+	}
+	// The change is committed: a caller that has gone away does not take the hooks with it.
+	run(context.WithoutCancel(ctx))
+}
+
+func (s *Service) conflict(ctx context.Context, c Conflict) {
+	s.log.ErrorContext(ctx, "refund conflict",
+		slog.String("order_id", c.OrderID), slog.String("refund_no", c.RefundNo),
+		slog.String("state", string(c.Book)), slog.String("outcome", c.Result.Outcome.String()),
+		slog.Any("error", c.Err))
+	if s.opt.Hooks.Conflict != nil {
+		s.notify(ctx, "conflict", func() { s.opt.Hooks.Conflict(ctx, c) })
+	}
+}
+
+func (s *Service) stuck(ctx context.Context, st Stuck) {
+	s.log.WarnContext(ctx, "refund stuck",
+		slog.String("order_id", st.OrderID), slog.String("refund_no", st.RefundNo),
+		slog.String("gateway", st.Gateway), slog.Time("approved_at", st.ApprovedAt),
+		slog.Int("attempts", st.Attempts), slog.Any("error", st.Err))
+	if s.opt.Hooks.Stuck != nil {
+		s.notify(ctx, "stuck", func() { s.opt.Hooks.Stuck(ctx, st) })
+	}
+}

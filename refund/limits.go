@@ -1,0 +1,106 @@
+package refund
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/orderfsm/orderfsm/order"
+)
+
+// ErrLimit matches every [*LimitError].
+var ErrLimit = errors.New("beyond the provider's limits")
+
+// Limiter is an optional interface of a [RefundGateway] that declares what its provider's rules allow. The
+// Service refuses what cannot work, with [ErrLimit] and before anything changes, and paces what must wait.
+type Limiter interface {
+	// Limits returns the limits of the named gateway, always the same.
+	Limits(gateway string) Limits
+}
+
+// Limits are a provider's rules. A zero field is no limit.
+type Limits struct {
+	// MaxRefunds is how many refunds of one order the provider takes.
+	MaxRefunds int
+	// MaxAge is how long after the payment an order can be refunded. It needs order.Order.PaidAt.
+	MaxAge time.Duration
+	// MinInterval is the least time between two submissions of different refunds of one order.
+	MinInterval time.Duration
+}
+
+// LimitError says which limit a command would break. It matches [ErrLimit].
+type LimitError struct {
+	OrderID  string
+	RefundNo string
+	// Limit is "max_refunds" or "max_age".
+	Limit string
+	// Problem says it in words.
+	Problem string
+}
+
+// Error implements error.
+func (e *LimitError) Error() string {
+	return fmt.Sprintf("refund %s of order %s: %s: %s", e.RefundNo, e.OrderID, e.Limit, e.Problem)
+}
+
+// Is reports whether target is ErrLimit.
+func (e *LimitError) Is(target error) bool { return target == ErrLimit }
+
+func (s *Service) limits(gateway string) Limits {
+	if l, ok := s.gateway.(Limiter); ok {
+		return l.Limits(gateway)
+	}
+	return Limits{}
+}
+
+// checkLimits refuses to let refund no of o go on towards the provider where that could not work.
+func (s *Service) checkLimits(o *order.Order, no string, now time.Time) error {
+	l := s.limits(o.Gateway)
+	if l.MaxAge > 0 && !o.PaidAt.IsZero() && now.Sub(o.PaidAt) > l.MaxAge {
+		return &LimitError{
+			OrderID: o.ID, RefundNo: no, Limit: "max_age",
+			Problem: fmt.Sprintf("paid %s, refundable for %v", o.PaidAt.Format(time.RFC3339), l.MaxAge),
+		}
+	}
+	used := 0
+	for i := range o.Refunds {
+		switch o.Refunds[i].State {
+		case order.StateRejected, order.StateCancelled, order.StateAbandoned: // the provider has none of these
+		default:
+			used++
+		}
+	}
+	if l.MaxRefunds > 0 && used > l.MaxRefunds {
+		return &LimitError{
+			OrderID: o.ID, RefundNo: no, Limit: "max_refunds",
+			Problem: fmt.Sprintf("the provider takes %d refunds of one order", l.MaxRefunds),
+		}
+	}
+	return nil
+}
+
+// spaced returns when refund r of o may be submitted at the earliest, because of the provider's interval
+// between refunds of one order. A refund that was sent already may be asked about at any time.
+func (s *Service) spaced(o *order.Order, r *order.Refund) (earliest time.Time) {
+	interval := s.limits(o.Gateway).MinInterval
+	if interval <= 0 || r.Outstanding {
+		return time.Time{}
+	}
+	for i := range o.Refunds {
+		other := &o.Refunds[i]
+		if next := other.SubmittedAt.Add(interval); other.No != r.No && !other.SubmittedAt.IsZero() && next.After(earliest) {
+			earliest = stored(next)
+		}
+	}
+	return earliest
+}
+
+// leased returns until when a call for another refund of o may be under way.
+func leased(o *order.Order, r *order.Refund) (until time.Time) {
+	for i := range o.Refunds {
+		if other := &o.Refunds[i]; other.No != r.No && other.LeasedUntil.After(until) {
+			until = other.LeasedUntil
+		}
+	}
+	return until
+}

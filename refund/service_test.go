@@ -1,0 +1,310 @@
+package refund_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderfsm/orderfsm/adapters/memstore"
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+func TestQueues(t *testing.T) {
+	e := newEnv(t)
+	first := e.approved("R1", 1000)
+	e.clock.advance(time.Second)
+	second := e.approved("R2", 2000)
+	e.clock.advance(time.Second)
+	_, err := e.svc.Request(bg, refund.RequestParams{OrderID: "O1", RefundNo: "R3", Amount: 3000, Actor: buyer})
+	require.NoError(t, err)
+
+	refs, err := e.svc.Due(bg, 10)
+	require.NoError(t, err)
+	require.Equal(t, []refund.Ref{first, second}, refs, "longest due first, only approved ones")
+	refs, err = e.svc.Due(bg, 1)
+	require.NoError(t, err)
+	require.Equal(t, []refund.Ref{first}, refs)
+
+	page, err := e.svc.List(bg, refund.Filter{States: []order.State{order.StateRefundRequested}})
+	require.NoError(t, err)
+	require.Len(t, page.Entries, 1)
+	require.Equal(t, e.refund("R3"), page.Entries[0].Refund)
+	require.Nil(t, page.Next)
+
+	o, err := e.svc.Order(bg, "O1")
+	require.NoError(t, err)
+	require.Equal(t, e.order(), o)
+	_, err = e.svc.Order(bg, "O2")
+	require.ErrorIs(t, err, refund.ErrOrderNotFound)
+	require.ErrorContains(t, err, "O2")
+
+	ctx, cancel := context.WithCancel(bg)
+	cancel()
+	_, err = e.svc.Due(ctx, 10)
+	require.ErrorIs(t, err, context.Canceled)
+	_, err = e.svc.List(ctx, refund.Filter{})
+	require.ErrorIs(t, err, context.Canceled)
+}
+
+// TestEndedContext: no command does anything once its ctx has ended.
+func TestEndedContext(t *testing.T) {
+	ctx, cancelCtx := context.WithCancel(bg)
+	cancelCtx()
+	for from, calls := range map[order.State][]call{
+		order.StatePaid:            {request(4000, "r")},
+		order.StateRefundRequested: {approve(4000), reject("no"), cancel(false)},
+		order.StateFailed:          {retry, abandon, resolve(refund.OutcomeSucceeded, "e")},
+	} {
+		for _, c := range calls {
+			t.Run(c.name, func(t *testing.T) {
+				e := newEnv(t)
+				e.into(from)
+				before, asked := e.order(), e.bank.called()
+				_, err := c.do(ctx, e.svc)
+				require.ErrorIs(t, err, context.Canceled)
+				require.Equal(t, before, e.order())
+				require.Equal(t, asked, e.bank.called())
+			})
+		}
+	}
+}
+
+// ledger is a Scheduler that notes what it is told, and whether it was told inside the Update.
+type ledger struct {
+	store  *memstore.Store
+	jobs   []refund.Ref
+	at     []time.Time
+	inside []bool
+}
+
+func (l *ledger) Schedule(ctx context.Context, ref refund.Ref, at time.Time) error {
+	l.jobs, l.at, l.inside = append(l.jobs, ref), append(l.at, at), append(l.inside, l.store.Joined(ctx))
+	return nil
+}
+
+func TestSchedulerIsToldInsideTheUpdate(t *testing.T) {
+	var jobs ledger
+	e := newEnv(t, func(e *env, o *refund.Options) {
+		jobs.store = e.store
+		o.Scheduler = &jobs
+	})
+	e.into(order.StateRefundRequested)
+	require.Empty(t, jobs.jobs)
+	ref, start := refund.Ref{OrderID: "O1", RefundNo: "R1"}, e.clock.now()
+	_, err := approve(4000).do(bg, e.svc)
+	require.NoError(t, err)
+	_, err = approve(4000).do(bg, e.svc)
+	require.NoError(t, err)
+	require.Equal(t, []refund.Ref{ref}, jobs.jobs, "once for one approval")
+
+	e.bank.next(fault{op: "refund", res: declined("NOTENOUGH")})
+	e.process(ref)
+	e.clock.advance(time.Hour)
+	_, err = retry.do(bg, e.svc)
+	require.NoError(t, err)
+	e.bank.next(fault{op: "refund", res: declined("NOTENOUGH")})
+	e.process(ref)
+	e.bank.next(fault{op: "query", res: isAccepted})
+	e.hint()
+	require.Equal(t, []refund.Ref{ref, ref, ref}, jobs.jobs, "approved, retried, adopted")
+	require.Equal(t, []time.Time{start, start.Add(time.Hour), start.Add(time.Hour)}, jobs.at)
+	require.Equal(t, []bool{true, true, true}, jobs.inside)
+}
+
+// TestHooksGetCopies: what a hook does to the order it is given reaches nobody.
+func TestHooksGetCopies(t *testing.T) {
+	spoil := func(o *order.Order) {
+		o.Total, o.State, o.Gateway = 1, "spoilt", "spoilt"
+		for i := range o.Refunds {
+			o.Refunds[i].Amount, o.Refunds[i].State = 1, "spoilt"
+		}
+		for i := range o.History {
+			o.History[i].Event = "spoilt"
+		}
+	}
+	called := map[string]int{}
+	e := newEnv(t, func(_ *env, o *refund.Options) {
+		o.Hooks.Guard = func(_ context.Context, o *order.Order, _ order.Transition) error {
+			called["guard"]++
+			spoil(o)
+			return nil
+		}
+		o.Hooks.InTx = func(_ context.Context, o *order.Order, t order.Transition) error {
+			called["in_tx"]++
+			if t.To != o.Refund(t.RefundNo).State {
+				return errors.New("not the order as it will be")
+			}
+			spoil(o)
+			return nil
+		}
+		o.Hooks.After = func(_ context.Context, o *order.Order, _ order.Transition) {
+			called["after"]++
+			spoil(o)
+		}
+	})
+	e.into(order.StateRefunded)
+	require.Equal(t, map[string]int{"guard": 2, "in_tx": 3, "after": 3}, called, "the provider's word is no decision to veto")
+	o := e.order()
+	require.EqualValues(t, 4000, o.Refunded)
+	require.EqualValues(t, 4000, e.bank.paid("O1"))
+}
+
+func TestHooksAreOptional(t *testing.T) {
+	e := newEnv(t, func(_ *env, o *refund.Options) { o.Hooks = refund.Hooks{} })
+	e.into(order.StateRefunded)
+	e.bank.next(fault{op: "query", res: isClosed})
+	n := success("R1", 4000)
+	n.Result.Outcome = refund.OutcomeClosed
+	require.NoError(t, e.svc.HandleNotification(bg, n), "a conflict")
+	require.NoError(t, e.svc.HandleNotification(bg, success("R9", 1)), "an unknown refund")
+	ref := e.approved("R2", 1000)
+	e.bank.next(fault{op: "refund", err: &refund.SetupError{Err: errLost}})
+	e.clock.advance(48 * time.Hour)
+	require.ErrorIs(t, e.process(ref).Err, refund.ErrSetup, "a set-up fault, and stuck")
+}
+
+// TestAfterWaitsForTheOuterCommit: a command that joins a transaction is told of when that commits, and not
+// at all when it is rolled back.
+func TestAfterWaitsForTheOuterCommit(t *testing.T) {
+	for _, fails := range []bool{false, true} {
+		t.Run(fmt.Sprintf("fails %v", fails), func(t *testing.T) {
+			var told []string
+			e := newEnv(t, func(e *env, o *refund.Options) {
+				o.Hooks.After = func(_ context.Context, o *order.Order, _ order.Transition) { told = append(told, o.ID) }
+				o.Hooks.InTx = func(ctx context.Context, o *order.Order, _ order.Transition) error {
+					if o.ID != "O1" {
+						return nil
+					}
+					// The host's rule: a refund of O1 asks for one of O2, in the same transaction.
+					_, err := e.svc.Request(ctx, refund.RequestParams{OrderID: "O2", RefundNo: "R2", Amount: 1, Actor: buyer})
+					require.NoError(e.t, err)
+					require.Empty(e.t, told, "nothing is committed yet")
+					if fails {
+						return errLost
+					}
+					return nil
+				}
+			})
+			e.register()
+			_, err := e.svc.Register(bg, refund.RegisterParams{OrderID: "O2", Gateway: "bank", Currency: "CNY", Total: 10})
+			require.NoError(t, err)
+			_, err = request(4000, "r").do(bg, e.svc)
+			o2, getErr := e.svc.Order(bg, "O2")
+			require.NoError(t, getErr)
+			if fails {
+				require.ErrorIs(t, err, errLost)
+				require.Empty(t, told)
+				require.Empty(t, o2.Refunds)
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, []string{"O2", "O1"}, told)
+			require.Len(t, o2.Refunds, 1)
+		})
+	}
+}
+
+// TestDefaults: the wall clock, kept as every store keeps it, and nothing logged.
+func TestDefaults(t *testing.T) {
+	e := newEnv(t)
+	e.svc = e.service(e.bank, refund.Options{})
+	e.register()
+	r, err := request(4000, "r").do(bg, e.svc)
+	require.NoError(t, err)
+	require.Equal(t, time.UTC, r.RequestedAt.Location())
+	require.Zero(t, r.RequestedAt.Nanosecond()%1000)
+	require.WithinDuration(t, time.Now(), r.RequestedAt, time.Hour) //nolint:forbidigo // it is the default
+
+	local := e.clock.now().In(time.FixedZone("UTC+8", 8*3600)).Add(999)
+	e.svc = e.service(e.bank, refund.Options{Now: func() time.Time { return local }})
+	r, err = approve(4000).do(bg, e.svc)
+	require.NoError(t, err)
+	require.Equal(t, e.clock.now(), r.ApprovedAt)
+}
+
+// TestTypedErrors: each is found by errors.As through two wraps, with what it carries.
+func TestTypedErrors(t *testing.T) {
+	wrap := func(err error) error { return fmt.Errorf("b: %w", fmt.Errorf("a: %w", err)) }
+	var setup *refund.SetupError
+	require.ErrorAs(t, wrap(&refund.SetupError{Gateway: "g", Err: errLost}), &setup)
+	require.Equal(t, "g", setup.Gateway)
+	require.EqualError(t, setup, `set-up of gateway "g": connection reset`)
+	var later *refund.RetryLater
+	require.ErrorAs(t, wrap(&refund.RetryLater{After: time.Minute, Err: errLost}), &later)
+	require.Equal(t, time.Minute, later.After)
+	require.EqualError(t, later, "retry in 1m0s: connection reset")
+	var mismatch *refund.MismatchError
+	require.ErrorAs(t, wrap(&refund.MismatchError{Field: "amount", Want: "1", Got: "2"}), &mismatch)
+	require.EqualError(t, mismatch, `answer does not match: amount is "2", want "1"`)
+	require.NotErrorIs(t, wrap(setup), refund.ErrRetryLater)
+	require.NotErrorIs(t, wrap(later), refund.ErrSetup)
+	require.NotErrorIs(t, wrap(mismatch), refund.ErrSetup)
+}
+
+func TestBackoffNeverOverflows(t *testing.T) {
+	const ever = time.Duration(1<<63 - 1)
+	for _, b := range []refund.Backoff{
+		refund.ExponentialBackoff(time.Nanosecond, ever), refund.ExponentialBackoff(ever-1, ever), refund.ExponentialBackoff(time.Hour, time.Second),
+	} {
+		least := time.Duration(0)
+		for attempts := range 200 {
+			d := b("g", attempts)
+			require.Positive(t, d)
+			require.GreaterOrEqual(t, d, least, "never less than four fifths of what an earlier attempt waited")
+			least = max(least, d/5*4)
+		}
+	}
+	require.Zero(t, refund.ExponentialBackoff(0, time.Hour)("g", 1<<62), "at once, and not after 2^62 rounds")
+}
+
+// TestRefundedAt: the provider's date is kept to the microsecond; one that no store could keep does not keep
+// the money from being booked.
+func TestRefundedAt(t *testing.T) {
+	good := time.Date(2026, 1, 3, 8, 0, 0, 123456789, time.FixedZone("UTC+8", 8*3600))
+	for _, tc := range []struct{ said, want time.Time }{
+		{good, time.Date(2026, 1, 3, 0, 0, 0, 123456000, time.UTC)},
+		{time.Time{}, time.Time{}},
+		{time.Unix(1767398400000, 0), time.Time{}}, // milliseconds taken for seconds: the year 57976
+	} {
+		e := newEnv(t)
+		e.bank.next(fault{op: "refund", pay: true, res: refund.Result{Outcome: refund.OutcomeSucceeded, RefundedAt: tc.said}})
+		require.Equal(t, order.StateRefunded, e.process(e.approved("R1", 4000)).State)
+		require.Equal(t, tc.want, e.refund("R1").RefundedAt)
+	}
+}
+
+func TestExecute(t *testing.T) {
+	p := refund.ApproveParams{OrderID: "O1", RefundNo: "R1", Amount: 4000, Actor: seller}
+	e := newEnv(t)
+	e.into(order.StateRefundRequested)
+	wrong := p
+	wrong.Amount = 3999
+	_, err := e.svc.Execute(bg, wrong)
+	require.ErrorIs(t, err, refund.ErrConflict)
+	require.Empty(t, e.bank.called(), "nothing is sent that is not approved")
+
+	r, err := e.svc.Execute(bg, p)
+	require.NoError(t, err)
+	require.Equal(t, order.StateApproved, r.State)
+	e.clock.advance(time.Minute)
+	r, err = e.svc.Execute(bg, p)
+	require.NoError(t, err)
+	require.Equal(t, order.StateRefunded, r.State)
+	again, err := e.svc.Execute(bg, p)
+	require.NoError(t, err)
+	require.Equal(t, r, again)
+	require.Equal(t, []string{"refund R1", "query R1"}, e.bank.called())
+
+	e.approved("R2", 1000)
+	failing := &flakyStore{Store: e.store}
+	s, err := refund.NewService(e.machine, failing, dieOn{e.bank, nil, func() { failing.fail(errLost) }}, refund.Options{Now: e.clock.now})
+	require.NoError(t, err)
+	_, err = s.Execute(bg, refund.ApproveParams{OrderID: "O1", RefundNo: "R2", Amount: 1000, Actor: seller})
+	require.ErrorIs(t, err, errLost, "what could not be recorded is not claimed")
+	require.Equal(t, order.StateApproved, e.refund("R2").State)
+}

@@ -1,0 +1,250 @@
+package refund_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+var (
+	isClosed   = refund.Result{Outcome: refund.OutcomeClosed}
+	isAccepted = refund.Result{Outcome: refund.OutcomeAccepted}
+	isAbnormal = refund.Result{Outcome: refund.OutcomeAbnormal}
+	isNotFound = refund.Result{Outcome: refund.OutcomeNotFound}
+)
+
+// hint is a notification that makes the Service ask about R1 of 4000.
+func (e *env) hint() {
+	e.t.Helper()
+	require.NoError(e.t, e.svc.HandleNotification(bg, success("R1", 4000)))
+}
+
+// closed brings R1 to failed because the provider closed it.
+func (e *env) closed() refund.Ref {
+	e.t.Helper()
+	e.bank.next(fault{op: "query", res: isClosed})
+	ref := e.approved("R1", 4000)
+	e.process(ref)
+	e.clock.advance(time.Minute)
+	require.Equal(e.t, order.StateFailed, e.process(ref).State)
+	return ref
+}
+
+// TestStaleNo: a no that was read before the refund was sent again says nothing of what was sent. A refund
+// that is booked as failed is asked about no more, so it must not be on its way.
+func TestStaleNo(t *testing.T) {
+	for name, tc := range map[string]struct {
+		resent refund.Result // the provider's answer to the submission that overtakes the no
+		want   order.State
+	}{
+		"accepted": {isAccepted, order.StateApproved},
+		"abnormal": {isAbnormal, order.StateAbnormal},
+	} {
+		t.Run("overtaken by a retry: "+name, func(t *testing.T) {
+			e := newEnv(t)
+			ref := e.closed()
+			e.bank.next(
+				fault{op: "query", res: isClosed, block: func(context.Context) {
+					_, err := retry.do(bg, e.svc)
+					require.NoError(t, err)
+					require.Equal(t, tc.want, e.process(ref).State)
+				}},
+				fault{op: "refund", res: tc.resent},
+			)
+			e.hint()
+			require.Equal(t, tc.want, e.refund("R1").State)
+		})
+	}
+	t.Run("asked while the refund is being sent again", func(t *testing.T) {
+		e := newEnv(t)
+		ref := e.closed()
+		_, err := retry.do(bg, e.svc)
+		require.NoError(t, err)
+		sent, answered := make(chan struct{}), make(chan struct{})
+		e.bank.next(
+			fault{op: "refund", res: isAccepted, block: func(context.Context) { close(sent); <-answered }},
+			fault{op: "query", res: isClosed, block: func(context.Context) {
+				answered <- struct{}{} // the attempt is recorded before this query is answered
+				<-answered
+			}},
+		)
+		done := make(chan error, 1)
+		go func() {
+			_, err := e.svc.Process(bg, ref)
+			close(answered)
+			done <- err
+		}()
+		<-sent
+		e.hint()
+		require.NoError(t, <-done)
+		require.Equal(t, order.StateApproved, e.refund("R1").State)
+		e.run()
+		require.Equal(t, order.StateRefunded, e.refund("R1").State)
+	})
+	t.Run("abnormal from before the retry", func(t *testing.T) {
+		e := newEnv(t)
+		ref := e.closed()
+		e.bank.next(
+			fault{op: "query", res: isAbnormal, block: func(context.Context) {
+				_, err := retry.do(bg, e.svc)
+				require.NoError(t, err)
+				e.process(ref)
+			}},
+			fault{op: "refund", res: isAccepted},
+		)
+		e.hint()
+		require.Equal(t, order.StateApproved, e.refund("R1").State, "an abnormal refund is asked about no more either")
+	})
+	t.Run("unchanged: the no counts", func(t *testing.T) {
+		e := newEnv(t)
+		e.process(e.approved("R1", 4000))
+		e.bank.next(fault{op: "query", res: isClosed})
+		e.hint()
+		require.Equal(t, order.StateFailed, e.refund("R1").State)
+	})
+}
+
+// TestClosedBehindALostRetry: the provider closed the number, it is sent again, and nobody knows whether that
+// arrived. That the number is closed may be the old news.
+func TestClosedBehindALostRetry(t *testing.T) {
+	lost := func(t *testing.T) (*env, refund.Ref) {
+		e := newEnv(t)
+		ref := e.closed()
+		_, err := retry.do(bg, e.svc)
+		require.NoError(t, err)
+		e.bank.next(fault{op: "refund", err: errLost})
+		e.process(ref)
+		return e, ref
+	}
+	t.Run("it arrives late", func(t *testing.T) {
+		e, ref := lost(t)
+		e.bank.next(fault{op: "query", res: isClosed}, fault{op: "query", res: isClosed})
+		e.hint()
+		require.Equal(t, order.StateApproved, e.refund("R1").State, "not on a notification's word")
+		e.clock.advance(time.Minute)
+		next := e.process(ref)
+		require.Equal(t, refund.Next{State: order.StateApproved, At: e.clock.now().Add(2 * time.Minute)}, next,
+			"asked again after the quiet period")
+		e.run() // the bank has opened it again and pays
+		require.Equal(t, order.StateRefunded, e.refund("R1").State)
+	})
+	t.Run("it never arrives", func(t *testing.T) {
+		e, ref := lost(t)
+		e.bank.set("R1", refund.OutcomeClosed)
+		e.run2(t, ref)
+		require.Equal(t, order.StateFailed, e.refund("R1").State)
+		require.Zero(t, e.bank.paid("O1"))
+	})
+}
+
+// TestAcceptedWhileTheNoIsChecked: the check after the quiet period read "not found" before the provider
+// accepted the refund, and is answered after that was booked.
+func TestAcceptedWhileTheNoIsChecked(t *testing.T) {
+	e := newEnv(t)
+	e.bank.next(
+		fault{op: "refund", err: errLost},
+		fault{op: "refund", res: declined("NOTENOUGH")},
+	)
+	ref := e.approved("R1", 4000)
+	e.process(ref)
+	e.clock.advance(time.Minute)
+	e.process(ref)
+	e.clock.advance(2 * time.Minute)
+	e.bank.next(
+		fault{op: "query", res: isNotFound, block: func(context.Context) { e.hint() }},
+		fault{op: "query", res: isAccepted},
+	)
+	require.Equal(t, order.StateApproved, e.process(ref).State)
+	require.Zero(t, e.refund("R1").DeclinedAt)
+}
+
+// TestAdoptedIsNeverSent: what the provider had and the merchant never approved is asked about, and fails
+// when the provider does not know it any more. Only a person sends it.
+func TestAdoptedIsNeverSent(t *testing.T) {
+	t.Run("made in the console", func(t *testing.T) {
+		e, l := newLister(t)
+		l.console("C1", 4000, refund.OutcomeAccepted)
+		_, err := e.svc.Sync(bg, "O1")
+		require.NoError(t, err)
+		delete(l.refunds, "C1") // and taken back there
+		e.run()
+		require.Equal(t, order.StateFailed, e.refund("C1").State)
+		require.Equal(t, []string{"query C1", "query C1"}, e.bank.called(), "once, and once more after the quiet period")
+		require.Zero(t, e.bank.paid("O1"))
+	})
+	t.Run("rejected by the merchant", func(t *testing.T) {
+		e := newEnv(t)
+		e.into(order.StateRejected)
+		e.bank.next(fault{op: "query", res: isAccepted})
+		e.hint()
+		require.Equal(t, order.StateApproved, e.refund("R1").State)
+		e.run2(t, refund.Ref{OrderID: "O1", RefundNo: "R1"})
+		require.Equal(t, order.StateFailed, e.refund("R1").State)
+		require.NotContains(t, e.bank.called(), "refund R1")
+
+		_, err := retry.do(bg, e.svc)
+		require.NoError(t, err)
+		e.run()
+		require.Equal(t, order.StateRefunded, e.refund("R1").State, "a person's retry sends it")
+	})
+	t.Run("not found for a moment", func(t *testing.T) {
+		e := newEnv(t)
+		e.into(order.StateRejected)
+		e.bank.pay(refund.Request{OrderID: "O1", RefundNo: "R1", Amount: 4000})
+		e.bank.next(fault{op: "query", res: isAccepted}, fault{op: "query", res: isNotFound})
+		e.hint()
+		e.run()
+		require.Equal(t, order.StateRefunded, e.refund("R1").State)
+		require.NotContains(t, e.bank.called(), "refund R1")
+	})
+}
+
+// TestNoWhileAnAttemptIsUnderWay: what others hear in the meantime does not end a refund that is being sent.
+func TestNoWhileAnAttemptIsUnderWay(t *testing.T) {
+	e := newEnv(t)
+	e.bank.next(
+		fault{op: "refund", res: isAccepted, pay: true, block: func(context.Context) { e.hint() }},
+		fault{op: "query", res: isClosed},
+	)
+	require.Equal(t, order.StateApproved, e.process(e.approved("R1", 4000)).State)
+	require.Equal(t, []string{"refund R1", "query R1"}, e.bank.called())
+	require.NotContains(t, e.events("R1"), "fail approved>failed")
+	require.Empty(t, e.conflicts)
+}
+
+// TestClockSetBackWhileTheNoIsChecked: the quiet period is not over on the clock that records.
+func TestClockSetBackWhileTheNoIsChecked(t *testing.T) {
+	e := newEnv(t)
+	e.bank.next(fault{op: "refund", err: errLost}, fault{op: "refund", res: declined("NOTENOUGH")})
+	ref := e.approved("R1", 4000)
+	e.process(ref)
+	e.clock.advance(time.Minute)
+	e.process(ref)
+	e.clock.advance(2 * time.Minute)
+	e.bank.next(fault{op: "query", res: isNotFound, block: func(context.Context) { e.clock.advance(-time.Second) }})
+	next := e.process(ref)
+	require.Equal(t, refund.Next{State: order.StateApproved, At: e.clock.now().Add(time.Minute)}, next)
+	e.run2(t, ref)
+	require.Equal(t, order.StateFailed, e.refund("R1").State)
+	require.Equal(t, "NOTENOUGH", e.refund("R1").Code)
+}
+
+// TestAdoptedLeavesNoSubmission: a process that dies while it asks about an adopted refund has sent nothing.
+func TestAdoptedLeavesNoSubmission(t *testing.T) {
+	e := newEnv(t)
+	e.into(order.StateRejected)
+	e.bank.next(fault{op: "query", res: isAccepted})
+	e.hint()
+	failing := &flakyStore{Store: e.store}
+	s, err := refund.NewService(e.machine, failing, e.bank, refund.Options{Now: e.clock.now})
+	require.NoError(t, err)
+	e.bank.next(fault{op: "query", res: isNotFound, block: func(context.Context) { failing.fail(errLost) }})
+	_, err = s.Process(bg, refund.Ref{OrderID: "O1", RefundNo: "R1"})
+	require.ErrorIs(t, err, errLost)
+	require.Zero(t, e.refund("R1").SubmittedAt)
+}

@@ -1,0 +1,140 @@
+package refund
+
+import (
+	"context"
+	"time"
+
+	"github.com/orderfsm/orderfsm/order"
+)
+
+// Store keeps orders. A host implements it over its own tables; storetest.Run checks an implementation.
+//
+// Methods must be safe for concurrent use and honour ctx. What they return must share no memory with what
+// is stored. Refund numbers are unique among all orders.
+type Store interface {
+	// Update loads the order, calls fn on it and commits what fn left. It must commit nothing if fn returns
+	// an error (which it returns, wrapped or not) or panics. Two Updates of one order must never interleave.
+	//
+	// fn may run more than once (deadlock, serialization failure), each time on a fresh copy; it has no
+	// effect but through o and its ctx. That ctx carries the store's transaction, so that hooks can write
+	// the host's own rows with it. An Update of the same order with that ctx must be an error, never a
+	// deadlock.
+	//
+	// Errors: [ErrOrderNotFound]; [ErrConflict] where o carries a refund number that another order has.
+	Update(ctx context.Context, orderID string, fn func(ctx context.Context, o *order.Order) error) error
+	// Get returns the order with all its refunds and its whole history, or [ErrOrderNotFound].
+	Get(ctx context.Context, orderID string) (*order.Order, error)
+	// Create stores a new order as Version 1. An ID that is already there is [ErrExists].
+	Create(ctx context.Context, o *order.Order) error
+	// Due lists the approved refunds whose NextAttemptAt is at or before now: by NextAttemptAt, then order
+	// ID, then refund number; at most limit of them (> 0).
+	Due(ctx context.Context, now time.Time, limit int) ([]Ref, error)
+	// List pages through refunds, for review queues: by RequestedAt, then order ID, then refund number, oldest first.
+	List(ctx context.Context, f Filter) (Page, error)
+}
+
+// Joiner is an optional interface of a [Store] that can work in a transaction which is already open:
+// the host's own, or the one that Update hands to its fn.
+type Joiner interface {
+	// Joined reports whether ctx carries a transaction of this store.
+	Joined(ctx context.Context) bool
+	// AfterCommit has f called once the transaction that ctx carries has committed, and never if it does
+	// not. It reports false if nobody will tell the store of the commit; f is not called then.
+	AfterCommit(ctx context.Context, f func(ctx context.Context)) bool
+}
+
+// Ref names one refund.
+type Ref struct {
+	OrderID  string `json:"order_id"`
+	RefundNo string `json:"refund_no"`
+}
+
+// Filter selects refunds. The zero value of a field selects everything.
+type Filter struct {
+	// States that the refund is in, any of them.
+	States []order.State
+	// Gateway of the order.
+	Gateway string
+	// OrderID selects the orders whose ID contains this text, case-sensitive.
+	OrderID string
+	// From and To bound RequestedAt: From ≤ RequestedAt < To.
+	From, To time.Time
+	// After continues behind a page: its Next.
+	After *Position
+	// Limit is the most refunds to return; 0 means 50, at most 500.
+	Limit int
+}
+
+// Limits of a page; see Filter.Limit.
+const (
+	DefaultLimit = 50
+	MaxLimit     = 500
+)
+
+// PageSize is the number of refunds that a page for f may hold: Limit with its default and bound applied.
+func (f Filter) PageSize() int {
+	if f.Limit <= 0 {
+		return DefaultLimit
+	}
+	return min(f.Limit, MaxLimit)
+}
+
+// Position is a place in the order of List.
+type Position struct {
+	RequestedAt time.Time `json:"requested_at"`
+	OrderID     string    `json:"order_id"`
+	RefundNo    string    `json:"refund_no"`
+}
+
+// Page is one page of List.
+type Page struct {
+	Entries []Entry `json:"entries"`
+	// Next is Filter.After for the following page; nil when there is none.
+	Next *Position `json:"next"`
+}
+
+// Entry is a refund with what a review queue shows of its order.
+type Entry struct {
+	OrderID  string       `json:"order_id"`
+	Gateway  string       `json:"gateway"`
+	Currency string       `json:"currency"`
+	Total    int64        `json:"total"`
+	Refunded int64        `json:"refunded"`
+	Refund   order.Refund `json:"refund"`
+}
+
+// Position returns the entry's place in the order of List.
+func (e Entry) Position() Position {
+	return Position{RequestedAt: e.Refund.RequestedAt, OrderID: e.OrderID, RefundNo: e.Refund.No}
+}
+
+// Compare orders positions as List does: negative when p comes before q, 0 when they are equal.
+func (p Position) Compare(q Position) int {
+	return compareKeys(p.RequestedAt, q.RequestedAt, p.OrderID, q.OrderID, p.RefundNo, q.RefundNo)
+}
+
+func compareKeys(at, bt time.Time, aID, bID, aNo, bNo string) int {
+	if c := at.Compare(bt); c != 0 {
+		return c
+	}
+	if aID != bID {
+		if aID < bID {
+			return -1
+		}
+		return 1
+	}
+	switch {
+	case aNo < bNo:
+		return -1
+	case aNo > bNo:
+		return 1
+	}
+	return 0
+}
+
+// Scheduler is told, inside the Update that approves or retries a refund, when it is due, so that a job
+// queue on the same database can insert its job in the same transaction (ctx carries it). An error rolls the
+// command back. Without a Scheduler the store's Due is the queue.
+type Scheduler interface {
+	Schedule(ctx context.Context, ref Ref, at time.Time) error
+}

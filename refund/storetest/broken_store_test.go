@@ -1,0 +1,354 @@
+package storetest
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// broken is a small store with one bug.
+type broken struct {
+	bug  string
+	lock chan struct{}
+	data *data
+}
+
+type data struct {
+	mu     sync.Mutex
+	orders map[string]*order.Order
+}
+
+func newBroken(bug string) *broken {
+	return &broken{bug: bug, lock: make(chan struct{}, 1), data: &data{orders: map[string]*order.Order{}}}
+}
+
+func (b *broken) reopen() *broken {
+	if b.is("second handle has its own data") {
+		return newBroken("")
+	}
+	return &broken{bug: b.bug, lock: b.lock, data: b.data}
+}
+
+func (b *broken) is(bug string) bool { return b.bug == bug }
+
+type brokenTx struct{ after []func(context.Context) }
+
+type brokenKey struct{}
+
+func (b *broken) Joined(ctx context.Context) bool {
+	tx, _ := ctx.Value(brokenKey{}).(*brokenTx)
+	return (tx != nil || b.is("joined everywhere")) && !b.is("never joined")
+}
+
+func (b *broken) AfterCommit(ctx context.Context, f func(context.Context)) bool {
+	tx, _ := ctx.Value(brokenKey{}).(*brokenTx)
+	switch {
+	case tx == nil:
+		return false
+	case b.is("after commit at once"):
+		f(bg)
+	case !b.is("after commit never"):
+		tx.after = append(tx.after, f)
+	}
+	return true
+}
+
+func (b *broken) ctxErr(ctx context.Context) error {
+	if b.is("ignores contexts") {
+		return nil
+	}
+	return ctx.Err()
+}
+
+func (b *broken) load(id string) (*order.Order, bool) {
+	b.data.mu.Lock()
+	defer b.data.mu.Unlock()
+	o, ok := b.data.orders[b.key(id)]
+	if ok && !b.is("gives what it keeps") {
+		o = o.Clone()
+	}
+	return o, ok
+}
+
+func (b *broken) key(id string) string {
+	if b.is("one order for all") && strings.HasPrefix(id, "O-1") {
+		return "O-1"
+	}
+	return id
+}
+
+func (b *broken) save(o *order.Order) {
+	if !b.is("keeps what it was given") {
+		o = o.Clone()
+	}
+	for i := range o.Refunds {
+		r := &o.Refunds[i]
+		switch b.bug {
+		case "forgets fields":
+			r.DeclinedAt = time.Time{}
+		case "times lose their fractions":
+			r.RequestedAt = r.RequestedAt.Truncate(time.Second)
+		}
+	}
+	if b.is("refunds newest first") && len(o.Refunds) > 1 && o.Refunds[0].RequestedAt.Before(o.Refunds[1].RequestedAt) {
+		slices.Reverse(o.Refunds)
+	}
+	b.data.mu.Lock()
+	defer b.data.mu.Unlock()
+	b.data.orders[b.key(o.ID)] = o
+}
+
+func (b *broken) taken(o *order.Order) bool {
+	b.data.mu.Lock()
+	defer b.data.mu.Unlock()
+	for id, other := range b.data.orders {
+		for i := range o.Refunds {
+			if id != o.ID && other.Refund(o.Refunds[i].No) != nil {
+				return !b.is("numbers are not unique")
+			}
+		}
+	}
+	return false
+}
+
+func (b *broken) Create(ctx context.Context, o *order.Order) error {
+	if err := b.ctxErr(ctx); err != nil {
+		return err
+	}
+	if _, ok := b.load(o.ID); ok && !b.is("create overwrites") && !b.is("one order for all") {
+		return refund.ErrExists
+	}
+	if b.taken(o) {
+		return refund.ErrConflict
+	}
+	version := o.Version
+	if !b.is("version starts at 0") {
+		o.Version = 1
+	}
+	b.save(o)
+	if !b.is("keeps what it was given") {
+		o.Version = version
+	}
+	return nil
+}
+
+func (b *broken) Get(ctx context.Context, id string) (*order.Order, error) {
+	if err := b.ctxErr(ctx); err != nil {
+		return nil, err
+	}
+	o, ok := b.load(id)
+	if !ok {
+		if b.is("get swallows not-found") {
+			return &order.Order{}, nil
+		}
+		return nil, refund.ErrOrderNotFound
+	}
+	return o, nil
+}
+
+func (b *broken) Update(ctx context.Context, id string, fn func(context.Context, *order.Order) error) error {
+	if err := b.ctxErr(ctx); err != nil {
+		return err
+	}
+	if outer, _ := ctx.Value(brokenKey{}).(*brokenTx); outer != nil {
+		if b.is("nested update runs") {
+			o, _ := b.load(id)
+			return fn(ctx, o)
+		}
+		return fmt.Errorf("nested update of order %s", id)
+	}
+	tx := &brokenTx{}
+	err := b.locked(ctx, func() error { return b.change(context.WithValue(ctx, brokenKey{}, tx), id, fn) })
+	if err == nil || b.is("after commit also on rollback") {
+		for _, f := range tx.after {
+			f(bg)
+		}
+	}
+	return err
+}
+
+func (b *broken) locked(ctx context.Context, f func() error) error {
+	if b.is("reads without a lock") || b.is("numbers are checked too early") {
+		return f()
+	}
+	if b.is("waits without the context") {
+		ctx = bg
+	}
+	select {
+	case b.lock <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if b.is("panic leaves the lock") {
+		err := f()
+		<-b.lock
+		return err
+	}
+	defer func() { <-b.lock }()
+	return f()
+}
+
+func (b *broken) change(ctx context.Context, id string, fn func(context.Context, *order.Order) error) (err error) {
+	o, ok := b.load(id)
+	if !ok {
+		if !b.is("update makes missing orders") {
+			return refund.ErrOrderNotFound
+		}
+		o = &order.Order{ID: id}
+	}
+	before := o.Clone()
+	if b.is("numbers are checked too early") && b.taken(o) {
+		return refund.ErrConflict
+	}
+	if b.is("swallows panics") {
+		defer func() { _ = recover() }()
+	}
+	if b.is("commits on panic") {
+		defer b.save(o)
+	}
+	runtime.Gosched()
+	if err := fn(ctx, o); err != nil {
+		switch b.bug {
+		case "commits on error":
+			b.save(o)
+		case "swallows fn's error":
+			return nil
+		}
+		return err
+	}
+	runtime.Gosched()
+	if err := b.ctxErr(ctx); err != nil && !b.is("ignores a context at commit") {
+		return err
+	}
+	if !b.is("numbers are checked too early") && b.taken(o) {
+		return refund.ErrConflict
+	}
+	if !b.is("version stands still") {
+		o.Version = before.Version + 1
+	}
+	switch b.bug {
+	case "update commits nothing":
+		return nil
+	case "history of the last update":
+		o.History = o.History[len(before.History):]
+	case "update ignores schedules":
+		if len(o.History) == len(before.History) {
+			return nil
+		}
+	}
+	b.save(o)
+	return nil
+}
+
+func (b *broken) entries() []refund.Entry {
+	b.data.mu.Lock()
+	defer b.data.mu.Unlock()
+	var all []refund.Entry
+	for _, o := range b.data.orders {
+		for i := range o.Refunds {
+			all = append(all, refund.Entry{
+				OrderID: o.ID, Gateway: o.Gateway, Currency: o.Currency, Total: o.Total, Refunded: o.Refunded, Refund: o.Refunds[i],
+			})
+		}
+	}
+	slices.SortFunc(all, func(x, y refund.Entry) int { return x.Position().Compare(y.Position()) })
+	return all
+}
+
+func (b *broken) Due(ctx context.Context, now time.Time, limit int) ([]refund.Ref, error) {
+	if err := b.ctxErr(ctx); err != nil {
+		return nil, err
+	}
+	all := b.entries()
+	slices.SortStableFunc(all, func(x, y refund.Entry) int {
+		p, q := x.Position(), y.Position()
+		p.RequestedAt, q.RequestedAt = x.Refund.NextAttemptAt, y.Refund.NextAttemptAt
+		switch b.bug {
+		case "due by order":
+			p.RequestedAt, q.RequestedAt = time.Time{}, time.Time{}
+		case "due without ties":
+			p.RefundNo, q.RefundNo = q.RefundNo, p.RefundNo
+		}
+		return p.Compare(q)
+	})
+	var refs []refund.Ref
+	for _, e := range all {
+		due := !e.Refund.NextAttemptAt.After(now)
+		switch b.bug {
+		case "due is exclusive":
+			due = e.Refund.NextAttemptAt.Before(now)
+		case "due before its time":
+			due = true
+		}
+		if due && (e.Refund.State == order.StateApproved || b.is("due in any state")) &&
+			(len(refs) < limit || b.is("due without limit")) {
+			refs = append(refs, refund.Ref{OrderID: e.OrderID, RefundNo: e.Refund.No})
+		}
+	}
+	return refs, nil
+}
+
+func (b *broken) List(ctx context.Context, f refund.Filter) (refund.Page, error) {
+	if err := b.ctxErr(ctx); err != nil {
+		return refund.Page{}, err
+	}
+	var page refund.Page
+	size := f.PageSize()
+	if b.is("list without limit") {
+		size = max(f.Limit, 1000)
+	}
+	all := b.entries()
+	if b.is("limits before it filters") {
+		all = slices.DeleteFunc(all, func(e refund.Entry) bool { return f.After != nil && e.Position().Compare(*f.After) <= 0 })
+		all = all[:min(len(all), size+1)]
+	}
+	for _, e := range all {
+		if !b.matches(f, e) {
+			continue
+		}
+		if len(page.Entries) == size {
+			next := page.Entries[size-1].Position()
+			page.Next = &next
+			break
+		}
+		if b.is("list forgets the order") {
+			e.Gateway = ""
+		}
+		if b.is("list forgets the refunded sum") {
+			e.Refunded = 0
+		}
+		page.Entries = append(page.Entries, e)
+	}
+	if n := len(page.Entries); n > 0 && b.is("next on the last page") {
+		next := page.Entries[n-1].Position()
+		page.Next = &next
+	}
+	return page, nil
+}
+
+func (b *broken) matches(f refund.Filter, e refund.Entry) bool {
+	at := e.Refund.RequestedAt
+	text := strings.Contains(e.OrderID, f.OrderID)
+	if b.is("list takes text as a pattern") {
+		text = text || strings.ContainsAny(f.OrderID, "%_")
+	}
+	after := f.After == nil || e.Position().Compare(*f.After) > 0
+	switch {
+	case f.After != nil && b.is("pages repeat"):
+		after = e.Position().Compare(*f.After) >= 0
+	case f.After != nil && b.is("pages skip ties"):
+		after = at.After(f.After.RequestedAt)
+	}
+	to := f.To.IsZero() || at.Before(f.To) || at.Equal(f.To) && b.is("list's to is inclusive")
+	return text && after && to &&
+		(len(f.States) == 0 || slices.Contains(f.States, e.Refund.State) || b.is("list ignores states")) &&
+		(f.Gateway == "" || f.Gateway == e.Gateway || b.is("list ignores gateway")) &&
+		(f.From.IsZero() || !at.Before(f.From) || b.is("list ignores from"))
+}

@@ -1,0 +1,26 @@
+// Package storetest is the conformance suite for [refund.Store]. Every adapter of this module runs it, and so
+// should a host's own store, in its tests:
+//
+//	func TestStore(t *testing.T) {
+//		storetest.Run(t, storetest.Harness{New: func(t *testing.T) refund.Store { return newEmptyStore(t) }})
+//	}
+//
+// # Implement Store in an afternoon
+//
+//   - Three tables do: orders, refunds (unique by number, over all orders), transitions (unique by order and
+//     seq, only ever inserted into). Or the shop's own orders table in place of the first.
+//   - Update: begin, read the order with a row lock (SELECT … FOR UPDATE), its refunds (oldest first) and its
+//     history, call fn, write what changed, commit. Roll back on fn's error, on its panic (and panic on), and
+//     when ctx has ended.
+//   - Put the transaction into the ctx that fn gets, so that hooks can use it, and refuse an Update of the
+//     same order with that ctx.
+//   - Count Version up with every committed change.
+//   - Keep times in UTC with microseconds, and give them back so.
+//   - Due and List are one index range scan each: (state, next_attempt_at, order_id, no) and
+//     (requested_at, order_id, no).
+//   - Map a missing order to ErrOrderNotFound, a taken order ID to ErrExists, a taken refund number to
+//     ErrConflict.
+//
+// The suite asserts what a caller can see, under real concurrency; it cannot prove what happens when the
+// machine loses power.
+package storetest

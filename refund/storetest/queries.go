@@ -1,0 +1,196 @@
+package storetest
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// due stores an order with one approved refund whose next attempt is then.
+func (e *env) due(t tb, id, no string, then time.Time) {
+	t.Helper()
+	o := e.paid(id)
+	e.fire(t, o, order.EventRequestRefund, no, 1, e.at(1))
+	e.fire(t, o, order.EventApprove, no, 0, e.at(2))
+	o.Refund(no).NextAttemptAt = then
+	require.NoError(t, e.store.Create(bg, o))
+}
+
+func dueIsApprovedAndDue(t tb, e *env) {
+	o := e.paid("O-1")
+	for _, no := range []string{"requested", "approved", "rejected", "refunded", "failed", "abnormal", "cancelled"} {
+		e.fire(t, o, order.EventRequestRefund, no, 1, e.at(1))
+	}
+	for _, no := range []string{"approved", "refunded", "failed", "abnormal"} {
+		e.fire(t, o, order.EventApprove, no, 0, e.at(2))
+	}
+	e.fire(t, o, order.EventReject, "rejected", 0, e.at(3))
+	e.fire(t, o, order.EventCancel, "cancelled", 0, e.at(3))
+	e.fire(t, o, order.EventSettle, "refunded", 0, e.at(3))
+	e.fire(t, o, order.EventFail, "failed", 0, e.at(3))
+	e.fire(t, o, order.EventHold, "abnormal", 0, e.at(3))
+	for i := range o.Refunds {
+		o.Refunds[i].NextAttemptAt = e.at(50)
+	}
+	require.NoError(t, e.store.Create(bg, o))
+	e.due(t, "O-2", "later", e.at(51))
+
+	refs, err := e.store.Due(bg, e.at(49), 10)
+	require.NoError(t, err)
+	require.Empty(t, refs, "nothing is due before its time")
+	refs, err = e.store.Due(bg, e.at(50), 10)
+	require.NoError(t, err)
+	require.Equal(t, []refund.Ref{{OrderID: "O-1", RefundNo: "approved"}}, refs, "approved only, from its very moment on")
+
+	require.NoError(t, e.store.Update(bg, "O-1", func(_ context.Context, o *order.Order) error {
+		o.Refund("approved").NextAttemptAt = e.at(60)
+		return nil
+	}))
+	refs, err = e.store.Due(bg, e.at(55), 10)
+	require.NoError(t, err)
+	require.Equal(t, []refund.Ref{{OrderID: "O-2", RefundNo: "later"}}, refs, "a new schedule counts at once")
+}
+
+func dueOrderAndLimit(t tb, e *env) {
+	e.due(t, "O-5", "R-a", e.at(20))
+	e.due(t, "O-4", "R-b", e.at(10))
+	e.due(t, "O-3", "R-c", e.at(20))
+	o := e.paid("O-1")
+	for _, no := range []string{"R-z", "R-y"} {
+		e.fire(t, o, order.EventRequestRefund, no, 1, e.at(1))
+		e.fire(t, o, order.EventApprove, no, 0, e.at(2))
+		o.Refund(no).NextAttemptAt = e.at(20)
+	}
+	require.NoError(t, e.store.Create(bg, o))
+	want := []refund.Ref{
+		{OrderID: "O-4", RefundNo: "R-b"},
+		{OrderID: "O-1", RefundNo: "R-y"},
+		{OrderID: "O-1", RefundNo: "R-z"},
+		{OrderID: "O-3", RefundNo: "R-c"},
+		{OrderID: "O-5", RefundNo: "R-a"},
+	}
+	for limit := 1; limit <= len(want)+1; limit++ {
+		refs, err := e.store.Due(bg, e.at(100), limit)
+		require.NoError(t, err)
+		require.Equal(t, want[:min(limit, len(want))], refs, "by time, order and number, at most %d", limit)
+	}
+}
+
+func listFilters(t tb, e *env) {
+	e.create(t, "shop-1", "R-1", "R-2")
+	other := e.paid("other_2")
+	other.Gateway = "second"
+	e.fire(t, other, order.EventRequestRefund, "R-3", 300, e.at(3))
+	e.fire(t, other, order.EventReject, "R-3", 0, e.at(4))
+	e.fire(t, other, order.EventRequestRefund, "R-4", 400, e.at(5))
+	require.NoError(t, e.store.Create(bg, other))
+	e.create(t, "empty")
+
+	for _, tc := range []struct {
+		name string
+		f    refund.Filter
+		want []string
+	}{
+		{"everything, by time", refund.Filter{}, []string{"R-1", "R-2", "R-3", "R-4"}},
+		{"one state", refund.Filter{States: []order.State{order.StateRejected}}, []string{"R-3"}},
+		{"two states", refund.Filter{States: []order.State{order.StateRejected, order.StateRefundRequested}}, []string{"R-1", "R-2", "R-3", "R-4"}},
+		{"a state that nothing is in", refund.Filter{States: []order.State{order.StateFailed}}, nil},
+		{"gateway", refund.Filter{Gateway: "second"}, []string{"R-3", "R-4"}},
+		{"text of the order's ID", refund.Filter{OrderID: "hop"}, []string{"R-1", "R-2"}},
+		{"the text is case-sensitive", refund.Filter{OrderID: "SHOP"}, nil},
+		{"the text is no pattern", refund.Filter{OrderID: "%"}, nil},
+		{"nor with an underscore", refund.Filter{OrderID: "r_2"}, []string{"R-3", "R-4"}},
+		{"an underscore is no wild card", refund.Filter{OrderID: "p_1"}, nil},
+		{"from", refund.Filter{From: e.at(2)}, []string{"R-2", "R-3", "R-4"}},
+		{"to is exclusive", refund.Filter{To: e.at(2)}, []string{"R-1"}},
+		{"all together", refund.Filter{
+			Gateway: "second", States: []order.State{order.StateRefundRequested}, From: e.at(1), To: e.at(9), OrderID: "other",
+		}, []string{"R-4"}},
+	} {
+		page, err := e.store.List(bg, tc.f)
+		require.NoError(t, err, tc.name)
+		require.Equal(t, tc.want, numbers(page), tc.name)
+		require.Nil(t, page.Next, tc.name)
+	}
+	require.NoError(t, e.store.Update(bg, "other_2", func(_ context.Context, o *order.Order) error {
+		e.fire(t, o, order.EventApprove, "R-4", 0, e.at(6))
+		e.fire(t, o, order.EventSettle, "R-4", 0, e.at(7))
+		return nil
+	}))
+	page, err := e.store.List(bg, refund.Filter{States: []order.State{order.StateRejected}})
+	require.NoError(t, err)
+	o := e.get(t, "other_2")
+	require.Equal(t, []refund.Entry{{
+		OrderID: "other_2", Gateway: "second", Currency: "CNY", Total: 100000, Refunded: 400, Refund: *o.Refund("R-3"),
+	}}, page.Entries)
+}
+
+func numbers(p refund.Page) (nos []string) {
+	for _, e := range p.Entries {
+		nos = append(nos, e.Refund.No)
+	}
+	return nos
+}
+
+func listPages(t tb, e *env) {
+	// Seven refunds, five of them at one moment, on orders whose IDs do not sort by time.
+	var want []refund.Position
+	for i, id := range []string{"O-c", "O-a", "O-b"} {
+		o := e.paid(id)
+		for k := range 3 {
+			at := e.at(5)
+			if i == 1 && k > 0 {
+				at = e.at(k)
+			}
+			no := fmt.Sprintf("R-%s-%d", id, 9-k)
+			e.fire(t, o, order.EventRequestRefund, no, 1, at)
+			want = append(want, refund.Position{RequestedAt: at, OrderID: id, RefundNo: no})
+		}
+		require.NoError(t, e.store.Create(bg, o))
+	}
+	slices.SortFunc(want, refund.Position.Compare)
+	e.pages(t, want, refund.Filter{})
+	e.pages(t, slices.DeleteFunc(want, func(p refund.Position) bool { return p.OrderID != "O-b" }), refund.Filter{OrderID: "b"})
+}
+
+// pages requires that pages of every size together are want.
+func (e *env) pages(t tb, want []refund.Position, f refund.Filter) {
+	t.Helper()
+	for size := 1; size <= len(want)+1; size++ {
+		var got []refund.Position
+		f.Limit, f.After = size, nil
+		for range want {
+			page, err := e.store.List(bg, f)
+			require.NoError(t, err)
+			require.LessOrEqual(t, len(page.Entries), size)
+			for _, entry := range page.Entries {
+				got = append(got, entry.Position())
+			}
+			if f.After = page.Next; f.After == nil {
+				break
+			}
+		}
+		require.Nil(t, f.After, "the last page says so")
+		require.Equal(t, want, got, "pages of %d: no gap, no repeat", size)
+	}
+}
+
+func listLimits(t tb, e *env) {
+	o := e.paid("O-1")
+	for i := range refund.MaxLimit + 1 {
+		e.fire(t, o, order.EventRequestRefund, fmt.Sprintf("R-%03d", i), 1, e.at(1))
+	}
+	require.NoError(t, e.store.Create(bg, o))
+	for limit, want := range map[int]int{0: refund.DefaultLimit, -1: refund.DefaultLimit, 7: 7, 10000: refund.MaxLimit} {
+		page, err := e.store.List(bg, refund.Filter{Limit: limit})
+		require.NoError(t, err)
+		require.Len(t, page.Entries, want, "limit %d", limit)
+		require.NotNil(t, page.Next)
+	}
+}

@@ -1,0 +1,176 @@
+package storetest
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// Harness tells the suite how to get at a store.
+type Harness struct {
+	// New returns an empty store. It is called for each check; clean up with t.Cleanup.
+	New func(t *testing.T) refund.Store
+	// Reopen returns a second handle on the data of a store that New returned, as another process would
+	// have it. If nil, the checks with two handles are skipped.
+	Reopen func(t *testing.T, s refund.Store) refund.Store
+	// TimePrecision is the precision with which the store keeps times. If zero, a microsecond.
+	TimePrecision time.Duration
+}
+
+// Run runs every check as a parallel subtest of t.
+func Run(t *testing.T, h Harness) {
+	for _, c := range checks() {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			e := &env{store: h.New(t), precision: h.TimePrecision, patience: 30 * time.Second}
+			if h.Reopen != nil {
+				e.second = h.Reopen(t, e.store)
+			}
+			if c.needs != nil {
+				if missing := c.needs(e); missing != "" {
+					t.Skip(missing)
+				}
+			}
+			c.run(t, e)
+		})
+	}
+}
+
+// tb is what a check needs of a test. It is small so that the suite can be shown to fail.
+type tb interface {
+	require.TestingT
+	Helper()
+}
+
+// check is one promise of the port.
+type check struct {
+	name  string
+	run   func(t tb, e *env)
+	needs func(e *env) string // says what stays unproven where the store cannot be checked; else ""
+}
+
+func checks() []check {
+	return []check{
+		{"CreateAndGet", createAndGet, nil},
+		{"CreateTwice", createTwice, nil},
+		{"NotFound", notFound, nil},
+		{"UpdateCommits", updateCommits, nil},
+		{"UpdateRollsBackOnError", updateRollsBackOnError, nil},
+		{"UpdateRollsBackOnPanic", updateRollsBackOnPanic, nil},
+		{"VersionCountsCommits", versionCountsCommits, nil},
+		{"HistoryStaysWhole", historyStaysWhole, nil},
+		{"RefundNoIsUnique", refundNoIsUnique, nil},
+		{"RefundNoIsUniqueAtOnce", refundNoIsUniqueAtOnce, nil},
+		{"CopiesIn", copiesIn, nil},
+		{"CopiesOut", copiesOut, nil},
+		{"NoLostUpdate", noLostUpdate, nil},
+		{"OrdersDoNotMix", ordersDoNotMix, nil},
+		{"ContextEndedBefore", contextEndedBefore, nil},
+		{"ContextEndsInside", contextEndsInside, nil},
+		{"ContextEndsWaiting", contextEndsWaiting, nil},
+		{"NestedUpdateIsAnError", nestedUpdateIsAnError, nil},
+		{"DueIsApprovedAndDue", dueIsApprovedAndDue, nil},
+		{"DueOrderAndLimit", dueOrderAndLimit, nil},
+		{"ListFilters", listFilters, nil},
+		{"ListPages", listPages, nil},
+		{"ListLimits", listLimits, nil},
+		{"TwoHandles", twoHandles, needsSecond},
+		{"Joined", joined, needsJoiner},
+		{"AfterCommit", afterCommit, needsJoiner},
+	}
+}
+
+func needsSecond(e *env) string {
+	if e.second == nil {
+		return "Harness.Reopen is nil: unproven that two processes can share the data"
+	}
+	return ""
+}
+
+func needsJoiner(e *env) string {
+	if _, ok := e.store.(refund.Joiner); !ok {
+		return "the store is no refund.Joiner: unproven that provider calls are refused inside a transaction"
+	}
+	return ""
+}
+
+// env is what a check works on.
+type env struct {
+	store     refund.Store
+	second    refund.Store // another handle on the same data, or nil
+	precision time.Duration
+	patience  time.Duration // for what blocks only if the store is broken
+}
+
+var bg = context.Background()
+
+// at returns a moment n seconds into the test, with as many digits as the store keeps.
+func (e *env) at(n int) time.Time {
+	precision := e.precision
+	if precision == 0 {
+		precision = time.Microsecond
+	}
+	return time.Date(2026, 1, 2, 3, 4, 5, 123456789, time.UTC).Add(time.Duration(n) * time.Second).Truncate(precision)
+}
+
+// paid returns a paid order of 1000.00.
+func (e *env) paid(id string) *order.Order {
+	return &order.Order{
+		ID: id, Gateway: "test", PaymentID: "pay-" + id, Currency: "CNY", Total: 100000, State: order.StatePaid,
+		PaidAt: e.at(-60), CreatedAt: e.at(0), UpdatedAt: e.at(0),
+	}
+}
+
+// fire moves a refund of o; a request is for amount.
+func (e *env) fire(t tb, o *order.Order, ev order.Event, no string, amount int64, at time.Time) {
+	t.Helper()
+	m, err := order.NewMachine()
+	require.NoError(t, err)
+	_, err = m.Fire(bg, o, order.Firing{
+		Event: ev, RefundNo: no, Amount: amount, Reason: "尺码不对 👕 'quoted' \\ %_", Actor: "buyer:1", Note: "行 1\n行 2", At: at,
+	})
+	require.NoError(t, err)
+}
+
+// create stores an order on which refunds with the given numbers have been asked for, one fen each.
+func (e *env) create(t tb, id string, numbers ...string) *order.Order {
+	t.Helper()
+	o := e.paid(id)
+	for i, no := range numbers {
+		e.fire(t, o, order.EventRequestRefund, no, 1, e.at(i+1))
+	}
+	require.NoError(t, e.store.Create(bg, o))
+	return e.get(t, id)
+}
+
+func (e *env) get(t tb, id string) *order.Order {
+	t.Helper()
+	o, err := e.store.Get(bg, id)
+	require.NoError(t, err)
+	require.NotNil(t, o)
+	return o
+}
+
+// request returns an Update function that asks for one fen.
+func (e *env) request(t tb, no string) func(context.Context, *order.Order) error {
+	return func(_ context.Context, o *order.Order) error {
+		e.fire(t, o, order.EventRequestRefund, no, 1, e.at(10))
+		return nil
+	}
+}
+
+// requireSame compares orders, whether an empty list is nil or not.
+func requireSame(t tb, want, got *order.Order, msg ...any) {
+	t.Helper()
+	w, g := want.Clone(), got.Clone()
+	for _, o := range []*order.Order{w, g} {
+		o.Refunds = append([]order.Refund{}, o.Refunds...)
+		o.History = append([]order.Transition{}, o.History...)
+	}
+	require.Equal(t, w, g, msg...)
+}

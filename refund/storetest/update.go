@@ -1,0 +1,194 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+var errTest = errors.New("fn says no")
+
+func createAndGet(t tb, e *env) {
+	o := e.paid("O-1")
+	e.fire(t, o, order.EventRequestRefund, "R-1", 60000, e.at(1))
+	e.fire(t, o, order.EventApprove, "R-1", 0, e.at(2))
+	e.fire(t, o, order.EventRequestRefund, "R-2", 100, e.at(3))
+	e.fire(t, o, order.EventReject, "R-2", 0, e.at(4))
+	// Every field that Process keeps, each with a value of its own.
+	r := o.Refund("R-1")
+	r.RefundID, r.Code, r.Message = "50000", "SYSTEMERROR", "系统超时"
+	r.Attempts, r.Retries = 3, 2
+	r.NextAttemptAt, r.LeasedUntil, r.SubmittedAt, r.DeclinedAt = e.at(5), e.at(6), e.at(7), e.at(8)
+	r.EndedAt, r.RefundedAt, r.Outstanding = e.at(9), e.at(10), true
+	want := o.Clone()
+	require.NoError(t, e.store.Create(bg, o))
+	want.Version = 1
+	requireSame(t, want, e.get(t, "O-1"), "what Get returns is what Create was given, as Version 1")
+
+	require.NoError(t, e.store.Create(bg, e.paid("O-2")))
+	want = e.paid("O-2")
+	want.Version = 1
+	requireSame(t, want, e.get(t, "O-2"), "an order without refunds")
+}
+
+func createTwice(t tb, e *env) {
+	first := e.create(t, "O-1", "R-1")
+	other := e.paid("O-1")
+	other.Total = 5
+	require.ErrorIs(t, e.store.Create(bg, other), refund.ErrExists)
+	requireSame(t, first, e.get(t, "O-1"), "the first one stays")
+}
+
+func notFound(t tb, e *env) {
+	e.create(t, "O-1")
+	_, err := e.store.Get(bg, "O-2")
+	require.ErrorIs(t, err, refund.ErrOrderNotFound)
+	called := false
+	err = e.store.Update(bg, "O-2", func(context.Context, *order.Order) error { called = true; return nil })
+	require.ErrorIs(t, err, refund.ErrOrderNotFound)
+	require.False(t, called, "fn must not run without an order")
+	_, err = e.store.Get(bg, "o-1")
+	require.ErrorIs(t, err, refund.ErrOrderNotFound, "IDs are case-sensitive")
+}
+
+func updateCommits(t tb, e *env) {
+	want := e.create(t, "O-1", "R-1")
+	err := e.store.Update(bg, "O-1", func(_ context.Context, o *order.Order) error {
+		requireSame(t, want, o, "fn gets the order as it is stored")
+		e.fire(t, o, order.EventApprove, "R-1", 0, e.at(2))
+		e.fire(t, o, order.EventRequestRefund, "R-2", 7, e.at(3))
+		o.Refund("R-1").Attempts++
+		want = o.Clone()
+		return nil
+	})
+	require.NoError(t, err)
+	want.Version = 2
+	requireSame(t, want, e.get(t, "O-1"), "what fn left is what is stored")
+	require.NoError(t, e.store.Update(bg, "O-1", func(_ context.Context, o *order.Order) error {
+		o.Refund("R-1").NextAttemptAt = e.at(99) // no transition: only the schedule moves
+		return nil
+	}))
+	require.Equal(t, e.at(99), e.get(t, "O-1").Refund("R-1").NextAttemptAt)
+}
+
+func updateRollsBackOnError(t tb, e *env) {
+	before := e.create(t, "O-1", "R-1")
+	err := e.store.Update(bg, "O-1", func(_ context.Context, o *order.Order) error {
+		e.fire(t, o, order.EventApprove, "R-1", 0, e.at(2))
+		e.fire(t, o, order.EventRequestRefund, "R-2", 7, e.at(3))
+		return errTest
+	})
+	require.ErrorIs(t, err, errTest, "fn's error comes back")
+	requireSame(t, before, e.get(t, "O-1"), "nothing is committed")
+	require.NoError(t, e.store.Update(bg, "O-1", e.request(t, "R-2")), "the store works on")
+}
+
+func updateRollsBackOnPanic(t tb, e *env) {
+	before := e.create(t, "O-1", "R-1")
+	var caught any
+	func() {
+		defer func() { caught = recover() }()
+		_ = e.store.Update(bg, "O-1", func(_ context.Context, o *order.Order) error {
+			e.fire(t, o, order.EventApprove, "R-1", 0, e.at(2))
+			panic(errTest)
+		})
+	}()
+	require.Equal(t, any(errTest), caught, "the panic goes on to the caller")
+	requireSame(t, before, e.get(t, "O-1"), "nothing is committed")
+	ctx, cancel := e.limit(bg)
+	defer cancel()
+	require.NoError(t, e.store.Update(ctx, "O-1", e.request(t, "R-2")), "no lock is left behind")
+}
+
+func versionCountsCommits(t tb, e *env) {
+	require.EqualValues(t, 1, e.create(t, "O-1").Version)
+	for i, no := range []string{"R-1", "R-2", "R-3"} {
+		require.NoError(t, e.store.Update(bg, "O-1", e.request(t, no)))
+		require.EqualValues(t, i+2, e.get(t, "O-1").Version)
+	}
+}
+
+func historyStaysWhole(t tb, e *env) {
+	e.create(t, "O-1", "R-1", "R-2")
+	for i, f := range []struct {
+		ev order.Event
+		no string
+	}{{order.EventApprove, "R-2"}, {order.EventReject, "R-1"}, {order.EventHold, "R-2"}, {order.EventSettle, "R-2"}} {
+		require.NoError(t, e.store.Update(bg, "O-1", func(_ context.Context, o *order.Order) error {
+			require.Len(t, o.History, i+2, "fn sees the whole history")
+			e.fire(t, o, f.ev, f.no, 0, e.at(i+20))
+			return nil
+		}))
+	}
+	o := e.get(t, "O-1")
+	require.Len(t, o.History, 6)
+	m, err := order.NewMachine()
+	require.NoError(t, err)
+	require.NoError(t, m.Verify(o), "refunds and transitions come back oldest first")
+}
+
+func refundNoIsUnique(t tb, e *env) {
+	e.create(t, "O-1", "R-1")
+	before := e.create(t, "O-2", "R-2")
+	require.ErrorIs(t, e.store.Update(bg, "O-2", e.request(t, "R-1")), refund.ErrConflict)
+	requireSame(t, before, e.get(t, "O-2"), "nothing is committed")
+	o := e.paid("O-3")
+	e.fire(t, o, order.EventRequestRefund, "R-1", 1, e.at(1))
+	require.ErrorIs(t, e.store.Create(bg, o), refund.ErrConflict)
+	_, err := e.store.Get(bg, "O-3")
+	require.ErrorIs(t, err, refund.ErrOrderNotFound)
+	require.NoError(t, e.store.Update(bg, "O-2", e.request(t, "r-1")), "numbers are case-sensitive")
+}
+
+func copiesIn(t tb, e *env) {
+	o := e.paid("O-1")
+	e.fire(t, o, order.EventRequestRefund, "R-1", 1, e.at(1))
+	require.NoError(t, e.store.Create(bg, o))
+	before := e.get(t, "O-1")
+	scribble(o)
+	requireSame(t, before, e.get(t, "O-1"), "the order given to Create stays the caller's")
+
+	var kept *order.Order
+	require.NoError(t, e.store.Update(bg, "O-1", func(_ context.Context, o *order.Order) error {
+		kept = o
+		return e.request(t, "R-2")(bg, o)
+	}))
+	before = e.get(t, "O-1")
+	scribble(kept)
+	requireSame(t, before, e.get(t, "O-1"), "the order that fn kept reaches nothing once Update is over")
+}
+
+func copiesOut(t tb, e *env) {
+	before := e.create(t, "O-1", "R-1")
+	scribble(e.get(t, "O-1"))
+	requireSame(t, before, e.get(t, "O-1"), "what Get returned is the caller's")
+
+	page, err := e.store.List(bg, refund.Filter{})
+	require.NoError(t, err)
+	require.Len(t, page.Entries, 1)
+	page.Entries[0].Refund.Amount = 999
+	requireSame(t, before, e.get(t, "O-1"), "what List returned is the caller's")
+
+	require.Error(t, e.store.Update(bg, "O-1", func(_ context.Context, o *order.Order) error {
+		scribble(o)
+		return errTest
+	}))
+	requireSame(t, before, e.get(t, "O-1"), "what fn was given is a copy")
+}
+
+// scribble writes over everything that an order holds, and into what room its lists have left.
+func scribble(o *order.Order) {
+	o.Total, o.Gateway = -1, "scribbled"
+	for i := range o.Refunds {
+		o.Refunds[i].Amount, o.Refunds[i].No = -1, "scribbled"
+	}
+	for i := range o.History {
+		o.History[i].Note = "scribbled"
+	}
+	o.Refunds = append(o.Refunds, order.Refund{No: "scribbled"})
+	o.History = append(o.History, order.Transition{Note: "scribbled"})
+}

@@ -1,0 +1,168 @@
+package refund
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/orderfsm/orderfsm/order"
+)
+
+// SyncReport says what Sync found.
+type SyncReport struct {
+	// Complete is true where the provider listed all its refunds of the order; false where the gateway is
+	// no [Lister], and only the refunds in the book were asked about.
+	Complete bool
+	// Adopted are the numbers of refunds that the provider had and the book did not.
+	Adopted []string
+	// Differences are where book and provider did not agree before Sync, one per refund.
+	Differences []Difference
+}
+
+// Difference is a refund on which book and provider did not agree.
+type Difference struct {
+	RefundNo string
+	// Book is the refund's state in the book before; empty where the book did not have it.
+	Book order.State
+	// Result is what the provider says.
+	Result Result
+	// Err is why it could not be taken in, or asked about; nil where it was.
+	Err error
+}
+
+// Sync compares an order with the provider and takes what it learns into the book: it asks about every
+// refund that was ever submitted, and, where the gateway is a [Lister], adopts those that were made in the
+// provider's own console, so that over-refunding stays impossible.
+//
+// Errors: [ErrOrderNotFound], [ErrInTx], the store's; the gateway's where the list could not be had. Trouble
+// with a single refund is a Difference with Err.
+func (s *Service) Sync(ctx context.Context, orderID string) (SyncReport, error) {
+	if s.joined(ctx) {
+		return SyncReport{}, fmt.Errorf("sync order %s: %w", orderID, ErrInTx)
+	}
+	o, err := s.Order(ctx, orderID)
+	if err != nil {
+		return SyncReport{}, err
+	}
+	var rep SyncReport
+	results, err := s.list(ctx, o)
+	switch {
+	case err == nil:
+		rep.Complete = true
+	case !errors.Is(err, ErrUnsupported):
+		return SyncReport{}, fmt.Errorf("sync order %s: %w", orderID, err)
+	}
+	for _, res := range results {
+		if o.Refund(res.RefundNo) == nil {
+			if err := s.adopt(ctx, o, res, &rep); err != nil {
+				return rep, err
+			}
+		}
+	}
+	for i := range o.Refunds {
+		if r := &o.Refunds[i]; r.Attempts > 0 || r.Retries > 0 || listed(results, r.No) {
+			if err := s.compare(ctx, o, r, &rep); err != nil {
+				return rep, err
+			}
+		}
+	}
+	return rep, nil
+}
+
+func listed(results []Result, no string) bool {
+	return slices.ContainsFunc(results, func(res Result) bool { return res.RefundNo == no })
+}
+
+func (s *Service) list(ctx context.Context, o *order.Order) (results []Result, err error) {
+	l, ok := s.gateway.(Lister)
+	if !ok {
+		return nil, ErrUnsupported
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			results, err = nil, fmt.Errorf("gateway panicked: %v", p)
+		}
+		s.watchSetup(ctx, o.Gateway, err)
+	}()
+	ctx, cancel := context.WithTimeout(ctx, s.opt.CallTimeout)
+	defer cancel()
+	return l.List(ctx, Query{
+		Gateway: o.Gateway, OrderID: o.ID, PaymentID: o.PaymentID, Total: o.Total, Currency: o.Currency,
+	})
+}
+
+// compare asks about one refund and reports where the book was of another opinion.
+func (s *Service) compare(ctx context.Context, o *order.Order, r *order.Refund, rep *SyncReport) error {
+	ans, err := s.observe(ctx, "sync", o, r)
+	if err != nil {
+		return err
+	}
+	if ans.err != nil || !agrees(r.State, ans.res.Outcome) {
+		rep.Differences = append(rep.Differences, Difference{RefundNo: r.No, Book: r.State, Result: ans.res, Err: ans.err})
+	}
+	return nil
+}
+
+// agrees reports whether a state of the book and the provider's answer mean the same.
+func agrees(book order.State, provider Outcome) bool {
+	switch provider {
+	case OutcomeAccepted:
+		return book == order.StateApproved
+	case OutcomeSucceeded:
+		return book == order.StateRefunded
+	case OutcomeAbnormal:
+		return book == order.StateAbnormal
+	case OutcomeDeclined, OutcomeClosed, OutcomeNotFound:
+		return book != order.StateApproved && book != order.StateRefunded && book != order.StateAbnormal
+	case OutcomeUnknown:
+	}
+	return false
+}
+
+// adopt takes a refund into the book that only the provider has. One that never paid is only reported.
+func (s *Service) adopt(ctx context.Context, o *order.Order, res Result, rep *SyncReport) error {
+	adopted, err := s.takeIn(ctx, o.ID, res)
+	d := Difference{RefundNo: res.RefundNo, Result: res}
+	switch {
+	case errors.Is(err, ErrInvalid), errors.Is(err, ErrAmount), errors.Is(err, ErrConflict), errors.Is(err, ErrMismatch):
+		d.Err = err // a number or an amount that the book cannot hold: a person must look
+		s.conflict(ctx, Conflict{OrderID: o.ID, RefundNo: clip(res.RefundNo), Book: order.StatePaid, Result: res, Err: err})
+	case err != nil:
+		return err
+	case adopted:
+		rep.Adopted = append(rep.Adopted, res.RefundNo)
+	}
+	rep.Differences = append(rep.Differences, d)
+	return nil
+}
+
+// takeIn reports whether the refund was adopted: it may have been requested in the meantime, or never paid.
+func (s *Service) takeIn(ctx context.Context, orderID string, res Result) (adopted bool, err error) {
+	if res.OrderID != "" && res.OrderID != orderID {
+		return false, &MismatchError{Field: "order_id", Want: orderID, Got: res.OrderID}
+	}
+	err = s.update(ctx, "sync", Ref{orderID, res.RefundNo}, func(ctx context.Context, u *update) error {
+		adopted = false
+		if u.order.Refund(res.RefundNo) != nil {
+			return errUnchanged
+		}
+		switch res.Outcome {
+		case OutcomeAccepted, OutcomeSucceeded, OutcomeAbnormal:
+		case OutcomeUnknown, OutcomeDeclined, OutcomeClosed, OutcomeNotFound:
+			return errUnchanged
+		}
+		adopted = true
+		if err := u.fire(ctx, order.Firing{
+			Event: order.EventAdopt, RefundNo: res.RefundNo, Amount: res.Amount, Reason: "made at the provider",
+			Actor: order.ActorProvider, At: s.now(),
+		}); err != nil {
+			return err
+		}
+		r := u.order.Refund(res.RefundNo)
+		u.disagree(&order.Refund{No: r.No, State: order.StatePaid}, res,
+			errors.New("the provider has a refund that the book did not"))
+		return u.reduce(ctx, r, observation{answer: answer{res: res, queried: true}, seen: *r})
+	})
+	return adopted, err
+}

@@ -1,0 +1,198 @@
+package refund_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+func TestSyncWithoutList(t *testing.T) {
+	e := newEnv(t)
+	e.process(e.approved("R1", 1000))
+	e.approved("R2", 1000) // never submitted: nobody is asked
+	failed := e.approved("R3", 1000)
+	e.bank.next(fault{op: "refund", res: declined("NOTENOUGH")})
+	e.process(failed)
+
+	rep, err := e.svc.Sync(bg, "O1")
+	require.NoError(t, err)
+	require.Equal(t, refund.SyncReport{Differences: []refund.Difference{{
+		RefundNo: "R1", Book: order.StateApproved,
+		Result: refund.Result{Outcome: refund.OutcomeSucceeded, RefundNo: "R1", OrderID: "O1", Amount: 1000, RefundID: "bank-R1"},
+	}}}, rep)
+	require.Equal(t, order.StateRefunded, e.refund("R1").State, "what was learned is booked")
+	require.Equal(t, order.StateFailed, e.refund("R3").State)
+
+	e.bank.next(fault{op: "query", no: "R3", err: errLost})
+	rep, err = e.svc.Sync(bg, "O1")
+	require.NoError(t, err)
+	require.Len(t, rep.Differences, 1)
+	require.ErrorIs(t, rep.Differences[0].Err, errLost)
+
+	_, err = e.svc.Sync(bg, "O2")
+	require.ErrorIs(t, err, refund.ErrOrderNotFound)
+}
+
+// lister is a bank that lists what it is told to.
+type lister struct {
+	*bank
+	list []refund.Result
+	err  error
+}
+
+func (l *lister) List(context.Context, refund.Query) ([]refund.Result, error) { return l.list, l.err }
+
+// console makes a refund at the provider, past the shop.
+func (l *lister) console(no string, amount int64, state refund.Outcome) {
+	l.refunds[no] = &payout{orderID: "O1", amount: amount, paid: amount, state: state}
+	l.list = append(l.list, refund.Result{Outcome: state, RefundNo: no, OrderID: "O1", Amount: amount, RefundID: "bank-" + no})
+}
+
+func newLister(t *testing.T) (*env, *lister) {
+	t.Helper()
+	var opt refund.Options
+	e := newEnv(t, func(_ *env, o *refund.Options) { opt = *o })
+	l := &lister{bank: e.bank}
+	g, err := refund.NewGateways(map[string]refund.RefundGateway{"bank": l})
+	require.NoError(t, err)
+	e.svc = e.service(g, opt) // through the router, which must forward
+	e.register()
+	return e, l
+}
+
+func TestSyncAdopts(t *testing.T) {
+	e, l := newLister(t)
+	l.console("C1", 1000, refund.OutcomeSucceeded)
+	l.console("C2", 2000, refund.OutcomeAccepted)
+	l.console("C3", 3000, refund.OutcomeAbnormal)
+	l.console("C4", 4000, refund.OutcomeClosed)
+	rep, err := e.svc.Sync(bg, "O1")
+	require.NoError(t, err)
+	require.True(t, rep.Complete)
+	require.Equal(t, []string{"C1", "C2", "C3"}, rep.Adopted)
+	require.Len(t, rep.Differences, 4)
+	require.Len(t, e.conflicts, 3)
+	o := e.order()
+	require.EqualValues(t, 1000, o.Refunded)
+	require.EqualValues(t, 5000, o.Reserved)
+	require.Equal(t, order.StateAbnormal, o.State)
+	require.Nil(t, o.Refund("C4"), "one that did not pay is only reported")
+
+	_, err = request(4001, "r").do(bg, e.svc)
+	require.ErrorIs(t, err, refund.ErrAmount, "what the console refunded cannot be refunded again")
+	e.run()
+	require.Equal(t, order.StateRefunded, e.refund("C2").State, "an adopted refund is polled like any other")
+
+	rep, err = e.svc.Sync(bg, "O1")
+	require.NoError(t, err)
+	require.Empty(t, rep.Adopted)
+	require.Len(t, e.conflicts, 3, "nothing new")
+}
+
+func TestSyncAdoptsBeyondTheTotal(t *testing.T) {
+	e, l := newLister(t)
+	e.approved("R1", 6000)
+	l.console("C1", 6000, refund.OutcomeSucceeded)
+	_, err := e.svc.Sync(bg, "O1")
+	require.NoError(t, err)
+	o := e.order()
+	require.EqualValues(t, 2000, o.Excess(), "a fact is recorded whatever the sums")
+	require.Zero(t, o.Left())
+
+	// R1 was approved while there was room. Sent now, it would pay out more than was paid in.
+	e.run()
+	require.EqualValues(t, 6000, e.bank.paid("O1"))
+	r := e.refund("R1")
+	require.Equal(t, order.StateFailed, r.State)
+	require.Equal(t, "not sent: the refunds of the order exceed its total by 2000", r.Message)
+	require.NotContains(t, e.bank.called(), "refund R1")
+	_, err = retry.do(bg, e.svc)
+	require.ErrorIs(t, err, refund.ErrTransition)
+	_, err = abandon.do(bg, e.svc)
+	require.NoError(t, err)
+	require.EqualValues(t, 4000, e.order().Left(), "what is really left can be asked for again")
+}
+
+// TestSyncAdoptsBeyondTheTotalWhatWasSent: a refund that is with the provider already is asked about as ever.
+func TestSyncAdoptsBeyondTheTotalWhatWasSent(t *testing.T) {
+	e, l := newLister(t)
+	e.process(e.approved("R1", 6000))
+	l.console("C1", 6000, refund.OutcomeSucceeded)
+	_, err := e.svc.Sync(bg, "O1")
+	require.NoError(t, err)
+	e.run()
+	require.Equal(t, order.StateRefunded, e.refund("R1").State)
+	require.EqualValues(t, 12000, e.order().Refunded, "the book says what was paid")
+}
+
+func TestSyncReportsWhatItCannotTake(t *testing.T) {
+	e, l := newLister(t)
+	before := e.order()
+	l.list = []refund.Result{
+		{Outcome: refund.OutcomeSucceeded, RefundNo: strings.Repeat("x", 65), OrderID: "O1", Amount: 1},
+		{Outcome: refund.OutcomeSucceeded, RefundNo: "C2", OrderID: "O1", Amount: 0},
+		{Outcome: refund.OutcomeSucceeded, RefundNo: "C3", OrderID: "O2", Amount: 1},
+	}
+	rep, err := e.svc.Sync(bg, "O1")
+	require.NoError(t, err)
+	require.Len(t, rep.Differences, 3)
+	require.ErrorIs(t, rep.Differences[0].Err, refund.ErrInvalid)
+	require.ErrorIs(t, rep.Differences[1].Err, refund.ErrAmount)
+	require.ErrorIs(t, rep.Differences[2].Err, refund.ErrMismatch)
+	require.Equal(t, before, e.order())
+	require.Len(t, e.conflicts, 3, "a person must look")
+
+	l.err = errLost
+	_, err = e.svc.Sync(bg, "O1")
+	require.ErrorIs(t, err, errLost)
+}
+
+// meanwhileLister is a bank whose list is answered after do.
+type meanwhileLister struct {
+	*lister
+	do func()
+}
+
+func (l meanwhileLister) List(ctx context.Context, q refund.Query) ([]refund.Result, error) {
+	l.do()
+	return l.lister.List(ctx, q)
+}
+
+// TestSyncWhileTheRefundIsRequested: the number is asked for in the shop after Sync has read the order. It is
+// not adopted over that; the next Sync tells that the provider has it.
+func TestSyncWhileTheRefundIsRequested(t *testing.T) {
+	e, l := newLister(t)
+	l.console("R1", 4000, refund.OutcomeSucceeded)
+	s := e.service(meanwhileLister{l, func() {
+		_, err := request(4000, "r").do(bg, e.svc)
+		require.NoError(t, err)
+	}}, refund.Options{Now: e.clock.now})
+	rep, err := s.Sync(bg, "O1")
+	require.NoError(t, err)
+	require.Empty(t, rep.Adopted)
+	require.Equal(t, order.StateRefundRequested, e.refund("R1").State)
+
+	_, err = e.svc.Sync(bg, "O1")
+	require.NoError(t, err)
+	require.Equal(t, order.StateRefunded, e.refund("R1").State)
+	require.EqualValues(t, 4000, e.order().Refunded)
+}
+
+func TestSyncWhenTheGatewayBreaks(t *testing.T) {
+	e, l := newLister(t)
+	panics := meanwhileLister{l, func() { panic("list") }}
+	_, err := e.service(panics, refund.Options{}).Sync(bg, "O1")
+	require.ErrorContains(t, err, "sync order O1: gateway panicked: list")
+
+	l.err = &refund.SetupError{Err: errLost}
+	for range 2 {
+		_, err = e.svc.Sync(bg, "O1")
+		require.ErrorIs(t, err, refund.ErrSetup)
+	}
+	require.Len(t, e.setup, 1, "told like any other set-up fault, once")
+}
