@@ -51,13 +51,16 @@ func newHangUp(t *testing.T) (address string) {
 	return "https://" + ln.Addr().String()
 }
 
-// closedPort is an address that nobody listens at.
+// closedPort is an address that nobody listens at, nor can until the test ends: a connection holds the port.
 func closedPort(t *testing.T) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	defer ln.Close()
-	return "https://" + ln.Addr().String()
+	t.Cleanup(func() { ln.Close() })
+	conn, err := net.Dial("tcp", ln.Addr().String())
+	require.NoError(t, err)
+	t.Cleanup(func() { conn.Close() })
+	return "https://" + conn.LocalAddr().String()
 }
 
 // TestBackupHost: with the backup host behind it, a lost connection is no lost call.
