@@ -229,7 +229,7 @@ func TestAnswers(t *testing.T) {
 // TestServiceProvider sends the sub-merchant and wants it back.
 func TestServiceProvider(t *testing.T) {
 	t.Parallel()
-	srv := newServer(t, wechattest.Options{})
+	srv := newServer(t, wechattest.Options{SubMchID: "1900000109", SubAppID: "wxsub"})
 	cfg := config(srv)
 	cfg.SubMchID, cfg.SubAppID = "1900000109", "wxsub"
 	var sent spy
@@ -237,8 +237,6 @@ func TestServiceProvider(t *testing.T) {
 	cfg.WrapTransport = sent.wrap
 	g := newGateway(t, cfg)
 	ctx := context.Background()
-	own := wechattest.Field("sub_mch_id", "1900000109").AndField("sub_appid", "wxsub")
-	srv.Next(own, own)
 	_, err := g.Refund(ctx, request())
 	require.NoError(t, err)
 	_, err = g.Query(ctx, query(request()))
@@ -246,13 +244,13 @@ func TestServiceProvider(t *testing.T) {
 	for _, body := range sent.bodies {
 		require.Contains(t, body, "<sub_appid>wxsub</sub_appid><sub_mch_id>1900000109</sub_mch_id>")
 	}
-	srv.Next(wechattest.Field("sub_mch_id", "1900000109"))
+	srv.Next(wechattest.Field("sub_appid", ""))
 	_, err = g.Refund(ctx, request())
 	require.NoError(t, err, "the application need not be named")
 	for name, fault := range map[string]wechattest.Fault{
 		"another merchant":       wechattest.Field("sub_mch_id", "1900000110"),
 		"no merchant":            wechattest.Field("sub_mch_id", ""),
-		"another application":    own.AndField("sub_appid", "wxother"),
+		"another application":    wechattest.Field("sub_appid", "wxother"),
 		"another one's refusal":  wechattest.ErrCode("NOTENOUGH", "x", false).AndField("sub_mch_id", "1900000110"),
 		"another one's success":  wechattest.Field("sub_mch_id", "1900000110").AndField("sub_appid", "wxsub"),
 		"another one's own echo": wechattest.ErrCode("ERROR", "x", false).AndField("sub_mch_id", "1900000110"),
@@ -263,11 +261,15 @@ func TestServiceProvider(t *testing.T) {
 		_, err = g.Query(ctx, query(request()))
 		require.ErrorIs(t, err, refund.ErrMismatch, name)
 	}
-	srv.Next(wechattest.ErrCode("NOTENOUGH", "x", false)) // a refusal need not name it
+	srv.Next(wechattest.ErrCode("NOTENOUGH", "x", false).AndField("sub_mch_id", "")) // a refusal need not name it
 	res, err := g.Refund(ctx, request())
 	require.NoError(t, err)
 	require.Equal(t, refund.OutcomeDeclined, res.Outcome)
 
+	stranger := plain
+	stranger.SubMchID = "1900000110"
+	_, err = newGateway(t, stranger).Refund(ctx, request())
+	require.ErrorIs(t, err, refund.ErrSetup, "a sub-merchant that is not this service provider's")
 	plain.SubMchID = ""
 	_, err = wechatv2.New(plain)
 	require.Equal(t, []string{"sub_app_id"}, faultyFields(err))

@@ -28,6 +28,12 @@ type Order struct {
 	TotalFee int64
 	// PaidAt is when; the server's now where it is zero.
 	PaidAt time.Time
+	// Coupons are parts of TotalFee that the buyer paid with coupons.
+	Coupons []Coupon
+	// NotReady has refunds answered ORDER_NOT_READY, AccountClosed USER_ACCOUNT_ABNORMAL; see
+	// [Server.ChangeOrder].
+	NotReady      bool
+	AccountClosed bool
 }
 
 // Entry is one refund in the server's ledger.
@@ -35,8 +41,16 @@ type Entry struct {
 	OutRefundNo string
 	RefundID    string
 	OutTradeNo  string
-	// Amount of the refund, in fen.
-	Amount int64
+	// Amount of the refund, in fen. CashFee is its part without coupons, Settlement what it costs the
+	// merchant: all but coupons that nobody paid for.
+	Amount     int64
+	CashFee    int64
+	Settlement int64
+	// Account is the funds that it was paid from, REFUND_SOURCE_RECHARGE_FUNDS or
+	// REFUND_SOURCE_UNSETTLED_FUNDS.
+	Account string
+	// InConsole is a refund made with [Server.RefundInConsole].
+	InConsole bool
 	// Status is PROCESSING, SUCCESS, REFUNDCLOSE or CHANGE.
 	Status string
 	// Payments counts the times that money left the merchant under this number.
@@ -57,6 +71,7 @@ func (e *Entry) out() int64 {
 type account struct {
 	Order
 	refunds []*record
+	busy    bool // a refund is in work; with Options.RefuseConcurrent
 }
 
 // gone is the sum of the order's refunds, in fen.
@@ -70,24 +85,27 @@ func (a *account) gone() int64 {
 
 type record struct {
 	Entry
-	order   *account
-	total   int64  // total_fee of the request
-	ends    string // the state that PROCESSING turns into
-	queries int
+	order     *account
+	coupons   []Coupon // the part that goes back to each
+	total     int64    // total_fee of the request
+	ends      string   // the state that PROCESSING turns into
+	notifyURL string
+	queries   int
 }
 
 // book is the merchant's account: it is guarded by Server.mu.
 type book struct {
-	balance int64
-	orders  map[string]*account // by out_trade_no
-	byID    map[string]*account // by transaction_id
-	refunds map[string]*record  // by out_refund_no
-	ledger  []*record           // oldest first
+	balance   int64
+	unsettled int64
+	orders    map[string]*account // by out_trade_no
+	byID      map[string]*account // by transaction_id
+	refunds   map[string]*record  // by out_refund_no
+	ledger    []*record           // oldest first
 }
 
-func newBook(balance int64) book {
+func newBook(balance, unsettled int64) book {
 	return book{
-		balance: balance, orders: map[string]*account{}, byID: map[string]*account{}, refunds: map[string]*record{},
+		balance: balance, unsettled: unsettled, orders: map[string]*account{}, byID: map[string]*account{}, refunds: map[string]*record{},
 	}
 }
 
@@ -106,12 +124,34 @@ func (s *Server) AddOrder(o Order) error {
 		return fmt.Errorf("add order %q: not an order number", o.OutTradeNo)
 	case o.TotalFee <= 0:
 		return fmt.Errorf("add order %s: total fee must be greater than 0", o.OutTradeNo)
+	case !fit(o.Coupons, o.TotalFee):
+		return fmt.Errorf("add order %s: coupons must be above 0 and at most the total together", o.OutTradeNo)
 	case s.book.orders[o.OutTradeNo] != nil || s.book.byID[o.TransactionID] != nil:
 		return fmt.Errorf("add order %s: number is taken", o.OutTradeNo)
 	}
+	o.Coupons = append([]Coupon(nil), o.Coupons...)
 	a := &account{Order: o}
 	s.book.orders[o.OutTradeNo], s.book.byID[o.TransactionID] = a, a
 	return nil
+}
+
+// ChangeOrder changes what stands in the way of an order's refunds.
+func (s *Server) ChangeOrder(outTradeNo string, notReady, accountClosed bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.book.orders[outTradeNo]
+	if a == nil {
+		return fmt.Errorf("change order %s: there is none", outTradeNo)
+	}
+	a.NotReady, a.AccountClosed = notReady, accountClosed
+	return nil
+}
+
+// SetUnsettled sets the money of unsettled payments, in fen; it matters with Options.OldFundFlow.
+func (s *Server) SetUnsettled(fen int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.book.unsettled = fen
 }
 
 // SetBalance sets the merchant's money, in fen.
@@ -187,7 +227,24 @@ func (s *Server) Settle(outRefundNo, status string) error {
 // end must be called with s.mu held.
 func (s *Server) end(r *record, status string) {
 	if status == StatusClosed {
-		s.book.balance += r.out()
+		*s.book.funds(r.Account) += r.Settlement
 	}
 	r.Status, r.EndedAt = status, s.now()
+	s.announce(r)
+}
+
+// endDue ends a refund whose time has come. It must be called with s.mu held.
+func (s *Server) endDue(r *record) {
+	if r.Status == StatusProcessing && r.queries >= s.opts.ProcessingQueries &&
+		s.now().Sub(r.AcceptedAt) >= s.opts.SettleAfter {
+		s.end(r, r.ends)
+	}
+}
+
+// funds is where refunds from an account are paid from.
+func (b *book) funds(account string) *int64 {
+	if account == accountUnsettled {
+		return &b.unsettled
+	}
+	return &b.balance
 }

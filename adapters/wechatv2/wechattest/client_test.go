@@ -134,18 +134,26 @@ func (f msg) xml() string {
 
 func read(t *testing.T, body []byte) msg {
 	t.Helper()
+	f, err := parseXML(body)
+	require.NoError(t, err)
+	return f
+}
+
+func parseXML(body []byte) (msg, error) {
 	var doc struct {
 		Fields []struct {
 			XMLName xml.Name
 			Value   string `xml:",chardata"`
 		} `xml:",any"`
 	}
-	require.NoError(t, xml.Unmarshal(body, &doc))
+	if err := xml.Unmarshal(body, &doc); err != nil {
+		return nil, err
+	}
 	f := msg{}
 	for _, e := range doc.Fields {
 		f[e.XMLName.Local] = e.Value
 	}
-	return f
+	return f, nil
 }
 
 func requireCode(t *testing.T, ans msg, code string) {

@@ -121,7 +121,7 @@ func WrongAmount(fen int64) Fault {
 func ErrCode(code, text string, executed bool) Fault {
 	return Fault{skip: !executed, fields: func(m message) {
 		keep := message{}
-		for _, name := range []string{"return_code", "return_msg", "appid", "mch_id", "nonce_str"} {
+		for _, name := range []string{"return_code", "return_msg", "appid", "mch_id", "sub_appid", "sub_mch_id", "nonce_str"} {
 			keep[name] = m[name]
 		}
 		clear(m)

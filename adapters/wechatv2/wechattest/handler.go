@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"time"
 )
 
 // maxBody bounds a request. Real ones stay far below.
@@ -31,16 +32,36 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	if fault.before != nil {
 		fault.before(r.Context())
 	}
-	out := s.answer(r.Method, path, body, fault)
+	c := &call{method: r.Method, path: path, body: body, fault: fault}
+	out := s.answer(c)
 	if fault.after != nil {
 		fault.after(r.Context())
 	}
+	s.release(c) // before the answer, after which the client may come again
 	s.reply(w, out, fault)
 }
 
+// call is one request in work.
+type call struct {
+	method, path string
+	body         []byte
+	fault        Fault
+	busy         *account // the order that the call keeps busy
+}
+
+func (s *Server) release(c *call) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c.busy != nil {
+		c.busy.busy = false
+	}
+}
+
 // answer executes the request and renders the signed answer.
-func (s *Server) answer(method, path string, body []byte, fault Fault) []byte {
-	ans, signType := s.handle(method, path, body, fault)
+func (s *Server) answer(c *call) []byte {
+	ans, signType := s.handle(c)
+	s.count(ans)
+	fault := c.fault
 	if fault.fields != nil {
 		fault.fields(ans)
 	}
@@ -98,11 +119,11 @@ func (s *Server) certificateFault(r *http.Request) string {
 
 // handle checks a request in the order of the real service and executes it. It returns the answer and the
 // algorithm to sign it by.
-func (s *Server) handle(method, path string, body []byte, fault Fault) (message, string) {
-	if method != http.MethodPost {
+func (s *Server) handle(c *call) (message, string) {
+	if c.method != http.MethodPost {
 		return s.fail("REQUIRE_POST_METHOD", "请使用post方法"), signMD5
 	}
-	m, err := parse(body)
+	m, err := parse(c.body)
 	if err != nil {
 		return returnFail("XML格式错误"), signMD5
 	}
@@ -110,37 +131,98 @@ func (s *Server) handle(method, path string, body []byte, fault Fault) (message,
 	if signType == "" {
 		signType = signMD5
 	}
-	if problem := checkForm(path, m); problem != "" {
+	if problem := checkForm(c.path, m); problem != "" {
 		return returnFail(problem), signType
 	}
 	if m["sign"] != sign(m, s.apiKey, signType) {
 		return returnFail("签名错误"), signType
 	}
-	if path == PathRefund && atoi(m["refund_fee"]) > atoi(m["total_fee"]) {
+	if c.path == PathRefund && atoi(m["refund_fee"]) > atoi(m["total_fee"]) {
 		return returnFail("invalid refund_fee"), signType
 	}
-	switch {
-	case m["appid"] != s.appID:
-		return s.fail("APPID_NOT_EXIST", "appid不存在"), signType
-	case m["mch_id"] != s.mchID:
-		return s.fail("MCHID_NOT_EXIST", "mch_id不存在"), signType
-	case fault.skip:
+	if refusal := s.identity(m); refusal != nil {
+		return refusal, signType
+	}
+	if c.fault.skip {
 		return s.success(), signType
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if path == PathRefund {
-		return s.refund(m, fault.ends), signType
+	switch {
+	case s.blocked():
+		return s.fail("INVALID_REQ_TOO_MUCH", "无效请求过多，请检查业务是否正常，确认业务正常后请在1分钟后再来重试"), signType
+	case c.path == PathQuery:
+		return s.query(m), signType
+	case s.opts.RefuseConcurrent:
+		a, _ := s.account(m)
+		if a != nil && a.busy {
+			return s.fail("BIZERR_NEED_RETRY", "并发情况下，业务被拒绝，商户重试即可解决"), signType
+		}
+		if a != nil {
+			c.busy, a.busy = a, true
+		}
 	}
-	return s.query(m), signType
+	return s.refund(m, c.fault), signType
+}
+
+// identity refuses a request that is for nobody here.
+func (s *Server) identity(m message) message {
+	switch {
+	case m["appid"] != s.appID:
+		return s.fail("APPID_NOT_EXIST", "appid不存在")
+	case m["mch_id"] != s.mchID:
+		return s.fail("MCHID_NOT_EXIST", "mch_id不存在")
+	case s.opts.SubMchID != "" && m["sub_mch_id"] == "":
+		return returnFail("缺少参数sub_mch_id")
+	case m["sub_mch_id"] != s.opts.SubMchID:
+		return s.stranger("MCHID_NOT_EXIST", "sub_mch_id不存在")
+	case m["sub_appid"] != "" && m["sub_appid"] != s.opts.SubAppID:
+		return s.stranger("APPID_NOT_EXIST", "sub_appid不存在")
+	}
+	return nil
+}
+
+// stranger refuses a sub-merchant that there is not, and names none.
+func (s *Server) stranger(code, text string) message {
+	m := s.fail(code, text)
+	delete(m, "sub_mch_id")
+	delete(m, "sub_appid")
+	return m
+}
+
+const badWindow = time.Minute
+
+// count notes an answer to a bad request, before faults change it.
+func (s *Server) count(ans message) {
+	bad := ans["return_code"] == "FAIL"
+	switch ans["err_code"] {
+	case "PARAM_ERROR", "INVALID_REQUEST", "REFUND_FEE_MISMATCH", "INVALID_TRANSACTIONID", "ORDERNOTEXIST",
+		"APPID_NOT_EXIST", "MCHID_NOT_EXIST", "REQUIRE_POST_METHOD", "INVALID_REQ_TOO_MUCH":
+		bad = true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if bad && s.opts.BadRequests > 0 {
+		s.bad = append(s.bad, s.now())
+	}
+}
+
+// blocked reports whether too many bad requests came. It must be called with s.mu held.
+func (s *Server) blocked() bool {
+	now := s.now()
+	for len(s.bad) > 0 && now.Sub(s.bad[0]) >= badWindow {
+		s.bad = s.bad[1:]
+	}
+	return s.opts.BadRequests > 0 && len(s.bad) >= s.opts.BadRequests
 }
 
 // success is an accepted answer without its subject.
 func (s *Server) success() message {
 	return message{
 		"return_code": "SUCCESS", "return_msg": "OK", "result_code": "SUCCESS",
-		"appid": s.appID, "mch_id": s.mchID, "nonce_str": nonce(),
-	}
+		"appid": s.appID, "mch_id": s.mchID, "sub_mch_id": s.opts.SubMchID, "sub_appid": s.opts.SubAppID,
+		"nonce_str": nonce(),
+	}.compact()
 }
 
 func (s *Server) fail(code, text string) message {

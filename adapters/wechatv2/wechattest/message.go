@@ -24,6 +24,16 @@ const (
 // message is one flat XML message.
 type message map[string]string
 
+// compact removes what has no value.
+func (m message) compact() message {
+	for name, value := range m {
+		if value == "" {
+			delete(m, name)
+		}
+	}
+	return m
+}
+
 // sign computes a message's signature (official documents 4011986737 and 4011986592). It is written apart
 // from the adapter's, so that a fault in one does not hide in the other.
 func sign(m message, key, signType string) string {
@@ -99,14 +109,16 @@ func parse(body []byte) (message, error) {
 }
 
 // render writes a message as captured answers look: CDATA values in alphabetical order, one per line.
-func render(m message) []byte {
+func render(m message) []byte { return renderAs("xml", m) }
+
+func renderAs(root string, m message) []byte {
 	names := make([]string, 0, len(m))
 	for name := range m {
 		names = append(names, name)
 	}
 	sort.Strings(names)
 	var b bytes.Buffer
-	b.WriteString("<xml>")
+	b.WriteString("<" + root + ">")
 	for i, name := range names {
 		if i > 0 {
 			b.WriteByte('\n')
@@ -114,7 +126,7 @@ func render(m message) []byte {
 		value := strings.ReplaceAll(m[name], "]]>", "]]]]><![CDATA[>")
 		fmt.Fprintf(&b, "<%s><![CDATA[%s]]></%s>", name, value, name)
 	}
-	b.WriteString("\n</xml>")
+	b.WriteString("\n</" + root + ">")
 	return b.Bytes()
 }
 

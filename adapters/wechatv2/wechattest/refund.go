@@ -3,6 +3,7 @@ package wechattest
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -13,14 +14,17 @@ const (
 	pageSize     = 10
 )
 
+// The values of refund_account.
+const (
+	accountUnsettled = "REFUND_SOURCE_UNSETTLED_FUNDS"
+	accountRecharge  = "REFUND_SOURCE_RECHARGE_FUNDS"
+)
+
 // refund executes a well-formed refund request. It must be called with s.mu held.
-func (s *Server) refund(m message, ends string) message {
-	a := s.book.orders[m["out_trade_no"]]
-	if id := m["transaction_id"]; id != "" {
-		a = s.book.byID[id]
-	}
+func (s *Server) refund(m message, fault Fault) message {
+	a, refusal := s.account(m)
 	if a == nil {
-		return s.fail("ORDERNOTEXIST", "订单不存在")
+		return refusal
 	}
 	amount, total := atoi(m["refund_fee"]), atoi(m["total_fee"])
 	if r := s.book.refunds[m["out_refund_no"]]; r != nil {
@@ -29,59 +33,123 @@ func (s *Server) refund(m message, ends string) message {
 		case r.order != a:
 			return s.fail("ERROR", "支付单号校验不一致，请核实后再试")
 		case r.Amount != amount || r.total != total:
-			return s.fail("REFUND_FEE_MISMATCH", "订单金额或退款金额与之前请求不一致，请核实后再试")
+			return s.mismatch()
 		}
 		return s.accepted(r)
 	}
-	if refusal := s.limits(a, amount, total); refusal != nil {
+	r := &record{
+		Entry: Entry{OutRefundNo: m["out_refund_no"], Amount: amount, Account: s.source(m["refund_account"])},
+		order: a, total: total, ends: fault.ends, notifyURL: m["notify_url"],
+	}
+	r.coupons = a.split(amount)
+	r.CashFee, r.Settlement = amount-sum(r.coupons, ""), amount-sum(r.coupons, CouponNoCash)
+	if refusal := s.limits(r); refusal != nil {
 		return refusal
 	}
-	if ends == "" {
-		ends = StatusSuccess
-	}
-	r := &record{
-		Entry: Entry{
-			OutRefundNo: m["out_refund_no"], RefundID: fmt.Sprintf("50%027d", len(s.book.ledger)+1),
-			OutTradeNo: a.OutTradeNo, Amount: amount, Status: StatusProcessing, AcceptedAt: s.now(),
-		},
-		order: a, total: total, ends: ends,
-	}
-	s.book.balance -= amount
-	r.Payments++
-	a.refunds = append(a.refunds, r)
-	s.book.refunds[r.OutRefundNo] = r
-	s.book.ledger = append(s.book.ledger, r)
+	s.pay(r)
 	return s.accepted(r)
 }
 
+// account finds the order of a refund, or says why there is none.
+func (s *Server) account(m message) (*account, message) {
+	a, id := s.book.orders[m["out_trade_no"]], m["transaction_id"]
+	if id != "" {
+		a = s.book.byID[id]
+	}
+	switch {
+	case a == nil && strings.Trim(id, "0123456789") != "":
+		return nil, s.fail("INVALID_TRANSACTIONID", "无效transaction_id")
+	case a == nil:
+		return nil, s.fail("ORDERNOTEXIST", "订单不存在")
+	}
+	return a, nil
+}
+
+func (s *Server) mismatch() message {
+	code := "REFUND_FEE_MISMATCH"
+	if s.opts.NewMismatch {
+		code = "INVALID_REQUEST"
+	}
+	return s.fail(code, "订单金额或退款金额与之前请求不一致，请核实后再试")
+}
+
+// source is the funds that a refund is paid from.
+func (s *Server) source(account string) string {
+	if s.opts.OldFundFlow && account != accountRecharge {
+		return accountUnsettled
+	}
+	return accountRecharge
+}
+
 // limits answers a new refund that the order or the merchant's funds do not allow.
-func (s *Server) limits(a *account, amount, total int64) message {
-	switch now, gone := s.now(), a.gone(); {
-	case total != a.TotalFee:
-		return s.fail("REFUND_FEE_MISMATCH", "订单金额或退款金额与之前请求不一致，请核实后再试")
+func (s *Server) limits(r *record) message {
+	switch a, now, gone := r.order, s.now(), r.order.gone(); {
+	case a.AccountClosed:
+		return s.fail("USER_ACCOUNT_ABNORMAL", "用户账号异常或已注销")
+	case a.NotReady:
+		return s.fail("ORDER_NOT_READY", "订单处理中，暂时无法退款，请稍后再试")
+	case r.total != a.TotalFee:
+		return s.mismatch()
 	case now.Sub(a.PaidAt) > refundWindow:
 		return s.fail("TRADE_OVERDUE", "订单已经超过可退款的最大期限")
 	case gone >= a.TotalFee:
 		return s.fail("ERROR", "订单已全额退款")
-	case gone+amount > a.TotalFee:
+	case gone+r.Amount > a.TotalFee:
 		return s.fail("INVALID_REQUEST", "refund_fee大于可退金额")
 	case len(a.refunds) > 0 && now.Sub(a.refunds[len(a.refunds)-1].AcceptedAt) < s.opts.Spacing:
 		return s.fail("FREQUENCY_LIMITED", "频率限制")
 	case len(a.refunds) >= maxRefunds:
 		return s.fail("INVALID_REQUEST", "部分退款次数超过限制")
-	case s.book.balance < amount:
+	case *s.book.funds(r.Account) < r.Settlement:
+		if r.Account == accountUnsettled {
+			return s.fail("NOTENOUGH", "交易未结算资金不足，请使用可用余额退款")
+		}
 		return s.fail("NOTENOUGH", "基本账户余额不足，请充值后重新发起")
 	}
 	return nil
 }
 
+// pay enters a new refund and takes its money.
+func (s *Server) pay(r *record) {
+	if r.ends == "" {
+		r.ends = StatusSuccess
+	}
+	r.RefundID = fmt.Sprintf("50%027d", len(s.book.ledger)+1)
+	r.OutTradeNo, r.Status, r.AcceptedAt = r.order.OutTradeNo, StatusProcessing, s.now()
+	r.Payments++
+	*s.book.funds(r.Account) -= r.Settlement
+	r.order.refunds = append(r.order.refunds, r)
+	s.book.refunds[r.OutRefundNo] = r
+	s.book.ledger = append(s.book.ledger, r)
+}
+
+// RefundInConsole refunds as a person does in the merchant's console, under a number that the shop does not
+// know: amount is in fen and above 0. Its notification says VENDOR_PLATFORM. What the service would answer
+// with an err_code is an error that names it.
+func (s *Server) RefundInConsole(outTradeNo, outRefundNo string, amount int64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.book.orders[outTradeNo]
+	if a == nil || amount <= 0 || outRefundNo == "" || !wellFormed(outRefundNo, 64) || s.book.refunds[outRefundNo] != nil {
+		return fmt.Errorf("refund order %s in the console: no such order, or amount or number cannot be", outTradeNo)
+	}
+	ans := s.refund(message{
+		"out_trade_no": outTradeNo, "out_refund_no": outRefundNo, "refund_fee": itoa(amount), "total_fee": itoa(a.TotalFee),
+	}, Fault{})
+	if ans["result_code"] != "SUCCESS" {
+		return fmt.Errorf("refund order %s in the console: %s: %s", outTradeNo, ans["err_code"], ans["err_code_des"])
+	}
+	s.book.refunds[outRefundNo].InConsole = true
+	return nil
+}
+
 func (s *Server) accepted(r *record) message {
 	m := s.success()
-	m["transaction_id"], m["out_trade_no"] = r.order.TransactionID, r.OutTradeNo
+	r.order.writeOrder(m)
 	m["out_refund_no"], m["refund_id"] = r.OutRefundNo, r.RefundID
-	m["refund_fee"], m["total_fee"] = itoa(r.Amount), itoa(r.order.TotalFee)
-	m["cash_fee"], m["cash_refund_fee"] = m["total_fee"], m["refund_fee"]
-	m["coupon_refund_count"], m["coupon_refund_fee"], m["refund_channel"] = "0", "0", ""
+	m["refund_fee"], m["cash_refund_fee"] = itoa(r.Amount), itoa(r.CashFee)
+	m["coupon_refund_fee"], m["refund_channel"] = itoa(r.Amount-r.CashFee), ""
+	r.write(m, "")
 	return m
 }
 
@@ -92,13 +160,13 @@ func (s *Server) query(m message) message {
 		return s.fail("REFUNDNOTEXIST", "not exist")
 	}
 	ans := s.success()
-	ans["transaction_id"], ans["out_trade_no"] = a.TransactionID, a.OutTradeNo
-	ans["total_fee"], ans["cash_fee"] = itoa(a.TotalFee), itoa(a.TotalFee)
-	var sum int64
+	a.writeOrder(ans)
+	var all, cash int64 // of all pages
 	for _, r := range rows {
-		sum += r.Amount
+		all += r.Amount
+		cash += r.CashFee
 	}
-	ans["refund_fee"] = itoa(sum) // of all pages
+	ans["refund_fee"], ans["cash_refund_fee"], ans["coupon_refund_fee"] = itoa(all), itoa(cash), itoa(all-cash)
 	if byOrder {
 		offset := 0
 		if m["offset"] != "" {
@@ -147,17 +215,21 @@ func (s *Server) find(m message) (rows []*record, a *account, byOrder bool) {
 
 // row writes one refund of a query's answer. Being asked for is what ends a refund.
 func (s *Server) row(m message, n string, r *record) {
-	if r.Status == StatusProcessing && r.queries >= s.opts.ProcessingQueries &&
-		s.now().Sub(r.AcceptedAt) >= s.opts.SettleAfter {
-		s.end(r, r.ends)
-	}
+	s.endDue(r)
 	r.queries++
 	m["out_refund_no_"+n], m["refund_id_"+n] = r.OutRefundNo, r.RefundID
 	m["refund_fee_"+n], m["refund_status_"+n] = itoa(r.Amount), r.Status
-	m["refund_channel_"+n], m["refund_account_"+n] = "ORIGINAL", "REFUND_SOURCE_UNSETTLED_FUNDS"
-	m["refund_recv_accout_"+n] = "支付用户零钱" // spelled so on the wire
+	m["refund_channel_"+n], m["refund_account_"+n] = "ORIGINAL", r.Account
+	m["coupon_refund_fee_"+n] = itoa(r.Amount - r.CashFee)
+	m["refund_recv_accout_"+n] = receiver
+	r.write(m, "_"+n)
 	if r.Status == StatusSuccess {
-		beijing := time.FixedZone("UTC+8", 8*60*60)
-		m["refund_success_time_"+n] = r.EndedAt.In(beijing).Format(time.DateTime)
+		m["refund_success_time_"+n] = beijing(r.EndedAt)
 	}
+}
+
+const receiver = "支付用户零钱" // refund_recv_accout, spelled so on the wire
+
+func beijing(t time.Time) string {
+	return t.In(time.FixedZone("UTC+8", 8*60*60)).Format(time.DateTime)
 }

@@ -38,6 +38,31 @@ type Options struct {
 	// Spacing is the least time between two refunds of one order (WeChat Pay: one minute); a refund that
 	// comes sooner is answered FREQUENCY_LIMITED. Default 0: no such limit.
 	Spacing time.Duration
+
+	// SubMchID turns the server into one for a service provider, whose AppID, MchID and APIKey the above
+	// then are: every request must name this sub-merchant. SubAppID is the sub-merchant's application,
+	// which a request may name. Default: none, a plain merchant.
+	SubMchID string
+	SubAppID string
+	// OldFundFlow keeps the money of unsettled payments apart from Balance: refunds are paid from it
+	// unless refund_account says otherwise. It begins with Unsettled, in fen; see [Server.SetUnsettled].
+	OldFundFlow bool
+	Unsettled   int64
+	// NewMismatch answers a number with other amounts, and a wrong total, with INVALID_REQUEST, as the real
+	// service does since about 2021, in place of REFUND_FEE_MISMATCH.
+	NewMismatch bool
+	// RefuseConcurrent answers BIZERR_NEED_RETRY to a refund while another one of its order is in work.
+	RefuseConcurrent bool
+	// BadRequests is how many bad requests within a minute are answered; what comes then is answered
+	// INVALID_REQ_TOO_MUCH, until a minute has passed without one. Default 0: no such limit.
+	BadRequests int
+
+	// NotifyURL receives notifications for refunds that name no notify_url, those made with
+	// [Server.RefundInConsole] among them. Default: none.
+	NotifyURL string
+	// NotifyClient sends the notifications, with a limit of five seconds each. Default: a client that
+	// trusts the system's authorities and follows no redirects.
+	NotifyClient *http.Client
 }
 
 // Server is a WeChat Pay v2 refund service on the loopback interface. It is safe for concurrent use. Close
@@ -57,6 +82,9 @@ type Server struct {
 	advance time.Duration
 	book    book
 	faults  []Fault
+	notices []*notice
+	spoils  []NoticeFault
+	bad     []time.Time // of the bad requests that count against Options.BadRequests
 	calls   map[string]int
 	opened  int
 }
@@ -127,7 +155,10 @@ func (s *Server) defaults() {
 	if balance == 0 {
 		balance = 100_000_000_00
 	}
-	s.book = newBook(balance)
+	if s.opts.NotifyClient == nil {
+		s.opts.NotifyClient = newNotifyClient()
+	}
+	s.book = newBook(balance, s.opts.Unsettled)
 }
 
 // countConn is called in the accept loop for a new connection, so that no connection is added once the loop
@@ -152,6 +183,7 @@ func (s *Server) Close() {
 	s.stop()           // only now: a call that is held must not be answered any more
 	<-s.served
 	s.conns.Wait()
+	s.opts.NotifyClient.CloseIdleConnections()
 }
 
 // URL is the address to use in place of https://api.mch.weixin.qq.com, without a trailing slash.
@@ -171,6 +203,9 @@ func (s *Server) AppID() string { return s.appID }
 
 // MchID is the merchant's number.
 func (s *Server) MchID() string { return s.mchID }
+
+// SubMchID is the sub-merchant's number; empty for a plain merchant.
+func (s *Server) SubMchID() string { return s.opts.SubMchID }
 
 // APIKey is the key that messages are signed with.
 func (s *Server) APIKey() string { return s.apiKey }

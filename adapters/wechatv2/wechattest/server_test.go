@@ -32,7 +32,8 @@ func TestRefundAndQuery(t *testing.T) {
 		require.Equal(t, ans["refund_id"], again["refund_id"])
 		require.EqualValues(t, 970, m.srv.Balance())
 		require.Equal(t, []wechattest.Entry{{
-			OutRefundNo: "R1", RefundID: ans["refund_id"], OutTradeNo: "O1", Amount: 30,
+			OutRefundNo: "R1", RefundID: ans["refund_id"], OutTradeNo: "O1",
+			Amount: 30, CashFee: 30, Settlement: 30, Account: "REFUND_SOURCE_RECHARGE_FUNDS",
 			Status: wechattest.StatusProcessing, Payments: 1, AcceptedAt: now,
 		}}, m.srv.Ledger())
 
