@@ -1,6 +1,7 @@
 package wechatv2
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 
@@ -26,16 +27,8 @@ func (g *Gateway) open(body []byte) (fields, error) {
 	if !signed(f, g.key.reveal(), g.signType) {
 		return nil, ErrSignature
 	}
-	if err := match("app_id", g.appID, f["appid"]); err != nil {
+	if err := g.matchMerchant(f); err != nil {
 		return nil, err
-	}
-	if err := match("mch_id", g.mchID, f["mch_id"]); err != nil {
-		return nil, err
-	}
-	if g.subMchID != "" {
-		if err := g.matchSub(f); err != nil {
-			return nil, err
-		}
 	}
 	return f, nil
 }
@@ -74,18 +67,20 @@ func match(field, want, got string) error {
 	return &refund.MismatchError{Field: field, Want: want, Got: clip(got, 64)}
 }
 
-// matchSub checks the sub-merchant of an answer, in service-provider mode. Only an answer with a result must
-// name the merchant; none has to name the application.
-func (g *Gateway) matchSub(f fields) error {
+// matchMerchant checks whom an answer or a notification is for. Of the sub-merchant, in service-provider mode,
+// only an answer with a result must name the number; none has to name the application.
+func (g *Gateway) matchMerchant(f fields) error {
+	err := errors.Join(match("app_id", g.appID, f["appid"]), match("mch_id", g.mchID, f["mch_id"]))
+	if g.subMchID == "" {
+		return err
+	}
 	if no := f["sub_mch_id"]; no != "" || f["result_code"] == success {
-		if err := match("sub_mch_id", g.subMchID, no); err != nil {
-			return err
-		}
+		err = errors.Join(err, match("sub_mch_id", g.subMchID, no))
 	}
 	if id := f["sub_appid"]; id != "" && g.subAppID != "" {
-		return match("sub_app_id", g.subAppID, id)
+		err = errors.Join(err, match("sub_app_id", g.subAppID, id))
 	}
-	return nil
+	return err
 }
 
 // matchOrder checks that an answer is about the order that was asked about.

@@ -4,11 +4,14 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"os"
 	"sync/atomic"
 	"time"
+
+	"software.sslmate.com/src/go-pkcs12"
 
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
@@ -76,24 +79,58 @@ func (g *Gateway) ReloadCertificate() error {
 
 // oneSource checks that the certificate is given in one way.
 func (c Config) oneSource() error {
-	if c.GetClientCertificate != nil && (len(c.CertPEM)+len(c.KeyPEM) > 0 || c.CertFile+c.KeyFile != "") {
+	pair, p12 := len(c.CertPEM)+len(c.KeyPEM) > 0 || c.CertFile+c.KeyFile != "", len(c.P12) > 0 || c.P12File != ""
+	if c.GetClientCertificate != nil && (pair || p12) {
 		return invalid("get_client_certificate", "given beside a certificate: give one of them")
+	}
+	if pair && p12 {
+		return invalid("p12", "given beside cert_pem and key_pem: give one of them")
 	}
 	return nil
 }
 
 // certificate reads the merchant's client certificate from where the Config says.
 func (c Config) certificate() (*tls.Certificate, error) {
+	if len(c.P12) > 0 || c.P12File != "" {
+		return c.fromP12()
+	}
 	certPEM, certErr := source("cert_pem", c.CertPEM, c.CertFile)
 	keyPEM, keyErr := source("key_pem", c.KeyPEM, c.KeyFile)
 	if err := errors.Join(certErr, keyErr); err != nil {
 		return nil, err
 	}
+	return keyPair("cert_pem", certPEM, keyPEM, c.Now())
+}
+
+func (c Config) fromP12() (*tls.Certificate, error) {
+	data, err := source("p12", c.P12, c.P12File)
+	if err != nil {
+		return nil, err
+	}
+	key, leaf, chain, err := pkcs12.DecodeChain(data, c.P12Password)
+	if errors.Is(err, pkcs12.ErrIncorrectPassword) {
+		return nil, invalid("p12", "another password: p12_password, which is mch_id by default")
+	}
+	if err != nil {
+		return nil, invalid("p12", "not PKCS#12 with a certificate and its private key: %v", err)
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, invalid("p12", "its private key: %v", err)
+	}
+	var certPEM []byte
+	for _, cert := range append([]*x509.Certificate{leaf}, chain...) {
+		certPEM = append(certPEM, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw})...)
+	}
+	return keyPair("p12", certPEM, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), c.Now())
+}
+
+func keyPair(field string, certPEM, keyPEM []byte, now time.Time) (*tls.Certificate, error) {
 	pair, err := tls.X509KeyPair(certPEM, keyPEM)
 	if err != nil {
-		return nil, invalid("cert_pem", "not a certificate with its private key: %v", err)
+		return nil, invalid(field, "not a certificate with its private key: %v", err)
 	}
-	if err := complete("cert_pem", &pair, c.Now()); err != nil {
+	if err := complete(field, &pair, now); err != nil {
 		return nil, err
 	}
 	return &pair, nil

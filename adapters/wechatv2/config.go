@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"log/slog"
+	"math"
 	"net/http"
 	"net/url"
 	"strings"
@@ -36,6 +37,9 @@ const (
 	DefaultBackupURL    = "https://api2.mch.weixin.qq.com"
 	DefaultTimeout      = 15 * time.Second
 	DefaultTotalTimeout = 30 * time.Second
+	// DefaultRefundRate and DefaultQueryRate are WeChat Pay's own limits for one merchant, per second.
+	DefaultRefundRate = 150
+	DefaultQueryRate  = 300
 )
 
 // Config configures a [Gateway]. It prints, logs and marshals itself without its secrets, with two holes
@@ -67,6 +71,11 @@ type Config struct {
 	KeyPEM   []byte
 	CertFile string
 	KeyFile  string
+	// P12 or P12File is both in one, in place of the above: PKCS#12 (apiclient_cert.p12). P12Password
+	// opens it. Default: MchID, as the merchant platform makes them. Secret.
+	P12         []byte
+	P12File     string
+	P12Password string
 	// GetClientCertificate gives the certificate for each new connection whose service asks for one, in
 	// place of the above. It must be safe for concurrent use and honour ctx; its errors must hold no
 	// secrets. An error, or a certificate that is not valid now, is a [*refund.SetupError] of the call.
@@ -103,6 +112,12 @@ type Config struct {
 	// WrapTransport wraps the HTTP transport, once, for tracing and metrics. What it wraps verifies TLS. The
 	// wrapper sees signed bodies: it must not log them. It must be safe for concurrent use. Default: none.
 	WrapTransport func(http.RoundTripper) http.RoundTripper
+	// RefundRate and QueryRate bound the HTTP requests per second of the Gateway, all its methods together;
+	// what comes faster waits, as long as its time-outs allow, and is a [*refund.RetryLater] where they do
+	// not: nothing was sent then. Several processes have a rate each. Default: DefaultRefundRate and
+	// DefaultQueryRate. Negative means no bound.
+	RefundRate float64
+	QueryRate  float64
 	// Limits are what the Gateway declares as its [refund.Limits]. Default: MaxRefunds, MaxAge, MinInterval.
 	Limits *refund.Limits
 	// Logger receives one line per call at level Debug, and one per change to BackupURL. Default: none.
@@ -123,6 +138,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	c.Timeout = or(c.Timeout, DefaultTimeout)
 	c.TotalTimeout = or(c.TotalTimeout, DefaultTotalTimeout)
+	c.P12Password = or(c.P12Password, c.MchID)
+	c.RefundRate = or(c.RefundRate, DefaultRefundRate)
+	c.QueryRate = or(c.QueryRate, DefaultQueryRate)
 	if c.Limits == nil {
 		c.Limits = &refund.Limits{MaxRefunds: MaxRefunds, MaxAge: MaxAge, MinInterval: MinInterval}
 	}
@@ -163,6 +181,12 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.TotalTimeout < 0 {
 		faults = append(faults, invalid("total_timeout", "must not be negative"))
+	}
+	if math.IsNaN(c.RefundRate) {
+		faults = append(faults, invalid("refund_rate", "must be a number"))
+	}
+	if math.IsNaN(c.QueryRate) {
+		faults = append(faults, invalid("query_rate", "must be a number"))
 	}
 	if l := c.Limits; l.MaxRefunds < 0 || l.MaxAge < 0 || l.MinInterval < 0 {
 		faults = append(faults, invalid("limits", "must not be negative"))

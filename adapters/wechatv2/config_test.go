@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -57,6 +58,15 @@ func TestNewRefuses(t *testing.T) {
 		{"no private key", "key_pem", func(c *wechatv2.Config) { c.KeyPEM = nil }},
 		{"no such file", "cert_pem", func(c *wechatv2.Config) { c.CertPEM, c.CertFile = nil, filepath.Join(t.TempDir(), "x") }},
 		{"not PEM", "cert_pem", func(c *wechatv2.Config) { c.CertPEM = []byte("x") }},
+		{"PKCS#12 beside a pair", "p12", func(c *wechatv2.Config) { c.P12 = []byte("x") }},
+		{"PKCS#12 twice", "p12", func(c *wechatv2.Config) {
+			c.CertPEM, c.KeyPEM, c.P12, c.P12File = nil, nil, []byte("x"), "x"
+		}},
+		{"no such PKCS#12 file", "p12", func(c *wechatv2.Config) {
+			c.CertPEM, c.KeyPEM, c.P12File = nil, nil, filepath.Join(t.TempDir(), "x")
+		}},
+		{"not PKCS#12", "p12", func(c *wechatv2.Config) { c.CertPEM, c.KeyPEM, c.P12 = nil, nil, []byte("x") }},
+		{"rates", "refund_rate query_rate", func(c *wechatv2.Config) { c.RefundRate, c.QueryRate = math.NaN(), math.NaN() }},
 		{"another's private key", "cert_pem", func(c *wechatv2.Config) { c.KeyPEM = other.ClientKeyPEM() }},
 	}
 	for _, tt := range tests {
@@ -125,6 +135,7 @@ func TestDefaults(t *testing.T) {
 func TestSecretsAreNotShown(t *testing.T) {
 	t.Parallel()
 	cfg := config(newServer(t, wechattest.Options{}))
+	cfg.P12Password = p12Password
 	cfg.ProxyURL = "http://" + proxyUser + ":" + proxyPassword + "@proxy.example:8080"
 	g := newGateway(t, cfg)
 	type host struct {
@@ -149,11 +160,12 @@ func TestSecretsAreNotShown(t *testing.T) {
 	requireNoSecret(t, cfg, out.String())
 	require.NotContains(t, out.String(), proxyUser)
 	require.NotContains(t, out.String(), proxyPassword)
+	require.NotContains(t, out.String(), p12Password)
 	require.Contains(t, out.String(), "REDACTED")
 	require.Contains(t, out.String(), "proxy.example:8080")
 }
 
-const proxyUser, proxyPassword = "proxy-user", "proxy-password"
+const proxyUser, proxyPassword, p12Password = "proxy-user", "proxy-password", "p12-password"
 
 // requireNoSecret looks for the key and the certificates in every spelling that printing could give them.
 func requireNoSecret(t *testing.T, cfg wechatv2.Config, out string) {

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/orderfsm/orderfsm/refund"
 )
 
@@ -36,6 +38,8 @@ type Gateway struct {
 	hosts              []string
 	timeout, total     time.Duration
 	limits             refund.Limits
+	refundPace         *rate.Limiter
+	queryPace          *rate.Limiter
 	cert               *certificate
 	client             *http.Client
 	log                *slog.Logger
@@ -58,6 +62,7 @@ func New(c Config) (*Gateway, error) {
 			"refund_account": string(c.RefundAccount), "refund_fee_type": currency,
 		},
 		hosts: c.hosts(), timeout: c.Timeout, total: c.TotalTimeout, limits: *c.Limits,
+		refundPace: newPace(c.RefundRate), queryPace: newPace(c.QueryRate),
 		cert: cert, client: newClient(c, cert), log: c.Logger,
 		shown: "wechatv2.Gateway{" + c.String() + "}",
 	}, nil

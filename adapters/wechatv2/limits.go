@@ -1,7 +1,11 @@
 package wechatv2
 
 import (
+	"context"
+	"errors"
 	"time"
+
+	"golang.org/x/time/rate"
 
 	"github.com/orderfsm/orderfsm/refund"
 )
@@ -18,3 +22,26 @@ const (
 
 // Limits implements [refund.Limiter]: [Config.Limits], by default WeChat Pay's. It is the same for every name.
 func (g *Gateway) Limits(string) refund.Limits { return g.limits }
+
+// newPace bounds requests to some per second, in bursts of a tenth of that, so that no second has many more.
+func newPace(perSecond float64) *rate.Limiter {
+	if perSecond < 0 {
+		return rate.NewLimiter(rate.Inf, 0)
+	}
+	return rate.NewLimiter(rate.Limit(perSecond), max(1, int(min(perSecond, 1e6)/10)))
+}
+
+// wait holds a request to path until its turn comes. Where ctx would end first, nothing is sent.
+func (g *Gateway) wait(ctx context.Context, path string) error {
+	pace := g.queryPace
+	if path == pathRefund {
+		pace = g.refundPace
+	}
+	if err := pace.Wait(ctx); err != nil {
+		if ctx.Err() != nil {
+			return err
+		}
+		return &refund.RetryLater{After: time.Second, Err: errors.New("more requests than the configured rate takes")}
+	}
+	return nil
+}

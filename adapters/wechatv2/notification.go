@@ -112,10 +112,6 @@ func (g *Gateway) openNotification(r *http.Request) (Notification, error) {
 	return newNotification(inner)
 }
 
-// matchMerchant checks whom a message is for.
-func (g *Gateway) matchMerchant(f fields) error {
-	return errors.Join(match("app_id", g.appID, f["appid"]), match("mch_id", g.mchID, f["mch_id"]))
-}
 
 func readNotification(r *http.Request) ([]byte, error) {
 	if r.Body == nil {

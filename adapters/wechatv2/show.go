@@ -15,11 +15,14 @@ func (c Config) attrs() []slog.Attr {
 		slog.String("api_key", hide(len(c.APIKey))), slog.String("sign_type", string(c.SignType)),
 		slog.String("cert_pem", hide(len(c.CertPEM))), slog.String("key_pem", hide(len(c.KeyPEM))),
 		slog.String("cert_file", c.CertFile), slog.String("key_file", c.KeyFile),
+		slog.String("p12", hide(len(c.P12))), slog.String("p12_file", c.P12File),
+		slog.String("p12_password", hide(len(c.P12Password))),
 		slog.String("sub_mch_id", c.SubMchID), slog.String("sub_app_id", c.SubAppID),
 		slog.String("notify_url", c.NotifyURL), slog.String("op_user_id", c.OpUserID),
 		slog.String("refund_account", string(c.RefundAccount)), slog.String("base_url", c.BaseURL),
 		slog.String("backup_url", c.BackupURL), slog.String("proxy_url", hideUser(c.ProxyURL)),
 		slog.Duration("timeout", c.Timeout), slog.Duration("total_timeout", c.TotalTimeout),
+		slog.Float64("refund_rate", c.RefundRate), slog.Float64("query_rate", c.QueryRate),
 	}
 }
 

@@ -78,9 +78,15 @@ func (c closer) CloseIdleConnections() { c.inner.CloseIdleConnections() }
 // up without a byte of an answer. It returns the answer's body, at most limit bytes of it. Any error leaves
 // the outcome unknown; that the first host may have acted is why the body is the same, refund number and all.
 func (g *Gateway) post(ctx context.Context, path string, body []byte, limit int64) ([]byte, error) {
+	if err := g.wait(ctx, path); err != nil {
+		return nil, err
+	}
 	answer, elsewhere, err := g.postTo(ctx, g.hosts[0]+path, body, limit)
 	if !elsewhere || len(g.hosts) == 1 || ctx.Err() != nil {
 		return answer, err
+	}
+	if g.wait(ctx, path) != nil {
+		return nil, err
 	}
 	g.log.LogAttrs(ctx, slog.LevelDebug, "wechat pay goes on at the backup host",
 		slog.String("path", path), slog.String("error", err.Error()))

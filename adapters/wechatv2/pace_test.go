@@ -1,0 +1,62 @@
+package wechatv2_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderfsm/orderfsm/adapters/wechatv2"
+	"github.com/orderfsm/orderfsm/adapters/wechatv2/wechattest"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// TestRate: what is above the rate and cannot wait for its turn is not sent.
+func TestRate(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	srv := newServer(t, wechattest.Options{})
+	cfg := config(srv)
+	cfg.RefundRate, cfg.QueryRate = 0.001, 0.001 // one in a quarter of an hour
+	g := newGateway(t, cfg)
+	_, err := g.Refund(ctx, request())
+	require.NoError(t, err)
+	_, err = g.Query(ctx, query(request()))
+	require.NoError(t, err, "queries have a rate of their own")
+	for range 3 {
+		_, err = g.Refund(ctx, request())
+		var later *refund.RetryLater
+		require.ErrorAs(t, err, &later)
+		require.Equal(t, time.Second, later.After)
+		_, err = g.List(ctx, wholeOrder())
+		require.ErrorAs(t, err, &later)
+	}
+	cancelled, cancel := context.WithCancel(ctx)
+	cancel()
+	_, err = g.Refund(cancelled, request())
+	require.ErrorIs(t, err, context.Canceled)
+	require.Equal(t, 1, srv.Calls(wechattest.PathRefund))
+	require.Equal(t, 1, srv.Calls(wechattest.PathQuery))
+}
+
+// TestRateWaits: what can wait is sent. Ten in the first burst, then one every ten milliseconds.
+func TestRateWaits(t *testing.T) {
+	t.Parallel()
+	srv := newServer(t, wechattest.Options{})
+	cfg := config(srv)
+	cfg.QueryRate = 100
+	g := newGateway(t, cfg)
+	for range 15 {
+		_, err := g.Query(context.Background(), query(request()))
+		require.NoError(t, err)
+	}
+	require.Equal(t, 15, srv.Calls(wechattest.PathQuery))
+}
+
+func TestRateDefaults(t *testing.T) {
+	t.Parallel()
+	shown := newGateway(t, config(newServer(t, wechattest.Options{}))).String()
+	require.Contains(t, shown, `refund_rate="150" query_rate="300"`)
+	require.EqualValues(t, 150, wechatv2.DefaultRefundRate)
+}

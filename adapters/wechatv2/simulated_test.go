@@ -1,0 +1,254 @@
+package wechatv2_test
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderfsm/orderfsm/adapters/memstore"
+	"github.com/orderfsm/orderfsm/adapters/wechatv2"
+	"github.com/orderfsm/orderfsm/adapters/wechatv2/wechattest"
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// shop is a service with its notification endpoint on a mux, as a host has it, beside a simulator that
+// delivers to it.
+type shop struct {
+	*flow
+	gateway *wechatv2.Gateway
+	unknown []refund.Notification
+}
+
+func newShop(t *testing.T, opts wechattest.Options, limits *refund.Limits) *shop {
+	t.Helper()
+	s := &shop{flow: &flow{t: t, now: time.Date(2026, 1, 5, 2, 0, 0, 0, time.UTC)}}
+	mux := http.NewServeMux()
+	web := httptest.NewServer(mux)
+	t.Cleanup(web.Close)
+	opts.Now, opts.NotifyURL = s.clock, web.URL+"/wechat/refunds"
+	var err error
+	s.sim, err = wechattest.NewServer(opts)
+	require.NoError(t, err)
+	t.Cleanup(s.sim.Close)
+	cfg := config(s.sim)
+	cfg.SubMchID, cfg.SubAppID, cfg.Limits = opts.SubMchID, opts.SubAppID, limits
+	s.gateway = newGateway(t, cfg)
+	m, err := order.NewMachine()
+	require.NoError(t, err)
+	var mu sync.Mutex
+	s.svc, err = refund.NewService(m, memstore.New(), s.gateway, refund.Options{Now: s.clock, Hooks: refund.Hooks{
+		UnknownNotification: func(_ context.Context, n refund.Notification) {
+			mu.Lock()
+			defer mu.Unlock()
+			s.unknown = append(s.unknown, n)
+		},
+	}})
+	require.NoError(t, err)
+	h, err := s.svc.NotificationHandler("wechatv2")
+	require.NoError(t, err)
+	mux.Handle("POST /wechat/refunds", h)
+	require.NoError(t, s.sim.AddOrder(wechattest.Order{
+		OutTradeNo: "ORDER-1", TotalFee: 10000, PaidAt: s.now,
+		Coupons: []wechattest.Coupon{{ID: "c1", Type: wechattest.CouponNoCash, Fee: 1000}},
+	}))
+	_, err = s.svc.Register(context.Background(), refund.RegisterParams{
+		OrderID: "ORDER-1", Gateway: "wechatv2", Currency: "CNY", Total: 10000, PaidAt: s.now,
+	})
+	require.NoError(t, err)
+	return s
+}
+
+func (s *shop) process(no string) refund.Next {
+	s.t.Helper()
+	next, err := s.svc.Process(context.Background(), refund.Ref{OrderID: "ORDER-1", RefundNo: no})
+	require.NoError(s.t, err)
+	return next
+}
+
+func (s *shop) pass(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now = s.now.Add(d)
+}
+
+func noLimits() *refund.Limits { return &refund.Limits{} }
+
+// TestDelivered: the bank takes a day; the notification books the refund, whatever happens to it on its way.
+func TestDelivered(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		faults []wechattest.NoticeFault
+		tries  int
+	}{
+		"at once":                  {nil, 1},
+		"twice at the same time":   {[]wechattest.NoticeFault{wechattest.TwiceAtOnce()}, 1},
+		"lost twice":               {[]wechattest.NoticeFault{wechattest.LoseNotice(), wechattest.LoseNotice()}, 3},
+		"for another merchant":     {[]wechattest.NoticeFault{wechattest.EnvelopeField("mch_id", "1000000002")}, 2},
+		"for another sub-merchant": {[]wechattest.NoticeFault{wechattest.EnvelopeField("sub_mch_id", "1900000110")}, 2},
+		"with another key":         {[]wechattest.NoticeFault{wechattest.WrongKey("another key of thirty-two bytes.")}, 2},
+		"a failure":                {[]wechattest.NoticeFault{wechattest.FailEnvelope("x")}, 2},
+		"with another amount":      {[]wechattest.NoticeFault{wechattest.ContentField("refund_fee", "2999")}, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newShop(t, wechattest.Options{SettleAfter: 24 * time.Hour, SubMchID: "1900000109", SubAppID: "wxsub"}, nil)
+			s.approve("R1", 3000)
+			s.process("R1")
+			require.Empty(t, s.sim.Deliver(context.Background()))
+			require.Equal(t, order.StateApproved, s.order().Refund("R1").State)
+			s.pass(24 * time.Hour)
+			s.sim.NextNotice(tt.faults...)
+			tries := 0
+			for range 5 {
+				for _, d := range s.sim.Deliver(context.Background()) {
+					tries++
+					require.Equal(t, tries, d.Attempt)
+					require.Equal(t, d.Err == nil, tries == tt.tries, d.Err)
+				}
+				s.pass(time.Hour)
+			}
+			require.Equal(t, tt.tries, tries)
+			o := s.order()
+			require.Equal(t, order.StateRefunded, o.Refund("R1").State)
+			require.EqualValues(t, 3000, o.Refunded)
+			require.EqualValues(t, 3000, s.sim.PaidTotal("ORDER-1"))
+		})
+	}
+}
+
+// TestDeliveredBeforeTheAnswer: the refund's own answer comes last, or never.
+func TestDeliveredBeforeTheAnswer(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]wechattest.Fault{"late": {}, "lost": wechattest.LoseAnswer()} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newShop(t, wechattest.Options{}, nil)
+			s.approve("R1", 3000)
+			s.sim.Next(fault.After(func(ctx context.Context) {
+				for _, d := range s.sim.Deliver(ctx) {
+					if d.Err != nil {
+						t.Error(d.Err)
+					}
+				}
+			}))
+			s.process("R1")
+			require.Equal(t, order.StateRefunded, s.order().Refund("R1").State)
+			require.EqualValues(t, 3000, s.sim.PaidTotal("ORDER-1"))
+			require.Equal(t, 1, s.sim.Calls(wechattest.PathRefund))
+		})
+	}
+}
+
+// TestDeliveredFromTheConsole: a refund that the shop has not made is told to a hook, and Sync adopts it.
+func TestDeliveredFromTheConsole(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	s := newShop(t, wechattest.Options{}, nil)
+	require.NoError(t, s.sim.RefundInConsole("ORDER-1", "CONSOLE-1", 6000))
+	tried := s.sim.Deliver(ctx)
+	require.Len(t, tried, 1)
+	require.NoError(t, tried[0].Err)
+	require.Len(t, s.unknown, 1)
+	require.Equal(t, "CONSOLE-1", s.unknown[0].Result.RefundNo)
+	require.Empty(t, s.order().Refunds)
+	_, err := s.svc.Sync(ctx, "ORDER-1")
+	require.NoError(t, err)
+	require.EqualValues(t, 6000, s.order().Refunded)
+	_, err = s.svc.Request(ctx, refund.RequestParams{OrderID: "ORDER-1", RefundNo: "R1", Amount: 6000, Actor: "buyer:1"})
+	require.ErrorIs(t, err, refund.ErrAmount)
+}
+
+// TestChangeThenSuccess: the bank sends the money back, and a person finds another way to the buyer.
+func TestChangeThenSuccess(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, wechattest.Options{}, nil)
+	s.sim.Next(wechattest.EndsAs(wechattest.StatusChange))
+	s.approve("R1", 3000)
+	s.process("R1")
+	require.NoError(t, s.sim.Deliver(context.Background())[0].Err)
+	require.Equal(t, order.StateAbnormal, s.order().Refund("R1").State)
+	require.NoError(t, s.sim.Settle("R1", wechattest.StatusSuccess))
+	require.NoError(t, s.sim.Deliver(context.Background())[0].Err)
+	require.Equal(t, order.StateRefunded, s.order().Refund("R1").State)
+}
+
+// TestPaced: the declared limits keep the shop from what WeChat Pay would refuse.
+func TestPaced(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	s := newShop(t, wechattest.Options{Spacing: time.Minute, RefuseConcurrent: true}, nil)
+	s.approve("R1", 100)
+	s.approve("R2", 100)
+	s.finish("R1")
+	s.finish("R2")
+	for _, e := range s.sim.Ledger() {
+		require.Equal(t, wechattest.StatusSuccess, e.Status)
+	}
+	require.Len(t, s.sim.Ledger(), 2)
+	require.Equal(t, 2, s.sim.Calls(wechattest.PathRefund), "none was sent too soon")
+
+	s.pass(366 * 24 * time.Hour)
+	_, err := s.svc.Request(ctx, refund.RequestParams{OrderID: "ORDER-1", RefundNo: "R3", Amount: 100, Actor: "buyer:1"})
+	require.ErrorIs(t, err, refund.ErrLimit, "a year has passed")
+}
+
+// TestUnpaced: without the limits WeChat Pay refuses, nothing fails, and the refund is sent again.
+func TestUnpaced(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, wechattest.Options{Spacing: time.Minute}, noLimits())
+	s.approve("R1", 100)
+	s.approve("R2", 100)
+	s.finish("R1")
+	s.finish("R2")
+	require.Equal(t, order.StateRefunded, s.order().Refund("R2").State)
+	require.Greater(t, s.sim.Calls(wechattest.PathRefund), 2)
+
+	// Behind the year, unseen because no limit is declared: a definite no.
+	s.approve("R3", 100)
+	s.pass(366 * 24 * time.Hour)
+	s.finish("R3")
+	require.Equal(t, order.StateFailed, s.order().Refund("R3").State)
+	require.Equal(t, "TRADE_OVERDUE", s.order().Refund("R3").Code)
+}
+
+// TestConcurrentlyRefused: the provider is busy with the order, which is no failure of the refund.
+func TestConcurrentlyRefused(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, wechattest.Options{RefuseConcurrent: true}, noLimits())
+	var second error
+	s.sim.Next(wechattest.Fault{}.After(func(ctx context.Context) {
+		req := refund.Request{OrderID: "ORDER-1", RefundNo: "R2", Amount: 100, Total: 10000, Currency: "CNY"}
+		_, second = s.gateway.Refund(ctx, req)
+	}))
+	s.approve("R1", 100)
+	s.finish("R1")
+	var later *refund.RetryLater
+	require.ErrorAs(t, second, &later)
+	require.Equal(t, 5*time.Second, later.After)
+}
+
+// TestCouponsTyped reads the two families of coupons.
+func TestCouponsTyped(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	s := newShop(t, wechattest.Options{}, nil)
+	req := refund.Request{OrderID: "ORDER-1", RefundNo: "R1", Amount: 3000, Total: 10000, Currency: "CNY"}
+	want := []wechatv2.Coupon{{ID: "c1", Type: wechatv2.CouponNoCash, RefundFee: 300}}
+	ans, err := s.gateway.SendRefund(ctx, req)
+	require.NoError(t, err)
+	require.Equal(t, want, ans.Coupons)
+	require.EqualValues(t, []int64{3000, 2700, 2700, 300, 1, 9000, 9000}, []int64{
+		ans.RefundFee, ans.SettlementRefundFee, ans.CashRefundFee, ans.CouponRefundFee, ans.CouponRefundCount, ans.CashFee, ans.SettlementTotalFee,
+	})
+	got, err := s.gateway.QueryRefund(ctx, query(req))
+	require.NoError(t, err)
+	require.Equal(t, want, got.Rows[0].Coupons)
+	require.EqualValues(t, 300, got.Rows[0].CouponRefundFee)
+	require.EqualValues(t, 2700, got.Rows[0].SettlementRefundFee)
+}
