@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -22,6 +23,8 @@ const (
 
 // Options configure a [Server]. The zero value is ready to use.
 type Options struct {
+	// Addr is where to listen, on the loopback interface. Default: a free port of 127.0.0.1.
+	Addr string
 	// AppID, MchID and APIKey (32 bytes) are the merchant's; made-up ones by default.
 	AppID  string
 	MchID  string
@@ -89,8 +92,7 @@ type Server struct {
 	opened  int
 }
 
-// NewServer starts a server on a free port of 127.0.0.1, with an authority and a client certificate of its
-// own.
+// NewServer starts a server with an authority and a client certificate of its own.
 func NewServer(opts Options) (*Server, error) {
 	s := &Server{
 		appID: opts.AppID, mchID: opts.MchID, apiKey: opts.APIKey, opts: opts,
@@ -108,9 +110,9 @@ func NewServer(opts Options) (*Server, error) {
 	if s.client, err = s.ca.issueClient(s.mchID); err != nil {
 		return nil, err
 	}
-	ln, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	ln, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", s.opts.Addr)
 	if err != nil {
-		return nil, fmt.Errorf("listen on the loopback interface: %w", err)
+		return nil, fmt.Errorf("listen: %w", err)
 	}
 	s.url = "https://" + ln.Addr().String()
 	base, stop := context.WithCancel(context.Background())
@@ -139,6 +141,9 @@ func NewServer(opts Options) (*Server, error) {
 }
 
 func (s *Server) defaults() {
+	if s.opts.Addr == "" {
+		s.opts.Addr = "127.0.0.1:0"
+	}
 	if s.appID == "" {
 		s.appID = "wx0000000000000001"
 	}
@@ -191,6 +196,11 @@ func (s *Server) URL() string { return s.url }
 
 // RootCAs holds the authority that issued the server's certificate.
 func (s *Server) RootCAs() *x509.CertPool { return s.ca.pool.Clone() }
+
+// CACertPEM is the certificate of that authority.
+func (s *Server) CACertPEM() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.ca.cert.Raw})
+}
 
 // ClientCertPEM is the merchant's certificate.
 func (s *Server) ClientCertPEM() []byte { return append([]byte(nil), s.client.cert...) }
