@@ -24,7 +24,7 @@ func (g *Gateway) open(body []byte) (fields, error) {
 	default:
 		return nil, unusable("no return_code")
 	}
-	if !signed(f, g.key.reveal(), g.signType) {
+	if !g.signer.signed(f) {
 		return nil, ErrSignature
 	}
 	if err := g.matchMerchant(f); err != nil {

@@ -97,7 +97,7 @@ func (g *Gateway) queryRefund(ctx context.Context, q refund.Query) (*QueryAnswer
 	if err := checkSubject(q.RefundNo, q.OrderID, q.PaymentID); err != nil {
 		return nil, 0, err
 	}
-	f, err := g.askRefunds(ctx, fields{"out_refund_no": q.RefundNo}, q)
+	f, err := g.askRefunds(ctx, subject{outRefundNo: q.RefundNo}, q)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -123,9 +123,9 @@ func (g *Gateway) queryRefunds(ctx context.Context, q refund.Query, offset int) 
 		return nil, err
 	}
 	// Sent even where it is 0: then the answer tells how many refunds there are.
-	msg := fields{"offset": strconv.Itoa(offset)}
-	nameOrder(msg, q.OrderID, q.PaymentID)
-	f, err := g.askRefunds(ctx, msg, q)
+	about := subject{offset: strconv.Itoa(offset)}
+	about.outTradeNo, about.transactionID = named(q.OrderID, q.PaymentID)
+	f, err := g.askRefunds(ctx, about, q)
 	if err != nil {
 		return nil, err
 	}
@@ -135,8 +135,32 @@ func (g *Gateway) queryRefunds(ctx context.Context, q refund.Query, offset int) 
 	return newQueryAnswer(f)
 }
 
-func (g *Gateway) askRefunds(ctx context.Context, msg fields, q refund.Query) (fields, error) {
-	f, err := g.call(ctx, pathQuery, msg, maxQueryAnswer, q)
+// subject is what a query asks about: a refund, or the refunds of an order from an offset on.
+type subject struct{ outRefundNo, outTradeNo, transactionID, offset string }
+
+// queryMessage is written in the order that it is signed in.
+func (g *Gateway) queryMessage(about subject, nonce string) message {
+	return message{
+		{"appid", g.appID},
+		{"mch_id", g.mchID},
+		{"nonce_str", nonce},
+		{"offset", about.offset},
+		{"out_refund_no", about.outRefundNo},
+		{"out_trade_no", about.outTradeNo},
+		{"sign", ""},
+		{"sign_type", string(g.signer.kind)},
+		{"sub_appid", g.subAppID},
+		{"sub_mch_id", g.subMchID},
+		{"transaction_id", about.transactionID},
+	}
+}
+
+func (g *Gateway) askRefunds(ctx context.Context, about subject, q refund.Query) (fields, error) {
+	nonce, err := newNonce()
+	if err != nil {
+		return nil, err
+	}
+	f, err := g.call(ctx, pathQuery, g.queryMessage(about, nonce), maxQueryAnswer, q)
 	if err != nil {
 		return nil, err
 	}
