@@ -103,22 +103,40 @@ func (g *Gateway) refused(ctx context.Context, err error, q refund.Query) (refun
 	if !errors.As(err, &apiErr) {
 		return refund.Result{}, err
 	}
-	a, _ := Describe(apiErr.Code)
-	switch a.Class {
-	case ClassDeclined:
-	case ClassEcho:
-		res, err := g.query(ctx, q)
-		if err != nil {
-			return refund.Result{}, fmt.Errorf("%w; query it: %w", apiErr, err)
+	var doubt *doubtError
+	doubtful := errors.As(err, &doubt)
+	switch a, _ := Describe(apiErr.Code); a.Class {
+	case ClassDeclined, ClassEcho:
+		if a.Class == ClassDeclined && !doubtful {
+			break
+		}
+		// It may be the echo of this refund's own success, or that took the funds which are now missing.
+		res, queryErr := g.query(ctx, q)
+		if queryErr != nil {
+			return refund.Result{}, fmt.Errorf("%w; query it: %w", err, queryErr)
 		}
 		if res.Outcome != refund.OutcomeNotFound {
 			return res, nil
+		}
+		if doubtful { // it may be on its way still
+			return refund.Result{}, err
 		}
 	case ClassUnknown, ClassNotFound, ClassSetup, ClassRetryLater:
 		return refund.Result{}, err
 	}
 	return refund.Result{Outcome: refund.OutcomeDeclined, Code: string(apiErr.Code), Message: apiErr.Msg}, nil
 }
+
+// doubtError is a no of the backup host, after a call to the first one that may have paid.
+type doubtError struct{ first, refusal error }
+
+// Error implements error.
+func (e *doubtError) Error() string {
+	return e.first.Error() + "; at the backup host: " + e.refusal.Error()
+}
+
+// Unwrap implements what errors.Is and errors.As look for.
+func (e *doubtError) Unwrap() []error { return []error{e.first, e.refusal} }
 
 func result(o refund.Outcome, q refund.Query, refundID string) refund.Result {
 	res := refund.Result{Outcome: o, RefundNo: q.RefundNo, Amount: q.Amount, RefundID: clip(refundID, 64)}
@@ -128,22 +146,21 @@ func result(o refund.Outcome, q refund.Query, refundID string) refund.Result {
 	return res
 }
 
-// call signs m, sends it and returns the answer's verified fields. q is for the log.
-func (g *Gateway) call(ctx context.Context, path string, m message, limit int64, q refund.Query) (fields, error) {
+// call signs m, sends it and returns the answer's verified fields, and post's doubt. q is for the log.
+func (g *Gateway) call(ctx context.Context, path string, m message, limit int64, q refund.Query) (f fields, doubt, err error) {
 	for i := range m {
 		if m[i].name == "sign" {
 			m[i].value = g.signer.sign(m)
 		}
 	}
-	answer, err := g.post(ctx, path, encode(m), limit)
-	var f fields
+	answer, doubt, err := g.post(ctx, path, encode(m), limit)
 	if err == nil {
 		f, err = g.open(answer)
 	}
 	if g.log.Enabled(ctx, slog.LevelDebug) {
 		g.logCall(ctx, path, f, err, q)
 	}
-	return f, err
+	return f, doubt, err
 }
 
 func (g *Gateway) logCall(ctx context.Context, path string, f fields, err error, q refund.Query) {

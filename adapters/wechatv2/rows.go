@@ -2,6 +2,7 @@ package wechatv2
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -94,7 +95,7 @@ func (g *Gateway) QueryRefunds(ctx context.Context, q refund.Query, offset int) 
 
 // queryRefund also returns the index of the row that is about q.RefundNo, compared with q.
 func (g *Gateway) queryRefund(ctx context.Context, q refund.Query) (*QueryAnswer, int, error) {
-	if err := checkSubject(q.RefundNo, q.OrderID, q.PaymentID); err != nil {
+	if err := errors.Join(checkSubject(q.RefundNo, q.OrderID, q.PaymentID), checkCurrency(q.Currency)); err != nil {
 		return nil, 0, err
 	}
 	f, err := g.askRefunds(ctx, subject{outRefundNo: q.RefundNo}, q)
@@ -119,12 +120,13 @@ func (g *Gateway) queryRefunds(ctx context.Context, q refund.Query, offset int) 
 	if offset < 0 {
 		return nil, invalid("offset", "must not be negative")
 	}
-	if err := checkOrder(q.OrderID, q.PaymentID); err != nil {
+	if err := errors.Join(checkOrder(q.OrderID, q.PaymentID), checkCurrency(q.Currency)); err != nil {
 		return nil, err
 	}
 	// Sent even where it is 0: then the answer tells how many refunds there are.
 	about := subject{offset: strconv.Itoa(offset)}
 	about.outTradeNo, about.transactionID = named(q.OrderID, q.PaymentID)
+	q.RefundNo, q.Amount = "", 0
 	f, err := g.askRefunds(ctx, about, q)
 	if err != nil {
 		return nil, err
@@ -160,11 +162,14 @@ func (g *Gateway) askRefunds(ctx context.Context, about subject, q refund.Query)
 	if err != nil {
 		return nil, err
 	}
-	f, err := g.call(ctx, pathQuery, g.queryMessage(about, nonce), maxQueryAnswer, q)
+	f, _, err := g.call(ctx, pathQuery, g.queryMessage(about, nonce), maxQueryAnswer, q)
 	if err != nil {
 		return nil, err
 	}
 	if f["result_code"] != success {
+		if err := matchRefusal(f, q); err != nil {
+			return nil, err
+		}
 		return nil, g.codeError(apiError(f))
 	}
 	return f, nil
@@ -183,6 +188,9 @@ func newQueryAnswer(f fields) (*QueryAnswer, error) {
 		RefundFee: f.fen("refund_fee"), CashRefundFee: f.fen("cash_refund_fee"),
 		CouponRefundFee: f.fen("coupon_refund_fee"), TotalRefundCount: f.fen("total_refund_count"),
 		Fields: f.public(),
+	}
+	if f["out_refund_no_"+strconv.FormatInt(count, 10)] != "" {
+		return nil, unusable("more rows than refund_count says")
 	}
 	for n := range count {
 		suffix := "_" + strconv.FormatInt(n, 10)

@@ -66,15 +66,19 @@ func (g *Gateway) sendRefund(ctx context.Context, req refund.Request) (*RefundAn
 		return nil, err
 	}
 	q := question(req)
-	f, err := g.call(ctx, pathRefund, g.refundMessage(req, nonce), maxRefundAnswer, q)
+	f, doubt, err := g.call(ctx, pathRefund, g.refundMessage(req, nonce), maxRefundAnswer, q)
 	if err != nil {
 		return nil, err
 	}
 	if f["result_code"] != success {
-		if no := f["out_refund_no"]; no != "" && no != req.RefundNo {
-			return nil, match("refund_no", req.RefundNo, no)
+		if err := matchRefusal(f, q); err != nil {
+			return nil, err
 		}
-		return nil, g.codeError(apiError(f))
+		err := g.codeError(apiError(f))
+		if doubt != nil {
+			err = &doubtError{first: doubt, refusal: err}
+		}
+		return nil, err
 	}
 	// err_code is not looked at: answers were seen with one beside result_code SUCCESS.
 	if err := matchOrder(f, q); err != nil {
