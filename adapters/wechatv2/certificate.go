@@ -2,12 +2,15 @@ package wechatv2
 
 import (
 	"context"
+	"crypto"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"os"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -22,6 +25,7 @@ type certificate struct {
 	gateway string
 	now     func() time.Time
 	read    func() (*tls.Certificate, error) // again, from where the Config says
+	reading sync.Mutex                       // what was read last is what stays
 	current atomic.Pointer[tls.Certificate]
 	get     func(context.Context) (*tls.Certificate, error) // the host's, in place of the two above
 }
@@ -39,6 +43,8 @@ func (m *certificate) reload() error {
 	if m.get != nil {
 		return nil // asked for each time
 	}
+	m.reading.Lock()
+	defer m.reading.Unlock()
 	cert, err := m.read()
 	if err != nil {
 		return err
@@ -66,14 +72,14 @@ func (m *certificate) forHandshake(info *tls.CertificateRequestInfo) (*tls.Certi
 }
 
 // ReloadCertificate reads the merchant's certificate again from the files of the Config, for a host that has
-// replaced them. New connections present it and idle ones are closed; calls under way go on. What does not
-// hold together, or has ended, is an [*order.InvalidError] that names the field, and changes nothing. With
-// GetClientCertificate it only closes the idle connections. Safe for concurrent use.
+// replaced them. Calls that begin now present it; those under way go on. What does not hold together, or has
+// ended, is an [*order.InvalidError] that names the field, and changes nothing. With GetClientCertificate it only
+// leaves the connections that were made with an older one. Safe for concurrent use.
 func (g *Gateway) ReloadCertificate() error {
 	if err := g.cert.reload(); err != nil {
 		return fmt.Errorf("reload the merchant's certificate: %w", err)
 	}
-	g.CloseIdleConnections()
+	g.transport.renew()
 	return nil
 }
 
@@ -136,7 +142,8 @@ func keyPair(field string, certPEM, keyPEM []byte, now time.Time) (*tls.Certific
 	return &pair, nil
 }
 
-// complete parses the certificate, so that no handshake has to, and checks that it is valid at now.
+// complete parses the certificate, so that no handshake has to, and checks that it has its private key and is
+// valid at now.
 func complete(field string, cert *tls.Certificate, now time.Time) error {
 	leaf := cert.Leaf
 	if leaf == nil {
@@ -144,6 +151,13 @@ func complete(field string, cert *tls.Certificate, now time.Time) error {
 		if leaf, err = x509.ParseCertificate(cert.Certificate[0]); err != nil {
 			return invalid(field, "not a certificate: %v", err)
 		}
+	}
+	key, ok := cert.PrivateKey.(crypto.Signer)
+	if !ok {
+		return invalid(field, "has no private key that can sign")
+	}
+	if public, ok := key.Public().(interface{ Equal(crypto.PublicKey) bool }); !ok || !public.Equal(leaf.PublicKey) {
+		return invalid(field, "has the private key of another certificate")
 	}
 	const day = "2006-01-02 15:04 MST"
 	switch {
@@ -164,11 +178,19 @@ func source(field string, given []byte, file string) ([]byte, error) {
 	case file == "":
 		return nil, invalid(field, "missing: give the bytes or a file")
 	}
+	if isContents(file) {
+		return nil, invalid(field, "given where the name of a file belongs")
+	}
 	b, err := os.ReadFile(file) //nolint:gosec // the host's own configuration names it
 	if err != nil {
 		return nil, invalid(field, "read the file: %v", err)
 	}
 	return b, nil
+}
+
+// isContents reports whether the name of a file is what should be in it, and not to be shown.
+func isContents(file string) bool {
+	return strings.Contains(file, "-----BEGIN") || strings.ContainsAny(file, "\r\n\x00")
 }
 
 func invalid(field, problem string, args ...any) error {

@@ -32,47 +32,54 @@ const (
 	maxConnections = 64
 )
 
-// newClient makes the HTTP client. It verifies the service's certificate, always; presents the merchant's
-// whenever it is asked for; follows no redirect and uses no proxy from the environment, so that a signed
-// message goes nowhere but to the configured hosts.
-func newClient(c Config, cert *certificate) *http.Client {
-	transport := &http.Transport{
-		TLSClientConfig: &tls.Config{
-			MinVersion:           tls.VersionTLS12,
-			RootCAs:              c.RootCAs,
-			GetClientCertificate: cert.forHandshake,
-		},
-		DialContext:            (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
-		TLSHandshakeTimeout:    dialTimeout,
-		IdleConnTimeout:        90 * time.Second,
-		MaxConnsPerHost:        maxConnections,
-		MaxIdleConnsPerHost:    maxConnections,
-		MaxResponseHeaderBytes: 64 << 10,
-		DisableCompression:     true, // a small body cannot unpack into a large one
+// transport is the HTTP transport, which may be renewed while calls go on. It verifies the service's
+// certificate, always; presents the merchant's whenever it is asked for; and uses no proxy from the environment.
+type transport struct {
+	current atomic.Pointer[http.Transport]
+	make    func() *http.Transport
+}
+
+func newTransport(c Config, cert *certificate) *transport {
+	var proxy func(*http.Request) (*url.URL, error)
+	if u, err := url.Parse(c.ProxyURL); c.ProxyURL != "" && err == nil { // withDefaults has parsed it before
+		proxy = http.ProxyURL(u)
 	}
-	if c.ProxyURL != "" {
-		if u, err := url.Parse(c.ProxyURL); err == nil { // withDefaults has parsed it before
-			transport.Proxy = http.ProxyURL(u)
+	t := &transport{make: func() *http.Transport {
+		return &http.Transport{
+			TLSClientConfig: &tls.Config{
+				MinVersion:           tls.VersionTLS12,
+				RootCAs:              c.RootCAs,
+				GetClientCertificate: cert.forHandshake,
+			},
+			Proxy:                  proxy,
+			DialContext:            (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
+			TLSHandshakeTimeout:    dialTimeout,
+			IdleConnTimeout:        90 * time.Second,
+			MaxConnsPerHost:        maxConnections,
+			MaxIdleConnsPerHost:    maxConnections,
+			MaxResponseHeaderBytes: 64 << 10,
+			DisableCompression:     true, // a small body cannot unpack into a large one
 		}
-	}
-	var rt http.RoundTripper = transport
-	if c.WrapTransport != nil {
-		rt = c.WrapTransport(transport)
-	}
+	}}
+	t.current.Store(t.make())
+	return t
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	return t.current.Load().RoundTrip(r)
+}
+
+// renew leaves the old connections to the calls that use them: no other call gets one, however busy they are.
+func (t *transport) renew() { t.current.Swap(t.make()).CloseIdleConnections() }
+
+// newClient follows no redirect, so that a signed message goes nowhere but to the configured hosts.
+func newClient(rt http.RoundTripper) *http.Client {
 	return &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Transport:     closer{rt, transport},
+		Transport:     rt,
 	}
 }
-
-// closer lets a wrapped transport close its idle connections.
-type closer struct {
-	http.RoundTripper
-	inner *http.Transport
-}
-
-// CloseIdleConnections is what http.Client looks for.
-func (c closer) CloseIdleConnections() { c.inner.CloseIdleConnections() }
 
 // post sends body to the first host, and to the second where the first could not be connected to or hung
 // up without a byte of an answer. It returns the answer's body, at most limit bytes of it. Any error leaves
