@@ -108,7 +108,7 @@ func (f fields) public() map[string]string {
 // was returned is worth more than when.
 func beijing(s string) time.Time {
 	t, err := time.ParseInLocation(time.DateTime, s, time.FixedZone("UTC+8", 8*60*60))
-	if err != nil {
+	if err != nil || t.Format(time.DateTime) != s { // package time also takes 1:02:03 and fractions
 		return time.Time{}
 	}
 	return t.UTC()
