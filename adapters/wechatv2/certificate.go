@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -53,12 +54,18 @@ func (m *certificate) reload() error {
 	return nil
 }
 
-// forHandshake is called for each new connection whose service asks for a certificate.
-func (m *certificate) forHandshake(info *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+// forHandshake is called for each new connection whose service asks for a certificate, on a goroutine of
+// net/http: a panic of the host's callback would end the process.
+func (m *certificate) forHandshake(info *tls.CertificateRequestInfo) (cert *tls.Certificate, err error) {
 	if m.get == nil {
 		return m.current.Load(), nil
 	}
-	cert, err := m.get(info.Context())
+	defer func() {
+		if p := recover(); p != nil {
+			cert, err = nil, &refund.SetupError{Gateway: m.gateway, Err: fmt.Errorf("get the merchant's certificate: panic: %v", p)}
+		}
+	}()
+	cert, err = m.get(info.Context())
 	if err == nil && (cert == nil || len(cert.Certificate) == 0) {
 		err = errors.New("there is none") // and crypto/tls would crash, or send none
 	}
@@ -124,8 +131,12 @@ func (c Config) fromP12() (*tls.Certificate, error) {
 	if err != nil {
 		return nil, invalid("p12", "its private key: %v", err)
 	}
+	certs := append([]*x509.Certificate{leaf}, chain...)
+	if i := slices.IndexFunc(certs, func(c *x509.Certificate) bool { return ownsKey(c, key) }); i > 0 {
+		certs[0], certs[i] = certs[i], certs[0] // some files have the authority's in front
+	}
 	var certPEM []byte
-	for _, cert := range append([]*x509.Certificate{leaf}, chain...) {
+	for _, cert := range certs {
 		certPEM = append(certPEM, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw})...)
 	}
 	return keyPair("p12", certPEM, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), c.Now())
@@ -152,12 +163,8 @@ func complete(field string, cert *tls.Certificate, now time.Time) error {
 			return invalid(field, "not a certificate: %v", err)
 		}
 	}
-	key, ok := cert.PrivateKey.(crypto.Signer)
-	if !ok {
-		return invalid(field, "has no private key that can sign")
-	}
-	if public, ok := key.Public().(interface{ Equal(crypto.PublicKey) bool }); !ok || !public.Equal(leaf.PublicKey) {
-		return invalid(field, "has the private key of another certificate")
+	if !ownsKey(leaf, cert.PrivateKey) {
+		return invalid(field, "has no private key, or that of another certificate")
 	}
 	const day = "2006-01-02 15:04 MST"
 	switch {
@@ -167,6 +174,16 @@ func complete(field string, cert *tls.Certificate, now time.Time) error {
 		return invalid(field, "expired at %s: renew it in the merchant platform", leaf.NotAfter.UTC().Format(day))
 	}
 	return nil
+}
+
+// ownsKey reports whether key is the private key of a certificate.
+func ownsKey(cert *x509.Certificate, key any) bool {
+	signer, ok := key.(crypto.Signer)
+	if !ok {
+		return false
+	}
+	public, ok := signer.Public().(interface{ Equal(crypto.PublicKey) bool })
+	return ok && public.Equal(cert.PublicKey)
 }
 
 func source(field string, given []byte, file string) ([]byte, error) {
@@ -190,7 +207,7 @@ func source(field string, given []byte, file string) ([]byte, error) {
 
 // isContents reports whether the name of a file is what should be in it, and not to be shown.
 func isContents(file string) bool {
-	return strings.Contains(file, "-----BEGIN") || strings.ContainsAny(file, "\r\n\x00")
+	return len(file) > 1024 || strings.Contains(file, "-----BEGIN") || strings.ContainsAny(file, "\r\n\x00")
 }
 
 func invalid(field, problem string, args ...any) error {

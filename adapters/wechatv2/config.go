@@ -104,7 +104,7 @@ type Config struct {
 	BackupURL string
 	// ProxyURL is an HTTP proxy (http or https) that calls go through; TLS with the service stays end to
 	// end. It may hold a user and a password, which are not shown. The certificate of an https proxy is
-	// verified with RootCAs. Default: none; the environment is not looked at.
+	// verified with RootCAs, and it may ask for the merchant's. Default: none; the environment is not looked at.
 	ProxyURL string
 	// Timeout bounds one call to one host. Default: DefaultTimeout.
 	Timeout time.Duration
@@ -227,7 +227,7 @@ func checkURLs(c Config) error {
 func checkHost(field, address string) error {
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil || strings.ContainsAny(address, "?#") ||
-		!printable(address) {
+		!printable(address) || len(u.Port()) > 5 {
 		return invalid(field, "must be an https address without user, query and fragment")
 	}
 	return nil

@@ -38,7 +38,7 @@ type Gateway struct {
 	notifyURL          string
 	refundAccount      RefundAccount
 	signer             *signer
-	info               cipher.Block // of notifications
+	info               func() cipher.Block // of notifications; a func, as in secret
 	hosts              []string
 	timeout, total     time.Duration
 	limits             refund.Limits
@@ -73,7 +73,7 @@ func New(c Config) (*Gateway, error) {
 	return &Gateway{
 		name: c.Name, appID: c.AppID, mchID: c.MchID, subAppID: c.SubAppID, subMchID: c.SubMchID,
 		opUserID: c.OpUserID, notifyURL: c.NotifyURL, refundAccount: c.RefundAccount,
-		signer: newSigner(newSecret(c.APIKey), c.SignType), info: info,
+		signer: newSigner(newSecret(c.APIKey), c.SignType), info: func() cipher.Block { return info },
 		hosts: c.hosts(), timeout: c.Timeout, total: c.TotalTimeout, limits: *c.Limits,
 		refundPace: newPace(c.RefundRate), queryPace: newPace(c.QueryRate),
 		cert: cert, transport: transport, client: newClient(rt), log: c.Logger,
@@ -135,12 +135,12 @@ func (g *Gateway) refused(ctx context.Context, err error, q refund.Query) (refun
 	return refund.Result{Outcome: refund.OutcomeDeclined, Code: string(apiErr.Code), Message: apiErr.Msg}, nil
 }
 
-// doubtError is a no of the backup host, after a call to the first one that may have paid.
+// doubtError is a no after an earlier sending of the same request that may have paid.
 type doubtError struct{ first, refusal error }
 
 // Error implements error.
 func (e *doubtError) Error() string {
-	return e.first.Error() + "; at the backup host: " + e.refusal.Error()
+	return e.first.Error() + "; then " + e.refusal.Error()
 }
 
 // Unwrap implements what errors.Is and errors.As look for.

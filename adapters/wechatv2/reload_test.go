@@ -156,8 +156,14 @@ func TestUnusableCertificates(t *testing.T) {
 	block, _ := pem.Decode(otherKey)
 	other, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	require.NoError(t, err)
-	for name, key := range map[string]any{"no private key": nil, "another's": other, "one that cannot sign": "key"} {
+	for name, key := range map[string]any{
+		"no private key": nil, "another's": other, "one that cannot sign": "key",
+		"one of nothing": (*ecdsa.PrivateKey)(nil), "panic": nil,
+	} {
 		cfg.GetClientCertificate = func(context.Context) (*tls.Certificate, error) {
+			if name == "panic" {
+				panic("the host's")
+			}
 			return &tls.Certificate{Certificate: pair.Certificate, PrivateKey: key}, nil
 		}
 		_, err := newGateway(t, cfg).Refund(context.Background(), request())

@@ -2,6 +2,7 @@ package wechatv2
 
 import (
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -63,16 +64,18 @@ const maxCoupons = 100
 // coupon_refund_id_$n_$m in row n of the answer to a query (prefix "_$n_").
 func (f fields) coupons(prefix string) []Coupon {
 	var all []Coupon
-	for n := range maxCoupons {
-		suffix := prefix + strconv.Itoa(n)
+	count := f.fen("coupon_refund_count" + strings.TrimSuffix(prefix, "_"))
+	for n := range int64(maxCoupons) {
+		suffix := prefix + strconv.FormatInt(n, 10)
 		c := Coupon{
 			ID: f["coupon_refund_id"+suffix], Type: CouponType(f["coupon_type"+suffix]),
 			RefundFee: f.fen("coupon_refund_fee" + suffix),
 		}
-		if c == (Coupon{}) {
+		if c != (Coupon{}) {
+			all = append(all, c)
+		} else if n >= count {
 			break
 		}
-		all = append(all, c)
 	}
 	return all
 }
