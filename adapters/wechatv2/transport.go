@@ -86,8 +86,8 @@ func newClient(rt http.RoundTripper) *http.Client {
 // up without a byte of an answer. It returns the answer's body, at most limit bytes of it. Any error leaves
 // the outcome unknown; that the first host may have acted is why the body is the same, refund number and all.
 //
-// doubt is not nil where the request was sent before, to the first host or twice, and may have been executed: a no is then no
-// proof that nothing was paid.
+// doubt is not nil where the request was sent before, to the first host or by the transport, and may have been
+// executed: a no is then no proof that nothing was paid.
 func (g *Gateway) post(ctx context.Context, path string, body []byte, limit int64) (answer []byte, doubt, err error) {
 	if err := g.wait(ctx, path); err != nil {
 		return nil, nil, err
