@@ -262,7 +262,15 @@ func (b *broken) entries() []refund.Entry {
 	return all
 }
 
-func (b *broken) Due(ctx context.Context, now time.Time, limit int) ([]refund.Ref, error) {
+func (b *broken) Due(ctx context.Context, now time.Time, limit int) (refs []refund.Ref, err error) {
+	due, err := b.DueExcept(ctx, now, limit, nil)
+	for _, d := range due {
+		refs = append(refs, d.Ref)
+	}
+	return refs, err
+}
+
+func (b *broken) DueExcept(ctx context.Context, now time.Time, limit int, except []string) ([]refund.DueRefund, error) {
 	if err := b.ctxErr(ctx); err != nil {
 		return nil, err
 	}
@@ -278,8 +286,8 @@ func (b *broken) Due(ctx context.Context, now time.Time, limit int) ([]refund.Re
 		}
 		return p.Compare(q)
 	})
-	var refs []refund.Ref
-	for _, e := range all {
+	var found []refund.DueRefund
+	for i, e := range all {
 		due := !e.Refund.NextAttemptAt.After(now)
 		switch b.bug {
 		case "due is exclusive":
@@ -287,12 +295,19 @@ func (b *broken) Due(ctx context.Context, now time.Time, limit int) ([]refund.Re
 		case "due before its time":
 			due = true
 		}
+		if b.is("leaves gateways out after the limit") && i >= limit || !b.is("due of every gateway") && slices.Contains(except, e.Gateway) {
+			continue
+		}
 		if due && (e.Refund.State == order.StateApproved || b.is("due in any state")) &&
-			(len(refs) < limit || b.is("due without limit")) {
-			refs = append(refs, refund.Ref{OrderID: e.OrderID, RefundNo: e.Refund.No})
+			(len(found) < limit || b.is("due without limit")) {
+			d := refund.DueRefund{Ref: refund.Ref{OrderID: e.OrderID, RefundNo: e.Refund.No}, Gateway: e.Gateway, At: e.Refund.NextAttemptAt}
+			if b.is("due forgets since when") {
+				d.At = time.Time{}
+			}
+			found = append(found, d)
 		}
 	}
-	return refs, nil
+	return found, nil
 }
 
 func (b *broken) List(ctx context.Context, f refund.Filter) (refund.Page, error) {
