@@ -49,7 +49,7 @@ type provider struct {
 	totals  map[string]int64
 	balance int64
 	books   map[string]*payout
-	ledger  []*payout // in the order of acceptance
+	ledger  []*payout      // in the order of acceptance
 	copies  map[string]int // requests that are on their way, by number
 	terms   map[string]refund.Request
 	fates   map[string]fate
