@@ -8,7 +8,11 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-const success = "SUCCESS"
+// The values of return_code and result_code.
+const (
+	success = "SUCCESS"
+	fail    = "FAIL"
+)
 
 // open turns an answer's body into its fields, as far as it can be believed: form, return_code, signature,
 // merchant. What it returns without an error was made by a holder of the API key for this merchant.
@@ -19,16 +23,19 @@ func (g *Gateway) open(body []byte) (fields, error) {
 	}
 	switch f["return_code"] {
 	case success:
-	case "FAIL":
+	case fail:
 		return nil, g.returnFail(f)
 	default:
 		return nil, unusable("no return_code")
 	}
-	if !signed(f, g.key.reveal(), g.signType) {
+	if !g.signer.signed(f) {
 		return nil, ErrSignature
 	}
 	if err := g.matchMerchant(f); err != nil {
 		return nil, err
+	}
+	if r := f["result_code"]; r != success && r != fail {
+		return nil, unusable("no result_code")
 	}
 	return f, nil
 }
@@ -67,20 +74,51 @@ func match(field, want, got string) error {
 	return &refund.MismatchError{Field: field, Want: want, Got: clip(got, 64)}
 }
 
-// matchMerchant checks whom an answer or a notification is for. Of the sub-merchant, in service-provider mode,
-// only an answer with a result must name the number; none has to name the application.
+// matchMerchant checks whom an answer or a notification is for. The sub-merchant, in service-provider mode, need
+// be named by an answer with a result only, its application by none; a plain merchant has neither.
 func (g *Gateway) matchMerchant(f fields) error {
 	err := errors.Join(match("app_id", g.appID, f["appid"]), match("mch_id", g.mchID, f["mch_id"]))
-	if g.subMchID == "" {
-		return err
-	}
-	if no := f["sub_mch_id"]; no != "" || f["result_code"] == success {
+	if no := f["sub_mch_id"]; no != "" || g.subMchID != "" && f["result_code"] == success {
 		err = errors.Join(err, match("sub_mch_id", g.subMchID, no))
 	}
 	if id := f["sub_appid"]; id != "" && g.subAppID != "" {
 		err = errors.Join(err, match("sub_app_id", g.subAppID, id))
 	}
 	return err
+}
+
+// matchRefusal checks that a refusal contradicts its question in nothing: it need not name what it is about.
+func matchRefusal(f fields, q refund.Query) error {
+	for _, n := range []struct{ field, name, want string }{
+		{"refund_no", "out_refund_no", q.RefundNo},
+		{"payment_id", "transaction_id", q.PaymentID},
+		{"order_id", "out_trade_no", orderUnlessPaid(q)},
+		{"total", "total_fee", positive(q.Total)},
+		{"amount", "refund_fee", positive(q.Amount)},
+	} {
+		if got := f[n.name]; got != "" && n.want != "" {
+			if err := match(n.field, n.want, got); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// orderUnlessPaid is the order's number where the question was asked by it. Beside the payment's number it may be
+// the shop's own.
+func orderUnlessPaid(q refund.Query) string {
+	if q.PaymentID != "" {
+		return ""
+	}
+	return q.OrderID
+}
+
+func positive(fen int64) string {
+	if fen <= 0 {
+		return ""
+	}
+	return amount(fen)
 }
 
 // matchOrder checks that an answer is about the order that was asked about.

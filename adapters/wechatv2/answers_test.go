@@ -43,8 +43,17 @@ func doubtful() map[string]struct {
 		"signed otherwise":        {wechattest.OtherSign(), wechatv2.ErrSignature},
 		"no return code":          {wechattest.Field("return_code", ""), wechatv2.ErrAnswer},
 		"strange return code":     {wechattest.Field("return_code", "OK"), wechatv2.ErrAnswer},
-		"no result code":          {wechattest.Field("result_code", ""), nil},
-		"strange result code":     {wechattest.Field("result_code", "success"), nil},
+		"no result code":          {wechattest.Field("result_code", ""), wechatv2.ErrAnswer},
+		"strange result code":     {wechattest.Field("result_code", "success"), wechatv2.ErrAnswer},
+		"a no without its result": {wechattest.ErrCode("NOTENOUGH", "x", true).AndField("result_code", ""), wechatv2.ErrAnswer},
+		"a no of a new result":    {wechattest.ErrCode("NOTENOUGH", "x", true).AndField("result_code", "PENDING"), wechatv2.ErrAnswer},
+		"not found, of a new one": {wechattest.ErrCode("REFUNDNOTEXIST", "x", true).AndField("result_code", "PENDING"), wechatv2.ErrAnswer},
+		"a sub-merchant":          {wechattest.Field("sub_mch_id", "1900000109"), refund.ErrMismatch},
+		"another refund's no":     {no("out_refund_no", "R2"), refund.ErrMismatch},
+		"another order's no":      {no("out_trade_no", "O2"), refund.ErrMismatch},
+		"another amount's no":     {no("refund_fee", "31"), refund.ErrMismatch},
+		"another total's no":      {no("total_fee", "101"), refund.ErrMismatch},
+		"a sub-merchant's no":     {no("sub_mch_id", "1900000109"), refund.ErrMismatch},
 		"other application":       {wechattest.Field("appid", "wx2"), refund.ErrMismatch},
 		"no application":          {wechattest.Field("appid", ""), refund.ErrMismatch},
 		"other merchant":          {wechattest.Field("mch_id", "2"), refund.ErrMismatch},
@@ -63,6 +72,11 @@ func doubtful() map[string]struct {
 		m["body: "+name] = doubt{wechattest.Body([]byte(body)), wechatv2.ErrAnswer}
 	}
 	return m
+}
+
+// no is a refusal that names what it is about: NOTENOUGH to a refund is a definite one.
+func no(name, value string) wechattest.Fault {
+	return wechattest.ErrCode("NOTENOUGH", "x", true).AndField(name, value)
 }
 
 // TestDoubt checks that a doubtful answer is an error, never a refusal, and that asking again finds the
@@ -116,9 +130,27 @@ func TestOtherRefund(t *testing.T) {
 	require.ErrorAs(t, err, &mismatch)
 	require.Equal(t, refund.MismatchError{Field: "refund_no", Want: "R1", Got: "R2"}, *mismatch)
 
-	// A refusal of another refund is not a refusal of this one.
-	srv.Next(wechattest.ErrCode("NOTENOUGH", "x", false).AndField("out_refund_no", "R2"))
-	_, err = g.Refund(context.Background(), request())
+	// That another refund is not known does not tell that this one is not.
+	srv.Next(wechattest.NotFoundOnce().AndField("out_refund_no", "R2"))
+	_, err = g.Query(context.Background(), query(request()))
+	require.ErrorIs(t, err, refund.ErrMismatch)
+	srv.Next(wechattest.NotFoundOnce().AndField("out_trade_no", "O2"))
+	_, err = g.List(context.Background(), wholeOrder())
+	require.ErrorIs(t, err, refund.ErrMismatch)
+
+	// What a refusal names beside that, or names rightly, is fine; with the payment's number the order's may be
+	// the shop's own.
+	srv.Next(wechattest.NotFoundOnce().AndField("out_refund_no", "R1").AndField("out_trade_no", "O1").AndField("total_fee", "100"))
+	res, err := g.Query(context.Background(), query(request()))
+	require.NoError(t, err)
+	require.Equal(t, refund.OutcomeNotFound, res.Outcome)
+	q := query(request())
+	q.PaymentID, q.OrderID = "42001", "the shop's own"
+	srv.Next(wechattest.NotFoundOnce().AndField("out_trade_no", "O1").AndField("transaction_id", "42001"))
+	_, err = g.Query(context.Background(), q)
+	require.NoError(t, err)
+	srv.Next(wechattest.NotFoundOnce().AndField("transaction_id", "42002"))
+	_, err = g.Query(context.Background(), q)
 	require.ErrorIs(t, err, refund.ErrMismatch)
 }
 
@@ -204,6 +236,7 @@ func TestQueryRows(t *testing.T) {
 		"no such row":  wechattest.Field("out_refund_no_0", "R2"),
 		"row twice":    wechattest.Field("refund_count", "2").AndField("out_refund_no_1", "R1"),
 		"huge count":   wechattest.Field("refund_count", "999999999999").AndField("out_refund_no_0", "R2"),
+		"more behind":  wechattest.Field("out_refund_no_1", "R2"),
 		"beyond count": wechattest.Field("out_refund_no_0", "R2").AndField("out_refund_no_1", "R1"),
 	} {
 		srv.Next(faults)
@@ -223,6 +256,18 @@ func TestQueryRows(t *testing.T) {
 	q.Amount = 29
 	_, err = g.Query(ctx, q)
 	require.ErrorIs(t, err, refund.ErrMismatch)
+
+	calls := srv.Calls(wechattest.PathQuery)
+	for _, currency := range []string{"", "USD"} { // fen are neither
+		q = query(request())
+		q.Currency = currency
+		_, err = g.Query(ctx, q)
+		require.ErrorContains(t, err, "currency")
+		require.ErrorIs(t, err, refund.ErrInvalid)
+		_, err = g.List(ctx, q)
+		require.ErrorIs(t, err, refund.ErrInvalid)
+	}
+	require.Equal(t, calls, srv.Calls(wechattest.PathQuery))
 }
 
 func TestContext(t *testing.T) {

@@ -16,7 +16,8 @@ const (
 )
 
 // Check implements [refund.Checker]: the forms are those of official document 4011935217. Its faults are
-// [*order.InvalidError], joined.
+// [*order.InvalidError], joined. Where there is a PaymentID it alone names the order to WeChat Pay: OrderID may
+// then be any number of the shop's own, and is not compared with WeChat Pay's answers.
 func (g *Gateway) Check(req refund.Request) error {
 	faults := []error{checkSubject(req.RefundNo, req.OrderID, req.PaymentID)}
 	if req.Total <= 0 {
@@ -25,10 +26,14 @@ func (g *Gateway) Check(req refund.Request) error {
 	if req.Amount <= 0 || req.Amount > req.Total {
 		faults = append(faults, invalid("amount", "must be greater than 0 and not above the total"))
 	}
-	if req.Currency != currency {
-		faults = append(faults, invalid("currency", "must be %s", currency))
+	return errors.Join(append(faults, checkCurrency(req.Currency))...)
+}
+
+func checkCurrency(c string) error {
+	if c != currency {
+		return invalid("currency", "must be %s", currency)
 	}
-	return errors.Join(faults...)
+	return nil
 }
 
 // checkSubject checks the numbers that name a refund.

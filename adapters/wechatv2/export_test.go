@@ -1,26 +1,35 @@
 package wechatv2
 
+import "crypto/aes"
+
 // What the external tests need of the inside.
 var (
-	Decode      = func(body []byte) (map[string]string, error) { return decode(body) }
-	DecodeRoot  = func(body []byte, root string) (map[string]string, error) { return decodeRoot(body, root) }
-	Encode      = func(f map[string]string) []byte { return encode(f, fields(f).names()) }
-	Names       = func(f map[string]string) []string { return fields(f).names() }
-	EncodeNames = func(f map[string]string, names []string) []byte { return encode(f, names) }
-	Sign        = func(f map[string]string, key string, t SignType) string {
-		var names [32]string
-		return sign(f, fields(f).appendNames(names[:0]), key, t)
+	Decode     = func(body []byte) (map[string]string, error) { return decode(body) }
+	DecodeRoot = func(body []byte, root string) (map[string]string, error) { return decodeRoot(body, root) }
+	Encode     = func(f map[string]string) []byte { return encode(fields(f).message(nil)) }
+	Sorted     = func(f map[string]string) message { return fields(f).message(nil) }
+	EncodeThis = encode
+	Sign       = func(f map[string]string, key string, t SignType) string {
+		return newSigner(newSecret(key), t).sign(fields(f).message(nil))
 	}
-	Signed               = func(f map[string]string, key string, t SignType) bool { return signed(f, key, t) }
-	InfoKey, DecryptInfo = infoKey, decryptInfo
-	Desc                 = describe
+	NewSign     = func(key string, t SignType) func(message) string { return newSigner(newSecret(key), t).sign }
+	Signed      = func(f map[string]string, key string, t SignType) bool { return newSigner(newSecret(key), t).signed(f) }
+	InfoKey     = infoKey
+	DecryptInfo = func(info string, key []byte) ([]byte, error) {
+		block, err := aes.NewCipher(key)
+		if err != nil {
+			return nil, err
+		}
+		return decryptInfo(info, block)
+	}
+	Desc = describe
 )
 
 // Codes is the number of documented error codes.
 var Codes = len(advice)
 
 // KeyOf is what holds a gateway's API key.
-func KeyOf(g *Gateway) any { return g.key }
+func KeyOf(g *Gateway) any { return g.signer.key }
 
 // The readers of numbers and times.
 var (

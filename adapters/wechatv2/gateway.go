@@ -2,6 +2,8 @@ package wechatv2
 
 import (
 	"context"
+	"crypto/aes"
+	"crypto/cipher"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -32,9 +34,11 @@ var (
 type Gateway struct {
 	name, appID, mchID string
 	subAppID, subMchID string
-	key                secret
-	signType           SignType
-	fixed              fields // what every refund request carries
+	opUserID           string
+	notifyURL          string
+	refundAccount      RefundAccount
+	signer             *signer
+	info               cipher.Block // of notifications
 	hosts              []string
 	timeout, total     time.Duration
 	limits             refund.Limits
@@ -54,13 +58,14 @@ func New(c Config) (*Gateway, error) {
 	if err := errors.Join(err, certErr); err != nil {
 		return nil, fmt.Errorf("configure the wechat pay gateway: %w", err)
 	}
+	info, err := aes.NewCipher(infoKey(c.APIKey))
+	if err != nil {
+		return nil, fmt.Errorf("configure the wechat pay gateway: %w", err)
+	}
 	return &Gateway{
 		name: c.Name, appID: c.AppID, mchID: c.MchID, subAppID: c.SubAppID, subMchID: c.SubMchID,
-		key: newSecret(c.APIKey), signType: c.SignType,
-		fixed: fields{
-			"op_user_id": c.OpUserID, "notify_url": c.NotifyURL,
-			"refund_account": string(c.RefundAccount), "refund_fee_type": currency,
-		},
+		opUserID: c.OpUserID, notifyURL: c.NotifyURL, refundAccount: c.RefundAccount,
+		signer: newSigner(newSecret(c.APIKey), c.SignType), info: info,
 		hosts: c.hosts(), timeout: c.Timeout, total: c.TotalTimeout, limits: *c.Limits,
 		refundPace: newPace(c.RefundRate), queryPace: newPace(c.QueryRate),
 		cert: cert, client: newClient(c, cert), log: c.Logger,
@@ -98,22 +103,40 @@ func (g *Gateway) refused(ctx context.Context, err error, q refund.Query) (refun
 	if !errors.As(err, &apiErr) {
 		return refund.Result{}, err
 	}
-	a, _ := Describe(apiErr.Code)
-	switch a.Class {
-	case ClassDeclined:
-	case ClassEcho:
-		res, err := g.query(ctx, q)
-		if err != nil {
-			return refund.Result{}, fmt.Errorf("%w; query it: %w", apiErr, err)
+	var doubt *doubtError
+	doubtful := errors.As(err, &doubt)
+	switch a, _ := Describe(apiErr.Code); a.Class {
+	case ClassDeclined, ClassEcho:
+		if a.Class == ClassDeclined && !doubtful {
+			break
+		}
+		// It may be the echo of this refund's own success, or that took the funds which are now missing.
+		res, queryErr := g.query(ctx, q)
+		if queryErr != nil {
+			return refund.Result{}, fmt.Errorf("%w; query it: %w", err, queryErr)
 		}
 		if res.Outcome != refund.OutcomeNotFound {
 			return res, nil
+		}
+		if doubtful { // it may be on its way still
+			return refund.Result{}, err
 		}
 	case ClassUnknown, ClassNotFound, ClassSetup, ClassRetryLater:
 		return refund.Result{}, err
 	}
 	return refund.Result{Outcome: refund.OutcomeDeclined, Code: string(apiErr.Code), Message: apiErr.Msg}, nil
 }
+
+// doubtError is a no of the backup host, after a call to the first one that may have paid.
+type doubtError struct{ first, refusal error }
+
+// Error implements error.
+func (e *doubtError) Error() string {
+	return e.first.Error() + "; at the backup host: " + e.refusal.Error()
+}
+
+// Unwrap implements what errors.Is and errors.As look for.
+func (e *doubtError) Unwrap() []error { return []error{e.first, e.refusal} }
 
 func result(o refund.Outcome, q refund.Query, refundID string) refund.Result {
 	res := refund.Result{Outcome: o, RefundNo: q.RefundNo, Amount: q.Amount, RefundID: clip(refundID, 64)}
@@ -123,17 +146,24 @@ func result(o refund.Outcome, q refund.Query, refundID string) refund.Result {
 	return res
 }
 
-// call signs msg, sends it and returns the answer's verified fields. q is for the log.
-func (g *Gateway) call(ctx context.Context, path string, msg fields, limit int64, q refund.Query) (fields, error) {
-	body, err := g.seal(msg)
-	if err != nil {
-		return nil, err
+// call signs m, sends it and returns the answer's verified fields, and post's doubt. q is for the log.
+func (g *Gateway) call(ctx context.Context, path string, m message, limit int64, q refund.Query) (f fields, doubt, err error) {
+	for i := range m {
+		if m[i].name == "sign" {
+			m[i].value = g.signer.sign(m)
+		}
 	}
-	answer, err := g.post(ctx, path, body, limit)
-	var f fields
+	answer, doubt, err := g.post(ctx, path, encode(m), limit)
 	if err == nil {
 		f, err = g.open(answer)
 	}
+	if g.log.Enabled(ctx, slog.LevelDebug) {
+		g.logCall(ctx, path, f, err, q)
+	}
+	return f, doubt, err
+}
+
+func (g *Gateway) logCall(ctx context.Context, path string, f fields, err error, q refund.Query) {
 	attrs := []slog.Attr{
 		slog.String("path", path), slog.String("refund_no", q.RefundNo), slog.String("order_id", q.OrderID),
 		slog.String("result_code", clip(f["result_code"], 32)), slog.String("err_code", clip(f["err_code"], 64)),
@@ -142,24 +172,23 @@ func (g *Gateway) call(ctx context.Context, path string, msg fields, limit int64
 		attrs = append(attrs, slog.String("error", err.Error()))
 	}
 	g.log.LogAttrs(ctx, slog.LevelDebug, "wechat pay call", attrs...)
-	return f, err
 }
 
-// seal completes msg with what every request carries, signs and encodes it.
-func (g *Gateway) seal(msg fields) ([]byte, error) {
+func newNonce() (string, error) {
 	var nonce [16]byte
 	if _, err := rand.Read(nonce[:]); err != nil {
-		return nil, fmt.Errorf("make a nonce: %w", err)
+		return "", fmt.Errorf("make a nonce: %w", err)
 	}
-	msg["appid"], msg["mch_id"] = g.appID, g.mchID
-	msg["sub_appid"], msg["sub_mch_id"] = g.subAppID, g.subMchID // empty ones are neither sent nor signed
-	msg["nonce_str"] = hex.EncodeToString(nonce[:])
-	// Always sent: without it WeChat Pay takes an HMAC signature for a wrong MD5 one.
-	msg["sign_type"] = string(g.signType)
-	msg["sign"] = "" // holds its place among the names
-	names := msg.names()
-	msg["sign"] = sign(msg, names, g.key.reveal(), g.signType)
-	return encode(msg, names), nil
+	return hex.EncodeToString(nonce[:]), nil
+}
+
+// named is how a message names an order: by the payment's number where there is one, as WeChat Pay takes one of
+// the two.
+func named(orderID, paymentID string) (outTradeNo, transactionID string) {
+	if paymentID != "" {
+		return "", paymentID
+	}
+	return orderID, ""
 }
 
 // CloseIdleConnections closes the connections that are not in use. The Gateway stays usable.

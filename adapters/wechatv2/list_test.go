@@ -82,6 +82,13 @@ func TestListIsWholeOrAnError(t *testing.T) {
 		"a row without its number":      {wechattest.Field("out_refund_no_3", "")},
 		"a row without its amount":      {wechattest.Field("refund_fee_3", "")},
 		"an amount of nothing":          {wechattest.Field("refund_fee_3", "0")},
+		"an amount above the order's":   {wechattest.Field("refund_fee_3", "101")},
+		"a count that is no number":     {wechattest.Field("total_refund_count", "x12")},
+		"a count that is too low":       {wechattest.Field("total_refund_count", "9")},
+		"a count of none":               {wechattest.Field("total_refund_count", "0")},
+		"rows that are not counted":     {wechattest.Field("refund_count", "9").AndField("total_refund_count", "")},
+		"a refund twice in one page":    {wechattest.Field("out_refund_no_1", "R00")},
+		"a refund of two amounts":       {page, wechattest.Field("out_refund_no_0", "R09").AndField("refund_fee_0", "2")},
 		"an amount below nothing":       {wechattest.Field("refund_fee_3", "-1")},
 		"another order":                 {wechattest.Field("out_trade_no", "O2")},
 		"another total":                 {wechattest.Field("total_fee", "99")},
@@ -169,7 +176,7 @@ func TestAnswers(t *testing.T) {
 		AndField("cash_fee", "90").AndField("cash_fee_type", "CNY").AndField("cash_refund_fee", "23").AndField("coupon_refund_fee", "7").
 		AndField("coupon_refund_count", "2").AndField("coupon_type_0", "CASH").AndField("coupon_refund_id_0", "C0").
 		AndField("coupon_refund_fee_0", "2").AndField("coupon_type_1", "NO_CASH").AndField("coupon_refund_id_1", "C1").
-		AndField("coupon_refund_fee_1", "5").AndField("x_new", "7").AndField("sub_mch_id", "9"))
+		AndField("coupon_refund_fee_1", "5").AndField("x_new", "7"))
 	ans, err := g.SendRefund(context.Background(), request())
 	require.NoError(t, err)
 	require.Equal(t, "7", ans.Fields["x_new"])
@@ -180,7 +187,7 @@ func TestAnswers(t *testing.T) {
 	ans.TransactionID = ""
 	coupons := []wechatv2.Coupon{{ID: "C0", Type: wechatv2.CouponCash, RefundFee: 2}, {ID: "C1", Type: wechatv2.CouponNoCash, RefundFee: 5}}
 	require.Equal(t, &wechatv2.RefundAnswer{
-		OutTradeNo: "O1", OutRefundNo: "R1", RefundID: srv2id(1), SubMchID: "9",
+		OutTradeNo: "O1", OutRefundNo: "R1", RefundID: srv2id(1),
 		RefundFee: 30, SettlementRefundFee: 25, TotalFee: 100, SettlementTotalFee: 95, FeeType: "CNY", CashFee: 90, CashFeeType: "CNY",
 		CashRefundFee: 23, CouponRefundFee: 7, CouponRefundCount: 2, Coupons: coupons,
 	}, ans)
@@ -261,6 +268,10 @@ func TestServiceProvider(t *testing.T) {
 		_, err = g.Query(ctx, query(request()))
 		require.ErrorIs(t, err, refund.ErrMismatch, name)
 	}
+	var answer *wechatv2.RefundAnswer
+	answer, err = g.SendRefund(ctx, request())
+	require.NoError(t, err)
+	require.Equal(t, []string{"1900000109", "wxsub"}, []string{answer.SubMchID, answer.SubAppID})
 	srv.Next(wechattest.ErrCode("NOTENOUGH", "x", false).AndField("sub_mch_id", "")) // a refusal need not name it
 	res, err := g.Refund(ctx, request())
 	require.NoError(t, err)

@@ -101,7 +101,7 @@ func (g *Gateway) openNotification(r *http.Request) (Notification, error) {
 	if err := g.matchMerchant(f); err != nil {
 		return Notification{}, err
 	}
-	text, err := decryptInfo(f["req_info"], infoKey(g.key.reveal()))
+	text, err := decryptInfo(f["req_info"], g.info)
 	if err != nil {
 		return Notification{}, err
 	}
@@ -112,13 +112,12 @@ func (g *Gateway) openNotification(r *http.Request) (Notification, error) {
 	return newNotification(inner)
 }
 
-
 func readNotification(r *http.Request) ([]byte, error) {
 	if r.Body == nil {
 		return nil, errors.New("no body")
 	}
 	var b bytes.Buffer
-	b.Grow(4 << 10) // a usual one has less than 2 KiB
+	b.Grow(2 << 10) // the usual one fits
 	n, err := b.ReadFrom(io.LimitReader(ctxReader{r.Context(), r.Body}, refund.MaxNotification+1))
 	if err != nil {
 		return nil, fmt.Errorf("read the body: %w", err)

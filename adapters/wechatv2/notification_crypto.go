@@ -2,6 +2,7 @@ package wechatv2
 
 import (
 	"crypto/aes"
+	"crypto/cipher"
 	"crypto/md5"
 	"encoding/base64"
 	"encoding/hex"
@@ -16,14 +17,10 @@ func infoKey(apiKey string) []byte {
 
 // decryptInfo opens req_info: base64 of AES-256 in ECB mode with PKCS#7 padding. ECB proves nothing of where
 // a block came from. There is one error for everything that does not decrypt: it tells a forger nothing.
-func decryptInfo(reqInfo string, key []byte) ([]byte, error) {
+func decryptInfo(reqInfo string, block cipher.Block) ([]byte, error) {
 	bad := errors.New("req_info does not decrypt")
 	data, err := base64.StdEncoding.Strict().DecodeString(reqInfo)
 	if err != nil || len(data)%aes.BlockSize != 0 {
-		return nil, bad
-	}
-	block, err := aes.NewCipher(key)
-	if err != nil {
 		return nil, bad
 	}
 	for rest := data; len(rest) > 0; rest = rest[aes.BlockSize:] {

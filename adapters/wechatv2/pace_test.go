@@ -7,7 +7,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/orderfsm/orderfsm/adapters/wechatv2"
 	"github.com/orderfsm/orderfsm/adapters/wechatv2/wechattest"
 	"github.com/orderfsm/orderfsm/refund"
 )
@@ -58,5 +57,4 @@ func TestRateDefaults(t *testing.T) {
 	t.Parallel()
 	shown := newGateway(t, config(newServer(t, wechattest.Options{}))).String()
 	require.Contains(t, shown, `refund_rate="150" query_rate="300"`)
-	require.EqualValues(t, 150, wechatv2.DefaultRefundRate)
 }

@@ -68,35 +68,65 @@ func (g *Gateway) List(ctx context.Context, q refund.Query) ([]refund.Result, er
 }
 
 func (g *Gateway) list(ctx context.Context, q refund.Query) ([]refund.Result, error) {
-	var all []refund.Result
-	at := map[string]int{} // pages may overlap: a refund counts once, as it was seen last
-	total := int64(0)
+	var l listing
 	for offset := 0; offset < maxList; offset += pageSize {
 		ans, err := g.queryRefunds(ctx, q, offset)
 		if err != nil {
-			return all, pastEnd(err, offset, total)
+			return l.all, pastEnd(err, offset, l.total)
 		}
-		for i := range ans.Rows {
-			res := ans.Rows[i].result(q)
-			if res.Amount <= 0 {
-				return nil, unusable("row of a refund without its amount")
-			}
-			n, seen := at[res.RefundNo]
-			if !seen {
-				n = len(all)
-				at[res.RefundNo], all = n, append(all, res)
-			}
-			all[n] = res
+		if err := l.add(ans, offset, q); err != nil {
+			return nil, err
 		}
-		total = max(total, ans.TotalRefundCount)
-		switch have := int64(len(all)); {
-		case total > 0 && have >= total, total == 0 && len(ans.Rows) < pageSize:
-			return all, nil
-		case len(ans.Rows) < pageSize:
-			return nil, unusable("%d of %d refunds listed", have, total)
+		last := len(ans.Rows) < pageSize
+		switch have := int64(len(l.all)); {
+		case l.total > 0 && have >= l.total, l.total == 0 && last:
+			return l.all, nil
+		case last:
+			return nil, unusable("%d of %d refunds listed", have, l.total)
 		}
 	}
 	return nil, unusable("more than %d refunds, or pages without an end", maxList)
+}
+
+// listing is a list of refunds in the making.
+type listing struct {
+	all   []refund.Result
+	at    map[string]place // pages may overlap: a refund counts once, as it was seen last
+	total int64            // as the answers say; 0 where they do not
+}
+
+type place struct{ index, page int }
+
+// add takes a page, from offset on, that contradicts neither itself nor the ones before it.
+func (l *listing) add(ans *QueryAnswer, offset int, q refund.Query) error {
+	if said := ans.Fields["total_refund_count"]; said != "" {
+		total, ok := parseNumber(said)
+		if !ok || total < int64(offset+len(ans.Rows)) {
+			return unusable("total_refund_count %q for %d refunds", clip(said, 32), offset+len(ans.Rows))
+		}
+		l.total = max(l.total, total)
+	}
+	if l.at == nil {
+		l.at = map[string]place{}
+	}
+	for i := range ans.Rows {
+		res := ans.Rows[i].result(q)
+		if res.Amount <= 0 || res.Amount > q.Total {
+			return unusable("row of a refund of %d", res.Amount)
+		}
+		seen, twice := l.at[res.RefundNo]
+		switch {
+		case !twice:
+			l.at[res.RefundNo] = place{len(l.all), offset}
+			l.all = append(l.all, res)
+		case seen.page == offset, l.all[seen.index].Amount != res.Amount:
+			return unusable("two rows of one refund number")
+		default:
+			l.at[res.RefundNo] = place{seen.index, offset}
+			l.all[seen.index] = res
+		}
+	}
+	return nil
 }
 
 // pastEnd returns nil where a page was refused because there are no refunds from offset on: none at all, or,

@@ -2,6 +2,7 @@ package wechatv2
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -94,10 +95,10 @@ func (g *Gateway) QueryRefunds(ctx context.Context, q refund.Query, offset int) 
 
 // queryRefund also returns the index of the row that is about q.RefundNo, compared with q.
 func (g *Gateway) queryRefund(ctx context.Context, q refund.Query) (*QueryAnswer, int, error) {
-	if err := checkSubject(q.RefundNo, q.OrderID, q.PaymentID); err != nil {
+	if err := errors.Join(checkSubject(q.RefundNo, q.OrderID, q.PaymentID), checkCurrency(q.Currency)); err != nil {
 		return nil, 0, err
 	}
-	f, err := g.askRefunds(ctx, fields{"out_refund_no": q.RefundNo}, q)
+	f, err := g.askRefunds(ctx, subject{outRefundNo: q.RefundNo}, q)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -119,13 +120,14 @@ func (g *Gateway) queryRefunds(ctx context.Context, q refund.Query, offset int) 
 	if offset < 0 {
 		return nil, invalid("offset", "must not be negative")
 	}
-	if err := checkOrder(q.OrderID, q.PaymentID); err != nil {
+	if err := errors.Join(checkOrder(q.OrderID, q.PaymentID), checkCurrency(q.Currency)); err != nil {
 		return nil, err
 	}
 	// Sent even where it is 0: then the answer tells how many refunds there are.
-	msg := fields{"offset": strconv.Itoa(offset)}
-	nameOrder(msg, q.OrderID, q.PaymentID)
-	f, err := g.askRefunds(ctx, msg, q)
+	about := subject{offset: strconv.Itoa(offset)}
+	about.outTradeNo, about.transactionID = named(q.OrderID, q.PaymentID)
+	q.RefundNo, q.Amount = "", 0
+	f, err := g.askRefunds(ctx, about, q)
 	if err != nil {
 		return nil, err
 	}
@@ -135,12 +137,39 @@ func (g *Gateway) queryRefunds(ctx context.Context, q refund.Query, offset int) 
 	return newQueryAnswer(f)
 }
 
-func (g *Gateway) askRefunds(ctx context.Context, msg fields, q refund.Query) (fields, error) {
-	f, err := g.call(ctx, pathQuery, msg, maxQueryAnswer, q)
+// subject is what a query asks about: a refund, or the refunds of an order from an offset on.
+type subject struct{ outRefundNo, outTradeNo, transactionID, offset string }
+
+// queryMessage is written in the order that it is signed in.
+func (g *Gateway) queryMessage(about subject, nonce string) message {
+	return message{
+		{"appid", g.appID},
+		{"mch_id", g.mchID},
+		{"nonce_str", nonce},
+		{"offset", about.offset},
+		{"out_refund_no", about.outRefundNo},
+		{"out_trade_no", about.outTradeNo},
+		{"sign", ""},
+		{"sign_type", string(g.signer.kind)},
+		{"sub_appid", g.subAppID},
+		{"sub_mch_id", g.subMchID},
+		{"transaction_id", about.transactionID},
+	}
+}
+
+func (g *Gateway) askRefunds(ctx context.Context, about subject, q refund.Query) (fields, error) {
+	nonce, err := newNonce()
+	if err != nil {
+		return nil, err
+	}
+	f, _, err := g.call(ctx, pathQuery, g.queryMessage(about, nonce), maxQueryAnswer, q)
 	if err != nil {
 		return nil, err
 	}
 	if f["result_code"] != success {
+		if err := matchRefusal(f, q); err != nil {
+			return nil, err
+		}
 		return nil, g.codeError(apiError(f))
 	}
 	return f, nil
@@ -159,6 +188,9 @@ func newQueryAnswer(f fields) (*QueryAnswer, error) {
 		RefundFee: f.fen("refund_fee"), CashRefundFee: f.fen("cash_refund_fee"),
 		CouponRefundFee: f.fen("coupon_refund_fee"), TotalRefundCount: f.fen("total_refund_count"),
 		Fields: f.public(),
+	}
+	if f["out_refund_no_"+strconv.FormatInt(count, 10)] != "" {
+		return nil, unusable("more rows than refund_count says")
 	}
 	for n := range count {
 		suffix := "_" + strconv.FormatInt(n, 10)

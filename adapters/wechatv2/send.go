@@ -61,24 +61,24 @@ func (g *Gateway) sendRefund(ctx context.Context, req refund.Request) (*RefundAn
 	if err := g.Check(req); err != nil {
 		return nil, err
 	}
-	msg := fields{
-		"out_refund_no": req.RefundNo, "total_fee": amount(req.Total), "refund_fee": amount(req.Amount),
-		"refund_desc": describe(req.Reason),
-	}
-	nameOrder(msg, req.OrderID, req.PaymentID)
-	for name, value := range g.fixed {
-		msg[name] = value
+	nonce, err := newNonce()
+	if err != nil {
+		return nil, err
 	}
 	q := question(req)
-	f, err := g.call(ctx, pathRefund, msg, maxRefundAnswer, q)
+	f, doubt, err := g.call(ctx, pathRefund, g.refundMessage(req, nonce), maxRefundAnswer, q)
 	if err != nil {
 		return nil, err
 	}
 	if f["result_code"] != success {
-		if no := f["out_refund_no"]; no != "" && no != req.RefundNo {
-			return nil, match("refund_no", req.RefundNo, no)
+		if err := matchRefusal(f, q); err != nil {
+			return nil, err
 		}
-		return nil, g.codeError(apiError(f))
+		err := g.codeError(apiError(f))
+		if doubt != nil {
+			err = &doubtError{first: doubt, refusal: err}
+		}
+		return nil, err
 	}
 	// err_code is not looked at: answers were seen with one beside result_code SUCCESS.
 	if err := matchOrder(f, q); err != nil {
@@ -90,12 +90,28 @@ func (g *Gateway) sendRefund(ctx context.Context, req refund.Request) (*RefundAn
 	return newRefundAnswer(f), nil
 }
 
-// nameOrder names the order by the payment's number where there is one: WeChat Pay takes one of the two.
-func nameOrder(msg fields, orderID, paymentID string) {
-	if paymentID != "" {
-		msg["transaction_id"] = paymentID
-	} else {
-		msg["out_trade_no"] = orderID
+// refundMessage is written in the order that it is signed in. sign_type is always sent: without it WeChat Pay
+// takes an HMAC signature for a wrong MD5 one.
+func (g *Gateway) refundMessage(req refund.Request, nonce string) message {
+	outTradeNo, transactionID := named(req.OrderID, req.PaymentID)
+	return message{
+		{"appid", g.appID},
+		{"mch_id", g.mchID},
+		{"nonce_str", nonce},
+		{"notify_url", g.notifyURL},
+		{"op_user_id", g.opUserID},
+		{"out_refund_no", req.RefundNo},
+		{"out_trade_no", outTradeNo},
+		{"refund_account", string(g.refundAccount)},
+		{"refund_desc", describe(req.Reason)},
+		{"refund_fee", amount(req.Amount)},
+		{"refund_fee_type", currency},
+		{"sign", ""},
+		{"sign_type", string(g.signer.kind)},
+		{"sub_appid", g.subAppID},
+		{"sub_mch_id", g.subMchID},
+		{"total_fee", amount(req.Total)},
+		{"transaction_id", transactionID},
 	}
 }
 

@@ -5,7 +5,10 @@ import (
 	"crypto/md5"
 	"crypto/sha256"
 	"crypto/subtle"
+	"hash"
 	"slices"
+	"strings"
+	"sync"
 )
 
 // SignType is the algorithm of signatures (official document 4011986737).
@@ -22,42 +25,63 @@ const (
 // fields are the elements of one flat message, by name.
 type fields map[string]string
 
-// names returns the names in byte order, as signing needs them.
-func (f fields) names() []string { return f.appendNames(make([]string, 0, len(f))) }
+// message is what is signed and sent: elements in byte order of their names, empty ones left out on the way.
+type message []element
 
-func (f fields) appendNames(names []string) []string {
-	for name := range f {
-		names = append(names, name)
+type element struct{ name, value string }
+
+// message orders the fields of an answer; it appends to m, which may be on the caller's stack.
+func (f fields) message(m message) message {
+	for name, value := range f {
+		m = append(m, element{name, value})
 	}
-	slices.Sort(names)
-	return names
+	slices.SortFunc(m, func(a, b element) int { return strings.Compare(a.name, b.name) })
+	return m
 }
 
-// sign returns the signature of every non-empty field but sign, unknown ones included: upper-case hex of
-// the digest of name=value pairs in byte order of the names, raw values, and the key (4011986592).
-func sign(f fields, names []string, key string, t SignType) string {
-	if t == SignHMACSHA256 {
-		mac := hmac.New(sha256.New, []byte(key))
-		mac.Write(appendSigned(make([]byte, 0, 512), f, names, key))
-		return upperHex(mac.Sum(nil))
-	}
-	var buf [1024]byte // on the stack; what is usual needs no more
-	sum := md5.Sum(appendSigned(buf[:0], f, names, key))
-	return upperHex(sum[:])
+// signer makes and checks signatures with one key. It is safe for concurrent use.
+type signer struct {
+	key  secret
+	kind SignType
+	work sync.Pool // of *signing: a keyed digest costs more to set up than to use
 }
 
-// appendSigned appends the text that is signed.
-func appendSigned(text []byte, f fields, names []string, key string) []byte {
-	for _, name := range names {
-		if value := f[name]; value != "" && name != "sign" {
-			text = append(text, name...)
+type signing struct {
+	digest    hash.Hash
+	text, sum []byte
+}
+
+func newSigner(key secret, kind SignType) *signer {
+	s := &signer{key: key, kind: kind}
+	s.work.New = func() any {
+		if kind == SignHMACSHA256 {
+			return &signing{digest: hmac.New(sha256.New, []byte(key.reveal()))}
+		}
+		return &signing{digest: md5.New()}
+	}
+	return s
+}
+
+// sign returns the signature of every non-empty element but sign, unknown ones included: upper-case hex of the
+// digest of name=value pairs, raw values, and the key (4011986592).
+func (s *signer) sign(m message) string {
+	w := s.work.Get().(*signing) //nolint:errcheck,forcetypeassert // New makes nothing else
+	defer s.work.Put(w)
+	text := w.text[:0]
+	for _, e := range m {
+		if e.value != "" && e.name != "sign" {
+			text = append(text, e.name...)
 			text = append(text, '=')
-			text = append(text, value...)
+			text = append(text, e.value...)
 			text = append(text, '&')
 		}
 	}
 	text = append(text, "key="...)
-	return append(text, key...)
+	w.text = append(text, s.key.reveal()...)
+	w.digest.Reset()
+	w.digest.Write(w.text)
+	w.sum = w.digest.Sum(w.sum[:0])
+	return upperHex(w.sum)
 }
 
 func upperHex(sum []byte) string {
@@ -69,10 +93,10 @@ func upperHex(sum []byte) string {
 	return string(out[:2*len(sum)])
 }
 
-// signed reports, in constant time, whether f carries its own signature by algorithm t. The answer must use
-// the algorithm of the request: the peer does not choose.
-func signed(f fields, key string, t SignType) bool {
-	var names [32]string
-	want := sign(f, f.appendNames(names[:0]), key, t)
+// signed reports, in constant time, whether f carries its own signature by the algorithm of the request: the
+// peer does not choose.
+func (s *signer) signed(f fields) bool {
+	var m [32]element
+	want := s.sign(f.message(m[:0]))
 	return subtle.ConstantTimeCompare([]byte(f["sign"]), []byte(want)) == 1
 }

@@ -243,7 +243,7 @@ func TestCouponsTyped(t *testing.T) {
 	ans, err := s.gateway.SendRefund(ctx, req)
 	require.NoError(t, err)
 	require.Equal(t, want, ans.Coupons)
-	require.EqualValues(t, []int64{3000, 2700, 2700, 300, 1, 9000, 9000}, []int64{
+	require.Equal(t, []int64{3000, 2700, 2700, 300, 1, 9000, 9000}, []int64{
 		ans.RefundFee, ans.SettlementRefundFee, ans.CashRefundFee, ans.CouponRefundFee, ans.CouponRefundCount, ans.CashFee, ans.SettlementTotalFee,
 	})
 	got, err := s.gateway.QueryRefund(ctx, query(req))

@@ -77,48 +77,67 @@ func (c closer) CloseIdleConnections() { c.inner.CloseIdleConnections() }
 // post sends body to the first host, and to the second where the first could not be connected to or hung
 // up without a byte of an answer. It returns the answer's body, at most limit bytes of it. Any error leaves
 // the outcome unknown; that the first host may have acted is why the body is the same, refund number and all.
-func (g *Gateway) post(ctx context.Context, path string, body []byte, limit int64) ([]byte, error) {
+//
+// doubt is not nil where the answer is the second host's and the first one may have acted: its no is then no
+// proof that nothing was paid.
+func (g *Gateway) post(ctx context.Context, path string, body []byte, limit int64) (answer []byte, doubt, err error) {
 	if err := g.wait(ctx, path); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	answer, elsewhere, err := g.postTo(ctx, g.hosts[0]+path, body, limit)
-	if !elsewhere || len(g.hosts) == 1 || ctx.Err() != nil {
-		return answer, err
-	}
-	if g.wait(ctx, path) != nil {
-		return nil, err
+	answer, first, err := g.postTo(ctx, g.hosts[0]+path, body, limit)
+	if !first.elsewhere() || len(g.hosts) == 1 || ctx.Err() != nil || g.wait(ctx, path) != nil {
+		return answer, nil, err
 	}
 	g.log.LogAttrs(ctx, slog.LevelDebug, "wechat pay goes on at the backup host",
 		slog.String("path", path), slog.String("error", err.Error()))
 	answer, _, backupErr := g.postTo(ctx, g.hosts[1]+path, body, limit)
 	if backupErr != nil {
-		return nil, fmt.Errorf("%w; at the backup host: %w", err, backupErr)
+		return nil, nil, fmt.Errorf("%w; at the backup host: %w", err, backupErr)
 	}
-	return answer, nil
+	if first.sent() {
+		doubt = err
+	}
+	return answer, doubt, nil
 }
 
-// postTo also reports whether another host may do better.
-func (g *Gateway) postTo(ctx context.Context, address string, body []byte, limit int64) (answer []byte, elsewhere bool, err error) {
+// attempt is how far a request came.
+type attempt struct {
+	begun, connected, answered atomic.Bool // as the transport tells, if it does: a wrapper may not
+	failed                     bool        // for a reason that another host may not have
+}
+
+// sent reports whether the request may have reached the host: it did not where no connection was had.
+func (a *attempt) sent() bool { return !a.begun.Load() || a.connected.Load() }
+
+// elsewhere reports whether another host may do better.
+func (a *attempt) elsewhere() bool { return a.failed && !a.answered.Load() }
+
+func (g *Gateway) postTo(ctx context.Context, address string, body []byte, limit int64) ([]byte, *attempt, error) {
 	ctx, cancel := context.WithTimeout(ctx, g.timeout)
 	defer cancel()
-	var answered atomic.Bool
-	trace := &httptrace.ClientTrace{GotFirstResponseByte: func() { answered.Store(true) }}
+	a := &attempt{}
+	trace := &httptrace.ClientTrace{
+		GetConn:              func(string) { a.begun.Store(true) },
+		GotConn:              func(httptrace.GotConnInfo) { a.connected.Store(true) },
+		GotFirstResponseByte: func() { a.answered.Store(true) },
+	}
 	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, trace), http.MethodPost, address, bytes.NewReader(body))
 	if err != nil {
-		return nil, false, fmt.Errorf("make the HTTP request: %w", err)
+		return nil, a, fmt.Errorf("make the HTTP request: %w", err)
 	}
 	req.Header.Set("Content-Type", "text/xml; charset=utf-8")
 	resp, err := g.client.Do(req)
 	if err != nil {
 		err = g.transportError(err)
-		return nil, !answered.Load() && ctx.Err() == nil && !errors.Is(err, refund.ErrSetup), err
+		a.failed = ctx.Err() == nil && !errors.Is(err, refund.ErrSetup)
+		return nil, a, err
 	}
 	defer resp.Body.Close()
-	answer, err = readBody(resp, limit)
+	answer, err := readBody(resp, limit)
 	if resp.StatusCode != http.StatusOK {
-		return nil, false, g.statusError(resp.StatusCode, answer)
+		return nil, a, g.statusError(resp.StatusCode, answer)
 	}
-	return answer, false, err
+	return answer, a, err
 }
 
 func readBody(resp *http.Response, limit int64) ([]byte, error) {

@@ -8,21 +8,24 @@ import (
 	"unicode/utf8"
 )
 
-// encode writes f as a flat <xml> message, in the order of names and without its empty fields. The values
-// are escaped with entities; signatures are made over the raw ones.
-func encode(f fields, names []string) []byte {
-	b := append(make([]byte, 0, 1024), "<xml>"...) // what is usual fits
-	for _, name := range names {
-		value := f[name]
-		if value == "" {
+// encode writes m as a flat <xml> message. The values are escaped with entities; signatures are made over the
+// raw ones.
+func encode(m message) []byte {
+	size := len("<xml></xml>")
+	for _, e := range m {
+		size += 2*len(e.name) + len(e.value) + len("<></>")
+	}
+	b := append(make([]byte, 0, size+64), "<xml>"...) // entities seldom need more
+	for _, e := range m {
+		if e.value == "" {
 			continue
 		}
 		b = append(b, '<')
-		b = append(b, name...)
+		b = append(b, e.name...)
 		b = append(b, '>')
-		b = appendEscaped(b, value)
+		b = appendEscaped(b, e.value)
 		b = append(b, "</"...)
-		b = append(b, name...)
+		b = append(b, e.name...)
 		b = append(b, '>')
 	}
 	return append(b, "</xml>"...)
@@ -33,8 +36,12 @@ func encode(f fields, names []string) []byte {
 func appendEscaped(b []byte, value string) []byte {
 	done := 0
 	for i := 0; i < len(value); i++ {
+		c := value[i]
+		if c > '>' || '(' <= c && c < '<' {
+			continue // the usual
+		}
 		var escaped string
-		switch value[i] {
+		switch c {
 		case '&':
 			escaped = "&amp;"
 		case '<':
@@ -106,7 +113,7 @@ func (r *reader) message(root string) (fields, error) {
 	if name != root {
 		return nil, fmt.Errorf("root is not <%s>", root)
 	}
-	f := make(fields, 24)
+	f := make(fields, min(strings.Count(r.rest(), "</"), maxFields))
 	if !empty {
 		if err := r.elements(f); err != nil {
 			return nil, err

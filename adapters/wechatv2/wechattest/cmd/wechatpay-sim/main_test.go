@@ -116,8 +116,11 @@ func TestAlone(t *testing.T) {
 		require.Error(t, err, fault)
 	}
 	for _, c := range [][2]string{
-		{"/faults", `{"fault":"flood"}`}, {"/faults", `{"fault":"err_code"}`}, {"/orders", `{"nonsense":1}`},
-		{"/orders", `{"out_trade_no":"ORD-1","total_fee":100}`}, {"/settle", `[]`},
+		{"/faults", `{"fault":"flood"}`},
+		{"/faults", `{"fault":"err_code"}`},
+		{"/orders", `{"nonsense":1}`},
+		{"/orders", `{"out_trade_no":"ORD-1","total_fee":100}`},
+		{"/settle", `[]`},
 	} {
 		status, _ := send(t, said, c[0], c[1])
 		require.Equal(t, http.StatusBadRequest, status, c)
