@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
 )
 
 // Violation is an invariant that a run broke.
@@ -110,6 +111,13 @@ func (c *checker) asking(t *task, orderID, no string) (answered func()) {
 			return
 		}
 		c.flights[orderID] = slices.DeleteFunc(c.flights[orderID], func(f flight) bool { return f.t == t })
+	}
+}
+
+// sending makes sure that nothing is sent by a task whose lease has run out.
+func (c *checker) sending(t *task, req refund.Request) {
+	if c.calm && c.w.now >= t.leasedTo {
+		c.w.fail("late_send", "order %s: %s is sent %v after the lease", req.OrderID, req.RefundNo, c.w.now-t.leasedTo)
 	}
 }
 

@@ -79,12 +79,13 @@ func (l *line) Refund(_ context.Context, req refund.Request) (refund.Result, err
 		c.t.sleep(c.out, nil)
 		return refund.Result{}, errFault
 	}
+	w.check.sending(c.t, req)
 	odd := mix(w.plan.Seed, uint64(c.t.op.ID), uint64(c.t.calls))&1 == 1 //nolint:gosec // no negative numbers
-	if c.out > callTimeout {
+	if left := c.t.left(); c.out > left {
 		if odd {
 			arrive(c.out)
 		}
-		c.t.sleep(callTimeout, nil)
+		c.t.sleep(left, nil)
 		return refund.Result{}, context.DeadlineExceeded
 	}
 	start := w.now
@@ -104,12 +105,21 @@ func (l *line) Query(_ context.Context, q refund.Query) (refund.Result, error) {
 	l.w.tracef("query %s", q.RefundNo)
 	c := l.w.begin("query")
 	defer l.w.check.asking(c.t, q.OrderID, q.RefundNo)()
-	if c.out > callTimeout {
-		c.t.sleep(callTimeout, nil)
+	if left := c.t.left(); c.out > left {
+		c.t.sleep(left, nil)
 		return refund.Result{}, context.DeadlineExceeded
 	}
 	c.t.sleep(c.out, nil)
 	return l.call(c, func() refund.Result { return l.w.prov.query(q.RefundNo) })
+}
+
+// left is what the task's deadline leaves for a call: the gateway gives up then, as it must. The deadline is
+// for all calls that follow one another without the store.
+func (t *task) left() time.Duration {
+	if !t.calling {
+		t.calling, t.deadline = true, t.w.now+callTimeout
+	}
+	return max(0, t.deadline-t.w.now)
 }
 
 // call carries out what has arrived at the provider, and takes the answer back.
@@ -158,7 +168,7 @@ func (l *line) arrived(c *trip) error {
 // List implements [refund.Lister].
 func (l *line) List(_ context.Context, q refund.Query) (all []refund.Result, err error) {
 	c := l.w.begin("list")
-	c.t.sleep(min(c.out, callTimeout), nil)
+	c.t.sleep(min(c.out, c.t.left()), nil)
 	_, err = l.call(c, func() refund.Result {
 		all = l.w.prov.list(q.OrderID)
 		return refund.Result{}
@@ -194,6 +204,7 @@ func (d *disk) AfterCommit(ctx context.Context, f func(context.Context)) bool {
 
 // reach is the way to the store.
 func (d *disk) reach(c *trip) error {
+	c.t.calling = false
 	c.t.sleep(c.out, nil)
 	switch c.f.Kind {
 	case FaultCrashBefore:

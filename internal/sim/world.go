@@ -77,6 +77,8 @@ type task struct {
 	misled   bool // a fault hid from it what it committed
 	failHook bool // the hook of the running transaction fails
 	leasedTo time.Duration
+	calling  bool // it is in a call to the provider, until deadline
+	deadline time.Duration
 	claim    *refund.Notification // what it is about, where it delivers one
 }
 
