@@ -35,11 +35,12 @@ type checker struct {
 	w       *world
 	calm    bool                // all clocks agree, so that leases must hold
 	flights map[string][]flight // by order
-	agreed  map[string]bool     // refunds whose approval was answered with success
+	asked   map[string]string   // refunds whose request was answered with success, and their orders
+	agreed  map[string]bool     // those whose approval was
 }
 
 func newChecker(w *world) *checker {
-	return &checker{w: w, calm: w.plan.calmClocks(), flights: map[string][]flight{}, agreed: map[string]bool{}}
+	return &checker{w: w, calm: w.plan.calmClocks(), flights: map[string][]flight{}, asked: map[string]string{}, agreed: map[string]bool{}}
 }
 
 // committed looks at each change of an order as it is committed.
@@ -121,6 +122,31 @@ func (c *checker) sending(t *task, req refund.Request) {
 	}
 }
 
+// paying makes sure that money leaves only for a refund that the book calls approved: a no that is booked too
+// early is found here even if somebody puts it right later.
+func (c *checker) paying(req refund.Request) {
+	if !c.calm {
+		return
+	}
+	o, err := c.w.mem.Get(context.Background(), req.OrderID)
+	if err != nil {
+		return
+	}
+	if r := o.Refund(req.RefundNo); r != nil && r.State != order.StateApproved {
+		c.w.fail("paid_after_no", "order %s: %s is paid when the book says %s", o.ID, r.No, r.State)
+	}
+}
+
+// done notes what the caller was told has happened.
+func (c *checker) done(op *Op) {
+	switch op.Kind {
+	case OpRequest:
+		c.asked[op.Refund] = op.Order
+	case OpApprove, OpExecute:
+		c.agreed[op.Refund] = true
+	}
+}
+
 // refused makes sure that a command which failed has changed nothing.
 func (c *checker) refused(t *task, err error) {
 	if err != nil && t.commits > 0 && !t.misled {
@@ -164,6 +190,11 @@ func (c *checker) balance(o *order.Order, synced bool) {
 		}
 		if r.State == order.StateRefunded {
 			booked += r.Amount
+		}
+	}
+	for no, of := range c.asked {
+		if of == o.ID && o.Refund(no) == nil {
+			w.fail("forgotten", "order %s: the request of a refund was confirmed and is gone", o.ID)
 		}
 	}
 	for _, b := range w.prov.ledger {

@@ -34,8 +34,12 @@ func NewPlan(seed uint64) *Plan {
 		p.Provider.Most = 1 + m.IntN(3)
 	}
 	m.rate = []float64{0, .02, .05, .1, .2, .35}[m.IntN(6)]
+	common := .6
+	if m.chance(.4) { // few kinds, and often: more of what only they can do
+		common = .1
+	}
 	for k := FaultBefore; k <= FaultPanic; k++ {
-		if m.chance(.6) {
+		if m.chance(common) {
 			m.kinds = append(m.kinds, k)
 		}
 	}
@@ -235,6 +239,11 @@ func (m *maker) machines() {
 	}
 	for m.chance(.4) {
 		m.add(Op{At: m.upTo(horizon), Kind: OpFunds, Amount: m.Int64N(600)})
+	}
+	if m.chance(.25) { // the money comes and goes
+		for at := m.upTo(time.Minute); at < horizon; at += m.upTo(time.Minute) {
+			m.add(Op{At: at, Kind: OpFunds, Amount: int64(m.IntN(2)) * 2000})
+		}
 	}
 	if m.chance(.3) { // wild clocks
 		for range 1 + m.IntN(4) {

@@ -109,6 +109,7 @@ func (p *provider) execute(req refund.Request) refund.Result {
 	if req.Amount > p.balance {
 		return declined("NOTENOUGH")
 	}
+	p.w.check.paying(req)
 	b = p.pay(b, req.RefundNo, req.OrderID, req.Amount)
 	if f, ok := p.fates[b.no]; ok {
 		delete(p.fates, b.no)
@@ -250,6 +251,13 @@ func (p *provider) refundInConsole(op *Op) {
 	}
 	p.console[op.Order] = true
 	p.pay(nil, op.Refund, op.Order, op.Amount).console = true
+}
+
+// odd reports whether Sync tells of a difference each time: a change that has ended and that a query goes on
+// calling a change, and a refund of the console's that never paid, which the book does not take.
+func (p *provider) odd(d refund.Difference) bool {
+	b := p.books[d.RefundNo]
+	return b != nil && (b.outside != truthNone || b.console && b.gone() == 0 && d.Book == "")
 }
 
 // settle ends whatever is still being paid: all is well in the end, but for what a change is waiting for.

@@ -20,8 +20,8 @@ type Stats struct {
 	Faults, Crashes int
 	// Conflicts and Stuck are what the hooks were told.
 	Conflicts, Stuck int
-	// Repaired are the refunds that only Sync put right.
-	Repaired int
+	// Adopted are the console's refunds that the last Sync found.
+	Adopted int
 	// Virtual is how long the run lasted by its own clock.
 	Virtual time.Duration
 }
@@ -37,7 +37,7 @@ func (s *Stats) Add(o Stats) {
 	s.Crashes += o.Crashes
 	s.Conflicts += o.Conflicts
 	s.Stuck += o.Stuck
-	s.Repaired += o.Repaired
+	s.Adopted += o.Adopted
 	s.Virtual += o.Virtual
 }
 
@@ -140,16 +140,22 @@ func (w *world) nextDue() (first time.Duration, ok bool) {
 	return first, ok
 }
 
-// reconcile compares every order with the provider, as a host does each night, and resolves nothing.
+// reconcile compares every order with the provider, as a host does each night. The second time there is
+// nothing left to say but what stays odd.
 func (w *world) reconcile() {
-	for range 2 { // what the first one adopts may take the room of what is still approved
+	for round := range 2 {
 		for i, paid := range w.plan.Orders {
 			w.spawn(i, &Op{ID: calmSync, Kind: OpSync, Order: paid.ID}, 0, func(ctx context.Context, t *task) {
 				rep, err := t.proc.svc.Sync(ctx, paid.ID)
 				if err != nil {
 					w.fail("sync", "order %s: %v", paid.ID, err)
 				}
-				w.stats.Repaired += len(rep.Adopted)
+				w.stats.Adopted += len(rep.Adopted)
+				for _, d := range rep.Differences {
+					if round > 0 && !w.prov.odd(d) {
+						w.fail("sync", "order %s: still a difference: %+v", paid.ID, d)
+					}
+				}
 			})
 			w.drain()
 		}
@@ -197,8 +203,8 @@ func (w *world) command(ctx context.Context, t *task) {
 	case OpRequest, OpApprove, OpReject, OpCancel, OpRetry, OpResolve:
 		w.check.refused(t, err)
 	}
-	if err == nil && (op.Kind == OpApprove || op.Kind == OpExecute) {
-		w.check.agreed[op.Refund] = true
+	if err == nil {
+		w.check.done(op)
 	}
 }
 
