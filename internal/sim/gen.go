@@ -8,6 +8,10 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
+// maxFlight is how long a request is on its way at most, in a timely run: less than the quiet period, for that
+// is what it is for.
+const maxFlight = 80 * time.Second
+
 // horizon is when the faults end.
 const horizon = 25 * time.Minute
 
@@ -16,8 +20,9 @@ const horizon = 25 * time.Minute
 type maker struct {
 	*rand.Rand
 	p     *Plan
-	rate  float64     // how likely a call breaks
-	kinds []FaultKind // how
+	rate  float64       // how likely a call breaks
+	kinds []FaultKind   // how
+	late  time.Duration // how late a request arrives at most
 	ids   int
 }
 
@@ -43,6 +48,12 @@ func NewPlan(seed uint64) *Plan {
 			m.kinds = append(m.kinds, k)
 		}
 	}
+	m.late = maxFlight
+	if m.chance(.15) { // an untimely run
+		m.late, m.kinds = 15*time.Minute, append(m.kinds, FaultLate, FaultLate)
+	} else if m.chance(.3) {
+		m.kinds = append(m.kinds, FaultLate, FaultLate)
+	}
 	p.Balance = 1 << 40
 	if m.chance(.5) {
 		p.Balance = m.Int64N(300)
@@ -51,7 +62,7 @@ func NewPlan(seed uint64) *Plan {
 		m.order(fmt.Sprintf("O%d", i))
 	}
 	m.machines()
-	for at := m.upTo(20 * time.Second); at < horizon; at += m.upTo(80 * time.Second) {
+	for at := m.upTo(20 * time.Second); at < horizon; at += m.upTo(50 * time.Second) {
 		m.add(Op{At: at, Kind: OpPoll})
 	}
 	return p.sorted()
@@ -91,8 +102,10 @@ func (m *maker) breakCalls(o *Op, from, calls int) {
 		}
 		f := Fault{Call: from + n, Kind: m.kinds[m.IntN(len(m.kinds))]}
 		switch f.Kind {
-		case FaultSlow, FaultLate: // less than the quiet period, in which a request must arrive
-			f.For = m.upTo(80 * time.Second)
+		case FaultSlow:
+			f.For = m.upTo(maxFlight)
+		case FaultLate:
+			f.For = m.upTo(m.late)
 		case FaultPause:
 			f.For = m.upTo([]time.Duration{10 * time.Second, 80 * time.Second, 10 * time.Minute}[m.IntN(3)])
 		case FaultCrashBefore, FaultCrashAfter, FaultCrashInside:
@@ -214,6 +227,12 @@ func (m *maker) end(id, no string, at time.Duration) {
 		}
 		fix.Deliver = m.deliveries()
 		m.add(fix)
+		for m.chance(.4) {
+			m.add(Op{At: m.near(fix.At), Kind: OpResolve, Order: id, Refund: no})
+		}
+		for m.chance(.3) {
+			m.add(Op{At: m.near(fix.At), Kind: OpSync, Order: id})
+		}
 	}
 }
 

@@ -191,6 +191,13 @@ func (p *Plan) calmClocks() bool {
 	return !slices.ContainsFunc(p.Ops, func(o Op) bool { return o.Kind == OpClock })
 }
 
+// timely reports whether every request arrives while the quiet period after a no would wait for it.
+func (p *Plan) timely() bool {
+	return !slices.ContainsFunc(p.Ops, func(o Op) bool {
+		return slices.ContainsFunc(o.Faults, func(f Fault) bool { return f.Kind == FaultLate && f.For > maxFlight })
+	})
+}
+
 // String lists the Plan, one Op on a line.
 func (p *Plan) String() string {
 	var b strings.Builder
