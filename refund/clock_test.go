@@ -1,6 +1,7 @@
 package refund_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -49,6 +50,64 @@ func TestClockSetBack(t *testing.T) {
 	require.Equal(t, order.StateApproved, next.State)
 	require.Equal(t, time.Hour+time.Minute, next.At.Sub(e.clock.now()), "it comes by itself, an hour late")
 	require.NoError(t, e.svc.HandleNotification(bg, success("R1", 4000)), "or at once, by a notification")
+	require.Equal(t, order.StateRefunded, e.refund("R1").State)
+	require.EqualValues(t, 4000, e.bank.paid("O1"))
+}
+
+// pausing is a store whose caller stands still after each commit: a machine that sleeps, a garbage collection,
+// a connection that answers late.
+type pausing struct {
+	refund.Store
+	pause func()
+}
+
+func (p pausing) Update(ctx context.Context, id string, fn func(context.Context, *order.Order) error) error {
+	err := p.Store.Update(ctx, id, fn)
+	p.pause()
+	return err
+}
+
+// TestLateToSend: a process that stood still until its lease had run out does not send any more. Others have
+// taken the refund over: it may have been sent, closed and booked as failed, and would be opened again.
+func TestLateToSend(t *testing.T) {
+	e := newEnv(t)
+	ref := e.approved("R1", 4000)
+	slept := false
+	late, err := refund.NewService(e.machine, pausing{e.store, func() {
+		if slept {
+			return
+		}
+		slept = true
+		e.clock.advance(time.Minute)
+		e.bank.next(fault{op: "query", res: isNotFound}, fault{op: "refund", res: isAccepted}, fault{op: "query", res: isClosed})
+		e.process(ref)
+		e.clock.advance(time.Minute)
+		require.Equal(t, order.StateFailed, e.process(ref).State)
+	}}, e.bank, refund.Options{Now: e.clock.now})
+	require.NoError(t, err)
+
+	_, err = late.Process(bg, ref)
+	require.NoError(t, err)
+	require.Equal(t, []string{"query R1", "refund R1", "query R1"}, e.bank.called(), "the late one sends nothing")
+	require.Zero(t, e.bank.paid("O1"))
+	require.Equal(t, order.StateFailed, e.refund("R1").State)
+}
+
+// TestLateAlone: where nobody has taken it over, the late one gives the refund back untouched.
+func TestLateAlone(t *testing.T) {
+	e := newEnv(t)
+	ref := e.approved("R1", 4000)
+	late, err := refund.NewService(e.machine, pausing{e.store, func() { e.clock.advance(2 * time.Minute) }}, e.bank,
+		refund.Options{Now: e.clock.now})
+	require.NoError(t, err)
+	next, err := late.Process(bg, ref)
+	require.NoError(t, err)
+	require.Equal(t, order.StateApproved, next.State)
+	require.ErrorContains(t, next.Err, "lease")
+	require.Empty(t, e.bank.called())
+	require.False(t, e.refund("R1").Outstanding, "nothing was sent")
+
+	e.run()
 	require.Equal(t, order.StateRefunded, e.refund("R1").State)
 	require.EqualValues(t, 4000, e.bank.paid("O1"))
 }

@@ -55,6 +55,8 @@ type attempt struct {
 	// from every other attempt.
 	number, retries int
 	approvedAt      time.Time
+	// until is when the lease ends: nothing is sent any more from then on.
+	until time.Time
 	// outstanding reports that an earlier submission may still pay; submittedAt is that of the newest one.
 	outstanding bool
 	submittedAt time.Time
@@ -127,7 +129,7 @@ func (u *update) lease(ref Ref) (*attempt, Next, error) {
 	}
 	r.Attempts = a.number
 	r.LeasedUntil = stored(now.Add(u.s.opt.Lease))
-	r.NextAttemptAt = r.LeasedUntil
+	r.NextAttemptAt, a.until = r.LeasedUntil, r.LeasedUntil
 	if !a.declined && a.unsendable == "" {
 		// This attempt may submit, so from before the call until it is answered, it may pay.
 		r.Outstanding, r.SubmittedAt = true, now
@@ -165,6 +167,11 @@ func (s *Service) ask(ctx context.Context, a *attempt) answer {
 			return answer{res: res, err: err, queried: true}
 		}
 		// Never seen: not a failure, only a reason to submit again under the same number.
+	}
+	if !s.now().Before(a.until) {
+		// This process stood still. By now others may have sent the refund, seen it closed and booked it as
+		// failed: what is sent late would open it again.
+		return answer{err: errors.New("not sent: the lease had run out")}
 	}
 	res, err := s.call(ctx, a.req, func() (Result, error) { return s.gateway.Refund(ctx, a.req) })
 	if err == nil && res.Outcome == OutcomeNotFound {

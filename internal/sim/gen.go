@@ -1,0 +1,279 @@
+package sim
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// maxFlight is how long a request is on its way at most, in a timely run: less than the quiet period, for that
+// is what it is for.
+const maxFlight = 80 * time.Second
+
+// horizon is when the faults end.
+const horizon = 25 * time.Minute
+
+// maker makes a Plan from a seed. What it draws first are the habits of this run: which faults there are and
+// how many, so that runs differ in kind and not only in detail.
+type maker struct {
+	*rand.Rand
+	p     *Plan
+	rate  float64       // how likely a call breaks
+	kinds []FaultKind   // how
+	late  time.Duration // how late a request arrives at most
+	ids   int
+}
+
+// NewPlan makes the Plan of a seed.
+func NewPlan(seed uint64) *Plan {
+	m := &maker{Rand: rand.New(rand.NewPCG(seed, 0x5eed)), p: &Plan{Seed: seed}} //nolint:gosec // reproducible on purpose
+	p := m.p
+	p.Procs = 1 + m.IntN(4)
+	p.Provider = Habits{Echo: m.chance(.5), Grumpy: m.chance(.2)}
+	if m.chance(.15) {
+		p.Provider.Spacing = m.upTo(20 * time.Second)
+	}
+	if m.chance(.15) {
+		p.Provider.Most = 1 + m.IntN(3)
+	}
+	m.rate = []float64{0, .02, .05, .1, .2, .35}[m.IntN(6)]
+	common := .6
+	if m.chance(.4) { // few kinds, and often: more of what only they can do
+		common = .1
+	}
+	for k := FaultBefore; k <= FaultPanic; k++ {
+		if m.chance(common) {
+			m.kinds = append(m.kinds, k)
+		}
+	}
+	m.late = maxFlight
+	if m.chance(.15) { // an untimely run
+		m.late, m.kinds = 15*time.Minute, append(m.kinds, FaultLate, FaultLate)
+	} else if m.chance(.3) {
+		m.kinds = append(m.kinds, FaultLate, FaultLate)
+	}
+	p.Balance = 1 << 40
+	if m.chance(.5) {
+		p.Balance = m.Int64N(300)
+	}
+	for i := range 2 + m.IntN(5) {
+		m.order(fmt.Sprintf("O%d", i))
+	}
+	m.machines()
+	for at := m.upTo(20 * time.Second); at < horizon; at += m.upTo(50 * time.Second) {
+		m.add(Op{At: at, Kind: OpPoll})
+	}
+	return p.sorted()
+}
+
+func (m *maker) chance(p float64) bool { return m.Float64() < p }
+
+func (m *maker) upTo(d time.Duration) time.Duration { return time.Duration(m.Int64N(int64(d))) }
+
+// add gives an Op its ID, a process, and faults.
+func (m *maker) add(o Op) {
+	m.ids++
+	o.ID = m.ids
+	if o.Proc == 0 {
+		o.Proc = m.IntN(m.p.Procs)
+	}
+	calls := 4
+	switch o.Kind {
+	case OpPoll, OpSync, OpExecute:
+		calls = 10
+	case OpEnd, OpFix:
+		for copyNo := range o.Deliver {
+			m.breakCalls(&o, 100*(copyNo*(redeliveries+1)+1), calls)
+		}
+		calls = 0
+	case OpConsole, OpFunds, OpLineDown, OpDiskDown, OpCrash, OpClock:
+		calls = 0
+	}
+	m.breakCalls(&o, 0, calls)
+	m.p.Ops = append(m.p.Ops, o)
+}
+
+func (m *maker) breakCalls(o *Op, from, calls int) {
+	for n := range calls {
+		if len(m.kinds) == 0 || !m.chance(m.rate) {
+			continue
+		}
+		f := Fault{Call: from + n, Kind: m.kinds[m.IntN(len(m.kinds))]}
+		switch f.Kind {
+		case FaultSlow:
+			f.For = m.upTo(maxFlight)
+		case FaultLate:
+			f.For = m.upTo(m.late)
+		case FaultPause:
+			f.For = m.upTo([]time.Duration{10 * time.Second, 80 * time.Second, 10 * time.Minute}[m.IntN(3)])
+		case FaultCrashBefore, FaultCrashAfter, FaultCrashInside:
+			f.For = m.upTo(time.Minute)
+		}
+		o.Faults = append(o.Faults, f)
+	}
+}
+
+// order plans an order with its refunds.
+func (m *maker) order(id string) {
+	total := 50 + m.Int64N(150)
+	m.p.Orders = append(m.p.Orders, PaidOrder{id, total})
+	for i := range 1 + m.IntN(4) {
+		m.refund(id, fmt.Sprintf("%sR%d", id, i), total)
+	}
+	for m.chance(.3) {
+		m.add(Op{At: m.upTo(horizon), Kind: OpSync, Order: id})
+	}
+	if m.chance(.12) {
+		m.add(Op{At: m.upTo(horizon), Kind: OpConsole, Order: id, Refund: id + "C", Amount: 1 + m.Int64N(total)})
+		m.end(id, id+"C", m.upTo(horizon))
+	}
+}
+
+// near is soon after at: at times so soon that both overlap.
+func (m *maker) near(at time.Duration) time.Duration {
+	switch m.IntN(4) {
+	case 0:
+		return at + m.upTo(50*time.Millisecond)
+	case 1:
+		return at + m.upTo(5*time.Second)
+	case 2:
+		return at + m.upTo(2*time.Minute)
+	default:
+		return at + m.upTo(10*time.Minute)
+	}
+}
+
+// refund plans the life of a refund: what its people mean to do, and what goes wrong with that.
+func (m *maker) refund(id, no string, total int64) {
+	amount := 1 + m.Int64N(total)
+	if m.chance(.3) {
+		amount = total
+	}
+	op := func(k Kind, at time.Duration) Op { return Op{At: at, Kind: k, Order: id, Refund: no, Amount: amount} }
+	asked := m.upTo(horizon * 2 / 3)
+	m.add(op(OpRequest, asked))
+	if m.chance(.15) {
+		m.add(op(OpRequest, m.near(asked)))
+	}
+	if m.chance(.05) {
+		o := op(OpRequest, m.near(asked))
+		o.Amount++
+		m.add(o)
+	}
+	decided := m.near(asked + 20*time.Millisecond)
+	kind := OpApprove
+	switch m.IntN(10) {
+	case 0:
+		kind = OpReject
+	case 1:
+		kind = OpCancel
+	case 2, 3:
+		kind = OpExecute
+	}
+	m.add(op(kind, decided))
+	for _, k := range []struct {
+		kind   Kind
+		chance float64
+	}{
+		{OpApprove, .2}, {OpReject, .08}, {OpCancel, .15}, {OpProcess, .5}, {OpProcess, .5}, {OpRetry, .5}, {OpRetry, .3},
+		{OpAbandon, .25}, {OpAbandon, .1}, {OpResolve, .15}, {OpResolve, .1},
+	} {
+		if m.chance(k.chance) {
+			o := op(k.kind, m.near(decided))
+			o.Flag = m.chance(.5)
+			m.add(o)
+		}
+	}
+	if m.chance(.75) {
+		m.end(id, no, m.near(decided))
+	}
+	for m.chance(.25) {
+		o := op(OpForge, m.near(decided))
+		o.Outcome = []refund.Outcome{
+			refund.OutcomeSucceeded, refund.OutcomeSucceeded, refund.OutcomeClosed, refund.OutcomeAbnormal,
+		}[m.IntN(4)]
+		switch m.IntN(6) {
+		case 0:
+			o.Amount++
+		case 1:
+			o.Refund = "X" + no
+		case 2:
+			o.Order = "X" + id
+		}
+		m.add(o)
+	}
+}
+
+// end plans how the provider ends a refund.
+func (m *maker) end(id, no string, at time.Duration) {
+	o := Op{At: at, Kind: OpEnd, Order: id, Refund: no, Outcome: refund.OutcomeSucceeded, Flag: m.chance(.3)}
+	switch m.IntN(10) {
+	case 0, 1:
+		o.Outcome = refund.OutcomeClosed
+	case 2:
+		o.Outcome = refund.OutcomeAbnormal
+	}
+	if m.chance(.6) {
+		o.For = m.upTo(3 * time.Minute)
+	}
+	o.Deliver = m.deliveries()
+	m.add(o)
+	if o.Outcome == refund.OutcomeAbnormal && m.chance(.6) {
+		fix := Op{At: m.near(at), Kind: OpFix, Order: id, Refund: no, Outcome: refund.OutcomeSucceeded, Flag: m.chance(.5)}
+		if m.chance(.5) {
+			fix.Outcome = refund.OutcomeClosed
+		}
+		fix.Deliver = m.deliveries()
+		m.add(fix)
+		for m.chance(.4) {
+			m.add(Op{At: m.near(fix.At), Kind: OpResolve, Order: id, Refund: no})
+		}
+		for m.chance(.3) {
+			m.add(Op{At: m.near(fix.At), Kind: OpSync, Order: id})
+		}
+	}
+}
+
+// deliveries are none, one or several, in any order.
+func (m *maker) deliveries() (at []time.Duration) {
+	for m.chance(.55) && len(at) < 4 {
+		at = append(at, m.near(0))
+	}
+	return at
+}
+
+// machines plans outages, crashes and clocks.
+func (m *maker) machines() {
+	down := []time.Duration{5 * time.Second, time.Minute, 10 * time.Minute}
+	for m.chance(.3) {
+		m.add(Op{At: m.upTo(horizon), Kind: OpLineDown, For: m.upTo(down[m.IntN(3)])})
+	}
+	for m.chance(.3) {
+		m.add(Op{At: m.upTo(horizon), Kind: OpDiskDown, For: m.upTo(down[m.IntN(3)])})
+	}
+	for m.chance(.5) {
+		m.add(Op{At: m.upTo(horizon), Kind: OpCrash, For: m.upTo(time.Minute)})
+	}
+	for m.chance(.4) {
+		m.add(Op{At: m.upTo(horizon), Kind: OpFunds, Amount: m.Int64N(600)})
+	}
+	if m.chance(.25) { // the money comes and goes
+		for at := m.upTo(time.Minute); at < horizon; at += m.upTo(time.Minute) {
+			m.add(Op{At: at, Kind: OpFunds, Amount: int64(m.IntN(2)) * 2000})
+		}
+	}
+	if m.chance(.3) { // wild clocks
+		for range 1 + m.IntN(4) {
+			o := Op{Kind: OpClock, For: m.upTo(2*time.Hour) - time.Hour}
+			if m.chance(.4) {
+				o.For = m.upTo(10*time.Second) - 5*time.Second
+			}
+			if m.chance(.6) {
+				o.At = m.upTo(horizon)
+			}
+			m.add(o)
+		}
+	}
+}

@@ -1,0 +1,242 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// Plan is everything that a run does on purpose, as lists from which entries can be removed. A Plan and the
+// code determine the run: the same Plan gives the same trace.
+type Plan struct {
+	// Seed made the Plan. It also decides what no Op says: latencies and jitter.
+	Seed uint64
+	// Procs is the number of worker processes.
+	Procs int
+	// Orders are the paid orders, with their totals in minor units.
+	Orders []PaidOrder
+	// Balance is what the merchant's account holds at the start, in minor units.
+	Balance int64
+	// Provider says how this provider behaves.
+	Provider Habits
+	// Even makes all calls equally fast, so that the Ops alone decide what overlaps.
+	Even bool
+	// Ops are what happens, sorted by At.
+	Ops []Op
+}
+
+// PaidOrder is an order that the buyer has paid.
+type PaidOrder struct {
+	ID    string
+	Total int64
+}
+
+// Habits are what providers do differently.
+type Habits struct {
+	// Echo answers a number that is sent again with its state; else it is only accepted again.
+	Echo bool
+	// Grumpy declines a number that is sent again, although it is being paid.
+	Grumpy bool
+	// Spacing is the least time between two refunds of one order, as the gateway declares it.
+	Spacing time.Duration
+	// Most is how many refunds of one order the gateway declares; 0 is no limit.
+	Most int
+}
+
+// Op is one thing that happens.
+type Op struct {
+	// ID stays with the Op when others are removed; it also decides the latencies of its calls.
+	ID int
+	// At is when, from the start of the run.
+	At   time.Duration
+	Kind Kind
+	// Proc is the process that it happens to or that carries it out.
+	Proc int
+	// Order and Refund name what it is about, where the Kind needs that.
+	Order, Refund string
+	// Amount is in minor units.
+	Amount int64
+	// Outcome is how the provider ends a refund, or what a forged notification claims.
+	Outcome refund.Outcome
+	// For is a length of time, or how far a clock jumps.
+	For time.Duration
+	// Flag is a choice that the Kind explains.
+	Flag bool
+	// Deliver lists the delays after which the provider's notification of an end arrives; empty: it is lost.
+	Deliver []time.Duration
+	// Faults break single calls.
+	Faults []Fault
+}
+
+// Kind is what an Op does.
+type Kind uint8
+
+// The kinds. The first group are commands and steps, carried out by a process; the second happens to the
+// provider; the third to the machines.
+const (
+	// OpRequest asks for Amount; OpApprove agrees to Amount.
+	OpRequest Kind = iota + 1
+	OpApprove
+	OpReject
+	// OpCancel withdraws; with Flag also what is approved.
+	OpCancel
+	OpRetry
+	OpAbandon
+	// OpResolve is an operator who looks the refund up at the provider and records how it ended for good.
+	OpResolve
+	// OpProcess moves one refund; OpPoll all that are due; OpExecute approves and moves.
+	OpProcess
+	OpPoll
+	OpExecute
+	OpSync
+	// OpForge delivers a notification with a claim that may be false; with Flag one that names a refund
+	// nobody asked for.
+	OpForge
+
+	// OpEnd ends an accepted refund with Outcome, or one that is accepted later, For after that. With Flag a
+	// closed one is closed for good.
+	OpEnd
+	// OpFix ends an abnormal refund: paid with OutcomeSucceeded, else returned. With Flag a query does not show it.
+	OpFix
+	// OpConsole is a refund made in the provider's own console.
+	OpConsole
+	// OpFunds sets the merchant's balance to Amount.
+	OpFunds
+
+	// OpLineDown and OpDiskDown make every call to provider or store fail, For long.
+	OpLineDown
+	OpDiskDown
+	// OpCrash kills a process, which starts again after For; OpClock moves its clock by For.
+	OpCrash
+	OpClock
+)
+
+var kindNames = [...]string{
+	OpRequest: "request", OpApprove: "approve", OpReject: "reject", OpCancel: "cancel", OpRetry: "retry",
+	OpAbandon: "abandon", OpResolve: "resolve", OpProcess: "process", OpPoll: "poll", OpExecute: "execute",
+	OpSync: "sync", OpForge: "forge", OpEnd: "end", OpFix: "fix", OpConsole: "console", OpFunds: "funds",
+	OpLineDown: "line_down", OpDiskDown: "disk_down", OpCrash: "crash", OpClock: "clock",
+}
+
+// String returns the kind's name in lower case.
+func (k Kind) String() string { return kindNames[k] }
+
+// Fault breaks one call of an Op's task.
+type Fault struct {
+	// Call counts the calls to store and gateway from 0; each delivery of a notification has its own hundred.
+	Call int
+	Kind FaultKind
+	// For is how long a slow call takes longer, a late one is on its way, or a crashed process is down.
+	For time.Duration
+}
+
+// FaultKind is how a call breaks. Those that only a store or only a gateway knows are FaultBefore for the other.
+type FaultKind uint8
+
+// The faults.
+const (
+	// FaultBefore is an error before anything happened; FaultAfter one although it all happened.
+	FaultBefore FaultKind = iota + 1
+	FaultAfter
+	// FaultSlow takes For longer on the way there, FaultPause on the way back.
+	FaultSlow
+	FaultPause
+	// FaultCrashBefore and FaultCrashAfter kill the process, before and after the call has its effect.
+	FaultCrashBefore
+	FaultCrashAfter
+
+	// FaultRollback is a store that fails at the commit; FaultRerun one that runs the change twice;
+	// FaultHook a hook in the transaction that fails; FaultCrashInside a process that dies in the transaction.
+	FaultRollback
+	FaultRerun
+	FaultHook
+	FaultCrashInside
+
+	// FaultLate is a request that is given up on and arrives after For.
+	FaultLate
+	// FaultMismatch answers with another amount, FaultGarbage with no outcome; FaultSetup, FaultBusy and
+	// FaultPanic are the gateway's ways of saying unknown.
+	FaultMismatch
+	FaultGarbage
+	FaultSetup
+	FaultBusy
+	FaultPanic
+)
+
+var faultNames = [...]string{
+	FaultBefore: "error_before", FaultAfter: "error_after", FaultSlow: "slow", FaultPause: "pause",
+	FaultCrashBefore: "crash_before", FaultCrashAfter: "crash_after", FaultRollback: "rollback",
+	FaultRerun: "rerun", FaultHook: "hook_error", FaultCrashInside: "crash_inside", FaultLate: "late", FaultMismatch: "mismatch",
+	FaultGarbage: "garbage", FaultSetup: "setup", FaultBusy: "busy", FaultPanic: "panic",
+}
+
+// String returns the fault's name in lower case.
+func (k FaultKind) String() string { return faultNames[k] }
+
+// fault returns the fault of that call; its Kind is 0 where there is none.
+func (o *Op) fault(call int) Fault {
+	for _, f := range o.Faults {
+		if f.Call == call {
+			return f
+		}
+	}
+	return Fault{}
+}
+
+// calmClocks reports whether all processes agree on the time.
+func (p *Plan) calmClocks() bool {
+	return !slices.ContainsFunc(p.Ops, func(o Op) bool { return o.Kind == OpClock })
+}
+
+// timely reports whether every request arrives while the quiet period after a no would wait for it.
+func (p *Plan) timely() bool {
+	return !slices.ContainsFunc(p.Ops, func(o Op) bool {
+		return slices.ContainsFunc(o.Faults, func(f Fault) bool { return f.Kind == FaultLate && f.For > maxFlight })
+	})
+}
+
+// String lists the Plan, one Op on a line.
+func (p *Plan) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "plan of seed %d: %d processes, balance %d, provider %+v, even %v\n", p.Seed, p.Procs, p.Balance, p.Provider, p.Even)
+	for _, o := range p.Orders {
+		fmt.Fprintf(&b, "  order %s of %d\n", o.ID, o.Total)
+	}
+	for i := range p.Ops {
+		fmt.Fprintf(&b, "  %s\n", p.Ops[i].String())
+	}
+	return b.String()
+}
+
+// String names what of the Op is set.
+func (o *Op) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%12v #%d p%d %s", o.At, o.ID, o.Proc, o.Kind)
+	for _, s := range []string{o.Order, o.Refund} {
+		if s != "" {
+			b.WriteString(" " + s)
+		}
+	}
+	if o.Amount != 0 {
+		fmt.Fprintf(&b, " amount=%d", o.Amount)
+	}
+	if o.Outcome != refund.OutcomeUnknown {
+		fmt.Fprintf(&b, " %s", o.Outcome)
+	}
+	if o.For != 0 {
+		fmt.Fprintf(&b, " for=%v", o.For)
+	}
+	if o.Flag {
+		b.WriteString(" flag")
+	}
+	if len(o.Deliver) > 0 {
+		fmt.Fprintf(&b, " deliver=%v", o.Deliver)
+	}
+	for _, f := range o.Faults {
+		fmt.Fprintf(&b, " [call %d: %s %v]", f.Call, f.Kind, f.For)
+	}
+	return b.String()
+}

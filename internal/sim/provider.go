@@ -1,0 +1,281 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// truth is where a refund really stands, which only the provider knows.
+type truth uint8
+
+const (
+	truthNone       truth = iota // never seen
+	truthProcessing              // the money has left the merchant
+	truthSuccess                 // the buyer has it
+	truthChange                  // it could not arrive
+	truthClosed                  // the merchant has it back
+)
+
+func (t truth) String() string {
+	return [...]string{"none", "processing", "success", "change", "closed"}[t]
+}
+
+// payout is a refund in the provider's ledger.
+type payout struct {
+	no, order string
+	amount    int64
+	state     truth
+	final     bool  // closed for good: it is not opened again
+	outside   truth // how a change ended that a query goes on calling a change
+	console   bool  // made in the provider's own console
+	paid      int64 // what left the merchant, over all times, and what came back
+	back      int64
+}
+
+// gone is what the refund has cost the merchant.
+func (p *payout) gone() int64 { return p.paid - p.back }
+
+// fate is how a refund ends that has not been accepted yet.
+type fate struct {
+	op *Op
+}
+
+// provider pays a refund number once, and never more than an order's total. It never lies.
+type provider struct {
+	w       *world
+	totals  map[string]int64
+	balance int64
+	books   map[string]*payout
+	ledger  []*payout      // in the order of acceptance
+	copies  map[string]int // requests that are on their way, by number
+	terms   map[string]refund.Request
+	fates   map[string]fate
+	console map[string]bool // orders that were refunded in the console
+}
+
+func newProvider(w *world) *provider {
+	p := &provider{
+		w: w, totals: map[string]int64{}, balance: w.plan.Balance, books: map[string]*payout{},
+		copies: map[string]int{}, terms: map[string]refund.Request{}, fates: map[string]fate{}, console: map[string]bool{},
+	}
+	for _, o := range w.plan.Orders {
+		p.totals[o.ID] = o.Total
+	}
+	return p
+}
+
+// gone is what the merchant has paid back on an order.
+func (p *provider) gone(order string) (sum int64) {
+	for _, b := range p.ledger {
+		if b.order == order {
+			sum += b.gone()
+		}
+	}
+	return sum
+}
+
+// execute carries out a refund request.
+func (p *provider) execute(req refund.Request) refund.Result {
+	res := refund.Result{
+		Outcome: refund.OutcomeAccepted, RefundNo: req.RefundNo, OrderID: req.OrderID, Amount: req.Amount,
+		RefundID: "id-" + req.RefundNo,
+	}
+	declined := func(code string) refund.Result {
+		p.w.tracef("provider declines %s: %s", req.RefundNo, code)
+		p.w.stats.Declined++
+		return refund.Result{Outcome: refund.OutcomeDeclined, RefundNo: req.RefundNo, OrderID: req.OrderID, Amount: req.Amount, Code: code}
+	}
+	p.sameTerms(req)
+	b := p.books[req.RefundNo]
+	switch {
+	case b == nil || b.state == truthClosed && !b.final:
+	case p.w.plan.Provider.Grumpy && b.state != truthClosed:
+		return declined("DUPLICATE")
+	case p.w.plan.Provider.Echo || b.state == truthClosed:
+		return p.answer(b)
+	default:
+		return res
+	}
+	if gone := p.gone(req.OrderID); gone+req.Amount > p.totals[req.OrderID] {
+		if !p.console[req.OrderID] && p.w.check.timely {
+			p.w.fail("over_total", "%s of %d is asked for on order %s, which has %d of %d paid back",
+				req.RefundNo, req.Amount, req.OrderID, gone, p.totals[req.OrderID])
+		}
+		return declined("OVER_TOTAL")
+	}
+	if req.Amount > p.balance {
+		return declined("NOTENOUGH")
+	}
+	p.w.check.paying(req)
+	b = p.pay(b, req.RefundNo, req.OrderID, req.Amount)
+	if f, ok := p.fates[b.no]; ok {
+		delete(p.fates, b.no)
+		if f.op.For == 0 && f.op.Outcome == refund.OutcomeSucceeded {
+			p.end(b, f.op)
+			return p.answer(b)
+		}
+		p.w.after(f.op.For, func() { p.end(b, f.op) })
+	}
+	return res
+}
+
+// sameTerms makes sure that a number stands for one refund, for ever.
+func (p *provider) sameTerms(req refund.Request) {
+	known, ok := p.terms[req.RefundNo]
+	if ok && known != req {
+		p.w.fail("other_terms", "number %s was sent as %+v and now as %+v", req.RefundNo, known, req)
+	}
+	p.terms[req.RefundNo] = req
+}
+
+// pay takes the money from the merchant.
+func (p *provider) pay(b *payout, no, order string, amount int64) *payout {
+	if b == nil {
+		b = &payout{no: no, order: order, amount: amount}
+		p.books[no] = b
+		p.ledger = append(p.ledger, b)
+	}
+	b.state = truthProcessing
+	b.paid += amount
+	p.balance -= amount
+	p.w.tracef("provider pays %s: %d of order %s", no, amount, order)
+	p.w.stats.Payments++
+	if b.gone() > b.amount {
+		p.w.fail("paid_twice", "number %s is paid %d times", no, b.gone()/b.amount)
+	}
+	return b
+}
+
+// returned gives the money back to the merchant.
+func (p *provider) returned(b *payout) {
+	b.back += b.amount
+	p.balance += b.amount
+}
+
+// answer says where a refund stands.
+func (p *provider) answer(b *payout) refund.Result {
+	res := refund.Result{RefundNo: b.no, OrderID: b.order, Amount: b.amount, RefundID: "id-" + b.no}
+	switch b.state {
+	case truthProcessing:
+		res.Outcome = refund.OutcomeAccepted
+	case truthSuccess:
+		res.Outcome, res.RefundedAt = refund.OutcomeSucceeded, epoch().Add(p.w.now)
+	case truthChange:
+		res.Outcome, res.Code = refund.OutcomeAbnormal, "CHANGE"
+	case truthClosed:
+		res.Outcome, res.Code = refund.OutcomeClosed, "REFUNDCLOSE"
+	case truthNone:
+		res.Outcome = refund.OutcomeNotFound
+	}
+	return res
+}
+
+// query answers what became of a number.
+func (p *provider) query(no string) refund.Result {
+	if b := p.books[no]; b != nil {
+		return p.answer(b)
+	}
+	return refund.Result{Outcome: refund.OutcomeNotFound, RefundNo: no}
+}
+
+// list answers with all refunds of an order.
+func (p *provider) list(order string) (all []refund.Result) {
+	for _, b := range p.ledger {
+		if b.order == order {
+			all = append(all, p.answer(b))
+		}
+	}
+	return all
+}
+
+// end ends a refund that is being paid, as op says, and notifies.
+func (p *provider) end(b *payout, op *Op) {
+	if b.state != truthProcessing {
+		return
+	}
+	switch op.Outcome {
+	case refund.OutcomeClosed:
+		if p.copies[b.no] > 0 {
+			// No provider closes a refund while a copy of its request is still on the line: the copy would open
+			// it again, which no client can know.
+			p.w.after(time.Minute, func() { p.end(b, op) })
+			return
+		}
+		b.state, b.final = truthClosed, op.Flag
+		p.returned(b)
+	case refund.OutcomeAbnormal:
+		b.state = truthChange
+	default:
+		b.state = truthSuccess
+	}
+	p.w.tracef("provider ends %s: %s", b.no, b.state)
+	p.notify(b, op)
+}
+
+// fix ends a change: the buyer gets the money in another way, or the merchant has it back.
+func (p *provider) fix(b *payout, op *Op) {
+	if b == nil || b.state != truthChange || b.outside != truthNone {
+		return
+	}
+	end := truthClosed
+	if op.Outcome == refund.OutcomeSucceeded {
+		end = truthSuccess
+	} else {
+		p.returned(b)
+	}
+	b.final = true
+	if op.Flag {
+		b.outside = end
+	} else {
+		b.state = end
+	}
+	p.w.tracef("provider fixes %s: %s, shown as %s", b.no, end, b.state)
+	p.notify(b, op)
+}
+
+// notify sends the notification of what the ledger says now, as often as op says.
+func (p *provider) notify(b *payout, op *Op) {
+	n := refund.Notification{Gateway: gatewayName, Result: p.answer(b), Total: p.totals[b.order]}
+	for i, d := range op.Deliver {
+		p.w.deliver(op, n, d, i, 0)
+	}
+}
+
+// refundInConsole is a refund that the book does not know of.
+func (p *provider) refundInConsole(op *Op) {
+	if p.gone(op.Order)+op.Amount > p.totals[op.Order] || op.Amount > p.balance || p.books[op.Refund] != nil {
+		return
+	}
+	p.console[op.Order] = true
+	p.pay(nil, op.Refund, op.Order, op.Amount).console = true
+}
+
+// odd reports whether Sync tells of a difference each time: a change that has ended and that a query goes on
+// calling a change, and a refund of the console's that never paid, which the book does not take.
+func (p *provider) odd(d refund.Difference) bool {
+	b := p.books[d.RefundNo]
+	return b != nil && (b.outside != truthNone || b.console && b.gone() == 0 && d.Book == "")
+}
+
+// settle ends whatever is still being paid: all is well in the end, but for what a change is waiting for.
+func (p *provider) settle() {
+	for _, b := range p.ledger {
+		if b.state == truthProcessing && p.copies[b.no] == 0 {
+			p.end(b, &Op{Outcome: refund.OutcomeSucceeded, Deliver: nil})
+		}
+	}
+}
+
+// numbers lists what the ledger holds of an order.
+func (p *provider) numbers(order string) (all []string) {
+	for _, b := range p.ledger {
+		if b.order == order {
+			all = append(all, fmt.Sprintf("%s=%d %s", b.no, b.amount, b.state))
+		}
+	}
+	slices.Sort(all)
+	return all
+}

@@ -1,0 +1,87 @@
+package sim
+
+import (
+	"bytes"
+	"runtime"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func runs(full, short uint64) uint64 {
+	if testing.Short() {
+		return short
+	}
+	return full
+}
+
+// TestSimulation runs the plans of many seeds. One that breaks a rule is shrunk, and shown with its seed.
+func TestSimulation(t *testing.T) {
+	var total Stats
+	n := runs(3000, 300)
+	for seed := range n {
+		s, v := Run(NewPlan(seed), nil)
+		total.Add(s)
+		if v != nil {
+			explain(t, NewPlan(seed), nil, v)
+			return
+		}
+	}
+	t.Logf("%d runs: %+v", n, total)
+	require.Greater(t, total.Refunded, int(n), "most of what is asked for is paid")
+}
+
+// explain fails with the shortest trace.
+func explain(t *testing.T, p *Plan, b *bug, v *Violation) {
+	t.Helper()
+	small := shrink(p, b)
+	var trace bytes.Buffer
+	run(small, b, &trace)
+	t.Errorf("seed %d: %v\nshrunk:\n%s%s", p.Seed, v, small, &trace)
+}
+
+// TestDeterminism: the same seed gives the same trace, to the letter.
+func TestDeterminism(t *testing.T) {
+	for seed := range runs(60, 10) {
+		var a, b bytes.Buffer
+		sa, va := Run(NewPlan(seed), &a)
+		sb, vb := Run(NewPlan(seed), &b)
+		require.Equal(t, a.String(), b.String(), "seed %d", seed)
+		require.Equal(t, sa, sb)
+		require.Equal(t, va, vb)
+	}
+}
+
+// TestNoGoroutineLeft: what a run starts ends with it, also where it breaks off.
+func TestNoGoroutineLeft(t *testing.T) {
+	before := runtime.NumGoroutine()
+	for _, b := range bugs()[:4] {
+		for seed := range uint64(30) {
+			run(NewPlan(seed), &b, nil)
+		}
+	}
+	require.Eventually(t, func() bool { return runtime.NumGoroutine() <= before+2 } /* Eventually has some of its own */, 5e9, 1e6)
+}
+
+// TestBugs: each deliberate bug is caught, and its trace can be shrunk.
+func TestBugs(t *testing.T) {
+	const within = 10_000
+	for _, b := range bugs() {
+		t.Run(b.name, func(t *testing.T) {
+			for seed := range uint64(within) {
+				_, v := run(NewPlan(seed), &b, nil)
+				if v == nil {
+					continue
+				}
+				p := NewPlan(seed)
+				_, sound := run(p, nil, nil)
+				require.Nil(t, sound, "without the bug, the same run is sound")
+				small := shrink(p, &b)
+				t.Logf("seed %d caught it: %v; shrunk from %d ops to %d", seed, v, len(p.Ops), len(small.Ops))
+				require.Less(t, len(small.Ops), len(p.Ops))
+				return
+			}
+			t.Fatalf("not caught within %d runs", within)
+		})
+	}
+}
