@@ -121,32 +121,38 @@ func InTx(ctx context.Context, db *sql.DB, fn func(ctx context.Context) error) e
 		}
 		return fn(ctx)
 	}
-	return inTx(ctx, db, nil, fn)
+	j := &joint{told: true}
+	err := j.run(ctx, db, nil, fn)
+	if err == nil {
+		j.after(ctx)
+	}
+	return err
 }
 
-func inTx(ctx context.Context, db *sql.DB, opts *sql.TxOptions, fn func(ctx context.Context) error) error {
+// run has j be a new transaction, in which fn is called, and commits it.
+func (j *joint) run(ctx context.Context, db *sql.DB, opts *sql.TxOptions, fn func(ctx context.Context) error) error {
 	conn, err := db.Conn(ctx)
 	if err != nil {
 		return fmt.Errorf("connect: %w", err)
 	}
 	defer conn.Close()
-	tx, err := conn.BeginTx(ctx, opts)
-	if err != nil {
+	if j.tx, err = conn.BeginTx(ctx, opts); err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
-	j := &joint{conn: sqlConn{tx}, tx: tx, told: true}
-	if err := j.commit(ctx, fn); err != nil {
-		if errors.Is(err, ErrCommit) {
-			// SQLite leaves the transaction open where COMMIT finds the database busy.
-			_, _ = conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
-		}
-		return err
+	j.conn = sqlConn{j.tx}
+	err = j.commit(ctx, fn)
+	if errors.Is(err, ErrCommit) {
+		// SQLite leaves the transaction open where COMMIT finds the database busy.
+		_, _ = conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
 	}
-	conn.Close() // After hooks may need it
+	return err
+}
+
+// after runs what waited for the commit.
+func (j *joint) after(ctx context.Context) {
 	for _, f := range j.pending {
 		f(context.WithoutCancel(ctx))
 	}
-	return nil
 }
 
 // ErrCommit is a COMMIT whose answer was lost: the transaction may have been committed or not.

@@ -42,6 +42,9 @@ type Store struct {
 	retries int
 	pause   func(ctx context.Context, d time.Duration) error
 	prefix  string
+	// turn holds a token while this Store writes to SQLite, which takes one writer at a time and has the
+	// others try again and again; waiting for a channel is fair, and ends with the context.
+	turn chan struct{}
 }
 
 // New returns a Store on db, whose tables [Store.Migrate] makes. It does not call the database. Its error
@@ -67,9 +70,13 @@ func New(db *sql.DB, d Dialect, opts Options) (*Store, error) {
 	if opts.Pause == nil {
 		opts.Pause = pause
 	}
-	return &Store{
+	s := &Store{
 		db: db, d: d, sql: newStatements(d, opts.Prefix), retries: opts.Retries, pause: opts.Pause, prefix: opts.Prefix,
-	}, nil
+	}
+	if d == SQLite {
+		s.turn = make(chan struct{}, 1)
+	}
+	return s, nil
 }
 
 func isPrefix(s string) bool {
@@ -155,7 +162,11 @@ func (s *Store) transact(ctx context.Context, fn func(ctx context.Context, j *jo
 		return fn(ctx, j)
 	}
 	for try := 0; ; try++ {
-		err := s.once(ctx, fn, wrote)
+		j := &joint{told: true}
+		err := s.inTurn(ctx, func() error { return s.once(ctx, j, fn, wrote) })
+		if err == nil {
+			j.after(ctx)
+		}
 		if s.d.classify(err) != faultRetry || try >= s.retries {
 			return err
 		}
@@ -167,27 +178,30 @@ func (s *Store) transact(ctx context.Context, fn func(ctx context.Context, j *jo
 	}
 }
 
+// inTurn calls f when this Store may write.
+func (s *Store) inTurn(ctx context.Context, f func() error) error {
+	if s.turn == nil {
+		return f()
+	}
+	select {
+	case s.turn <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-s.turn }()
+	return f()
+}
+
 // once runs one transaction, and finds out what became of it where the answer to COMMIT is lost.
-func (s *Store) once(ctx context.Context, fn func(ctx context.Context, j *joint) error, wrote func() *order.Order) error {
-	var j *joint
-	err := inTx(ctx, s.db, s.txOptions(), func(ctx context.Context) error {
-		j = jointFrom(ctx)
-		return fn(ctx, j)
-	})
-	if !errors.Is(err, ErrCommit) {
+func (s *Store) once(ctx context.Context, j *joint, fn func(ctx context.Context, j *joint) error, wrote func() *order.Order) error {
+	err := j.run(ctx, s.db, s.txOptions(), func(ctx context.Context) error { return fn(ctx, j) })
+	if !errors.Is(err, ErrCommit) || s.d.classify(err) == faultRetry { // the database says that it rolled back
 		return err
 	}
-	if s.d.classify(err) == faultRetry {
-		return err // the database says that it has rolled back
+	if now, readErr := s.Get(context.WithoutCancel(ctx), wrote().ID); readErr == nil && includes(now, wrote()) {
+		return nil
 	}
-	now, readErr := s.Get(context.WithoutCancel(ctx), wrote().ID)
-	if readErr != nil || !includes(now, wrote()) {
-		return err
-	}
-	for _, f := range j.pending {
-		f(context.WithoutCancel(ctx))
-	}
-	return nil
+	return err
 }
 
 // includes reports whether now proves that after was committed: it is after, or has after's new transitions.
