@@ -46,7 +46,9 @@ func newHosted(t *testing.T, d database) *hosted {
 			}
 			return nil
 		},
-		After: func(_ context.Context, _ *order.Order, tr order.Transition) { h.after = append(h.after, string(tr.Event)) },
+		After: func(_ context.Context, _ *order.Order, tr order.Transition) {
+			h.after = append(h.after, string(tr.Event))
+		},
 	}})
 	register(t, h.svc, "O-1")
 	return h
