@@ -129,6 +129,22 @@ func InTx(ctx context.Context, db *sql.DB, fn func(ctx context.Context) error) e
 	return err
 }
 
+// InConn is InTx for a transaction of another driver: c runs statements in it, commit commits it. The caller
+// rolls it back where InConn returns an error.
+func InConn(ctx context.Context, c Conn, commit, fn func(ctx context.Context) error) error {
+	j := &joint{conn: c, told: true}
+	defer j.ended.Store(true)
+	if err := fn(join(ctx, j)); err != nil {
+		return err
+	}
+	j.ended.Store(true)
+	if err := commit(ctx); err != nil {
+		return err
+	}
+	j.after(ctx)
+	return nil
+}
+
 // run has j be a new transaction, in which fn is called, and commits it.
 func (j *joint) run(ctx context.Context, db *sql.DB, opts *sql.TxOptions, fn func(ctx context.Context) error) error {
 	conn, err := db.Conn(ctx)
