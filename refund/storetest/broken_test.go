@@ -40,7 +40,7 @@ func fails(c check, s *broken) bool {
 				r.Errorf("")
 			}
 		}()
-		e := &env{store: s, second: s.reopen(), patience: 500 * time.Millisecond}
+		e := &env{store: s, second: s.reopen(), begin: s.begin, patience: 500 * time.Millisecond}
 		c.run(r, e)
 	}()
 	<-done
@@ -107,6 +107,17 @@ func TestSuiteCanFail(t *testing.T) {
 		"after commit at once":                {"AfterCommit"},
 		"after commit also on rollback":       {"AfterCommit"},
 		"after commit never":                  {"AfterCommit"},
+		"joined writes show at once":          {"JoinedCommits"},
+		"joined writes are lost":              {"JoinedCommits", "JoinedSeesItself"},
+		"joined writes stay":                  {"JoinedRollsBack"},
+		"joined is not seen":                  {"JoinedCommits"},
+		"joined sees what was":                {"JoinedSeesItself"},
+		"joined failure stays":                {"JoinedFailureChangesNothing"},
+		"joined failure is the end":           {"JoinedFailureChangesNothing"},
+		"joined nested update runs":           {"JoinedNestedIsAnError"},
+		"joined takes no lock":                {"JoinedLocks"},
+		"joined after commit at once":         {"JoinedAfterCommit"},
+		"joined after roll-back":              {"JoinedAfterCommit"},
 	}
 	caught := map[string]bool{}
 	for bug, meant := range bugs {
