@@ -51,6 +51,8 @@ type joint struct {
 	tx   *sql.Tx // nil where the connection is not database/sql's
 	told bool    // somebody will run pending once it has committed
 	busy map[string]bool
+	// depth counts the commands that run inside one another.
+	depth int
 	// pending are what AfterCommit was given.
 	pending []func(context.Context)
 	ended   atomic.Bool // its context may outlive it
@@ -161,6 +163,32 @@ func (j *joint) run(ctx context.Context, db *sql.DB, opts *sql.TxOptions, fn fun
 		// SQLite leaves the transaction open where COMMIT finds the database busy.
 		_, _ = conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
 	}
+	return err
+}
+
+// nested runs one command in a transaction that goes on: a command that fails leaves nothing in it, not even
+// what its hooks have written.
+func (j *joint) nested(ctx context.Context, fn func(ctx context.Context, j *joint) error) (err error) {
+	j.depth++
+	name := fmt.Sprintf("orderfsm_%d", j.depth)
+	if _, err := j.conn.Exec(ctx, "SAVEPOINT "+name); err != nil {
+		j.depth--
+		return fmt.Errorf("savepoint: %w", err)
+	}
+	waiting, done := len(j.pending), false
+	defer func() {
+		j.depth--
+		end := "RELEASE SAVEPOINT "
+		if !done || err != nil {
+			end = "ROLLBACK TO SAVEPOINT "
+			j.pending = j.pending[:waiting]
+		}
+		if _, endErr := j.conn.Exec(context.WithoutCancel(ctx), end+name); endErr != nil && err == nil {
+			err = fmt.Errorf("release the savepoint: %w", endErr)
+		}
+	}()
+	err = fn(ctx, j)
+	done = true
 	return err
 }
 

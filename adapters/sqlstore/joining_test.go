@@ -150,6 +150,23 @@ func TestInTx(t *testing.T) {
 		require.Equal(t, []string{"request_refund", "request_refund"}, h.after)
 		require.Len(t, requireLegal(t, h.s, "O-1").Refunds, 2)
 
+		// A command that fails leaves nothing behind, and the transaction goes on.
+		h.fail = true
+		require.NoError(t, sqlstore.InTx(bg, h.db, func(ctx context.Context) error {
+			cancel := func(no string) error {
+				_, err := h.svc.Cancel(ctx, refund.CancelParams{OrderID: "O-1", RefundNo: no, Actor: "buyer:1"})
+				return err
+			}
+			require.ErrorIs(t, cancel("R-1"), errHost)
+			h.fail = false
+			return cancel("R-2")
+		}))
+		require.Equal(t, []string{"request_refund", "request_refund", "cancel"}, h.after)
+		require.Equal(t, 3, h.outbox(t))
+		o := requireLegal(t, h.s, "O-1")
+		require.Equal(t, order.StateRefundRequested, o.Refund("R-1").State)
+		require.Equal(t, order.StateCancelled, o.Refund("R-2").State)
+
 		// A context that outlives its transaction is good for nothing.
 		require.Error(t, ask(left, h.svc, "O-1", "R-3", 1))
 		require.Error(t, sqlstore.InTx(left, h.db, func(context.Context) error { return nil }))

@@ -159,7 +159,7 @@ func (s *Store) transact(ctx context.Context, fn func(ctx context.Context, j *jo
 		if j.ended.Load() {
 			return errEnded
 		}
-		return fn(ctx, j)
+		return j.nested(ctx, fn)
 	}
 	for try := 0; ; try++ {
 		j := &joint{told: true}

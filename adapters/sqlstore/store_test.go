@@ -1,6 +1,7 @@
 package sqlstore_test
 
 import (
+	"context"
 	"database/sql"
 	"testing"
 
@@ -21,6 +22,16 @@ func TestStore(t *testing.T) {
 				s := d.on(t, d.connect(t, dsn))
 				require.NoError(t, s.Migrate(bg))
 				return second{s, dsn}
+			},
+			Begin: func(t *testing.T, s refund.Store) (context.Context, func(bool) error) {
+				tx, err := d.connect(t, s.(second).dsn).BeginTx(bg, nil)
+				require.NoError(t, err)
+				return sqlstore.WithTx(bg, tx), func(commit bool) error {
+					if commit {
+						return tx.Commit()
+					}
+					return tx.Rollback()
+				}
 			},
 			Reopen: func(t *testing.T, s refund.Store) refund.Store {
 				return d.on(t, d.connect(t, s.(second).dsn))
