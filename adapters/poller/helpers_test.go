@@ -191,9 +191,10 @@ func (b *bank) total() int {
 // store counts and breaks what a memstore does.
 type store struct {
 	*memstore.Store
+	hang   func(ctx context.Context) error // in a look
 	mu     sync.Mutex
 	looks  int
-	onLook func() error                // may fail or panic
+	onLook func() error               // may fail or panic
 	onID   func(orderID string) error // before an Update
 }
 
@@ -204,6 +205,11 @@ func (s *store) DueExcept(ctx context.Context, now time.Time, limit int, except 
 	s.mu.Unlock()
 	if f != nil {
 		if err := f(); err != nil {
+			return nil, err
+		}
+	}
+	if s.hang != nil {
+		if err := s.hang(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -354,10 +360,19 @@ func (e *env) stats() poller.Stats {
 	return st
 }
 
+// own is what the Poller knows itself: a store that is asked in vain tells the rest.
+func (e *env) own() poller.Stats {
+	gone, cancel := context.WithCancel(bg)
+	cancel()
+	st, err := e.p.Stats(gone)
+	require.ErrorIs(e.t, err, context.Canceled)
+	return st
+}
+
 // idle waits until the Poller waits for a timer and nothing is in flight.
 func (e *env) idle() {
 	e.t.Helper()
-	for !e.clock.waiting() || e.stats().InFlight > 0 {
+	for !e.clock.waiting() || e.own().InFlight > 0 {
 		e.wait(e.clock.armed)
 	}
 }
