@@ -2,7 +2,6 @@ package poller_test
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"testing"
 	"time"
@@ -166,13 +165,7 @@ func TestProviderThatIsBusy(t *testing.T) {
 // TestRefundsOfOneOrder go one at a time, one right after the other, without asking the store all the time.
 func TestRefundsOfOneOrder(t *testing.T) {
 	e := newEnv(t)
-	_, err := e.svc.Register(bg, refund.RegisterParams{OrderID: "O1", Gateway: "bank", Currency: "CNY", Total: 100})
-	require.NoError(t, err)
-	var refs []refund.Ref
-	for i := range 20 {
-		refs = append(refs, refund.Ref{OrderID: "O1", RefundNo: fmt.Sprintf("R%d", i)})
-		requestAndApprove(t, e.svc, refs[i], 1)
-	}
+	refs := e.approveOn(20)
 	e.run()
 	took := e.until(func() bool { return e.count(refs, order.StateRefunded) == len(refs) })
 	require.Equal(t, 1, e.bank.top)
@@ -183,13 +176,7 @@ func TestRefundsOfOneOrder(t *testing.T) {
 // TestRefundsThatWaitForAnother: a call for another refund of the order is under way elsewhere.
 func TestRefundsThatWaitForAnother(t *testing.T) {
 	e := newEnv(t)
-	_, err := e.svc.Register(bg, refund.RegisterParams{OrderID: "O1", Gateway: "bank", Currency: "CNY", Total: 100})
-	require.NoError(t, err)
-	var refs []refund.Ref
-	for i := range 3 {
-		refs = append(refs, refund.Ref{OrderID: "O1", RefundNo: fmt.Sprintf("R%d", i)})
-		requestAndApprove(t, e.svc, refs[i], 1)
-	}
+	refs := e.approveOn(3)
 	require.NoError(t, e.store.Update(bg, "O1", func(_ context.Context, o *order.Order) error {
 		r := o.Refund("R0")
 		r.Attempts, r.LeasedUntil, r.NextAttemptAt = 1, e.clock.now().Add(time.Minute), e.clock.now().Add(time.Minute)

@@ -50,7 +50,7 @@ type result struct {
 	panicked bool
 }
 
-func newRun(p *Poller, calls context.Context) *run {
+func newRun(calls context.Context, p *Poller) *run {
 	return &run{
 		p:        p,
 		call:     func(d refund.DueRefund) result { return p.process(calls, d) },
@@ -165,7 +165,7 @@ func (r *run) look(ctx context.Context, now time.Time) {
 		return r.held.has(d.Ref) || r.p.flies(d.Ref)
 	})
 	r.skipped = len(due) - len(fresh)
-	rand.Shuffle(len(fresh), func(i, k int) { fresh[i], fresh[k] = fresh[k], fresh[i] })
+	rand.Shuffle(len(fresh), func(i, k int) { fresh[i], fresh[k] = fresh[k], fresh[i] }) //nolint:gosec // spreads load
 	r.queue, r.listed = append(r.queue, fresh...), now
 	switch {
 	case len(fresh) > 0:

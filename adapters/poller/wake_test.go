@@ -63,8 +63,7 @@ func TestWakeBeforeTheCommit(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			inTx, commit := make(chan struct{}), make(chan struct{})
-			var e *env
-			e = newEnv(t, func(o *refund.Options, p *poller.Options) {
+			e := newEnv(t, func(o *refund.Options, p *poller.Options) {
 				o.Hooks.InTx = func(_ context.Context, _ *order.Order, tr order.Transition) error {
 					if tr.Event == order.EventApprove {
 						close(inTx)
@@ -80,10 +79,11 @@ func TestWakeBeforeTheCommit(t *testing.T) {
 			e.asleep()
 			looks := e.store.looked()
 			ref := refund.Ref{OrderID: "O1", RefundNo: "R-O1"}
-			approved := make(chan struct{})
+			request(t, e.svc, "bank", ref)
+			approved := make(chan error, 1)
 			go func() {
-				defer close(approved)
-				approve(t, e.svc, "bank", "O1")
+				_, err := e.svc.Approve(bg, approval(ref, 100))
+				approved <- err
 			}()
 			e.wait(inTx)
 			if tc.hide {
@@ -92,7 +92,7 @@ func TestWakeBeforeTheCommit(t *testing.T) {
 			}
 			require.Zero(t, e.bank.total())
 			close(commit)
-			e.wait(approved)
+			require.NoError(t, <-approved)
 			if tc.most == 0 {
 				e.soon(func() bool { return e.refund(ref).State == order.StateRefunded })
 				require.Equal(t, looks+1, e.store.looked(), "one look, after the commit")
@@ -120,11 +120,9 @@ func TestNoWakeWhenItIsRolledBack(t *testing.T) {
 	})
 	e.asleep()
 	looks := e.store.looked()
-	_, err := e.svc.Register(bg, refund.RegisterParams{OrderID: "O1", Gateway: "bank", Currency: "CNY", Total: 100})
-	require.NoError(t, err)
-	_, err = e.svc.Request(bg, refund.RequestParams{OrderID: "O1", RefundNo: "R1", Amount: 1, Actor: "buyer:1"})
-	require.NoError(t, err)
-	_, err = e.svc.Approve(bg, refund.ApproveParams{OrderID: "O1", RefundNo: "R1", Amount: 1, Actor: "staff:1"})
+	ref := refund.Ref{OrderID: "O1", RefundNo: "R1"}
+	request(t, e.svc, "bank", ref)
+	_, err := e.svc.Approve(bg, approval(ref, 100))
 	require.ErrorIs(t, err, errLost)
 	require.Never(t, func() bool { return e.store.looked() > looks }, 20*time.Millisecond, time.Millisecond)
 }
