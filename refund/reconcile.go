@@ -202,11 +202,7 @@ func (r *reconcile) refunded(ctx context.Context, cursor string) (ids []string, 
 		return nil, "", err
 	}
 	for _, e := range page.Entries {
-		first, err := r.first(ctx, e)
-		if err != nil {
-			return nil, "", err
-		}
-		if first {
+		if r.first(ctx, e) {
 			ids = append(ids, e.OrderID)
 		}
 	}
@@ -220,17 +216,18 @@ func (r *reconcile) refunded(ctx context.Context, cursor string) (ids []string, 
 	return ids, next, nil
 }
 
-// first reports whether e is the first refund of its order in the window: an order with several is compared once.
-func (r *reconcile) first(ctx context.Context, e Entry) (bool, error) {
+// first reports whether e is the first refund of its order in the window: an order with several is compared
+// once. An order that cannot be read is for Sync to tell of.
+func (r *reconcile) first(ctx context.Context, e Entry) bool {
 	o, err := r.s.Order(ctx, e.OrderID)
 	if err != nil {
-		return false, err
+		return true
 	}
 	for i := range o.Refunds {
 		other := Entry{OrderID: o.ID, Refund: o.Refunds[i]}
 		if !other.Refund.RequestedAt.Before(r.p.From) && other.Position().Compare(e.Position()) < 0 {
-			return false, nil
+			return false
 		}
 	}
-	return true, nil
+	return true
 }

@@ -69,6 +69,16 @@ func (c *clock) advance(d time.Duration) {
 	}
 }
 
+// setBack is what an operator does to a clock: running timers go on as if nothing had happened.
+func (c *clock) setBack(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.t = c.t.Add(-d)
+	for t := range c.pending {
+		t.at = t.at.Add(-d)
+	}
+}
+
 // waiting reports whether there is a timer that has not fired.
 func (c *clock) waiting() bool {
 	c.mu.Lock()

@@ -115,7 +115,7 @@ func (r *run) timer() (fired <-chan time.Time, stop func()) {
 			at = l.next
 		}
 	}
-	return r.p.opt.NewTimer(max(0, at.Sub(r.p.opt.Now())))
+	return r.p.opt.NewTimer(min(max(0, at.Sub(r.p.opt.Now())), r.p.opt.IdleMax))
 }
 
 func (r *run) free() int { return r.p.opt.Concurrency - r.p.inFlight() }
@@ -123,11 +123,11 @@ func (r *run) free() int { return r.p.opt.Concurrency - r.p.inFlight() }
 // fill starts what can be started, and looks for more when it is time to.
 func (r *run) fill(ctx context.Context) {
 	now := r.p.opt.Now()
-	if len(r.queue) > 0 && now.Sub(r.listed) >= queueLife {
+	if len(r.queue) > 0 && now.Sub(r.listed).Abs() >= queueLife {
 		r.queue, r.nextLook = nil, now
 	}
 	r.start(now)
-	if r.free() > 0 && !r.nextLook.After(now) {
+	if r.free() > 0 && reached(r.nextLook, now, r.p.opt.IdleMax) {
 		r.look(ctx, now)
 		r.start(now)
 	}

@@ -184,3 +184,31 @@ func TestProcessDies(t *testing.T) {
 	require.GreaterOrEqual(t, took, time.Minute)
 	require.LessOrEqual(t, took, 66*time.Second, "the lease and one idle wait")
 }
+
+// TestClockSetBack: the Poller's own clock is set back an hour while it waits for all sorts of things. It
+// goes on within its idle wait. (What the store says is due in an hour is due in an hour.)
+func TestClockSetBack(t *testing.T) {
+	e := newEnv(t, func(_ *refund.Options, o *poller.Options) {
+		o.Gateways = map[string]poller.Limits{"slow": {Rate: 1}}
+	})
+	bad := e.approve("bank", 1)[0]
+	e.store.set(nil, func(id string) error {
+		if id == bad.OrderID {
+			return errLost
+		}
+		return nil
+	})
+	slow := e.approve("slow", 20)
+	e.run()
+	e.until(func() bool { return e.own().Errors > 0 && e.count(slow, order.StateRefunded) > 3 })
+	e.store.set(nil, nil)
+	e.clock.setBack(time.Hour)
+	start := e.clock.now()
+	later := e.approve("bank", 5) // approved by the clock as it is now
+	e.until(func() bool { return e.count(later, order.StateRefunded) == 5 })
+	require.Less(t, e.clock.now().Sub(start), 10*time.Second)
+	e.until(func() bool {
+		return e.count(slow, order.StateRefunded) == 20 && e.refund(bad).State == order.StateRefunded
+	})
+	require.Less(t, e.clock.now().Sub(start), time.Hour+time.Minute)
+}
