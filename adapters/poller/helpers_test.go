@@ -37,6 +37,7 @@ type env struct {
 	p      *poller.Poller
 	ran    chan error // what Run returned
 	cancel context.CancelFunc
+	orders int // that approve has made
 }
 
 // newEnv builds an env whose Poller does not run yet. Backoff is a minute.
@@ -97,8 +98,9 @@ func (e *env) result() error {
 // approve makes n orders with one approved refund each.
 func (e *env) approve(gateway string, n int) (refs []refund.Ref) {
 	e.t.Helper()
-	for i := range n {
-		refs = append(refs, approve(e.t, e.svc, gateway, fmt.Sprintf("%s-%d-%d", gateway, e.clock.now().UnixNano(), i)))
+	for range n {
+		e.orders++
+		refs = append(refs, approve(e.t, e.svc, gateway, fmt.Sprintf("%s-%05d", gateway, e.orders)))
 	}
 	return refs
 }

@@ -114,15 +114,17 @@ func (h holds) freeOthers(ref refund.Ref) (some bool) {
 	return some
 }
 
-func (h holds) expire(now time.Time) {
+// expire lets go of what has been held long enough, and returns how many are left.
+func (h holds) expire(now time.Time) (left int) {
 	for id, of := range h {
 		for no, until := range of {
 			if reached(until, now, holdError) {
 				delete(of, no)
 			}
 		}
-		if len(of) == 0 {
+		if left += len(of); len(of) == 0 {
 			delete(h, id)
 		}
 	}
+	return left
 }

@@ -34,9 +34,8 @@ type run struct {
 	lanes   map[string]*lane
 	held    holds
 	queue   []refund.DueRefund // listed and not started
-	listed  time.Time          // when
+	listed  time.Time          // when the oldest of them was
 	without []string           // the gateways that the list left out
-	skipped int                // how many of the list were held or in flight
 
 	nextLook time.Time
 	idle     time.Duration // the wait after the next look that finds nothing
@@ -150,7 +149,7 @@ func (r *run) start(now time.Time) {
 // look lists what is due. The queue holds only refunds of gateways without room when it is called.
 func (r *run) look(ctx context.Context, now time.Time) {
 	r.without = r.busy(now)
-	limit := r.p.opt.Batch + r.skipped
+	limit := r.p.opt.Batch + r.held.expire(now) + r.p.inFlight() // what the list may hold in vain hides nothing
 	due, err := r.p.list(ctx, limit, r.without)
 	if ctx.Err() != nil {
 		return // stopped, not failed
@@ -160,28 +159,23 @@ func (r *run) look(ctx context.Context, now time.Time) {
 		r.pause(now)
 		return
 	}
-	r.held.expire(now)
 	fresh := slices.DeleteFunc(slices.Clone(due), func(d refund.DueRefund) bool {
 		return r.held.has(d.Ref) || r.p.flies(d.Ref)
 	})
-	r.skipped = len(due) - len(fresh)
 	rand.Shuffle(len(fresh), func(i, k int) { fresh[i], fresh[k] = fresh[k], fresh[i] }) //nolint:gosec // spreads load
-	r.queue, r.listed = append(r.queue, fresh...), now
-	switch {
-	case len(fresh) > 0:
-		r.idle = r.p.opt.IdleMin
-		r.pause(now)
-		if len(due) >= limit {
-			r.nextLook = now // there is more where this came from
-		}
-	case r.skipped > 0:
-		r.idle = min(r.idle, holdAgain)
-		r.pause(now)
-	default:
-		r.pause(now)
+	if len(r.queue) == 0 {
+		r.listed = now
+	}
+	r.queue = append(r.queue, fresh...)
+	if len(fresh) > 0 {
+		r.idle = r.p.opt.IdleMin // work breeds work
+	}
+	r.pause(now)
+	if len(due) >= limit {
+		r.nextLook = now // there is more where this came from
 	}
 	for _, name := range r.without {
-		if l := r.lane(name); l.inFlight < l.most && l.next.Before(r.nextLook) {
+		if l := r.lane(name); l.inFlight < l.most && l.next.Before(r.nextLook) && !r.queued(name) {
 			r.nextLook = l.next
 		}
 	}

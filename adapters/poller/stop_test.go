@@ -42,6 +42,8 @@ func TestShutdownFinishesWhatIsInFlight(t *testing.T) {
 	down := make(chan error, 1)
 	go func() { down <- e.p.Shutdown(bg) }()
 	require.Never(t, func() bool { return len(down) > 0 || len(e.ran) > 0 }, 20*time.Millisecond, time.Millisecond, "it waits")
+	e.clock.advance(time.Hour)
+	require.Never(t, func() bool { return len(down) > 0 || len(e.ran) > 0 }, 20*time.Millisecond, time.Millisecond, "as long as it has to")
 	close(gate)
 	require.NoError(t, e.result())
 	require.NoError(t, <-down)
