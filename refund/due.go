@@ -28,7 +28,8 @@ type GatewayDuer interface {
 // DueExcept lists what is due, longest due first, without the refunds of the given gateways; at most limit.
 //
 // Where the store is no [GatewayDuer], every order is read for its gateway, and the limit applies before
-// the gateways are left out, so that the list may be empty although something is due further back.
+// the gateways are left out, so that the list may be empty although something is due further back. An order
+// that cannot be read is listed without its gateway, so that Process tells what is wrong with it.
 func (s *Service) DueExcept(ctx context.Context, limit int, except []string) ([]DueRefund, error) {
 	if g, ok := s.store.(GatewayDuer); ok {
 		due, err := g.DueExcept(ctx, s.now(), limit, except)
@@ -37,6 +38,7 @@ func (s *Service) DueExcept(ctx context.Context, limit int, except []string) ([]
 		}
 		return due, nil
 	}
+	now := s.now()
 	refs, err := s.Due(ctx, limit)
 	if err != nil {
 		return nil, err
@@ -44,8 +46,12 @@ func (s *Service) DueExcept(ctx context.Context, limit int, except []string) ([]
 	due := make([]DueRefund, 0, len(refs))
 	for _, ref := range refs {
 		o, err := s.Order(ctx, ref.OrderID)
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("list due refunds: %w", ctx.Err())
+		}
 		if err != nil {
-			return nil, fmt.Errorf("list due refunds: %w", err)
+			due = append(due, DueRefund{Ref: ref, At: now}) // one bad order does not hide the others
+			continue
 		}
 		r := o.Refund(ref.RefundNo)
 		if r == nil || r.State != order.StateApproved || slices.Contains(except, o.Gateway) {

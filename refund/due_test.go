@@ -54,6 +54,38 @@ func TestDueExcept(t *testing.T) {
 	require.Empty(t, due, "as documented: the limit comes first")
 }
 
+// unreadable is a plain store that cannot give the orders of some ID.
+type unreadable struct {
+	refund.Store
+	id string
+}
+
+func (u unreadable) Get(ctx context.Context, id string) (*order.Order, error) {
+	if id == u.id {
+		return nil, errLost
+	}
+	return u.Store.Get(ctx, id)
+}
+
+func TestDueWithAnOrderThatCannotBeRead(t *testing.T) {
+	e := newEnv(t)
+	start := e.clock.now()
+	bad := refund.DueRefund{Ref: e.approvedOf("a", "A1"), At: start.Add(time.Hour)}
+	good := refund.DueRefund{Ref: e.approvedOf("a", "A2"), Gateway: "a", At: start}
+	e.clock.advance(time.Hour)
+	s, err := refund.NewService(e.machine, unreadable{e.store, "A1"}, e.bank, refund.Options{Now: e.clock.now})
+	require.NoError(t, err)
+	due, err := s.DueExcept(bg, 10, nil)
+	require.NoError(t, err)
+	require.Equal(t, []refund.DueRefund{bad, good}, due)
+
+	var n notebook
+	_, err = s.Reconcile(bg, n.params())
+	require.NoError(t, err)
+	require.Equal(t, []string{"A1"}, n.ids(), "nor does it keep the others from being compared")
+	require.ErrorIs(t, n.reports[0].Err, errLost)
+}
+
 func TestStuckLists(t *testing.T) {
 	e := newEnv(t, func(_ *env, o *refund.Options) { o.AlertAfter = time.Hour })
 	e.approvedOf("a", "A1")

@@ -44,7 +44,16 @@ func (l Limits) interval() time.Duration {
 	return time.Duration(min(float64(time.Second)/l.Rate, float64(24*time.Hour)))
 }
 
-func (l *lane) ready(now time.Time) bool { return l.inFlight < l.most && !l.next.After(now) }
+func (l *lane) ready(now time.Time) bool {
+	return l.inFlight < l.most && reached(l.next, now, max(l.interval, restMost))
+}
+
+// reached reports whether now is at or behind a moment that was at most d ahead when it was set. One that
+// is further ahead was set before the clock was set back.
+func reached(at, now time.Time, d time.Duration) bool {
+	ahead := at.Sub(now)
+	return ahead <= 0 || ahead > d
+}
 
 func (l *lane) take(now time.Time) {
 	l.inFlight++
@@ -105,15 +114,17 @@ func (h holds) freeOthers(ref refund.Ref) (some bool) {
 	return some
 }
 
-func (h holds) expire(now time.Time) {
+// expire lets go of what has been held long enough, and returns how many are left.
+func (h holds) expire(now time.Time) (left int) {
 	for id, of := range h {
 		for no, until := range of {
-			if !until.After(now) {
+			if reached(until, now, holdError) {
 				delete(of, no)
 			}
 		}
-		if len(of) == 0 {
+		if left += len(of); len(of) == 0 {
 			delete(h, id)
 		}
 	}
+	return left
 }

@@ -60,7 +60,7 @@ func (p *Poller) Run(ctx context.Context) error {
 		return err
 	}
 	defer close(p.ended)
-	r := newRun(p, calls)
+	r := newRun(calls, p)
 	r.loop(look)
 	return r.drain(calls)
 }

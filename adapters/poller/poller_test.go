@@ -2,8 +2,9 @@ package poller_test
 
 import (
 	"context"
-	"fmt"
 	"math"
+	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -110,24 +111,30 @@ func TestOneGatewayDoesNotStarveAnother(t *testing.T) {
 }
 
 func TestRate(t *testing.T) {
-	e := newEnv(t, func(_ *refund.Options, o *poller.Options) {
-		o.Gateways = map[string]poller.Limits{"slow": {Rate: 0.5}}
-	})
-	slow, fast := e.approve("slow", 10), e.approve("fast", 10)
-	var at []time.Time
-	e.bank.answer = func(_ context.Context, _ string, req refund.Request) (refund.Result, error) {
-		if req.Gateway == "slow" { // one at a time: they are two seconds apart
-			at = append(at, e.clock.now())
-		}
-		return refund.Result{}, nil
-	}
-	e.run()
-	require.Less(t, e.until(func() bool { return e.count(fast, order.StateRefunded) == len(fast) }), time.Second)
-	e.until(func() bool { return e.count(slow, order.StateRefunded) == len(slow) })
-	for i := range at[1:] {
-		wait := at[i+1].Sub(at[i])
-		require.GreaterOrEqual(t, wait, 2*time.Second)
-		require.Less(t, wait, 3*time.Second, "nor much less often")
+	for _, rate := range []float64{0.5, 8} {
+		interval := time.Duration(float64(time.Second) / rate)
+		t.Run(interval.String(), func(t *testing.T) {
+			e := newEnv(t, func(_ *refund.Options, o *poller.Options) {
+				o.Gateways = map[string]poller.Limits{"slow": {Rate: rate}}
+			})
+			slow, fast := e.approve("slow", 20), e.approve("fast", 10)
+			var at []time.Time
+			e.bank.answer = func(_ context.Context, _ string, req refund.Request) (refund.Result, error) {
+				if req.Gateway == "slow" { // one at a time: they are an interval apart
+					at = append(at, e.clock.now())
+				}
+				return refund.Result{}, nil
+			}
+			e.run()
+			require.Less(t, e.until(func() bool { return e.count(fast, order.StateRefunded) == len(fast) }), time.Second)
+			e.until(func() bool { return e.count(slow, order.StateRefunded) == len(slow) })
+			require.Len(t, at, 20)
+			for i := range at[1:] {
+				wait := at[i+1].Sub(at[i])
+				require.GreaterOrEqual(t, wait, interval)
+				require.LessOrEqual(t, wait, interval+10*time.Millisecond, "nor less often")
+			}
+		})
 	}
 }
 
@@ -166,12 +173,12 @@ func TestProviderThatIsBusy(t *testing.T) {
 // TestRefundsOfOneOrder go one at a time, one right after the other, without asking the store all the time.
 func TestRefundsOfOneOrder(t *testing.T) {
 	e := newEnv(t)
-	_, err := e.svc.Register(bg, refund.RegisterParams{OrderID: "O1", Gateway: "bank", Currency: "CNY", Total: 100})
-	require.NoError(t, err)
-	var refs []refund.Ref
-	for i := range 20 {
-		refs = append(refs, refund.Ref{OrderID: "O1", RefundNo: fmt.Sprintf("R%d", i)})
-		requestAndApprove(t, e.svc, refs[i], 1)
+	refs := e.approveOn(20)
+	e.bank.answer = func(context.Context, string, refund.Request) (refund.Result, error) {
+		for e.own().InFlight > 1 { // the others see that they must wait
+			runtime.Gosched()
+		}
+		return refund.Result{}, nil
 	}
 	e.run()
 	took := e.until(func() bool { return e.count(refs, order.StateRefunded) == len(refs) })
@@ -183,13 +190,7 @@ func TestRefundsOfOneOrder(t *testing.T) {
 // TestRefundsThatWaitForAnother: a call for another refund of the order is under way elsewhere.
 func TestRefundsThatWaitForAnother(t *testing.T) {
 	e := newEnv(t)
-	_, err := e.svc.Register(bg, refund.RegisterParams{OrderID: "O1", Gateway: "bank", Currency: "CNY", Total: 100})
-	require.NoError(t, err)
-	var refs []refund.Ref
-	for i := range 3 {
-		refs = append(refs, refund.Ref{OrderID: "O1", RefundNo: fmt.Sprintf("R%d", i)})
-		requestAndApprove(t, e.svc, refs[i], 1)
-	}
+	refs := e.approveOn(3)
 	require.NoError(t, e.store.Update(bg, "O1", func(_ context.Context, o *order.Order) error {
 		r := o.Refund("R0")
 		r.Attempts, r.LeasedUntil, r.NextAttemptAt = 1, e.clock.now().Add(time.Minute), e.clock.now().Add(time.Minute)
@@ -198,8 +199,59 @@ func TestRefundsThatWaitForAnother(t *testing.T) {
 	e.run()
 	took := e.until(func() bool { return e.count(refs[1:], order.StateRefunded) == 2 })
 	require.GreaterOrEqual(t, took, time.Minute)
-	require.Less(t, took, 63*time.Second)
+	require.Less(t, took, 67*time.Second, "the lease, a hold and an idle wait")
 	require.Less(t, e.stats().Processed, int64(150), "about once a second each")
+}
+
+// TestRefundsThatWaitHideNoOther: more of them than are listed at once.
+func TestRefundsThatWaitHideNoOther(t *testing.T) {
+	e := newEnv(t, func(_ *refund.Options, o *poller.Options) { o.Batch = 4 })
+	waiting := e.approveOn(20)
+	require.NoError(t, e.store.Update(bg, "O1", func(_ context.Context, o *order.Order) error {
+		r := o.Refund("R0")
+		r.Attempts, r.LeasedUntil, r.NextAttemptAt = 1, e.clock.now().Add(time.Minute), e.clock.now().Add(time.Minute)
+		return nil
+	}))
+	e.clock.advance(time.Second)
+	other := e.approve("bank", 1)
+	e.run()
+	took := e.until(func() bool { return e.count(other, order.StateRefunded) == 1 })
+	require.Less(t, took, 10*time.Second)
+	require.Zero(t, e.count(waiting, order.StateRefunded))
+}
+
+// TestStaleList: what a slow gateway's turn comes to late may have been done by another replica long since.
+func TestStaleList(t *testing.T) {
+	e := newEnv(t, func(_ *refund.Options, o *poller.Options) {
+		o.Gateways = map[string]poller.Limits{"slow": {Rate: 0.5}}
+	})
+	refs := e.approve("slow", 20)
+	e.run()
+	e.until(func() bool { return e.count(refs, order.StateRefunded) > 0 })
+	for _, ref := range refs {
+		_, err := e.svc.Process(bg, ref)
+		require.NoError(t, err)
+	}
+	more := e.approve("slow", 1)
+	took := e.until(func() bool {
+		e.approve("fast", 1) // other lists keep being made
+		return e.count(more, order.StateRefunded) == 1
+	})
+	require.Less(t, took, 10*time.Second, "not after all the others")
+}
+
+// TestReplicasTakeTurnsOfTheirOwn: they would all meet at the same refunds if they took them as listed.
+func TestReplicasTakeTurnsOfTheirOwn(t *testing.T) {
+	e := newEnv(t, func(_ *refund.Options, o *poller.Options) { o.Concurrency, o.Batch = 1, 100 })
+	refs := e.approve("bank", 100)
+	var got []string
+	e.bank.answer = func(_ context.Context, _ string, req refund.Request) (refund.Result, error) {
+		got = append(got, req.RefundNo) // one at a time
+		return refund.Result{}, nil
+	}
+	e.run()
+	e.until(func() bool { return e.count(refs, order.StateRefunded) == 100 })
+	require.False(t, slices.IsSorted(got))
 }
 
 // TestBackoffOfNothing: a host that has refunds asked about again at once does not make the Poller a hammer.
@@ -231,6 +283,19 @@ func TestSeveralReplicas(t *testing.T) {
 	}
 	e.until(func() bool { return e.count(refs, order.StateRefunded) == len(refs) })
 	require.Equal(t, 300, e.bank.total(), "nobody asked what another one was asking")
+}
+
+// TestPlainStore: a host's store that has the port and nothing more.
+func TestPlainStore(t *testing.T) {
+	e := newEnv(t)
+	refs := e.approve("bank", 100)
+	svc := newService(t, plain{e.store}, e.bank, refund.Options{Now: e.clock.now})
+	var err error
+	e.p, err = poller.New(svc, poller.Options{Now: e.clock.now, NewTimer: e.clock.newTimer, Waker: poller.NewWaker(plain{e.store})})
+	require.NoError(t, err)
+	e.run()
+	e.until(func() bool { return e.count(refs, order.StateRefunded) == len(refs) })
+	require.Equal(t, 100, e.bank.total())
 }
 
 func TestOptions(t *testing.T) {

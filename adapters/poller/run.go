@@ -34,9 +34,8 @@ type run struct {
 	lanes   map[string]*lane
 	held    holds
 	queue   []refund.DueRefund // listed and not started
-	listed  time.Time          // when
+	listed  time.Time          // when the oldest of them was
 	without []string           // the gateways that the list left out
-	skipped int                // how many of the list were held or in flight
 
 	nextLook time.Time
 	idle     time.Duration // the wait after the next look that finds nothing
@@ -50,7 +49,7 @@ type result struct {
 	panicked bool
 }
 
-func newRun(p *Poller, calls context.Context) *run {
+func newRun(calls context.Context, p *Poller) *run {
 	return &run{
 		p:        p,
 		call:     func(d refund.DueRefund) result { return p.process(calls, d) },
@@ -115,7 +114,7 @@ func (r *run) timer() (fired <-chan time.Time, stop func()) {
 			at = l.next
 		}
 	}
-	return r.p.opt.NewTimer(max(0, at.Sub(r.p.opt.Now())))
+	return r.p.opt.NewTimer(min(max(0, at.Sub(r.p.opt.Now())), r.p.opt.IdleMax))
 }
 
 func (r *run) free() int { return r.p.opt.Concurrency - r.p.inFlight() }
@@ -123,11 +122,11 @@ func (r *run) free() int { return r.p.opt.Concurrency - r.p.inFlight() }
 // fill starts what can be started, and looks for more when it is time to.
 func (r *run) fill(ctx context.Context) {
 	now := r.p.opt.Now()
-	if len(r.queue) > 0 && now.Sub(r.listed) >= queueLife {
+	if len(r.queue) > 0 && now.Sub(r.listed).Abs() >= queueLife {
 		r.queue, r.nextLook = nil, now
 	}
 	r.start(now)
-	if r.free() > 0 && !r.nextLook.After(now) {
+	if r.free() > 0 && reached(r.nextLook, now, r.p.opt.IdleMax) {
 		r.look(ctx, now)
 		r.start(now)
 	}
@@ -150,7 +149,7 @@ func (r *run) start(now time.Time) {
 // look lists what is due. The queue holds only refunds of gateways without room when it is called.
 func (r *run) look(ctx context.Context, now time.Time) {
 	r.without = r.busy(now)
-	limit := r.p.opt.Batch + r.skipped
+	limit := r.p.opt.Batch + r.held.expire(now) + r.p.inFlight() // what the list may hold in vain hides nothing
 	due, err := r.p.list(ctx, limit, r.without)
 	if ctx.Err() != nil {
 		return // stopped, not failed
@@ -160,28 +159,23 @@ func (r *run) look(ctx context.Context, now time.Time) {
 		r.pause(now)
 		return
 	}
-	r.held.expire(now)
 	fresh := slices.DeleteFunc(slices.Clone(due), func(d refund.DueRefund) bool {
 		return r.held.has(d.Ref) || r.p.flies(d.Ref)
 	})
-	r.skipped = len(due) - len(fresh)
-	rand.Shuffle(len(fresh), func(i, k int) { fresh[i], fresh[k] = fresh[k], fresh[i] })
-	r.queue, r.listed = append(r.queue, fresh...), now
-	switch {
-	case len(fresh) > 0:
-		r.idle = r.p.opt.IdleMin
-		r.pause(now)
-		if len(due) >= limit {
-			r.nextLook = now // there is more where this came from
-		}
-	case r.skipped > 0:
-		r.idle = min(r.idle, holdAgain)
-		r.pause(now)
-	default:
-		r.pause(now)
+	rand.Shuffle(len(fresh), func(i, k int) { fresh[i], fresh[k] = fresh[k], fresh[i] }) //nolint:gosec // spreads load
+	if len(r.queue) == 0 {
+		r.listed = now
+	}
+	r.queue = append(r.queue, fresh...)
+	if len(fresh) > 0 {
+		r.idle = r.p.opt.IdleMin // work breeds work
+	}
+	r.pause(now)
+	if len(due) >= limit {
+		r.nextLook = now // there is more where this came from
 	}
 	for _, name := range r.without {
-		if l := r.lane(name); l.inFlight < l.most && l.next.Before(r.nextLook) {
+		if l := r.lane(name); l.inFlight < l.most && l.next.Before(r.nextLook) && !r.queued(name) {
 			r.nextLook = l.next
 		}
 	}
