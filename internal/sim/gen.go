@@ -173,15 +173,24 @@ func (m *maker) refund(id, no string, total int64) {
 		kind = OpExecute
 	}
 	m.add(op(kind, decided))
-	for _, k := range []struct {
+	for _, often := range []struct {
 		kind   Kind
 		chance float64
 	}{
-		{OpApprove, .2}, {OpReject, .08}, {OpCancel, .15}, {OpProcess, .5}, {OpProcess, .5}, {OpRetry, .5}, {OpRetry, .3},
-		{OpAbandon, .25}, {OpAbandon, .1}, {OpResolve, .15}, {OpResolve, .1},
+		{OpApprove, .2},
+		{OpReject, .08},
+		{OpCancel, .15},
+		{OpProcess, .5},
+		{OpProcess, .5},
+		{OpRetry, .5},
+		{OpRetry, .3},
+		{OpAbandon, .25},
+		{OpAbandon, .1},
+		{OpResolve, .15},
+		{OpResolve, .1},
 	} {
-		if m.chance(k.chance) {
-			o := op(k.kind, m.near(decided))
+		if m.chance(often.chance) {
+			o := op(often.kind, m.near(decided))
 			o.Flag = m.chance(.5)
 			m.add(o)
 		}

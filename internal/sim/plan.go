@@ -186,6 +186,12 @@ func (o *Op) fault(call int) Fault {
 	return Fault{}
 }
 
+// sorted puts the Ops into the order of their times; Ops of the same time keep theirs.
+func (p *Plan) sorted() *Plan {
+	slices.SortStableFunc(p.Ops, func(a, b Op) int { return int(a.At - b.At) })
+	return p
+}
+
 // calmClocks reports whether all processes agree on the time.
 func (p *Plan) calmClocks() bool {
 	return !slices.ContainsFunc(p.Ops, func(o Op) bool { return o.Kind == OpClock })
