@@ -17,15 +17,16 @@
 //
 // # What is checked
 //
-// While the run goes on: the history only grows and is a legal walk, Refunded + Reserved has room, what is
-// booked in the provider's name is true, a command that failed committed nothing, a number is always sent
-// with the same terms, no order is asked for more than its total. As long as clocks agree and requests arrive
-// in time also: no two calls for one order at the same time, nothing is sent after its lease, and the
-// provider pays nothing that the book calls anything but approved.
+// While the run goes on: the history only grows and is a legal walk, what is booked as refunded was paid, a
+// command that failed committed nothing, and a number is always sent with the same terms. Where clocks agree
+// and requests arrive in time also: no two calls for one order at the same time, nothing is sent after its
+// lease, no order is asked for more than its total, no failure is booked that is none, and the provider pays
+// nothing that the book calls anything but approved.
 //
 // When the faults are over and nothing is due any more: every approved refund has ended, what callers were
-// told has happened has happened, and book and ledger agree to the last unit: before Sync on all that the book
-// knows, after it on everything.
+// told has happened has happened, and book and ledger agree to the last unit: at once on what was paid, and
+// after a Sync on everything. Before it the console's refunds are missing, and where clocks disagree or
+// requests arrive late a refund may be booked as failed that was paid in the end; Stats count these.
 //
 // # What is assumed of the provider
 //

@@ -19,6 +19,9 @@ type Stats struct {
 	Faults, Crashes int
 	// Conflicts and Stuck are what the hooks were told.
 	Conflicts, Stuck int
+	// Repaired are the refunds that only Sync put right, where clocks disagreed, a request arrived after the
+	// quiet period, or nobody had asked since a change was fixed.
+	Repaired int
 	// Adopted are the console's refunds that the last Sync found.
 	Adopted int
 	// Virtual is how long the run lasted by its own clock.
@@ -36,6 +39,7 @@ func (s *Stats) Add(o Stats) {
 	s.Crashes += o.Crashes
 	s.Conflicts += o.Conflicts
 	s.Stuck += o.Stuck
+	s.Repaired += o.Repaired
 	s.Adopted += o.Adopted
 	s.Virtual += o.Virtual
 }
