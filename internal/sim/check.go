@@ -66,19 +66,21 @@ func (c *checker) committed(t *task, was, is *order.Order) {
 			continue
 		}
 		if b.State == order.StateApproved && (b.Attempts > a.Attempts && b.Retries == a.Retries) {
-			t.leasedTo = w.now + lease
+			t.leasedTo, t.excess = w.now+lease, is.Excess() > 0
 		}
 	}
 	for _, tr := range is.History[min(len(was.History), len(is.History)):] {
 		w.tracef("book: %s %s %s>%s by %s, order %s", tr.Event, tr.RefundNo, tr.From, tr.To, tr.Actor, tr.OrderTo)
-		c.fact(is, tr)
+		c.step(t, is, tr)
 	}
 }
 
-// fact compares what is booked in the provider's name with the ledger.
-func (c *checker) fact(o *order.Order, t order.Transition) {
+// step compares what is booked with the ledger, and with what the task could know.
+func (c *checker) step(by *task, o *order.Order, t order.Transition) {
 	b := c.w.prov.books[t.RefundNo]
 	switch {
+	case t.Event == order.EventAbandon && by.heard != refund.OutcomeNotFound && by.heard != refund.OutcomeClosed:
+		c.w.fail("abandoned_unasked", "order %s: %s is abandoned after the answer %s", o.ID, t.RefundNo, by.heard)
 	case t.Event == order.EventSettle && (b == nil || b.state != truthSuccess && b.outside != truthSuccess):
 		c.w.fail("booked_not_paid", "order %s: %s is booked as refunded by %s; the ledger has %v",
 			o.ID, t.RefundNo, t.Actor, c.w.prov.numbers(o.ID))
@@ -118,8 +120,11 @@ func (c *checker) asking(t *task, orderID, no string) (answered func()) {
 	}
 }
 
-// sending makes sure that nothing is sent by a task whose lease has run out.
+// sending makes sure that nothing is sent without room, or by a task whose lease has run out.
 func (c *checker) sending(t *task, req refund.Request) {
+	if t.excess {
+		c.w.fail("sent_with_excess", "order %s: %s is sent although there is no room for it", req.OrderID, req.RefundNo)
+	}
 	if c.calm && c.w.now >= t.leasedTo {
 		c.w.fail("late_send", "order %s: %s is sent %v after the lease", req.OrderID, req.RefundNo, c.w.now-t.leasedTo)
 	}

@@ -123,7 +123,7 @@ func (m *maker) breakCalls(o *Op, from, calls int) {
 		case FaultLate:
 			f.For = m.upTo(m.late)
 		case FaultPause:
-			f.For = m.upTo([]time.Duration{10 * time.Second, 80 * time.Second, 10 * time.Minute}[m.IntN(3)])
+			f.For = m.upTo([]time.Duration{10 * time.Second, 80 * time.Second, 4 * time.Minute, 10 * time.Minute}[m.IntN(4)])
 		case FaultCrashBefore, FaultCrashAfter, FaultCrashInside:
 			f.For = m.upTo(time.Minute)
 		}

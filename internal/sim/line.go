@@ -65,7 +65,9 @@ func (l *line) Query(_ context.Context, q refund.Query) (refund.Result, error) {
 		return refund.Result{}, context.DeadlineExceeded
 	}
 	c.t.sleep(c.out, nil)
-	return l.call(c, func() refund.Result { return l.w.prov.query(q.RefundNo) })
+	res, err := l.call(c, func() refund.Result { return l.w.prov.query(q.RefundNo) })
+	c.t.heard = res.Outcome
+	return res, err
 }
 
 // left is what the task's deadline leaves for a call: the gateway gives up then, as it must. The deadline is
@@ -91,7 +93,7 @@ func (l *line) call(c *trip, do func() refund.Result) (refund.Result, error) {
 	case FaultAfter:
 		return refund.Result{}, errFault
 	case FaultMismatch:
-		res.RefundNo, res.Amount = "someone-else", res.Amount+1
+		res = refund.Result{Outcome: refund.OutcomeSucceeded, RefundNo: "someone-else", Amount: res.Amount + 1}
 	case FaultGarbage:
 		res.Outcome = refund.OutcomeUnknown
 	case FaultPanic:

@@ -157,7 +157,7 @@ const (
 
 	// FaultLate is a request that is given up on and arrives after For.
 	FaultLate
-	// FaultMismatch answers with another amount, FaultGarbage with no outcome; FaultSetup, FaultBusy and
+	// FaultMismatch answers with somebody else's refund, FaultGarbage with no outcome; FaultSetup, FaultBusy and
 	// FaultPanic are the gateway's ways of saying unknown.
 	FaultMismatch
 	FaultGarbage

@@ -34,7 +34,9 @@ type task struct {
 	misled   bool // a fault hid from it what it committed
 	failHook bool // the hook of the running transaction fails
 	leasedTo time.Duration
-	calling  bool // it is in a call to the provider, until deadline
+	excess   bool           // the order had more refunds than it has room for when it was leased
+	heard    refund.Outcome // the last answer to a query
+	calling  bool           // it is in a call to the provider, until deadline
 	deadline time.Duration
 	claim    *refund.Notification // what it is about, where it delivers one
 }
