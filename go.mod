@@ -3,6 +3,7 @@ module github.com/orderfsm/orderfsm
 go 1.22.0
 
 require (
+	github.com/davecgh/go-spew v1.1.1
 	github.com/google/wire v0.5.0
 	github.com/looplab/fsm v1.0.0
 	github.com/stretchr/testify v1.8.4
@@ -13,7 +14,6 @@ require (
 )
 
 require (
-	github.com/davecgh/go-spew v1.1.1 // indirect
 	github.com/kr/text v0.2.0 // indirect
 	github.com/pmezard/go-difflib v1.0.0 // indirect
 	golang.org/x/crypto v0.11.0 // indirect

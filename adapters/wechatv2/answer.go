@@ -45,7 +45,7 @@ func (g *Gateway) open(body []byte) (fields, error) {
 func (g *Gateway) returnFail(f fields) error {
 	err := apiError(f)
 	err.Code, err.Msg = "", "" // not part of such an answer
-	for _, text := range []string{"签名", "证书", "参数格式", "缺少参数", "XML格式", "非法的请求参数"} {
+	for _, text := range []string{"签名", "证书", "参数格式", "缺少参数", "XML格式", "非法的请求参数", "appid", "mch_id", "商户号", "沙箱"} {
 		if strings.Contains(err.ReturnMsg, text) {
 			return g.setup(err)
 		}

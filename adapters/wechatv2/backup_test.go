@@ -171,6 +171,18 @@ func TestBackupHostsNo(t *testing.T) {
 			return next.RoundTrip(r.WithContext(context.Background()))
 		})
 	}
+	again := func(next http.RoundTripper) http.RoundTripper { // a wrapper that sends again what was lost
+		return tripper(func(r *http.Request) (*http.Response, error) {
+			resp, err := next.RoundTrip(r)
+			if err == nil {
+				return resp, nil
+			}
+			if r.Body, err = r.GetBody(); err != nil {
+				return nil, err
+			}
+			return next.RoundTrip(r)
+		})
+	}
 	for name, tt := range map[string]struct {
 		script []wechattest.Fault
 		dead   bool // nobody listens at the first host
@@ -183,6 +195,7 @@ func TestBackupHostsNo(t *testing.T) {
 		"paid, then the echo, not seen yet":    {[]wechattest.Fault{wechattest.LoseAnswer(), no("ERROR"), wechattest.NotFoundOnce()}, false, nil, 0},
 		"paid, then NOTENOUGH, query lost":     {[]wechattest.Fault{wechattest.LoseAnswer(), no("NOTENOUGH"), wechattest.Status(502)}, false, nil, 0},
 		"paid, then NOTENOUGH, untraced":       {[]wechattest.Fault{wechattest.LoseAnswer(), no("NOTENOUGH"), wechattest.NotFoundOnce()}, false, untraced, 0},
+		"paid, then NOTENOUGH, sent again":     {[]wechattest.Fault{wechattest.LoseAnswer(), no("NOTENOUGH"), wechattest.NotFoundOnce()}, false, again, 0},
 		"not paid, then NOTENOUGH":             {[]wechattest.Fault{wechattest.FailBefore(), no("NOTENOUGH")}, false, nil, 0},
 		"not connected, then NOTENOUGH":        {[]wechattest.Fault{no("NOTENOUGH")}, true, nil, refund.OutcomeDeclined},
 		"not connected, then ERROR, not found": {[]wechattest.Fault{no("ERROR")}, true, nil, refund.OutcomeDeclined},
@@ -201,7 +214,7 @@ func TestBackupHostsNo(t *testing.T) {
 			require.Equal(t, tt.want, res.Outcome)
 			require.Equal(t, tt.want == refund.OutcomeUnknown, err != nil, err)
 			if err != nil {
-				require.ErrorContains(t, err, "; at the backup host: ")
+				require.ErrorContains(t, err, "; then wechat pay answered ")
 			}
 		})
 	}

@@ -2,12 +2,16 @@ package wechatv2
 
 import (
 	"context"
+	"crypto"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -22,6 +26,7 @@ type certificate struct {
 	gateway string
 	now     func() time.Time
 	read    func() (*tls.Certificate, error) // again, from where the Config says
+	reading sync.Mutex                       // what was read last is what stays
 	current atomic.Pointer[tls.Certificate]
 	get     func(context.Context) (*tls.Certificate, error) // the host's, in place of the two above
 }
@@ -39,6 +44,8 @@ func (m *certificate) reload() error {
 	if m.get != nil {
 		return nil // asked for each time
 	}
+	m.reading.Lock()
+	defer m.reading.Unlock()
 	cert, err := m.read()
 	if err != nil {
 		return err
@@ -47,12 +54,18 @@ func (m *certificate) reload() error {
 	return nil
 }
 
-// forHandshake is called for each new connection whose service asks for a certificate.
-func (m *certificate) forHandshake(info *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+// forHandshake is called for each new connection whose service asks for a certificate, on a goroutine of
+// net/http: a panic of the host's callback would end the process.
+func (m *certificate) forHandshake(info *tls.CertificateRequestInfo) (cert *tls.Certificate, err error) {
 	if m.get == nil {
 		return m.current.Load(), nil
 	}
-	cert, err := m.get(info.Context())
+	defer func() {
+		if p := recover(); p != nil {
+			cert, err = nil, &refund.SetupError{Gateway: m.gateway, Err: fmt.Errorf("get the merchant's certificate: panic: %v", p)}
+		}
+	}()
+	cert, err = m.get(info.Context())
 	if err == nil && (cert == nil || len(cert.Certificate) == 0) {
 		err = errors.New("there is none") // and crypto/tls would crash, or send none
 	}
@@ -66,14 +79,14 @@ func (m *certificate) forHandshake(info *tls.CertificateRequestInfo) (*tls.Certi
 }
 
 // ReloadCertificate reads the merchant's certificate again from the files of the Config, for a host that has
-// replaced them. New connections present it and idle ones are closed; calls under way go on. What does not
-// hold together, or has ended, is an [*order.InvalidError] that names the field, and changes nothing. With
-// GetClientCertificate it only closes the idle connections. Safe for concurrent use.
+// replaced them. Calls that begin now present it; those under way go on. What does not hold together, or has
+// ended, is an [*order.InvalidError] that names the field, and changes nothing. With GetClientCertificate it only
+// leaves the connections that were made with an older one. Safe for concurrent use.
 func (g *Gateway) ReloadCertificate() error {
 	if err := g.cert.reload(); err != nil {
 		return fmt.Errorf("reload the merchant's certificate: %w", err)
 	}
-	g.CloseIdleConnections()
+	g.transport.renew()
 	return nil
 }
 
@@ -118,8 +131,12 @@ func (c Config) fromP12() (*tls.Certificate, error) {
 	if err != nil {
 		return nil, invalid("p12", "its private key: %v", err)
 	}
+	certs := append([]*x509.Certificate{leaf}, chain...)
+	if i := slices.IndexFunc(certs, func(c *x509.Certificate) bool { return ownsKey(c, key) }); i > 0 {
+		certs[0], certs[i] = certs[i], certs[0] // some files have the authority's in front
+	}
 	var certPEM []byte
-	for _, cert := range append([]*x509.Certificate{leaf}, chain...) {
+	for _, cert := range certs {
 		certPEM = append(certPEM, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw})...)
 	}
 	return keyPair("p12", certPEM, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), c.Now())
@@ -136,7 +153,8 @@ func keyPair(field string, certPEM, keyPEM []byte, now time.Time) (*tls.Certific
 	return &pair, nil
 }
 
-// complete parses the certificate, so that no handshake has to, and checks that it is valid at now.
+// complete parses the certificate, so that no handshake has to, and checks that it has its private key and is
+// valid at now.
 func complete(field string, cert *tls.Certificate, now time.Time) error {
 	leaf := cert.Leaf
 	if leaf == nil {
@@ -144,6 +162,9 @@ func complete(field string, cert *tls.Certificate, now time.Time) error {
 		if leaf, err = x509.ParseCertificate(cert.Certificate[0]); err != nil {
 			return invalid(field, "not a certificate: %v", err)
 		}
+	}
+	if !ownsKey(leaf, cert.PrivateKey) {
+		return invalid(field, "has no private key, or that of another certificate")
 	}
 	const day = "2006-01-02 15:04 MST"
 	switch {
@@ -155,6 +176,16 @@ func complete(field string, cert *tls.Certificate, now time.Time) error {
 	return nil
 }
 
+// ownsKey reports whether key is the private key of a certificate.
+func ownsKey(cert *x509.Certificate, key any) bool {
+	signer, ok := key.(crypto.Signer)
+	if !ok {
+		return false
+	}
+	public, ok := signer.Public().(interface{ Equal(crypto.PublicKey) bool })
+	return ok && public.Equal(cert.PublicKey)
+}
+
 func source(field string, given []byte, file string) ([]byte, error) {
 	switch {
 	case len(given) != 0 && file != "":
@@ -164,11 +195,19 @@ func source(field string, given []byte, file string) ([]byte, error) {
 	case file == "":
 		return nil, invalid(field, "missing: give the bytes or a file")
 	}
+	if isContents(file) {
+		return nil, invalid(field, "given where the name of a file belongs")
+	}
 	b, err := os.ReadFile(file) //nolint:gosec // the host's own configuration names it
 	if err != nil {
 		return nil, invalid(field, "read the file: %v", err)
 	}
 	return b, nil
+}
+
+// isContents reports whether the name of a file is what should be in it, and not to be shown.
+func isContents(file string) bool {
+	return len(file) > 1024 || strings.Contains(file, "-----BEGIN") || strings.ContainsAny(file, "\r\n\x00")
 }
 
 func invalid(field, problem string, args ...any) error {

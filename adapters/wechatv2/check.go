@@ -16,8 +16,9 @@ const (
 )
 
 // Check implements [refund.Checker]: the forms are those of official document 4011935217. Its faults are
-// [*order.InvalidError], joined. Where there is a PaymentID it alone names the order to WeChat Pay: OrderID may
-// then be any number of the shop's own, and is not compared with WeChat Pay's answers.
+// [*order.InvalidError], joined. Where there is a PaymentID it alone names the order to WeChat Pay, and OrderID
+// is not compared with the answers: it should be the out_trade_no all the same, because notifications name
+// that; without it they are unknown ones, and the refund is confirmed by polling only.
 func (g *Gateway) Check(req refund.Request) error {
 	faults := []error{checkSubject(req.RefundNo, req.OrderID, req.PaymentID)}
 	if req.Total <= 0 {

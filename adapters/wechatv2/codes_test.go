@@ -187,7 +187,7 @@ func TestReturnFail(t *testing.T) {
 	g := newGateway(t, config(srv))
 	tests := map[string]bool{
 		"签名错误": true, "签名校验失败": true, "XML格式错误": true, "参数格式校验错误": true, "0参数格式错误": true,
-		"缺少参数appid": true, "非法的请求参数": true, "证书已过期": true, "证书已作废": true,
+		"缺少参数appid": true, "非法的请求参数": true, "证书已过期": true, "appid不存在": true, "mch_id参数错误": true, "沙箱支付金额不正确": true, "证书已作废": true,
 		"invalid refund_fee": false, "system error": false, "系统繁忙": false, "基本账户余额不足": false, "": false, "订单已全额退款": false,
 	}
 	for text, setup := range tests {

@@ -42,18 +42,20 @@ const (
 	DefaultQueryRate  = 300
 )
 
-// Config configures a [Gateway]. It prints, logs and marshals itself without its secrets, with two holes
-// that a struct of plain strings cannot close, because package fmt then goes around its methods: a Config in
-// an unexported field of another struct, and the verb %p (which go vet reports). So drop it once New has
-// returned: the Gateway has neither hole.
+// Config configures a [Gateway]. It prints, logs and marshals itself without its secrets, with three holes
+// that a struct of plain strings cannot close, because its methods are gone around: a Config in an unexported
+// field of another struct, the verb %p (which go vet reports), and printers that read memory by reflection
+// (go-spew, and with it the differences that testify shows). So drop it once New has returned: the Gateway has
+// none of the holes.
 type Config struct {
 	// Name is the gateway's name in set-up errors. Default: DefaultName.
 	Name string
-	// AppID is the application's number (appid), at most 32 letters and digits. Required.
+	// AppID is the application's number (appid), at most 32 letters, digits, _ and -, as are all numbers
+	// here. Required.
 	AppID string
-	// MchID is the merchant's number (mch_id), at most 32 letters and digits. Required.
+	// MchID is the merchant's number (mch_id). Required.
 	MchID string
-	// APIKey signs messages (the v2 key of the merchant platform): 32 bytes. Required, secret.
+	// APIKey signs messages (the v2 key of the merchant platform): 32 letters and digits. Required, secret.
 	APIKey string
 	// SignType is the signature's algorithm. Default: SignMD5.
 	SignType SignType
@@ -81,10 +83,10 @@ type Config struct {
 	// secrets. An error, or a certificate that is not valid now, is a [*refund.SetupError] of the call.
 	GetClientCertificate func(ctx context.Context) (*tls.Certificate, error)
 
-	// NotifyURL receives WeChat Pay's refund notifications: an absolute URL without a query, at most 256
-	// bytes. Default: none is sent, and what is set in the merchant platform holds.
+	// NotifyURL receives WeChat Pay's refund notifications: an absolute URL of plain ASCII without user and
+	// query, at most 256 bytes. Default: none is sent, and what is set in the merchant platform holds.
 	NotifyURL string
-	// OpUserID is the operator (op_user_id), at most 32 letters and digits. Default: MchID.
+	// OpUserID is the operator (op_user_id). Default: MchID.
 	OpUserID string
 	// RefundAccount chooses the funds. Default: RefundAccountDefault.
 	RefundAccount RefundAccount
@@ -102,7 +104,7 @@ type Config struct {
 	BackupURL string
 	// ProxyURL is an HTTP proxy (http or https) that calls go through; TLS with the service stays end to
 	// end. It may hold a user and a password, which are not shown. The certificate of an https proxy is
-	// verified with RootCAs. Default: none; the environment is not looked at.
+	// verified with RootCAs, and it may ask for the merchant's. Default: none; the environment is not looked at.
 	ProxyURL string
 	// Timeout bounds one call to one host. Default: DefaultTimeout.
 	Timeout time.Duration
@@ -131,8 +133,8 @@ func (c Config) withDefaults() (Config, error) {
 	c.Name = or(c.Name, DefaultName)
 	c.SignType = or(c.SignType, SignMD5)
 	c.OpUserID = or(c.OpUserID, c.MchID)
-	c.BaseURL = strings.TrimSuffix(or(c.BaseURL, DefaultBaseURL), "/")
-	c.BackupURL = strings.TrimSuffix(c.BackupURL, "/")
+	c.BaseURL = strings.TrimRight(or(c.BaseURL, DefaultBaseURL), "/")
+	c.BackupURL = strings.TrimRight(c.BackupURL, "/")
 	if c.BackupURL == "" && c.BaseURL == DefaultBaseURL {
 		c.BackupURL = DefaultBackupURL
 	}
@@ -165,8 +167,8 @@ func (c Config) withDefaults() (Config, error) {
 			faults = append(faults, invalid("sub_app_id", "needs sub_mch_id"))
 		}
 	}
-	if len(c.APIKey) != 32 {
-		faults = append(faults, invalid("api_key", "must be 32 bytes, has %d", len(c.APIKey)))
+	if len(c.APIKey) != 32 || !plain(c.APIKey, "") {
+		faults = append(faults, invalid("api_key", "must be 32 letters and digits, has %d bytes", len(c.APIKey)))
 	}
 	if c.SignType != SignMD5 && c.SignType != SignHMACSHA256 {
 		faults = append(faults, invalid("sign_type", "must be %s or %s", SignMD5, SignHMACSHA256))
@@ -196,7 +198,7 @@ func (c Config) withDefaults() (Config, error) {
 
 func checkID(field, id string) error {
 	if id == "" || len(id) > 32 || !plain(id, "_-") {
-		return invalid(field, "must be 1 to 32 letters and digits")
+		return invalid(field, "must be 1 to 32 letters, digits, _ and -")
 	}
 	return nil
 }
@@ -215,8 +217,8 @@ func checkURLs(c Config) error {
 	if c.NotifyURL != "" {
 		u, err := url.Parse(c.NotifyURL)
 		if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Hostname() == "" ||
-			strings.ContainsAny(c.NotifyURL, "?#") || len(c.NotifyURL) > 256 {
-			faults = append(faults, invalid("notify_url", "must be an absolute URL without a query, at most 256 bytes"))
+			u.User != nil || strings.ContainsAny(c.NotifyURL, "?#") || len(c.NotifyURL) > 256 || !printable(c.NotifyURL) {
+			faults = append(faults, invalid("notify_url", "must be an absolute URL of plain ASCII without user and query, at most 256 bytes"))
 		}
 	}
 	return errors.Join(faults...)
@@ -224,7 +226,8 @@ func checkURLs(c Config) error {
 
 func checkHost(field, address string) error {
 	u, err := url.Parse(address)
-	if err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil || strings.ContainsAny(address, "?#") {
+	if err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil || strings.ContainsAny(address, "?#") ||
+		!printable(address) || len(u.Port()) > 5 {
 		return invalid(field, "must be an https address without user, query and fragment")
 	}
 	return nil
@@ -232,10 +235,32 @@ func checkHost(field, address string) error {
 
 // hosts are the addresses to call, in this order.
 func (c Config) hosts() []string {
-	if c.BackupURL == "" || c.BackupURL == c.BaseURL {
+	if c.BackupURL == "" || sameHost(c.BackupURL, c.BaseURL) {
 		return []string{c.BaseURL}
 	}
 	return []string{c.BaseURL, c.BackupURL}
+}
+
+// sameHost compares two addresses as they are called.
+func sameHost(a, b string) bool {
+	plain := func(address string) string {
+		u, err := url.Parse(address)
+		if err != nil {
+			return address
+		}
+		return strings.ToLower(u.Hostname()) + ":" + or(u.Port(), "443") + u.Path
+	}
+	return plain(a) == plain(b)
+}
+
+// printable reports whether s has only printable ASCII characters and no space.
+func printable(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
 }
 
 func or[T comparable](v, def T) T {

@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	printer "github.com/davecgh/go-spew/spew"
 	"github.com/stretchr/testify/require"
 
 	"github.com/orderfsm/orderfsm/adapters/wechatv2"
@@ -58,6 +60,16 @@ func TestNewRefuses(t *testing.T) {
 		{"no private key", "key_pem", func(c *wechatv2.Config) { c.KeyPEM = nil }},
 		{"no such file", "cert_pem", func(c *wechatv2.Config) { c.CertPEM, c.CertFile = nil, filepath.Join(t.TempDir(), "x") }},
 		{"not PEM", "cert_pem", func(c *wechatv2.Config) { c.CertPEM = []byte("x") }},
+		{"key of other characters", "api_key", func(c *wechatv2.Config) { c.APIKey = c.APIKey[1:] + "\n" }},
+		{"notify user", "notify_url", func(c *wechatv2.Config) { c.NotifyURL = "https://u:p@h/" }},
+		{"notify not ASCII", "notify_url", func(c *wechatv2.Config) { c.NotifyURL = "https://h/\xff" }},
+		{"notify space", "notify_url", func(c *wechatv2.Config) { c.NotifyURL = "https://h/ x" }},
+		{"certificate for its file", "cert_pem", func(c *wechatv2.Config) { c.CertPEM, c.CertFile = nil, string(c.CertPEM) }},
+		{"key for its file", "key_pem", func(c *wechatv2.Config) { c.KeyPEM, c.KeyFile = nil, string(c.KeyPEM) }},
+		{"PKCS#12 for its file", "p12", func(c *wechatv2.Config) { c.CertPEM, c.KeyPEM, c.P12File = nil, nil, "0\x82\x00x" }},
+		{"wrapper of nothing", "wrap_transport", func(c *wechatv2.Config) {
+			c.WrapTransport = func(http.RoundTripper) http.RoundTripper { return nil }
+		}},
 		{"PKCS#12 beside a pair", "p12", func(c *wechatv2.Config) { c.P12 = []byte("x") }},
 		{"PKCS#12 twice", "p12", func(c *wechatv2.Config) {
 			c.CertPEM, c.KeyPEM, c.P12, c.P12File = nil, nil, []byte("x"), "x"
@@ -80,6 +92,7 @@ func TestNewRefuses(t *testing.T) {
 			if cfg.APIKey != "" {
 				require.NotContains(t, err.Error(), cfg.APIKey)
 			}
+			require.NotContains(t, err.Error()+cfg.String(), "-----")
 		})
 	}
 }
@@ -131,6 +144,21 @@ func TestDefaults(t *testing.T) {
 	require.Contains(t, newGateway(t, config(newServer(t, wechattest.Options{}))).String(), `backup_url=""`)
 }
 
+// TestBackupIsAnotherHost: the same host in other words is none.
+func TestBackupIsAnotherHost(t *testing.T) {
+	t.Parallel()
+	srv := newServer(t, wechattest.Options{})
+	cfg := config(srv)
+	cfg.BaseURL += "//"
+	cfg.BackupURL = strings.Replace(srv.URL(), "https://", "HTTPS://", 1)
+	srv.Next(wechattest.FailBefore())
+	_, err := newGateway(t, cfg).Refund(context.Background(), request())
+	require.Error(t, err)
+	require.NotContains(t, err.Error(), "backup")
+	_, err = newGateway(t, cfg).Refund(context.Background(), request())
+	require.NoError(t, err)
+}
+
 // TestSecretsAreNotShown prints, logs and marshals all that could hold a secret, in every way.
 func TestSecretsAreNotShown(t *testing.T) {
 	t.Parallel()
@@ -145,6 +173,7 @@ func TestSecretsAreNotShown(t *testing.T) {
 	}
 	h := host{gateway: g, Config: cfg, Pointer: &cfg}
 	var out strings.Builder
+	spewed := 0
 	for _, v := range []any{cfg, &cfg, g, *g, h, &h, []any{cfg, g}, map[string]any{"c": cfg, "g": g}, wechatv2.KeyOf(g)} {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d"} {
 			fmt.Fprintf(&out, verb+"\n", v)
@@ -153,10 +182,19 @@ func TestSecretsAreNotShown(t *testing.T) {
 			slog.New(handler).Info("x", slog.Any("v", v))
 			slog.New(handler).With(slog.Any("v", v)).WithGroup("g").Info("x", slog.Any("v", v))
 		}
+		if _, plain := v.(wechatv2.Config); !plain && v != any(&cfg) {
+			spew := strings.Builder{}
+			(&printer.ConfigState{DisableMethods: true, DisablePointerMethods: true, Indent: " "}).Fdump(&spew, v)
+			if !strings.Contains(spew.String(), "wechatv2.Config)") { // the hole that Config documents
+				out.WriteString(spew.String())
+				spewed++
+			}
+		}
 		raw, err := json.Marshal(v)
 		require.NoError(t, err)
 		out.Write(raw)
 	}
+	require.Equal(t, 3, spewed, "the Gateway, by value too, and what holds its key")
 	requireNoSecret(t, cfg, out.String())
 	require.NotContains(t, out.String(), proxyUser)
 	require.NotContains(t, out.String(), proxyPassword)

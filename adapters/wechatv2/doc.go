@@ -3,9 +3,9 @@
 //
 // # Use
 //
-// [New] takes a [Config] and returns a [Gateway], which a [refund.Service] calls. It has no other
-// dependency than the standard library. Package wechattest beside it is a server that behaves as WeChat Pay
-// does, for tests.
+// [New] takes a [Config] and returns a [Gateway], which a [refund.Service] calls. Beside the standard library it
+// needs go-pkcs12 and x/time/rate. Package wechattest beside it is a server that behaves as WeChat Pay does, for
+// tests in Go, and its command wechatpay-sim the same for a shop in any language.
 //
 // # What it promises
 //

@@ -72,6 +72,6 @@ func ExampleNew() {
 	// Output:
 	// true
 	// configure the wechat pay gateway: base_url: must be an https address without user, query and fragment
-	// api_key: must be 32 bytes, has 9
+	// api_key: must be 32 letters and digits, has 9 bytes
 	// cert_pem: read the file: open apiclient_cert.pem: no such file or directory
 }

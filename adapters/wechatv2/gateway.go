@@ -38,13 +38,14 @@ type Gateway struct {
 	notifyURL          string
 	refundAccount      RefundAccount
 	signer             *signer
-	info               cipher.Block // of notifications
+	info               func() cipher.Block // of notifications; a func, as in secret
 	hosts              []string
 	timeout, total     time.Duration
 	limits             refund.Limits
 	refundPace         *rate.Limiter
 	queryPace          *rate.Limiter
 	cert               *certificate
+	transport          *transport
 	client             *http.Client
 	log                *slog.Logger
 	shown              string
@@ -62,13 +63,20 @@ func New(c Config) (*Gateway, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configure the wechat pay gateway: %w", err)
 	}
+	transport := newTransport(c, cert)
+	rt := http.RoundTripper(transport)
+	if c.WrapTransport != nil {
+		if rt = c.WrapTransport(transport); rt == nil {
+			return nil, fmt.Errorf("configure the wechat pay gateway: %w", invalid("wrap_transport", "returned nil"))
+		}
+	}
 	return &Gateway{
 		name: c.Name, appID: c.AppID, mchID: c.MchID, subAppID: c.SubAppID, subMchID: c.SubMchID,
 		opUserID: c.OpUserID, notifyURL: c.NotifyURL, refundAccount: c.RefundAccount,
-		signer: newSigner(newSecret(c.APIKey), c.SignType), info: info,
+		signer: newSigner(newSecret(c.APIKey), c.SignType), info: func() cipher.Block { return info },
 		hosts: c.hosts(), timeout: c.Timeout, total: c.TotalTimeout, limits: *c.Limits,
 		refundPace: newPace(c.RefundRate), queryPace: newPace(c.QueryRate),
-		cert: cert, client: newClient(c, cert), log: c.Logger,
+		cert: cert, transport: transport, client: newClient(rt), log: c.Logger,
 		shown: "wechatv2.Gateway{" + c.String() + "}",
 	}, nil
 }
@@ -127,12 +135,12 @@ func (g *Gateway) refused(ctx context.Context, err error, q refund.Query) (refun
 	return refund.Result{Outcome: refund.OutcomeDeclined, Code: string(apiErr.Code), Message: apiErr.Msg}, nil
 }
 
-// doubtError is a no of the backup host, after a call to the first one that may have paid.
+// doubtError is a no after an earlier sending of the same request that may have paid.
 type doubtError struct{ first, refusal error }
 
 // Error implements error.
 func (e *doubtError) Error() string {
-	return e.first.Error() + "; at the backup host: " + e.refusal.Error()
+	return e.first.Error() + "; then " + e.refusal.Error()
 }
 
 // Unwrap implements what errors.Is and errors.As look for.
@@ -192,7 +200,7 @@ func named(orderID, paymentID string) (outTradeNo, transactionID string) {
 }
 
 // CloseIdleConnections closes the connections that are not in use. The Gateway stays usable.
-func (g *Gateway) CloseIdleConnections() { g.client.CloseIdleConnections() }
+func (g *Gateway) CloseIdleConnections() { g.transport.current.Load().CloseIdleConnections() }
 
 // String describes the Gateway without its secrets.
 func (g *Gateway) String() string { return g.shown }

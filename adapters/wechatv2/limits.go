@@ -31,15 +31,25 @@ func newPace(perSecond float64) *rate.Limiter {
 	return rate.NewLimiter(rate.Limit(perSecond), max(1, int(min(perSecond, 1e6)/10)))
 }
 
-// wait holds a request to path until its turn comes. Where ctx would end first, nothing is sent.
+// wait holds a request to path until its turn comes. Where ctx would leave it less than a call's time-out then,
+// nothing is sent.
 func (g *Gateway) wait(ctx context.Context, path string) error {
 	pace := g.queryPace
 	if path == pathRefund {
 		pace = g.refundPace
 	}
-	if err := pace.Wait(ctx); err != nil {
+	if pace.Allow() {
+		return nil
+	}
+	turn := ctx
+	if end, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		turn, cancel = context.WithDeadline(ctx, end.Add(-g.timeout))
+		defer cancel()
+	}
+	if err := pace.Wait(turn); err != nil {
 		if ctx.Err() != nil {
-			return err
+			return ctx.Err()
 		}
 		return &refund.RetryLater{After: time.Second, Err: errors.New("more requests than the configured rate takes")}
 	}

@@ -216,6 +216,12 @@ func TestAnswers(t *testing.T) {
 		}},
 	}, found)
 
+	// A coupon that is missing in the middle does not hide those behind it.
+	srv.Next(wechattest.Field("coupon_refund_count", "3").AndField("coupon_refund_id_2", "C2").AndField("coupon_refund_fee_2", "5"))
+	ans, err = g.SendRefund(context.Background(), request())
+	require.NoError(t, err)
+	require.Equal(t, []wechatv2.Coupon{{ID: "C2", RefundFee: 5}}, ans.Coupons)
+
 	// A refusal is an error here, in every class.
 	other := request()
 	other.RefundNo, other.Amount = "R2", 80
@@ -339,19 +345,20 @@ func FuzzParseNumber(f *testing.F) {
 }
 
 func FuzzBeijing(f *testing.F) {
-	for _, s := range []string{"", "2026-03-02 01:30:00", "2026-02-30 00:00:00", "2026-03-02T01:30:00Z", "2026-03-02 01:30:00.5", "0000-01-01 00:00:00"} {
+	for _, s := range []string{"", "2026-03-02 01:30:00", "2026-02-30 00:00:00", "2026-03-02T01:30:00Z", "2026-03-02 01:30:00.5", "2026-03-02 1:30:00", "0000-01-01 00:00:00"} {
 		f.Add(s)
 	}
 	zone := time.FixedZone("UTC+8", 8*60*60)
+	plainTime := regexp.MustCompile(`^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$`)
 	f.Fuzz(func(t *testing.T, s string) {
 		got := wechatv2.Beijing(s)
 		require.Equal(t, time.UTC, got.Location())
 		want, err := time.Parse(time.DateTime, s)
-		if err != nil {
+		if err != nil || !plainTime.MatchString(s) {
 			require.True(t, got.IsZero())
 			return
 		}
 		require.True(t, want.Add(-8*time.Hour).Equal(got))
-		require.Equal(t, s[:16], got.In(zone).Format(time.DateTime)[:16])
+		require.Equal(t, s, got.In(zone).Format(time.DateTime))
 	})
 }

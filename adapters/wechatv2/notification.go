@@ -101,7 +101,7 @@ func (g *Gateway) openNotification(r *http.Request) (Notification, error) {
 	if err := g.matchMerchant(f); err != nil {
 		return Notification{}, err
 	}
-	text, err := decryptInfo(f["req_info"], g.info)
+	text, err := decryptInfo(f["req_info"], g.info())
 	if err != nil {
 		return Notification{}, err
 	}

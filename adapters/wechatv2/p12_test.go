@@ -77,6 +77,22 @@ func TestP12(t *testing.T) {
 	}
 }
 
+// TestP12AuthorityInFront: the certificate is the one whose private key it is.
+func TestP12AuthorityInFront(t *testing.T) {
+	t.Parallel()
+	srv := newServer(t, wechattest.Options{})
+	cfg := config(srv)
+	pair, err := tls.X509KeyPair(cfg.CertPEM, cfg.KeyPEM)
+	require.NoError(t, err)
+	leaf, err := x509.ParseCertificate(pair.Certificate[0])
+	require.NoError(t, err)
+	cfg.CertPEM, cfg.KeyPEM = nil, nil
+	cfg.P12, err = pkcs12.LegacyDES.Encode(pair.PrivateKey, selfSignedCert(t, "authority"), []*x509.Certificate{leaf}, cfg.MchID)
+	require.NoError(t, err)
+	_, err = newGateway(t, cfg).Refund(context.Background(), request())
+	require.NoError(t, err)
+}
+
 // TestP12Reload takes a renewed file, and refuses an expired one.
 func TestP12Reload(t *testing.T) {
 	t.Parallel()

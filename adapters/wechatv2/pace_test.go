@@ -39,6 +39,21 @@ func TestRate(t *testing.T) {
 	require.Equal(t, 1, srv.Calls(wechattest.PathQuery))
 }
 
+// TestRateKeepsTime: a request whose turn would come with less than its time-out left is not sent.
+func TestRateKeepsTime(t *testing.T) {
+	t.Parallel()
+	srv := newServer(t, wechattest.Options{})
+	cfg := config(srv)
+	cfg.QueryRate, cfg.Timeout, cfg.TotalTimeout = 1, time.Minute, time.Minute+500*time.Millisecond
+	g := newGateway(t, cfg)
+	_, err := g.Query(context.Background(), query(request()))
+	require.NoError(t, err)
+	_, err = g.Query(context.Background(), query(request()))
+	var later *refund.RetryLater
+	require.ErrorAs(t, err, &later)
+	require.Equal(t, 1, srv.Calls(wechattest.PathQuery))
+}
+
 // TestRateWaits: what can wait is sent. Ten in the first burst, then one every ten milliseconds.
 func TestRateWaits(t *testing.T) {
 	t.Parallel()

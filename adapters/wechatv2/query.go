@@ -8,7 +8,7 @@ import (
 )
 
 // Query asks what became of a refund (/pay/refundquery, official document 4011935218). It asks by refund
-// number, which reaches refunds of any age. A number that WeChat Pay does not know is
+// number, which needs no paging. A number that WeChat Pay does not know is
 // [refund.OutcomeNotFound]. RefundedAt is UTC and exact to the second.
 //
 // Errors: [*order.InvalidError] for numbers that could not exist, else as with [Gateway.Refund]. All leave

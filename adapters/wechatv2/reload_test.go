@@ -16,6 +16,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -110,6 +111,66 @@ func TestReloadCertificate(t *testing.T) {
 	g.CloseIdleConnections()
 	call()
 	require.Equal(t, []string{"first", "first", "second", "second"}, seen.names)
+}
+
+// TestReloadWithCallsUnderWay: a connection that a call was on when the certificate was replaced is no other
+// call's afterwards.
+func TestReloadWithCallsUnderWay(t *testing.T) {
+	t.Parallel()
+	srv := newServer(t, wechattest.Options{})
+	g := newGateway(t, config(srv))
+	ask := func() {
+		_, err := g.Refund(context.Background(), request())
+		require.NoError(t, err)
+	}
+	srv.Next(wechattest.Fault{}.After(func(context.Context) {
+		// The call that waits here has the first connection.
+		if g.ReloadCertificate() != nil {
+			t.Error("reload")
+		}
+		if _, err := g.Refund(context.Background(), request()); err != nil { // opens the second
+			t.Error(err)
+		}
+	}))
+	ask()
+	for range 5 {
+		ask()
+	}
+	require.Equal(t, 2, srv.Connections())
+	require.NoError(t, g.ReloadCertificate())
+	ask()
+	require.Equal(t, 3, srv.Connections())
+}
+
+// TestUnusableCertificates of a callback are faults of the set-up, before anything is sent.
+func TestUnusableCertificates(t *testing.T) {
+	t.Parallel()
+	var seen guests
+	cfg := seen.serve(t)
+	cfg.BackupURL = strings.Replace(cfg.BaseURL, "127.0.0.1", "localhost", 1)
+	cfg.CertPEM, cfg.KeyPEM = nil, nil
+	certPEM, keyPEM := selfSigned(t, "merchant", tomorrow())
+	_, otherKey := selfSigned(t, "other", tomorrow())
+	pair, err := tls.X509KeyPair(certPEM, keyPEM)
+	require.NoError(t, err)
+	block, _ := pem.Decode(otherKey)
+	other, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	require.NoError(t, err)
+	for name, key := range map[string]any{
+		"no private key": nil, "another's": other, "one that cannot sign": "key",
+		"one of nothing": (*ecdsa.PrivateKey)(nil), "panic": nil,
+	} {
+		cfg.GetClientCertificate = func(context.Context) (*tls.Certificate, error) {
+			if name == "panic" {
+				panic("the host's")
+			}
+			return &tls.Certificate{Certificate: pair.Certificate, PrivateKey: key}, nil
+		}
+		_, err := newGateway(t, cfg).Refund(context.Background(), request())
+		require.ErrorIs(t, err, refund.ErrSetup, name)
+		require.NotContains(t, err.Error(), "backup", name)
+	}
+	require.Empty(t, seen.names)
 }
 
 // TestReloadWhileCalling is for the race detector.

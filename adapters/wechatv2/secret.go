@@ -7,14 +7,11 @@ import (
 
 const redacted = "REDACTED"
 
-// secret holds a text that must never be printed. The pointer keeps it from fmt even where its methods
-// cannot be called, inside unexported fields.
-type secret struct{ text *string }
+// secret holds a text that must never be printed. The func keeps it from those who print by reflection, inside
+// unexported fields, where the methods are not called.
+type secret struct{ reveal func() string }
 
-func newSecret(s string) secret { return secret{&s} }
-
-// reveal is for signing only.
-func (s secret) reveal() string { return *s.text }
+func newSecret(s string) secret { return secret{func() string { return s }} }
 
 // String implements fmt.Stringer.
 func (secret) String() string { return redacted }

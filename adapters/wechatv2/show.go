@@ -14,13 +14,13 @@ func (c Config) attrs() []slog.Attr {
 		slog.String("name", c.Name), slog.String("app_id", c.AppID), slog.String("mch_id", c.MchID),
 		slog.String("api_key", hide(len(c.APIKey))), slog.String("sign_type", string(c.SignType)),
 		slog.String("cert_pem", hide(len(c.CertPEM))), slog.String("key_pem", hide(len(c.KeyPEM))),
-		slog.String("cert_file", c.CertFile), slog.String("key_file", c.KeyFile),
-		slog.String("p12", hide(len(c.P12))), slog.String("p12_file", c.P12File),
+		slog.String("cert_file", fileName(c.CertFile)), slog.String("key_file", fileName(c.KeyFile)),
+		slog.String("p12", hide(len(c.P12))), slog.String("p12_file", fileName(c.P12File)),
 		slog.String("p12_password", hide(len(c.P12Password))),
 		slog.String("sub_mch_id", c.SubMchID), slog.String("sub_app_id", c.SubAppID),
-		slog.String("notify_url", c.NotifyURL), slog.String("op_user_id", c.OpUserID),
-		slog.String("refund_account", string(c.RefundAccount)), slog.String("base_url", c.BaseURL),
-		slog.String("backup_url", c.BackupURL), slog.String("proxy_url", hideUser(c.ProxyURL)),
+		slog.String("notify_url", hideUser(c.NotifyURL)), slog.String("op_user_id", c.OpUserID),
+		slog.String("refund_account", string(c.RefundAccount)), slog.String("base_url", hideUser(c.BaseURL)),
+		slog.String("backup_url", hideUser(c.BackupURL)), slog.String("proxy_url", hideUser(c.ProxyURL)),
 		slog.Duration("timeout", c.Timeout), slog.Duration("total_timeout", c.TotalTimeout),
 		slog.Float64("refund_rate", c.RefundRate), slog.Float64("query_rate", c.QueryRate),
 	}
@@ -33,7 +33,14 @@ func hide(size int) string {
 	return redacted
 }
 
-// hideUser leaves the scheme and the host of an address.
+func fileName(file string) string {
+	if isContents(file) {
+		return redacted
+	}
+	return file
+}
+
+// hideUser leaves the scheme, the host and the path of an address.
 func hideUser(address string) string {
 	if address == "" {
 		return ""
@@ -42,7 +49,7 @@ func hideUser(address string) string {
 	if err != nil || u.Host == "" {
 		return redacted // who knows what it holds
 	}
-	shown := url.URL{Scheme: u.Scheme, Host: u.Host}
+	shown := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}
 	if u.User != nil {
 		shown.User = url.User(redacted)
 	}

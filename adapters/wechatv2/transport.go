@@ -28,65 +28,76 @@ const (
 
 // Bounds of a connection. A host that cannot be reached is given up early enough to try the other one.
 const (
-	dialTimeout    = 5 * time.Second
+	maxDial        = 5 * time.Second
 	maxConnections = 64
 )
 
-// newClient makes the HTTP client. It verifies the service's certificate, always; presents the merchant's
-// whenever it is asked for; follows no redirect and uses no proxy from the environment, so that a signed
-// message goes nowhere but to the configured hosts.
-func newClient(c Config, cert *certificate) *http.Client {
-	transport := &http.Transport{
-		TLSClientConfig: &tls.Config{
-			MinVersion:           tls.VersionTLS12,
-			RootCAs:              c.RootCAs,
-			GetClientCertificate: cert.forHandshake,
-		},
-		DialContext:            (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
-		TLSHandshakeTimeout:    dialTimeout,
-		IdleConnTimeout:        90 * time.Second,
-		MaxConnsPerHost:        maxConnections,
-		MaxIdleConnsPerHost:    maxConnections,
-		MaxResponseHeaderBytes: 64 << 10,
-		DisableCompression:     true, // a small body cannot unpack into a large one
+// transport is the HTTP transport, which may be renewed while calls go on. It verifies the service's
+// certificate, always; presents the merchant's whenever it is asked for; and uses no proxy from the environment.
+type transport struct {
+	current atomic.Pointer[http.Transport]
+	make    func() *http.Transport
+}
+
+func newTransport(c Config, cert *certificate) *transport {
+	var proxy func(*http.Request) (*url.URL, error)
+	if u, err := url.Parse(c.ProxyURL); c.ProxyURL != "" && err == nil { // withDefaults has parsed it before
+		proxy = http.ProxyURL(u)
 	}
-	if c.ProxyURL != "" {
-		if u, err := url.Parse(c.ProxyURL); err == nil { // withDefaults has parsed it before
-			transport.Proxy = http.ProxyURL(u)
+	dialTimeout := min(maxDial, c.Timeout/2)
+	t := &transport{make: func() *http.Transport {
+		return &http.Transport{
+			TLSClientConfig: &tls.Config{
+				MinVersion:           tls.VersionTLS12,
+				RootCAs:              c.RootCAs,
+				GetClientCertificate: cert.forHandshake,
+			},
+			Proxy:                  proxy,
+			DialContext:            (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
+			TLSHandshakeTimeout:    dialTimeout,
+			IdleConnTimeout:        90 * time.Second,
+			MaxConnsPerHost:        maxConnections,
+			MaxIdleConnsPerHost:    maxConnections,
+			MaxResponseHeaderBytes: 64 << 10,
+			DisableCompression:     true, // a small body cannot unpack into a large one
 		}
-	}
-	var rt http.RoundTripper = transport
-	if c.WrapTransport != nil {
-		rt = c.WrapTransport(transport)
-	}
+	}}
+	t.current.Store(t.make())
+	return t
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	return t.current.Load().RoundTrip(r)
+}
+
+// renew leaves the old connections to the calls that use them: no other call gets one, however busy they are.
+func (t *transport) renew() { t.current.Swap(t.make()).CloseIdleConnections() }
+
+// newClient follows no redirect, so that a signed message goes nowhere but to the configured hosts.
+func newClient(rt http.RoundTripper) *http.Client {
 	return &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Transport:     closer{rt, transport},
+		Transport:     rt,
 	}
 }
-
-// closer lets a wrapped transport close its idle connections.
-type closer struct {
-	http.RoundTripper
-	inner *http.Transport
-}
-
-// CloseIdleConnections is what http.Client looks for.
-func (c closer) CloseIdleConnections() { c.inner.CloseIdleConnections() }
 
 // post sends body to the first host, and to the second where the first could not be connected to or hung
 // up without a byte of an answer. It returns the answer's body, at most limit bytes of it. Any error leaves
 // the outcome unknown; that the first host may have acted is why the body is the same, refund number and all.
 //
-// doubt is not nil where the answer is the second host's and the first one may have acted: its no is then no
-// proof that nothing was paid.
+// doubt is not nil where the request was sent before, to the first host or by the transport, and may have been
+// executed: a no is then no proof that nothing was paid.
 func (g *Gateway) post(ctx context.Context, path string, body []byte, limit int64) (answer []byte, doubt, err error) {
 	if err := g.wait(ctx, path); err != nil {
 		return nil, nil, err
 	}
 	answer, first, err := g.postTo(ctx, g.hosts[0]+path, body, limit)
+	if first.connected.Load() > 1 {
+		doubt = errors.New("the transport sent the request more than once")
+	}
 	if !first.elsewhere() || len(g.hosts) == 1 || ctx.Err() != nil || g.wait(ctx, path) != nil {
-		return answer, nil, err
+		return answer, doubt, err
 	}
 	g.log.LogAttrs(ctx, slog.LevelDebug, "wechat pay goes on at the backup host",
 		slog.String("path", path), slog.String("error", err.Error()))
@@ -102,12 +113,14 @@ func (g *Gateway) post(ctx context.Context, path string, body []byte, limit int6
 
 // attempt is how far a request came.
 type attempt struct {
-	begun, connected, answered atomic.Bool // as the transport tells, if it does: a wrapper may not
-	failed                     bool        // for a reason that another host may not have
+	// As the transport tells, if it does: a wrapper may not. It may also send again, on its own account.
+	begun, answered atomic.Bool
+	connected       atomic.Int32
+	failed          bool // for a reason that another host may not have
 }
 
 // sent reports whether the request may have reached the host: it did not where no connection was had.
-func (a *attempt) sent() bool { return !a.begun.Load() || a.connected.Load() }
+func (a *attempt) sent() bool { return !a.begun.Load() || a.connected.Load() > 0 }
 
 // elsewhere reports whether another host may do better.
 func (a *attempt) elsewhere() bool { return a.failed && !a.answered.Load() }
@@ -118,7 +131,7 @@ func (g *Gateway) postTo(ctx context.Context, address string, body []byte, limit
 	a := &attempt{}
 	trace := &httptrace.ClientTrace{
 		GetConn:              func(string) { a.begun.Store(true) },
-		GotConn:              func(httptrace.GotConnInfo) { a.connected.Store(true) },
+		GotConn:              func(httptrace.GotConnInfo) { a.connected.Add(1) },
 		GotFirstResponseByte: func() { a.answered.Store(true) },
 	}
 	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, trace), http.MethodPost, address, bytes.NewReader(body))
@@ -165,14 +178,23 @@ func (g *Gateway) transportError(err error) error {
 		return g.setup(fmt.Errorf("the service's certificate cannot be trusted (%s): %w", whyUntrusted(err), err))
 	}
 	if strings.Contains(err.Error(), "protocol version") {
-		return g.setup(fmt.Errorf("the service does not speak TLS 1.2 (check base_url, and what stands between): %w", err))
+		return g.setup(fmt.Errorf("the service does not speak TLS 1.2 (check base_url, and what stands between): %w", briefError{err}))
 	}
 	var remote *net.OpError
 	if errors.As(err, &remote) && remote.Op == "remote error" && strings.Contains(remote.Error(), "certificate") {
 		return g.setup(fmt.Errorf("the service refused the merchant's certificate (check that it is this merchant's and has not ended): %w", err))
 	}
-	return fmt.Errorf("call wechat pay: %w", err)
+	return fmt.Errorf("call wechat pay: %w", briefError{err})
 }
+
+// briefError bounds the text of an error that may quote what a peer sent.
+type briefError struct{ error }
+
+// Error implements error.
+func (e briefError) Error() string { return clip(e.error.Error(), 512) }
+
+// Unwrap implements what errors.Is and errors.As look for.
+func (e briefError) Unwrap() error { return e.error }
 
 // whyUntrusted says what to check.
 func whyUntrusted(err error) string {

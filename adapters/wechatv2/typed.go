@@ -2,6 +2,7 @@ package wechatv2
 
 import (
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -63,16 +64,18 @@ const maxCoupons = 100
 // coupon_refund_id_$n_$m in row n of the answer to a query (prefix "_$n_").
 func (f fields) coupons(prefix string) []Coupon {
 	var all []Coupon
-	for n := range maxCoupons {
-		suffix := prefix + strconv.Itoa(n)
+	count := f.fen("coupon_refund_count" + strings.TrimSuffix(prefix, "_"))
+	for n := range int64(maxCoupons) {
+		suffix := prefix + strconv.FormatInt(n, 10)
 		c := Coupon{
 			ID: f["coupon_refund_id"+suffix], Type: CouponType(f["coupon_type"+suffix]),
 			RefundFee: f.fen("coupon_refund_fee" + suffix),
 		}
-		if c == (Coupon{}) {
+		if c != (Coupon{}) {
+			all = append(all, c)
+		} else if n >= count {
 			break
 		}
-		all = append(all, c)
 	}
 	return all
 }
@@ -108,7 +111,7 @@ func (f fields) public() map[string]string {
 // was returned is worth more than when.
 func beijing(s string) time.Time {
 	t, err := time.ParseInLocation(time.DateTime, s, time.FixedZone("UTC+8", 8*60*60))
-	if err != nil {
+	if err != nil || t.Format(time.DateTime) != s { // package time also takes 1:02:03 and fractions
 		return time.Time{}
 	}
 	return t.UTC()
