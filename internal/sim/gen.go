@@ -171,7 +171,9 @@ func (m *maker) refund(id, no string, total int64) {
 	if m.chance(.3) {
 		amount = total
 	}
-	op := func(k Kind, at time.Duration) Op { return Op{At: at, Kind: k, Order: id, Refund: no, Amount: amount} }
+	op := func(k Kind, at time.Duration) Op {
+		return Op{At: at, Kind: k, Order: id, Refund: no, Amount: amount}
+	}
 	asked := m.upTo(m.span() / 2)
 	m.add(op(OpRequest, asked))
 	if m.chance(.15) {
@@ -193,6 +195,21 @@ func (m *maker) refund(id, no string, total int64) {
 		kind = OpExecute
 	}
 	m.add(op(kind, decided))
+	m.afterwards(decided, op)
+	for ends := 0; m.chance(.75) && (m.hot || ends == 0) && ends < 4; ends++ {
+		m.end(id, no, m.near(decided))
+	}
+	for m.chance(.25) {
+		m.forge(op(OpForge, m.near(decided)))
+	}
+}
+
+// afterwards plans who does what else once a refund is decided.
+func (m *maker) afterwards(decided time.Duration, op func(Kind, time.Duration) Op) {
+	times := 1
+	if m.hot {
+		times = 3
+	}
 	for _, often := range []struct {
 		kind   Kind
 		chance float64
@@ -209,10 +226,6 @@ func (m *maker) refund(id, no string, total int64) {
 		{OpResolve, .15},
 		{OpResolve, .1},
 	} {
-		times := 1
-		if m.hot {
-			times = 3
-		}
 		for range times {
 			if m.chance(often.chance) {
 				o := op(often.kind, m.near(decided))
@@ -221,24 +234,22 @@ func (m *maker) refund(id, no string, total int64) {
 			}
 		}
 	}
-	for ends := 0; m.chance(.75) && (m.hot || ends == 0) && ends < 4; ends++ {
-		m.end(id, no, m.near(decided))
+}
+
+// forge adds a notification with a claim that may be false, or about something else.
+func (m *maker) forge(o Op) {
+	o.Outcome = []refund.Outcome{
+		refund.OutcomeSucceeded, refund.OutcomeSucceeded, refund.OutcomeClosed, refund.OutcomeAbnormal,
+	}[m.IntN(4)]
+	switch m.IntN(6) {
+	case 0:
+		o.Amount++
+	case 1:
+		o.Refund = "X" + o.Refund
+	case 2:
+		o.Order = "X" + o.Order
 	}
-	for m.chance(.25) {
-		o := op(OpForge, m.near(decided))
-		o.Outcome = []refund.Outcome{
-			refund.OutcomeSucceeded, refund.OutcomeSucceeded, refund.OutcomeClosed, refund.OutcomeAbnormal,
-		}[m.IntN(4)]
-		switch m.IntN(6) {
-		case 0:
-			o.Amount++
-		case 1:
-			o.Refund = "X" + no
-		case 2:
-			o.Order = "X" + id
-		}
-		m.add(o)
-	}
+	m.add(o)
 }
 
 // end plans how the provider ends a refund.

@@ -92,8 +92,7 @@ const (
 	OpPoll
 	OpExecute
 	OpSync
-	// OpForge delivers a notification with a claim that may be false; with Flag one that names a refund
-	// nobody asked for.
+	// OpForge delivers a notification with a claim that may be false, or about something that nobody knows.
 	OpForge
 
 	// OpEnd ends an accepted refund with Outcome, or one that is accepted later, For after that. With Flag a
