@@ -33,17 +33,15 @@ type flight struct {
 // checker watches what is committed and what the provider is asked, and compares both in the end.
 type checker struct {
 	w       *world
-	timely  bool                // no request arrives after the quiet period, so that no no is wrong for long
-	calm    bool                // and all clocks agree, so that leases hold and no no is wrong at all
+	calm    bool                // clocks agree and requests arrive in time: leases hold, and no no is wrong
 	flights map[string][]flight // by order
 	asked   map[string]string   // refunds whose request was answered with success, and their orders
 	agreed  map[string]bool     // those whose approval was
 }
 
 func newChecker(w *world) *checker {
-	timely := w.plan.timely()
 	return &checker{
-		w: w, timely: timely, calm: timely && w.plan.calmClocks(),
+		w: w, calm: w.plan.timely() && w.plan.calmClocks(),
 		flights: map[string][]flight{}, asked: map[string]string{}, agreed: map[string]bool{},
 	}
 }
@@ -68,19 +66,21 @@ func (c *checker) committed(t *task, was, is *order.Order) {
 			continue
 		}
 		if b.State == order.StateApproved && (b.Attempts > a.Attempts && b.Retries == a.Retries) {
-			t.leasedTo = w.now + lease
+			t.leasedTo, t.excess = w.now+lease, is.Excess() > 0
 		}
 	}
 	for _, tr := range is.History[min(len(was.History), len(is.History)):] {
 		w.tracef("book: %s %s %s>%s by %s, order %s", tr.Event, tr.RefundNo, tr.From, tr.To, tr.Actor, tr.OrderTo)
-		c.fact(is, tr)
+		c.step(t, is, tr)
 	}
 }
 
-// fact compares what is booked in the provider's name with the ledger.
-func (c *checker) fact(o *order.Order, t order.Transition) {
+// step compares what is booked with the ledger, and with what the task could know.
+func (c *checker) step(by *task, o *order.Order, t order.Transition) {
 	b := c.w.prov.books[t.RefundNo]
 	switch {
+	case t.Event == order.EventAbandon && by.heard != refund.OutcomeNotFound && by.heard != refund.OutcomeClosed:
+		c.w.fail("abandoned_unasked", "order %s: %s is abandoned after the answer %s", o.ID, t.RefundNo, by.heard)
 	case t.Event == order.EventSettle && (b == nil || b.state != truthSuccess && b.outside != truthSuccess):
 		c.w.fail("booked_not_paid", "order %s: %s is booked as refunded by %s; the ledger has %v",
 			o.ID, t.RefundNo, t.Actor, c.w.prov.numbers(o.ID))
@@ -120,8 +120,11 @@ func (c *checker) asking(t *task, orderID, no string) (answered func()) {
 	}
 }
 
-// sending makes sure that nothing is sent by a task whose lease has run out.
+// sending makes sure that nothing is sent without room, or by a task whose lease has run out.
 func (c *checker) sending(t *task, req refund.Request) {
+	if t.excess {
+		c.w.fail("sent_with_excess", "order %s: %s is sent although there is no room for it", req.OrderID, req.RefundNo)
+	}
 	if c.calm && c.w.now >= t.leasedTo {
 		c.w.fail("late_send", "order %s: %s is sent %v after the lease", req.OrderID, req.RefundNo, c.w.now-t.leasedTo)
 	}
@@ -160,7 +163,7 @@ func (c *checker) refused(t *task, err error) {
 }
 
 // quiet compares book and ledger when nothing happens any more. What only Sync can find is left out until it
-// has run: the console's refunds, and where requests arrived too late also a no that was true when it was booked.
+// has run: the console's refunds, and what is excused.
 func (c *checker) quiet(synced bool) {
 	for _, paid := range c.w.plan.Orders {
 		o, err := c.w.mem.Get(context.Background(), paid.ID)
@@ -185,9 +188,12 @@ func (c *checker) balance(o *order.Order, synced bool) {
 		if b == nil {
 			b = &payout{amount: r.Amount}
 		}
-		unseen := !synced && r.State == order.StateAbnormal && b.final // nobody has asked since it was fixed
-		late := !synced && !c.timely && r.State != order.StateApproved
-		if !fits(r.State, b) && !unseen && !late || b.amount != r.Amount {
+		agree := fits(r.State, b)
+		if !agree && !synced && c.excused(r.State, b) {
+			w.stats.Repaired++ // or else the check after Sync finds it
+			agree = true
+		}
+		if !agree || b.amount != r.Amount {
 			w.fail(rule(r.State), "order %s: %s of %d is %s in the book, after all is quiet; the ledger has %v",
 				o.ID, r.No, r.Amount, r.State, w.prov.numbers(o.ID))
 		}
@@ -222,6 +228,18 @@ func (c *checker) balance(o *order.Order, synced bool) {
 	if total := w.prov.totals[o.ID]; sum > total {
 		w.fail("over_total", "order %s: %d of %d is paid back", o.ID, sum, total)
 	}
+}
+
+// excused reports whether the book may not know better before Sync has run: nobody has asked since a change
+// was fixed; or a no was true when it was booked, and clocks or a late request made nothing of the quiet period.
+func (c *checker) excused(s order.State, b *payout) bool {
+	switch s {
+	case order.StateAbnormal:
+		return b.final || !c.calm
+	case order.StateFailed, order.StateAbandoned:
+		return !c.calm
+	}
+	return false
 }
 
 // fits reports whether a state of the book and the ledger mean the same, once all is quiet.

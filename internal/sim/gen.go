@@ -23,6 +23,7 @@ type maker struct {
 	rate  float64       // how likely a call breaks
 	kinds []FaultKind   // how
 	late  time.Duration // how late a request arrives at most
+	hot   bool          // few refunds, and much that happens to each
 	ids   int
 }
 
@@ -58,14 +59,29 @@ func NewPlan(seed uint64) *Plan {
 	if m.chance(.5) {
 		p.Balance = m.Int64N(300)
 	}
-	for i := range 2 + m.IntN(5) {
+	orders, pause := 2+m.IntN(5), 50*time.Second
+	if m.hot = m.chance(.5); m.hot {
+		orders, pause = 1+m.IntN(2), 25*time.Second
+		if m.rate > 0 {
+			m.kinds = append(m.kinds, FaultPause, FaultSlow, FaultLate, FaultPause, FaultSlow, FaultLate)
+		}
+	}
+	for i := range orders {
 		m.order(fmt.Sprintf("O%d", i))
 	}
 	m.machines()
-	for at := m.upTo(20 * time.Second); at < horizon; at += m.upTo(50 * time.Second) {
+	for at := m.upTo(pause); at < m.span(); at += m.upTo(pause) {
 		m.add(Op{At: at, Kind: OpPoll})
 	}
 	return p.sorted()
+}
+
+// span is the time in which the plan has something happen.
+func (m *maker) span() time.Duration {
+	if m.hot {
+		return horizon / 2
+	}
+	return horizon
 }
 
 func (m *maker) chance(p float64) bool { return m.Float64() < p }
@@ -107,7 +123,7 @@ func (m *maker) breakCalls(o *Op, from, calls int) {
 		case FaultLate:
 			f.For = m.upTo(m.late)
 		case FaultPause:
-			f.For = m.upTo([]time.Duration{10 * time.Second, 80 * time.Second, 10 * time.Minute}[m.IntN(3)])
+			f.For = m.upTo([]time.Duration{10 * time.Second, 80 * time.Second, 4 * time.Minute, 10 * time.Minute}[m.IntN(4)])
 		case FaultCrashBefore, FaultCrashAfter, FaultCrashInside:
 			f.For = m.upTo(time.Minute)
 		}
@@ -119,15 +135,19 @@ func (m *maker) breakCalls(o *Op, from, calls int) {
 func (m *maker) order(id string) {
 	total := 50 + m.Int64N(150)
 	m.p.Orders = append(m.p.Orders, PaidOrder{id, total})
-	for i := range 1 + m.IntN(4) {
+	refunds := 1 + m.IntN(4)
+	if m.hot {
+		refunds = 1 + m.IntN(2)
+	}
+	for i := range refunds {
 		m.refund(id, fmt.Sprintf("%sR%d", id, i), total)
 	}
 	for m.chance(.3) {
-		m.add(Op{At: m.upTo(horizon), Kind: OpSync, Order: id})
+		m.add(Op{At: m.upTo(m.span()), Kind: OpSync, Order: id})
 	}
 	if m.chance(.12) {
-		m.add(Op{At: m.upTo(horizon), Kind: OpConsole, Order: id, Refund: id + "C", Amount: 1 + m.Int64N(total)})
-		m.end(id, id+"C", m.upTo(horizon))
+		m.add(Op{At: m.upTo(m.span()), Kind: OpConsole, Order: id, Refund: id + "C", Amount: 1 + m.Int64N(total)})
+		m.end(id, id+"C", m.upTo(m.span()))
 	}
 }
 
@@ -151,8 +171,10 @@ func (m *maker) refund(id, no string, total int64) {
 	if m.chance(.3) {
 		amount = total
 	}
-	op := func(k Kind, at time.Duration) Op { return Op{At: at, Kind: k, Order: id, Refund: no, Amount: amount} }
-	asked := m.upTo(horizon * 2 / 3)
+	op := func(k Kind, at time.Duration) Op {
+		return Op{At: at, Kind: k, Order: id, Refund: no, Amount: amount}
+	}
+	asked := m.upTo(m.span() / 2)
 	m.add(op(OpRequest, asked))
 	if m.chance(.15) {
 		m.add(op(OpRequest, m.near(asked)))
@@ -173,46 +195,70 @@ func (m *maker) refund(id, no string, total int64) {
 		kind = OpExecute
 	}
 	m.add(op(kind, decided))
-	for _, k := range []struct {
-		kind   Kind
-		chance float64
-	}{
-		{OpApprove, .2}, {OpReject, .08}, {OpCancel, .15}, {OpProcess, .5}, {OpProcess, .5}, {OpRetry, .5}, {OpRetry, .3},
-		{OpAbandon, .25}, {OpAbandon, .1}, {OpResolve, .15}, {OpResolve, .1},
-	} {
-		if m.chance(k.chance) {
-			o := op(k.kind, m.near(decided))
-			o.Flag = m.chance(.5)
-			m.add(o)
-		}
-	}
-	if m.chance(.75) {
+	m.afterwards(decided, op)
+	for ends := 0; m.chance(.75) && (m.hot || ends == 0) && ends < 4; ends++ {
 		m.end(id, no, m.near(decided))
 	}
 	for m.chance(.25) {
-		o := op(OpForge, m.near(decided))
-		o.Outcome = []refund.Outcome{
-			refund.OutcomeSucceeded, refund.OutcomeSucceeded, refund.OutcomeClosed, refund.OutcomeAbnormal,
-		}[m.IntN(4)]
-		switch m.IntN(6) {
-		case 0:
-			o.Amount++
-		case 1:
-			o.Refund = "X" + no
-		case 2:
-			o.Order = "X" + id
-		}
-		m.add(o)
+		m.forge(op(OpForge, m.near(decided)))
 	}
+}
+
+// afterwards plans who does what else once a refund is decided.
+func (m *maker) afterwards(decided time.Duration, op func(Kind, time.Duration) Op) {
+	times := 1
+	if m.hot {
+		times = 3
+	}
+	for _, often := range []struct {
+		kind   Kind
+		chance float64
+	}{
+		{OpApprove, .2},
+		{OpReject, .08},
+		{OpCancel, .15},
+		{OpProcess, .5},
+		{OpProcess, .5},
+		{OpRetry, .5},
+		{OpRetry, .3},
+		{OpAbandon, .25},
+		{OpAbandon, .1},
+		{OpResolve, .15},
+		{OpResolve, .1},
+	} {
+		for range times {
+			if m.chance(often.chance) {
+				o := op(often.kind, m.near(decided))
+				o.Flag = m.chance(.5)
+				m.add(o)
+			}
+		}
+	}
+}
+
+// forge adds a notification with a claim that may be false, or about something else.
+func (m *maker) forge(o Op) {
+	o.Outcome = []refund.Outcome{
+		refund.OutcomeSucceeded, refund.OutcomeSucceeded, refund.OutcomeClosed, refund.OutcomeAbnormal,
+	}[m.IntN(4)]
+	switch m.IntN(6) {
+	case 0:
+		o.Amount++
+	case 1:
+		o.Refund = "X" + o.Refund
+	case 2:
+		o.Order = "X" + o.Order
+	}
+	m.add(o)
 }
 
 // end plans how the provider ends a refund.
 func (m *maker) end(id, no string, at time.Duration) {
 	o := Op{At: at, Kind: OpEnd, Order: id, Refund: no, Outcome: refund.OutcomeSucceeded, Flag: m.chance(.3)}
-	switch m.IntN(10) {
-	case 0, 1:
+	switch n := m.IntN(10); {
+	case n < 2 || m.hot && n < 5:
 		o.Outcome = refund.OutcomeClosed
-	case 2:
+	case n < 3 || m.hot && n < 6:
 		o.Outcome = refund.OutcomeAbnormal
 	}
 	if m.chance(.6) {
@@ -248,19 +294,19 @@ func (m *maker) deliveries() (at []time.Duration) {
 func (m *maker) machines() {
 	down := []time.Duration{5 * time.Second, time.Minute, 10 * time.Minute}
 	for m.chance(.3) {
-		m.add(Op{At: m.upTo(horizon), Kind: OpLineDown, For: m.upTo(down[m.IntN(3)])})
+		m.add(Op{At: m.upTo(m.span()), Kind: OpLineDown, For: m.upTo(down[m.IntN(3)])})
 	}
 	for m.chance(.3) {
-		m.add(Op{At: m.upTo(horizon), Kind: OpDiskDown, For: m.upTo(down[m.IntN(3)])})
+		m.add(Op{At: m.upTo(m.span()), Kind: OpDiskDown, For: m.upTo(down[m.IntN(3)])})
 	}
 	for m.chance(.5) {
-		m.add(Op{At: m.upTo(horizon), Kind: OpCrash, For: m.upTo(time.Minute)})
+		m.add(Op{At: m.upTo(m.span()), Kind: OpCrash, For: m.upTo(time.Minute)})
 	}
 	for m.chance(.4) {
-		m.add(Op{At: m.upTo(horizon), Kind: OpFunds, Amount: m.Int64N(600)})
+		m.add(Op{At: m.upTo(m.span()), Kind: OpFunds, Amount: m.Int64N(600)})
 	}
-	if m.chance(.25) { // the money comes and goes
-		for at := m.upTo(time.Minute); at < horizon; at += m.upTo(time.Minute) {
+	if m.chance(.25) || m.hot && m.chance(.3) { // the money comes and goes
+		for at := m.upTo(time.Minute); at < m.span(); at += m.upTo(time.Minute) {
 			m.add(Op{At: at, Kind: OpFunds, Amount: int64(m.IntN(2)) * 2000})
 		}
 	}
@@ -271,7 +317,7 @@ func (m *maker) machines() {
 				o.For = m.upTo(10*time.Second) - 5*time.Second
 			}
 			if m.chance(.6) {
-				o.At = m.upTo(horizon)
+				o.At = m.upTo(m.span())
 			}
 			m.add(o)
 		}

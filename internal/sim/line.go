@@ -2,64 +2,19 @@ package sim
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
-	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
 )
-
-var errFault = errors.New("simulated fault")
-
-// trip is one call to store or gateway, with what is wrong with it and how long it takes each way.
-type trip struct {
-	t        *task
-	f        Fault
-	out, ret time.Duration
-}
-
-// begin numbers the next call of the running task.
-func (w *world) begin(what string) *trip {
-	t := w.cur
-	n := t.base + t.calls
-	t.calls++
-	c := &trip{t: t, out: 5 * time.Millisecond, ret: 5 * time.Millisecond}
-	if !w.plan.Even {
-		c.out, c.ret = w.latency(t.op.ID, n, 0), w.latency(t.op.ID, n, 1)
-	}
-	if w.honest {
-		return c
-	}
-	c.f = t.op.fault(n)
-	if c.f.Kind != 0 {
-		w.stats.Faults++
-		w.tracef("%s: %s %v", what, c.f.Kind, c.f.For)
-	}
-	switch c.f.Kind {
-	case FaultSlow:
-		c.out += c.f.For
-	case FaultPause:
-		c.ret += c.f.For
-	}
-	return c
-}
-
-// latency is mostly a few milliseconds, and sometimes seconds.
-func (w *world) latency(op, call, way int) time.Duration {
-	h := mix(w.plan.Seed, uint64(op), uint64(call), uint64(way)) //nolint:gosec // no negative numbers
-	most := uint64(20 * time.Millisecond)
-	if h&15 == 0 {
-		most = uint64(3 * time.Second)
-	}
-	return time.Duration(h >> 4 % most) //nolint:gosec // below most
-}
 
 // line is the way to the provider: a RefundGateway that breaks as the running task's Op says.
 type line struct{ w *world }
 
-var _ refund.Lister = (*line)(nil)
-var _ refund.Limiter = (*line)(nil)
+var (
+	_ refund.Lister  = (*line)(nil)
+	_ refund.Limiter = (*line)(nil)
+)
 
 // Refund implements [refund.RefundGateway].
 func (l *line) Refund(_ context.Context, req refund.Request) (refund.Result, error) {
@@ -110,7 +65,9 @@ func (l *line) Query(_ context.Context, q refund.Query) (refund.Result, error) {
 		return refund.Result{}, context.DeadlineExceeded
 	}
 	c.t.sleep(c.out, nil)
-	return l.call(c, func() refund.Result { return l.w.prov.query(q.RefundNo) })
+	res, err := l.call(c, func() refund.Result { return l.w.prov.query(q.RefundNo) })
+	c.t.heard = res.Outcome
+	return res, err
 }
 
 // left is what the task's deadline leaves for a call: the gateway gives up then, as it must. The deadline is
@@ -136,7 +93,7 @@ func (l *line) call(c *trip, do func() refund.Result) (refund.Result, error) {
 	case FaultAfter:
 		return refund.Result{}, errFault
 	case FaultMismatch:
-		res.RefundNo, res.Amount = "someone-else", res.Amount+1
+		res = refund.Result{Outcome: refund.OutcomeSucceeded, RefundNo: "someone-else", Amount: res.Amount + 1}
 	case FaultGarbage:
 		res.Outcome = refund.OutcomeUnknown
 	case FaultPanic:
@@ -183,117 +140,4 @@ func (l *line) List(_ context.Context, q refund.Query) (all []refund.Result, err
 func (l *line) Limits(string) refund.Limits {
 	h := l.w.plan.Provider
 	return refund.Limits{MaxRefunds: h.Most, MinInterval: h.Spacing}
-}
-
-// disk is a Store that breaks as the running task's Op says.
-type disk struct {
-	inner refund.Store
-	w     *world
-}
-
-// Joined and AfterCommit forward.
-func (d *disk) Joined(ctx context.Context) bool {
-	j, ok := d.inner.(refund.Joiner)
-	return ok && j.Joined(ctx)
-}
-
-func (d *disk) AfterCommit(ctx context.Context, f func(context.Context)) bool {
-	j, ok := d.inner.(refund.Joiner)
-	return ok && j.AfterCommit(ctx, f)
-}
-
-// reach is the way to the store.
-func (d *disk) reach(c *trip) error {
-	c.t.calling = false
-	c.t.sleep(c.out, nil)
-	switch c.f.Kind {
-	case FaultCrashBefore:
-		c.t.crash(c.f.For)
-	case FaultBefore, FaultLate, FaultMismatch, FaultGarbage, FaultSetup, FaultBusy, FaultPanic:
-		return errFault
-	}
-	if d.w.now < d.w.diskDown {
-		return fmt.Errorf("the store is down: %w", errFault)
-	}
-	return nil
-}
-
-// leave is the way back.
-func (d *disk) leave(c *trip, err error) error {
-	if c.f.Kind == FaultCrashAfter {
-		c.t.crash(c.f.For)
-	}
-	c.t.sleep(c.ret, nil)
-	if err == nil && c.f.Kind == FaultAfter {
-		c.t.misled = true
-		return errFault
-	}
-	return err
-}
-
-// Update implements [refund.Store].
-func (d *disk) Update(ctx context.Context, id string, fn func(ctx context.Context, o *order.Order) error) error {
-	c := d.w.begin("update")
-	if err := d.reach(c); err != nil {
-		return err
-	}
-	c.t.failHook = c.f.Kind == FaultHook
-	var was, is *order.Order
-	// The caller's context times out in real time; the simulation's own clock is the one that counts.
-	err := d.inner.Update(context.WithoutCancel(ctx), id, func(ctx context.Context, o *order.Order) error {
-		was = o.Clone()
-		if c.f.Kind == FaultRerun {
-			_ = fn(ctx, o.Clone()) // a deadlock, say: all that it did is undone
-		}
-		if err := fn(ctx, o); err != nil {
-			return err
-		}
-		switch c.f.Kind {
-		case FaultRollback:
-			return errFault
-		case FaultCrashInside:
-			c.t.crash(c.f.For)
-		}
-		is = o
-		return nil
-	})
-	c.t.failHook = false
-	if err == nil {
-		d.w.check.committed(c.t, was, is)
-	}
-	return d.leave(c, err)
-}
-
-// Get implements [refund.Store].
-func (d *disk) Get(ctx context.Context, id string) (o *order.Order, err error) {
-	if d.w.cur == nil {
-		return d.inner.Get(context.WithoutCancel(ctx), id)
-	}
-	c := d.w.begin("get")
-	if err = d.reach(c); err != nil {
-		return nil, err
-	}
-	o, err = d.inner.Get(context.WithoutCancel(ctx), id)
-	if err = d.leave(c, err); err != nil {
-		return nil, err
-	}
-	return o, nil
-}
-
-// Create implements [refund.Store].
-func (d *disk) Create(ctx context.Context, o *order.Order) error { return d.inner.Create(ctx, o) }
-
-// Due implements [refund.Store].
-func (d *disk) Due(ctx context.Context, now time.Time, limit int) ([]refund.Ref, error) {
-	c := d.w.begin("due")
-	if err := d.reach(c); err != nil {
-		return nil, err
-	}
-	refs, err := d.inner.Due(context.WithoutCancel(ctx), now, limit)
-	return refs, d.leave(c, err)
-}
-
-// List implements [refund.Store].
-func (d *disk) List(ctx context.Context, f refund.Filter) (refund.Page, error) {
-	return d.inner.List(ctx, f)
 }

@@ -92,8 +92,7 @@ const (
 	OpPoll
 	OpExecute
 	OpSync
-	// OpForge delivers a notification with a claim that may be false; with Flag one that names a refund
-	// nobody asked for.
+	// OpForge delivers a notification with a claim that may be false, or about something that nobody knows.
 	OpForge
 
 	// OpEnd ends an accepted refund with Outcome, or one that is accepted later, For after that. With Flag a
@@ -157,7 +156,7 @@ const (
 
 	// FaultLate is a request that is given up on and arrives after For.
 	FaultLate
-	// FaultMismatch answers with another amount, FaultGarbage with no outcome; FaultSetup, FaultBusy and
+	// FaultMismatch answers with somebody else's refund, FaultGarbage with no outcome; FaultSetup, FaultBusy and
 	// FaultPanic are the gateway's ways of saying unknown.
 	FaultMismatch
 	FaultGarbage
@@ -184,6 +183,12 @@ func (o *Op) fault(call int) Fault {
 		}
 	}
 	return Fault{}
+}
+
+// sorted puts the Ops into the order of their times; Ops of the same time keep theirs.
+func (p *Plan) sorted() *Plan {
+	slices.SortStableFunc(p.Ops, func(a, b Op) int { return int(a.At - b.At) })
+	return p
 }
 
 // calmClocks reports whether all processes agree on the time.

@@ -38,11 +38,6 @@ type payout struct {
 // gone is what the refund has cost the merchant.
 func (p *payout) gone() int64 { return p.paid - p.back }
 
-// fate is how a refund ends that has not been accepted yet.
-type fate struct {
-	op *Op
-}
-
 // provider pays a refund number once, and never more than an order's total. It never lies.
 type provider struct {
 	w       *world
@@ -52,14 +47,14 @@ type provider struct {
 	ledger  []*payout      // in the order of acceptance
 	copies  map[string]int // requests that are on their way, by number
 	terms   map[string]refund.Request
-	fates   map[string]fate
+	fates   map[string]*Op  // how refunds end that are not accepted yet
 	console map[string]bool // orders that were refunded in the console
 }
 
 func newProvider(w *world) *provider {
 	p := &provider{
 		w: w, totals: map[string]int64{}, balance: w.plan.Balance, books: map[string]*payout{},
-		copies: map[string]int{}, terms: map[string]refund.Request{}, fates: map[string]fate{}, console: map[string]bool{},
+		copies: map[string]int{}, terms: map[string]refund.Request{}, fates: map[string]*Op{}, console: map[string]bool{},
 	}
 	for _, o := range w.plan.Orders {
 		p.totals[o.ID] = o.Total
@@ -100,7 +95,7 @@ func (p *provider) execute(req refund.Request) refund.Result {
 		return res
 	}
 	if gone := p.gone(req.OrderID); gone+req.Amount > p.totals[req.OrderID] {
-		if !p.console[req.OrderID] && p.w.check.timely {
+		if !p.console[req.OrderID] && p.w.check.calm {
 			p.w.fail("over_total", "%s of %d is asked for on order %s, which has %d of %d paid back",
 				req.RefundNo, req.Amount, req.OrderID, gone, p.totals[req.OrderID])
 		}
@@ -111,13 +106,13 @@ func (p *provider) execute(req refund.Request) refund.Result {
 	}
 	p.w.check.paying(req)
 	b = p.pay(b, req.RefundNo, req.OrderID, req.Amount)
-	if f, ok := p.fates[b.no]; ok {
+	if op := p.fates[b.no]; op != nil {
 		delete(p.fates, b.no)
-		if f.op.For == 0 && f.op.Outcome == refund.OutcomeSucceeded {
-			p.end(b, f.op)
+		if op.For == 0 && op.Outcome == refund.OutcomeSucceeded {
+			p.end(b, op)
 			return p.answer(b)
 		}
-		p.w.after(f.op.For, func() { p.end(b, f.op) })
+		p.w.after(op.For, func() { p.end(b, op) })
 	}
 	return res
 }
@@ -196,20 +191,19 @@ func (p *provider) end(b *payout, op *Op) {
 	if b.state != truthProcessing {
 		return
 	}
-	switch op.Outcome {
-	case refund.OutcomeClosed:
-		if p.copies[b.no] > 0 {
-			// No provider closes a refund while a copy of its request is still on the line: the copy would open
-			// it again, which no client can know.
-			p.w.after(time.Minute, func() { p.end(b, op) })
-			return
-		}
+	if op.Outcome == refund.OutcomeClosed && p.copies[b.no] > 0 {
+		// No provider closes a refund while a copy of its request is still on the line: the copy would open
+		// it again, which no client can know.
+		p.w.after(time.Minute, func() { p.end(b, op) })
+		return
+	}
+	b.state = truthSuccess
+	if op.Outcome == refund.OutcomeAbnormal {
+		b.state = truthChange
+	}
+	if op.Outcome == refund.OutcomeClosed {
 		b.state, b.final = truthClosed, op.Flag
 		p.returned(b)
-	case refund.OutcomeAbnormal:
-		b.state = truthChange
-	default:
-		b.state = truthSuccess
 	}
 	p.w.tracef("provider ends %s: %s", b.no, b.state)
 	p.notify(b, op)

@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
 
+// runs is how many runs a test makes: fewer where go test is told to be short, or the race detector makes
+// each of them ten times as slow.
 func runs(full, short uint64) uint64 {
-	if testing.Short() {
+	if testing.Short() || raceDetector {
 		return short
 	}
 	return full
@@ -36,7 +39,7 @@ func explain(t *testing.T, p *Plan, b *bug, v *Violation) {
 	t.Helper()
 	small := shrink(p, b)
 	var trace bytes.Buffer
-	run(small, b, &trace)
+	_, _ = run(small, b, &trace)
 	t.Errorf("seed %d: %v\nshrunk:\n%s%s", p.Seed, v, small, &trace)
 }
 
@@ -57,10 +60,11 @@ func TestNoGoroutineLeft(t *testing.T) {
 	before := runtime.NumGoroutine()
 	for _, b := range bugs()[:4] {
 		for seed := range uint64(30) {
-			run(NewPlan(seed), &b, nil)
+			_, _ = run(NewPlan(seed), &b, nil)
 		}
 	}
-	require.Eventually(t, func() bool { return runtime.NumGoroutine() <= before+2 } /* Eventually has some of its own */, 5e9, 1e6)
+	// Eventually has goroutines of its own.
+	require.Eventually(t, func() bool { return runtime.NumGoroutine() <= before+2 }, 5*time.Second, time.Millisecond)
 }
 
 // TestBugs: each deliberate bug is caught, and its trace can be shrunk.

@@ -51,7 +51,7 @@ func explain(out io.Writer, p *sim.Plan, v *sim.Violation) {
 	fmt.Fprintf(out, "seed %d: %v\nshrunk:\n", p.Seed, v)
 	small := sim.Shrink(p)
 	fmt.Fprint(out, small)
-	sim.Run(small, out)
+	_, _ = sim.Run(small, out)
 }
 
 // book is what all workers have done.

@@ -1,0 +1,154 @@
+package sim
+
+import (
+	"context"
+	"time"
+
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// happen starts what an Op says.
+func (w *world) happen(op *Op) {
+	switch op.Kind {
+	case OpEnd:
+		if b := w.prov.books[op.Refund]; b != nil {
+			w.prov.end(b, op)
+		} else {
+			w.prov.fates[op.Refund] = op
+		}
+	case OpFix:
+		w.prov.fix(w.prov.books[op.Refund], op)
+	case OpConsole:
+		w.prov.refundInConsole(op)
+	case OpFunds:
+		w.prov.balance = op.Amount
+	case OpLineDown:
+		w.lineDown = w.now + op.For
+	case OpDiskDown:
+		w.diskDown = w.now + op.For
+	case OpCrash:
+		w.kill(w.procs[op.Proc%len(w.procs)], op.For)
+	case OpClock:
+		w.procs[op.Proc%len(w.procs)].off += op.For
+		w.tracef("the clock of p%d jumps by %v", op.Proc%len(w.procs), op.For)
+	case OpRequest, OpApprove, OpReject, OpCancel, OpRetry, OpAbandon, OpResolve, OpProcess, OpPoll, OpExecute,
+		OpSync, OpForge:
+		w.spawn(op.Proc, op, 0, w.command)
+	}
+}
+
+// command carries out an Op of the first group, in a task.
+func (w *world) command(ctx context.Context, t *task) {
+	op := t.op
+	w.tracef("%s %s %s", op.Kind, op.Order, op.Refund)
+	err := w.dispatch(ctx, t)
+	w.tracef("%s %s %s: %v", op.Kind, op.Order, op.Refund, err)
+	switch op.Kind {
+	case OpRequest, OpApprove, OpReject, OpCancel, OpRetry, OpResolve:
+		w.check.refused(t, err)
+	}
+	if err == nil {
+		w.check.done(op)
+	}
+}
+
+// who does it, in the book.
+const (
+	buyer order.Actor = "buyer:1"
+	staff order.Actor = "staff:1"
+)
+
+func (w *world) dispatch(ctx context.Context, t *task) (err error) {
+	op, svc := t.op, t.proc.svc
+	switch op.Kind {
+	case OpRequest:
+		_, err = svc.Request(ctx, refund.RequestParams{OrderID: op.Order, RefundNo: op.Refund, Amount: op.Amount, Actor: buyer})
+	case OpApprove:
+		_, err = svc.Approve(ctx, refund.ApproveParams{OrderID: op.Order, RefundNo: op.Refund, Amount: op.Amount, Actor: staff})
+	case OpExecute:
+		_, err = svc.Execute(ctx, refund.ApproveParams{OrderID: op.Order, RefundNo: op.Refund, Amount: op.Amount, Actor: staff})
+	case OpReject:
+		_, err = svc.Reject(ctx, refund.RejectParams{OrderID: op.Order, RefundNo: op.Refund, Actor: staff, Note: "no"})
+	case OpCancel:
+		_, err = svc.Cancel(ctx, refund.CancelParams{OrderID: op.Order, RefundNo: op.Refund, Actor: buyer, Approved: op.Flag})
+	case OpRetry:
+		_, err = svc.Retry(ctx, refund.RetryParams{OrderID: op.Order, RefundNo: op.Refund, Actor: staff})
+	case OpAbandon:
+		_, err = svc.Abandon(ctx, refund.AbandonParams{OrderID: op.Order, RefundNo: op.Refund, Actor: staff})
+	case OpResolve:
+		err = w.resolve(ctx, t)
+	case OpProcess:
+		_, err = svc.Process(ctx, refund.Ref{OrderID: op.Order, RefundNo: op.Refund})
+	case OpPoll:
+		w.poll(ctx, t)
+	case OpSync:
+		_, err = svc.Sync(ctx, op.Order)
+	case OpForge:
+		n := refund.Notification{Gateway: gatewayName, Result: refund.Result{
+			Outcome: op.Outcome, OrderID: op.Order, RefundNo: op.Refund, Amount: op.Amount,
+		}}
+		t.claim = &n
+		err = svc.HandleNotification(ctx, n)
+	}
+	return err
+}
+
+// resolve is an operator who believes only what the provider has ended for good.
+func (w *world) resolve(ctx context.Context, t *task) error {
+	b := w.prov.books[t.op.Refund]
+	if b == nil {
+		return nil
+	}
+	p := refund.ResolveParams{OrderID: t.op.Order, RefundNo: t.op.Refund, Evidence: "statement", Actor: staff}
+	switch {
+	case b.state == truthSuccess, b.outside == truthSuccess:
+		p.Outcome = refund.OutcomeSucceeded
+	case b.state == truthClosed && b.final, b.outside == truthClosed:
+		p.Outcome = refund.OutcomeClosed
+	default:
+		return nil
+	}
+	_, err := t.proc.svc.Resolve(ctx, p)
+	return err
+}
+
+// poll is what a worker does: everything that is due, one after the other.
+func (w *world) poll(ctx context.Context, t *task) {
+	refs, err := t.proc.svc.Due(ctx, 20)
+	if err != nil {
+		return
+	}
+	for _, ref := range refs {
+		_, err := t.proc.svc.Process(ctx, ref)
+		if err != nil && t.op.ID == calmPoll {
+			w.fail("process", "%v, after all faults are over", err)
+		}
+	}
+}
+
+// redeliveries is how often the provider tries again to deliver a notification.
+const redeliveries = 8
+
+// deliver brings a notification to some process, and again if it is not taken.
+func (w *world) deliver(op *Op, n refund.Notification, delay time.Duration, copyNo, try int) {
+	w.after(delay, func() {
+		taken := false
+		again := func() {
+			if !taken && try < redeliveries {
+				w.deliver(op, n, time.Minute<<try, copyNo, try+1)
+			}
+		}
+		base := 100 * (copyNo*(redeliveries+1) + try + 1)
+		started := w.spawn(op.Proc+copyNo+try, op, base, func(ctx context.Context, t *task) {
+			defer again() // also where the process dies
+			t.claim = &n
+			w.tracef("notification: %s %s", n.Result.RefundNo, n.Result.Outcome)
+			err := t.proc.svc.HandleNotification(ctx, n)
+			taken = err == nil
+		})
+		if !started {
+			again()
+		}
+	})
+}

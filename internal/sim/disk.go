@@ -1,0 +1,123 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// disk is a Store that breaks as the running task's Op says.
+type disk struct {
+	inner refund.Store
+	w     *world
+}
+
+// Joined and AfterCommit forward.
+func (d *disk) Joined(ctx context.Context) bool {
+	j, ok := d.inner.(refund.Joiner)
+	return ok && j.Joined(ctx)
+}
+
+func (d *disk) AfterCommit(ctx context.Context, f func(context.Context)) bool {
+	j, ok := d.inner.(refund.Joiner)
+	return ok && j.AfterCommit(ctx, f)
+}
+
+// reach is the way to the store.
+func (d *disk) reach(c *trip) error {
+	c.t.calling = false
+	c.t.sleep(c.out, nil)
+	switch c.f.Kind {
+	case FaultCrashBefore:
+		c.t.crash(c.f.For)
+	case FaultBefore, FaultLate, FaultMismatch, FaultGarbage, FaultSetup, FaultBusy, FaultPanic:
+		return errFault
+	}
+	if d.w.now < d.w.diskDown {
+		return fmt.Errorf("the store is down: %w", errFault)
+	}
+	return nil
+}
+
+// leave is the way back.
+func (d *disk) leave(c *trip, err error) error {
+	if c.f.Kind == FaultCrashAfter {
+		c.t.crash(c.f.For)
+	}
+	c.t.sleep(c.ret, nil)
+	if err == nil && c.f.Kind == FaultAfter {
+		c.t.misled = true
+		return errFault
+	}
+	return err
+}
+
+// Update implements [refund.Store].
+func (d *disk) Update(ctx context.Context, id string, fn func(ctx context.Context, o *order.Order) error) error {
+	c := d.w.begin("update")
+	if err := d.reach(c); err != nil {
+		return err
+	}
+	c.t.failHook = c.f.Kind == FaultHook
+	var was, is *order.Order
+	// The caller's context times out in real time; the simulation's own clock is the one that counts.
+	err := d.inner.Update(context.WithoutCancel(ctx), id, func(ctx context.Context, o *order.Order) error {
+		was = o.Clone()
+		if c.f.Kind == FaultRerun {
+			_ = fn(ctx, o.Clone()) // a deadlock, say: all that it did is undone
+		}
+		if err := fn(ctx, o); err != nil {
+			return err
+		}
+		switch c.f.Kind {
+		case FaultRollback:
+			return errFault
+		case FaultCrashInside:
+			c.t.crash(c.f.For)
+		}
+		is = o
+		return nil
+	})
+	c.t.failHook = false
+	if err == nil {
+		d.w.check.committed(c.t, was, is)
+	}
+	return d.leave(c, err)
+}
+
+// Get implements [refund.Store].
+func (d *disk) Get(ctx context.Context, id string) (o *order.Order, err error) {
+	if d.w.cur == nil {
+		return d.inner.Get(context.WithoutCancel(ctx), id)
+	}
+	c := d.w.begin("get")
+	if err = d.reach(c); err != nil {
+		return nil, err
+	}
+	o, err = d.inner.Get(context.WithoutCancel(ctx), id)
+	if err = d.leave(c, err); err != nil {
+		return nil, err
+	}
+	return o, nil
+}
+
+// Create implements [refund.Store].
+func (d *disk) Create(ctx context.Context, o *order.Order) error { return d.inner.Create(ctx, o) }
+
+// Due implements [refund.Store].
+func (d *disk) Due(ctx context.Context, now time.Time, limit int) ([]refund.Ref, error) {
+	c := d.w.begin("due")
+	if err := d.reach(c); err != nil {
+		return nil, err
+	}
+	refs, err := d.inner.Due(context.WithoutCancel(ctx), now, limit)
+	return refs, d.leave(c, err)
+}
+
+// List implements [refund.Store].
+func (d *disk) List(ctx context.Context, f refund.Filter) (refund.Page, error) {
+	return d.inner.List(ctx, f)
+}

@@ -1,0 +1,133 @@
+package sim
+
+import (
+	"context"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// proc is a process: one Service, which knows nothing of the others, and a clock.
+type proc struct {
+	id    int
+	svc   *refund.Service
+	off   time.Duration // how wrong its clock is
+	up    bool
+	tasks []*task
+}
+
+// task is one command or step, carried out by a process.
+type task struct {
+	w      *world
+	proc   *proc
+	op     *Op
+	base   int // the number of its first call in op.Faults
+	calls  int
+	resume chan struct{}
+	dead   bool // its process has been killed
+	done   bool
+
+	commits  int  // changes of an order that it committed
+	misled   bool // a fault hid from it what it committed
+	failHook bool // the hook of the running transaction fails
+	leasedTo time.Duration
+	excess   bool           // the order had more refunds than it has room for when it was leased
+	heard    refund.Outcome // the last answer to a query
+	calling  bool           // it is in a call to the provider, until deadline
+	deadline time.Duration
+	claim    *refund.Notification // what it is about, where it delivers one
+}
+
+// step gives the token to t until t gives it back.
+func (w *world) step(t *task) {
+	if t.done {
+		return
+	}
+	before := w.cur
+	w.cur = t
+	t.resume <- struct{}{}
+	<-w.back
+	w.cur = before
+}
+
+// spawn starts a task on a process that is up, p if possible. It reports false if none is.
+func (w *world) spawn(p int, op *Op, base int, run func(ctx context.Context, t *task)) bool {
+	for i := range w.procs {
+		on := w.procs[(p+i)%len(w.procs)]
+		if !on.up {
+			continue
+		}
+		t := &task{w: w, proc: on, op: op, base: base, resume: make(chan struct{})}
+		on.tasks = append(on.tasks, t)
+		go t.live(run)
+		w.step(t)
+		return true
+	}
+	return false
+}
+
+func (t *task) live(run func(ctx context.Context, t *task)) {
+	defer func() { // also where the process was killed: by runtime.Goexit, which no recover stops
+		if p := recover(); p != nil {
+			t.w.fail("panic", "%v\n%s", p, debug.Stack())
+		}
+		t.done = true
+		t.proc.tasks = slices.DeleteFunc(t.proc.tasks, func(o *task) bool { return o == t })
+		t.w.back <- struct{}{}
+	}()
+	<-t.resume
+	run(virtual{context.Background()}, t)
+}
+
+// sleep gives the token away for d. If the process is killed meanwhile, killed is called (it may be nil) and
+// sleep does not return.
+func (t *task) sleep(d time.Duration, killed func()) {
+	t.w.queue.push(t.w.now+max(0, d), t, nil)
+	t.w.back <- struct{}{}
+	<-t.resume
+	if t.dead {
+		if killed != nil {
+			killed()
+		}
+		runtime.Goexit()
+	}
+}
+
+// crash kills the process that t runs on, t first.
+func (t *task) crash(down time.Duration) {
+	t.dead = true
+	t.w.after(0, func() { t.w.kill(t.proc, down) })
+	runtime.Goexit()
+}
+
+// kill ends a process as kill -9 does. It starts again after down.
+func (w *world) kill(p *proc, down time.Duration) {
+	if !p.up {
+		return
+	}
+	w.tracef("p%d is killed", p.id)
+	w.stats.Crashes++
+	p.up = false
+	w.unwind(p)
+	w.after(down, func() { w.revive(p) })
+}
+
+func (w *world) unwind(p *proc) {
+	for _, t := range slices.Clone(p.tasks) {
+		t.dead = true
+		w.step(t)
+	}
+}
+
+func (w *world) revive(p *proc) {
+	if p.up {
+		return
+	}
+	w.tracef("p%d starts", p.id)
+	if err := w.boot(p); err != nil {
+		w.fail("boot", "%v", err)
+	}
+}
