@@ -218,14 +218,15 @@ func TestReservedOnce(t *testing.T) {
 		dsn := d.fresh(t)
 		stores := []*sqlstore.Store{d.on(t, d.connect(t, dsn)), d.on(t, d.connect(t, dsn))}
 		require.NoError(t, stores[0].Migrate(bg))
-		register(t, service(t, stores[0], refund.Options{}), "O-1")
+		services := []*refund.Service{service(t, stores[0], refund.Options{}), service(t, stores[1], refund.Options{})}
+		register(t, services[0], "O-1")
 		var wg sync.WaitGroup
 		results := make([]error, 16)
 		for i := range results {
 			wg.Add(1)
 			go func() {
 				defer wg.Done()
-				results[i] = ask(bg, service(t, stores[i%2], refund.Options{}), "O-1", fmt.Sprintf("R-%d", i), 60)
+				results[i] = ask(bg, services[i%2], "O-1", fmt.Sprintf("R-%d", i), 60)
 			}()
 		}
 		wg.Wait()

@@ -70,11 +70,11 @@ func write(svc *refund.Service, round string) error {
 			if err := ask(bg, svc, id, no, amount); err != nil {
 				return err
 			}
-			fmt.Println(id, no, order.StateRefundRequested)
+			fmt.Fprintln(os.Stdout, id, no, order.StateRefundRequested)
 			if _, err := svc.Execute(bg, refund.ApproveParams{OrderID: id, RefundNo: no, Amount: amount, Actor: "staff:1"}); err != nil {
 				return err
 			}
-			fmt.Println(id, no, order.StateRefunded)
+			fmt.Fprintln(os.Stdout, id, no, order.StateRefunded)
 		}
 	}
 }
