@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/orderfsm/orderfsm/adapters/memstore"
+	"github.com/orderfsm/orderfsm/adapters/poller"
 	"github.com/orderfsm/orderfsm/adapters/wechatv2"
 	"github.com/orderfsm/orderfsm/adapters/wechatv2/wechattest"
 	"github.com/orderfsm/orderfsm/di"
@@ -70,4 +71,78 @@ func TestFaultsOfTheConfigComeOut(t *testing.T) {
 	_, err = di.NewService(nil, nil, refund.Options{})
 	require.ErrorContains(t, err, "store: is nil")
 	require.ErrorContains(t, err, "gateway: is nil")
+}
+
+// appByHand is what NewApp does, written without wire.
+func appByHand(
+	store refund.Store, gateway refund.RefundGateway, opt refund.Options, polling poller.Options,
+) (*di.App, error) {
+	machine, err := order.NewMachine()
+	if err != nil {
+		return nil, err
+	}
+	svc, err := refund.NewService(machine, store, gateway, opt)
+	if err != nil {
+		return nil, err
+	}
+	p, err := poller.New(svc, polling)
+	if err != nil {
+		return nil, err
+	}
+	return &di.App{Service: svc, Poller: p}, nil
+}
+
+// payer is a provider that pays at once.
+type payer struct{}
+
+func (payer) Refund(_ context.Context, req refund.Request) (refund.Result, error) {
+	return refund.Result{Outcome: refund.OutcomeSucceeded, RefundNo: req.RefundNo, Amount: req.Amount}, nil
+}
+
+func (payer) Query(context.Context, refund.Query) (refund.Result, error) {
+	return refund.Result{Outcome: refund.OutcomeNotFound}, nil
+}
+
+func ExampleNewApp() {
+	for _, inject := range []func(
+		refund.Store, refund.RefundGateway, refund.Options, poller.Options,
+	) (*di.App, error){di.NewApp, appByHand} {
+		settled := make(chan string)
+		store := memstore.New()
+		waker := poller.NewWaker(store)
+		app, err := inject(store, payer{}, refund.Options{
+			Scheduler: waker,
+			Hooks: refund.Hooks{After: func(_ context.Context, o *order.Order, t order.Transition) {
+				if t.Event == order.EventSettle {
+					settled <- fmt.Sprintf("%s is %s", o.ID, o.State)
+				}
+			}},
+		}, poller.Options{Waker: waker})
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		ran := make(chan error)
+		go func() { ran <- app.Poller.Run(ctx) }()
+
+		_, _ = app.Service.Register(ctx, refund.RegisterParams{OrderID: "ORDER-1", Gateway: "g", Currency: "CNY", Total: 100})
+		r, _ := app.Service.Request(ctx, refund.RequestParams{OrderID: "ORDER-1", Amount: 100, Actor: "buyer:1"})
+		_, _ = app.Service.Approve(ctx, refund.ApproveParams{OrderID: "ORDER-1", RefundNo: r.No, Amount: 100, Actor: "staff:1"})
+		fmt.Println(<-settled)
+		cancel()
+		fmt.Println(<-ran)
+	}
+	// Output:
+	// ORDER-1 is refunded
+	// <nil>
+	// ORDER-1 is refunded
+	// <nil>
+}
+
+func TestFaultsOfTheAppComeOut(t *testing.T) {
+	_, err := di.NewApp(memstore.New(), payer{}, refund.Options{}, poller.Options{Batch: -1})
+	require.ErrorContains(t, err, "batch: is negative")
+	_, err = di.NewApp(nil, payer{}, refund.Options{}, poller.Options{})
+	require.ErrorContains(t, err, "store: is nil")
 }

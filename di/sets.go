@@ -4,6 +4,7 @@ import (
 	"github.com/google/wire"
 
 	"github.com/orderfsm/orderfsm/adapters/memstore"
+	"github.com/orderfsm/orderfsm/adapters/poller"
 	"github.com/orderfsm/orderfsm/adapters/wechatv2"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
@@ -22,6 +23,16 @@ var MemorySet = wire.NewSet(memstore.New, wire.Bind(new(refund.Store), new(*mems
 
 // WeChatSet provides refund.RefundGateway (and *wechatv2.Gateway). It needs wechatv2.Config.
 var WeChatSet = wire.NewSet(wechatv2.New, wire.Bind(new(refund.RefundGateway), new(*wechatv2.Gateway)))
+
+// PollerSet provides *poller.Poller. It needs *refund.Service and poller.Options. The Waker in these is best
+// the Scheduler in refund.Options too; see NewApp.
+var PollerSet = wire.NewSet(poller.New)
+
+// App is a Service and the Poller that carries its approved refunds to their end.
+type App struct {
+	Service *refund.Service
+	Poller  *poller.Poller
+}
 
 // NewMachine returns a machine with the core table: order.NewMachine without options, which wire could not
 // call.

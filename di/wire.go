@@ -5,6 +5,7 @@ package di
 import (
 	"github.com/google/wire"
 
+	"github.com/orderfsm/orderfsm/adapters/poller"
 	"github.com/orderfsm/orderfsm/adapters/wechatv2"
 	"github.com/orderfsm/orderfsm/refund"
 )
@@ -18,4 +19,11 @@ func NewInMemoryWeChat(cfg wechatv2.Config, opt refund.Options) (*refund.Service
 // NewService returns a Service on the host's own store and gateway, with the core table.
 func NewService(store refund.Store, gateway refund.RefundGateway, opt refund.Options) (*refund.Service, error) {
 	panic(wire.Build(CoreSet, MachineSet))
+}
+
+// NewApp returns a Service on the host's own store and gateway, with the core table, and its Poller, which
+// the host runs. One *poller.Waker as opt.Scheduler and polling.Waker makes the Poller look at once when a
+// refund is approved.
+func NewApp(store refund.Store, gateway refund.RefundGateway, opt refund.Options, polling poller.Options) (*App, error) {
+	panic(wire.Build(CoreSet, MachineSet, PollerSet, wire.Struct(new(App), "*")))
 }

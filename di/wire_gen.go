@@ -8,6 +8,7 @@ package di
 
 import (
 	"github.com/orderfsm/orderfsm/adapters/memstore"
+	"github.com/orderfsm/orderfsm/adapters/poller"
 	"github.com/orderfsm/orderfsm/adapters/wechatv2"
 	"github.com/orderfsm/orderfsm/refund"
 )
@@ -44,4 +45,27 @@ func NewService(store refund.Store, gateway refund.RefundGateway, opt refund.Opt
 		return nil, err
 	}
 	return service, nil
+}
+
+// NewApp returns a Service on the host's own store and gateway, with the core table, and its Poller, which
+// the host runs. One *poller.Waker as opt.Scheduler and polling.Waker makes the Poller look at once when a
+// refund is approved.
+func NewApp(store refund.Store, gateway refund.RefundGateway, opt refund.Options, polling poller.Options) (*App, error) {
+	machine, err := NewMachine()
+	if err != nil {
+		return nil, err
+	}
+	service, err := refund.NewService(machine, store, gateway, opt)
+	if err != nil {
+		return nil, err
+	}
+	pollerPoller, err := poller.New(service, polling)
+	if err != nil {
+		return nil, err
+	}
+	app := &App{
+		Service: service,
+		Poller:  pollerPoller,
+	}
+	return app, nil
 }

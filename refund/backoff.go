@@ -1,6 +1,7 @@
 package refund
 
 import (
+	"maps"
 	"math/rand/v2"
 	"time"
 )
@@ -24,3 +25,24 @@ func ExponentialBackoff(first, most time.Duration) Backoff {
 		return d
 	}
 }
+
+// BackoffByGateway gives the gateways that byName names, by order.Order.Gateway, a Backoff of their own, and
+// all others the one of other. A nil Backoff in byName is other, and a nil other the
+// default of [Options].Backoff. Mutating byName afterwards
+// has no effect.
+func BackoffByGateway(byName map[string]Backoff, other Backoff) Backoff {
+	byName = maps.Clone(byName)
+	if other == nil {
+		other = defaultBackoff()
+	}
+	return func(gateway string, attempts int) time.Duration {
+		if b := byName[gateway]; b != nil {
+			return b(gateway, attempts)
+		}
+		return other(gateway, attempts)
+	}
+}
+
+// defaultBackoff begins within seconds, because most refunds are settled at once, and ends at hours, because
+// a bank may take days. There is no last attempt.
+func defaultBackoff() Backoff { return ExponentialBackoff(5*time.Second, 2*time.Hour) }

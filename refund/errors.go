@@ -67,7 +67,7 @@ func (e *SetupError) Is(target error) bool { return target == ErrSetup }
 func (e *SetupError) Unwrap() error { return e.Err }
 
 // RetryLater is a busy provider: the outcome is unknown, and it must not be asked again before After has
-// passed. It matches [ErrRetryLater] and unwraps to Err.
+// passed, or [Options].MaxWait where that is less. It matches [ErrRetryLater] and unwraps to Err.
 type RetryLater struct {
 	After time.Duration
 	Err   error

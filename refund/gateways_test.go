@@ -124,21 +124,6 @@ func TestErrorsMatchThroughWraps(t *testing.T) {
 	}
 }
 
-func TestExponentialBackoff(t *testing.T) {
-	b := refund.ExponentialBackoff(5*time.Second, time.Hour)
-	for attempts, most := range map[int]time.Duration{
-		-1: 5 * time.Second, 0: 5 * time.Second, 1: 5 * time.Second, 2: 10 * time.Second, 5: 80 * time.Second,
-		11: time.Hour, 1 << 40: time.Hour,
-	} {
-		for range 100 {
-			d := b("g", attempts)
-			require.LessOrEqual(t, d, most)
-			require.Greater(t, d, most*4/5-time.Nanosecond)
-		}
-	}
-	require.Zero(t, refund.ExponentialBackoff(0, 0)("g", 3))
-}
-
 // TestFireForTheHostsOwnEvents: what WithTransitions added is fired by name; the core has methods.
 func TestFireForTheHostsOwnEvents(t *testing.T) {
 	m, err := order.NewMachine(order.WithTransitions(

@@ -320,6 +320,8 @@ func TestWaits(t *testing.T) {
 		{"unknown", errLost, time.Minute},
 		{"busy", &refund.RetryLater{After: time.Hour, Err: errLost}, time.Hour},
 		{"busy for less than the backoff", &refund.RetryLater{After: time.Second, Err: errLost}, time.Minute},
+		{"busy for ever", &refund.RetryLater{After: 1<<63 - 1, Err: errLost}, 24 * time.Hour},
+		{"busy until yesterday", &refund.RetryLater{After: -time.Hour, Err: errLost}, time.Minute},
 		{"set-up", &refund.SetupError{Err: errLost}, 10 * time.Minute},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

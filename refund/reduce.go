@@ -198,6 +198,7 @@ func (u *update) reschedule(r *order.Refund, ob observation) {
 	case errors.As(ob.err, &later):
 		wait = max(wait, later.After)
 	}
+	wait = min(wait, u.s.opt.MaxWait)
 	if !r.DeclinedAt.IsZero() {
 		// The no that waits is checked after the quiet period, not before.
 		wait = max(wait, r.DeclinedAt.Add(u.s.opt.Quiet).Sub(now))

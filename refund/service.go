@@ -49,8 +49,11 @@ type Options struct {
 	// has no known outcome, before the no is booked. If zero, 2 min.
 	Quiet time.Duration
 	// Backoff is how long to wait after an attempt without an outcome. If nil, [ExponentialBackoff] from
-	// 5 s to 1 h.
+	// 5 s to 2 h. See [BackoffByGateway].
 	Backoff Backoff
+	// MaxWait bounds the time between two attempts, whatever Backoff and a provider's [*RetryLater] say, so
+	// that no slip of theirs makes a refund forgotten. If zero, 24 h.
+	MaxWait time.Duration
 	// SetupBackoff is how long to wait after a [*SetupError]. If zero, 10 min.
 	SetupBackoff time.Duration
 	// AlertAfter is how long after its approval a refund without an outcome is reported as stuck. It decides
@@ -78,6 +81,7 @@ func NewService(m *order.Machine, s Store, g RefundGateway, opt Options) (*Servi
 		{"call_timeout", opt.CallTimeout},
 		{"lease", opt.Lease},
 		{"quiet", opt.Quiet},
+		{"max_wait", opt.MaxWait},
 		{"setup_backoff", opt.SetupBackoff},
 		{"alert_after", opt.AlertAfter},
 	} {
@@ -105,7 +109,7 @@ func (o *Options) setDefaults() {
 		o.NewRefundNo = newRefundNo
 	}
 	if o.Backoff == nil {
-		o.Backoff = ExponentialBackoff(5*time.Second, time.Hour)
+		o.Backoff = defaultBackoff()
 	}
 	for _, d := range []struct {
 		d   *time.Duration
@@ -114,6 +118,7 @@ func (o *Options) setDefaults() {
 		{&o.CallTimeout, 30 * time.Second},
 		{&o.Lease, time.Minute},
 		{&o.Quiet, 2 * time.Minute},
+		{&o.MaxWait, 24 * time.Hour},
 		{&o.SetupBackoff, 10 * time.Minute},
 		{&o.AlertAfter, 24 * time.Hour},
 	} {

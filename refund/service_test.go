@@ -246,22 +246,6 @@ func TestTypedErrors(t *testing.T) {
 	require.NotErrorIs(t, wrap(mismatch), refund.ErrSetup)
 }
 
-func TestBackoffNeverOverflows(t *testing.T) {
-	const ever = time.Duration(1<<63 - 1)
-	for _, b := range []refund.Backoff{
-		refund.ExponentialBackoff(time.Nanosecond, ever), refund.ExponentialBackoff(ever-1, ever), refund.ExponentialBackoff(time.Hour, time.Second),
-	} {
-		least := time.Duration(0)
-		for attempts := range 200 {
-			d := b("g", attempts)
-			require.Positive(t, d)
-			require.GreaterOrEqual(t, d, least, "never less than four fifths of what an earlier attempt waited")
-			least = max(least, d/5*4)
-		}
-	}
-	require.Zero(t, refund.ExponentialBackoff(0, time.Hour)("g", 1<<62), "at once, and not after 2^62 rounds")
-}
-
 // TestRefundedAt: the provider's date is kept to the microsecond; one that no store could keep does not keep
 // the money from being booked.
 func TestRefundedAt(t *testing.T) {

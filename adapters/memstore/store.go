@@ -19,8 +19,9 @@ import (
 )
 
 var (
-	_ refund.Store  = (*Store)(nil)
-	_ refund.Joiner = (*Store)(nil)
+	_ refund.Store       = (*Store)(nil)
+	_ refund.Joiner      = (*Store)(nil)
+	_ refund.GatewayDuer = (*Store)(nil)
 )
 
 // Store keeps orders in memory. Make it with [New]; it is safe for concurrent use.
@@ -217,28 +218,34 @@ func (s *Store) Get(ctx context.Context, orderID string) (*order.Order, error) {
 
 // Due implements [refund.Store].
 func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]refund.Ref, error) {
+	due, err := s.DueExcept(ctx, now, limit, nil)
+	if err != nil {
+		return nil, err
+	}
+	refs := make([]refund.Ref, 0, len(due))
+	for _, d := range due {
+		refs = append(refs, d.Ref)
+	}
+	return refs, nil
+}
+
+// DueExcept implements [refund.GatewayDuer].
+func (s *Store) DueExcept(ctx context.Context, now time.Time, limit int, except []string) ([]refund.DueRefund, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	type due struct {
-		at  time.Time
-		ref refund.Ref
-	}
-	var all []due
+	var due []refund.DueRefund
 	s.each(func(o *order.Order, r *order.Refund) {
-		if r.State == order.StateApproved && !r.NextAttemptAt.After(now) {
-			all = append(all, due{r.NextAttemptAt, refund.Ref{OrderID: o.ID, RefundNo: r.No}})
+		if r.State == order.StateApproved && !r.NextAttemptAt.After(now) && !slices.Contains(except, o.Gateway) {
+			ref := refund.Ref{OrderID: o.ID, RefundNo: r.No}
+			due = append(due, refund.DueRefund{Ref: ref, Gateway: o.Gateway, At: r.NextAttemptAt})
 		}
 	})
-	slices.SortFunc(all, func(a, b due) int {
-		return refund.Position{RequestedAt: a.at, OrderID: a.ref.OrderID, RefundNo: a.ref.RefundNo}.Compare(
-			refund.Position{RequestedAt: b.at, OrderID: b.ref.OrderID, RefundNo: b.ref.RefundNo})
+	slices.SortFunc(due, func(a, b refund.DueRefund) int {
+		return refund.Position{RequestedAt: a.At, OrderID: a.OrderID, RefundNo: a.RefundNo}.Compare(
+			refund.Position{RequestedAt: b.At, OrderID: b.OrderID, RefundNo: b.RefundNo})
 	})
-	refs := make([]refund.Ref, 0, min(len(all), max(limit, 0)))
-	for _, d := range all[:cap(refs)] {
-		refs = append(refs, d.ref)
-	}
-	return refs, nil
+	return due[:min(len(due), max(limit, 0))], nil
 }
 
 // List implements [refund.Store].

@@ -23,6 +23,7 @@ type broken struct {
 type data struct {
 	mu     sync.Mutex
 	orders map[string]*order.Order
+	before map[string]*order.Order // while a transaction is open: what others see
 }
 
 func newBroken(bug string) *broken {
@@ -38,12 +39,20 @@ func (b *broken) reopen() *broken {
 
 func (b *broken) is(bug string) bool { return b.bug == bug }
 
-type brokenTx struct{ after []func(context.Context) }
+type brokenTx struct {
+	after  []func(context.Context)
+	joined bool
+	busy   string
+	failed bool
+}
 
 type brokenKey struct{}
 
 func (b *broken) Joined(ctx context.Context) bool {
 	tx, _ := ctx.Value(brokenKey{}).(*brokenTx)
+	if tx != nil && tx.joined && b.is("joined is not seen") {
+		return false
+	}
 	return (tx != nil || b.is("joined everywhere")) && !b.is("never joined")
 }
 
@@ -52,7 +61,7 @@ func (b *broken) AfterCommit(ctx context.Context, f func(context.Context)) bool 
 	switch {
 	case tx == nil:
 		return false
-	case b.is("after commit at once"):
+	case b.is("after commit at once") || tx.joined && b.is("joined after commit at once"):
 		f(bg)
 	case !b.is("after commit never"):
 		tx.after = append(tx.after, f)
@@ -144,6 +153,9 @@ func (b *broken) Get(ctx context.Context, id string) (*order.Order, error) {
 		return nil, err
 	}
 	o, ok := b.load(id)
+	if tx, _ := ctx.Value(brokenKey{}).(*brokenTx); tx == nil || b.is("joined sees what was") {
+		o, ok = b.committed(id)
+	}
 	if !ok {
 		if b.is("get swallows not-found") {
 			return &order.Order{}, nil
@@ -158,6 +170,9 @@ func (b *broken) Update(ctx context.Context, id string, fn func(context.Context,
 		return err
 	}
 	if outer, _ := ctx.Value(brokenKey{}).(*brokenTx); outer != nil {
+		if outer.joined && (outer.busy != id || b.is("joined nested update runs")) {
+			return b.joinedUpdate(ctx, outer, id, fn)
+		}
 		if b.is("nested update runs") {
 			o, _ := b.load(id)
 			return fn(ctx, o)
@@ -216,7 +231,7 @@ func (b *broken) change(ctx context.Context, id string, fn func(context.Context,
 	runtime.Gosched()
 	if err := fn(ctx, o); err != nil {
 		switch b.bug {
-		case "commits on error":
+		case "commits on error", "joined failure stays":
 			b.save(o)
 		case "swallows fn's error":
 			return nil
@@ -262,7 +277,15 @@ func (b *broken) entries() []refund.Entry {
 	return all
 }
 
-func (b *broken) Due(ctx context.Context, now time.Time, limit int) ([]refund.Ref, error) {
+func (b *broken) Due(ctx context.Context, now time.Time, limit int) (refs []refund.Ref, err error) {
+	due, err := b.DueExcept(ctx, now, limit, nil)
+	for _, d := range due {
+		refs = append(refs, d.Ref)
+	}
+	return refs, err
+}
+
+func (b *broken) DueExcept(ctx context.Context, now time.Time, limit int, except []string) ([]refund.DueRefund, error) {
 	if err := b.ctxErr(ctx); err != nil {
 		return nil, err
 	}
@@ -278,8 +301,8 @@ func (b *broken) Due(ctx context.Context, now time.Time, limit int) ([]refund.Re
 		}
 		return p.Compare(q)
 	})
-	var refs []refund.Ref
-	for _, e := range all {
+	var found []refund.DueRefund
+	for i, e := range all {
 		due := !e.Refund.NextAttemptAt.After(now)
 		switch b.bug {
 		case "due is exclusive":
@@ -287,12 +310,19 @@ func (b *broken) Due(ctx context.Context, now time.Time, limit int) ([]refund.Re
 		case "due before its time":
 			due = true
 		}
+		if b.is("leaves gateways out after the limit") && i >= limit || !b.is("due of every gateway") && slices.Contains(except, e.Gateway) {
+			continue
+		}
 		if due && (e.Refund.State == order.StateApproved || b.is("due in any state")) &&
-			(len(refs) < limit || b.is("due without limit")) {
-			refs = append(refs, refund.Ref{OrderID: e.OrderID, RefundNo: e.Refund.No})
+			(len(found) < limit || b.is("due without limit")) {
+			d := refund.DueRefund{Ref: refund.Ref{OrderID: e.OrderID, RefundNo: e.Refund.No}, Gateway: e.Gateway, At: e.Refund.NextAttemptAt}
+			if b.is("due forgets since when") {
+				d.At = time.Time{}
+			}
+			found = append(found, d)
 		}
 	}
-	return refs, nil
+	return found, nil
 }
 
 func (b *broken) List(ctx context.Context, f refund.Filter) (refund.Page, error) {

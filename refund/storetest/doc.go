@@ -18,6 +18,8 @@
 //   - Keep times in UTC with microseconds, and give them back so.
 //   - Due and List are one index range scan each: (state, next_attempt_at, order_id, no) and
 //     (requested_at, order_id, no).
+//   - Optional: DueExcept is Due with the gateway, less some gateways. It keeps a backlog of one provider from
+//     hiding what is due for another.
 //   - Map a missing order to ErrOrderNotFound, a taken order ID to ErrExists, a taken refund number to
 //     ErrConflict.
 //

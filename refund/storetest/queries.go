@@ -82,6 +82,46 @@ func dueOrderAndLimit(t tb, e *env) {
 	}
 }
 
+func dueExcept(t tb, e *env) {
+	e.due(t, "O-1", "R-1", e.at(10))
+	e.due(t, "O-2", "R-2", e.at(20))
+	for i, gateway := range []string{"second", "third"} {
+		o := e.paid("O-" + gateway)
+		o.Gateway = gateway
+		e.fire(t, o, order.EventRequestRefund, "R-"+gateway, 1, e.at(1))
+		e.fire(t, o, order.EventApprove, "R-"+gateway, 0, e.at(2))
+		o.Refund("R-" + gateway).NextAttemptAt = e.at(30 + i)
+		require.NoError(t, e.store.Create(bg, o))
+	}
+	all := []refund.DueRefund{
+		{Ref: refund.Ref{OrderID: "O-1", RefundNo: "R-1"}, Gateway: "test", At: e.at(10)},
+		{Ref: refund.Ref{OrderID: "O-2", RefundNo: "R-2"}, Gateway: "test", At: e.at(20)},
+		{Ref: refund.Ref{OrderID: "O-second", RefundNo: "R-second"}, Gateway: "second", At: e.at(30)},
+		{Ref: refund.Ref{OrderID: "O-third", RefundNo: "R-third"}, Gateway: "third", At: e.at(31)},
+	}
+	duer, ok := e.store.(refund.GatewayDuer)
+	require.True(t, ok)
+	for _, tc := range []struct {
+		name   string
+		except []string
+		now    time.Time
+		limit  int
+		want   []refund.DueRefund
+	}{
+		{"all", nil, e.at(99), 9, all},
+		{"all up to the limit", nil, e.at(99), 3, all[:3]},
+		{"one gateway less", []string{"test"}, e.at(99), 9, all[2:]},
+		{"two gateways less", []string{"third", "test"}, e.at(99), 9, all[2:3]},
+		{"a gateway that has none", []string{"fourth"}, e.at(99), 9, all},
+		{"the limit counts what is left", []string{"test"}, e.at(99), 1, all[2:3]},
+		{"not before its time", []string{"test"}, e.at(30), 9, all[2:3]},
+	} {
+		due, err := duer.DueExcept(bg, tc.now, tc.limit, tc.except)
+		require.NoError(t, err, tc.name)
+		require.Equal(t, tc.want, due, tc.name)
+	}
+}
+
 func listFilters(t tb, e *env) {
 	e.create(t, "shop-1", "R-1", "R-2")
 	other := e.paid("other_2")

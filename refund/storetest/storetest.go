@@ -18,6 +18,10 @@ type Harness struct {
 	// Reopen returns a second handle on the data of a store that New returned, as another process would
 	// have it. If nil, the checks with two handles are skipped.
 	Reopen func(t *testing.T, s refund.Store) refund.Store
+	// Begin opens a transaction as a host does, on the database of s, and returns a context with which the
+	// store joins it, and how to end it: by a commit, or else a roll-back. Other contexts must still be able
+	// to use s meanwhile. If nil, the checks of joining are skipped.
+	Begin func(t *testing.T, s refund.Store) (ctx context.Context, end func(commit bool) error)
 	// TimePrecision is the precision with which the store keeps times. If zero, a microsecond.
 	TimePrecision time.Duration
 }
@@ -30,6 +34,9 @@ func Run(t *testing.T, h Harness) {
 			e := &env{store: h.New(t), precision: h.TimePrecision, patience: 30 * time.Second}
 			if h.Reopen != nil {
 				e.second = h.Reopen(t, e.store)
+			}
+			if h.Begin != nil {
+				e.begin = func() (context.Context, func(bool) error) { return h.Begin(t, e.store) }
 			}
 			if c.needs != nil {
 				if missing := c.needs(e); missing != "" {
@@ -76,12 +83,20 @@ func checks() []check {
 		{"NestedUpdateIsAnError", nestedUpdateIsAnError, nil},
 		{"DueIsApprovedAndDue", dueIsApprovedAndDue, nil},
 		{"DueOrderAndLimit", dueOrderAndLimit, nil},
+		{"DueExcept", dueExcept, needsGatewayDuer},
 		{"ListFilters", listFilters, nil},
 		{"ListPages", listPages, nil},
 		{"ListLimits", listLimits, nil},
 		{"TwoHandles", twoHandles, needsSecond},
 		{"Joined", joined, needsJoiner},
 		{"AfterCommit", afterCommit, needsJoiner},
+		{"JoinedCommits", joinedCommits, needsBegin},
+		{"JoinedRollsBack", joinedRollsBack, needsBegin},
+		{"JoinedSeesItself", joinedSeesItself, needsBegin},
+		{"JoinedFailureChangesNothing", joinedFailureChangesNothing, needsBegin},
+		{"JoinedNestedIsAnError", joinedNestedIsAnError, needsBegin},
+		{"JoinedLocks", joinedLocks, needsBegin},
+		{"JoinedAfterCommit", joinedAfterCommit, needsBeginAndJoiner},
 	}
 }
 
@@ -99,10 +114,18 @@ func needsJoiner(e *env) string {
 	return ""
 }
 
+func needsGatewayDuer(e *env) string {
+	if _, ok := e.store.(refund.GatewayDuer); !ok {
+		return "the store is no refund.GatewayDuer: a backlog of one gateway hides what is due for the others"
+	}
+	return ""
+}
+
 // env is what a check works on.
 type env struct {
 	store     refund.Store
 	second    refund.Store // another handle on the same data, or nil
+	begin     func() (ctx context.Context, end func(commit bool) error)
 	precision time.Duration
 	patience  time.Duration // for what blocks only if the store is broken
 }

@@ -1,0 +1,38 @@
+// Package poller carries approved refunds to their end in the host's own process. It needs nothing beside the
+// store that the refunds are in: what is due is in the table, and [Poller.Run] keeps asking for it and runs
+// [refund.Service.Process] on it.
+//
+//	waker := poller.NewWaker(store)
+//	svc, err := refund.NewService(machine, store, gateway, refund.Options{Scheduler: waker})
+//	…
+//	p, err := poller.New(svc, poller.Options{Waker: waker})
+//	…
+//	err = p.Run(ctx) // until ctx ends, or Shutdown is called
+//
+// # Several replicas
+//
+// Any number of processes may run a Poller on one database, without a leader. The lease that Process takes
+// keeps a second one from asking about the same refund at the same time; each Poller takes what is due in an
+// order of its own, so that they seldom meet. Where a process dies, what it had in flight is due again when
+// its lease ends.
+//
+// # Waking up
+//
+// A [Waker] in refund.Options.Scheduler makes the Poller look at once when a refund is approved or retried in
+// this process: after the commit where the store can tell of it. Where it cannot, the look comes too early,
+// and is repeated after 100 ms, 200 ms, 400 ms and so on. What other processes approve is found by the next
+// look, at most [Options].IdleMax later.
+//
+// # Fairness
+//
+// Of one gateway at most three quarters of the places are in use at a time, unless configured otherwise, so a
+// provider that hangs holds up its own refunds only. The store's list leaves busy gateways out where it is a
+// [refund.GatewayDuer]; without that, a backlog longer than [Options].Batch hides what is due for other
+// gateways.
+//
+// # Stopping
+//
+// [Poller.Shutdown] takes nothing new and lets what is in flight finish. When its context ends, and when the
+// context of Run ends, the calls to the providers are cancelled, which releases their leases: the outcome is
+// unknown, and the next Process asks for it. Neither loses or repeats a payment.
+package poller

@@ -1,0 +1,76 @@
+package poller_test
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/orderfsm/orderfsm/adapters/memstore"
+	"github.com/orderfsm/orderfsm/adapters/poller"
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// payer is a provider that takes a refund on its way and has paid it when it is asked again.
+type payer struct{}
+
+func (payer) Refund(_ context.Context, req refund.Request) (refund.Result, error) {
+	return refund.Result{Outcome: refund.OutcomeAccepted, RefundNo: req.RefundNo, Amount: req.Amount}, nil
+}
+
+func (payer) Query(_ context.Context, q refund.Query) (refund.Result, error) {
+	return refund.Result{Outcome: refund.OutcomeSucceeded, RefundNo: q.RefundNo, Amount: q.Amount}, nil
+}
+
+// A shop approves; the Poller sees to the rest.
+func Example() {
+	machine, err := order.NewMachine()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	store := memstore.New() // a real shop: its own database
+	waker := poller.NewWaker(store)
+	settled := make(chan struct{})
+	svc, err := refund.NewService(machine, store, payer{}, refund.Options{
+		Scheduler: waker,
+		Backoff:   func(string, int) time.Duration { return 10 * time.Millisecond }, // a real shop: leave it out
+		Hooks: refund.Hooks{After: func(_ context.Context, _ *order.Order, t order.Transition) {
+			if t.Event == order.EventSettle {
+				close(settled)
+			}
+		}},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	p, err := poller.New(svc, poller.Options{
+		Waker:    waker,
+		Gateways: map[string]poller.Limits{"wechatv2": {Rate: 50}},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ran := make(chan error)
+	go func() { ran <- p.Run(context.Background()) }()
+
+	ctx := context.Background()
+	_, _ = svc.Register(ctx, refund.RegisterParams{OrderID: "ORDER-1", Gateway: "wechatv2", Currency: "CNY", Total: 9900})
+	r, _ := svc.Request(ctx, refund.RequestParams{OrderID: "ORDER-1", Amount: 3000, Reason: "too small", Actor: "buyer:42"})
+	_, err = svc.Approve(ctx, refund.ApproveParams{OrderID: "ORDER-1", RefundNo: r.No, Amount: 3000, Actor: "staff:7"})
+	fmt.Println("approved:", err)
+
+	<-settled
+	o, _ := svc.Order(ctx, "ORDER-1")
+	fmt.Println(o.State, o.Refunded, "of", o.Total, "returned")
+
+	fmt.Println("shut down:", p.Shutdown(ctx))
+	fmt.Println("run:", <-ran)
+	// Output:
+	// approved: <nil>
+	// paid 3000 of 9900 returned
+	// shut down: <nil>
+	// run: <nil>
+}

@@ -1,0 +1,244 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync/atomic"
+)
+
+// Conn runs statements in one transaction. Packages for other drivers implement it, see package pgxtx.
+type Conn interface {
+	// Exec returns the number of rows that a statement changed.
+	Exec(ctx context.Context, query string, args ...any) (int64, error)
+	Query(ctx context.Context, query string, args ...any) (Rows, error)
+}
+
+// Rows is the result of a query.
+type Rows interface {
+	Next() bool
+	Scan(dest ...any) error
+	Err() error
+	Close() error
+}
+
+// sqlConn is what *sql.DB and *sql.Tx have in common.
+type sqlConn struct {
+	on interface {
+		ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+		QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	}
+}
+
+// Exec implements Conn.
+func (c sqlConn) Exec(ctx context.Context, query string, args ...any) (int64, error) {
+	res, err := c.on.ExecContext(ctx, query, args...)
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}
+
+// Query implements Conn.
+func (c sqlConn) Query(ctx context.Context, query string, args ...any) (Rows, error) {
+	return c.on.QueryContext(ctx, query, args...) //nolint:rowserrcheck,sqlclosecheck // the caller's
+}
+
+// joint is a transaction that a context carries.
+type joint struct {
+	conn Conn
+	tx   *sql.Tx // nil where the connection is not database/sql's
+	told bool    // somebody will run pending once it has committed
+	busy map[string]bool
+	// depth counts the commands that run inside one another.
+	depth int
+	// pending are what AfterCommit was given.
+	pending []func(context.Context)
+	ended   atomic.Bool // its context may outlive it
+}
+
+type jointKey struct{}
+
+func jointFrom(ctx context.Context) *joint {
+	j, _ := ctx.Value(jointKey{}).(*joint)
+	return j
+}
+
+func join(ctx context.Context, j *joint) context.Context {
+	j.busy = map[string]bool{}
+	return context.WithValue(ctx, jointKey{}, j)
+}
+
+var errEnded = errors.New("the transaction of this context has ended")
+
+// WithTx returns a context with which every method of a [Store] on the same database works in tx, the host's
+// own transaction. The store neither commits nor rolls back tx, and retries nothing in it; After hooks do not
+// run, because nobody tells of the commit (see [InTx]). Like tx it is for one goroutine at a time.
+//
+// A context that carries tx already is returned as it is.
+func WithTx(ctx context.Context, tx *sql.Tx) context.Context {
+	if j := jointFrom(ctx); j != nil && j.tx == tx {
+		return ctx
+	}
+	return join(ctx, &joint{conn: sqlConn{tx}, tx: tx})
+}
+
+// WithConn is WithTx for a transaction of another driver.
+func WithConn(ctx context.Context, c Conn) context.Context {
+	if j := jointFrom(ctx); j != nil && j.conn == c {
+		return ctx
+	}
+	return join(ctx, &joint{conn: c})
+}
+
+// TxFrom returns the transaction that ctx carries: of an Update, for the hooks, or of [WithTx] and [InTx].
+// It reports false where there is none, or where it is not database/sql's.
+func TxFrom(ctx context.Context) (*sql.Tx, bool) {
+	j := jointFrom(ctx)
+	if j == nil || j.tx == nil || j.ended.Load() {
+		return nil, false
+	}
+	return j.tx, true
+}
+
+// ConnFrom returns what [WithConn] was given, or a Conn on the transaction that ctx carries.
+func ConnFrom(ctx context.Context) (Conn, bool) {
+	j := jointFrom(ctx)
+	if j == nil || j.ended.Load() {
+		return nil, false
+	}
+	return j.conn, true
+}
+
+// InTx calls fn with a context that carries a new transaction of db, commits it and then runs the After hooks
+// of the commands in it. It rolls back where fn returns an error, which it returns, or panics. It retries
+// nothing. An error that wraps [ErrCommit] leaves open whether it has committed; the hooks do not run then.
+//
+// With a context that carries a transaction already, fn works in that one, and its owner commits.
+func InTx(ctx context.Context, db *sql.DB, fn func(ctx context.Context) error) error {
+	if j := jointFrom(ctx); j != nil {
+		if j.ended.Load() {
+			return errEnded
+		}
+		return fn(ctx)
+	}
+	j := &joint{told: true}
+	err := j.run(ctx, db, nil, fn)
+	if err == nil {
+		j.after(ctx)
+	}
+	return err
+}
+
+// InConn is InTx for a transaction of another driver: c runs statements in it, commit commits it. The caller
+// rolls it back where InConn returns an error.
+func InConn(ctx context.Context, c Conn, commit, fn func(ctx context.Context) error) error {
+	j := &joint{conn: c, told: true}
+	defer j.ended.Store(true)
+	if err := fn(join(ctx, j)); err != nil {
+		return err
+	}
+	j.ended.Store(true)
+	if err := commit(ctx); err != nil {
+		return err
+	}
+	j.after(ctx)
+	return nil
+}
+
+// run has j be a new transaction, in which fn is called, and commits it.
+func (j *joint) run(ctx context.Context, db *sql.DB, opts *sql.TxOptions, fn func(ctx context.Context) error) error {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("connect: %w", err)
+	}
+	defer conn.Close()
+	if j.tx, err = conn.BeginTx(ctx, opts); err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	j.conn = sqlConn{j.tx}
+	err = j.commit(ctx, fn)
+	if errors.Is(err, ErrCommit) {
+		// SQLite leaves the transaction open where COMMIT finds the database busy.
+		_, _ = conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
+	}
+	return err
+}
+
+// nested runs one command in a transaction that goes on: a command that fails leaves nothing in it, not even
+// what its hooks have written.
+func (j *joint) nested(ctx context.Context, fn func(ctx context.Context, j *joint) error) (err error) {
+	j.depth++
+	name := fmt.Sprintf("orderfsm_%d", j.depth)
+	if _, err := j.conn.Exec(ctx, "SAVEPOINT "+name); err != nil {
+		j.depth--
+		return fmt.Errorf("savepoint: %w", err)
+	}
+	waiting, done := len(j.pending), false
+	defer func() {
+		j.depth--
+		end := "RELEASE SAVEPOINT "
+		if !done || err != nil {
+			end = "ROLLBACK TO SAVEPOINT "
+			j.pending = j.pending[:waiting]
+		}
+		if _, endErr := j.conn.Exec(context.WithoutCancel(ctx), end+name); endErr != nil && err == nil {
+			err = fmt.Errorf("release the savepoint: %w", endErr)
+		}
+	}()
+	err = fn(ctx, j)
+	done = true
+	return err
+}
+
+// after runs what waited for the commit.
+func (j *joint) after(ctx context.Context) {
+	for _, f := range j.pending {
+		f(context.WithoutCancel(ctx))
+	}
+}
+
+// ErrCommit is a COMMIT whose answer was lost: the transaction may have been committed or not.
+var ErrCommit = errors.New("the answer to COMMIT was lost: it may have been executed")
+
+func (j *joint) commit(ctx context.Context, fn func(ctx context.Context) error) error {
+	defer func() {
+		j.ended.Store(true)
+		_ = j.tx.Rollback() // after a commit it does nothing
+	}()
+	if err := fn(join(ctx, j)); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := j.tx.Commit(); err != nil {
+		if errors.Is(err, sql.ErrTxDone) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+			return fmt.Errorf("commit: %w", err) // database/sql rolled back before it was sent
+		}
+		return &commitError{err}
+	}
+	return nil
+}
+
+type commitError struct{ err error }
+
+// Error implements error.
+func (e *commitError) Error() string { return ErrCommit.Error() + ": " + e.err.Error() }
+
+// Unwrap implements what errors.Is and errors.As look for.
+func (e *commitError) Unwrap() []error { return []error{ErrCommit, e.err} }
+
+// Joined implements [refund.Joiner].
+func (*Store) Joined(ctx context.Context) bool { return jointFrom(ctx) != nil }
+
+// AfterCommit implements [refund.Joiner].
+func (*Store) AfterCommit(ctx context.Context, f func(ctx context.Context)) bool {
+	j := jointFrom(ctx)
+	if j == nil || !j.told || j.ended.Load() {
+		return false
+	}
+	j.pending = append(j.pending, f)
+	return true
+}

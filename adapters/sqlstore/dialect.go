@@ -1,0 +1,129 @@
+package sqlstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Dialect is the kind of database that a [Store] speaks to.
+type Dialect string
+
+// The dialects.
+const (
+	// SQLite is SQLite 3.37 or newer, for example through modernc.org/sqlite or github.com/mattn/go-sqlite3.
+	SQLite Dialect = "sqlite"
+	// PostgreSQL is PostgreSQL 12 or newer, through github.com/jackc/pgx/v5 or another driver that numbers
+	// its placeholders and whose errors have a method SQLState() string.
+	PostgreSQL Dialect = "postgresql"
+	// MySQL is MySQL 8.0.16 or newer and MariaDB 10.6 or newer, through github.com/go-sql-driver/mysql.
+	MySQL Dialect = "mysql"
+)
+
+// bind writes a query's question marks as the dialect has them.
+func (d Dialect) bind(query string) string {
+	if d != PostgreSQL {
+		return query
+	}
+	var b strings.Builder
+	n := 0
+	for {
+		text, rest, found := strings.Cut(query, "?")
+		b.WriteString(text)
+		if !found {
+			return b.String()
+		}
+		n++
+		b.WriteString("$" + strconv.Itoa(n))
+		query = rest
+	}
+}
+
+// forUpdate locks the rows that a query reads, and has it read what was committed last even where the
+// transaction has an older view (MySQL's REPEATABLE READ, in a transaction of the host).
+func (d Dialect) forUpdate() string {
+	if d == SQLite {
+		return "" // it locks the database: see Store.lock
+	}
+	return " FOR UPDATE"
+}
+
+// contains is a condition: column holds the text of a placeholder, case-sensitive.
+func (d Dialect) contains(column string) string {
+	switch d {
+	case PostgreSQL:
+		return "strpos(" + column + ", ?) > 0"
+	case MySQL:
+		return "locate(?, " + column + ") > 0"
+	case SQLite:
+	}
+	return "instr(" + column + ", ?) > 0"
+}
+
+// ifNew has an INSERT do nothing where the key is taken. MySQL reports it as an error instead, which there
+// leaves the transaction usable.
+func (d Dialect) ifNew(key string) string {
+	if d == MySQL {
+		return ""
+	}
+	return " ON CONFLICT (" + key + ") DO NOTHING"
+}
+
+// fault is what an error of the database means.
+type fault int
+
+const (
+	faultOther     fault = iota
+	faultDuplicate       // a key is taken
+	faultRetry           // nothing was done, because of another transaction; the same again may succeed
+)
+
+// classify reads the errors of the drivers, none of which it imports.
+func (d Dialect) classify(err error) fault {
+	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return faultOther
+	}
+	switch d {
+	case PostgreSQL:
+		var state interface{ SQLState() string }
+		if !errors.As(err, &state) {
+			return faultOther
+		}
+		switch state.SQLState() {
+		case "40001", "40P01": // serialization_failure, deadlock_detected
+			return faultRetry
+		case "23505": // unique_violation
+			return faultDuplicate
+		}
+	case MySQL:
+		switch mysqlNumber(err) {
+		case 1213, 1205, 1020: // deadlock, lock wait time-out, record has changed
+			return faultRetry
+		case 1062:
+			return faultDuplicate
+		}
+	case SQLite:
+		text := err.Error()
+		if strings.Contains(text, "database is locked") || strings.Contains(text, "SQLITE_BUSY") ||
+			strings.Contains(text, "database table is locked") {
+			return faultRetry
+		}
+		if strings.Contains(text, "UNIQUE constraint failed") {
+			return faultDuplicate
+		}
+	}
+	return faultOther
+}
+
+// mysqlNumber reads the number of a server's error from its text, which begins "Error 1213 (40001): …".
+func mysqlNumber(err error) int {
+	for ; err != nil; err = errors.Unwrap(err) {
+		var n int
+		if _, scanErr := fmt.Sscanf(err.Error(), "Error %d", &n); scanErr == nil {
+			return n
+		}
+	}
+	return 0
+}

@@ -1,0 +1,220 @@
+package sqlstore_test
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderfsm/orderfsm/adapters/sqlstore"
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// TestTexts are stored exactly, or refused by the name of their field.
+func TestTexts(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, d database) {
+		s, _ := d.store(t)
+		for i, text := range []string{
+			`'; DROP TABLE orderfsm_orders; --`, `" OR 1=1`, `\' \\ \n`, "emoji 👕🇨🇳 漢字 ñ", "%_?$1:name", " space at both ends ", "\ttab\r\n", "",
+			strings.Repeat("长", 16000),
+		} {
+			id := fmt.Sprintf("O-%d", i)
+			o := newOrder(id)
+			request(t, o, "R-"+id, 1)
+			r := &o.Refunds[0]
+			r.Reason, r.ReviewNote, r.Message, o.History[0].Note = text, text, text, text
+			require.NoError(t, s.Create(bg, o))
+			got, err := s.Get(bg, id)
+			require.NoError(t, err)
+			require.Equal(t, o.Refunds, got.Refunds)
+			require.Equal(t, o.History, got.History)
+		}
+		for _, id := range []string{`'; DROP TABLE`, "o-1 ", "O-1\\", "单号", `"`, "O-1' OR '1'='1"} {
+			_, err := s.Get(bg, id)
+			require.ErrorIs(t, err, refund.ErrOrderNotFound, id)
+			require.NoError(t, s.Create(bg, newOrder(strings.TrimSpace(id)+"x")))
+		}
+		for field, spoil := range map[string]func(o *order.Order){
+			"reason":       func(o *order.Order) { o.Refunds[0].Reason = "a\x00b" },
+			"message":      func(o *order.Order) { o.Refunds[0].Message = "\xff" },
+			"review_note":  func(o *order.Order) { o.Refunds[0].ReviewNote = strings.Repeat("x", 65536) },
+			"note":         func(o *order.Order) { o.History[0].Note = strings.Repeat("x", 65536) },
+			"requested_by": func(o *order.Order) { o.Refunds[0].RequestedBy = order.Actor(strings.Repeat("x", 129)) },
+			"id":           func(o *order.Order) { o.ID = strings.Repeat("x", 65) },
+			"code":         func(o *order.Order) { o.Refunds[0].Code = strings.Repeat("x", 129) },
+		} {
+			o := newOrder("O-bad")
+			request(t, o, "R-bad", 1)
+			spoil(o)
+			err := s.Create(bg, o)
+			require.ErrorIs(t, err, order.ErrInvalid, field)
+			require.ErrorContains(t, err, field+": ")
+			_, err = s.Get(bg, "O-bad")
+			require.ErrorIs(t, err, refund.ErrOrderNotFound)
+		}
+	})
+}
+
+// TestConstraints: the database itself keeps the invariants, whoever writes to it.
+func TestConstraints(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, d database) {
+		s, db := d.store(t)
+		o := newOrder("O-1")
+		request(t, o, "R-1", 60)
+		require.NoError(t, s.Create(bg, o))
+		for _, bad := range []string{
+			"UPDATE orderfsm_orders SET reserved = 101",
+			"UPDATE orderfsm_orders SET refunded = 41",
+			"UPDATE orderfsm_orders SET refunded = -1",
+			"UPDATE orderfsm_orders SET total = 0",
+			"UPDATE orderfsm_refunds SET amount = 0",
+			"UPDATE orderfsm_refunds SET order_id = 'O-9'",
+			"UPDATE orderfsm_transitions SET seq = 0",
+			"INSERT INTO orderfsm_transitions SELECT * FROM orderfsm_transitions",
+			"INSERT INTO orderfsm_refunds SELECT * FROM orderfsm_refunds",
+			"DELETE FROM orderfsm_orders",
+		} {
+			_, err := db.ExecContext(bg, bad)
+			require.Error(t, err, bad)
+		}
+		requireLegal(t, s, "O-1")
+
+		// What the provider paid beyond the total is stored all the same, and seen for what it is.
+		require.NoError(t, s.Update(bg, "O-1", func(_ context.Context, o *order.Order) error { o.Refunded = 70; return nil }))
+		var excess int64
+		require.NoError(t, db.QueryRowContext(bg, "SELECT excess FROM orderfsm_orders").Scan(&excess))
+		require.EqualValues(t, 30, excess)
+	})
+}
+
+// TestOnlyAdded: neither a refund nor a step of the history can be taken back.
+func TestOnlyAdded(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, d database) {
+		s, _ := d.store(t)
+		o := newOrder("O-1")
+		request(t, o, "R-1", 10)
+		request(t, o, "R-2", 10)
+		require.NoError(t, s.Create(bg, o))
+		before := requireLegal(t, s, "O-1")
+		for name, change := range map[string]func(o *order.Order){
+			"refund removed":    func(o *order.Order) { o.Refunds = o.Refunds[:1] },
+			"refunds swapped":   func(o *order.Order) { o.Refunds[0], o.Refunds[1] = o.Refunds[1], o.Refunds[0] },
+			"history cut":       func(o *order.Order) { o.History = o.History[:1] },
+			"history rewritten": func(o *order.Order) { o.History[0].Note = "never" },
+			"another ID":        func(o *order.Order) { o.ID = "O-2" },
+		} {
+			err := s.Update(bg, "O-1", func(_ context.Context, o *order.Order) error { change(o); return nil })
+			require.ErrorIs(t, err, order.ErrInvalid, name)
+			require.Equal(t, before, requireLegal(t, s, "O-1"))
+		}
+	})
+}
+
+// TestReadOnly: a database that takes no writes is a clear error.
+func TestReadOnly(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, d database) {
+		dsn := d.fresh(t)
+		s := d.on(t, d.connect(t, dsn))
+		require.NoError(t, s.Migrate(bg))
+		require.NoError(t, s.Create(bg, newOrder("O-1")))
+		param := map[sqlstore.Dialect]string{
+			sqlstore.SQLite: "_pragma=query_only(1)", sqlstore.PostgreSQL: "default_transaction_read_only=on", sqlstore.MySQL: "tx_read_only=1",
+		}[d.dialect]
+		ro := d.on(t, d.connect(t, with(dsn, param)))
+		err := ask(bg, service(t, ro, refund.Options{}), "O-1", "R-1", 60)
+		require.Error(t, err)
+		require.Contains(t, strings.ToLower(strings.ReplaceAll(err.Error(), "-", "")), "read") // readonly, READ ONLY
+		requireLegal(t, ro, "O-1")
+		require.Empty(t, requireLegal(t, s, "O-1").Refunds)
+	})
+}
+
+// TestDiskFull: nothing is half written.
+func TestDiskFull(t *testing.T) {
+	t.Parallel()
+	d := databases()[0]
+	dsn := d.fresh(t)
+	s := d.on(t, d.connect(t, dsn))
+	require.NoError(t, s.Migrate(bg))
+	full := d.on(t, d.connect(t, with(dsn, "_pragma=max_page_count(60)")))
+	svc := service(t, full, refund.Options{})
+	register(t, svc, "O-1")
+	taken := 0
+	for i := range 100 {
+		_, err := svc.Request(bg, refund.RequestParams{
+			OrderID: "O-1", RefundNo: fmt.Sprintf("R-%d", i), Amount: 1, Actor: "buyer:1", Reason: strings.Repeat("r", 4000),
+		})
+		if err != nil {
+			require.ErrorContains(t, err, "full")
+			break
+		}
+		taken++
+	}
+	require.Positive(t, taken)
+	require.Less(t, taken, 100)
+	require.Len(t, requireLegal(t, s, "O-1").Refunds, taken)
+	require.NoError(t, ask(bg, service(t, s, refund.Options{}), "O-1", "R-more", 1), "with room again it works on")
+}
+
+// TestTimeZones: what a session has for its time zone changes nothing.
+func TestTimeZones(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, d database) {
+		dsn := d.fresh(t)
+		s := d.on(t, d.connect(t, dsn))
+		require.NoError(t, s.Migrate(bg))
+		o := newOrder("O-1")
+		request(t, o, "R-1", 60)
+		require.NoError(t, s.Create(bg, o))
+		param := map[sqlstore.Dialect]string{
+			sqlstore.SQLite: "_time_format=sqlite", sqlstore.PostgreSQL: "timezone=" + url.QueryEscape("Asia/Shanghai"),
+			sqlstore.MySQL: "parseTime=true&loc=Local&time_zone=" + url.QueryEscape("'+08:00'"),
+		}[d.dialect]
+		far := d.on(t, d.connect(t, with(dsn, param)))
+		got, err := far.Get(bg, "O-1")
+		require.NoError(t, err)
+		want, err := s.Get(bg, "O-1")
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+		require.Equal(t, at(1), got.History[0].At)
+		require.NoError(t, far.Create(bg, newOrder("O-2")))
+		two, err := s.Get(bg, "O-2")
+		require.NoError(t, err)
+		require.Equal(t, at(0), two.CreatedAt)
+	})
+}
+
+// TestLockTimeout: a database that gives up waiting leaves a clear error and nothing else.
+func TestLockTimeout(t *testing.T) {
+	t.Parallel()
+	for _, d := range databases()[1:] {
+		t.Run(d.name, func(t *testing.T) {
+			t.Parallel()
+			dsn := d.fresh(t)
+			s := d.on(t, d.connect(t, dsn))
+			require.NoError(t, s.Migrate(bg))
+			require.NoError(t, s.Create(bg, newOrder("O-1")))
+			param := map[sqlstore.Dialect]string{
+				sqlstore.PostgreSQL: "statement_timeout=100", sqlstore.MySQL: "innodb_lock_wait_timeout=1",
+			}[d.dialect]
+			hasty, err := sqlstore.New(d.connect(t, with(dsn, param)), d.dialect, sqlstore.Options{Retries: -1})
+			require.NoError(t, err)
+			require.NoError(t, s.Update(bg, "O-1", func(_ context.Context, o *order.Order) error {
+				err := hasty.Update(bg, "O-1", func(context.Context, *order.Order) error { t.Error("it got the lock"); return nil })
+				require.ErrorContains(t, err, "time")
+				request(t, o, "R-1", 60)
+				return nil
+			}))
+			require.Len(t, requireLegal(t, s, "O-1").Refunds, 1)
+			require.NoError(t, ask(bg, service(t, hasty, refund.Options{}), "O-1", "R-2", 40))
+		})
+	}
+}

@@ -1,0 +1,110 @@
+package sqlstore_test
+
+import (
+	"context"
+	"database/sql/driver"
+	"testing"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/stretchr/testify/require"
+	"modernc.org/sqlite"
+
+	"github.com/orderfsm/orderfsm/adapters/sqlstore"
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// at is a moment n seconds into a test.
+func at(n int) time.Time {
+	return time.Date(2026, 1, 2, 3, 4, 5, 123456000, time.UTC).Add(time.Duration(n) * time.Second)
+}
+
+// newOrder is a paid order of 100 fen.
+func newOrder(id string) *order.Order {
+	return &order.Order{
+		ID: id, Gateway: "bank", Currency: "CNY", Total: 100, State: order.StatePaid, PaidAt: at(-60), CreatedAt: at(0), UpdatedAt: at(0),
+	}
+}
+
+func request(t testing.TB, o *order.Order, no string, amount int64) {
+	t.Helper()
+	m, err := order.NewMachine()
+	require.NoError(t, err)
+	_, err = m.Fire(bg, o, order.Firing{Event: order.EventRequestRefund, RefundNo: no, Amount: amount, Actor: "buyer:1", At: at(1)})
+	require.NoError(t, err)
+}
+
+// bank pays at once.
+type bank struct{}
+
+func (bank) Refund(_ context.Context, req refund.Request) (refund.Result, error) {
+	return refund.Result{Outcome: refund.OutcomeSucceeded, RefundNo: req.RefundNo, OrderID: req.OrderID, Amount: req.Amount}, nil
+}
+
+func (bank) Query(_ context.Context, q refund.Query) (refund.Result, error) {
+	return refund.Result{Outcome: refund.OutcomeNotFound}, nil
+}
+
+func service(t testing.TB, s *sqlstore.Store, opts refund.Options) *refund.Service {
+	t.Helper()
+	m, err := order.NewMachine()
+	require.NoError(t, err)
+	svc, err := refund.NewService(m, s, bank{}, opts)
+	require.NoError(t, err)
+	return svc
+}
+
+func register(t testing.TB, svc *refund.Service, id string) {
+	t.Helper()
+	_, err := svc.Register(bg, refund.RegisterParams{OrderID: id, Gateway: "bank", Currency: "CNY", Total: 100})
+	require.NoError(t, err)
+}
+
+func ask(ctx context.Context, svc *refund.Service, id, no string, amount int64) error {
+	_, err := svc.Request(ctx, refund.RequestParams{OrderID: id, RefundNo: no, Amount: amount, Actor: "buyer:1"})
+	return err
+}
+
+// requireLegal reads an order and checks its history and its sums.
+func requireLegal(t testing.TB, s *sqlstore.Store, id string) *order.Order {
+	t.Helper()
+	o, err := s.Get(bg, id)
+	require.NoError(t, err)
+	m, err := order.NewMachine()
+	require.NoError(t, err)
+	require.NoError(t, m.Verify(o))
+	require.LessOrEqual(t, o.Refunded+o.Reserved, o.Total)
+	return o
+}
+
+// connector opens connections of the dialect's driver.
+func (d database) connector(t testing.TB, dsn string) driver.Connector {
+	t.Helper()
+	switch d.dialect {
+	case sqlstore.PostgreSQL:
+		cfg, err := pgx.ParseConfig(dsn)
+		require.NoError(t, err)
+		return stdlib.GetConnector(*cfg)
+	case sqlstore.MySQL:
+		cfg, err := mysql.ParseDSN(dsn)
+		require.NoError(t, err)
+		cfg.InterpolateParams = true // so that a statement is one operation
+		c, err := mysql.NewConnector(cfg)
+		require.NoError(t, err)
+		return c
+	case sqlstore.SQLite:
+	}
+	return sqliteConnector{dsn, &sqlite.Driver{}}
+}
+
+type sqliteConnector struct {
+	dsn    string
+	driver *sqlite.Driver
+}
+
+func (c sqliteConnector) Connect(context.Context) (driver.Conn, error) { return c.driver.Open(c.dsn) }
+
+func (c sqliteConnector) Driver() driver.Driver { return c.driver }

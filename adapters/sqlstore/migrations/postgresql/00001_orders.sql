@@ -1,0 +1,74 @@
+-- Amounts are in minor units of the order's currency, times in microseconds since 1970 UTC; a time that is not
+-- known is NULL. No session setting changes what is stored.
+
+CREATE TABLE IF NOT EXISTS orderfsm_orders (
+    id         TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    gateway    TEXT COLLATE "C" NOT NULL,
+    payment_id TEXT COLLATE "C" NOT NULL,
+    currency   TEXT COLLATE "C" NOT NULL,
+    total      BIGINT NOT NULL CHECK (total > 0),
+    refunded   BIGINT NOT NULL CHECK (refunded >= 0),
+    reserved   BIGINT NOT NULL CHECK (reserved >= 0),
+    -- what the provider paid beyond the total: never by the book's own doing
+    excess     BIGINT NOT NULL CHECK (excess >= 0),
+    state      TEXT COLLATE "C" NOT NULL,
+    seq        BIGINT NOT NULL,
+    version    BIGINT NOT NULL,
+    paid_at    BIGINT,
+    created_at BIGINT,
+    updated_at BIGINT,
+    CHECK (refunded + reserved <= total + excess)
+);
+
+CREATE TABLE IF NOT EXISTS orderfsm_refunds (
+    no              TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    order_id        TEXT COLLATE "C" NOT NULL REFERENCES orderfsm_orders (id),
+    -- its place among the order's refunds, from 0
+    place           BIGINT NOT NULL,
+    amount          BIGINT NOT NULL CHECK (amount > 0),
+    reason          TEXT NOT NULL,
+    state           TEXT COLLATE "C" NOT NULL,
+    requested_by    TEXT NOT NULL,
+    reviewed_by     TEXT NOT NULL,
+    review_note     TEXT NOT NULL,
+    refund_id       TEXT NOT NULL,
+    code            TEXT NOT NULL,
+    message         TEXT NOT NULL,
+    attempts        BIGINT NOT NULL,
+    retries         BIGINT NOT NULL,
+    -- 0 or 1
+    outstanding     BIGINT NOT NULL,
+    -- the year 1 where it is not set: then it is due at once
+    next_attempt_at BIGINT NOT NULL,
+    leased_until    BIGINT,
+    submitted_at    BIGINT,
+    declined_at     BIGINT,
+    requested_at    BIGINT NOT NULL,
+    reviewed_at     BIGINT,
+    approved_at     BIGINT,
+    ended_at        BIGINT,
+    refunded_at     BIGINT,
+    UNIQUE (order_id, place)
+);
+
+-- what is due, oldest first: one range of this index
+CREATE INDEX IF NOT EXISTS orderfsm_refunds_due ON orderfsm_refunds (state, next_attempt_at, order_id, no);
+-- review queues, page by page
+CREATE INDEX IF NOT EXISTS orderfsm_refunds_list ON orderfsm_refunds (requested_at, order_id, no);
+CREATE INDEX IF NOT EXISTS orderfsm_refunds_queue ON orderfsm_refunds (state, requested_at, order_id, no);
+
+-- The audit trail: rows are only ever added.
+CREATE TABLE IF NOT EXISTS orderfsm_transitions (
+    order_id   TEXT COLLATE "C" NOT NULL REFERENCES orderfsm_orders (id),
+    seq        BIGINT NOT NULL CHECK (seq > 0),
+    event      TEXT COLLATE "C" NOT NULL,
+    refund_no  TEXT COLLATE "C" NOT NULL REFERENCES orderfsm_refunds (no),
+    from_state TEXT COLLATE "C" NOT NULL,
+    to_state   TEXT COLLATE "C" NOT NULL,
+    order_from TEXT COLLATE "C" NOT NULL,
+    order_to   TEXT COLLATE "C" NOT NULL,
+    actor      TEXT NOT NULL,
+    note       TEXT NOT NULL,
+    at         BIGINT NOT NULL,
+    PRIMARY KEY (order_id, seq)
+);

@@ -1,0 +1,74 @@
+-- Amounts are in minor units of the order's currency, times in microseconds since 1970 UTC; a time that is not
+-- known is NULL. No session setting changes what is stored.
+
+CREATE TABLE IF NOT EXISTS orderfsm_orders (
+    id         TEXT NOT NULL PRIMARY KEY,
+    gateway    TEXT NOT NULL,
+    payment_id TEXT NOT NULL,
+    currency   TEXT NOT NULL,
+    total      INTEGER NOT NULL CHECK (total > 0),
+    refunded   INTEGER NOT NULL CHECK (refunded >= 0),
+    reserved   INTEGER NOT NULL CHECK (reserved >= 0),
+    -- what the provider paid beyond the total: never by the book's own doing
+    excess     INTEGER NOT NULL CHECK (excess >= 0),
+    state      TEXT NOT NULL,
+    seq        INTEGER NOT NULL,
+    version    INTEGER NOT NULL,
+    paid_at    INTEGER,
+    created_at INTEGER,
+    updated_at INTEGER,
+    CHECK (refunded + reserved <= total + excess)
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS orderfsm_refunds (
+    no              TEXT NOT NULL PRIMARY KEY,
+    order_id        TEXT NOT NULL REFERENCES orderfsm_orders (id),
+    -- its place among the order's refunds, from 0
+    place           INTEGER NOT NULL,
+    amount          INTEGER NOT NULL CHECK (amount > 0),
+    reason          TEXT NOT NULL,
+    state           TEXT NOT NULL,
+    requested_by    TEXT NOT NULL,
+    reviewed_by     TEXT NOT NULL,
+    review_note     TEXT NOT NULL,
+    refund_id       TEXT NOT NULL,
+    code            TEXT NOT NULL,
+    message         TEXT NOT NULL,
+    attempts        INTEGER NOT NULL,
+    retries         INTEGER NOT NULL,
+    -- 0 or 1
+    outstanding     INTEGER NOT NULL,
+    -- the year 1 where it is not set: then it is due at once
+    next_attempt_at INTEGER NOT NULL,
+    leased_until    INTEGER,
+    submitted_at    INTEGER,
+    declined_at     INTEGER,
+    requested_at    INTEGER NOT NULL,
+    reviewed_at     INTEGER,
+    approved_at     INTEGER,
+    ended_at        INTEGER,
+    refunded_at     INTEGER,
+    UNIQUE (order_id, place)
+) STRICT;
+
+-- what is due, oldest first: one range of this index
+CREATE INDEX IF NOT EXISTS orderfsm_refunds_due ON orderfsm_refunds (state, next_attempt_at, order_id, no);
+-- review queues, page by page
+CREATE INDEX IF NOT EXISTS orderfsm_refunds_list ON orderfsm_refunds (requested_at, order_id, no);
+CREATE INDEX IF NOT EXISTS orderfsm_refunds_queue ON orderfsm_refunds (state, requested_at, order_id, no);
+
+-- The audit trail: rows are only ever added.
+CREATE TABLE IF NOT EXISTS orderfsm_transitions (
+    order_id   TEXT NOT NULL REFERENCES orderfsm_orders (id),
+    seq        INTEGER NOT NULL CHECK (seq > 0),
+    event      TEXT NOT NULL,
+    refund_no  TEXT NOT NULL REFERENCES orderfsm_refunds (no),
+    from_state TEXT NOT NULL,
+    to_state   TEXT NOT NULL,
+    order_from TEXT NOT NULL,
+    order_to   TEXT NOT NULL,
+    actor      TEXT NOT NULL,
+    note       TEXT NOT NULL,
+    at         INTEGER NOT NULL,
+    PRIMARY KEY (order_id, seq)
+) STRICT;

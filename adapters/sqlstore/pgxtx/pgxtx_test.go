@@ -1,0 +1,137 @@
+package pgxtx_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderfsm/orderfsm/adapters/sqlstore"
+	"github.com/orderfsm/orderfsm/adapters/sqlstore/pgxtx"
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/storetest"
+)
+
+const dsnVar = "ORDERFSM_POSTGRES_DSN"
+
+// newPool is a pool on a schema of its own.
+func newPool(t *testing.T, name string) *pgxpool.Pool {
+	t.Helper()
+	dsn := os.Getenv(dsnVar)
+	if dsn == "" {
+		t.Skip("set " + dsnVar + ", for example postgres://postgres@127.0.0.1:5432/test")
+	}
+	ctx := context.Background()
+	cfg, err := pgxpool.ParseConfig(dsn)
+	require.NoError(t, err)
+	schema := fmt.Sprintf("orderfsm_pgx_%d_%s", os.Getpid(), name)
+	cfg.ConnConfig.RuntimeParams["search_path"] = schema
+	pool, err := pgxpool.NewWithConfig(ctx, cfg)
+	require.NoError(t, err)
+	_, err = pool.Exec(ctx, "CREATE SCHEMA "+schema)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		_, err := pool.Exec(ctx, "DROP SCHEMA "+schema+" CASCADE")
+		pool.Close()
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	return pool
+}
+
+func TestStore(t *testing.T) {
+	t.Parallel()
+	n := make(chan int, 1)
+	n <- 0
+	storetest.Run(t, storetest.Harness{New: func(t *testing.T) refund.Store {
+		i := <-n
+		n <- i + 1
+		s, err := pgxtx.New(newPool(t, fmt.Sprint(i)), sqlstore.Options{})
+		require.NoError(t, err)
+		require.NoError(t, s.Migrate(context.Background()))
+		return s
+	}})
+}
+
+type bank struct{}
+
+func (bank) Refund(context.Context, refund.Request) (refund.Result, error) {
+	return refund.Result{}, errors.New("not asked")
+}
+
+func (bank) Query(context.Context, refund.Query) (refund.Result, error) {
+	return refund.Result{}, errors.New("not asked")
+}
+
+// TestJoined runs commands in the host's own pgx transaction, beside the host's rows.
+func TestJoined(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	pool := newPool(t, "joined")
+	s, err := pgxtx.New(pool, sqlstore.Options{})
+	require.NoError(t, err)
+	require.NoError(t, s.Migrate(ctx))
+	_, err = pool.Exec(ctx, "CREATE TABLE stock (left_over INT NOT NULL)")
+	require.NoError(t, err)
+	m, err := order.NewMachine()
+	require.NoError(t, err)
+	after := 0
+	svc, err := refund.NewService(m, s, bank{}, refund.Options{Hooks: refund.Hooks{
+		InTx: func(ctx context.Context, _ *order.Order, _ order.Transition) error {
+			tx, ok := pgxtx.TxFrom(ctx)
+			if !ok {
+				return errors.New("no transaction of pgx")
+			}
+			_, err := tx.Exec(ctx, "INSERT INTO stock VALUES (1)")
+			return err
+		},
+		After: func(context.Context, *order.Order, order.Transition) { after++ },
+	}})
+	require.NoError(t, err)
+	_, err = svc.Register(ctx, refund.RegisterParams{OrderID: "O-1", Gateway: "bank", Currency: "CNY", Total: 100})
+	require.NoError(t, err)
+	ask := func(ctx context.Context, no string) error {
+		_, err := svc.Request(ctx, refund.RequestParams{OrderID: "O-1", RefundNo: no, Amount: 60, Actor: "buyer:1"})
+		return err
+	}
+	require.ErrorContains(t, ask(ctx, "R-1"), "no transaction of pgx", "outside, the transaction is database/sql's")
+
+	stop := errors.New("the host says no")
+	require.ErrorIs(t, pgxtx.InTx(ctx, pool, func(ctx context.Context) error {
+		require.NoError(t, ask(ctx, "R-1"))
+		return stop
+	}), stop)
+	o, err := svc.Order(ctx, "O-1")
+	require.NoError(t, err)
+	require.Empty(t, o.Refunds)
+	require.Zero(t, after)
+
+	require.NoError(t, pgxtx.InTx(ctx, pool, func(ctx context.Context) error {
+		require.ErrorIs(t, errors.Join(ask(ctx, "R-1"), ask(ctx, "R-2")), refund.ErrAmount)
+		_, err := svc.Process(ctx, refund.Ref{OrderID: "O-1", RefundNo: "R-1"})
+		require.ErrorIs(t, err, refund.ErrInTx)
+		require.Zero(t, after)
+		return nil
+	}))
+	require.Equal(t, 1, after)
+
+	tx, err := pool.Begin(ctx)
+	require.NoError(t, err)
+	joined := pgxtx.WithTx(ctx, tx)
+	_, err = svc.Cancel(joined, refund.CancelParams{OrderID: "O-1", RefundNo: "R-1", Actor: "buyer:1"})
+	require.NoError(t, err)
+	require.NoError(t, tx.Commit(ctx))
+	require.Equal(t, 1, after, "with WithTx nobody tells of the commit")
+	var rows int
+	require.NoError(t, pool.QueryRow(ctx, "SELECT count(*) FROM stock").Scan(&rows))
+	require.Equal(t, 2, rows)
+	o, err = svc.Order(ctx, "O-1")
+	require.NoError(t, err)
+	require.Equal(t, order.StateCancelled, o.Refund("R-1").State)
+}

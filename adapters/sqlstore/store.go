@@ -1,0 +1,222 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+var (
+	_ refund.Store       = (*Store)(nil)
+	_ refund.Joiner      = (*Store)(nil)
+	_ refund.GatewayDuer = (*Store)(nil)
+)
+
+// DefaultPrefix begins the names of the tables.
+const DefaultPrefix = "orderfsm_"
+
+// Options are the optional parts of a [Store]. The zero value is ready for use.
+type Options struct {
+	// Prefix begins the names of the tables and indexes: 1 to 32 of a-z, 0-9 and _, the first no digit.
+	// Default: DefaultPrefix.
+	Prefix string
+	// Retries is how often an Update or Create is begun again after a deadlock or a serialization failure.
+	// Default: 20. Negative means never.
+	Retries int
+	// Pause waits before a retry, for up to d, or until ctx ends. Default: a timer.
+	Pause func(ctx context.Context, d time.Duration) error
+}
+
+// Store keeps orders in a SQL database. Make it with [New]; it is safe for concurrent use, by any number of
+// processes on one database.
+type Store struct {
+	db      *sql.DB
+	d       Dialect
+	sql     statements
+	retries int
+	pause   func(ctx context.Context, d time.Duration) error
+	prefix  string
+	// turn holds a token while this Store writes to SQLite, which takes one writer at a time and has the
+	// others try again and again; waiting for a channel is fair, and ends with the context.
+	turn chan struct{}
+}
+
+// New returns a Store on db, whose tables [Store.Migrate] makes. It does not call the database. Its error
+// is an [*order.InvalidError] that names what is wrong.
+func New(db *sql.DB, d Dialect, opts Options) (*Store, error) {
+	if db == nil {
+		return nil, &order.InvalidError{Field: "db", Problem: "is nil"}
+	}
+	switch d {
+	case SQLite, PostgreSQL, MySQL:
+	default:
+		return nil, &order.InvalidError{Field: "dialect", Problem: fmt.Sprintf("unknown: %q", string(d))}
+	}
+	if opts.Prefix == "" {
+		opts.Prefix = DefaultPrefix
+	}
+	if !isPrefix(opts.Prefix) {
+		return nil, &order.InvalidError{Field: "prefix", Problem: "must be 1 to 32 of a-z, 0-9 and _, the first no digit"}
+	}
+	if opts.Retries == 0 {
+		opts.Retries = 20
+	}
+	if opts.Pause == nil {
+		opts.Pause = pause
+	}
+	s := &Store{
+		db: db, d: d, sql: newStatements(d, opts.Prefix), retries: opts.Retries, pause: opts.Pause, prefix: opts.Prefix,
+	}
+	if d == SQLite {
+		s.turn = make(chan struct{}, 1)
+	}
+	return s, nil
+}
+
+func isPrefix(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if (c < 'a' || c > 'z') && c != '_' && (i == 0 || c < '0' || c > '9') {
+			return false
+		}
+	}
+	return s != "" && len(s) <= 32
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+// Update implements [refund.Store]. fn runs again, on a fresh copy, where the database gives up on a deadlock
+// or a serialization failure. Where the answer to COMMIT is lost, the order is read again: the error wraps
+// [ErrCommit] if that does not show what has become of it.
+func (s *Store) Update(ctx context.Context, orderID string, fn func(ctx context.Context, o *order.Order) error) error {
+	var after *order.Order
+	err := s.transact(ctx, func(ctx context.Context, j *joint) error {
+		var err error
+		after, err = s.update(ctx, j, orderID, fn)
+		return err
+	}, func() *order.Order { return after })
+	if err != nil {
+		return fmt.Errorf("update order %s: %w", orderID, err)
+	}
+	return nil
+}
+
+func (s *Store) update(ctx context.Context, j *joint, orderID string, fn func(context.Context, *order.Order) error) (*order.Order, error) {
+	if j.busy[orderID] {
+		return nil, errors.New("nested in an update of the same order")
+	}
+	before, err := s.lock(ctx, j.conn, orderID)
+	if err != nil {
+		return nil, err
+	}
+	j.busy[orderID] = true
+	defer delete(j.busy, orderID)
+	after := before.Clone()
+	if err := fn(ctx, after); err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	after = after.Clone() // what fn kept of it reaches nothing
+	return after, s.write(ctx, j.conn, before, after)
+}
+
+// Create implements [refund.Store].
+func (s *Store) Create(ctx context.Context, o *order.Order) error {
+	after := o.Clone()
+	err := s.transact(ctx, func(ctx context.Context, j *joint) error {
+		return s.insert(ctx, j.conn, after)
+	}, func() *order.Order { return after })
+	if err != nil {
+		return fmt.Errorf("create order %s: %w", o.ID, err)
+	}
+	return nil
+}
+
+// transact runs fn in the transaction that ctx carries, or else in one of its own, as often as it takes.
+// wrote tells what a COMMIT would have left.
+func (s *Store) transact(ctx context.Context, fn func(ctx context.Context, j *joint) error, wrote func() *order.Order) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if j := jointFrom(ctx); j != nil {
+		if j.ended.Load() {
+			return errEnded
+		}
+		return j.nested(ctx, fn)
+	}
+	for try := 0; ; try++ {
+		j := &joint{told: true}
+		err := s.inTurn(ctx, func() error { return s.once(ctx, j, fn, wrote) })
+		if err == nil {
+			j.after(ctx)
+		}
+		if s.d.classify(err) != faultRetry || try >= s.retries {
+			return err
+		}
+		// Up to 1, 2, 4 … 128 ms, so that those who met do not meet again.
+		most := time.Millisecond << min(try, 7)
+		if s.pause(ctx, rand.N(most)+most/8) != nil { //nolint:gosec // spreads load, hides nothing
+			return err
+		}
+	}
+}
+
+// inTurn calls f when this Store may write.
+func (s *Store) inTurn(ctx context.Context, f func() error) error {
+	if s.turn == nil {
+		return f()
+	}
+	select {
+	case s.turn <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-s.turn }()
+	return f()
+}
+
+// once runs one transaction, and finds out what became of it where the answer to COMMIT is lost.
+func (s *Store) once(ctx context.Context, j *joint, fn func(ctx context.Context, j *joint) error, wrote func() *order.Order) error {
+	err := j.run(ctx, s.db, s.txOptions(), func(ctx context.Context) error { return fn(ctx, j) })
+	if !errors.Is(err, ErrCommit) || s.d.classify(err) == faultRetry { // the database says that it rolled back
+		return err
+	}
+	if now, readErr := s.Get(context.WithoutCancel(ctx), wrote().ID); readErr == nil && includes(now, wrote()) {
+		return nil
+	}
+	return err
+}
+
+// includes reports whether now proves that after was committed: it is after, or has after's new transitions.
+func includes(now, after *order.Order) bool {
+	if now.Version == after.Version {
+		return same(now, after)
+	}
+	return now.Version > after.Version && len(after.History) > 0 && len(now.History) >= len(after.History) &&
+		equalTransitions(now.History[:len(after.History)], after.History)
+}
+
+// txOptions asks for what every dialect has: the row lock is what keeps Updates apart.
+func (s *Store) txOptions() *sql.TxOptions {
+	if s.d == SQLite {
+		return nil
+	}
+	return &sql.TxOptions{Isolation: sql.LevelReadCommitted}
+}

@@ -1,0 +1,194 @@
+// Package ownstore is a [refund.Store] over a shop's own table of orders, for reading: a shop keeps what it has,
+// and adds one column with the refunds of an order as JSON, and one small table to find refunds by.
+package ownstore
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"reflect"
+	"time"
+
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// Schema is the shop's own table with the new column, and the new table. SQLite.
+const Schema = `
+CREATE TABLE shop_orders (
+    number TEXT PRIMARY KEY, customer TEXT, paid_fen INTEGER NOT NULL,
+    refund_book TEXT NOT NULL, book_version INTEGER NOT NULL
+);
+CREATE TABLE shop_refunds (
+    no TEXT PRIMARY KEY, order_number TEXT NOT NULL REFERENCES shop_orders (number),
+    gateway TEXT NOT NULL, state TEXT NOT NULL, requested_at INTEGER NOT NULL, next_attempt_at INTEGER NOT NULL
+);
+CREATE INDEX shop_refunds_due ON shop_refunds (state, next_attempt_at, order_number, no);
+CREATE INDEX shop_refunds_list ON shop_refunds (requested_at, order_number, no);`
+
+// Store implements [refund.Store]. Open DB with _txlock=immediate, so that two Updates never interleave, and give
+// it one connection, so that those who wait can stop waiting.
+type Store struct{ DB *sql.DB }
+
+type updating struct{} // in a ctx: the number of the order whose fn runs
+
+// Update implements [refund.Store].
+func (s Store) Update(ctx context.Context, id string, fn func(context.Context, *order.Order) error) error {
+	if ctx.Value(updating{}) == id {
+		return fmt.Errorf("update order %s: nested in an update of the same order", id)
+	}
+	return s.inTx(ctx, func(tx *sql.Tx) error {
+		before, err := get(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		after := before.Clone()
+		if err := fn(context.WithValue(ctx, updating{}, id), after); err != nil || reflect.DeepEqual(before, after) {
+			return err
+		}
+		return save(ctx, tx, after, before.Version+1, `UPDATE shop_orders SET refund_book = ?3, book_version = ?4 WHERE number = ?1`)
+	})
+}
+
+// Create implements [refund.Store]. A shop may call it where an order is paid, in place of Service.Register.
+func (s Store) Create(ctx context.Context, o *order.Order) error {
+	return s.inTx(ctx, func(tx *sql.Tx) error {
+		return save(ctx, tx, o, 1, `INSERT INTO shop_orders (number, paid_fen, refund_book, book_version) VALUES (?1, ?2, ?3, ?4)
+			ON CONFLICT (number) DO NOTHING`)
+	})
+}
+
+func (s Store) inTx(ctx context.Context, fn func(tx *sql.Tx) error) error {
+	tx, err := s.DB.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }() // after a commit it does nothing
+	if err := fn(tx); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
+// save writes an order, and what its refunds are found by.
+func save(ctx context.Context, tx *sql.Tx, o *order.Order, version int64, query string) error {
+	o = o.Clone()
+	o.Version = version
+	book, err := json.Marshal(o)
+	if err != nil {
+		return err
+	}
+	if err := exec(ctx, tx, refund.ErrExists, query, o.ID, o.Total, book, o.Version); err != nil {
+		return fmt.Errorf("order %s: %w", o.ID, err)
+	}
+	for _, r := range o.Refunds {
+		err := exec(ctx, tx, refund.ErrConflict, `INSERT INTO shop_refunds (no, order_number, gateway, state, requested_at,
+			next_attempt_at) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (no) DO UPDATE SET state = excluded.state,
+			next_attempt_at = excluded.next_attempt_at WHERE order_number = excluded.order_number`,
+			r.No, o.ID, o.Gateway, r.State, r.RequestedAt.UnixMicro(), r.NextAttemptAt.UnixMicro())
+		if err != nil {
+			return fmt.Errorf("refund %s of order %s: %w", r.No, o.ID, err)
+		}
+	}
+	return nil
+}
+
+// exec returns taken where nothing was written, because somebody else has the number.
+func exec(ctx context.Context, tx *sql.Tx, taken error, query string, args ...any) error {
+	res, err := tx.ExecContext(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	if n, err := res.RowsAffected(); err != nil || n == 0 {
+		return errors.Join(err, taken)
+	}
+	return nil
+}
+
+// Get implements [refund.Store].
+func (s Store) Get(ctx context.Context, id string) (*order.Order, error) { return get(ctx, s.DB, id) }
+
+type querier interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+func get(ctx context.Context, q querier, id string) (*order.Order, error) {
+	var book []byte
+	err := q.QueryRowContext(ctx, `SELECT refund_book FROM shop_orders WHERE number = ?`, id).Scan(&book)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = refund.ErrOrderNotFound
+	}
+	o := &order.Order{}
+	if err == nil {
+		err = json.Unmarshal(book, o)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("get order %s: %w", id, err)
+	}
+	return o, nil
+}
+
+// Due implements [refund.Store].
+func (s Store) Due(ctx context.Context, now time.Time, limit int) ([]refund.Ref, error) {
+	return s.refs(ctx, `SELECT order_number, no FROM shop_refunds WHERE state = ? AND next_attempt_at <= ?
+		ORDER BY next_attempt_at, order_number, no LIMIT ?`, order.StateApproved, now.UnixMicro(), limit)
+}
+
+func (s Store) refs(ctx context.Context, query string, args ...any) (refs []refund.Ref, err error) {
+	rows, err := s.DB.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var ref refund.Ref
+		if err := rows.Scan(&ref.OrderID, &ref.RefundNo); err != nil {
+			return nil, err
+		}
+		refs = append(refs, ref)
+	}
+	return refs, rows.Err()
+}
+
+// List implements [refund.Store].
+func (s Store) List(ctx context.Context, f refund.Filter) (refund.Page, error) {
+	states, err := json.Marshal(f.States) // null without any
+	if err != nil {
+		return refund.Page{}, err
+	}
+	to, after, n := int64(math.MaxInt64), refund.Position{}, f.PageSize()
+	if !f.To.IsZero() {
+		to = f.To.UnixMicro()
+	}
+	if f.After != nil {
+		after = *f.After
+	}
+	refs, err := s.refs(ctx, `SELECT order_number, no FROM shop_refunds WHERE instr(order_number, ?1) > 0
+		AND (?2 = '' OR gateway = ?2) AND (?3 = 'null' OR state IN (SELECT value FROM json_each(?3)))
+		AND requested_at >= ?4 AND requested_at < ?5 AND (requested_at, order_number, no) > (?6, ?7, ?8)
+		ORDER BY requested_at, order_number, no LIMIT ?9`, f.OrderID, f.Gateway, string(states),
+		f.From.UnixMicro(), to, after.RequestedAt.UnixMicro(), after.OrderID, after.RefundNo, n+1)
+	if err != nil {
+		return refund.Page{}, err
+	}
+	var page refund.Page
+	o := &order.Order{}
+	for _, ref := range refs[:min(len(refs), n)] {
+		if o.ID != ref.OrderID {
+			if o, err = s.Get(ctx, ref.OrderID); err != nil {
+				return refund.Page{}, err
+			}
+		}
+		page.Entries = append(page.Entries, refund.Entry{
+			OrderID: o.ID, Gateway: o.Gateway, Currency: o.Currency, Total: o.Total, Refunded: o.Refunded, Refund: *o.Refund(ref.RefundNo),
+		})
+	}
+	if len(refs) > n {
+		next := page.Entries[n-1].Position()
+		page.Next = &next
+	}
+	return page, nil
+}

@@ -1,0 +1,107 @@
+package refund_test
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+func TestExponentialBackoff(t *testing.T) {
+	b := refund.ExponentialBackoff(5*time.Second, time.Hour)
+	for attempts, most := range map[int]time.Duration{
+		-1: 5 * time.Second, 0: 5 * time.Second, 1: 5 * time.Second, 2: 10 * time.Second, 5: 80 * time.Second,
+		11: time.Hour, 1 << 40: time.Hour,
+	} {
+		for range 100 {
+			d := b("g", attempts)
+			require.LessOrEqual(t, d, most)
+			require.Greater(t, d, most*4/5-time.Nanosecond)
+		}
+	}
+	require.Zero(t, refund.ExponentialBackoff(0, 0)("g", 3))
+}
+
+func TestBackoffNeverOverflows(t *testing.T) {
+	const ever = time.Duration(1<<63 - 1)
+	for _, b := range []refund.Backoff{
+		refund.ExponentialBackoff(time.Nanosecond, ever), refund.ExponentialBackoff(ever-1, ever), refund.ExponentialBackoff(time.Hour, time.Second),
+	} {
+		least := time.Duration(0)
+		for attempts := range 200 {
+			d := b("g", attempts)
+			require.Positive(t, d)
+			require.GreaterOrEqual(t, d, least, "never less than four fifths of what an earlier attempt waited")
+			least = max(least, d/5*4)
+		}
+	}
+	require.Zero(t, refund.ExponentialBackoff(0, time.Hour)("g", 1<<62), "at once, and not after 2^62 rounds")
+}
+
+func TestBackoffByGateway(t *testing.T) {
+	constant := func(d time.Duration) refund.Backoff {
+		return func(string, int) time.Duration { return d }
+	}
+	named := func(gateway string, attempts int) time.Duration {
+		require.Equal(t, "echo", gateway)
+		return time.Duration(attempts)
+	}
+	byName := map[string]refund.Backoff{"fast": constant(time.Second), "echo": named, "none": nil}
+	b := refund.BackoffByGateway(byName, constant(time.Minute))
+	delete(byName, "fast")
+	require.Equal(t, time.Second, b("fast", 1), "a copy is kept")
+	require.Equal(t, time.Duration(7), b("echo", 7))
+	require.Equal(t, time.Minute, b("none", 1))
+	require.Equal(t, time.Minute, b("other", 1))
+	d := refund.BackoffByGateway(nil, nil)("any", 1)
+	require.Greater(t, d, 3*time.Second)
+	require.LessOrEqual(t, d, 5*time.Second)
+}
+
+// TestDefaultScheduleOfPolls: a refund that the provider keeps on its way for a month is asked about within
+// seconds, then ever less often, but never less than every two hours, and it is still asked about at the end.
+func TestDefaultScheduleOfPolls(t *testing.T) {
+	e := newEnv(t, func(_ *env, o *refund.Options) { o.Backoff = nil })
+	ref := e.approved("R1", 4000)
+	start := e.clock.now()
+	var waits []time.Duration
+	for e.clock.now().Sub(start) < 30*24*time.Hour {
+		e.bank.next(fault{op: "query", res: refund.Result{Outcome: refund.OutcomeAccepted}})
+		next := e.process(ref)
+		require.Equal(t, order.StateApproved, next.State)
+		wait := next.At.Sub(e.clock.now())
+		require.Greater(t, wait, time.Duration(0))
+		require.LessOrEqual(t, wait, 2*time.Hour)
+		waits = append(waits, wait)
+		e.clock.advance(wait)
+	}
+	require.LessOrEqual(t, waits[0], 5*time.Second)
+	require.LessOrEqual(t, waits[1], 10*time.Second)
+	require.Greater(t, waits[len(waits)-1], 90*time.Minute)
+	require.Less(t, len(waits), 500, "about one every two hours")
+	distinct := map[time.Duration]bool{}
+	for _, w := range waits[20:] {
+		distinct[w] = true
+	}
+	require.Greater(t, len(distinct), len(waits)/2, "jitter")
+}
+
+// TestBackoffIsBounded: whatever a host's Backoff says, the refund is asked about again, and not before now.
+func TestBackoffIsBounded(t *testing.T) {
+	for said, want := range map[time.Duration]time.Duration{
+		-time.Hour: 0, 0: 0, time.Minute: time.Minute, time.Hour: time.Hour, math.MaxInt64: time.Hour, math.MinInt64: 0,
+	} {
+		e := newEnv(t, func(_ *env, o *refund.Options) {
+			o.MaxWait = time.Hour
+			o.Backoff = func(string, int) time.Duration { return said }
+		})
+		next := e.process(e.approved("R1", 4000))
+		require.Equal(t, want, next.At.Sub(e.clock.now()), "backoff says %v", said)
+	}
+	_, err := refund.NewService(newEnv(t).machine, plainStore{}, newBank(), refund.Options{MaxWait: -1})
+	require.ErrorContains(t, err, "max_wait: is negative")
+}
