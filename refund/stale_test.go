@@ -248,3 +248,30 @@ func TestAdoptedLeavesNoSubmission(t *testing.T) {
 	require.ErrorIs(t, err, errLost)
 	require.Zero(t, e.refund("R1").SubmittedAt)
 }
+
+// TestNoOfAnotherRetry: a no that comes so late that the refund has failed, was retried and is in the attempt
+// of the same number again, is not that attempt's.
+func TestNoOfAnotherRetry(t *testing.T) {
+	e := newEnv(t)
+	ref := e.approved("R1", 4000)
+	no := refund.Result{Outcome: refund.OutcomeDeclined, Code: "NOTENOUGH"}
+	e.bank.next(
+		fault{op: "refund", res: no, block: func(context.Context) {
+			e.clock.advance(time.Minute)
+			require.Equal(t, order.StateApproved, e.process(ref).State, "a no waits for its quiet period")
+			e.clock.advance(2 * time.Minute)
+			require.Equal(t, order.StateFailed, e.process(ref).State)
+			_, err := retry.do(bg, e.svc)
+			require.NoError(t, err)
+			require.Equal(t, order.StateApproved, e.process(ref).State)
+			require.Equal(t, 1, e.refund("R1").Attempts)
+		}},
+		fault{op: "refund", res: no},
+		fault{op: "refund", res: isAccepted, pay: true},
+	)
+	require.Equal(t, order.StateApproved, e.process(ref).State)
+
+	e.run()
+	require.Equal(t, order.StateRefunded, e.refund("R1").State)
+	require.EqualValues(t, 4000, e.bank.paid("O1"))
+}
