@@ -61,7 +61,8 @@ type Refund struct {
 
 	// RefundID is the provider's number for the refund (WeChat: refund_id).
 	RefundID string `json:"refund_id"`
-	// Code and Message are the provider's last words on it; empty when it had nothing to object.
+	// Code and Message are the provider's last words on it; empty when it had nothing to object. While the
+	// outcome is unknown, Code is empty and Message says why: an error's text, for operators and not for buyers.
 	Code    string `json:"code"`
 	Message string `json:"message"`
 

@@ -14,7 +14,8 @@ import (
 type RegisterParams struct {
 	// OrderID is the host's order number (WeChat: out_trade_no).
 	OrderID string
-	// Gateway names the provider that took the money.
+	// Gateway names the provider that took the money: the key of [NewGateways] where there are several, and
+	// what [Service.NotificationHandler] is given.
 	Gateway string
 	// PaymentID is the provider's number for the payment (WeChat: transaction_id); may be empty.
 	PaymentID string
@@ -26,7 +27,8 @@ type RegisterParams struct {
 }
 
 // Register records a paid order, where the store is not the host's own orders table. The same call again
-// returns the order as it is now; other terms under the same ID are [ErrConflict]. Bad input is [ErrInvalid].
+// returns the order as it is now; another gateway, payment ID, currency, total or time of payment under the same
+// ID is [ErrConflict]: take PaidAt from the payment, not from the clock. Bad input is [ErrInvalid].
 func (s *Service) Register(ctx context.Context, p RegisterParams) (*order.Order, error) {
 	now := s.now()
 	o := &order.Order{
@@ -44,11 +46,27 @@ func (s *Service) Register(ctx context.Context, p RegisterParams) (*order.Order,
 	if err != nil {
 		return nil, err
 	}
-	if known.Gateway != o.Gateway || known.PaymentID != o.PaymentID || known.Currency != o.Currency ||
-		known.Total != o.Total || !known.PaidAt.Equal(o.PaidAt) {
-		return nil, fmt.Errorf("register order %s: it is registered with other terms: %w", p.OrderID, ErrConflict)
+	if term := otherTerm(known, o); term != "" {
+		return nil, fmt.Errorf("register order %s: it is registered with another %s: %w", p.OrderID, term, ErrConflict)
 	}
 	return known, nil
+}
+
+// otherTerm names the first term in which two registrations differ.
+func otherTerm(a, b *order.Order) string {
+	switch {
+	case a.Gateway != b.Gateway:
+		return "gateway"
+	case a.PaymentID != b.PaymentID:
+		return "payment_id"
+	case a.Currency != b.Currency:
+		return "currency"
+	case a.Total != b.Total:
+		return "total"
+	case !a.PaidAt.Equal(b.PaidAt):
+		return "paid_at"
+	}
+	return ""
 }
 
 // RequestParams describe what is asked for. ([Request] is what the provider is sent.)
@@ -71,14 +89,18 @@ type RequestParams struct {
 // Errors: [ErrOrderNotFound], [ErrAmount], [ErrInvalid] (also what the gateway could never take, see
 // [Checker]), [ErrLimit], [ErrUnknownGateway], [ErrConflict], [ErrVetoed].
 func (s *Service) Request(ctx context.Context, p RequestParams) (order.Refund, error) {
-	if p.RefundNo == "" {
+	made := p.RefundNo == ""
+	if made {
 		p.RefundNo = s.opt.NewRefundNo()
 	}
 	var out order.Refund
 	err := s.update(ctx, "request", Ref{p.OrderID, p.RefundNo}, func(ctx context.Context, u *update) error {
 		if r := u.order.Refund(p.RefundNo); r != nil {
+			if made { // two refunds are not one because their numbers are
+				return fmt.Errorf("request refund of order %s: new_refund_no made %s again: %w", p.OrderID, p.RefundNo, ErrConflict)
+			}
 			if r.Amount != p.Amount || r.Reason != p.Reason {
-				return fmt.Errorf("request refund %s of order %s: the number is taken with other terms: %w",
+				return fmt.Errorf("request refund %s of order %s: the number is taken with another amount or reason: %w",
 					p.RefundNo, p.OrderID, ErrConflict)
 			}
 			out = *r

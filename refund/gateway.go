@@ -144,7 +144,7 @@ type NotificationReader interface {
 
 // Notification is a provider's message that something became of a refund. It is a hint, never proof.
 type Notification struct {
-	// Gateway is the name under which the order's gateway is known; NewNotificationHandler sets it.
+	// Gateway is the name under which the order's gateway is known; [Service.NotificationHandler] sets it.
 	Gateway string
 	// Result is what the message claims, with OrderID, RefundNo and Amount as it names them.
 	Result Result

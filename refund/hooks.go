@@ -30,7 +30,8 @@ type Hooks struct {
 	Stuck func(ctx context.Context, s Stuck)
 	// Setup is told when a gateway begins to fail because of its set-up: once, until a call succeeds again.
 	Setup func(ctx context.Context, err *SetupError)
-	// UnknownNotification is told of a notification about a refund that the book does not have.
+	// UnknownNotification is told of a notification about a refund that the book does not have: made in the
+	// provider's own console, perhaps. Service.Sync of its order takes such a one in.
 	UnknownNotification func(ctx context.Context, n Notification)
 }
 
@@ -97,7 +98,8 @@ func (s *Service) finish(ctx context.Context, u *update) {
 			s.log.InfoContext(ctx, "refund transition",
 				slog.String("order_id", o.ID), slog.String("refund_no", t.RefundNo),
 				slog.String("event", string(t.Event)), slog.String("from", string(t.From)),
-				slog.String("to", string(t.To)), slog.String("actor", string(t.Actor)))
+				slog.String("to", string(t.To)), slog.String("actor", string(t.Actor)),
+				slog.Int64("amount", amountOf(o, t.RefundNo)), slog.String("currency", o.Currency))
 			if s.opt.Hooks.After != nil {
 				s.notify(ctx, "after", func() { s.opt.Hooks.After(ctx, o.Clone(), t) })
 			}
@@ -116,6 +118,13 @@ func (s *Service) finish(ctx context.Context, u *update) {
 	}
 	// The change is committed: a caller that has gone away does not take the hooks with it.
 	run(context.WithoutCancel(ctx))
+}
+
+func amountOf(o *order.Order, no string) int64 {
+	if r := o.Refund(no); r != nil {
+		return r.Amount
+	}
+	return 0
 }
 
 func (s *Service) conflict(ctx context.Context, c Conflict) {

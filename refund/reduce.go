@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -190,7 +191,7 @@ func (u *update) fact(ctx context.Context, ev order.Event, no string, res Result
 // reschedule ends the lease of the newest attempt and says when to ask again.
 func (u *update) reschedule(r *order.Refund, ob observation) {
 	now := u.s.now()
-	wait := max(0, u.s.opt.Backoff(ob.attempt.req.Gateway, r.Attempts))
+	wait := u.s.backoff(ob.attempt.req.Gateway, r.Attempts)
 	var later *RetryLater
 	switch {
 	case errors.Is(ob.err, ErrSetup):
@@ -207,6 +208,17 @@ func (u *update) reschedule(r *order.Refund, ob observation) {
 		r.Code, r.Message = "", clip(ob.err.Error())
 	}
 	r.LeasedUntil, r.NextAttemptAt = time.Time{}, stored(now.Add(wait))
+}
+
+// backoff asks the host's Backoff. The provider has been asked by now: a panic must not lose its answer.
+func (s *Service) backoff(gateway string, attempts int) (wait time.Duration) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.log.Error("backoff panicked", slog.String("gateway", gateway), slog.Any("panic", p))
+			wait = s.opt.SetupBackoff
+		}
+	}()
+	return max(0, s.opt.Backoff(gateway, attempts))
 }
 
 // disagree raises a conflict once the Update is committed.

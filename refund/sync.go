@@ -23,7 +23,7 @@ type SyncReport struct {
 // Difference is a refund on which book and provider did not agree.
 type Difference struct {
 	RefundNo string
-	// Book is the refund's state in the book before; empty where the book did not have it.
+	// Book is the refund's state in the book before; StatePaid where the book did not have it.
 	Book order.State
 	// Result is what the provider says.
 	Result Result
@@ -123,7 +123,7 @@ func agrees(book order.State, provider Outcome) bool {
 // adopt takes a refund into the book that only the provider has. One that never paid is only reported.
 func (s *Service) adopt(ctx context.Context, o *order.Order, res Result, rep *SyncReport) error {
 	adopted, err := s.takeIn(ctx, o.ID, res)
-	d := Difference{RefundNo: res.RefundNo, Result: res}
+	d := Difference{RefundNo: res.RefundNo, Book: order.StatePaid, Result: res}
 	switch {
 	case errors.Is(err, ErrInvalid), errors.Is(err, ErrAmount), errors.Is(err, ErrConflict), errors.Is(err, ErrMismatch):
 		d.Err = err // a number or an amount that the book cannot hold: a person must look

@@ -138,6 +138,9 @@ func (s *Store) transact(ctx context.Context, fn func(ctx context.Context, t *tx
 }
 
 func (s *Store) commit(ctx context.Context, t *tx, fn func(ctx context.Context, t *tx) error) error {
+	if s.writing == nil {
+		return errors.New("a store that New has not made")
+	}
 	select {
 	case s.writing <- struct{}{}:
 	case <-ctx.Done():

@@ -53,6 +53,9 @@ type joint struct {
 	busy map[string]bool
 	// depth counts the commands that run inside one another.
 	depth int
+	// broken is why the transaction is no more: the database has rolled it back on its own, as MySQL does on
+	// a deadlock, after which each statement would be committed alone.
+	broken error
 	// pending are what AfterCommit was given.
 	pending []func(context.Context)
 	ended   atomic.Bool // its context may outlive it
@@ -69,6 +72,8 @@ func join(ctx context.Context, j *joint) context.Context {
 	j.busy = map[string]bool{}
 	return context.WithValue(ctx, jointKey{}, j)
 }
+
+var errRolledBack = errors.New("the database has rolled the transaction back")
 
 var errEnded = errors.New("the transaction of this context has ended")
 
@@ -140,6 +145,9 @@ func InConn(ctx context.Context, c Conn, commit, fn func(ctx context.Context) er
 		return err
 	}
 	j.ended.Store(true)
+	if j.broken != nil {
+		return fmt.Errorf("%w: %w", errRolledBack, j.broken)
+	}
 	if err := commit(ctx); err != nil {
 		return err
 	}
@@ -169,6 +177,9 @@ func (j *joint) run(ctx context.Context, db *sql.DB, opts *sql.TxOptions, fn fun
 // nested runs one command in a transaction that goes on: a command that fails leaves nothing in it, not even
 // what its hooks have written.
 func (j *joint) nested(ctx context.Context, fn func(ctx context.Context, j *joint) error) (err error) {
+	if j.broken != nil {
+		return fmt.Errorf("%w: %w", errRolledBack, j.broken)
+	}
 	j.depth++
 	name := fmt.Sprintf("orderfsm_%d", j.depth)
 	if _, err := j.conn.Exec(ctx, "SAVEPOINT "+name); err != nil {
@@ -183,8 +194,11 @@ func (j *joint) nested(ctx context.Context, fn func(ctx context.Context, j *join
 			end = "ROLLBACK TO SAVEPOINT "
 			j.pending = j.pending[:waiting]
 		}
-		if _, endErr := j.conn.Exec(context.WithoutCancel(ctx), end+name); endErr != nil && err == nil {
-			err = fmt.Errorf("release the savepoint: %w", endErr)
+		if _, endErr := j.conn.Exec(context.WithoutCancel(ctx), end+name); endErr != nil {
+			if err == nil {
+				err = fmt.Errorf("release the savepoint: %w", endErr)
+			}
+			j.broken = err
 		}
 	}()
 	err = fn(ctx, j)
@@ -212,6 +226,9 @@ func (j *joint) commit(ctx context.Context, fn func(ctx context.Context) error) 
 	}
 	if err := ctx.Err(); err != nil {
 		return err
+	}
+	if j.broken != nil {
+		return fmt.Errorf("%w: %w", errRolledBack, j.broken)
 	}
 	if err := j.tx.Commit(); err != nil {
 		if errors.Is(err, sql.ErrTxDone) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {

@@ -24,6 +24,9 @@
 //   - What asks the provider (Process, Execute, Sync, a notification, Abandon) refuses with refund.ErrInTx before
 //     it asks: a rollback must not lose a payment that was made.
 //   - An Update of the same order inside an Update is an error.
+//   - A command that fails leaves nothing in the transaction (it has a savepoint), which goes on. Not after a
+//     deadlock on MySQL: there the database rolls all of it back, and further commands and InTx say so. End
+//     your own function on such an error: MySQL would commit what you write next, statement by statement.
 //
 // On SQLite a transaction that has read before it writes can fail with SQLITE_BUSY: begin the host's own with
 // _txlock=immediate.

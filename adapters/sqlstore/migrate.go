@@ -59,7 +59,7 @@ func (s *Store) migrate(ctx context.Context) error {
 		return err
 	}
 	opts := []goose.ProviderOption{
-		goose.WithStore(versions), goose.WithGoMigrations(migrations...), goose.WithDisableGlobalRegistry(true),
+		goose.WithStore(anyTime{versions}), goose.WithGoMigrations(migrations...), goose.WithDisableGlobalRegistry(true),
 	}
 	if s.d != SQLite {
 		opts = append(opts, goose.WithSessionLocker(migrationLock{s.d, s.prefix}))
@@ -70,6 +70,24 @@ func (s *Store) migrate(ctx context.Context) error {
 	}
 	_, err = provider.Up(ctx)
 	return err
+}
+
+// anyTime reads what was applied without its time, which a MySQL connection gives as a time or as text,
+// whichever the host has chosen.
+type anyTime struct{ database.Store }
+
+// GetMigration implements goose's database.Store.
+func (v anyTime) GetMigration(ctx context.Context, db database.DBTxConn, version int64) (*database.GetMigrationResult, error) {
+	all, err := v.ListMigrations(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range all {
+		if m.Version == version {
+			return &database.GetMigrationResult{IsApplied: m.IsApplied}, nil
+		}
+	}
+	return nil, fmt.Errorf("%w: %d", database.ErrVersionNotFound, version)
 }
 
 // migrations are the files with the store's own prefix.
