@@ -284,7 +284,8 @@ func TestContext(t *testing.T) {
 	require.Zero(t, srv.Calls(wechattest.PathQuery))
 
 	cfg := config(srv)
-	cfg.Timeout = time.Nanosecond
+	cfg.Timeout = 50 * time.Millisecond
+	srv.Next(wechattest.Fault{}.After(func(ctx context.Context) { <-ctx.Done() }))
 	_, err = newGateway(t, cfg).Refund(context.Background(), request())
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 }

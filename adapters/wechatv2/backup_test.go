@@ -225,7 +225,7 @@ func TestTotalTimeout(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t, wechattest.Options{})
 	cfg := config(srv)
-	cfg.Timeout, cfg.TotalTimeout = time.Hour, 300*time.Millisecond
+	cfg.Timeout, cfg.TotalTimeout = 300*time.Millisecond, 300*time.Millisecond
 	g := newGateway(t, cfg)
 	// The refusal takes one call, the query of the number the other.
 	srv.Next(wechattest.ErrCode("ERROR", "x", false).On(wechattest.PathRefund),

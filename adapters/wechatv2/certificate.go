@@ -58,7 +58,11 @@ func (m *certificate) reload() error {
 // net/http: a panic of the host's callback would end the process.
 func (m *certificate) forHandshake(info *tls.CertificateRequestInfo) (cert *tls.Certificate, err error) {
 	if m.get == nil {
-		return m.current.Load(), nil
+		cert = m.current.Load()
+		if err := complete("cert_pem", cert, m.now()); err != nil { // it ends while the process runs
+			return nil, &refund.SetupError{Gateway: m.gateway, Err: err}
+		}
+		return cert, nil
 	}
 	defer func() {
 		if p := recover(); p != nil {
@@ -81,7 +85,8 @@ func (m *certificate) forHandshake(info *tls.CertificateRequestInfo) (cert *tls.
 // ReloadCertificate reads the merchant's certificate again from the files of the Config, for a host that has
 // replaced them. Calls that begin now present it; those under way go on. What does not hold together, or has
 // ended, is an [*order.InvalidError] that names the field, and changes nothing. With GetClientCertificate it only
-// leaves the connections that were made with an older one. Safe for concurrent use.
+// leaves the connections that were made with an older one; given as bytes, the certificate stays what it is. Safe
+// for concurrent use.
 func (g *Gateway) ReloadCertificate() error {
 	if err := g.cert.reload(); err != nil {
 		return fmt.Errorf("reload the merchant's certificate: %w", err)
@@ -98,6 +103,9 @@ func (c Config) oneSource() error {
 	}
 	if pair && p12 {
 		return invalid("p12", "given beside cert_pem and key_pem: give one of them")
+	}
+	if !p12 && c.P12Password != "" {
+		return invalid("p12_password", "given without p12")
 	}
 	return nil
 }
@@ -120,7 +128,7 @@ func (c Config) fromP12() (*tls.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
-	key, leaf, chain, err := pkcs12.DecodeChain(data, c.P12Password)
+	key, leaf, chain, err := pkcs12.DecodeChain(data, or(c.P12Password, c.MchID))
 	if errors.Is(err, pkcs12.ErrIncorrectPassword) {
 		return nil, invalid("p12", "another password: p12_password, which is mch_id by default")
 	}

@@ -109,7 +109,8 @@ type Config struct {
 	// Timeout bounds one call to one host. Default: DefaultTimeout.
 	Timeout time.Duration
 	// TotalTimeout bounds one method of the Gateway with all its calls: the backup host, the query of a
-	// refusal, the pages of a list. Default: DefaultTotalTimeout.
+	// refusal, the pages of a list. It must not be shorter than Timeout. Default: DefaultTotalTimeout, or twice
+	// Timeout where that is longer.
 	TotalTimeout time.Duration
 	// WrapTransport wraps the HTTP transport, once, for tracing and metrics. What it wraps verifies TLS. The
 	// wrapper sees signed bodies: it must not log them. It must be safe for concurrent use. Default: none.
@@ -124,7 +125,8 @@ type Config struct {
 	Limits *refund.Limits
 	// Logger receives one line per call at level Debug, and one per change to BackupURL. Default: none.
 	Logger *slog.Logger
-	// Now is the clock that certificates of the merchant are judged by. Default: time.Now.
+	// Now is the clock that certificates of the merchant are judged by, in New and for each new connection.
+	// Default: time.Now.
 	Now func() time.Time
 }
 
@@ -139,8 +141,7 @@ func (c Config) withDefaults() (Config, error) {
 		c.BackupURL = DefaultBackupURL
 	}
 	c.Timeout = or(c.Timeout, DefaultTimeout)
-	c.TotalTimeout = or(c.TotalTimeout, DefaultTotalTimeout)
-	c.P12Password = or(c.P12Password, c.MchID)
+	c.TotalTimeout = or(c.TotalTimeout, max(DefaultTotalTimeout, 2*c.Timeout))
 	c.RefundRate = or(c.RefundRate, DefaultRefundRate)
 	c.QueryRate = or(c.QueryRate, DefaultQueryRate)
 	if c.Limits == nil {
@@ -178,11 +179,11 @@ func (c Config) withDefaults() (Config, error) {
 	default:
 		faults = append(faults, invalid("refund_account", "not one of the documented values"))
 	}
-	if c.Timeout < 0 {
-		faults = append(faults, invalid("timeout", "must not be negative"))
+	if c.Timeout < time.Millisecond {
+		faults = append(faults, invalid("timeout", "must be at least a millisecond"))
 	}
-	if c.TotalTimeout < 0 {
-		faults = append(faults, invalid("total_timeout", "must not be negative"))
+	if c.TotalTimeout < c.Timeout {
+		faults = append(faults, invalid("total_timeout", "must not be shorter than timeout"))
 	}
 	if math.IsNaN(c.RefundRate) {
 		faults = append(faults, invalid("refund_rate", "must be a number"))

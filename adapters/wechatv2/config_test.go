@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	printer "github.com/davecgh/go-spew/spew"
 	"github.com/stretchr/testify/require"
@@ -38,6 +39,9 @@ func TestNewRefuses(t *testing.T) {
 		{"account", "refund_account", func(c *wechatv2.Config) { c.RefundAccount = "MINE" }},
 		{"operator", "op_user_id", func(c *wechatv2.Config) { c.OpUserID = "a b" }},
 		{"time-out", "timeout", func(c *wechatv2.Config) { c.Timeout = -1 }},
+		{"time-out without its unit", "timeout", func(c *wechatv2.Config) { c.Timeout = 15 }},
+		{"total below the call", "total_timeout", func(c *wechatv2.Config) { c.Timeout, c.TotalTimeout = 20*time.Second, 10*time.Second }},
+		{"password for a pair", "p12_password", func(c *wechatv2.Config) { c.P12Password = "x" }},
 		{"http", "base_url", func(c *wechatv2.Config) { c.BaseURL = "http://api.mch.weixin.qq.com" }},
 		{"no host", "base_url", func(c *wechatv2.Config) { c.BaseURL = "https://" }},
 		{"port without a host", "base_url", func(c *wechatv2.Config) { c.BaseURL = "https://:443" }},
@@ -163,9 +167,9 @@ func TestBackupIsAnotherHost(t *testing.T) {
 func TestSecretsAreNotShown(t *testing.T) {
 	t.Parallel()
 	cfg := config(newServer(t, wechattest.Options{}))
-	cfg.P12Password = p12Password
 	cfg.ProxyURL = "http://" + proxyUser + ":" + proxyPassword + "@proxy.example:8080"
 	g := newGateway(t, cfg)
+	cfg.P12Password = p12Password
 	type host struct {
 		gateway *wechatv2.Gateway
 		Config  wechatv2.Config

@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -171,6 +172,46 @@ func TestUnusableCertificates(t *testing.T) {
 		require.NotContains(t, err.Error(), "backup", name)
 	}
 	require.Empty(t, seen.names)
+}
+
+// TestCertificateEnds while the process runs: the calls are faults of the set-up, until it is renewed.
+func TestCertificateEnds(t *testing.T) {
+	t.Parallel()
+	srv := newServer(t, wechattest.Options{})
+	var days atomic.Int64
+	now := func() time.Time { return time.Now().AddDate(0, 0, int(days.Load())) } //nolint:forbidigo // the server's certificates are of the real clock
+	cfg := config(srv)
+	cfg.Now = now
+	dir := t.TempDir()
+	cfg.CertFile, cfg.KeyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	install := func(from, to int) {
+		var err error
+		cfg.CertPEM, cfg.KeyPEM, err = srv.IssueClientCert(now().AddDate(0, 0, from), now().AddDate(0, 0, to))
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(cfg.CertFile, cfg.CertPEM, 0o600))
+		require.NoError(t, os.WriteFile(cfg.KeyFile, cfg.KeyPEM, 0o600))
+		cfg.CertPEM, cfg.KeyPEM = nil, nil
+	}
+	install(-1, 5)
+	g := newGateway(t, cfg)
+	_, err := g.Refund(context.Background(), request())
+	require.NoError(t, err)
+	days.Store(6)
+	g.CloseIdleConnections()
+	_, err = g.Refund(context.Background(), request())
+	require.ErrorIs(t, err, refund.ErrSetup)
+	require.ErrorContains(t, err, "renew it")
+	require.Error(t, g.ReloadCertificate(), "it is still the old one")
+	install(-7, 5) // valid at the server's clock too
+	require.NoError(t, g.ReloadCertificate())
+	_, err = g.Refund(context.Background(), request())
+	require.NoError(t, err)
+
+	// The server refuses what has ended by its own clock.
+	install(-9, -7)
+	cfg.Now = func() time.Time { return now().AddDate(0, 0, -8) }
+	_, err = newGateway(t, cfg).Refund(context.Background(), request())
+	require.ErrorIs(t, err, refund.ErrSetup)
 }
 
 // TestReloadWhileCalling is for the race detector.

@@ -135,7 +135,7 @@ func TestServiceProvider(t *testing.T) {
 	require.Equal(t, "FAIL", m.refund("R1", 30)["return_code"])
 	ans := m.refund("R1", 30, "sub_mch_id", "1900000110")
 	requireCode(t, ans, "MCHID_NOT_EXIST")
-	require.NotContains(t, ans, "sub_mch_id")
+	require.Equal(t, "1900000110", ans["sub_mch_id"])
 	requireCode(t, m.refund("R1", 30, "sub_mch_id", "1900000109", "sub_appid", "wxother"), "APPID_NOT_EXIST")
 	ans = m.refund("R1", 30, "sub_mch_id", "1900000109")
 	requireCode(t, ans, "")

@@ -149,8 +149,13 @@ func UnknownStatus(status string) Fault {
 func NotFoundOnce() Fault { return ErrCode("REFUNDNOTEXIST", "not exist", false).On(PathQuery) }
 
 // EndsAs has the refund that the call creates end as [StatusChange] or [StatusClosed] in place of
-// [StatusSuccess]. The call itself is answered as usual.
-func EndsAs(status string) Fault { return Fault{path: PathRefund, ends: status} }
+// [StatusSuccess], which any other text stands for. The call itself is answered as usual.
+func EndsAs(status string) Fault {
+	if status != StatusChange && status != StatusClosed {
+		status = StatusSuccess
+	}
+	return Fault{path: PathRefund, ends: status}
+}
 
 // replace sets those of the names that the message has.
 func replace(m message, value string, names ...string) {

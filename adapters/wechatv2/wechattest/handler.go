@@ -169,25 +169,26 @@ func (s *Server) handle(c *call) (message, string) {
 func (s *Server) identity(m message) message {
 	switch {
 	case m["appid"] != s.appID:
-		return s.fail("APPID_NOT_EXIST", "appid不存在")
+		return s.stranger(m, "APPID_NOT_EXIST", "appid不存在")
 	case m["mch_id"] != s.mchID:
-		return s.fail("MCHID_NOT_EXIST", "mch_id不存在")
+		return s.stranger(m, "MCHID_NOT_EXIST", "mch_id不存在")
 	case s.opts.SubMchID != "" && m["sub_mch_id"] == "":
 		return returnFail("缺少参数sub_mch_id")
 	case m["sub_mch_id"] != s.opts.SubMchID:
-		return s.stranger("MCHID_NOT_EXIST", "sub_mch_id不存在")
+		return s.stranger(m, "MCHID_NOT_EXIST", "sub_mch_id不存在")
 	case m["sub_appid"] != "" && m["sub_appid"] != s.opts.SubAppID:
-		return s.stranger("APPID_NOT_EXIST", "sub_appid不存在")
+		return s.stranger(m, "APPID_NOT_EXIST", "sub_appid不存在")
 	}
 	return nil
 }
 
-// stranger refuses a sub-merchant that there is not, and names none.
-func (s *Server) stranger(code, text string) message {
+// stranger refuses whom there is not, and names whom it was asked for.
+func (s *Server) stranger(asked message, code, text string) message {
 	m := s.fail(code, text)
-	delete(m, "sub_mch_id")
-	delete(m, "sub_appid")
-	return m
+	for _, name := range []string{"appid", "mch_id", "sub_appid", "sub_mch_id"} {
+		m[name] = asked[name]
+	}
+	return m.compact()
 }
 
 const badWindow = time.Minute

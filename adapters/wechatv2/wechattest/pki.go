@@ -57,7 +57,7 @@ func template(name string) *x509.Certificate {
 		SerialNumber: serial,
 		Subject:      pkix.Name{CommonName: name},
 		NotBefore:    now.Add(-time.Hour),
-		NotAfter:     now.Add(24 * time.Hour),
+		NotAfter:     now.AddDate(10, 0, 0),
 	}
 }
 
@@ -93,8 +93,12 @@ func (a *authority) issueServer() (tls.Certificate, error) {
 	return tls.X509KeyPair(pair.cert, pair.key)
 }
 
-func (a *authority) issueClient(mchID string) (issued, error) {
+// issueClient has the usual times where both are zero.
+func (a *authority) issueClient(mchID string, notBefore, notAfter time.Time) (issued, error) {
 	tmpl := template(mchID)
+	if !notBefore.IsZero() || !notAfter.IsZero() {
+		tmpl.NotBefore, tmpl.NotAfter = notBefore, notAfter
+	}
 	tmpl.KeyUsage = x509.KeyUsageDigitalSignature
 	tmpl.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 	return a.issue(tmpl)

@@ -23,7 +23,8 @@ const (
 
 // Options configure a [Server]. The zero value is ready to use.
 type Options struct {
-	// Addr is where to listen, on the loopback interface. Default: a free port of 127.0.0.1.
+	// Addr is where to listen: a port of 127.0.0.1 or localhost, which is what the certificate is for; another
+	// address is an error. Default: a free port of 127.0.0.1.
 	Addr string
 	// AppID, MchID and APIKey (32 bytes) are the merchant's; made-up ones by default.
 	AppID  string
@@ -99,6 +100,9 @@ func NewServer(opts Options) (*Server, error) {
 		served: make(chan struct{}), calls: map[string]int{},
 	}
 	s.defaults()
+	if host, _, err := net.SplitHostPort(s.opts.Addr); err != nil || host != "127.0.0.1" && host != "localhost" {
+		return nil, fmt.Errorf("listen at %q: must be a port of 127.0.0.1 or localhost", s.opts.Addr)
+	}
 	var err error
 	if s.ca, err = newAuthority(); err != nil {
 		return nil, err
@@ -107,7 +111,7 @@ func NewServer(opts Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.client, err = s.ca.issueClient(s.mchID); err != nil {
+	if s.client, err = s.ca.issueClient(s.mchID, time.Time{}, time.Time{}); err != nil {
 		return nil, err
 	}
 	ln, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", s.opts.Addr)
@@ -208,6 +212,13 @@ func (s *Server) ClientCertPEM() []byte { return append([]byte(nil), s.client.ce
 // ClientKeyPEM is the private key of the merchant's certificate.
 func (s *Server) ClientKeyPEM() []byte { return append([]byte(nil), s.client.key...) }
 
+// IssueClientCert makes another certificate for the merchant, valid from notBefore to notAfter: what a shop gets
+// when it renews its own, or one that has ended.
+func (s *Server) IssueClientCert(notBefore, notAfter time.Time) (certPEM, keyPEM []byte, err error) {
+	pair, err := s.ca.issueClient(s.mchID, notBefore, notAfter)
+	return pair.cert, pair.key, err
+}
+
 // AppID is the merchant's application.
 func (s *Server) AppID() string { return s.appID }
 
@@ -225,6 +236,16 @@ func (s *Server) Advance(d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.advance += d
+}
+
+// ClearNext empties the scripts of [Server.Next] and [Server.NextNotice], and returns how many faults nothing had
+// taken.
+func (s *Server) ClearNext() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	left := len(s.faults) + len(s.spoils)
+	s.faults, s.spoils = nil, nil
+	return left
 }
 
 // Next appends faults to the script. Each call takes the first fault that its path allows.

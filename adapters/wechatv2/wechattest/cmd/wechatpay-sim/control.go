@@ -37,26 +37,43 @@ func newControl(srv *wechattest.Server) http.Handler {
 		return srv.Settle(c.OutRefundNo, c.RefundStatus)
 	}))
 	mux.HandleFunc("POST /balance", command(func(c struct {
-		Fen int64 `json:"fen"`
+		Fen *int64 `json:"fen"`
 	},
 	) error {
-		srv.SetBalance(c.Fen)
+		if c.Fen == nil || *c.Fen < 0 {
+			return errors.New("fen must be 0 or more")
+		}
+		srv.SetBalance(*c.Fen)
 		return nil
 	}))
 	mux.HandleFunc("POST /advance", command(func(c struct {
 		Seconds int64 `json:"seconds"`
 	},
 	) error {
+		const most = 100 * 365 * 24 * 60 * 60
+		if c.Seconds <= 0 || c.Seconds > most {
+			return fmt.Errorf("seconds must be from 1 to %d", most)
+		}
 		srv.Advance(time.Duration(c.Seconds) * time.Second)
 		return nil
 	}))
 	mux.HandleFunc("POST /faults", command(func(c breakage) error {
 		f, err := c.fault()
-		if err == nil {
-			srv.Next(f)
+		switch {
+		case err != nil:
+			return err
+		case c.Path != "" && c.Path != wechattest.PathRefund && c.Path != wechattest.PathQuery:
+			return fmt.Errorf("no path %q", c.Path)
+		case c.Path != "":
+			f = f.On(c.Path)
 		}
-		return err
+		srv.Next(f)
+		return nil
 	}))
+	mux.HandleFunc("DELETE /faults", func(w http.ResponseWriter, _ *http.Request) {
+		srv.ClearNext()
+		w.WriteHeader(http.StatusNoContent)
+	})
 	mux.HandleFunc("GET /ledger", func(w http.ResponseWriter, _ *http.Request) { writeLedger(w, srv.Ledger()) })
 	return mux
 }
@@ -84,6 +101,7 @@ type breakage struct {
 	Fault string `json:"fault"`
 	Code  string `json:"code"`
 	Text  string `json:"text"`
+	Path  string `json:"path"`
 }
 
 func (b breakage) fault() (wechattest.Fault, error) {
@@ -122,6 +140,7 @@ type line struct {
 	RefundStatus string    `json:"refund_status"`
 	Payments     int       `json:"payments"`
 	AcceptedAt   time.Time `json:"accepted_at"`
+	EndedAt      time.Time `json:"ended_at"`
 }
 
 func writeLedger(w http.ResponseWriter, entries []wechattest.Entry) {
@@ -129,7 +148,7 @@ func writeLedger(w http.ResponseWriter, entries []wechattest.Entry) {
 	for _, e := range entries {
 		lines = append(lines, line{
 			OutRefundNo: e.OutRefundNo, RefundID: e.RefundID, OutTradeNo: e.OutTradeNo, RefundFee: e.Amount,
-			RefundStatus: e.Status, Payments: e.Payments, AcceptedAt: e.AcceptedAt.UTC(),
+			RefundStatus: e.Status, Payments: e.Payments, AcceptedAt: e.AcceptedAt.UTC(), EndedAt: e.EndedAt.UTC(),
 		})
 	}
 	w.Header().Set("Content-Type", "application/json")

@@ -20,7 +20,11 @@
 //	POST /advance   {"seconds": 3600}                                    moves the clock
 //	POST /faults    {"fault": "lose_answer"}                             breaks the next call
 //	POST /faults    {"fault": "err_code", "code": "SYSTEMERROR"}         answers it with a code
+//	POST /faults    {"fault": "truncate", "path": "/pay/refundquery"}    breaks the next call of that path
+//	DELETE /faults                                                       forgets those that nothing has met
 //	GET  /ledger                                                         every refund, and what it paid
+//
+// It has no lock of its own: listen on the loopback interface only, which is the default.
 //
 // The faults are lose_answer (paid, and no answer), fail_before (not paid, and no answer), status_502,
 // truncate, wrong_sign, not_found_once, ends_as_change, ends_as_closed, err_code and err_code_executed.
@@ -73,7 +77,7 @@ func parse(args []string, out io.Writer) (settings, error) {
 	fs.SetOutput(out)
 	fs.StringVar(&s.options.Addr, "addr", "127.0.0.1:0", "address of the service, on the loopback interface")
 	fs.StringVar(&s.control, "control", "127.0.0.1:0", "address of the control, on the loopback interface")
-	fs.StringVar(&s.dir, "dir", "", "folder for the certificates; a new one where it is empty")
+	fs.StringVar(&s.dir, "dir", "", "folder for the certificates; where it is empty, a new one that goes when the program ends")
 	fs.StringVar(&s.options.AppID, "appid", "", "application; made up where it is empty")
 	fs.StringVar(&s.options.MchID, "mch-id", "", "merchant; made up where it is empty")
 	fs.StringVar(&s.options.SubMchID, "sub-mch-id", "", "sub-merchant; turns on the service-provider mode")
@@ -122,6 +126,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 			return err
 		}
 	}
+	if host, _, err := net.SplitHostPort(s.control); err != nil || host != "127.0.0.1" && host != "localhost" {
+		return fmt.Errorf("control at %q: must be a port of 127.0.0.1 or localhost", s.control)
+	}
 	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.control)
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
@@ -134,6 +141,12 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		for range ended {
 		}
 	}()
+	if s.dir == "" {
+		if s.dir, err = os.MkdirTemp("", "wechatpay-sim-"); err != nil {
+			return fmt.Errorf("make a folder for the certificates: %w", err)
+		}
+		defer os.RemoveAll(s.dir)
+	}
 	if err := announce(out, srv, "http://"+ln.Addr().String(), s.dir); err != nil {
 		return err
 	}
@@ -164,12 +177,6 @@ func deliver(ctx context.Context, srv *wechattest.Server, out io.Writer, ended <
 
 // announce writes the certificates and prints what the shop needs.
 func announce(out io.Writer, srv *wechattest.Server, control, dir string) error {
-	if dir == "" {
-		var err error
-		if dir, err = os.MkdirTemp("", "wechatpay-sim-"); err != nil {
-			return fmt.Errorf("make a folder for the certificates: %w", err)
-		}
-	}
 	p12, err := pkcs12Of(srv)
 	if err != nil {
 		return err

@@ -120,11 +120,26 @@ func TestAlone(t *testing.T) {
 		{"/faults", `{"fault":"err_code"}`},
 		{"/orders", `{"nonsense":1}`},
 		{"/orders", `{"out_trade_no":"ORD-1","total_fee":100}`},
-		{"/settle", `[]`},
+		{"/settle", `[]`}, {"/balance", `{}`}, {"/balance", `{"fen":-1}`}, {"/advance", `{"seconds":-1}`},
+		{"/advance", `{"seconds":9223372036854775807}`}, {"/faults", `{"fault":"truncate","path":"/x"}`},
 	} {
 		status, _ := send(t, said, c[0], c[1])
 		require.Equal(t, http.StatusBadRequest, status, c)
 	}
+	// A fault waits for its path, or is forgotten.
+	status, text := send(t, said, "/faults", `{"fault":"truncate","path":"/secapi/pay/refund"}`)
+	require.Equal(t, http.StatusNoContent, status, text)
+	known := refund.Query{OrderID: "ORD-1", RefundNo: "RF-1", Amount: 30, Total: 100, Currency: "CNY"}
+	_, err = g.Query(ctx, known)
+	require.NoError(t, err)
+	req, err := http.NewRequestWithContext(ctx, http.MethodDelete, said["CONTROL_URL"]+"/faults", nil)
+	require.NoError(t, err)
+	cleared, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	cleared.Body.Close()
+	_, err = ask("ORD-1", "RF-1")
+	require.NoError(t, err)
+
 	for range 2 { // RF-1 and CON-1
 		select {
 		case <-notified:
@@ -145,7 +160,7 @@ func TestAlone(t *testing.T) {
 
 func TestRefusesArguments(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{{"x"}, {"-speed", "0"}, {"-order", "O1"}, {"-order", "O 1=5"}, {"-nonsense"}, {"-addr", "nowhere:x"}, {"-control", "nowhere:x"}} {
+	for _, args := range [][]string{{"x"}, {"-speed", "0"}, {"-order", "O1"}, {"-order", "O 1=5"}, {"-nonsense"}, {"-addr", "nowhere:x"}, {"-addr", "0.0.0.0:0"}, {"-control", ":0"}, {"-control", "nowhere:x"}} {
 		require.Error(t, run(context.Background(), args, io.Discard), args)
 	}
 }

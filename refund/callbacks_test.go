@@ -1,0 +1,59 @@
+package refund_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// TestMadeNumberTwice: a generator that repeats itself does not make two refunds one.
+func TestMadeNumberTwice(t *testing.T) {
+	e := newEnv(t, func(_ *env, o *refund.Options) { o.NewRefundNo = func() string { return "same" } })
+	_, err := e.svc.Request(bg, refund.RequestParams{OrderID: "O1", Amount: 10, Actor: "buyer:1"})
+	require.NoError(t, err)
+	_, err = e.svc.Request(bg, refund.RequestParams{OrderID: "O1", Amount: 10, Actor: "buyer:1"})
+	require.ErrorIs(t, err, refund.ErrConflict)
+	require.ErrorContains(t, err, "new_refund_no")
+	require.Len(t, e.order().Refunds, 1)
+}
+
+// TestBackoffPanics: what the provider has answered is written down all the same.
+func TestBackoffPanics(t *testing.T) {
+	e := newEnv(t, func(_ *env, o *refund.Options) { o.Backoff = func(string, int) time.Duration { panic("the host's") } })
+	ref := e.approved("R1", 4000)
+	e.bank.next(fault{op: "refund", err: errors.New("lost")})
+	next := e.process(ref)
+	require.Equal(t, order.StateApproved, next.State)
+	require.Equal(t, e.clock.now().Add(10*time.Minute), next.At)
+	e.clock.advance(10 * time.Minute)
+	e.run()
+	require.Equal(t, order.StateRefunded, e.refund("R1").State)
+}
+
+// TestRegisterNamesTheTerm that differs.
+func TestRegisterNamesTheTerm(t *testing.T) {
+	e := newEnv(t)
+	p := refund.RegisterParams{OrderID: "O7", Gateway: "bank", PaymentID: "P", Currency: "CNY", Total: 10, PaidAt: e.clock.now()}
+	_, err := e.svc.Register(bg, p)
+	require.NoError(t, err)
+	for term, change := range map[string]func(p *refund.RegisterParams){
+		"gateway": func(p *refund.RegisterParams) { p.Gateway = "other" }, "payment_id": func(p *refund.RegisterParams) { p.PaymentID = "Q" },
+		"currency": func(p *refund.RegisterParams) { p.Currency = "USD" }, "total": func(p *refund.RegisterParams) { p.Total = 11 },
+		"paid_at": func(p *refund.RegisterParams) { p.PaidAt = time.Time{} },
+	} {
+		other := p
+		change(&other)
+		_, err := e.svc.Register(bg, other)
+		require.ErrorIs(t, err, refund.ErrConflict)
+		require.ErrorContains(t, err, "another "+term+":")
+	}
+	for _, limit := range []int{0, -1} {
+		_, err = e.svc.Due(bg, limit)
+		require.ErrorIs(t, err, refund.ErrInvalid)
+	}
+}
