@@ -152,6 +152,27 @@ func TestReconcileGoesOn(t *testing.T) {
 		cursor = p.Cursor
 	}
 	require.Len(t, reported, len(ids), "none is missed")
+	for _, id := range ids {
+		o, err := e.svc.Order(bg, id)
+		require.NoError(t, err)
+		require.Equal(t, order.StateRefunded, o.State, "nor passed over when it was interrupted")
+	}
+}
+
+// TestReconcileEnds: what is asked for in the shop meanwhile does not make it longer.
+func TestReconcileEnds(t *testing.T) {
+	e := newEnv(t)
+	e.settledWithoutUs(60)
+	var n notebook
+	p := n.params()
+	p.Report = func(context.Context, refund.OrderReport) error {
+		e.clock.advance(time.Second)
+		e.approvedOf("bank", fmt.Sprintf("X%d", e.clock.now().Unix()))
+		return nil
+	}
+	got, err := e.svc.Reconcile(bg, p)
+	require.NoError(t, err)
+	require.Equal(t, 60, got.Orders)
 }
 
 func TestReconcileProgress(t *testing.T) {

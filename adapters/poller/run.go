@@ -135,6 +135,9 @@ func (r *run) fill(ctx context.Context) {
 // start starts what the queue has for gateways that have room.
 func (r *run) start(now time.Time) {
 	r.queue = slices.DeleteFunc(r.queue, func(d refund.DueRefund) bool {
+		if r.p.flies(d.Ref) {
+			return true // listed twice
+		}
 		l := r.lane(d.Gateway)
 		if r.free() == 0 || !l.ready(now) {
 			return false

@@ -173,3 +173,21 @@ func TestStats(t *testing.T) {
 	_, err := e.p.Stats(gone)
 	require.ErrorIs(t, err, context.Canceled)
 }
+
+func TestOldestInFlight(t *testing.T) {
+	e := newEnv(t)
+	gate := make(chan struct{})
+	e.bank.answer = func(context.Context, string, refund.Request) (refund.Result, error) {
+		<-gate
+		return refund.Result{}, nil
+	}
+	start := e.clock.now()
+	e.run()
+	for i := range 5 {
+		e.approve("bank", 1)
+		e.soon(func() bool { return e.bank.running() == i+1 })
+		e.clock.advance(time.Second)
+	}
+	require.Equal(t, start, e.stats().OldestInFlight)
+	close(gate)
+}

@@ -212,3 +212,22 @@ func TestClockSetBack(t *testing.T) {
 	})
 	require.Less(t, e.clock.now().Sub(start), time.Hour+time.Minute)
 }
+
+// TestStoreThatListsTwice: nothing is in flight twice, so that a stop waits for all of it.
+func TestStoreThatListsTwice(t *testing.T) {
+	e := newEnv(t)
+	e.store.twice = true
+	var all sync.WaitGroup
+	all.Add(5)
+	e.bank.answer = func(context.Context, string, refund.Request) (refund.Result, error) {
+		all.Done()
+		all.Wait() // so that they are in flight at once
+		return refund.Result{}, nil
+	}
+	e.approve("bank", 5)
+	e.run()
+	e.soon(func() bool { return e.own().Processed > 0 })
+	require.NoError(t, e.p.Shutdown(bg))
+	require.EqualValues(t, 5, e.own().Processed)
+	require.EqualValues(t, 5, e.own().Ended)
+}
