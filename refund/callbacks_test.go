@@ -14,6 +14,7 @@ import (
 // TestMadeNumberTwice: a generator that repeats itself does not make two refunds one.
 func TestMadeNumberTwice(t *testing.T) {
 	e := newEnv(t, func(_ *env, o *refund.Options) { o.NewRefundNo = func() string { return "same" } })
+	e.register()
 	_, err := e.svc.Request(bg, refund.RequestParams{OrderID: "O1", Amount: 10, Actor: "buyer:1"})
 	require.NoError(t, err)
 	_, err = e.svc.Request(bg, refund.RequestParams{OrderID: "O1", Amount: 10, Actor: "buyer:1"})

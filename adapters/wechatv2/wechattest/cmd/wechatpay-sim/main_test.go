@@ -120,8 +120,12 @@ func TestAlone(t *testing.T) {
 		{"/faults", `{"fault":"err_code"}`},
 		{"/orders", `{"nonsense":1}`},
 		{"/orders", `{"out_trade_no":"ORD-1","total_fee":100}`},
-		{"/settle", `[]`}, {"/balance", `{}`}, {"/balance", `{"fen":-1}`}, {"/advance", `{"seconds":-1}`},
-		{"/advance", `{"seconds":9223372036854775807}`}, {"/faults", `{"fault":"truncate","path":"/x"}`},
+		{"/settle", `[]`},
+		{"/balance", `{}`},
+		{"/balance", `{"fen":-1}`},
+		{"/advance", `{"seconds":-1}`},
+		{"/advance", `{"seconds":9223372036854775807}`},
+		{"/faults", `{"fault":"truncate","path":"/x"}`},
 	} {
 		status, _ := send(t, said, c[0], c[1])
 		require.Equal(t, http.StatusBadRequest, status, c)
