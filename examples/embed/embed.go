@@ -1,42 +1,58 @@
-// Package embed is the README's embedding snippet, compiled and tested.
+// Package embed is the README's embedding snippets, compiled and tested.
 package embed
 
 import (
 	"context"
+	"database/sql"
 	"log/slog"
-	"time"
+	"net/http"
 
+	"github.com/orderfsm/orderfsm/adapters/poller"
+	"github.com/orderfsm/orderfsm/adapters/sqlstore"
 	"github.com/orderfsm/orderfsm/adapters/wechatv2"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// New wires the refund service into a shop: the shop's store, WeChat Pay, and the core machine.
-func New(store refund.Store, cfg wechatv2.Config, log *slog.Logger) (*refund.Service, error) {
-	machine, err := order.NewMachine()
+// New wires refunds into a shop: its database, WeChat Pay, and a worker that carries refunds to their end.
+func New(db *sql.DB, dialect sqlstore.Dialect, cfg wechatv2.Config, log *slog.Logger) (*refund.Service, *poller.Poller, error) {
+	store, err := sqlstore.New(db, dialect, sqlstore.Options{})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	gateway, err := wechatv2.New(cfg)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return refund.NewService(machine, store, gateway, refund.Options{Logger: log})
+	machine, err := order.NewMachine()
+	if err != nil {
+		return nil, nil, err
+	}
+	waker := poller.NewWaker(store)
+	svc, err := refund.NewService(machine, store, gateway, refund.Options{Scheduler: waker, Logger: log})
+	if err != nil {
+		return nil, nil, err
+	}
+	worker, err := poller.New(svc, poller.Options{Waker: waker, Logger: log})
+	return svc, worker, err
 }
 
-// Work asks about every approved refund until its outcome is known. Any number of processes may run it.
-func Work(ctx context.Context, svc *refund.Service, tick <-chan time.Time) error {
-	for {
-		refs, err := svc.Due(ctx, 100)
-		for _, ref := range refs {
-			if _, e := svc.Process(ctx, ref); e != nil {
-				err = e // the refund stays due
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-tick:
-		}
+// Account is what WeChat Pay has to know of the shop.
+func Account(apiKey string) wechatv2.Config {
+	return wechatv2.Config{
+		AppID: "wx0000000000000001", MchID: "1000000001", APIKey: apiKey,
+		SignType:  wechatv2.SignHMACSHA256,
+		P12File:   "apiclient_cert.p12",
+		NotifyURL: "https://shop.example/wechat/refunds",
 	}
+}
+
+// Run puts WeChat Pay's notifications on the shop's mux and works until ctx ends.
+func Run(ctx context.Context, mux *http.ServeMux, svc *refund.Service, worker *poller.Poller) error {
+	notify, err := svc.NotificationHandler(wechatv2.DefaultName)
+	if err != nil {
+		return err
+	}
+	mux.Handle("POST /wechat/refunds", notify)
+	return worker.Run(ctx)
 }

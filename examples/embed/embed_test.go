@@ -2,14 +2,21 @@ package embed_test
 
 import (
 	"context"
+	"database/sql"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	_ "modernc.org/sqlite"
 
-	"github.com/orderfsm/orderfsm/adapters/memstore"
+	"github.com/orderfsm/orderfsm/adapters/sqlstore"
 	"github.com/orderfsm/orderfsm/adapters/wechatv2"
 	"github.com/orderfsm/orderfsm/adapters/wechatv2/wechattest"
 	"github.com/orderfsm/orderfsm/examples/embed"
@@ -32,32 +39,49 @@ func TestREADMESnippets(t *testing.T) {
 	}
 }
 
+// TestEmbedded carries a refund through the snippets: asked for, approved, and settled by the worker or by the
+// notification, whichever comes first.
 func TestEmbedded(t *testing.T) {
-	sim, err := wechattest.NewServer(wechattest.Options{})
+	ctx, cancel := context.WithCancel(context.Background())
+	mux := http.NewServeMux()
+	web := httptest.NewServer(mux)
+	defer web.Close()
+	sim, err := wechattest.NewServer(wechattest.Options{NotifyURL: web.URL + "/wechat/refunds"})
 	require.NoError(t, err)
 	defer sim.Close()
-	svc, err := embed.New(memstore.New(), wechatv2.Config{
-		AppID: sim.AppID(), MchID: sim.MchID(), APIKey: sim.APIKey(), BaseURL: sim.URL(), RootCAs: sim.RootCAs(),
-		CertPEM: sim.ClientCertPEM(), KeyPEM: sim.ClientKeyPEM(),
-	}, nil)
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(t.TempDir(), "shop.db")+
+		"?_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)&_pragma=busy_timeout(5000)")
 	require.NoError(t, err)
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
+	defer db.Close()
+	store, err := sqlstore.New(db, sqlstore.SQLite, sqlstore.Options{})
+	require.NoError(t, err)
+	require.NoError(t, store.Migrate(ctx))
+
+	cfg := embed.Account(sim.APIKey())
+	cfg.AppID, cfg.MchID, cfg.BaseURL, cfg.RootCAs = sim.AppID(), sim.MchID(), sim.URL(), sim.RootCAs()
+	cfg.P12File, cfg.CertPEM, cfg.KeyPEM = "", sim.ClientCertPEM(), sim.ClientKeyPEM()
+	cfg.NotifyURL = web.URL + "/wechat/refunds"
+	svc, worker, err := embed.New(db, sqlstore.SQLite, cfg, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	require.NoError(t, err)
+	ran := make(chan error, 1)
+	go func() { ran <- embed.Run(ctx, mux, svc, worker) }()
+
 	require.NoError(t, sim.AddOrder(wechattest.Order{OutTradeNo: "ORDER-1", TotalFee: 100}))
-	_, err = svc.Register(ctx, refund.RegisterParams{OrderID: "ORDER-1", Gateway: "wechatv2", Currency: "CNY", Total: 100})
+	_, err = svc.Register(ctx, refund.RegisterParams{OrderID: "ORDER-1", Gateway: wechatv2.DefaultName, Currency: "CNY", Total: 100})
 	require.NoError(t, err)
 	r, err := svc.Request(ctx, refund.RequestParams{OrderID: "ORDER-1", Amount: 100, Actor: "buyer:1"})
 	require.NoError(t, err)
 	_, err = svc.Approve(ctx, refund.ApproveParams{OrderID: "ORDER-1", RefundNo: r.No, Amount: 100, Actor: "staff:1"})
 	require.NoError(t, err)
-
-	tick, worked := make(chan time.Time), make(chan error)
-	go func() { worked <- embed.Work(ctx, svc, tick) }()
-	tick <- time.Time{} // taken only when the first round is done
-	cancel()
-	require.NoError(t, <-worked)
-	o, err := svc.Order(context.Background(), "ORDER-1")
-	require.NoError(t, err)
-	require.Equal(t, order.StateApproved, o.State, "accepted, not yet confirmed")
+	require.Eventually(t, func() bool {
+		sim.Deliver(ctx)
+		o, err := svc.Order(ctx, "ORDER-1")
+		return err == nil && o.State == order.StateRefunded
+	}, 30*time.Second, 20*time.Millisecond)
 	require.EqualValues(t, 100, sim.PaidTotal("ORDER-1"))
+	cancel()
+	require.NoError(t, <-ran)
+
+	_, _, err = embed.New(nil, sqlstore.SQLite, cfg, nil)
+	require.Error(t, err)
 }

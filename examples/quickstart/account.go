@@ -35,6 +35,11 @@ func parse(args []string, getenv func(string) string, out io.Writer) (account, e
 	fs.Int64Var(&a.total, "total", 0, "what the buyer paid for it, in fen")
 	fs.Int64Var(&a.amount, "amount", 0, "what to refund, in fen")
 	fs.StringVar(&a.refundNo, "refund-no", "", "number of the refund (out_refund_no), chosen by you")
+	fs.Usage = func() {
+		fmt.Fprintln(out, "Without arguments: six stories against a simulator. With any of these: one real refund, of real money.")
+		fmt.Fprintln(out, "It needs all of them, and the API key in the environment variable WECHAT_API_KEY.")
+		fs.PrintDefaults()
+	}
 	err := fs.Parse(args)
 	if err == nil && fs.NArg() > 0 {
 		err = fmt.Errorf("unexpected argument %q", fs.Arg(0))
