@@ -251,7 +251,7 @@ func (p *provider) refundInConsole(op *Op) {
 // calling a change, and a refund of the console's that never paid, which the book does not take.
 func (p *provider) odd(d refund.Difference) bool {
 	b := p.books[d.RefundNo]
-	return b != nil && (b.outside != truthNone || b.console && b.gone() == 0 && d.Book == "")
+	return b != nil && (b.outside != truthNone || b.console && b.gone() == 0 && d.Book == order.StatePaid)
 }
 
 // settle ends whatever is still being paid: all is well in the end, but for what a change is waiting for.

@@ -1,0 +1,84 @@
+package gormshop_test
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"testing"
+
+	"github.com/glebarez/sqlite"
+	"github.com/stretchr/testify/require"
+	"gorm.io/gorm"
+	"gorm.io/gorm/logger"
+
+	"github.com/orderfsm/orderfsm/adapters/sqlstore"
+	gormshop "github.com/orderfsm/orderfsm/examples/gorm"
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// nobody is a provider that is not asked.
+type nobody struct{}
+
+func (nobody) Refund(context.Context, refund.Request) (refund.Result, error) {
+	return refund.Result{}, errors.New("not asked")
+}
+
+func (nobody) Query(context.Context, refund.Query) (refund.Result, error) {
+	return refund.Result{}, errors.New("not asked")
+}
+
+func TestTogether(t *testing.T) {
+	ctx := context.Background()
+	file := filepath.Join(t.TempDir(), "shop.db")
+	db, err := gorm.Open(sqlite.Open(file+"?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)"), &gorm.Config{Logger: logger.Discard})
+	require.NoError(t, err)
+	require.NoError(t, db.AutoMigrate(&gormshop.Stock{}, &gormshop.Complaint{}))
+	pool, err := db.DB()
+	require.NoError(t, err)
+	t.Cleanup(func() { pool.Close() })
+	store, err := sqlstore.New(pool, sqlstore.SQLite, sqlstore.Options{})
+	require.NoError(t, err)
+	require.NoError(t, store.Migrate(ctx))
+	m, err := order.NewMachine()
+	require.NoError(t, err)
+	svc, err := refund.NewService(m, store, nobody{}, refund.Options{Hooks: gormshop.Hooks(db)})
+	require.NoError(t, err)
+	_, err = svc.Register(ctx, refund.RegisterParams{OrderID: "O-1", Gateway: "bank", Currency: "CNY", Total: 100})
+	require.NoError(t, err)
+	require.NoError(t, db.Create(&gormshop.Stock{OrderID: "O-1"}).Error)
+	complaints := func() int64 {
+		var n int64
+		require.NoError(t, db.Model(&gormshop.Complaint{}).Count(&n).Error)
+		return n
+	}
+
+	_, err = gormshop.Complain(ctx, db, svc, "O-1", "too much", 101)
+	require.ErrorIs(t, err, refund.ErrAmount)
+	require.Zero(t, complaints(), "no refund, no complaint")
+	r, err := gormshop.Complain(ctx, db, svc, "O-1", "broken", 60)
+	require.NoError(t, err)
+	require.EqualValues(t, 1, complaints())
+
+	// The hook's row is GORM's, in the store's own transaction.
+	_, err = svc.Approve(ctx, refund.ApproveParams{OrderID: "O-1", RefundNo: r.No, Amount: 60, Actor: "staff:1"})
+	require.NoError(t, err)
+	var stock gormshop.Stock
+	require.NoError(t, db.First(&stock, "order_id = ?", "O-1").Error)
+	require.Equal(t, 1, stock.Pieces)
+
+	// And in a transaction of GORM's own that is rolled back, nothing of it stays.
+	r, err = gormshop.Complain(ctx, db, svc, "O-1", "late", 40)
+	require.NoError(t, err)
+	stop := errors.New("the shop says no")
+	require.ErrorIs(t, gormshop.InTx(ctx, db, func(ctx context.Context, _ *gorm.DB) error {
+		_, err := svc.Approve(ctx, refund.ApproveParams{OrderID: "O-1", RefundNo: r.No, Amount: 40, Actor: "staff:1"})
+		require.NoError(t, err)
+		return stop
+	}), stop)
+	require.NoError(t, db.First(&stock, "order_id = ?", "O-1").Error)
+	require.Equal(t, 1, stock.Pieces)
+	o, err := svc.Order(ctx, "O-1")
+	require.NoError(t, err)
+	require.Equal(t, order.StateRefundRequested, o.Refund(r.No).State)
+}
