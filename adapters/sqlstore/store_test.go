@@ -71,3 +71,42 @@ func BenchmarkStore(b *testing.B) {
 		})
 	}
 }
+
+// TestDueIsARange: what is due is found by one range of an index, however many refunds there are.
+func TestDueIsARange(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, d database) {
+		_, db := d.store(t)
+		query, want := map[sqlstore.Dialect]string{
+			sqlstore.SQLite: "EXPLAIN QUERY PLAN ", sqlstore.PostgreSQL: "EXPLAIN (FORMAT JSON) ", sqlstore.MySQL: "EXPLAIN ",
+		}[d.dialect], "orderfsm_refunds_due"
+		if d.dialect == sqlstore.PostgreSQL {
+			db.SetMaxOpenConns(1)
+			_, err := db.ExecContext(bg, "SET enable_seqscan = off") // the table is empty: it would rather read all of it
+			require.NoError(t, err)
+		}
+		rows, err := db.QueryContext(bg, query+`SELECT order_id, no FROM orderfsm_refunds
+			WHERE state = 'approved' AND next_attempt_at <= 5 ORDER BY next_attempt_at, order_id, no LIMIT 10`)
+		require.NoError(t, err)
+		defer rows.Close()
+		columns, err := rows.Columns()
+		require.NoError(t, err)
+		plan := ""
+		for rows.Next() {
+			values := make([]sql.NullString, len(columns))
+			dest := make([]any, len(columns))
+			for i := range values {
+				dest[i] = &values[i]
+			}
+			require.NoError(t, rows.Scan(dest...))
+			for _, v := range values {
+				plan += v.String + " "
+			}
+		}
+		require.NoError(t, rows.Err())
+		require.Contains(t, plan, want)
+		for _, sorted := range []string{"TEMP B-TREE", `"Sort"`, "filesort"} {
+			require.NotContains(t, plan, sorted)
+		}
+	})
+}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
 )
 
