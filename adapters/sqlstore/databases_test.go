@@ -101,7 +101,7 @@ func freshMySQL(t testing.TB) string {
 		"CREATE DATABASE "+name, "DROP DATABASE "+name)
 	cfg, err := mysql.ParseDSN(dsn)
 	require.NoError(t, err)
-	cfg.DBName = name
+	cfg.DBName, cfg.InterpolateParams = name, true
 	return cfg.FormatDSN()
 }
 

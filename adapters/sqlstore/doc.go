@@ -11,7 +11,8 @@
 //
 //	file:orders.db?_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)&_pragma=busy_timeout(5000)
 //
-// Leave its synchronous pragma at FULL where the machine may lose power.
+// Leave its synchronous pragma at FULL where the machine may lose power. On MySQL, interpolateParams=true in the DSN
+// saves two of three round trips per statement.
 //
 // # Joining the host's transaction
 //

@@ -33,7 +33,7 @@ func (s *Store) Get(ctx context.Context, orderID string) (*order.Order, error) {
 	var o *order.Order
 	err := s.read(ctx, func(ctx context.Context, c Conn) error {
 		var err error
-		o, err = s.load(ctx, c, orderID, "")
+		o, err = s.load(ctx, c, orderID, "", "")
 		return err
 	})
 	if err != nil {
@@ -60,17 +60,22 @@ func (s *Store) read(ctx context.Context, fn func(ctx context.Context, c Conn) e
 }
 
 // lock reads an order and keeps others from changing it until the transaction ends.
-func (s *Store) lock(ctx context.Context, c Conn, orderID string) (*order.Order, error) {
+func (s *Store) lock(ctx context.Context, j *joint, orderID string) (*order.Order, error) {
+	c := j.conn
 	if s.d == SQLite {
 		// A write as the first statement takes SQLite's one write lock at once, as BEGIN IMMEDIATE does.
 		if _, err := c.Exec(ctx, s.sql.touch, orderID); err != nil {
 			return nil, err
 		}
 	}
-	return s.load(ctx, c, orderID, s.d.forUpdate())
+	if j.own {
+		return s.load(ctx, c, orderID, s.d.lockRow(), "") // READ COMMITTED: behind the lock everything is present
+	}
+	return s.load(ctx, c, orderID, s.d.lockRow(), s.d.present())
 }
 
-func (s *Store) load(ctx context.Context, c Conn, orderID, lock string) (*order.Order, error) {
+// load reads an order; lock and present end its queries.
+func (s *Store) load(ctx context.Context, c Conn, orderID, lock, present string) (*order.Order, error) {
 	var o *order.Order
 	err := each(ctx, c, s.sql.selectOrder+lock, []any{orderID}, func(r Rows) error {
 		o = &order.Order{}
@@ -86,7 +91,7 @@ func (s *Store) load(ctx context.Context, c Conn, orderID, lock string) (*order.
 	if o == nil || o.ID != orderID {
 		return nil, refund.ErrOrderNotFound
 	}
-	err = each(ctx, c, s.sql.selectRefunds+lock, []any{orderID}, func(r Rows) error {
+	err = each(ctx, c, s.sql.selectRefunds+present, []any{orderID}, func(r Rows) error {
 		var f refundRow
 		err := r.Scan(f.dest()...)
 		o.Refunds = append(o.Refunds, f.refund())
@@ -95,7 +100,7 @@ func (s *Store) load(ctx context.Context, c Conn, orderID, lock string) (*order.
 	if err != nil {
 		return nil, err
 	}
-	return o, each(ctx, c, s.sql.selectTransitions+lock, []any{orderID}, func(r Rows) error {
+	return o, each(ctx, c, s.sql.selectTransitions+present, []any{orderID}, func(r Rows) error {
 		var t order.Transition
 		var at int64
 		err := r.Scan(&t.Seq, (*string)(&t.Event), &t.RefundNo, (*string)(&t.From), (*string)(&t.To),

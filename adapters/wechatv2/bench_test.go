@@ -231,7 +231,6 @@ func benchParallel32(b *testing.B, call func() error) {
 func refundCall(b *testing.B, srv *wechattest.Server) func() error {
 	b.Helper()
 	cfg := config(srv)
-	cfg.RefundRate = -1
 	g := newGateway(b, cfg)
 	return func() error {
 		_, err := g.Refund(context.Background(), request())

@@ -116,8 +116,8 @@ type Config struct {
 	// wrapper sees signed bodies: it must not log them. It must be safe for concurrent use. Default: none.
 	WrapTransport func(http.RoundTripper) http.RoundTripper
 	// RefundRate and QueryRate bound the HTTP requests per second of the Gateway, all its methods together;
-	// what comes faster waits, as long as its time-outs allow, and is a [*refund.RetryLater] where they do
-	// not: nothing was sent then. Several processes have a rate each. Default: DefaultRefundRate and
+	// what comes faster waits, for up to half of the time that its caller and TotalTimeout allow, and is a
+	// [*refund.RetryLater] where that is too short: nothing was sent then. Several processes have a rate each. Default: DefaultRefundRate and
 	// DefaultQueryRate. Negative means no bound.
 	RefundRate float64
 	QueryRate  float64

@@ -24,7 +24,7 @@ func config(srv *wechattest.Server) wechatv2.Config {
 	return wechatv2.Config{
 		AppID: srv.AppID(), MchID: srv.MchID(), APIKey: srv.APIKey(),
 		CertPEM: srv.ClientCertPEM(), KeyPEM: srv.ClientKeyPEM(),
-		BaseURL: srv.URL(), RootCAs: srv.RootCAs(),
+		BaseURL: srv.URL(), RootCAs: srv.RootCAs(), RefundRate: -1, QueryRate: -1,
 	}
 }
 

@@ -31,27 +31,29 @@ func newPace(perSecond float64) *rate.Limiter {
 	return rate.NewLimiter(rate.Limit(perSecond), max(1, int(min(perSecond, 1e6)/10)))
 }
 
-// wait holds a request to path until its turn comes. Where ctx would leave it less than a call's time-out then,
-// nothing is sent.
+// wait holds a request to path until its turn comes. Where that would take more than half of the time that ctx
+// has left, nothing is sent.
 func (g *Gateway) wait(ctx context.Context, path string) error {
 	pace := g.queryPace
 	if path == pathRefund {
 		pace = g.refundPace
 	}
-	if pace.Allow() {
+	turn := pace.Reserve()
+	delay := turn.Delay()
+	if delay == 0 {
 		return nil
 	}
-	turn := ctx
-	if end, ok := ctx.Deadline(); ok {
-		var cancel context.CancelFunc
-		turn, cancel = context.WithDeadline(ctx, end.Add(-g.timeout))
-		defer cancel()
+	if end, ok := ctx.Deadline(); ok && delay > time.Until(end)/2 { //nolint:forbidigo // contexts end by the real clock
+		turn.Cancel()
+		return &refund.RetryLater{After: max(delay, time.Second), Err: errors.New("more requests than the configured rate takes")}
 	}
-	if err := pace.Wait(turn); err != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		return &refund.RetryLater{After: time.Second, Err: errors.New("more requests than the configured rate takes")}
+	timer := time.NewTimer(delay)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		turn.Cancel()
+		return ctx.Err()
+	case <-timer.C:
+		return nil
 	}
-	return nil
 }

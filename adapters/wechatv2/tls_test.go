@@ -152,7 +152,6 @@ func TestOneConnection(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t, wechattest.Options{})
 	cfg := config(srv)
-	cfg.RefundRate = -1
 	g := newGateway(t, cfg)
 	for range 1000 {
 		_, err := g.Refund(context.Background(), request())
