@@ -90,7 +90,7 @@ func (s *Store) Update(ctx context.Context, orderID string, fn func(ctx context.
 		if err := t.checkNumbers(after); err != nil {
 			return err
 		}
-		if equal(before, after) {
+		if before.Equal(after) {
 			return nil
 		}
 		after = after.Clone() // what fn kept of the order reaches nothing
@@ -197,13 +197,6 @@ func (t *tx) checkNumbers(o *order.Order) error {
 		}
 	}
 	return nil
-}
-
-func equal(a, b *order.Order) bool {
-	return slices.Equal(a.Refunds, b.Refunds) && slices.Equal(a.History, b.History) &&
-		a.ID == b.ID && a.Gateway == b.Gateway && a.PaymentID == b.PaymentID && a.Currency == b.Currency &&
-		a.Total == b.Total && a.Refunded == b.Refunded && a.Reserved == b.Reserved && a.State == b.State &&
-		a.Seq == b.Seq && a.PaidAt.Equal(b.PaidAt) && a.CreatedAt.Equal(b.CreatedAt) && a.UpdatedAt.Equal(b.UpdatedAt)
 }
 
 // Get implements [refund.Store]. With the ctx of an Update's fn it sees what that transaction has written.

@@ -69,7 +69,7 @@ func (s *Store) lock(ctx context.Context, j *joint, orderID string) (*order.Orde
 		}
 	}
 	if j.own {
-		return s.load(ctx, c, orderID, s.d.lockRow(), "") // READ COMMITTED: behind the lock everything is present
+		return s.load(ctx, c, orderID, s.d.lockRow(), "") // behind the lock everything is present: see txOptions
 	}
 	return s.load(ctx, c, orderID, s.d.lockRow(), s.d.present())
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/orderfsm/orderfsm/order"
@@ -207,16 +208,17 @@ func (s *Store) once(ctx context.Context, j *joint, fn func(ctx context.Context,
 // includes reports whether now proves that after was committed: it is after, or has after's new transitions.
 func includes(now, after *order.Order) bool {
 	if now.Version == after.Version {
-		return same(now, after)
+		return now.Equal(after)
 	}
 	return now.Version > after.Version && len(after.History) > 0 && len(now.History) >= len(after.History) &&
-		equalTransitions(now.History[:len(after.History)], after.History)
+		slices.Equal(now.History[:len(after.History)], after.History)
 }
 
-// txOptions asks for what every dialect has: the row lock is what keeps Updates apart.
+// txOptions are those of the store's own transactions. SQLite has one isolation only, and MySQL's default does: its
+// view of the rows begins behind the lock, with the first read that takes none.
 func (s *Store) txOptions() *sql.TxOptions {
-	if s.d == SQLite {
-		return nil
+	if s.d == PostgreSQL {
+		return &sql.TxOptions{Isolation: sql.LevelReadCommitted}
 	}
-	return &sql.TxOptions{Isolation: sql.LevelReadCommitted}
+	return nil
 }

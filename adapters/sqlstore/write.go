@@ -35,7 +35,7 @@ func (s *Store) write(ctx context.Context, c Conn, before, after *order.Order) e
 	if after.ID != before.ID {
 		return fmt.Errorf("the ID was changed: %w", order.ErrInvalid)
 	}
-	if same(before, after) {
+	if before.Equal(after) {
 		after.Version = before.Version
 		return nil
 	}
@@ -43,7 +43,7 @@ func (s *Store) write(ctx context.Context, c Conn, before, after *order.Order) e
 		return err
 	}
 	known, past := len(before.Refunds), len(before.History)
-	if len(after.Refunds) < known || len(after.History) < past || !equalTransitions(after.History[:past], before.History) {
+	if len(after.Refunds) < known || len(after.History) < past || !slices.Equal(after.History[:past], before.History) {
 		return fmt.Errorf("refunds and history are only ever added to: %w", order.ErrInvalid)
 	}
 	after.Version = before.Version + 1
@@ -120,16 +120,6 @@ func refundValues(r *order.Refund) []any {
 func rows(n, columns int) string {
 	return strings.TrimSuffix(strings.Repeat("("+marks(columns)+"), ", n), ", ")
 }
-
-// same reports whether there is nothing to write.
-func same(a, b *order.Order) bool {
-	return slices.Equal(a.Refunds, b.Refunds) && equalTransitions(a.History, b.History) &&
-		a.ID == b.ID && a.Gateway == b.Gateway && a.PaymentID == b.PaymentID && a.Currency == b.Currency &&
-		a.Total == b.Total && a.Refunded == b.Refunded && a.Reserved == b.Reserved && a.State == b.State && a.Seq == b.Seq &&
-		a.PaidAt.Equal(b.PaidAt) && a.CreatedAt.Equal(b.CreatedAt) && a.UpdatedAt.Equal(b.UpdatedAt)
-}
-
-func equalTransitions(a, b []order.Transition) bool { return slices.Equal(a, b) }
 
 // check refuses text that a database would cut, change or refuse: it is stored exactly or not at all.
 func check(o *order.Order) error {

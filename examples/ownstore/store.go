@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"reflect"
 	"time"
 
 	"github.com/orderfsm/orderfsm/order"
@@ -46,7 +45,7 @@ func (s Store) Update(ctx context.Context, id string, fn func(context.Context, *
 			return err
 		}
 		after := before.Clone()
-		if err := fn(context.WithValue(ctx, updating{}, id), after); err != nil || reflect.DeepEqual(before, after) {
+		if err := fn(context.WithValue(ctx, updating{}, id), after); err != nil || before.Equal(after) {
 			return err
 		}
 		return save(ctx, tx, after, before.Version+1, `UPDATE shop_orders SET refund_book = ?3, book_version = ?4 WHERE number = ?1`)

@@ -1,0 +1,57 @@
+package order_test
+
+import (
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderfsm/orderfsm/order"
+)
+
+// TestEqual changes every field of an order, one at a time: only Version does not matter.
+func TestEqual(t *testing.T) {
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	make := func() *order.Order {
+		return &order.Order{ID: "O-1", PaidAt: at, Refunds: []order.Refund{{No: "R-1"}}, History: []order.Transition{{Seq: 1, At: at}}}
+	}
+	require.True(t, make().Equal(make()))
+	elsewhere := make()
+	elsewhere.PaidAt, elsewhere.History[0].At = at.In(time.FixedZone("UTC+8", 8*60*60)), at.In(time.FixedZone("UTC+8", 8*60*60))
+	require.True(t, make().Equal(elsewhere), "the same moment")
+	changed := 0
+	try := func(name string, field func(o *order.Order) reflect.Value) {
+		o := make()
+		v := field(o)
+		switch v.Interface().(type) {
+		case time.Time:
+			v.Set(reflect.ValueOf(at.Add(time.Hour)))
+		default:
+			switch v.Kind() {
+			case reflect.String:
+				v.SetString("other")
+			case reflect.Int, reflect.Int64:
+				v.SetInt(77)
+			case reflect.Bool:
+				v.SetBool(true)
+			case reflect.Slice:
+				v.SetLen(0)
+			default:
+				t.Fatal(name, v.Kind())
+			}
+		}
+		changed++
+		require.Equal(t, name == "Version", make().Equal(o), name)
+		require.Equal(t, name == "Version", o.Equal(make()), name)
+	}
+	each := func(of reflect.Type, value func(o *order.Order) reflect.Value) {
+		for i := range of.NumField() {
+			try(of.Field(i).Name, func(o *order.Order) reflect.Value { return value(o).Field(i) })
+		}
+	}
+	each(reflect.TypeOf(order.Order{}), func(o *order.Order) reflect.Value { return reflect.ValueOf(o).Elem() })
+	each(reflect.TypeOf(order.Refund{}), func(o *order.Order) reflect.Value { return reflect.ValueOf(o).Elem().FieldByName("Refunds").Index(0) })
+	each(reflect.TypeOf(order.Transition{}), func(o *order.Order) reflect.Value { return reflect.ValueOf(o).Elem().FieldByName("History").Index(0) })
+	require.Greater(t, changed, 40)
+}
