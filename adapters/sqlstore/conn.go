@@ -49,7 +49,6 @@ func (c sqlConn) Query(ctx context.Context, query string, args ...any) (Rows, er
 type joint struct {
 	conn Conn
 	tx   *sql.Tx // nil where the connection is not database/sql's
-	own  bool    // the store's, of the isolation that it chose
 	told bool    // somebody will run pending once it has committed
 	busy map[string]bool
 	// depth counts the commands that run inside one another.

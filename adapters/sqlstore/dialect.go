@@ -41,25 +41,12 @@ func (d Dialect) bind(query string) string {
 	}
 }
 
-// lockRow has a query keep the order's row from others until the transaction ends.
-func (d Dialect) lockRow() string {
-	switch d {
-	case PostgreSQL:
-		return " FOR NO KEY UPDATE" // FOR UPDATE would also keep the host from adding rows that refer to the order
-	case MySQL:
-		return " FOR UPDATE"
-	case SQLite: // locks the database: see Store.lock
-	}
-	return ""
-}
-
-// present has a query read what was committed last, even where the transaction has an older view: MySQL's own
-// REPEATABLE READ, in a transaction of the host. Elsewhere lockRow fails where the view is too old.
-func (d Dialect) present() string {
+// join keeps MySQL from beginning with the orders, all of them.
+func (d Dialect) join() string {
 	if d == MySQL {
-		return " LOCK IN SHARE MODE"
+		return "STRAIGHT_JOIN"
 	}
-	return ""
+	return "JOIN"
 }
 
 // contains is a condition: column holds the text of a placeholder, case-sensitive.

@@ -34,9 +34,9 @@
 //
 // # What is promised
 //
-// Two Updates of one order never interleave: the order's row is locked (on SQLite the database). Only rows that
-// changed are written, new refunds and transitions in one statement each; transitions are never changed or
-// deleted. Deadlocks and serialization failures are retried, with a pause, unless joined. Where the answer to
+// Two Updates of one order never interleave: the order's row is locked (on SQLite the database), and the order read,
+// by one statement. Only rows that changed are written, new refunds and transitions in one statement each, on
+// PostgreSQL all of them together; transitions are never changed or deleted. Deadlocks and serialization failures are retried, with a pause, unless joined. Where the answer to
 // COMMIT is lost the order is read again; [ErrCommit] is what is left where that does not help.
 //
 // Amounts are minor units. Times are microseconds since 1970 UTC, so that no session setting changes them; the

@@ -1,10 +1,12 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,94 +23,148 @@ func micros(t time.Time) *int64 {
 	return &n
 }
 
-func moment(n *int64) time.Time {
-	if n == nil {
-		return time.Time{}
-	}
-	return time.UnixMicro(*n).UTC()
-}
+func moment(n int64) time.Time { return time.UnixMicro(n).UTC() }
 
 // Get implements [refund.Store]. With a context that carries a transaction it sees what that has written.
 func (s *Store) Get(ctx context.Context, orderID string) (*order.Order, error) {
-	var o *order.Order
-	err := s.read(ctx, func(ctx context.Context, c Conn) error {
-		var err error
-		o, err = s.load(ctx, c, orderID, "", "")
-		return err
-	})
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	o, _, err := load(ctx, s.reader(ctx), s.sql.load, s.sql.loadArgs, orderID)
 	if err != nil {
 		return nil, fmt.Errorf("get order %s: %w", orderID, err)
 	}
 	return o, nil
 }
 
-// read runs fn on one state of the database.
-func (s *Store) read(ctx context.Context, fn func(ctx context.Context, c Conn) error) error {
+// reader is the transaction that ctx carries, or else the pool.
+func (s *Store) reader(ctx context.Context) Conn {
 	if j := jointFrom(ctx); j != nil && !j.ended.Load() {
-		return fn(ctx, j.conn)
+		return j.conn
 	}
-	opts := &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}
-	if s.d == SQLite {
-		opts = nil // its transactions read one state anyway
-	}
-	tx, err := s.db.BeginTx(ctx, opts)
-	if err != nil {
-		return fmt.Errorf("begin: %w", err)
-	}
-	defer func() { _ = tx.Rollback() }() // it has written nothing
-	return fn(ctx, sqlConn{tx})
+	return sqlConn{s.db}
 }
 
 // lock reads an order and keeps others from changing it until the transaction ends.
-func (s *Store) lock(ctx context.Context, j *joint, orderID string) (*order.Order, error) {
-	c := j.conn
+func (s *Store) lock(ctx context.Context, c Conn, orderID string) (*order.Order, error) {
 	if s.d == SQLite {
 		// A write as the first statement takes SQLite's one write lock at once, as BEGIN IMMEDIATE does.
 		if _, err := c.Exec(ctx, s.sql.touch, orderID); err != nil {
 			return nil, err
 		}
 	}
-	if j.own {
-		return s.load(ctx, c, orderID, s.d.lockRow(), "") // behind the lock everything is present: see txOptions
+	o, fresh, err := load(ctx, c, s.sql.lock, s.sql.lockArgs, orderID)
+	if err != nil || fresh {
+		return o, err
 	}
-	return s.load(ctx, c, orderID, s.d.lockRow(), s.d.present())
+	o, _, err = load(ctx, c, s.sql.reload, s.sql.loadArgs, orderID) // others had it while we waited
+	return o, err
 }
 
-// load reads an order; lock and present end its queries.
-func (s *Store) load(ctx context.Context, c Conn, orderID, lock, present string) (*order.Order, error) {
-	var o *order.Order
-	err := each(ctx, c, s.sql.selectOrder+lock, []any{orderID}, func(r Rows) error {
-		o = &order.Order{}
-		var paid, created, updated *int64
-		err := r.Scan(&o.ID, &o.Gateway, &o.PaymentID, &o.Currency, &o.Total, &o.Refunded, &o.Reserved, (*string)(&o.State),
-			&o.Seq, &o.Version, &paid, &created, &updated)
-		o.PaidAt, o.CreatedAt, o.UpdatedAt = moment(paid), moment(created), moment(updated)
-		return err
+// load reads an order by one statement. fresh reports that it is as it was when its lock, if there is one, was got.
+func load(ctx context.Context, c Conn, query string, args int, orderID string) (o *order.Order, fresh bool, err error) {
+	type placed struct {
+		place  int64
+		refund order.Refund
+	}
+	var refunds []placed
+	var history []order.Transition
+	var locked int64
+	var r row
+	dest := append([]any{&r.kind, &r.place}, r.dest()...)
+	ids := make([]any, args)
+	for i := range ids {
+		ids[i] = orderID
+	}
+	err = each(ctx, c, query, ids, func(rows Rows) error {
+		if err := rows.Scan(dest...); err != nil {
+			return err
+		}
+		switch r.kind {
+		case rowOrder:
+			o = r.order()
+		case rowRefund:
+			refunds = append(refunds, placed{r.place, r.refund()})
+		case rowTransition:
+			history = append(history, r.transition())
+		case rowLock:
+			locked = r.place
+		}
+		return nil
 	})
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	if o == nil || o.ID != orderID {
-		return nil, refund.ErrOrderNotFound
+	if o == nil && locked != 0 { // it was made while we waited for its lock
+		return nil, false, nil
 	}
-	err = each(ctx, c, s.sql.selectRefunds+present, []any{orderID}, func(r Rows) error {
-		var f refundRow
-		err := r.Scan(f.dest()...)
-		o.Refunds = append(o.Refunds, f.refund())
-		return err
-	})
-	if err != nil {
-		return nil, err
+	if o == nil || o.ID != orderID { // MySQL's collation passes over spaces at the end
+		return nil, true, refund.ErrOrderNotFound
 	}
-	return o, each(ctx, c, s.sql.selectTransitions+present, []any{orderID}, func(r Rows) error {
-		var t order.Transition
-		var at int64
-		err := r.Scan(&t.Seq, (*string)(&t.Event), &t.RefundNo, (*string)(&t.From), (*string)(&t.To),
-			(*string)(&t.OrderFrom), (*string)(&t.OrderTo), (*string)(&t.Actor), &t.Note, &at)
-		t.At = moment(&at)
-		o.History = append(o.History, t)
-		return err
-	})
+	slices.SortFunc(refunds, func(a, b placed) int { return cmp.Compare(a.place, b.place) })
+	for i := range refunds {
+		o.Refunds = append(o.Refunds, refunds[i].refund)
+	}
+	slices.SortFunc(history, func(a, b order.Transition) int { return cmp.Compare(a.Seq, b.Seq) })
+	o.History = history
+	return o, locked == 0 || locked == o.Version, nil
+}
+
+// row is one row of a load or of a list.
+type row struct {
+	kind, place int64
+	texts       [9]string
+	numbers     [13]sql.NullInt64
+}
+
+// dest is where the texts and numbers are scanned to.
+func (r *row) dest() []any {
+	d := make([]any, 0, len(r.texts)+len(r.numbers))
+	for i := range r.texts {
+		d = append(d, &r.texts[i])
+	}
+	for i := range r.numbers {
+		d = append(d, &r.numbers[i])
+	}
+	return d
+}
+
+func (r *row) number(i int) int64 { return r.numbers[i].Int64 }
+
+// time is a time that may not be set.
+func (r *row) time(i int) time.Time {
+	if !r.numbers[i].Valid {
+		return time.Time{}
+	}
+	return moment(r.numbers[i].Int64)
+}
+
+func (r *row) order() *order.Order {
+	t := &r.texts
+	return &order.Order{
+		ID: t[0], Gateway: t[1], PaymentID: t[2], Currency: t[3], State: order.State(t[4]), Version: r.place,
+		Total: r.number(0), Refunded: r.number(1), Reserved: r.number(2), Seq: r.number(3),
+		PaidAt: r.time(4), CreatedAt: r.time(5), UpdatedAt: r.time(6),
+	}
+}
+
+func (r *row) refund() order.Refund {
+	t := &r.texts
+	return order.Refund{
+		No: t[0], Reason: t[1], State: order.State(t[2]), RequestedBy: order.Actor(t[3]), ReviewedBy: order.Actor(t[4]),
+		ReviewNote: t[5], RefundID: t[6], Code: t[7], Message: t[8],
+		Amount: r.number(0), Attempts: int(r.number(1)), Retries: int(r.number(2)), Outstanding: r.number(3) != 0,
+		NextAttemptAt: r.time(4), LeasedUntil: r.time(5), SubmittedAt: r.time(6), DeclinedAt: r.time(7), RequestedAt: r.time(8),
+		ReviewedAt: r.time(9), ApprovedAt: r.time(10), EndedAt: r.time(11), RefundedAt: r.time(12),
+	}
+}
+
+func (r *row) transition() order.Transition {
+	t := &r.texts
+	return order.Transition{
+		Seq: r.place, RefundNo: t[0], Event: order.Event(t[1]), From: order.State(t[2]), To: order.State(t[3]),
+		OrderFrom: order.State(t[4]), OrderTo: order.State(t[5]), Actor: order.Actor(t[6]), Note: t[7], At: moment(r.number(0)),
+	}
 }
 
 // each runs a query and calls fn for every row.
@@ -123,43 +179,6 @@ func each(ctx context.Context, c Conn, query string, args []any, fn func(Rows) e
 		}
 	}
 	return errors.Join(rows.Err(), rows.Close())
-}
-
-// refundRow is a refund as its row has it.
-type refundRow struct {
-	r           order.Refund
-	outstanding int64
-	next        int64
-	times       [8]*int64
-}
-
-// dest is where to scan refundColumns to.
-func (f *refundRow) dest() []any {
-	r := &f.r
-	d := []any{
-		&r.No, &r.Amount, &r.Reason, (*string)(&r.State), (*string)(&r.RequestedBy), (*string)(&r.ReviewedBy), &r.ReviewNote,
-		&r.RefundID, &r.Code, &r.Message, &r.Attempts, &r.Retries, &f.outstanding, &f.next,
-	}
-	for i := range f.times {
-		d = append(d, &f.times[i])
-	}
-	return d
-}
-
-func (f *refundRow) refund() order.Refund {
-	r := f.r
-	r.Outstanding, r.NextAttemptAt = f.outstanding != 0, moment(&f.next)
-	for i, t := range refundTimes(&r) {
-		*t = moment(f.times[i])
-	}
-	return r
-}
-
-// refundTimes are the times of a refund in the order of their columns.
-func refundTimes(r *order.Refund) [8]*time.Time {
-	return [8]*time.Time{
-		&r.LeasedUntil, &r.SubmittedAt, &r.DeclinedAt, &r.RequestedAt, &r.ReviewedAt, &r.ApprovedAt, &r.EndedAt, &r.RefundedAt,
-	}
 }
 
 // Due implements [refund.Store]: one range of an index, whatever else the table holds.
@@ -192,7 +211,7 @@ func (s *Store) DueExcept(ctx context.Context, now time.Time, limit int, except 
 		var d refund.DueRefund
 		var at int64
 		err := r.Scan(&d.OrderID, &d.RefundNo, &d.Gateway, &at)
-		d.At = moment(&at)
+		d.At = moment(at)
 		due = append(due, d)
 		return err
 	})
@@ -207,24 +226,22 @@ func (s *Store) query(ctx context.Context, query string, args []any, fn func(Row
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if j := jointFrom(ctx); j != nil && !j.ended.Load() {
-		return each(ctx, j.conn, query, args, fn)
-	}
-	return each(ctx, sqlConn{s.db}, query, args, fn)
+	return each(ctx, s.reader(ctx), query, args, fn)
 }
 
-// List implements [refund.Store]. Pages are found by key, not by counting rows: a deep page costs what the
-// first one does.
+// List implements [refund.Store]: a range of an index for each state of the filter, whose gateway and text of
+// order ID are compared within it. Pages are found by key, not by counting rows: a deep page costs what the first
+// one does.
 func (s *Store) List(ctx context.Context, f refund.Filter) (refund.Page, error) {
-	where, args := s.conditions(f)
+	query, args := s.listQuery(f)
 	n := f.PageSize()
-	query := s.sql.list + where + s.sql.listEnd
 	var page refund.Page
-	err := s.query(ctx, s.d.bind(query), append(args, n+1), func(r Rows) error {
-		var e refund.Entry
-		var row refundRow
-		err := r.Scan(append([]any{&e.OrderID, &e.Gateway, &e.Currency, &e.Total, &e.Refunded}, row.dest()...)...)
-		e.Refund = row.refund()
+	var r row
+	var e refund.Entry
+	dest := append([]any{&e.OrderID, &e.Gateway, &e.Currency, &e.Total, &e.Refunded}, r.dest()...)
+	err := s.query(ctx, s.d.bind(query), args, func(rows Rows) error {
+		err := rows.Scan(dest...)
+		e.Refund = r.refund()
 		page.Entries = append(page.Entries, e)
 		return err
 	})
@@ -239,24 +256,38 @@ func (s *Store) List(ctx context.Context, f refund.Filter) (refund.Page, error) 
 	return page, nil
 }
 
-// conditions is the WHERE clause of a list.
-func (s *Store) conditions(f refund.Filter) (where string, args []any) {
+// listQuery asks for one row more than the page holds. It asks state by state, because only so an index brings
+// the rows in order.
+func (s *Store) listQuery(f refund.Filter) (query string, args []any) {
+	states := slices.Clone(f.States)
+	slices.Sort(states)
+	states = slices.Compact(states)
+	if len(states) == 0 {
+		states = []order.State{""} // any
+	}
+	n := f.PageSize() + 1
+	var parts []string
+	for _, state := range states {
+		where, values := s.conditions(f, state)
+		parts = append(parts, s.sql.list+where+s.sql.listEnd)
+		args = append(append(args, values...), n)
+	}
+	if len(parts) == 1 {
+		return parts[0], args
+	}
+	return "SELECT * FROM (SELECT * FROM (" + strings.Join(parts, ") p UNION ALL SELECT * FROM (") +
+		") p) l ORDER BY requested_at, id, no LIMIT ?", append(args, n)
+}
+
+// conditions is the WHERE clause of one state's list.
+func (s *Store) conditions(f refund.Filter, state order.State) (where string, args []any) {
+	where = "1 = 1"
 	add := func(condition string, values ...any) {
 		where += " AND " + condition
 		args = append(args, values...)
 	}
-	if len(f.States) > 0 {
-		var states []any
-		for _, state := range f.States {
-			states = append(states, string(state))
-		}
-		add("r.state IN ("+marks(len(states))+")", states...)
-	}
-	if f.Gateway != "" {
-		add("o.gateway = ?", f.Gateway)
-	}
-	if f.OrderID != "" {
-		add(s.d.contains("r.order_id"), f.OrderID)
+	if state != "" {
+		add("r.state = ?", string(state))
 	}
 	if !f.From.IsZero() {
 		add("r.requested_at >= ?", ceilMicro(f.From))
@@ -265,7 +296,16 @@ func (s *Store) conditions(f refund.Filter) (where string, args []any) {
 		add("r.requested_at < ?", ceilMicro(f.To))
 	}
 	if p := f.After; p != nil {
-		add("(r.requested_at, r.order_id, r.no) > (?, ?, ?)", p.RequestedAt.UnixMicro(), p.OrderID, p.RefundNo)
+		at := p.RequestedAt.UnixMicro()
+		// The first condition is the range of the index, which MySQL does not see in a comparison of rows.
+		add("r.requested_at >= ?", at)
+		add("(r.requested_at > ? OR r.order_id > ? OR r.order_id = ? AND r.no > ?)", at, p.OrderID, p.OrderID, p.RefundNo)
+	}
+	if f.Gateway != "" {
+		add("o.gateway = ?", f.Gateway)
+	}
+	if f.OrderID != "" {
+		add(s.d.contains("r.order_id"), f.OrderID)
 	}
 	return where, args
 }

@@ -2,16 +2,18 @@ package sqlstore
 
 import "strings"
 
-// refundColumns are in the order of refundValues and refundRow.dest.
-const refundColumns = `no, amount, reason, state, requested_by, reviewed_by, review_note, refund_id, code, message,
-	attempts, retries, outstanding, next_attempt_at, leased_until, submitted_at, declined_at, requested_at,
-	reviewed_at, approved_at, ended_at, refunded_at`
-
-const transitionColumns = `seq, event, refund_no, from_state, to_state, order_from, order_to, actor, note, at`
+// The columns of a refund: texts, then numbers, in the order of refundValues and row.refund.
+const (
+	refundTexts   = "no, reason, state, requested_by, reviewed_by, review_note, refund_id, code, message"
+	refundNumbers = "amount, attempts, retries, outstanding, next_attempt_at, leased_until, submitted_at, declined_at, " +
+		"requested_at, reviewed_at, approved_at, ended_at, refunded_at"
+	transitionColumns = "seq, event, refund_no, from_state, to_state, order_from, order_to, actor, note, at"
+)
 
 // statements are all the SQL there is: complete, or a beginning and an end where a part depends on the call.
 type statements struct {
-	selectOrder, selectRefunds, selectTransitions  string
+	load, lock, reload                             string // an order by its ID, as every argument
+	loadArgs, lockArgs                             int
 	touch                                          string
 	insertOrder, updateOrder                       string
 	insertRefunds, updateRefund, insertTransitions string // insert…: without the rows
@@ -20,31 +22,66 @@ type statements struct {
 
 func newStatements(d Dialect, prefix string) statements {
 	orders, refunds, transitions := prefix+"orders", prefix+"refunds", prefix+"transitions"
-	columns := strings.Split(strings.Join(strings.Fields(refundColumns), ""), ",")
-	return statements{
-		selectOrder: d.bind(`SELECT id, gateway, payment_id, currency, total, refunded, reserved, state, seq, version,
-			paid_at, created_at, updated_at FROM ` + orders + ` WHERE id = ?`),
-		selectRefunds:     d.bind(`SELECT ` + refundColumns + ` FROM ` + refunds + ` WHERE order_id = ? ORDER BY place`),
-		selectTransitions: d.bind(`SELECT ` + transitionColumns + ` FROM ` + transitions + ` WHERE order_id = ? ORDER BY seq`),
-		touch:             d.bind(`UPDATE ` + orders + ` SET version = version WHERE id = ?`),
+	columns := strings.Split(refundTexts+", "+refundNumbers, ", ")
+	s := statements{
+		touch: d.bind(`UPDATE ` + orders + ` SET version = version WHERE id = ?`),
 
-		insertOrder: d.bind(`INSERT INTO ` + orders + ` (id, gateway, payment_id, currency, total, refunded, reserved, excess,
-			state, seq, version, paid_at, created_at, updated_at) VALUES (` + marks(14) + `)` + d.ifNew("id")),
-		updateOrder: d.bind(`UPDATE ` + orders + ` SET gateway = ?, payment_id = ?, currency = ?, total = ?, refunded = ?,
+		insertOrder: `INSERT INTO ` + orders + ` (id, gateway, payment_id, currency, total, refunded, reserved, excess,
+			state, seq, version, paid_at, created_at, updated_at) VALUES (` + marks(14) + `)` + d.ifNew("id"),
+		updateOrder: `UPDATE ` + orders + ` SET gateway = ?, payment_id = ?, currency = ?, total = ?, refunded = ?,
 			reserved = ?, excess = ?, state = ?, seq = ?, version = ?, paid_at = ?, created_at = ?, updated_at = ?
-			WHERE id = ? AND version = ?`),
-		insertRefunds: `INSERT INTO ` + refunds + ` (order_id, place, ` + refundColumns + `) VALUES `,
-		updateRefund: d.bind(`UPDATE ` + refunds + ` SET ` + strings.Join(columns[1:], ` = ?, `) +
-			` = ? WHERE no = ? AND order_id = ?`),
+			WHERE id = ? AND version = ?`,
+		insertRefunds:     `INSERT INTO ` + refunds + ` (order_id, place, ` + strings.Join(columns, ", ") + `) VALUES `,
+		updateRefund:      `UPDATE ` + refunds + ` SET ` + strings.Join(columns[1:], ` = ?, `) + ` = ? WHERE no = ? AND order_id = ?`,
 		insertTransitions: `INSERT INTO ` + transitions + ` (order_id, ` + transitionColumns + `) VALUES `,
 
 		due: d.bind(`SELECT order_id, no FROM ` + refunds + ` WHERE state = ? AND next_attempt_at <= ?
 			ORDER BY next_attempt_at, order_id, no LIMIT ?`),
-		dueExcept: `SELECT r.order_id, r.no, o.gateway, r.next_attempt_at FROM ` + refunds + ` r JOIN ` + orders +
+		dueExcept: `SELECT r.order_id, r.no, o.gateway, r.next_attempt_at FROM ` + refunds + ` r ` + d.join() + ` ` + orders +
 			` o ON o.id = r.order_id WHERE r.state = ? AND r.next_attempt_at <= ?`,
 		dueExceptEnd: ` ORDER BY r.next_attempt_at, r.order_id, r.no LIMIT ?`,
 		list: `SELECT o.id, o.gateway, o.currency, o.total, o.refunded, r.` + strings.Join(columns, `, r.`) +
-			` FROM ` + refunds + ` r JOIN ` + orders + ` o ON o.id = r.order_id WHERE 1 = 1`,
+			` FROM ` + refunds + ` r ` + d.join() + ` ` + orders + ` o ON o.id = r.order_id WHERE `,
 		listEnd: ` ORDER BY r.requested_at, r.order_id, r.no LIMIT ?`,
+	}
+	s.loads(d, orders, refunds, transitions)
+	return s
+}
+
+// What a row of a load is.
+const (
+	rowRefund = iota
+	rowOrder
+	rowTransition
+	rowLock
+)
+
+// loads writes the ways to read an order by one statement, and so as of one moment: its parts have the same
+// columns, what the row is, its place, nine texts and thirteen numbers. Refunds come first: they set the types.
+func (s *statements) loads(d Dialect, orders, refunds, transitions string) {
+	const zeros = ", 0, 0, 0, 0, 0, 0"
+	parts := []string{
+		`SELECT 0 AS kind, place, ` + refundTexts + `, ` + refundNumbers + ` FROM ` + refunds + ` WHERE order_id = ?`,
+		`SELECT 1, version, id, gateway, payment_id, currency, state, '', '', '', '',
+			total, refunded, reserved, seq, paid_at, created_at, updated_at` + zeros + ` FROM ` + orders + ` WHERE id = ?`,
+		`SELECT 2, seq, refund_no, event, from_state, to_state, order_from, order_to, actor, note, '',
+			at` + zeros + zeros + ` FROM ` + transitions + ` WHERE order_id = ?`,
+	}
+	all := strings.Join(parts, " UNION ALL ")
+	s.load, s.loadArgs = d.bind(all), len(parts)
+	s.lock, s.lockArgs, s.reload = s.load, len(parts), s.load
+	// One more part waits for the order's row, and brings the version that it then has: the other parts may
+	// be older, of the moment at which the statement or its transaction began.
+	const version = `SELECT 3, version, '', '', '', '', '', '', '', '', ''` + ", 0" + zeros + zeros + ` FROM `
+	row := orders + ` WHERE id = ?`
+	switch d {
+	case SQLite: // locks the database: see Store.lock
+	case PostgreSQL:
+		// FOR UPDATE would also keep the host from adding rows that refer to the order.
+		s.lock, s.lockArgs = d.bind(`WITH l AS (SELECT version FROM `+row+` FOR NO KEY UPDATE) `+version+`l UNION ALL `+all), len(parts)+1
+	case MySQL:
+		s.lock, s.lockArgs = `(`+version+row+` FOR UPDATE) UNION ALL `+all, len(parts)+1
+		// Of a transaction with an older view, only locking reads see the present.
+		s.reload = `(` + strings.Join(parts, ` LOCK IN SHARE MODE) UNION ALL (`) + ` LOCK IN SHARE MODE)`
 	}
 }

@@ -121,7 +121,7 @@ func (s *Store) update(ctx context.Context, j *joint, orderID string, fn func(co
 	if j.busy[orderID] {
 		return nil, errors.New("nested in an update of the same order")
 	}
-	before, err := s.lock(ctx, j, orderID)
+	before, err := s.lock(ctx, j.conn, orderID)
 	if err != nil {
 		return nil, err
 	}
@@ -163,7 +163,7 @@ func (s *Store) transact(ctx context.Context, fn func(ctx context.Context, j *jo
 		return j.nested(ctx, fn)
 	}
 	for try := 0; ; try++ {
-		j := &joint{told: true, own: true}
+		j := &joint{told: true}
 		err := s.inTurn(ctx, func() error { return s.once(ctx, j, fn, wrote) })
 		if err == nil {
 			j.after(ctx)

@@ -12,21 +12,27 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
+// change is one statement that writes.
+type change struct {
+	query  string // with question marks
+	args   []any
+	rows   int   // that it must write
+	missed error // what it means that it wrote fewer
+}
+
+var errOverwritten = errors.New("the order was changed by others while it was locked")
+
 // insert stores a new order.
 func (s *Store) insert(ctx context.Context, c Conn, o *order.Order) error {
 	if err := check(o); err != nil {
 		return err
 	}
 	o.Version = 1
-	n, err := c.Exec(ctx, s.sql.insertOrder, o.ID, o.Gateway, o.PaymentID, o.Currency, o.Total, o.Refunded, o.Reserved, o.Excess(),
-		string(o.State), o.Seq, o.Version, micros(o.PaidAt), micros(o.CreatedAt), micros(o.UpdatedAt))
-	if s.d.classify(err) == faultDuplicate || err == nil && n == 0 {
-		return refund.ErrExists
-	}
-	if err != nil {
-		return err
-	}
-	return s.add(ctx, c, o, 0, 0)
+	first := change{s.sql.insertOrder, []any{
+		o.ID, o.Gateway, o.PaymentID, o.Currency, o.Total, o.Refunded, o.Reserved, o.Excess(),
+		string(o.State), o.Seq, o.Version, micros(o.PaidAt), micros(o.CreatedAt), micros(o.UpdatedAt),
+	}, 1, refund.ErrExists}
+	return s.apply(ctx, c, append([]change{first}, s.added(o, 0, 0)...))
 }
 
 // write stores what has changed between before and after: the order's row, the refunds that differ, and the
@@ -47,15 +53,11 @@ func (s *Store) write(ctx context.Context, c Conn, before, after *order.Order) e
 		return fmt.Errorf("refunds and history are only ever added to: %w", order.ErrInvalid)
 	}
 	after.Version = before.Version + 1
-	n, err := c.Exec(ctx, s.sql.updateOrder, after.Gateway, after.PaymentID, after.Currency, after.Total, after.Refunded,
-		after.Reserved, after.Excess(), string(after.State), after.Seq, after.Version, micros(after.PaidAt), micros(after.CreatedAt),
-		micros(after.UpdatedAt), after.ID, before.Version)
-	if err != nil {
-		return err
-	}
-	if n != 1 {
-		return errors.New("the order was changed by others while it was locked")
-	}
+	changes := []change{{s.sql.updateOrder, []any{
+		after.Gateway, after.PaymentID, after.Currency, after.Total, after.Refunded, after.Reserved, after.Excess(),
+		string(after.State), after.Seq, after.Version, micros(after.PaidAt), micros(after.CreatedAt), micros(after.UpdatedAt),
+		after.ID, before.Version,
+	}, 1, errOverwritten}}
 	for i := range known {
 		r := &after.Refunds[i]
 		if *r == before.Refunds[i] {
@@ -64,61 +66,97 @@ func (s *Store) write(ctx context.Context, c Conn, before, after *order.Order) e
 		if r.No != before.Refunds[i].No {
 			return fmt.Errorf("the number of a refund was changed: %w", order.ErrInvalid)
 		}
-		if _, err := c.Exec(ctx, s.sql.updateRefund, append(refundValues(r)[1:], r.No, after.ID)...); err != nil {
-			return fmt.Errorf("refund %s: %w", r.No, err)
-		}
+		changes = append(changes, change{s.sql.updateRefund, append(refundValues(r)[1:], r.No, after.ID), 1, errOverwritten})
 	}
-	return s.add(ctx, c, after, known, past)
+	return s.apply(ctx, c, append(changes, s.added(after, known, past)...))
 }
 
-// add inserts the refunds and transitions of o from these indexes on.
-func (s *Store) add(ctx context.Context, c Conn, o *order.Order, known, past int) error {
-	var values []any
-	for i := known; i < len(o.Refunds); i++ {
-		r := &o.Refunds[i]
-		values = append(append(values, o.ID, i), refundValues(r)...)
+// added are the refunds and transitions of o from these indexes on.
+func (s *Store) added(o *order.Order, known, past int) []change {
+	taken := fmt.Errorf("a refund number is taken: %w", refund.ErrConflict)
+	return append(
+		inserts(s.sql.insertRefunds, s.d.ifNew("no"), known, len(o.Refunds), taken, func(i int) []any {
+			return append([]any{o.ID, i}, refundValues(&o.Refunds[i])...)
+		}),
+		inserts(s.sql.insertTransitions, "", past, len(o.History), errOverwritten, func(i int) []any {
+			t := &o.History[i]
+			return []any{
+				o.ID, t.Seq, string(t.Event), t.RefundNo, string(t.From), string(t.To), string(t.OrderFrom), string(t.OrderTo),
+				string(t.Actor), t.Note, t.At.UnixMicro(),
+			}
+		})...)
+}
+
+// mostRows bounds the rows of one statement, and so its parameters: SQLite takes 32766.
+const mostRows = 500
+
+// inserts are the rows from up to to, to excluded.
+func inserts(query, end string, from, to int, missed error, row func(i int) []any) []change {
+	var changes []change
+	for ; from < to; from += mostRows {
+		n := min(to-from, mostRows)
+		var args []any
+		for i := range n {
+			args = append(args, row(from+i)...)
+		}
+		marks := "(" + marks(len(args)/n) + ")"
+		changes = append(changes, change{query + marks + strings.Repeat(", "+marks, n-1) + end, args, n, missed})
 	}
-	if n := len(o.Refunds) - known; n > 0 {
-		added, err := c.Exec(ctx, s.d.bind(s.sql.insertRefunds+rows(n, len(values)/n)+s.d.ifNew("no")), values...)
-		if s.d.classify(err) == faultDuplicate || err == nil && added != int64(n) {
-			return fmt.Errorf("a refund number is taken: %w", refund.ErrConflict)
+	return changes
+}
+
+// apply runs changes, in as few round trips as the database allows.
+func (s *Store) apply(ctx context.Context, c Conn, changes []change) error {
+	if s.d == PostgreSQL && 1 < len(changes) && len(changes) <= 4 {
+		return s.applyTogether(ctx, c, changes)
+	}
+	for _, ch := range changes {
+		n, err := c.Exec(ctx, s.d.bind(ch.query), ch.args...)
+		if s.d.classify(err) == faultDuplicate || err == nil && n < int64(ch.rows) {
+			return ch.missed
 		}
 		if err != nil {
 			return err
 		}
 	}
-	values = nil
-	for _, t := range o.History[past:] {
-		values = append(values, o.ID, t.Seq, string(t.Event), t.RefundNo, string(t.From), string(t.To),
-			string(t.OrderFrom), string(t.OrderTo), string(t.Actor), t.Note, t.At.UnixMicro())
+	return nil
+}
+
+// applyTogether runs changes as one statement, which PostgreSQL can.
+func (s *Store) applyTogether(ctx context.Context, c Conn, changes []change) error {
+	var with, counts []string
+	var args []any
+	written, dest := make([]int, len(changes)), make([]any, len(changes))
+	for i, ch := range changes {
+		with = append(with, fmt.Sprintf("w%d AS (%s RETURNING 1)", i, ch.query))
+		counts = append(counts, fmt.Sprintf("(SELECT COUNT(*) FROM w%d)", i))
+		args = append(args, ch.args...)
+		dest[i] = &written[i]
 	}
-	if n := len(o.History) - past; n > 0 {
-		if _, err := c.Exec(ctx, s.d.bind(s.sql.insertTransitions+rows(n, len(values)/n)), values...); err != nil {
-			return fmt.Errorf("history: %w", err)
+	query := s.d.bind("WITH " + strings.Join(with, ", ") + " SELECT " + strings.Join(counts, ", "))
+	err := each(ctx, c, query, args, func(r Rows) error { return r.Scan(dest...) })
+	if err != nil {
+		return err
+	}
+	for i, ch := range changes {
+		if written[i] != ch.rows {
+			return ch.missed
 		}
 	}
 	return nil
 }
 
-// refundValues are those of refundColumns.
+// refundValues are those of refundTexts and refundNumbers.
 func refundValues(r *order.Refund) []any {
-	outstanding := int64(0)
+	outstanding := 0
 	if r.Outstanding {
 		outstanding = 1
 	}
-	values := []any{
-		r.No, r.Amount, r.Reason, string(r.State), string(r.RequestedBy), string(r.ReviewedBy), r.ReviewNote,
-		r.RefundID, r.Code, r.Message, r.Attempts, r.Retries, outstanding, r.NextAttemptAt.UnixMicro(),
+	return []any{
+		r.No, r.Reason, string(r.State), string(r.RequestedBy), string(r.ReviewedBy), r.ReviewNote, r.RefundID, r.Code, r.Message,
+		r.Amount, r.Attempts, r.Retries, outstanding, r.NextAttemptAt.UnixMicro(), micros(r.LeasedUntil), micros(r.SubmittedAt),
+		micros(r.DeclinedAt), r.RequestedAt.UnixMicro(), micros(r.ReviewedAt), micros(r.ApprovedAt), micros(r.EndedAt), micros(r.RefundedAt),
 	}
-	for _, t := range refundTimes(r) {
-		values = append(values, micros(*t))
-	}
-	return values
-}
-
-// rows is n times a row of placeholders.
-func rows(n, columns int) string {
-	return strings.TrimSuffix(strings.Repeat("("+marks(columns)+"), ", n), ", ")
 }
 
 // check refuses text that a database would cut, change or refuse: it is stored exactly or not at all.
