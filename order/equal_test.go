@@ -24,21 +24,20 @@ func TestEqual(t *testing.T) {
 	try := func(name string, field func(o *order.Order) reflect.Value) {
 		o := make()
 		v := field(o)
-		switch v.Interface().(type) {
+		switch old := v.Interface().(type) {
 		case time.Time:
-			v.Set(reflect.ValueOf(at.Add(time.Hour)))
+			v.Set(reflect.ValueOf(old.Add(time.Hour)))
+		case int:
+			v.SetInt(77)
+		case int64:
+			v.SetInt(77)
+		case bool:
+			v.SetBool(!old)
 		default:
-			switch v.Kind() {
-			case reflect.String:
-				v.SetString("other")
-			case reflect.Int, reflect.Int64:
-				v.SetInt(77)
-			case reflect.Bool:
-				v.SetBool(true)
-			case reflect.Slice:
+			if v.Kind() == reflect.Slice {
 				v.SetLen(0)
-			default:
-				t.Fatal(name, v.Kind())
+			} else {
+				v.SetString("other")
 			}
 		}
 		changed++
