@@ -129,7 +129,10 @@ func TestKilled(t *testing.T) {
 	w, err := riverqueue.NewWorker(s.svc, riverqueue.Options{CallTimeout: shortCall})
 	require.NoError(t, err)
 	stuck := job.AttemptedAt.Add(riverqueue.Config(w, s.scheduler).RescueStuckJobsAfter)
-	s.eventually(func() bool { return time.Now().After(stuck) }, "River's rescuer looks at once, and then every 30 s")
+	s.eventually(func() (over bool) {
+		require.NoError(t, s.db.QueryRowContext(bg, "SELECT now() > $1", stuck).Scan(&over))
+		return over
+	}, "River's rescuer looks at once, and then every 30 s")
 	s.start(riverqueue.Options{CallTimeout: shortCall}, nil)
 	s.becomes("1", order.StateRefunded)
 	rescued := s.jobBecomes(rivertype.JobStateCompleted)

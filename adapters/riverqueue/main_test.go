@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/url"
 	"os"
@@ -88,7 +87,7 @@ func open(t *testing.T, dsn string) *sql.DB {
 	return db
 }
 
-func silent() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+func silent() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // bank pays once per number, and answers as it is told.
 type bank struct {
@@ -137,12 +136,6 @@ func (b *bank) say(ctx context.Context, no string, amount int64, pay bool) (refu
 		b.paid[no]++
 	}
 	return refund.Result{Outcome: refund.OutcomeSucceeded, RefundNo: no, Amount: amount}, nil
-}
-
-func (b *bank) called() int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.calls
 }
 
 // shop is a host's process.

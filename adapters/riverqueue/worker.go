@@ -51,7 +51,7 @@ func NewWorker(svc *refund.Service, opts Options) (*Worker, error) {
 		opts.CallTimeout = CallTimeout
 	}
 	if opts.Now == nil {
-		opts.Now = time.Now
+		opts.Now = time.Now //nolint:forbidigo // the one place where the wall clock comes in
 	}
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
