@@ -1,0 +1,55 @@
+package riverqueue
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/riverqueue/river"
+)
+
+// With these in refund.Options, a refund whose process was killed moves again in under a minute, whatever the
+// process was doing: 15 s until its job is stuck, 30 s until River looks for such jobs, some seconds to
+// take it up.
+const (
+	CallTimeout = 10 * time.Second
+	Lease       = 30 * time.Second
+)
+
+const (
+	// SweepEvery is how often a client with this Config looks for refunds without a job.
+	SweepEvery = 30 * time.Second
+	// SweepLimit is how many due refunds it looks at then. Those due for the longest time come first, and each
+	// Process moves one to the end, so that none is hidden for ever.
+	SweepLimit = 500
+	// MaxWorkers is how many refunds one client asks about at a time.
+	MaxWorkers = 10
+)
+
+// spare is how much longer than its calls a job may take, for its transactions.
+const spare = 3 * time.Second
+
+// Config returns the configuration of a client that works the jobs: time-outs after which the job of a killed
+// process is rescued, w and the sweep of s among its Workers, the sweep among its PeriodicJobs, and [Queue] with [MaxWorkers].
+// The host changes what it likes, and adds what is its own, before it makes the client.
+func Config[TTx any](w *Worker, s *Scheduler[TTx]) *river.Config {
+	workers := river.NewWorkers()
+	river.AddWorker(workers, w)
+	river.AddWorker(workers, river.WorkFunc(func(ctx context.Context, _ *river.Job[SweepArgs]) error {
+		found, err := s.Sweep(ctx, w.svc, SweepLimit)
+		if found > 0 {
+			w.log.LogAttrs(ctx, slog.LevelInfo, "due refunds had no job, or one that slept", slog.Int("count", found))
+		}
+		return err
+	}))
+	sweep := river.NewPeriodicJob(river.PeriodicInterval(SweepEvery),
+		func() (river.JobArgs, *river.InsertOpts) { return SweepArgs{}, nil },
+		&river.PeriodicJobOpts{ID: SweepArgs{}.Kind(), RunOnStart: true})
+	return &river.Config{
+		JobTimeout:           w.Timeout(nil),
+		PeriodicJobs:         []*river.PeriodicJob{sweep},
+		Queues:               map[string]river.QueueConfig{Queue: {MaxWorkers: MaxWorkers}},
+		RescueStuckJobsAfter: w.Timeout(nil) + 2*time.Second,
+		Workers:              workers,
+	}
+}

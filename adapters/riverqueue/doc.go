@@ -1,0 +1,58 @@
+// Package riverqueue carries approved refunds to their end with River (riverqueue.com), a job queue in the same
+// PostgreSQL database as the orders. It is a module of its own: River is young, owns tables of its own, and its
+// version is forced on nobody who does not use it.
+//
+// Package poller needs less and does the same for most hosts. Take River where it runs already, or where its
+// user interface, its metrics and its queues are worth their keep.
+//
+//	inserter, err := river.NewClient(riverdatabasesql.New(db), &river.Config{}) // inserts, works nothing
+//	scheduler, err := riverqueue.NewScheduler(inserter, sqlstore.TxFrom)
+//	svc, err := refund.NewService(machine, store, gateway, refund.Options{
+//		Scheduler: scheduler, CallTimeout: riverqueue.CallTimeout, Lease: riverqueue.Lease,
+//	})
+//	…
+//	worker, err := riverqueue.NewWorker(svc, riverqueue.Options{})
+//	client, err := river.NewClient(riverdatabasesql.New(db), riverqueue.Config(worker, scheduler))
+//	err = client.Start(ctx)
+//
+// There are two clients because the service needs the first and the second needs the service. A process that
+// only takes commands has the first alone. River's tables are made by its own migrations (package rivermigrate, or
+// its command line). What the host wants beyond goes into the Config before the client is made: its own workers,
+// periodic jobs and queues, hooks, a logger.
+//
+// # One job per refund
+//
+// [Scheduler] inserts the job in the transaction that approves or retries the refund: both are committed, or
+// neither is. The transaction is found by the function that NewScheduler is given: sqlstore.TxFrom with River's
+// driver for database/sql, or pgxtx.TxFrom with riverpgxv5, where every command is run inside of pgxtx.InTx or
+// pgxtx.WithTx. A command without a transaction of that kind fails with [ErrNoTx], and changes nothing.
+//
+// As long as a job of the refund is not final no second one is inserted. One that sleeps is woken instead.
+//
+// # Never given up
+//
+// [Worker] calls Service.Process and has the job sleep until that is due again, as the Backoff of the service
+// has it. The job completes when the refund is not approved any more. Nothing else ends it: trouble with the
+// provider, with the store, and panics are reasons to sleep. River's own count of attempts, which counts the
+// errors outside of the Worker and the killed processes, is set to the most it can be.
+//
+// [Scheduler.Sweep] looks for due refunds that have no job, or one that sleeps: what was approved before River
+// came, what somebody has cancelled or deleted in River's tables, what was retried while its last job was about to
+// complete, and what sleeps by a clock that was wrong. Config has River do it every [SweepEvery].
+//
+// # After a crash
+//
+// A job whose process was killed is running until River's leader looks for such jobs, every 30 s, and finds
+// it older than Config.RescueStuckJobsAfter. By then the lease of the refund should be over. With [CallTimeout]
+// and [Lease] a refund moves again in under a minute, at any rate; the defaults of refund.Options take somewhat more.
+//
+// RescueStuckJobsAfter holds for all jobs of a client. Give the host's own jobs that may run longer their own
+// Timeout, which River respects, or have the refunds in a schema of their own. Every client that may become the
+// leader must have the Worker: River gives up rescued jobs of a kind that its leader does not know. (The sweep
+// makes new ones.)
+//
+// # Fairness
+//
+// All refunds wait in one queue, [Queue]; a provider that hangs holds as many of its places as it has refunds
+// due, for CallTimeout each. Package poller bounds the share of a gateway; this one does not.
+package riverqueue

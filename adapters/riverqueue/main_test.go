@@ -1,0 +1,240 @@
+package riverqueue_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverdatabasesql"
+	"github.com/riverqueue/river/rivermigrate"
+	"github.com/riverqueue/river/rivertype"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/orderfsm/orderfsm/adapters/riverqueue"
+	"github.com/orderfsm/orderfsm/adapters/sqlstore"
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+const dsnVar = "ORDERFSM_POSTGRES_DSN"
+
+var bg = context.Background()
+
+// TestMain is the process that is killed where it is told so.
+func TestMain(m *testing.M) {
+	if dsn := os.Getenv(childVar); dsn != "" {
+		if err := child(dsn); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+var serial atomic.Int64
+
+// freshDSN is that of a schema of its own, with the tables of both, which goes when the test ends.
+func freshDSN(t *testing.T) string {
+	t.Helper()
+	dsn := os.Getenv(dsnVar)
+	if dsn == "" {
+		t.Skip("set " + dsnVar + ", for example postgres://postgres@127.0.0.1:5432/test")
+	}
+	name := fmt.Sprintf("orderfsm_river_%d_%d", os.Getpid(), serial.Add(1))
+	admin := open(t, dsn)
+	_, err := admin.ExecContext(bg, "CREATE SCHEMA "+name)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		if _, err := admin.ExecContext(bg, "DROP SCHEMA "+name+" CASCADE"); err != nil {
+			t.Error(err)
+		}
+	})
+	u, err := url.Parse(dsn)
+	require.NoError(t, err)
+	q := u.Query()
+	q.Set("search_path", name)
+	u.RawQuery = q.Encode()
+
+	db := open(t, u.String())
+	store, err := sqlstore.New(db, sqlstore.PostgreSQL, sqlstore.Options{})
+	require.NoError(t, err)
+	require.NoError(t, store.Migrate(bg))
+	migrator, err := rivermigrate.New(riverdatabasesql.New(db), &rivermigrate.Config{Logger: silent()})
+	require.NoError(t, err)
+	_, err = migrator.Migrate(bg, rivermigrate.DirectionUp, nil)
+	require.NoError(t, err)
+	return u.String()
+}
+
+func open(t *testing.T, dsn string) *sql.DB {
+	t.Helper()
+	cfg, err := pgx.ParseConfig(dsn)
+	require.NoError(t, err)
+	db := stdlib.OpenDB(*cfg)
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+func silent() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// bank pays once per number, and answers as it is told.
+type bank struct {
+	mu    sync.Mutex
+	calls int
+	paid  map[string]int
+	// answer may return nil for what an honest provider says. It is called with mu held.
+	answer func(call int) (*refund.Result, error)
+	// hang, if not nil, has every call wait for its context, after a token was sent.
+	hang chan struct{}
+}
+
+func (b *bank) Refund(ctx context.Context, r refund.Request) (refund.Result, error) {
+	return b.say(ctx, r.RefundNo, r.Amount, true)
+}
+
+func (b *bank) Query(ctx context.Context, q refund.Query) (refund.Result, error) {
+	return b.say(ctx, q.RefundNo, q.Amount, false)
+}
+
+func (b *bank) say(ctx context.Context, no string, amount int64, pay bool) (refund.Result, error) {
+	if b.hang != nil {
+		b.hang <- struct{}{}
+		<-ctx.Done()
+		return refund.Result{}, ctx.Err()
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.calls++
+	if b.answer != nil {
+		if res, err := b.answer(b.calls); res != nil || err != nil {
+			if res != nil {
+				res.RefundNo, res.Amount = no, amount
+				return *res, err
+			}
+			return refund.Result{}, err
+		}
+	}
+	if b.paid[no] == 0 && !pay {
+		return refund.Result{Outcome: refund.OutcomeNotFound}, nil
+	}
+	if b.paid == nil {
+		b.paid = map[string]int{}
+	}
+	if pay {
+		b.paid[no]++
+	}
+	return refund.Result{Outcome: refund.OutcomeSucceeded, RefundNo: no, Amount: amount}, nil
+}
+
+// shop is a host's process.
+type shop struct {
+	t         *testing.T
+	db        *sql.DB
+	jobs      *river.Client[*sql.Tx]
+	scheduler *riverqueue.Scheduler[*sql.Tx]
+	svc       *refund.Service
+}
+
+func newShop(t *testing.T, dsn string, b refund.RefundGateway, opts refund.Options) *shop {
+	t.Helper()
+	s := &shop{t: t, db: open(t, dsn)}
+	var err error
+	s.jobs, err = river.NewClient(riverdatabasesql.New(s.db), &river.Config{Logger: silent()})
+	require.NoError(t, err)
+	s.scheduler, err = riverqueue.NewScheduler(s.jobs, sqlstore.TxFrom)
+	require.NoError(t, err)
+	if opts.Scheduler == nil {
+		opts.Scheduler = s.scheduler
+	}
+	s.svc = newService(t, s.db, b, opts)
+	return s
+}
+
+func newService(t *testing.T, db *sql.DB, b refund.RefundGateway, opts refund.Options) *refund.Service {
+	t.Helper()
+	store, err := sqlstore.New(db, sqlstore.PostgreSQL, sqlstore.Options{})
+	require.NoError(t, err)
+	m, err := order.NewMachine()
+	require.NoError(t, err)
+	svc, err := refund.NewService(m, store, b, opts)
+	require.NoError(t, err)
+	return svc
+}
+
+// ask registers order O-no with a refund R-no to approve.
+func (s *shop) ask(no string) refund.ApproveParams {
+	s.t.Helper()
+	_, err := s.svc.Register(bg, refund.RegisterParams{OrderID: "O-" + no, Gateway: "bank", Currency: "CNY", Total: 100})
+	require.NoError(s.t, err)
+	_, err = s.svc.Request(bg, refund.RequestParams{OrderID: "O-" + no, RefundNo: "R-" + no, Amount: 60, Actor: "buyer:1"})
+	require.NoError(s.t, err)
+	return refund.ApproveParams{OrderID: "O-" + no, RefundNo: "R-" + no, Amount: 60, Actor: "staff:1"}
+}
+
+func (s *shop) approve(no string) {
+	s.t.Helper()
+	_, err := s.svc.Approve(bg, s.ask(no))
+	require.NoError(s.t, err)
+}
+
+func (s *shop) refund(no string) order.Refund {
+	s.t.Helper()
+	o, err := s.svc.Order(bg, "O-"+no)
+	require.NoError(s.t, err)
+	return *o.Refund("R-" + no)
+}
+
+// list returns the jobs of refunds, oldest first.
+func (s *shop) list() []*rivertype.JobRow {
+	s.t.Helper()
+	res, err := s.jobs.JobList(bg, river.NewJobListParams().Kinds(riverqueue.Args{}.Kind()).First(100))
+	require.NoError(s.t, err)
+	return res.Jobs
+}
+
+// start runs a client that works the jobs until the test ends, or it is stopped.
+func (s *shop) start(opts riverqueue.Options, change func(*river.Config)) *river.Client[*sql.Tx] {
+	s.t.Helper()
+	w, err := riverqueue.NewWorker(s.svc, opts)
+	require.NoError(s.t, err)
+	cfg := riverqueue.Config(w, s.scheduler)
+	cfg.Logger, cfg.TestOnly = silent(), true
+	cfg.FetchCooldown, cfg.FetchPollInterval = 5*time.Millisecond, 5*time.Millisecond
+	if change != nil {
+		change(cfg)
+	}
+	c, err := river.NewClient(riverdatabasesql.New(s.db), cfg)
+	require.NoError(s.t, err)
+	require.NoError(s.t, c.Start(bg))
+	s.t.Cleanup(func() { require.NoError(s.t, c.StopAndCancel(bg)) })
+	return c
+}
+
+// eventually waits until ok, for no longer than a minute.
+func (s *shop) eventually(ok func() bool, msg string) {
+	s.t.Helper()
+	require.Eventually(s.t, ok, time.Minute, 10*time.Millisecond, msg)
+}
+
+func (s *shop) becomes(no string, want order.State) {
+	s.t.Helper()
+	s.eventually(func() bool { return s.refund(no).State == want }, "refund "+no+" becomes "+string(want))
+}
+
+func (s *shop) jobBecomes(want rivertype.JobState) *rivertype.JobRow {
+	s.t.Helper()
+	s.eventually(func() bool { jobs := s.list(); return len(jobs) == 1 && jobs[0].State == want }, "the one job becomes "+string(want))
+	return s.list()[0]
+}

@@ -1,0 +1,112 @@
+package riverqueue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
+
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// ErrNoTx is a command whose context carries no transaction that River could join.
+var ErrNoTx = errors.New("the context carries no transaction of River's driver")
+
+// Scheduler is the [refund.Scheduler] that inserts jobs of River. TTx is the transaction of River's driver.
+// Make it with [NewScheduler]; it is safe for concurrent use.
+type Scheduler[TTx any] struct {
+	client *river.Client[TTx]
+	txFrom func(ctx context.Context) (TTx, bool)
+}
+
+// NewScheduler returns a Scheduler that inserts with client, which needs neither workers nor queues nor to be
+// started. txFrom returns the transaction that the context of an Update carries; it is for stores with
+// database/sql sqlstore.TxFrom. The error is an [*order.InvalidError].
+func NewScheduler[TTx any](client *river.Client[TTx], txFrom func(ctx context.Context) (TTx, bool)) (*Scheduler[TTx], error) {
+	if client == nil {
+		return nil, &order.InvalidError{Field: "client", Problem: "is nil"}
+	}
+	if txFrom == nil {
+		return nil, &order.InvalidError{Field: "tx_from", Problem: "is nil"}
+	}
+	return &Scheduler[TTx]{client: client, txFrom: txFrom}, nil
+}
+
+// Schedule implements [refund.Scheduler]: it inserts the job of ref, or wakes the one that sleeps, in the
+// transaction that ctx carries. The error is [ErrNoTx] or the database's.
+func (s *Scheduler[TTx]) Schedule(ctx context.Context, ref refund.Ref, at time.Time) error {
+	tx, ok := s.txFrom(ctx)
+	if !ok {
+		return ErrNoTx
+	}
+	var opts *river.InsertOpts
+	if at.After(time.Now()) { //nolint:forbidigo // River's clock; a job that comes too early sleeps again
+		// Only then: jobs with a time of their own wait for River to look for them, every five seconds.
+		opts = &river.InsertOpts{ScheduledAt: at}
+	}
+	res, err := s.client.InsertTx(ctx, tx, Args{OrderID: ref.OrderID, RefundNo: ref.RefundNo}, opts)
+	if err != nil {
+		return fmt.Errorf("insert the job: %w", err)
+	}
+	_, err = wake(res, func(id int64) (*rivertype.JobRow, error) { return s.client.JobRetryTx(ctx, tx, id) })
+	return err
+}
+
+// Due lists the refunds that a Process can move now; [refund.Service] implements it.
+type Due interface {
+	Due(ctx context.Context, limit int) ([]refund.Ref, error)
+}
+
+// Sweep sees to it that the limit (> 0) refunds that are due for the longest time have a job, and that it does not
+// sleep. It returns for how many it had to. It may be called at any time, from any process. A refund that
+// cannot get its job does not keep the others from theirs; the error names all of them.
+func (s *Scheduler[TTx]) Sweep(ctx context.Context, due Due, limit int) (int, error) {
+	refs, err := due.Due(ctx, limit)
+	if err != nil {
+		return 0, err
+	}
+	found := 0
+	var errs []error
+	for _, ref := range refs {
+		// One by one: a statement that locks many jobs can deadlock with River's own that end many.
+		helped, err := s.sweepOne(ctx, ref)
+		if ctx.Err() != nil {
+			return found, fmt.Errorf("sweep due refunds: %w", ctx.Err())
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("sweep due refund %s of order %s: %w", ref.RefundNo, ref.OrderID, err))
+		}
+		if helped {
+			found++
+		}
+	}
+	return found, errors.Join(errs...)
+}
+
+func (s *Scheduler[TTx]) sweepOne(ctx context.Context, ref refund.Ref) (helped bool, err error) {
+	res, err := s.client.Insert(ctx, Args{OrderID: ref.OrderID, RefundNo: ref.RefundNo}, nil)
+	if err != nil {
+		return false, fmt.Errorf("insert the job: %w", err)
+	}
+	woken, err := wake(res, func(id int64) (*rivertype.JobRow, error) { return s.client.JobRetry(ctx, id) })
+	return woken || !res.UniqueSkippedAsDuplicate, err
+}
+
+// wake calls retry for the job that was there already, unless it is running, and reports whether it slept.
+func wake(res *rivertype.JobInsertResult, retry func(id int64) (*rivertype.JobRow, error)) (bool, error) {
+	if !res.UniqueSkippedAsDuplicate || res.Job.State == rivertype.JobStateRunning {
+		return false, nil
+	}
+	job, err := retry(res.Job.ID) // changes nothing where the job's time has come
+	switch {
+	case errors.Is(err, rivertype.ErrNotFound):
+		return false, nil // deleted meanwhile: for the next sweep
+	case err != nil:
+		return false, fmt.Errorf("wake job %d: %w", res.Job.ID, err)
+	}
+	return !job.ScheduledAt.Equal(res.Job.ScheduledAt), nil
+}

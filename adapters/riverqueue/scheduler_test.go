@@ -1,0 +1,218 @@
+package riverqueue_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/rivertype"
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderfsm/orderfsm/adapters/riverqueue"
+	"github.com/orderfsm/orderfsm/adapters/sqlstore"
+	"github.com/orderfsm/orderfsm/adapters/sqlstore/pgxtx"
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// TestJobAndStateCommitTogether has commands fail in all places after the job was inserted.
+func TestJobAndStateCommitTogether(t *testing.T) {
+	t.Parallel()
+	stop := errors.New("the host says no")
+	var hook error
+	s := newShop(t, freshDSN(t), &bank{}, refund.Options{Hooks: refund.Hooks{
+		InTx: func(context.Context, *order.Order, order.Transition) error { return hook },
+	}})
+	p := s.ask("1")
+	nothing := func() {
+		t.Helper()
+		require.Equal(t, order.StateRefundRequested, s.refund("1").State)
+		require.Empty(t, s.list())
+	}
+
+	hook = stop
+	_, err := s.svc.Approve(bg, p)
+	require.ErrorIs(t, err, stop)
+	nothing()
+
+	hook = nil
+	require.ErrorIs(t, sqlstore.InTx(bg, s.db, func(ctx context.Context) error {
+		_, err := s.svc.Approve(ctx, p)
+		require.NoError(t, err)
+		return stop
+	}), stop)
+	nothing()
+
+	tx, err := s.db.BeginTx(bg, nil)
+	require.NoError(t, err)
+	_, err = s.svc.Approve(sqlstore.WithTx(bg, tx), p)
+	require.NoError(t, err)
+	nothing()
+	require.NoError(t, tx.Commit())
+	require.Equal(t, order.StateApproved, s.refund("1").State)
+	jobs := s.list()
+	require.Len(t, jobs, 1)
+	require.Equal(t, rivertype.JobStateAvailable, jobs[0].State)
+	require.Equal(t, riverqueue.Queue, jobs[0].Queue)
+	require.Equal(t, math.MaxInt16, jobs[0].MaxAttempts)
+	require.JSONEq(t, `{"order_id": "O-1", "refund_no": "R-1"}`, string(jobs[0].EncodedArgs))
+
+	_, err = s.svc.Approve(bg, p)
+	require.NoError(t, err, "the same again")
+	require.Len(t, s.list(), 1)
+}
+
+func TestScheduledForLater(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, freshDSN(t), &bank{}, refund.Options{})
+	schedule := func(at time.Time) {
+		t.Helper()
+		require.NoError(t, sqlstore.InTx(bg, s.db, func(ctx context.Context) error {
+			return s.scheduler.Schedule(ctx, refund.Ref{OrderID: "O-1", RefundNo: "R-1"}, at)
+		}))
+	}
+	later := time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)
+	schedule(later)
+	require.True(t, later.Equal(s.jobBecomes(rivertype.JobStateScheduled).ScheduledAt))
+	schedule(later.AddDate(-100, 0, 0))
+	s.jobBecomes(rivertype.JobStateAvailable)
+}
+
+func TestWithoutTransaction(t *testing.T) {
+	t.Parallel()
+	dsn := freshDSN(t)
+	wrong, err := riverqueue.NewScheduler(newShop(t, dsn, &bank{}, refund.Options{}).jobs,
+		func(context.Context) (*sql.Tx, bool) { return nil, false })
+	require.NoError(t, err)
+	s := newShop(t, dsn, &bank{}, refund.Options{Scheduler: wrong})
+	_, err = s.svc.Approve(bg, s.ask("1"))
+	require.ErrorIs(t, err, riverqueue.ErrNoTx)
+	require.Equal(t, order.StateRefundRequested, s.refund("1").State)
+
+	var invalid *order.InvalidError
+	_, err = riverqueue.NewScheduler[*sql.Tx](nil, sqlstore.TxFrom)
+	require.ErrorAs(t, err, &invalid)
+	_, err = riverqueue.NewScheduler(s.jobs, nil)
+	require.ErrorAs(t, err, &invalid)
+}
+
+// TestRetry: a sleeping job is woken, a final one is followed by another.
+func TestRetry(t *testing.T) {
+	t.Parallel()
+	b := &bank{answer: func(int) (*refund.Result, error) { return &refund.Result{Outcome: refund.OutcomeAccepted}, nil }}
+	s := newShop(t, freshDSN(t), b, refund.Options{
+		Backoff: func(string, int) time.Duration { return time.Hour },
+	})
+	s.approve("1")
+	c := s.start(riverqueue.Options{}, nil)
+	job := s.jobBecomes(rivertype.JobStateScheduled)
+	require.Greater(t, job.ScheduledAt.Sub(*job.AttemptedAt), 50*time.Minute)
+	require.NoError(t, c.Stop(bg))
+
+	fail := func() {
+		t.Helper()
+		_, err := s.svc.Resolve(bg, refund.ResolveParams{
+			OrderID: "O-1", RefundNo: "R-1", Outcome: refund.OutcomeClosed, Evidence: "ticket 1", Actor: "staff:1",
+		})
+		require.NoError(t, err)
+		_, err = s.svc.Retry(bg, refund.RetryParams{OrderID: "O-1", RefundNo: "R-1", Actor: "staff:1"})
+		require.NoError(t, err)
+	}
+	fail()
+	require.Equal(t, job.ID, s.jobBecomes(rivertype.JobStateAvailable).ID)
+
+	_, err := s.jobs.JobCancel(bg, job.ID)
+	require.NoError(t, err)
+	fail()
+	jobs := s.list()
+	require.Len(t, jobs, 2)
+	require.Equal(t, rivertype.JobStateAvailable, jobs[1].State)
+}
+
+// TestSweep finds what has no job, and what sleeps although it is due.
+func TestSweep(t *testing.T) {
+	t.Parallel()
+	dsn := freshDSN(t)
+	s := newShop(t, dsn, &bank{}, refund.Options{})
+	before := *s // as the host was before it had River
+	before.svc = newService(t, s.db, &bank{}, refund.Options{})
+	before.approve("1")
+	s.approve("2")
+	require.Len(t, s.list(), 1)
+	sweep := func(limit int) int {
+		t.Helper()
+		n, err := s.scheduler.Sweep(bg, s.svc, limit)
+		require.NoError(t, err)
+		return n
+	}
+	require.Equal(t, 1, sweep(1), "the one that is due for longest comes first")
+	require.Zero(t, sweep(100))
+	jobs := s.list()
+	require.Len(t, jobs, 2)
+
+	_, err := s.jobs.JobCancel(bg, jobs[0].ID)
+	require.NoError(t, err)
+	_, err = s.jobs.JobDelete(bg, jobs[1].ID)
+	require.NoError(t, err)
+	require.Equal(t, 2, sweep(100))
+	require.Zero(t, sweep(100))
+
+	for _, state := range []string{"scheduled", "retryable", "available"} {
+		_, err = s.db.ExecContext(bg, "UPDATE river_job SET state = '"+state+"', scheduled_at = now() + interval '1 hour' WHERE state = 'available'")
+		require.NoError(t, err)
+		require.Equal(t, 2, sweep(100), state)
+		require.Zero(t, sweep(100), state)
+	}
+	_, err = s.db.ExecContext(bg, "UPDATE river_job SET state = 'running', scheduled_at = now() + interval '1 hour' WHERE state = 'available'")
+	require.NoError(t, err)
+	require.Zero(t, sweep(100), "running is for River's rescuer")
+
+	_, err = s.scheduler.Sweep(bg, s.svc, 0)
+	require.Error(t, err)
+	_, err = s.db.ExecContext(bg, "ALTER TABLE river_job RENAME TO gone")
+	require.NoError(t, err)
+	_, err = s.scheduler.Sweep(bg, s.svc, 100)
+	require.ErrorContains(t, err, "refund R-1 of order O-1")
+	require.ErrorContains(t, err, "refund R-2 of order O-2", "one does not hide the other")
+	ended, cancel := context.WithCancel(bg)
+	cancel()
+	_, err = s.scheduler.Sweep(ended, s.svc, 100)
+	require.ErrorIs(t, err, context.Canceled)
+}
+
+// TestPgx joins the host's transaction of pgx.
+func TestPgx(t *testing.T) {
+	t.Parallel()
+	dsn := freshDSN(t)
+	pool, err := pgxpool.New(bg, dsn)
+	require.NoError(t, err)
+	t.Cleanup(pool.Close)
+	jobs, err := river.NewClient(riverpgxv5.New(pool), &river.Config{Logger: silent()})
+	require.NoError(t, err)
+	scheduler, err := riverqueue.NewScheduler[pgx.Tx](jobs, pgxtx.TxFrom)
+	require.NoError(t, err)
+	s := newShop(t, dsn, &bank{}, refund.Options{Scheduler: scheduler})
+	p := s.ask("1")
+	_, err = s.svc.Approve(bg, p)
+	require.ErrorIs(t, err, riverqueue.ErrNoTx)
+	stop := errors.New("the host says no")
+	for _, want := range []error{stop, nil} {
+		require.ErrorIs(t, pgxtx.InTx(bg, pool, func(ctx context.Context) error {
+			_, err := s.svc.Approve(ctx, p)
+			require.NoError(t, err)
+			return want
+		}), want)
+		if want != nil {
+			require.Empty(t, s.list())
+		}
+	}
+	require.Equal(t, order.StateApproved, s.refund("1").State)
+	require.Len(t, s.list(), 1)
+}

@@ -1,0 +1,147 @@
+package riverqueue_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverdatabasesql"
+	"github.com/riverqueue/river/rivertype"
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderfsm/orderfsm/adapters/riverqueue"
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// soon is a Backoff for tests.
+func soon(string, int) time.Duration { return time.Millisecond }
+
+// TestSleepsUntilSettled has a provider that takes its time.
+func TestSleepsUntilSettled(t *testing.T) {
+	t.Parallel()
+	b := &bank{answer: func(call int) (*refund.Result, error) {
+		if call < 5 {
+			return &refund.Result{Outcome: refund.OutcomeAccepted}, nil
+		}
+		return nil, nil
+	}}
+	s := newShop(t, freshDSN(t), b, refund.Options{Backoff: soon})
+	s.approve("1")
+	s.start(riverqueue.Options{}, nil)
+	s.becomes("1", order.StateRefunded)
+	job := s.jobBecomes(rivertype.JobStateCompleted)
+	require.Empty(t, job.Errors)
+	require.Equal(t, 1, job.Attempt, "sleeping does not count")
+	require.Equal(t, map[string]int{"R-1": 1}, b.paid)
+}
+
+// TestUnknownIsNeverGivenUp: errors and panics of the provider's side, far more than River's usual attempts.
+func TestUnknownIsNeverGivenUp(t *testing.T) {
+	t.Parallel()
+	b := &bank{answer: func(call int) (*refund.Result, error) {
+		switch {
+		case call > 3*river.MaxAttemptsDefault:
+			return nil, nil
+		case call%10 == 0:
+			panic("the adapter's bug")
+		default:
+			return nil, errors.New("time-out")
+		}
+	}}
+	s := newShop(t, freshDSN(t), b, refund.Options{Backoff: soon})
+	s.approve("1")
+	s.start(riverqueue.Options{}, nil)
+	s.becomes("1", order.StateRefunded)
+	job := s.jobBecomes(rivertype.JobStateCompleted)
+	require.Empty(t, job.Errors)
+	require.Greater(t, s.refund("1").Attempts, 3*river.MaxAttemptsDefault)
+	require.Equal(t, map[string]int{"R-1": 1}, b.paid)
+}
+
+// TestErrorsOutsideOfWork count as River's attempts, of which there are plenty, and come back within seconds.
+func TestErrorsOutsideOfWork(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, freshDSN(t), &bank{}, refund.Options{})
+	s.approve("1")
+	_, err := s.db.ExecContext(bg, "UPDATE river_job SET attempt = 40")
+	require.NoError(t, err)
+	job := s.list()[0]
+	w, err := riverqueue.NewWorker(s.svc, riverqueue.Options{})
+	require.NoError(t, err)
+	require.Less(t, job.Attempt, job.MaxAttempts)
+	wait := w.NextRetry(&river.Job[riverqueue.Args]{JobRow: job}).Sub(job.CreatedAt)
+	require.Greater(t, wait, 10*time.Second)
+	require.Less(t, wait, 40*time.Second)
+}
+
+// TestWork calls Work as River does.
+func TestWork(t *testing.T) {
+	t.Parallel()
+	b := &bank{answer: func(int) (*refund.Result, error) { return &refund.Result{Outcome: refund.OutcomeAccepted}, nil }}
+	clock := time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
+	s := newShop(t, freshDSN(t), b, refund.Options{
+		Now:     func() time.Time { return clock },
+		Backoff: func(string, int) time.Duration { return time.Minute },
+	})
+	s.approve("1")
+	w, err := riverqueue.NewWorker(s.svc, riverqueue.Options{Now: func() time.Time { return clock }})
+	require.NoError(t, err)
+	work := func(no string, attempted time.Time) error {
+		return w.Work(bg, &river.Job[riverqueue.Args]{
+			JobRow: &rivertype.JobRow{AttemptedAt: &attempted}, Args: riverqueue.Args{OrderID: "O-1", RefundNo: no},
+		})
+	}
+	sleeps := func(want time.Duration, err error) {
+		t.Helper()
+		var snooze *rivertype.JobSnoozeError
+		require.ErrorAs(t, err, &snooze)
+		require.Equal(t, want, snooze.Duration)
+	}
+	sleeps(time.Minute, work("R-1", clock))
+	clock = clock.Add(20 * time.Second)
+	sleeps(40*time.Second, work("R-1", clock.Add(-time.Second)))
+	sleeps(time.Hour+40*time.Second, work("R-1", clock.Add(time.Hour)))
+
+	cancelled := river.JobCancel(nil)
+	require.ErrorIs(t, work("R-none", clock), cancelled)
+	s.db.Close()
+	sleeps(10*time.Second, work("R-1", clock))
+
+	var invalid *order.InvalidError
+	_, err = riverqueue.NewWorker(nil, riverqueue.Options{})
+	require.ErrorAs(t, err, &invalid)
+	_, err = riverqueue.NewWorker(s.svc, riverqueue.Options{CallTimeout: -1})
+	require.ErrorAs(t, err, &invalid)
+}
+
+// TestConfig bounds how long a killed worker's refund stands still.
+func TestConfig(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, freshDSN(t), &bank{}, refund.Options{CallTimeout: riverqueue.CallTimeout, Lease: riverqueue.Lease})
+	w, err := riverqueue.NewWorker(s.svc, riverqueue.Options{})
+	require.NoError(t, err)
+	cfg := riverqueue.Config(w, s.scheduler)
+	require.Greater(t, cfg.JobTimeout, riverqueue.CallTimeout)
+	require.Greater(t, cfg.RescueStuckJobsAfter, cfg.JobTimeout)
+	// River's own times: it looks for stuck jobs, then for those to retry, then the client fetches.
+	const rescuer, scheduler, fetch = 31 * time.Second, 5 * time.Second, time.Second
+	require.Less(t, cfg.RescueStuckJobsAfter+rescuer+time.Second+scheduler+fetch, time.Minute)
+	require.Less(t, riverqueue.Lease+scheduler+fetch, time.Minute)
+	_, err = river.NewClient(riverdatabasesql.New(s.db), cfg)
+	require.NoError(t, err)
+}
+
+// TestPeriodicSweep needs nobody to call it.
+func TestPeriodicSweep(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, freshDSN(t), &bank{}, refund.Options{})
+	before := *s
+	before.svc = newService(t, s.db, &bank{}, refund.Options{})
+	before.approve("1")
+	require.Empty(t, s.list())
+	s.start(riverqueue.Options{}, nil)
+	s.becomes("1", order.StateRefunded)
+	s.jobBecomes(rivertype.JobStateCompleted)
+}
