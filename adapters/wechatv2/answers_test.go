@@ -284,9 +284,12 @@ func TestContext(t *testing.T) {
 	require.Zero(t, srv.Calls(wechattest.PathQuery))
 
 	cfg := config(srv)
-	cfg.Timeout = 50 * time.Millisecond
+	cfg.Timeout = 2 * time.Second
+	g = newGateway(t, cfg)
+	_, err = g.Query(context.Background(), query(request())) // connects
+	require.NoError(t, err)
 	srv.Next(wechattest.Fault{}.After(func(ctx context.Context) { <-ctx.Done() }))
-	_, err = newGateway(t, cfg).Refund(context.Background(), request())
+	_, err = g.Refund(context.Background(), request())
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 }
 

@@ -115,15 +115,20 @@ func TestBackupHostOnlyForConnections(t *testing.T) {
 			srv := newServer(t, wechattest.Options{})
 			cfg := config(srv)
 			cfg.BackupURL = strings.Replace(srv.URL(), "127.0.0.1", "localhost", 1)
-			cfg.Timeout = 2 * time.Second
 			if strings.HasPrefix(name, "slower") {
-				cfg.Timeout = 100 * time.Millisecond
+				cfg.Timeout = 2 * time.Second
 			}
 			var hosts spy
 			cfg.WrapTransport = hosts.wrap
-			srv.Next(tt.fault)
-			res, err := newGateway(t, cfg).Refund(context.Background(), request())
+			g := newGateway(t, cfg)
 			want := []string{"127.0.0.1"}
+			if strings.HasPrefix(name, "slower") {
+				_, err := g.Query(context.Background(), query(request())) // connects
+				require.NoError(t, err)
+				want = append(want, "127.0.0.1")
+			}
+			srv.Next(tt.fault)
+			res, err := g.Refund(context.Background(), request())
 			if tt.switches {
 				want = append(want, "localhost")
 				require.NoError(t, err)
@@ -225,7 +230,7 @@ func TestTotalTimeout(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t, wechattest.Options{})
 	cfg := config(srv)
-	cfg.Timeout, cfg.TotalTimeout = 300*time.Millisecond, 300*time.Millisecond
+	cfg.Timeout, cfg.TotalTimeout = 3*time.Second, 3*time.Second
 	g := newGateway(t, cfg)
 	// The refusal takes one call, the query of the number the other.
 	srv.Next(wechattest.ErrCode("ERROR", "x", false).On(wechattest.PathRefund),

@@ -44,9 +44,9 @@ func TestRateKeepsTime(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t, wechattest.Options{})
 	cfg := config(srv)
-	cfg.QueryRate = 1
+	cfg.QueryRate = 0.1
 	g := newGateway(t, cfg)
-	ctx, cancel := context.WithTimeout(context.Background(), 1500*time.Millisecond)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()
 	_, err := g.Query(ctx, query(request()))
 	require.NoError(t, err)

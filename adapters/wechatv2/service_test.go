@@ -131,7 +131,7 @@ func newFlow(t *testing.T) *flow {
 	g, err := wechatv2.New(wechatv2.Config{
 		AppID: f.sim.AppID(), MchID: f.sim.MchID(), APIKey: f.sim.APIKey(), BaseURL: f.sim.URL(),
 		RootCAs: f.sim.RootCAs(), CertPEM: f.sim.ClientCertPEM(), KeyPEM: f.sim.ClientKeyPEM(),
-		Timeout: 500 * time.Millisecond,
+		Timeout: 3 * time.Second,
 	})
 	require.NoError(t, err)
 	t.Cleanup(g.CloseIdleConnections)
