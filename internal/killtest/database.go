@@ -22,7 +22,7 @@ type place struct {
 
 // makePlace makes one, under a name that nobody else uses; dir is for SQLite's files.
 func makePlace(ctx context.Context, opt Options, dir, name string) (place, error) {
-	switch opt.Database {
+	switch opt.Database { //nolint:exhaustive // the other one is SQLite
 	case sqlstore.PostgreSQL:
 		u, err := url.Parse(opt.DSN)
 		if err != nil {

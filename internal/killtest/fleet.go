@@ -2,6 +2,7 @@ package killtest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -50,22 +51,23 @@ func (f *fleet) run(ctx context.Context, fail func(error)) {
 func (f *fleet) keep(ctx context.Context, axe <-chan struct{}) error {
 	for {
 		cmd, ended, err := f.start(ctx)
+		if ctx.Err() != nil && err != nil {
+			return nil //nolint:nilerr // it was not started because the run is over
+		}
 		if err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
 			return err
 		}
 		select {
 		case <-axe:
 			if err := cmd.Process.Kill(); err != nil {
-				return fmt.Errorf("killing it: %w (%v)", err, <-ended)
+				return errors.Join(fmt.Errorf("killing it: %w", err), <-ended)
 			}
-			<-ended
-			f.kills.Add(1)
+			if <-ended != nil {
+				f.kills.Add(1)
+			}
 		case err := <-ended:
 			if ctx.Err() == nil || !cmd.ProcessState.Success() {
-				return fmt.Errorf("ended by itself: %v (%v)", cmd.ProcessState, err)
+				return errors.Join(fmt.Errorf("ended by itself: %v", cmd.ProcessState), err)
 			}
 			return nil
 		}

@@ -43,7 +43,7 @@ func TestKilled(t *testing.T) {
 			var out bytes.Buffer
 			rep, err := killtest.Run(bg, killtest.Options{
 				Database: c.database, DSN: dsn, Orders: 40, Workers: 3, Seed: 7, Out: &out,
-				For: 2 * time.Minute, KillEvery: 400 * time.Millisecond,
+				For: 2 * time.Minute, KillEvery: 700 * time.Millisecond,
 			})
 			require.NoError(t, err, &out)
 			require.Empty(t, rep.Differences, "%s\nkept: %s", &out, rep.Kept)

@@ -85,9 +85,15 @@ func (r *Report) Print(w io.Writer) error {
 		name  string
 		value any
 	}{
-		{"database", r.Database}, {"workers", r.Workers}, {"seed", r.Seed},
-		{"orders", r.Orders}, {"refunds", r.Refunds}, {"kills", r.Kills},
-		{"calls", r.Calls}, {"answers to the dead", r.Unheard}, {"faults", faults},
+		{"database", r.Database},
+		{"workers", r.Workers},
+		{"seed", r.Seed},
+		{"orders", r.Orders},
+		{"refunds", r.Refunds},
+		{"kills", r.Kills},
+		{"calls", r.Calls},
+		{"answers to the dead", r.Unheard},
+		{"faults", faults},
 	} {
 		fmt.Fprintf(t, "%s\t%v\n", row.name, row.value)
 	}

@@ -38,6 +38,7 @@ func Run(ctx context.Context, opt Options) (rep Report, err error) {
 		}
 		err = errors.Join(err, at.drop(context.WithoutCancel(ctx)), os.RemoveAll(dir))
 	}()
+	//nolint:contextcheck // the server's life ends with Close
 	srv, err := wechattest.NewServer(wechattest.Options{SettleAfter: 100 * time.Millisecond, RefuseConcurrent: true})
 	if err != nil {
 		return Report{}, err

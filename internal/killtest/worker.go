@@ -41,7 +41,7 @@ func newAccount(d sqlstore.Dialect, dsn string, srv *wechattest.Server) *account
 }
 
 func (a *account) write(file string) error {
-	text, err := json.Marshal(a)
+	text, err := json.Marshal(a) //nolint:gosec // a made-up key, in a file of our own
 	if err != nil {
 		return err
 	}
@@ -116,11 +116,11 @@ func (a *account) open() (*shop, error) {
 		return nil, errors.Join(err, db.Close())
 	}
 	svc, err := refund.NewService(m, store, gateway, refund.Options{
-		CallTimeout: 2 * time.Second,
-		Lease:       3 * time.Second,
+		CallTimeout: time.Second,
+		Lease:       1500 * time.Millisecond,
 		Quiet:       time.Second,
-		Backoff:     refund.ExponentialBackoff(50*time.Millisecond, time.Second),
-		MaxWait:     2 * time.Second,
+		Backoff:     refund.ExponentialBackoff(50*time.Millisecond, 500*time.Millisecond),
+		MaxWait:     time.Second,
 	})
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
@@ -136,7 +136,7 @@ func (a *account) gateway() (*wechatv2.Gateway, error) {
 	return wechatv2.New(wechatv2.Config{
 		AppID: a.AppID, MchID: a.MchID, APIKey: a.APIKey, SignType: wechatv2.SignHMACSHA256,
 		CertPEM: a.Cert, KeyPEM: a.Key, BaseURL: a.URL, RootCAs: roots,
-		Timeout: time.Second, TotalTimeout: 2 * time.Second,
+		Timeout: 500 * time.Millisecond, TotalTimeout: time.Second,
 		RefundRate: -1, QueryRate: -1, Limits: &refund.Limits{}, // nobody waits a minute here
 	})
 }
