@@ -1,0 +1,103 @@
+package killtest
+
+import (
+	"fmt"
+
+	"github.com/orderfsm/orderfsm/adapters/wechatv2/wechattest"
+	"github.com/orderfsm/orderfsm/order"
+)
+
+// ledger is what the provider says. *wechattest.Server is one.
+type ledger interface {
+	Ledger() []wechattest.Entry
+	Paid(refundNo string) int64
+	PaidTotal(orderID string) int64
+}
+
+// audit compares the plan, the book and the ledger.
+type audit struct {
+	machine *order.Machine
+	ledger  ledger
+
+	Refunds, Paid, Failed int
+	// PaidFen is what the provider paid.
+	PaidFen int64
+	// PaidTwice counts the refunds that were paid more than once, or under a number that nobody approved, and
+	// the orders that paid more than the book says. Lost counts the refunds that have not ended, or have not
+	// ended as the ledger says.
+	PaidTwice, Lost int
+	// Differences are all that is wrong, in words.
+	Differences []string
+}
+
+func (a *audit) differ(count *int, format string, args ...any) {
+	if count != nil {
+		*count++
+	}
+	a.Differences = append(a.Differences, fmt.Sprintf(format, args...))
+}
+
+// order compares one order; o is nil where the book does not have it.
+func (a *audit) order(p planned, o *order.Order) {
+	a.Refunds += len(p.amounts)
+	if o == nil {
+		a.Lost += len(p.amounts)
+		a.differ(nil, "order %s is not in the book", p.id)
+		return
+	}
+	if err := a.machine.Verify(o); err != nil {
+		a.differ(nil, "order %s: %v", p.id, err)
+	}
+	for i, amount := range p.amounts {
+		a.refund(o, p.no(i), amount)
+	}
+	if len(o.Refunds) > len(p.amounts) {
+		a.differ(nil, "order %s has %d refunds, not %d", p.id, len(o.Refunds), len(p.amounts))
+	}
+	paid := a.ledger.PaidTotal(p.id)
+	a.PaidFen += paid
+	if paid > p.total || paid > o.Refunded {
+		a.differ(&a.PaidTwice, "order %s of %d: the provider paid %d, the book says %d", p.id, p.total, paid, o.Refunded)
+	} else if paid != o.Refunded {
+		a.differ(nil, "order %s: the book says %d, the provider paid %d", p.id, o.Refunded, paid)
+	}
+}
+
+// refund compares one refund.
+func (a *audit) refund(o *order.Order, no string, amount int64) {
+	r := o.Refund(no)
+	if r == nil {
+		a.differ(&a.Lost, "refund %s is not in the book", no)
+		return
+	}
+	if r.Amount != amount {
+		a.differ(nil, "refund %s is of %d, not %d", no, r.Amount, amount)
+	}
+	paid := a.ledger.Paid(no)
+	switch {
+	case r.State == order.StateRefunded && paid == amount:
+		a.Paid++
+	case r.State == order.StateFailed && paid == 0:
+		a.Failed++
+	default:
+		a.differ(&a.Lost, "refund %s of %d is %s, the provider paid %d", no, amount, r.State, paid)
+	}
+}
+
+// entries looks for what is in the ledger and should not be.
+func (a *audit) entries(plan []planned) {
+	known := map[string]string{}
+	for _, p := range plan {
+		for i := range p.amounts {
+			known[p.no(i)] = p.id
+		}
+	}
+	for _, e := range a.ledger.Ledger() {
+		if known[e.OutRefundNo] != e.OutTradeNo {
+			a.differ(&a.PaidTwice, "nobody approved refund %s of order %s, %d", e.OutRefundNo, e.OutTradeNo, e.Amount)
+		}
+		if e.Payments > 1 {
+			a.differ(&a.PaidTwice, "refund %s was paid %d times", e.OutRefundNo, e.Payments)
+		}
+	}
+}
