@@ -9,7 +9,7 @@
 //
 // SQLite wants some pragmas with every connection; with modernc.org/sqlite they are part of the DSN:
 //
-//	file:orders.db?_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)&_pragma=busy_timeout(5000)
+//	file:orders.db?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)
 //
 // Leave its synchronous pragma at FULL where the machine may lose power. On MySQL, interpolateParams=true in the DSN
 // saves two of three round trips per statement.

@@ -27,22 +27,27 @@ func moment(n int64) time.Time { return time.UnixMicro(n).UTC() }
 
 // Get implements [refund.Store]. With a context that carries a transaction it sees what that has written.
 func (s *Store) Get(ctx context.Context, orderID string) (*order.Order, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	o, _, err := load(ctx, s.reader(ctx), s.sql.load, s.sql.loadArgs, orderID)
+	var o *order.Order
+	err := s.reading(ctx, func(c Conn) (err error) {
+		o, _, err = load(ctx, c, s.sql.load, s.sql.loadArgs, orderID)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("get order %s: %w", orderID, err)
 	}
 	return o, nil
 }
 
-// reader is the transaction that ctx carries, or else the pool.
-func (s *Store) reader(ctx context.Context) Conn {
-	if j := jointFrom(ctx); j != nil && !j.ended.Load() {
-		return j.conn
+// reading calls f with the transaction that ctx carries, or else with the pool: then again where the database is
+// busy, which SQLite can be for readers too.
+func (s *Store) reading(ctx context.Context, f func(c Conn) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
 	}
-	return sqlConn{s.db}
+	if j := jointFrom(ctx); j != nil && !j.ended.Load() {
+		return f(j.conn)
+	}
+	return s.retry(ctx, func() error { return f(sqlConn{s.db}) })
 }
 
 // lock reads an order and keeps others from changing it until the transaction ends.
@@ -183,8 +188,9 @@ func each(ctx context.Context, c Conn, query string, args []any, fn func(Rows) e
 
 // Due implements [refund.Store]: one range of an index, whatever else the table holds.
 func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]refund.Ref, error) {
-	refs := []refund.Ref{}
-	err := s.query(ctx, s.sql.due, []any{string(order.StateApproved), now.UnixMicro(), max(limit, 0)}, func(r Rows) error {
+	var refs []refund.Ref
+	args := []any{string(order.StateApproved), now.UnixMicro(), max(limit, 0)}
+	err := s.query(ctx, s.sql.due, args, func() { refs = []refund.Ref{} }, func(r Rows) error {
 		var ref refund.Ref
 		err := r.Scan(&ref.OrderID, &ref.RefundNo)
 		refs = append(refs, ref)
@@ -207,7 +213,7 @@ func (s *Store) DueExcept(ctx context.Context, now time.Time, limit int, except 
 	}
 	query += s.sql.dueExceptEnd
 	var due []refund.DueRefund
-	err := s.query(ctx, s.d.bind(query), append(args, max(limit, 0)), func(r Rows) error {
+	err := s.query(ctx, s.d.bind(query), append(args, max(limit, 0)), func() { due = nil }, func(r Rows) error {
 		var d refund.DueRefund
 		var at int64
 		err := r.Scan(&d.OrderID, &d.RefundNo, &d.Gateway, &at)
@@ -221,12 +227,12 @@ func (s *Store) DueExcept(ctx context.Context, now time.Time, limit int, except 
 	return due, nil
 }
 
-// query runs one statement, outside of a transaction where ctx carries none.
-func (s *Store) query(ctx context.Context, query string, args []any, fn func(Rows) error) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	return each(ctx, s.reader(ctx), query, args, fn)
+// query runs one statement, and calls fn for every row; begin is called before it, and before it is run again.
+func (s *Store) query(ctx context.Context, query string, args []any, begin func(), fn func(Rows) error) error {
+	return s.reading(ctx, func(c Conn) error {
+		begin()
+		return each(ctx, c, query, args, fn)
+	})
 }
 
 // List implements [refund.Store]: a range of an index for each state of the filter, whose gateway and text of
@@ -239,7 +245,7 @@ func (s *Store) List(ctx context.Context, f refund.Filter) (refund.Page, error) 
 	var r row
 	var e refund.Entry
 	dest := append([]any{&e.OrderID, &e.Gateway, &e.Currency, &e.Total, &e.Refunded}, r.dest()...)
-	err := s.query(ctx, s.d.bind(query), args, func(rows Rows) error {
+	err := s.query(ctx, s.d.bind(query), args, func() { page = refund.Page{} }, func(rows Rows) error {
 		err := rows.Scan(dest...)
 		e.Refund = r.refund()
 		page.Entries = append(page.Entries, e)

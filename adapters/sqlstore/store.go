@@ -162,12 +162,21 @@ func (s *Store) transact(ctx context.Context, fn func(ctx context.Context, j *jo
 		}
 		return j.nested(ctx, fn)
 	}
+	var j *joint
+	err := s.retry(ctx, func() error {
+		j = &joint{told: true}
+		return s.inTurn(ctx, func() error { return s.once(ctx, j, fn, wrote) })
+	})
+	if err == nil {
+		j.after(ctx)
+	}
+	return err
+}
+
+// retry calls f again where the database gave up for another transaction's sake.
+func (s *Store) retry(ctx context.Context, f func() error) error {
 	for try := 0; ; try++ {
-		j := &joint{told: true}
-		err := s.inTurn(ctx, func() error { return s.once(ctx, j, fn, wrote) })
-		if err == nil {
-			j.after(ctx)
-		}
+		err := f()
 		if s.d.classify(err) != faultRetry || try >= s.retries {
 			return err
 		}

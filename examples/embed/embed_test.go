@@ -50,7 +50,7 @@ func TestEmbedded(t *testing.T) {
 	require.NoError(t, err)
 	defer sim.Close()
 	db, err := sql.Open("sqlite", "file:"+filepath.Join(t.TempDir(), "shop.db")+
-		"?_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)&_pragma=busy_timeout(5000)")
+		"?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)")
 	require.NoError(t, err)
 	defer db.Close()
 	store, err := sqlstore.New(db, sqlstore.SQLite, sqlstore.Options{})
