@@ -41,7 +41,7 @@ func makePlace(ctx context.Context, opt Options, dir, name string) (place, error
 		return place{cfg.FormatDSN(), dropper(opt, "DROP DATABASE "+name)}, admin(ctx, opt, "CREATE DATABASE "+name)
 	default:
 		return place{
-			"file:" + filepath.Join(dir, "orders.db") + "?_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)&_pragma=busy_timeout(5000)",
+			"file:" + filepath.Join(dir, "orders.db") + "?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)",
 			func(context.Context) error { return nil },
 		}, nil
 	}
