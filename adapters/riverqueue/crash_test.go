@@ -7,6 +7,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -44,8 +48,14 @@ func TestHardStop(t *testing.T) {
 	require.Equal(t, map[string]int{"R-1": 1}, b.paid)
 }
 
-// childVar is the DSN that a process works on which is to be killed.
+// childVar has this program be a process that is to be killed: its mode, and the DSN that it works on.
 const childVar = "ORDERFSM_TEST_CHILD"
+
+// The modes of a child: with short times and without a chance to lead, or as a host would be.
+const (
+	modeShort = "short"
+	modeHost  = "host"
+)
 
 // Short times, so that a test need not wait for a minute.
 const (
@@ -66,7 +76,8 @@ func (talking) Query(context.Context, refund.Query) (refund.Result, error) {
 	return refund.Result{}, errors.New("not asked")
 }
 
-func child(dsn string) error {
+func child(spec string) error {
+	mode, dsn, _ := strings.Cut(spec, " ")
 	cfg, err := pgx.ParseConfig(dsn)
 	if err != nil {
 		return err
@@ -80,21 +91,32 @@ func child(dsn string) error {
 	if err != nil {
 		return err
 	}
-	svc, err := refund.NewService(m, store, talking{}, refund.Options{CallTimeout: shortCall, Lease: shortLease})
+	opts := refund.Options{CallTimeout: riverqueue.CallTimeout, Lease: riverqueue.Lease}
+	if mode == modeShort {
+		opts = refund.Options{CallTimeout: shortCall, Lease: shortLease}
+	}
+	svc, err := refund.NewService(m, store, talking{}, opts)
 	if err != nil {
 		return err
 	}
-	w, err := riverqueue.NewWorker(svc, riverqueue.Options{CallTimeout: shortCall})
+	w, err := riverqueue.NewWorker(svc, riverqueue.Options{CallTimeout: opts.CallTimeout})
 	if err != nil {
 		return err
 	}
-	workers := river.NewWorkers()
-	river.AddWorker(workers, w)
-	c, err := river.NewClient(riverdatabasesql.New(db), &river.Config{
-		LeaderElectionDisabled: true, // the test does not wait until a dead leader is missed
-		Queues:                 map[string]river.QueueConfig{riverqueue.Queue: {MaxWorkers: 1}},
-		Workers:                workers,
-	})
+	inserter, err := river.NewClient(riverdatabasesql.New(db), &river.Config{})
+	if err != nil {
+		return err
+	}
+	scheduler, err := riverqueue.NewScheduler(inserter, sqlstore.TxFrom)
+	if err != nil {
+		return err
+	}
+	config := riverqueue.Config(w, scheduler)
+	if mode == modeShort {
+		// The test does not wait until a dead leader is missed.
+		config.LeaderElectionDisabled, config.PeriodicJobs = true, nil
+	}
+	c, err := river.NewClient(riverdatabasesql.New(db), config)
 	if err != nil {
 		return err
 	}
@@ -102,6 +124,26 @@ func child(dsn string) error {
 		return err
 	}
 	select {}
+}
+
+// startChild returns when the child's call to the provider has begun; kill ends the child with SIGKILL.
+func startChild(t *testing.T, mode, dsn string) (kill func()) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), childVar+"="+mode+" "+dsn)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	kill = sync.OnceFunc(func() {
+		require.NoError(t, cmd.Process.Kill())
+		require.Error(t, cmd.Wait())
+	})
+	t.Cleanup(kill)
+	line, err := bufio.NewReader(out).ReadString('\n')
+	require.NoError(t, err)
+	require.Equal(t, "called\n", line)
+	return kill
 }
 
 // TestKilled kills a process in the middle of a call. Its job is rescued, and the money moves once.
@@ -112,17 +154,7 @@ func TestKilled(t *testing.T) {
 	s := newShop(t, dsn, b, refund.Options{CallTimeout: shortCall, Lease: shortLease, Backoff: soon})
 	s.approve("1")
 
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), childVar+"="+dsn)
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, cmd.Start())
-	line, err := bufio.NewReader(out).ReadString('\n')
-	require.NoError(t, cmd.Process.Kill())
-	require.Error(t, cmd.Wait())
-	require.NoError(t, err)
-	require.Equal(t, "called\n", line)
+	startChild(t, modeShort, dsn)()
 	require.Equal(t, order.StateApproved, s.refund("1").State)
 	job := s.jobBecomes(rivertype.JobStateRunning)
 
@@ -139,4 +171,57 @@ func TestKilled(t *testing.T) {
 	require.Equal(t, job.ID, rescued.ID)
 	require.Len(t, rescued.Errors, 1)
 	require.Equal(t, map[string]int{"R-1": 1}, b.paid)
+}
+
+const recoveryVar = "ORDERFSM_RIVER_RECOVERY"
+
+// TestRecovery measures how long a refund stands still when its process is killed, with the times that Config
+// sets: every other time the process was River's leader too.
+func TestRecovery(t *testing.T) {
+	t.Parallel()
+	rounds, _ := strconv.Atoi(os.Getenv(recoveryVar))
+	if rounds == 0 {
+		t.Skip("takes minutes: set " + recoveryVar + " to how many processes are killed, and -parallel to how many at a time")
+	}
+	took := make(chan time.Duration, rounds)
+	t.Run("rounds", func(t *testing.T) {
+		for i := range rounds {
+			t.Run(strconv.Itoa(i), func(t *testing.T) {
+				t.Parallel()
+				took <- recovery(t, i%2 == 0, time.Duration(i)*30*time.Second/time.Duration(rounds))
+			})
+		}
+	})
+	close(took)
+	all := make([]time.Duration, 0, rounds)
+	for d := range took {
+		all = append(all, d.Round(100*time.Millisecond))
+	}
+	slices.Sort(all)
+	t.Logf("standing still after kill -9: p50 %s, max %s of %d: %s", all[len(all)/2], all[len(all)-1], len(all), all)
+	require.Less(t, all[len(all)-1], time.Minute)
+}
+
+// recovery kills the process of a refund, after a while in which the rescuer of another leader comes nearer to
+// its next look, and returns how long it takes until the refund is settled.
+func recovery(t *testing.T, leads bool, after time.Duration) time.Duration {
+	dsn := freshDSN(t)
+	s := newShop(t, dsn, &bank{}, refund.Options{CallTimeout: riverqueue.CallTimeout, Lease: riverqueue.Lease})
+	if !leads {
+		s.start(riverqueue.Options{}, func(c *river.Config) {
+			c.Queues, c.TestOnly = map[string]river.QueueConfig{"other": {MaxWorkers: 1}}, false
+		})
+		<-time.NewTimer(after).C
+	}
+	s.approve("1")
+	kill := startChild(t, modeHost, dsn)
+	s.start(riverqueue.Options{}, func(c *river.Config) {
+		c.FetchCooldown, c.FetchPollInterval, c.TestOnly = 0, 0, false
+	})
+	kill()
+	var begin, end time.Time
+	require.NoError(t, s.db.QueryRowContext(bg, "SELECT clock_timestamp()").Scan(&begin))
+	require.Eventually(t, func() bool { return s.refund("1").State == order.StateRefunded }, 2*time.Minute, 50*time.Millisecond)
+	require.NoError(t, s.db.QueryRowContext(bg, "SELECT clock_timestamp()").Scan(&end))
+	return end.Sub(begin)
 }
