@@ -106,6 +106,7 @@ func TestEndlessSlow(t *testing.T) {
 		_, _ = io.WriteString(w, "<xml>")
 		w.(http.Flusher).Flush()
 		<-r.Context().Done()
+		panic(http.ErrAbortHandler) // no orderly end, which could overtake the caller's own
 	}))
 	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 	defer cancel()
