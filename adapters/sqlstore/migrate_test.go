@@ -1,11 +1,14 @@
 package sqlstore_test
 
 import (
+	"context"
+	"database/sql"
 	"io/fs"
 	"strings"
 	"sync"
 	"testing"
 
+	"github.com/pressly/goose/v3"
 	"github.com/stretchr/testify/require"
 
 	"github.com/orderfsm/orderfsm/adapters/sqlstore"
@@ -74,4 +77,14 @@ func TestPlainMigrations(t *testing.T) {
 		require.NoError(t, s.Migrate(bg), "and Migrate goes on from there")
 		requireLegal(t, s, "O-1")
 	})
+}
+
+// TestHostsOwnMigrations: a host that uses goose too, with migrations in Go, keeps them to itself.
+func TestHostsOwnMigrations(t *testing.T) {
+	goose.AddNamedMigrationContext("00099_host.go", func(context.Context, *sql.Tx) error {
+		t.Error("it is the host's to run")
+		return nil
+	}, nil)
+	s, _ := databases()[0].store(t)
+	require.NoError(t, s.Migrate(bg))
 }
