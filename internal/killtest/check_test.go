@@ -55,7 +55,7 @@ func TestAudit(t *testing.T) {
 		"another number":    {ledger: append(entries{entry("R9", 60, 1)}, both...), ends: settled, paid: 2, twice: 2, wrong: true},
 		"never paid":        {ledger: both[1:], ends: settled, paid: 1, lost: 1, wrong: true},
 		"another amount":    {ledger: entries{entry("R1-0", 59, 1), both[1]}, ends: settled, paid: 1, lost: 1, wrong: true},
-		"paid, yet failed":  {ledger: both, ends: [2]order.Event{order.EventSettle, order.EventFail}, paid: 1, twice: 1, lost: 1, wrong: true},
+		"paid, yet failed":  {ledger: both, ends: [2]order.Event{order.EventSettle, order.EventFail}, paid: 1, lost: 1, wrong: true},
 		"not ended":         {ledger: both[:1], ends: [2]order.Event{order.EventSettle}, paid: 1, lost: 1, wrong: true},
 		"no order":          {ledger: nil, spoil: func(o *order.Order) { *o = order.Order{} }, lost: 2, wrong: true},
 		"illegal history":   {ledger: both, ends: settled, paid: 2, wrong: true, spoil: func(o *order.Order) { o.History = o.History[1:] }},

@@ -16,6 +16,8 @@
 //   - The book's Refunded is what the provider paid, order by order, and is what left the merchant's balance.
 //   - Every order's history is legal ([order.Machine.Verify]).
 //
+// With Options.Midway (-midway, a shell command) the database is restarted while all of this goes on.
+//
 // The dice are seeded, but processes on a real machine do not repeat themselves: a seed gives the same orders
 // and the same mix of faults, not the same run.
 //

@@ -61,6 +61,35 @@ func TestKilled(t *testing.T) {
 	}
 }
 
+// TestTimeIsOver has a run that ends too early: what has not ended is reported, and the database kept.
+func TestTimeIsOver(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	rep, err := killtest.Run(bg, killtest.Options{Database: sqlstore.SQLite, Orders: 5, For: time.Millisecond})
+	require.NoError(t, err)
+	require.Equal(t, rep.Refunds, rep.Lost)
+	require.NotEmpty(t, rep.Differences)
+	require.Contains(t, rep.Kept, os.Getenv("TMPDIR"))
+
+	var table bytes.Buffer
+	require.NoError(t, rep.Print(&table))
+	require.Contains(t, table.String(), "DIFFERENCE: ")
+}
+
+// TestInterrupted leaves nothing behind and says so.
+func TestInterrupted(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir)
+	ctx, cancel := context.WithCancel(bg)
+	_, err := killtest.Run(ctx, killtest.Options{
+		Database: sqlstore.SQLite, Orders: 50,
+		Midway: func(context.Context) error { cancel(); return nil },
+	})
+	require.ErrorIs(t, err, context.Canceled)
+	left, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Empty(t, left)
+}
+
 func TestOptions(t *testing.T) {
 	for name, c := range map[string]struct {
 		opt  killtest.Options

@@ -28,7 +28,7 @@ type Report struct {
 	Kills, Calls, Unheard int64
 	Faults                []Fault
 	// PaidTwice counts the refunds paid more than once, or under a number that nobody approved, and the orders
-	// that paid more than the book says. Lost counts the refunds that have not ended, or not as the ledger says.
+	// that paid more than was approved. Lost counts the refunds that have not ended, or not as the ledger says.
 	PaidTwice, Lost int
 	// Differences are all that is wrong, in words; Kept is the DSN of the database that has them.
 	Differences []string
