@@ -15,6 +15,9 @@
 //	client, err := river.NewClient(riverdatabasesql.New(db), riverqueue.Config(worker, scheduler))
 //	err = client.Start(ctx)
 //
+// With riverdatabasesql.New the working client looks for jobs every second; made with
+// riverdatabasesql.NewWithPgxListener it is woken by the commit of Approve.
+//
 // There are two clients because the service needs the first and the second needs the service. A process that
 // only takes commands has the first alone. River's tables are made by its own migrations (package rivermigrate, or
 // its command line). What the host wants beyond goes into the Config before the client is made: its own workers,

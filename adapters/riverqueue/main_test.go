@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverdatabasesql"
@@ -46,7 +47,7 @@ func TestMain(m *testing.M) {
 var serial atomic.Int64
 
 // freshDSN is that of a schema of its own, with the tables of both, which goes when the test ends.
-func freshDSN(t *testing.T) string {
+func freshDSN(t testing.TB) string {
 	t.Helper()
 	dsn := os.Getenv(dsnVar)
 	if dsn == "" {
@@ -78,7 +79,7 @@ func freshDSN(t *testing.T) string {
 	return u.String()
 }
 
-func open(t *testing.T, dsn string) *sql.DB {
+func open(t testing.TB, dsn string) *sql.DB {
 	t.Helper()
 	cfg, err := pgx.ParseConfig(dsn)
 	require.NoError(t, err)
@@ -140,14 +141,25 @@ func (b *bank) say(ctx context.Context, no string, amount int64, pay bool) (refu
 
 // shop is a host's process.
 type shop struct {
-	t         *testing.T
+	t         testing.TB
 	db        *sql.DB
 	jobs      *river.Client[*sql.Tx]
 	scheduler *riverqueue.Scheduler[*sql.Tx]
 	svc       *refund.Service
+	// listen, if not nil, has the clients that are started woken by PostgreSQL.
+	listen *pgxpool.Pool
 }
 
-func newShop(t *testing.T, dsn string, b refund.RefundGateway, opts refund.Options) *shop {
+// listens has the clients of s woken by PostgreSQL.
+func (s *shop) listens(dsn string) {
+	s.t.Helper()
+	var err error
+	s.listen, err = pgxpool.New(bg, dsn)
+	require.NoError(s.t, err)
+	s.t.Cleanup(s.listen.Close)
+}
+
+func newShop(t testing.TB, dsn string, b refund.RefundGateway, opts refund.Options) *shop {
 	t.Helper()
 	s := &shop{t: t, db: open(t, dsn)}
 	var err error
@@ -162,7 +174,7 @@ func newShop(t *testing.T, dsn string, b refund.RefundGateway, opts refund.Optio
 	return s
 }
 
-func newService(t *testing.T, db *sql.DB, b refund.RefundGateway, opts refund.Options) *refund.Service {
+func newService(t testing.TB, db *sql.DB, b refund.RefundGateway, opts refund.Options) *refund.Service {
 	t.Helper()
 	store, err := sqlstore.New(db, sqlstore.PostgreSQL, sqlstore.Options{})
 	require.NoError(t, err)
@@ -215,7 +227,11 @@ func (s *shop) start(opts riverqueue.Options, change func(*river.Config)) *river
 	if change != nil {
 		change(cfg)
 	}
-	c, err := river.NewClient(riverdatabasesql.New(s.db), cfg)
+	driver := riverdatabasesql.New(s.db)
+	if s.listen != nil {
+		driver = riverdatabasesql.NewWithPgxListener(s.db, s.listen)
+	}
+	c, err := river.NewClient(driver, cfg)
 	require.NoError(s.t, err)
 	require.NoError(s.t, c.Start(bg))
 	s.t.Cleanup(func() { require.NoError(s.t, c.StopAndCancel(bg)) })

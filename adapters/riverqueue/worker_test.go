@@ -2,6 +2,7 @@ package riverqueue_test
 
 import (
 	"errors"
+	"strconv"
 	"testing"
 	"time"
 
@@ -153,4 +154,19 @@ func TestPeriodicSweep(t *testing.T) {
 	s.start(riverqueue.Options{}, nil)
 	s.becomes("1", order.StateRefunded)
 	s.jobBecomes(rivertype.JobStateCompleted)
+}
+
+// TestWokenByTheDatabase would take an hour if the client had to look.
+func TestWokenByTheDatabase(t *testing.T) {
+	t.Parallel()
+	dsn := freshDSN(t)
+	s := newShop(t, dsn, &bank{}, refund.Options{})
+	s.listens(dsn)
+	s.start(riverqueue.Options{}, func(c *river.Config) { c.FetchPollInterval, c.PeriodicJobs = time.Hour, nil })
+	n := 0
+	s.eventually(func() bool {
+		n++ // the first ones may come before the client listens, and River does not notify of each
+		s.approve(strconv.Itoa(n))
+		return n > 10 && s.refund("10").State == order.StateRefunded
+	}, "refund 10 is settled")
 }
