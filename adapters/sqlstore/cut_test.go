@@ -154,17 +154,24 @@ func (t *cutTx) Rollback() error {
 	return t.Tx.Rollback()
 }
 
+// newCut is a migrated store, and a pool on the same database whose connections c breaks.
+func newCut(t *testing.T, d database) (plain *sqlstore.Store, db *sql.DB, c *cutter) {
+	t.Helper()
+	dsn := d.fresh(t)
+	plain = d.on(t, d.connect(t, dsn))
+	require.NoError(t, plain.Migrate(bg))
+	c = &cutter{}
+	db = sql.OpenDB(cutConnector{d.connector(t, dsn), c})
+	t.Cleanup(func() { db.Close() })
+	return plain, db, c
+}
+
 // TestCutConnection breaks an Update at every operation, before and after it: what is stored is the order as it
 // was, or as the Update left it, and what the caller is told is true.
 func TestCutConnection(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
-		dsn := d.fresh(t)
-		plain := d.on(t, d.connect(t, dsn))
-		require.NoError(t, plain.Migrate(bg))
-		var c cutter
-		db := sql.OpenDB(cutConnector{d.connector(t, dsn), &c})
-		t.Cleanup(func() { db.Close() })
+		plain, db, c := newCut(t, d)
 		s := d.on(t, db)
 
 		committed := 0
@@ -214,12 +221,7 @@ func TestCutConnection(t *testing.T) {
 func TestLostCommit(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
-		dsn := d.fresh(t)
-		plain := d.on(t, d.connect(t, dsn))
-		require.NoError(t, plain.Migrate(bg))
-		var c cutter
-		db := sql.OpenDB(cutConnector{d.connector(t, dsn), &c})
-		t.Cleanup(func() { db.Close() })
+		plain, db, c := newCut(t, d)
 		require.NoError(t, plain.Create(bg, newOrder("O-1")))
 		err := sqlstore.InTx(bg, db, func(ctx context.Context) error {
 			s := d.on(t, db)

@@ -223,8 +223,8 @@ func includes(now, after *order.Order) bool {
 		slices.Equal(now.History[:len(after.History)], after.History)
 }
 
-// txOptions are those of the store's own transactions. SQLite has one isolation only, and MySQL's default does: its
-// view of the rows begins behind the lock, with the first read that takes none.
+// txOptions are those of the store's own transactions. SQLite has one isolation only, and MySQL's default does: where
+// its view of the rows is older than the lock, Store.lock reads again.
 func (s *Store) txOptions() *sql.TxOptions {
 	if s.d == PostgreSQL {
 		return &sql.TxOptions{Isolation: sql.LevelReadCommitted}

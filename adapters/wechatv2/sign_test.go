@@ -142,14 +142,14 @@ func FuzzEncodeDecode(f *testing.F) {
 	f.Fuzz(func(t *testing.T, name1, value1, name2, value2, key string, isHMAC bool) {
 		for _, name := range []string{name1, name2} {
 			if !names.MatchString(name) {
-				t.Skip()
+				t.Skip("not a name that XML can have")
 			}
 		}
 		for _, value := range []string{value1, value2} {
 			if !utf8.ValidString(value) || strings.ContainsFunc(value, func(c rune) bool {
 				return c < ' ' && c != '\t' && c != '\n' && c != '\r' || c == 0xFFFE || c == 0xFFFF
 			}) {
-				t.Skip() // not for XML
+				t.Skip("not a value that XML can hold")
 			}
 		}
 		signType := wechatv2.SignMD5
