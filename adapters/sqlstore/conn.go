@@ -29,20 +29,38 @@ type sqlConn struct {
 		ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 		QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 	}
+	tx       *sql.Tx   // what on is, if it is one
+	prepared *prepared // for the pool that on belongs to; nil where it is not known, or not wanted
 }
 
 // Exec implements Conn.
-func (c sqlConn) Exec(ctx context.Context, query string, args ...any) (int64, error) {
-	res, err := c.on.ExecContext(ctx, query, args...)
+func (c sqlConn) Exec(ctx context.Context, query string, args ...any) (res int64, err error) {
+	var done sql.Result
+	if stmt := c.prepared.get(query); stmt != nil {
+		done, err = c.here(ctx, stmt).ExecContext(ctx, args...)
+	} else {
+		done, err = c.on.ExecContext(ctx, query, args...)
+	}
 	if err != nil {
 		return 0, err
 	}
-	return res.RowsAffected()
+	return done.RowsAffected()
 }
 
 // Query implements Conn.
 func (c sqlConn) Query(ctx context.Context, query string, args ...any) (Rows, error) {
+	if stmt := c.prepared.get(query); stmt != nil {
+		return c.here(ctx, stmt).QueryContext(ctx, args...) //nolint:rowserrcheck,sqlclosecheck // the caller's
+	}
 	return c.on.QueryContext(ctx, query, args...) //nolint:rowserrcheck,sqlclosecheck // the caller's
+}
+
+// here is stmt on the connection of c.
+func (c sqlConn) here(ctx context.Context, stmt *sql.Stmt) *sql.Stmt {
+	if c.tx == nil {
+		return stmt
+	}
+	return c.tx.StmtContext(ctx, stmt) // what the connection has prepared once it keeps
 }
 
 // joint is a transaction that a context carries.
@@ -50,7 +68,9 @@ type joint struct {
 	conn Conn
 	tx   *sql.Tx // nil where the connection is not database/sql's
 	told bool    // somebody will run pending once it has committed
-	busy map[string]bool
+	// prepared are the statements of the pool that tx will be of; nil where they are not known.
+	prepared *prepared
+	busy     map[string]bool
 	// depth counts the commands that run inside one another.
 	depth int
 	// broken is why the transaction is no more: the database has rolled it back on its own, as MySQL does on
@@ -86,7 +106,7 @@ func WithTx(ctx context.Context, tx *sql.Tx) context.Context {
 	if j := jointFrom(ctx); j != nil && j.tx == tx {
 		return ctx
 	}
-	return join(ctx, &joint{conn: sqlConn{tx}, tx: tx})
+	return join(ctx, &joint{conn: sqlConn{on: tx}, tx: tx})
 }
 
 // WithConn is WithTx for a transaction of another driver.
@@ -165,7 +185,7 @@ func (j *joint) run(ctx context.Context, db *sql.DB, opts *sql.TxOptions, fn fun
 	if j.tx, err = conn.BeginTx(ctx, opts); err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
-	j.conn = sqlConn{j.tx}
+	j.conn = sqlConn{j.tx, j.tx, j.prepared}
 	err = j.commit(ctx, fn)
 	if errors.Is(err, ErrCommit) {
 		// SQLite leaves the transaction open where COMMIT finds the database busy.

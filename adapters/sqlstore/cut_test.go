@@ -115,7 +115,34 @@ func (c *cutConn) PrepareContext(ctx context.Context, query string) (driver.Stmt
 	if c.broken {
 		return nil, io.ErrUnexpectedEOF
 	}
-	return c.Conn.(driver.ConnPrepareContext).PrepareContext(ctx, query)
+	stmt, err := c.Conn.(driver.ConnPrepareContext).PrepareContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	return &cutStmt{stmt, c}, nil
+}
+
+// cutStmt is a statement that the connection has prepared.
+type cutStmt struct {
+	driver.Stmt
+	c *cutConn
+}
+
+func (s *cutStmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
+	return step(s.c.c, s.c, "exec", func() (driver.Result, error) { return s.Stmt.(driver.StmtExecContext).ExecContext(ctx, args) })
+}
+
+func (s *cutStmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
+	return step(s.c.c, s.c, "query", func() (driver.Rows, error) { return s.Stmt.(driver.StmtQueryContext).QueryContext(ctx, args) })
+}
+
+func (s *cutStmt) CheckNamedValue(v *driver.NamedValue) error { return s.c.CheckNamedValue(v) }
+
+func (s *cutStmt) Close() error {
+	if s.c.broken {
+		return nil
+	}
+	return s.Stmt.Close()
 }
 
 func (c *cutConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {

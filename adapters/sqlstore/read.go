@@ -15,12 +15,11 @@ import (
 )
 
 // micros is how a time is stored: microseconds since 1970, or NULL where it is not set.
-func micros(t time.Time) *int64 {
+func micros(t time.Time) any {
 	if t.IsZero() {
 		return nil
 	}
-	n := t.UnixMicro()
-	return &n
+	return t.UnixMicro()
 }
 
 func moment(n int64) time.Time { return time.UnixMicro(n).UTC() }
@@ -47,7 +46,8 @@ func (s *Store) reading(ctx context.Context, f func(c Conn) error) error {
 	if j := jointFrom(ctx); j != nil && !j.ended.Load() {
 		return f(j.conn)
 	}
-	return s.retry(ctx, func() error { return f(sqlConn{s.db}) })
+	defer s.prepared.catchUp(ctx)
+	return s.retry(ctx, func() error { return f(sqlConn{on: s.db, prepared: s.prepared}) })
 }
 
 // lock reads an order and keeps others from changing it until the transaction ends.
@@ -189,7 +189,7 @@ func each(ctx context.Context, c Conn, query string, args []any, fn func(Rows) e
 // Due implements [refund.Store]: one range of an index, whatever else the table holds.
 func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]refund.Ref, error) {
 	var refs []refund.Ref
-	args := []any{string(order.StateApproved), now.UnixMicro(), max(limit, 0)}
+	args := []any{now.UnixMicro(), max(limit, 0)}
 	err := s.query(ctx, s.sql.due, args, func() { refs = []refund.Ref{} }, func(r Rows) error {
 		var ref refund.Ref
 		err := r.Scan(&ref.OrderID, &ref.RefundNo)
@@ -204,7 +204,7 @@ func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]refund.Ref
 
 // DueExcept implements [refund.GatewayDuer].
 func (s *Store) DueExcept(ctx context.Context, now time.Time, limit int, except []string) ([]refund.DueRefund, error) {
-	query, args := s.sql.dueExcept, []any{string(order.StateApproved), now.UnixMicro()}
+	query, args := s.sql.dueExcept, []any{now.UnixMicro()}
 	if len(except) > 0 {
 		query += " AND o.gateway NOT IN (" + marks(len(except)) + ")"
 		for _, name := range except {

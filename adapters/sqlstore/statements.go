@@ -1,6 +1,10 @@
 package sqlstore
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/orderfsm/orderfsm/order"
+)
 
 // The columns of a refund: texts, then numbers, in the order of refundValues and row.refund.
 const (
@@ -10,37 +14,45 @@ const (
 	transitionColumns = "seq, event, refund_no, from_state, to_state, order_from, order_to, actor, note, at"
 )
 
+// The columns of an order beside its ID, in the order of orderValues, and those of a refund.
+var (
+	orderColumns = strings.Split("gateway, payment_id, currency, total, refunded, reserved, excess, state, seq, version, "+
+		"paid_at, created_at, updated_at", ", ")
+	refundColumns = strings.Split(refundTexts+", "+refundNumbers, ", ")
+)
+
 // statements are all the SQL there is: complete, or a beginning and an end where a part depends on the call.
 type statements struct {
-	load, lock, reload                             string // an order by its ID, as every argument
-	loadArgs, lockArgs                             int
-	touch                                          string
-	insertOrder, updateOrder                       string
-	insertRefunds, updateRefund, insertTransitions string // insert…: without the rows
-	due, dueExcept, dueExceptEnd, list, listEnd    string
+	load, lock, reload                            string // an order by its ID, as every argument
+	loadArgs, lockArgs                            int
+	touch                                         string
+	insertOrder, insertRefunds, insertTransitions string // the last two without the rows
+	updateOrder, updateRefund                     string // without what is set
+	whereOrder, whereRefund                       string
+	due, dueExcept, dueExceptEnd, list, listEnd   string
 }
 
 func newStatements(d Dialect, prefix string) statements {
+	const approved = `state = '` + string(order.StateApproved) + `'` // no parameter: it is the condition of an index
 	orders, refunds, transitions := prefix+"orders", prefix+"refunds", prefix+"transitions"
-	columns := strings.Split(refundTexts+", "+refundNumbers, ", ")
 	s := statements{
 		touch: d.bind(`UPDATE ` + orders + ` SET version = version WHERE id = ?`),
 
-		insertOrder: `INSERT INTO ` + orders + ` (id, gateway, payment_id, currency, total, refunded, reserved, excess,
-			state, seq, version, paid_at, created_at, updated_at) VALUES (` + marks(14) + `)` + d.ifNew("id"),
-		updateOrder: `UPDATE ` + orders + ` SET gateway = ?, payment_id = ?, currency = ?, total = ?, refunded = ?,
-			reserved = ?, excess = ?, state = ?, seq = ?, version = ?, paid_at = ?, created_at = ?, updated_at = ?
-			WHERE id = ? AND version = ?`,
-		insertRefunds:     `INSERT INTO ` + refunds + ` (order_id, place, ` + strings.Join(columns, ", ") + `) VALUES `,
-		updateRefund:      `UPDATE ` + refunds + ` SET ` + strings.Join(columns[1:], ` = ?, `) + ` = ? WHERE no = ? AND order_id = ?`,
+		insertOrder: `INSERT INTO ` + orders + ` (id, ` + strings.Join(orderColumns, ", ") + `) VALUES (` +
+			marks(1+len(orderColumns)) + `)` + d.ifNew("id"),
+		updateOrder:       `UPDATE ` + orders + ` SET `,
+		whereOrder:        ` WHERE id = ? AND version = ?`,
+		insertRefunds:     `INSERT INTO ` + refunds + ` (order_id, place, ` + strings.Join(refundColumns, ", ") + `) VALUES `,
+		updateRefund:      `UPDATE ` + refunds + ` SET `,
+		whereRefund:       ` WHERE no = ? AND order_id = ?`,
 		insertTransitions: `INSERT INTO ` + transitions + ` (order_id, ` + transitionColumns + `) VALUES `,
 
-		due: d.bind(`SELECT order_id, no FROM ` + refunds + ` WHERE state = ? AND next_attempt_at <= ?
+		due: d.bind(`SELECT order_id, no FROM ` + refunds + ` WHERE ` + approved + ` AND next_attempt_at <= ?
 			ORDER BY next_attempt_at, order_id, no LIMIT ?`),
 		dueExcept: `SELECT r.order_id, r.no, o.gateway, r.next_attempt_at FROM ` + refunds + ` r ` + d.join() + ` ` + orders +
-			` o ON o.id = r.order_id WHERE r.state = ? AND r.next_attempt_at <= ?`,
+			` o ON o.id = r.order_id WHERE r.` + approved + ` AND r.next_attempt_at <= ?`,
 		dueExceptEnd: ` ORDER BY r.next_attempt_at, r.order_id, r.no LIMIT ?`,
-		list: `SELECT o.id, o.gateway, o.currency, o.total, o.refunded, r.` + strings.Join(columns, `, r.`) +
+		list: `SELECT o.id, o.gateway, o.currency, o.total, o.refunded, r.` + strings.Join(refundColumns, `, r.`) +
 			` FROM ` + refunds + ` r ` + d.join() + ` ` + orders + ` o ON o.id = r.order_id WHERE `,
 		listEnd: ` ORDER BY r.requested_at, r.order_id, r.no LIMIT ?`,
 	}

@@ -46,6 +46,8 @@ type Store struct {
 	// turn holds a token while this Store writes to SQLite, which takes one writer at a time and has the
 	// others try again and again; waiting for a channel is fair, and ends with the context.
 	turn chan struct{}
+	// prepared is nil where the driver prepares what it is given by itself.
+	prepared *prepared
 }
 
 // New returns a Store on db, whose tables [Store.Migrate] makes. It does not call the database. Its error
@@ -76,6 +78,9 @@ func New(db *sql.DB, d Dialect, opts Options) (*Store, error) {
 	}
 	if d == SQLite {
 		s.turn = make(chan struct{}, 1)
+	}
+	if d != PostgreSQL { // whose drivers do
+		s.prepared = &prepared{db: db, ready: map[string]*sql.Stmt{}}
 	}
 	return s, nil
 }
@@ -164,9 +169,10 @@ func (s *Store) transact(ctx context.Context, fn func(ctx context.Context, j *jo
 	}
 	var j *joint
 	err := s.retry(ctx, func() error {
-		j = &joint{told: true}
+		j = &joint{told: true, prepared: s.prepared}
 		return s.inTurn(ctx, func() error { return s.once(ctx, j, fn, wrote) })
 	})
+	s.prepared.catchUp(ctx)
 	if err == nil {
 		j.after(ctx)
 	}

@@ -28,10 +28,7 @@ func (s *Store) insert(ctx context.Context, c Conn, o *order.Order) error {
 		return err
 	}
 	o.Version = 1
-	first := change{s.sql.insertOrder, []any{
-		o.ID, o.Gateway, o.PaymentID, o.Currency, o.Total, o.Refunded, o.Reserved, o.Excess(),
-		string(o.State), o.Seq, o.Version, micros(o.PaidAt), micros(o.CreatedAt), micros(o.UpdatedAt),
-	}, 1, refund.ErrExists}
+	first := change{s.sql.insertOrder, append([]any{o.ID}, orderValues(o)...), 1, refund.ErrExists}
 	return s.apply(ctx, c, append([]change{first}, s.added(o, 0, 0)...))
 }
 
@@ -53,20 +50,18 @@ func (s *Store) write(ctx context.Context, c Conn, before, after *order.Order) e
 		return fmt.Errorf("refunds and history are only ever added to: %w", order.ErrInvalid)
 	}
 	after.Version = before.Version + 1
-	changes := []change{{s.sql.updateOrder, []any{
-		after.Gateway, after.PaymentID, after.Currency, after.Total, after.Refunded, after.Reserved, after.Excess(),
-		string(after.State), after.Seq, after.Version, micros(after.PaidAt), micros(after.CreatedAt), micros(after.UpdatedAt),
-		after.ID, before.Version,
-	}, 1, errOverwritten}}
+	set, args := changed(orderColumns, orderValues(before), orderValues(after))
+	changes := []change{{s.sql.updateOrder + set + s.sql.whereOrder, append(args, after.ID, before.Version), 1, errOverwritten}}
 	for i := range known {
-		r := &after.Refunds[i]
-		if *r == before.Refunds[i] {
+		r, was := &after.Refunds[i], &before.Refunds[i]
+		if *r == *was {
 			continue
 		}
-		if r.No != before.Refunds[i].No {
+		if r.No != was.No {
 			return fmt.Errorf("the number of a refund was changed: %w", order.ErrInvalid)
 		}
-		changes = append(changes, change{s.sql.updateRefund, append(refundValues(r)[1:], r.No, after.ID), 1, errOverwritten})
+		set, args := changed(refundColumns, refundValues(was), refundValues(r))
+		changes = append(changes, change{s.sql.updateRefund + set + s.sql.whereRefund, append(args, r.No, after.ID), 1, errOverwritten})
 	}
 	return s.apply(ctx, c, append(changes, s.added(after, known, past)...))
 }
@@ -146,7 +141,29 @@ func (s *Store) applyTogether(ctx context.Context, c Conn, changes []change) err
 	return nil
 }
 
-// refundValues are those of refundTexts and refundNumbers.
+// changed is what an UPDATE sets: the columns whose values differ. Where none does it is the first one, as it was.
+func changed(columns []string, before, after []any) (set string, args []any) {
+	for i, column := range columns {
+		if before[i] != after[i] {
+			set += ", " + column + " = ?"
+			args = append(args, after[i])
+		}
+	}
+	if len(args) == 0 {
+		return columns[0] + " = ?", after[:1]
+	}
+	return set[len(", "):], args
+}
+
+// orderValues are those of orderColumns.
+func orderValues(o *order.Order) []any {
+	return []any{
+		o.Gateway, o.PaymentID, o.Currency, o.Total, o.Refunded, o.Reserved, o.Excess(), string(o.State), o.Seq, o.Version,
+		micros(o.PaidAt), micros(o.CreatedAt), micros(o.UpdatedAt),
+	}
+}
+
+// refundValues are those of refundColumns.
 func refundValues(r *order.Refund) []any {
 	outstanding := 0
 	if r.Outstanding {

@@ -51,8 +51,8 @@ CREATE TABLE IF NOT EXISTS orderfsm_refunds (
     UNIQUE (order_id, place)
 );
 
--- what is due, oldest first: one range of this index
-CREATE INDEX IF NOT EXISTS orderfsm_refunds_due ON orderfsm_refunds (state, next_attempt_at, order_id, no);
+-- what is due, oldest first: one range of this index, which holds nothing else
+CREATE INDEX IF NOT EXISTS orderfsm_refunds_due ON orderfsm_refunds (next_attempt_at, order_id, no) WHERE state = 'approved';
 -- review queues, page by page
 CREATE INDEX IF NOT EXISTS orderfsm_refunds_list ON orderfsm_refunds (requested_at, order_id, no);
 CREATE INDEX IF NOT EXISTS orderfsm_refunds_queue ON orderfsm_refunds (state, requested_at, order_id, no);

@@ -18,7 +18,7 @@ CREATE TABLE IF NOT EXISTS orderfsm_orders (
     created_at INTEGER,
     updated_at INTEGER,
     CHECK (refunded + reserved <= total + excess)
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE IF NOT EXISTS orderfsm_refunds (
     no              TEXT NOT NULL PRIMARY KEY,
@@ -71,4 +71,4 @@ CREATE TABLE IF NOT EXISTS orderfsm_transitions (
     note       TEXT NOT NULL,
     at         INTEGER NOT NULL,
     PRIMARY KEY (order_id, seq)
-) STRICT;
+) STRICT, WITHOUT ROWID;

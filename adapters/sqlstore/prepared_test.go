@@ -1,0 +1,98 @@
+package sqlstore_test
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderfsm/orderfsm/adapters/sqlstore"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// TestPrepared: once a statement has been run it is parsed no more, on databases whose drivers do not see to that;
+// and where statements cannot be prepared, all works as without.
+func TestPrepared(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, d database) {
+		for _, refused := range []bool{false, true} {
+			dsn := d.fresh(t)
+			require.NoError(t, d.on(t, d.connect(t, dsn)).Migrate(bg))
+			c := &parses{Connector: d.connector(t, dsn), refused: refused}
+			db := sql.OpenDB(c)
+			defer db.Close()
+			db.SetMaxOpenConns(1) // preparing needs no second connection
+			s := d.on(t, db)
+			svc := service(t, s, refund.Options{})
+			lifecycle := func(n int) {
+				id, no := fmt.Sprintf("O-%d", n), fmt.Sprintf("R-%d", n)
+				register(t, svc, id)
+				require.NoError(t, ask(bg, svc, id, no, 100))
+				_, err := svc.Execute(bg, refund.ApproveParams{OrderID: id, RefundNo: no, Amount: 100, Actor: "staff:1"})
+				require.NoError(t, err)
+				requireLegal(t, s, id)
+			}
+			lifecycle(1)
+			c.plain.Store(0)
+			lifecycle(2)
+			if refused || d.dialect == sqlstore.PostgreSQL {
+				require.NotZero(t, c.plain.Load())
+			} else {
+				require.Zero(t, c.plain.Load())
+			}
+		}
+	})
+}
+
+// parses is a connector that counts the statements that are run without having been prepared.
+type parses struct {
+	driver.Connector
+	refused bool
+	plain   atomic.Int64
+}
+
+func (p *parses) Connect(ctx context.Context) (driver.Conn, error) {
+	conn, err := p.Connector.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return parsing{conn, p}, nil
+}
+
+type parsing struct {
+	driver.Conn
+	p *parses
+}
+
+func (c parsing) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
+	return c.Conn.(driver.ConnBeginTx).BeginTx(ctx, opts)
+}
+
+func (c parsing) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
+	if c.p.refused {
+		return nil, errors.New("this proxy takes no prepared statements")
+	}
+	return c.Conn.(driver.ConnPrepareContext).PrepareContext(ctx, query)
+}
+
+func (c parsing) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	c.p.plain.Add(1)
+	return c.Conn.(driver.ExecerContext).ExecContext(ctx, query, args)
+}
+
+func (c parsing) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	c.p.plain.Add(1)
+	return c.Conn.(driver.QueryerContext).QueryContext(ctx, query, args)
+}
+
+func (c parsing) CheckNamedValue(v *driver.NamedValue) error {
+	if n, ok := c.Conn.(driver.NamedValueChecker); ok {
+		return n.CheckNamedValue(v)
+	}
+	return driver.ErrSkip
+}
