@@ -22,6 +22,14 @@ const MaxNotification = 64 << 10
 // Errors: [ErrMismatch] where it contradicts the recorded order, number or amounts; [ErrInTx]; the gateway's,
 // where the provider could not be asked; the store's. After an error the provider should deliver it again.
 func (s *Service) HandleNotification(ctx context.Context, n Notification) error {
+	c := Command{"notification", clip(n.Result.OrderID), clip(n.Result.RefundNo)} // anybody's words
+	_, err := run(ctx, s, c, n, func(ctx context.Context, n Notification) (struct{}, error) {
+		return struct{}{}, s.notification(ctx, n)
+	})
+	return err
+}
+
+func (s *Service) notification(ctx context.Context, n Notification) error {
 	ref := Ref{n.Result.OrderID, n.Result.RefundNo}
 	if err := s.outsideTx(ctx, "notification for", ref); err != nil {
 		return err
