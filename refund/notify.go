@@ -98,14 +98,14 @@ func mismatchInt(field string, want, got int64) error {
 //
 // It bounds the body at [MaxNotification], acknowledges what HandleNotification took, and asks for
 // redelivery otherwise. gateway is the name that the orders are registered with. It returns [ErrUnsupported] if
-// the gateway is no [NotificationReader], and [ErrUnknownGateway] if [NewGateways] has none of that name. Where
+// the gateway is no [NotificationReader], and [ErrUnknownGateway] if a [Router] has none of that name. Where
 // the Service has a single gateway any name will do here, and one that the orders do not have refuses their
 // notifications, which the log tells.
 func (s *Service) NotificationHandler(gateway string) (http.Handler, error) {
 	g := s.gateway
-	if gs, ok := g.(*Gateways); ok {
+	if to, ok := g.(Router); ok {
 		var err error
-		if g, err = gs.route(gateway); err != nil {
+		if g, err = to.Route(gateway); err != nil {
 			return nil, fmt.Errorf("notification handler: %w", err)
 		}
 	}
