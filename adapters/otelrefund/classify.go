@@ -3,6 +3,7 @@ package otelrefund
 import (
 	"context"
 	"errors"
+	"net"
 	"strings"
 	"sync"
 
@@ -25,7 +26,7 @@ var classes = []class{
 	{refund.ErrRetryLater, "retry_later", false},
 	{refund.ErrMismatch, "mismatch", false},
 	{refund.ErrNotification, "bad_notification", false},
-	{context.DeadlineExceeded, "timeout", false},
+	{context.DeadlineExceeded, typeTimeout, false},
 	{context.Canceled, "canceled", false},
 	{refund.ErrInTx, "in_tx", false},
 	{refund.ErrUnknownGateway, "unknown_gateway", false},
@@ -43,9 +44,11 @@ var classes = []class{
 
 // The values of error.type for what is no error of a class.
 const (
-	typeOther     = "_OTHER"
-	typePanic     = "panic"
-	typeNoOutcome = "no_outcome"
+	typeOther      = "_OTHER"
+	typePanic      = "panic"
+	typeNoOutcome  = "no_outcome"
+	typeTimeout    = "timeout"
+	typeConnection = "connection"
 )
 
 func classify(err error) class {
@@ -54,7 +57,14 @@ func classify(err error) class {
 			return c
 		}
 	}
-	return class{name: typeOther}
+	var network net.Error
+	switch {
+	case !errors.As(err, &network):
+		return class{name: typeOther}
+	case network.Timeout():
+		return class{name: typeTimeout}
+	}
+	return class{name: typeConnection}
 }
 
 // other stands for a code that is not shown.

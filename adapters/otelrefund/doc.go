@@ -66,7 +66,7 @@
 //     behind the first hundred.
 //   - error.type: vetoed, amount, limit, transition, conflict, invalid, exists, unsettled, unsupported,
 //     order_not_found, refund_not_found: somebody was told no. setup, retry_later, mismatch, no_outcome, timeout,
-//     canceled, bad_notification, unknown_gateway, in_tx, hook_panic, panic, _OTHER: everything else.
+//     connection, canceled, bad_notification, unknown_gateway, in_tx, hook_panic, panic, _OTHER: everything else.
 //   - orderfsm.event, orderfsm.from, orderfsm.to, orderfsm.state: of the machine; state is that of the book.
 //
 // # What is never told

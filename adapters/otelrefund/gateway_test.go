@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -44,9 +47,11 @@ func TestCalls(t *testing.T) {
 			answer{err: fmt.Errorf("call: %w", &refund.RetryLater{After: time.Second, Err: &codedError{"SYSTEMERROR"}})},
 			"unknown", "SYSTEMERROR", "retry_later",
 		},
-		"mismatch":          {answer{err: &refund.MismatchError{Field: "amount"}}, "unknown", "", "mismatch"},
-		"a text for a code": {declined("Mr Smith has no account"), "declined", "other", ""},
-		"a long code":       {declined(strings.Repeat("A", 65)), "declined", "other", ""},
+		"a lost connection":    {answer{err: &net.OpError{Op: "read", Err: errors.New("reset")}}, "unknown", "", "connection"},
+		"a network's time-out": {answer{err: &url.Error{Op: "Post", Err: os.ErrDeadlineExceeded}}, "unknown", "", "timeout"},
+		"mismatch":             {answer{err: &refund.MismatchError{Field: "amount"}}, "unknown", "", "mismatch"},
+		"a text for a code":    {declined("Mr Smith has no account"), "declined", "other", ""},
+		"a long code":          {declined(strings.Repeat("A", 65)), "declined", "other", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRecording(t)
