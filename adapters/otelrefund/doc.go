@@ -77,7 +77,9 @@
 //
 // # Cost
 //
-// Per call to a provider, beside a sampled span, as measured with SDK 1.26; go test -run '^$' -bench . repeats it.
+// Per call to a provider, by BenchmarkRefund with SDK 1.26 on two busy cores: 22 allocations and about 10 µs with metrics
+// and a recorded span, 20 and about 7 µs without an SDK. A gateway that does nothing takes 0.09 µs, so the ratio to
+// it is about 110; a call over TLS to a server on the same machine takes 300 µs, one to a provider many times that.
 //
 // # Design
 //
