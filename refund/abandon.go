@@ -23,6 +23,10 @@ type AbandonParams struct {
 // Errors: [ErrOrderNotFound], [ErrRefundNotFound], [ErrTransition], [ErrVetoed], [ErrUnsettled], [ErrConflict]
 // (retried in the meantime), [ErrInTx], [ErrInvalid].
 func (s *Service) Abandon(ctx context.Context, p AbandonParams) (order.Refund, error) {
+	return run(ctx, s, Command{"abandon", p.OrderID, p.RefundNo}, p, s.abandon)
+}
+
+func (s *Service) abandon(ctx context.Context, p AbandonParams) (order.Refund, error) {
 	ref := Ref{p.OrderID, p.RefundNo}
 	if err := s.outsideTx(ctx, "abandon", ref); err != nil {
 		return order.Refund{}, err

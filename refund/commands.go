@@ -30,6 +30,10 @@ type RegisterParams struct {
 // returns the order as it is now; another gateway, payment ID, currency, total or time of payment under the same
 // ID is [ErrConflict]: take PaidAt from the payment, not from the clock. Bad input is [ErrInvalid].
 func (s *Service) Register(ctx context.Context, p RegisterParams) (*order.Order, error) {
+	return run(ctx, s, Command{"register", p.OrderID, ""}, p, s.register)
+}
+
+func (s *Service) register(ctx context.Context, p RegisterParams) (*order.Order, error) {
 	now := s.now()
 	o := &order.Order{
 		ID: p.OrderID, Gateway: p.Gateway, PaymentID: p.PaymentID, Currency: p.Currency, Total: p.Total,
@@ -93,6 +97,12 @@ func (s *Service) Request(ctx context.Context, p RequestParams) (order.Refund, e
 	if made {
 		p.RefundNo = s.opt.NewRefundNo()
 	}
+	return run(ctx, s, Command{"request", p.OrderID, p.RefundNo}, p, func(ctx context.Context, p RequestParams) (order.Refund, error) {
+		return s.request(ctx, p, made)
+	})
+}
+
+func (s *Service) request(ctx context.Context, p RequestParams, made bool) (order.Refund, error) {
 	var out order.Refund
 	err := s.update(ctx, "request", Ref{p.OrderID, p.RefundNo}, func(ctx context.Context, u *update) error {
 		if r := u.order.Refund(p.RefundNo); r != nil {
@@ -141,6 +151,10 @@ type ApproveParams struct {
 // Errors: [ErrOrderNotFound], [ErrRefundNotFound], [ErrConflict], [ErrTransition], [ErrLimit], [ErrVetoed],
 // [ErrInvalid].
 func (s *Service) Approve(ctx context.Context, p ApproveParams) (order.Refund, error) {
+	return run(ctx, s, Command{"approve", p.OrderID, p.RefundNo}, p, s.approve)
+}
+
+func (s *Service) approve(ctx context.Context, p ApproveParams) (order.Refund, error) {
 	f := order.Firing{Event: order.EventApprove, RefundNo: p.RefundNo, Actor: p.Actor, Note: p.Note}
 	return s.command(ctx, p.OrderID, f, func(_ *update, r *order.Refund) (bool, error) {
 		if r.Amount != p.Amount {
@@ -164,6 +178,10 @@ type RejectParams struct {
 //
 // Errors: [ErrOrderNotFound], [ErrRefundNotFound], [ErrTransition], [ErrVetoed], [ErrInvalid].
 func (s *Service) Reject(ctx context.Context, p RejectParams) (order.Refund, error) {
+	return run(ctx, s, Command{"reject", p.OrderID, p.RefundNo}, p, s.reject)
+}
+
+func (s *Service) reject(ctx context.Context, p RejectParams) (order.Refund, error) {
 	return s.decide(ctx, p.OrderID, order.Firing{
 		Event: order.EventReject, RefundNo: p.RefundNo, Actor: p.Actor, Note: p.Note,
 	}, func(r *order.Refund) bool { return r.State == order.StateRejected })
@@ -185,6 +203,10 @@ type CancelParams struct {
 //
 // Errors: [ErrOrderNotFound], [ErrRefundNotFound], [ErrTransition], [ErrVetoed], [ErrInvalid].
 func (s *Service) Cancel(ctx context.Context, p CancelParams) (order.Refund, error) {
+	return run(ctx, s, Command{"cancel", p.OrderID, p.RefundNo}, p, s.cancel)
+}
+
+func (s *Service) cancel(ctx context.Context, p CancelParams) (order.Refund, error) {
 	f := order.Firing{Event: order.EventCancel, RefundNo: p.RefundNo, Actor: p.Actor, Note: p.Note}
 	return s.command(ctx, p.OrderID, f, func(u *update, r *order.Refund) (bool, error) {
 		if r.State == order.StateApproved && !p.Approved {
@@ -210,6 +232,10 @@ type RetryParams struct {
 //
 // Errors: [ErrOrderNotFound], [ErrRefundNotFound], [ErrTransition], [ErrLimit], [ErrVetoed], [ErrInvalid].
 func (s *Service) Retry(ctx context.Context, p RetryParams) (order.Refund, error) {
+	return run(ctx, s, Command{"retry", p.OrderID, p.RefundNo}, p, s.retry)
+}
+
+func (s *Service) retry(ctx context.Context, p RetryParams) (order.Refund, error) {
 	return s.decide(ctx, p.OrderID, order.Firing{
 		Event: order.EventRetry, RefundNo: p.RefundNo, Actor: p.Actor, Note: p.Note,
 	}, func(r *order.Refund) bool {
@@ -231,6 +257,10 @@ type FireParams struct {
 //
 // Errors: [ErrOrderNotFound], [ErrRefundNotFound], [ErrTransition], [ErrVetoed], [ErrInvalid].
 func (s *Service) Fire(ctx context.Context, p FireParams) (order.Refund, error) {
+	return run(ctx, s, Command{"fire", p.OrderID, p.RefundNo}, p, s.fire)
+}
+
+func (s *Service) fire(ctx context.Context, p FireParams) (order.Refund, error) {
 	switch p.Event {
 	case order.EventRequestRefund, order.EventApprove, order.EventReject, order.EventCancel, order.EventRetry,
 		order.EventAbandon, order.EventSettle, order.EventFail, order.EventHold, order.EventAdopt:
@@ -261,6 +291,10 @@ type ResolveParams struct {
 //
 // Errors: [ErrOrderNotFound], [ErrRefundNotFound], [ErrTransition], [ErrConflict], [ErrInvalid].
 func (s *Service) Resolve(ctx context.Context, p ResolveParams) (order.Refund, error) {
+	return run(ctx, s, Command{"resolve", p.OrderID, p.RefundNo}, p, s.resolve)
+}
+
+func (s *Service) resolve(ctx context.Context, p ResolveParams) (order.Refund, error) {
 	f := order.Firing{RefundNo: p.RefundNo, Actor: p.Actor, Note: p.Evidence}
 	var end order.State
 	switch p.Outcome {

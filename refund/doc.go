@@ -41,4 +41,21 @@
 // Notifications are hints: a forged one can at most cause a query. Amounts are reserved when they are asked
 // for, in the Update that checks them. Several refunds of one order may be in review, but they are sent one
 // at a time, as WeChat advises.
+// # Logs
+//
+// [Options].Logger gets these records; messages and keys are stable. The reason and the notes of a refund are never
+// logged, and error is what the provider, the store or a hook said, without secrets.
+//
+//	INFO   refund transition                            order_id, refund_no, event, from, to, actor, amount, currency
+//	INFO   refund has no outcome yet                    order_id, refund_no, outcome, attempts, next_attempt_at, error
+//	WARN   refund stuck                                 order_id, refund_no, gateway, approved_at, attempts, error
+//	ERROR  refund conflict                              order_id, refund_no, state, outcome, error
+//	ERROR  refund answer not recorded, will be asked for again   order_id, refund_no, outcome, error
+//	ERROR  gateway set-up fault                         gateway, error
+//	WARN   notification for an unknown refund           gateway, order_id, refund_no
+//	WARN   notification refused                         gateway, order_id, refund_no, error
+//	WARN   notification not readable                    gateway, error
+//	ERROR  hook panicked                                hook, panic
+//	ERROR  backoff panicked                             gateway, panic
+//	DEBUG  after hooks do not run: nobody tells of the host's commit   order_id
 package refund

@@ -9,13 +9,22 @@ import (
 	"github.com/orderfsm/orderfsm/order"
 )
 
+// Router is an optional interface of a [RefundGateway] that stands for several, each under a name of its own.
+// [Service.NotificationHandler] finds the one that reads a provider's notifications with it, so a decorator of a
+// Router must be one too.
+type Router interface {
+	// Route returns the gateway of that name, or [ErrUnknownGateway].
+	Route(gateway string) (RefundGateway, error)
+}
+
 // Gateways routes each order to the gateway that took its money, by order.Order.Gateway. It is itself a
-// [RefundGateway], [Checker], [Lister] and [Limiter], and forwards to what the routed gateway implements. It is
+// [RefundGateway], [Router], [Checker], [Lister] and [Limiter], and forwards to what the routed gateway implements. It is
 // immutable and safe for concurrent use.
 type Gateways struct{ byName map[string]RefundGateway }
 
 var (
 	_ RefundGateway = (*Gateways)(nil)
+	_ Router        = (*Gateways)(nil)
 	_ Checker       = (*Gateways)(nil)
 	_ Lister        = (*Gateways)(nil)
 	_ Limiter       = (*Gateways)(nil)
@@ -38,17 +47,17 @@ func NewGateways(byName map[string]RefundGateway) (*Gateways, error) {
 	return &Gateways{byName: maps.Clone(byName)}, nil
 }
 
-// route returns ErrUnknownGateway where there is no gateway of that name.
-func (g *Gateways) route(name string) (RefundGateway, error) {
-	if to, ok := g.byName[name]; ok {
+// Route implements [Router].
+func (g *Gateways) Route(gateway string) (RefundGateway, error) {
+	if to, ok := g.byName[gateway]; ok {
 		return to, nil
 	}
-	return nil, fmt.Errorf("gateway %q: %w", name, ErrUnknownGateway)
+	return nil, fmt.Errorf("gateway %q: %w", gateway, ErrUnknownGateway)
 }
 
 // Refund forwards. An unknown gateway is a [*SetupError].
 func (g *Gateways) Refund(ctx context.Context, req Request) (Result, error) {
-	to, err := g.route(req.Gateway)
+	to, err := g.Route(req.Gateway)
 	if err != nil {
 		return Result{}, &SetupError{Gateway: req.Gateway, Err: err}
 	}
@@ -57,7 +66,7 @@ func (g *Gateways) Refund(ctx context.Context, req Request) (Result, error) {
 
 // Query forwards. An unknown gateway is a [*SetupError].
 func (g *Gateways) Query(ctx context.Context, q Query) (Result, error) {
-	to, err := g.route(q.Gateway)
+	to, err := g.Route(q.Gateway)
 	if err != nil {
 		return Result{}, &SetupError{Gateway: q.Gateway, Err: err}
 	}
@@ -66,7 +75,7 @@ func (g *Gateways) Query(ctx context.Context, q Query) (Result, error) {
 
 // Check returns [ErrUnknownGateway] for an order whose gateway is not here, and forwards to a [Checker].
 func (g *Gateways) Check(req Request) error {
-	to, err := g.route(req.Gateway)
+	to, err := g.Route(req.Gateway)
 	if err != nil {
 		return err
 	}
@@ -86,7 +95,7 @@ func (g *Gateways) Limits(gateway string) Limits {
 
 // List forwards to a [Lister]; a gateway that is none is [ErrUnsupported].
 func (g *Gateways) List(ctx context.Context, q Query) ([]Result, error) {
-	to, err := g.route(q.Gateway)
+	to, err := g.Route(q.Gateway)
 	if err != nil {
 		return nil, &SetupError{Gateway: q.Gateway, Err: err}
 	}

@@ -10,7 +10,8 @@ import (
 )
 
 // Hooks are the host's own steps in the workflow. A nil field is skipped. They are called from whatever
-// goroutine runs the command, several at once. A panic in any of them is contained.
+// goroutine runs the command, several at once. A panic in any of them is contained. [JoinHooks] makes one of
+// several.
 type Hooks struct {
 	// Guard is asked before a decision is carried out and may veto it; see [order.Guard]. It may run more
 	// than once for one command.
@@ -33,6 +34,13 @@ type Hooks struct {
 	// UnknownNotification is told of a notification about a refund that the book does not have: made in the
 	// provider's own console, perhaps. Service.Sync of its order takes such a one in.
 	UnknownNotification func(ctx context.Context, n Notification)
+	// Start is told when a command begins, for tracing and timing. The command runs in the ctx that it
+	// returns, which must be made from the one it was given, and so do the calls to the store and the
+	// gateway. end, which may be nil, is told the command's error when it has ended, also where it panicked.
+	// A command made of others, as Execute is of Approve and Process, has them begin and end within it; a
+	// command that does nothing, because it was done before, is told of too. Reads are not, and Reconcile
+	// is not: its Syncs are.
+	Start func(ctx context.Context, c Command) (inside context.Context, end func(err error))
 }
 
 // Conflict is a disagreement between the provider and the book.

@@ -22,6 +22,14 @@ const MaxNotification = 64 << 10
 // Errors: [ErrMismatch] where it contradicts the recorded order, number or amounts; [ErrInTx]; the gateway's,
 // where the provider could not be asked; the store's. After an error the provider should deliver it again.
 func (s *Service) HandleNotification(ctx context.Context, n Notification) error {
+	c := Command{"notification", clip(n.Result.OrderID), clip(n.Result.RefundNo)} // anybody's words
+	_, err := run(ctx, s, c, n, func(ctx context.Context, n Notification) (struct{}, error) {
+		return struct{}{}, s.notification(ctx, n)
+	})
+	return err
+}
+
+func (s *Service) notification(ctx context.Context, n Notification) error {
 	ref := Ref{n.Result.OrderID, n.Result.RefundNo}
 	if err := s.outsideTx(ctx, "notification for", ref); err != nil {
 		return err
@@ -90,14 +98,14 @@ func mismatchInt(field string, want, got int64) error {
 //
 // It bounds the body at [MaxNotification], acknowledges what HandleNotification took, and asks for
 // redelivery otherwise. gateway is the name that the orders are registered with. It returns [ErrUnsupported] if
-// the gateway is no [NotificationReader], and [ErrUnknownGateway] if [NewGateways] has none of that name. Where
+// the gateway is no [NotificationReader], and [ErrUnknownGateway] if a [Router] has none of that name. Where
 // the Service has a single gateway any name will do here, and one that the orders do not have refuses their
 // notifications, which the log tells.
 func (s *Service) NotificationHandler(gateway string) (http.Handler, error) {
 	g := s.gateway
-	if gs, ok := g.(*Gateways); ok {
+	if to, ok := g.(Router); ok {
 		var err error
-		if g, err = gs.route(gateway); err != nil {
+		if g, err = to.Route(gateway); err != nil {
 			return nil, fmt.Errorf("notification handler: %w", err)
 		}
 	}

@@ -27,6 +27,10 @@ type Next struct {
 //
 // Errors: those of Approve, after which nothing was sent; [ErrInTx]; those of the store.
 func (s *Service) Execute(ctx context.Context, p ApproveParams) (order.Refund, error) {
+	return run(ctx, s, Command{"execute", p.OrderID, p.RefundNo}, p, s.execute)
+}
+
+func (s *Service) execute(ctx context.Context, p ApproveParams) (order.Refund, error) {
 	ref := Ref{p.OrderID, p.RefundNo}
 	if err := s.outsideTx(ctx, "execute", ref); err != nil {
 		return order.Refund{}, err
@@ -82,6 +86,10 @@ type answer struct {
 // [ErrInTx], or the store's. Trouble with the provider is Next.Err. An answer of the provider is recorded
 // even if ctx ends in the meantime.
 func (s *Service) Process(ctx context.Context, ref Ref) (Next, error) {
+	return run(ctx, s, Command{"process", ref.OrderID, ref.RefundNo}, ref, s.process)
+}
+
+func (s *Service) process(ctx context.Context, ref Ref) (Next, error) {
 	if err := s.outsideTx(ctx, "process", ref); err != nil {
 		return Next{}, err
 	}

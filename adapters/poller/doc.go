@@ -35,4 +35,13 @@
 // [Poller.Shutdown] takes nothing new and lets what is in flight finish. When its context ends, and when the
 // context of Run ends, the calls to the providers are cancelled, which releases their leases: the outcome is
 // unknown, and the next Process asks for it. Neither loses or repeats a payment.
+//
+// # Logs
+//
+// [Options].Logger gets these records; messages and keys are stable.
+//
+//	ERROR  due refunds could not be listed, trying again    error
+//	INFO   due refunds are listed again
+//	ERROR  refund could not be processed, trying again      order_id, refund_no, error
+//	ERROR  processing a refund panicked                     order_id, refund_no, panic, stack
 package poller

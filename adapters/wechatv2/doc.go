@@ -64,6 +64,13 @@
 // The refund reason that the buyer sees is cut to 80 bytes and loses characters of four bytes (emoji), which
 // WeChat Pay does not take.
 //
+// # Logs
+//
+// [Config].Logger gets these records; messages and keys are stable. A key in brackets is there where it applies.
+//
+//	DEBUG  wechat pay call                          path, order_id, refund_no, result_code, err_code, [error]
+//	DEBUG  wechat pay goes on at the backup host    path, error
+//
 // # Sources
 //
 // Official documents of pay.weixin.qq.com/doc/v2/merchant: 4011935217 (refund), 4011935218 (refund query),

@@ -35,6 +35,9 @@ func (e *APIError) Error() string {
 	return fmt.Sprintf("wechat pay answered %s: %q", e.Code, e.Msg)
 }
 
+// ErrorCode returns Code as a text, for metrics that know nothing of this package.
+func (e *APIError) ErrorCode() string { return string(e.Code) }
+
 func apiError(f fields) *APIError {
 	return &APIError{
 		Code: ErrorCode(clip(f["err_code"], 64)), Msg: clip(f["err_code_des"], 256), ReturnMsg: clip(f["return_msg"], 256),

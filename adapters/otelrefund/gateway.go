@@ -1,0 +1,224 @@
+package otelrefund
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	otelcodes "go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// The optional interfaces that any gateway may be said to have: one without limits has none, and so on.
+var (
+	_ refund.Checker            = (*gateway)(nil)
+	_ refund.Lister             = (*gateway)(nil)
+	_ refund.Limiter            = (*gateway)(nil)
+	_ refund.NotificationReader = reading{}
+	_ refund.Router             = routing{}
+)
+
+// Gateway returns g with a span and metrics for each call. Results and errors pass through as they are, and so do
+// g's optional interfaces: what it returns is a [refund.NotificationReader] or a [refund.Router] only if g is, and
+// where g is no [refund.Lister], List is [refund.ErrUnsupported]. Decorate a gateway or the [refund.Gateways] that
+// it is in, not both: each call would count twice. Gateway of nil is nil.
+func (t *Telemetry) Gateway(g refund.RefundGateway) refund.RefundGateway { return t.gateway(g, "") }
+
+func (t *Telemetry) gateway(g refund.RefundGateway, name string) refund.RefundGateway {
+	d := &gateway{t: t, inner: g, name: name}
+	switch g := g.(type) {
+	case nil:
+		return nil
+	case refund.Router: // the Service asks those that it routes to, and not g itself, for notifications
+		return routing{d, g}
+	case refund.NotificationReader:
+		return reading{d, g}
+	}
+	return d
+}
+
+// gateway decorates any gateway.
+type gateway struct {
+	t     *Telemetry
+	inner refund.RefundGateway
+	name  string // under which a Router has it; empty where there is none
+}
+
+// Refund implements [refund.RefundGateway].
+func (g *gateway) Refund(ctx context.Context, req refund.Request) (refund.Result, error) {
+	ctx, c := g.t.begin(ctx, "refund", req.Gateway, keyOrderID.String(req.OrderID), keyRefundNo.String(req.RefundNo))
+	defer c.end()
+	res, err := g.inner.Refund(ctx, req)
+	c.answered(res, err)
+	return res, err
+}
+
+// Query implements [refund.RefundGateway].
+func (g *gateway) Query(ctx context.Context, q refund.Query) (refund.Result, error) {
+	ctx, c := g.t.begin(ctx, "query", q.Gateway, keyOrderID.String(q.OrderID), keyRefundNo.String(q.RefundNo))
+	defer c.end()
+	res, err := g.inner.Query(ctx, q)
+	c.answered(res, err)
+	return res, err
+}
+
+// List implements [refund.Lister].
+func (g *gateway) List(ctx context.Context, q refund.Query) ([]refund.Result, error) {
+	l, ok := g.inner.(refund.Lister)
+	if !ok {
+		return nil, fmt.Errorf("list refunds through gateway %q: %w", q.Gateway, refund.ErrUnsupported)
+	}
+	ctx, c := g.t.begin(ctx, "list", q.Gateway, keyOrderID.String(q.OrderID))
+	defer c.end()
+	results, err := l.List(ctx, q)
+	c.done(err)
+	return results, err
+}
+
+// Check implements [refund.Checker].
+func (g *gateway) Check(req refund.Request) error {
+	if c, ok := g.inner.(refund.Checker); ok {
+		return c.Check(req)
+	}
+	return nil
+}
+
+// Limits implements [refund.Limiter].
+func (g *gateway) Limits(name string) refund.Limits {
+	if l, ok := g.inner.(refund.Limiter); ok {
+		return l.Limits(name)
+	}
+	return refund.Limits{}
+}
+
+// reading decorates a gateway that reads notifications.
+type reading struct {
+	*gateway
+	refund.NotificationReader
+}
+
+// ReadNotification implements [refund.NotificationReader].
+func (g reading) ReadNotification(r *http.Request) (refund.Notification, error) {
+	ctx, c := g.t.begin(r.Context(), "read_notification", g.name)
+	defer c.end()
+	n, err := g.NotificationReader.ReadNotification(r.WithContext(ctx))
+	c.done(err)
+	return n, err
+}
+
+// routing decorates a gateway that stands for several.
+type routing struct {
+	*gateway
+	to refund.Router
+}
+
+// Route implements [refund.Router].
+func (g routing) Route(name string) (refund.RefundGateway, error) {
+	to, err := g.to.Route(name)
+	if err != nil {
+		return nil, err
+	}
+	return g.t.gateway(to, name), nil
+}
+
+// call is one call to a provider.
+type call struct {
+	t                  *Telemetry
+	ctx                context.Context
+	span               trace.Span
+	start              time.Time
+	gateway, operation string
+
+	outcome, code string
+	problem       class // its name is empty where there is none
+}
+
+// begin starts a call. Until it is answered it counts as one that panicked.
+func (t *Telemetry) begin(
+	ctx context.Context, operation, gateway string, attrs ...attribute.KeyValue,
+) (context.Context, *call) {
+	attrs = append(attrs, keyOperation.String(operation))
+	if gateway != "" {
+		attrs = append(attrs, keyGateway.String(gateway))
+	}
+	kind := trace.SpanKindClient
+	if operation == "read_notification" {
+		kind = trace.SpanKindInternal // nothing is sent
+	}
+	ctx, span := t.tracer.Start(ctx, "gateway."+operation, trace.WithSpanKind(kind), trace.WithAttributes(attrs...))
+	return ctx, &call{
+		t: t, ctx: ctx, span: span, start: t.now(), gateway: gateway, operation: operation,
+		outcome: refund.OutcomeUnknown.String(), problem: class{name: typePanic},
+	}
+}
+
+// answered takes in the answer to Refund or Query.
+func (c *call) answered(res refund.Result, err error) {
+	c.code, c.problem = codeOf(res, err), class{}
+	if err != nil {
+		c.problem = classify(err) // and the outcome stays unknown
+		return
+	}
+	c.outcome = res.Outcome.String()
+	switch res.Outcome {
+	case refund.OutcomeAccepted, refund.OutcomeSucceeded, refund.OutcomeDeclined, refund.OutcomeClosed,
+		refund.OutcomeAbnormal, refund.OutcomeNotFound:
+	case refund.OutcomeUnknown:
+		fallthrough
+	default:
+		c.problem = class{name: typeNoOutcome}
+	}
+}
+
+// done takes in what became of a call that has no refund.Outcome.
+func (c *call) done(err error) {
+	c.code, c.problem, c.outcome = codeOf(refund.Result{}, err), class{}, "ok"
+	switch {
+	case errors.Is(err, refund.ErrUnsupported):
+		c.outcome, c.problem = "unsupported", classify(err)
+	case err != nil:
+		c.outcome, c.problem = "error", classify(err)
+	}
+}
+
+func (c *call) end() {
+	took := c.t.now().Sub(c.start).Seconds()
+	c.span.SetAttributes(keyOutcome.String(c.outcome))
+	if c.code != "" {
+		c.span.SetAttributes(keyCode.String(c.code))
+	}
+	c.problem.show(c.span)
+
+	attrs := make([]attribute.KeyValue, 0, 5)
+	attrs = append(attrs, keyOperation.String(c.operation), keyOutcome.String(c.outcome))
+	if c.gateway != "" {
+		attrs = append(attrs, keyGateway.String(c.gateway))
+	}
+	duration := attrs
+	if c.problem.name != "" {
+		duration = append(duration, keyErrorType.String(c.problem.name))
+	}
+	c.t.callDuration.Record(c.ctx, took, metric.WithAttributes(duration...))
+	if code := c.t.codes.bounded(c.code); code != "" {
+		attrs = append(attrs, keyCode.String(code))
+	}
+	c.t.calls.Add(c.ctx, 1, metric.WithAttributes(attrs...))
+	c.span.End()
+}
+
+// show puts the error on a span. A refusal is an answer, not a fault of the span.
+func (c class) show(span trace.Span) {
+	if c.name == "" {
+		return
+	}
+	span.SetAttributes(keyErrorType.String(c.name))
+	if !c.refusal {
+		span.SetStatus(otelcodes.Error, c.name)
+	}
+}

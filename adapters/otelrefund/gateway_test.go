@@ -1,0 +1,234 @@
+package otelrefund_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderfsm/orderfsm/adapters/memstore"
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// codedError is an error that knows the provider's code.
+type codedError struct{ code string }
+
+func (e *codedError) Error() string     { return "the bank said " + e.code }
+func (e *codedError) ErrorCode() string { return e.code }
+
+// TestCalls: what a call is told as, and that it passes through as it was.
+func TestCalls(t *testing.T) {
+	declined := func(code string) answer {
+		return answer{res: refund.Result{Outcome: refund.OutcomeDeclined, Code: code}}
+	}
+	for name, c := range map[string]struct {
+		answer                 answer
+		outcome, code, problem string
+	}{
+		"succeeded":               {answer{res: refund.Result{Outcome: refund.OutcomeSucceeded}}, "succeeded", "", ""},
+		"declined is no error":    {declined("NOTENOUGH"), "declined", "NOTENOUGH", ""},
+		"no outcome":              {answer{}, "unknown", "", "no_outcome"},
+		"an outcome that is none": {answer{res: refund.Result{Outcome: 99}}, "invalid", "", "no_outcome"},
+		"error":                   {answer{err: errors.New("reset")}, "unknown", "", "_OTHER"},
+		"set-up": {
+			answer{err: &refund.SetupError{Gateway: "bank", Err: &codedError{"CERT_ERROR"}}}, "unknown", "CERT_ERROR", "setup",
+		},
+		"busy": {
+			answer{err: fmt.Errorf("call: %w", &refund.RetryLater{After: time.Second, Err: &codedError{"SYSTEMERROR"}})},
+			"unknown", "SYSTEMERROR", "retry_later",
+		},
+		"a lost connection":    {answer{err: &net.OpError{Op: "read", Err: errors.New("reset")}}, "unknown", "", "connection"},
+		"a network's time-out": {answer{err: &url.Error{Op: "Post", Err: os.ErrDeadlineExceeded}}, "unknown", "", "timeout"},
+		"mismatch":             {answer{err: &refund.MismatchError{Field: "amount"}}, "unknown", "", "mismatch"},
+		"a text for a code":    {declined("Mr Smith has no account"), "declined", "other", ""},
+		"a long code":          {declined(strings.Repeat("A", 65)), "declined", "other", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRecording(t)
+			b := &bank{took: func() { r.clock.advance(1500 * time.Millisecond) }}
+			b.next(c.answer, c.answer)
+			g := r.Gateway(b)
+			res, err := g.Refund(bg, refund.Request{Gateway: "bank", OrderID: "O1", RefundNo: "R1", Amount: 5, Reason: "r"})
+			require.Equal(t, c.answer.err, err)
+			require.Equal(t, c.answer.res.Code, res.Code)
+			_, err = g.Query(bg, refund.Query{Gateway: "bank", OrderID: "O1", RefundNo: "R1", Amount: 5})
+			require.Equal(t, c.answer.err, err)
+
+			code, problem, status := "", "", ""
+			if c.code != "" {
+				code = "code=" + c.code + " "
+			}
+			if c.problem != "" {
+				problem, status = "error.type="+c.problem+" ", " Error: "+c.problem
+			}
+			require.Equal(t, []string{
+				"gateway.refund client {" + problem + code + "gateway=bank operation=refund order_id=O1 outcome=" + c.outcome + " refund_no=R1}" + status,
+				"gateway.query client {" + problem + code + "gateway=bank operation=query order_id=O1 outcome=" + c.outcome + " refund_no=R1}" + status,
+			}, r.ended())
+			require.Equal(t, []string{
+				"gateway.call.duration{" + problem + "gateway=bank operation=query outcome=" + c.outcome + "} 1 of 1.5s",
+				"gateway.call.duration{" + problem + "gateway=bank operation=refund outcome=" + c.outcome + "} 1 of 1.5s",
+				"gateway.calls{" + code + "gateway=bank operation=query outcome=" + c.outcome + "} 1",
+				"gateway.calls{" + code + "gateway=bank operation=refund outcome=" + c.outcome + "} 1",
+			}, r.metrics())
+		})
+	}
+}
+
+// TestTimeouts: what ran out of time, or was given up, is told of although its ctx has ended.
+func TestTimeouts(t *testing.T) {
+	for _, c := range []struct {
+		ctx  func() (context.Context, context.CancelFunc)
+		want string
+	}{
+		{func() (context.Context, context.CancelFunc) {
+			return context.WithDeadline(bg, start.AddDate(-10, 0, 0))
+		}, "timeout"},
+		{func() (context.Context, context.CancelFunc) {
+			ctx, cancel := context.WithCancel(bg)
+			cancel()
+			return ctx, cancel
+		}, "canceled"},
+	} {
+		r := newRecording(t)
+		ctx, cancel := c.ctx()
+		_, err := r.Gateway(&bank{}).Query(ctx, refund.Query{Gateway: "bank"})
+		cancel()
+		require.ErrorIs(t, err, ctx.Err())
+		require.Contains(t, r.metrics(), "gateway.calls{gateway=bank operation=query outcome=unknown} 1")
+		require.Contains(t, r.metrics(), "gateway.call.duration{error.type="+c.want+" gateway=bank operation=query outcome=unknown} 1 of 0s")
+	}
+}
+
+// TestPanic: it goes on as it was, and the call counts as one whose outcome is unknown.
+func TestPanic(t *testing.T) {
+	r := newRecording(t)
+	b := &bank{}
+	b.next(answer{panics: true})
+	require.PanicsWithValue(t, "bank", func() { _, _ = r.Gateway(b).Refund(bg, refund.Request{Gateway: "bank", RefundNo: "R1"}) })
+	require.Equal(t, []string{
+		"gateway.refund client {error.type=panic gateway=bank operation=refund order_id= outcome=unknown refund_no=R1} Error: panic",
+	}, r.ended())
+}
+
+// TestManyCodes: a provider that invents codes makes no series for each.
+func TestManyCodes(t *testing.T) {
+	r := newRecording(t)
+	b := &bank{}
+	g := r.Gateway(b)
+	for i := range 1000 {
+		b.next(answer{res: refund.Result{Outcome: refund.OutcomeDeclined, Code: fmt.Sprintf("E%d", i)}})
+		_, err := g.Refund(bg, refund.Request{Gateway: "bank"})
+		require.NoError(t, err)
+	}
+	lines := r.metrics()
+	require.Len(t, lines, 102, "100 codes, the others, and the durations")
+	require.Contains(t, lines, "gateway.calls{code=other gateway=bank operation=refund outcome=declined} 900")
+}
+
+// TestOptionalInterfaces: what the gateway can is still found, and what it cannot is not claimed to its harm.
+func TestOptionalInterfaces(t *testing.T) {
+	r := newRecording(t)
+	bare, full := r.Gateway(&bank{}), r.Gateway(&fullBank{})
+	_, ok := bare.(refund.NotificationReader)
+	require.False(t, ok)
+	_, ok = bare.(refund.Router)
+	require.False(t, ok)
+	_, ok = full.(refund.Router)
+	require.False(t, ok)
+	require.Implements(t, (*refund.NotificationReader)(nil), full)
+	require.Nil(t, r.Gateway(nil))
+
+	for _, c := range []struct {
+		g      refund.RefundGateway
+		check  error
+		limits refund.Limits
+		list   error
+	}{
+		{bare, nil, refund.Limits{}, refund.ErrUnsupported},
+		{full, refund.ErrInvalid, refund.Limits{MaxRefunds: 4}, nil},
+	} {
+		checker, _ := c.g.(refund.Checker)
+		require.Equal(t, c.check, checker.Check(refund.Request{}))
+		limiter, _ := c.g.(refund.Limiter)
+		require.Equal(t, c.limits, limiter.Limits("bank"))
+		lister, _ := c.g.(refund.Lister)
+		_, err := lister.List(bg, refund.Query{Gateway: "bank", OrderID: "O1"})
+		require.ErrorIs(t, err, c.list)
+	}
+	require.Equal(t, []string{"gateway.list client {gateway=bank operation=list order_id=O1 outcome=ok}"}, r.ended(), "no call, no span")
+}
+
+// TestGateways: decorated as a whole, or each in it, they list, check and read notifications as before.
+func TestGateways(t *testing.T) {
+	for name, build := range map[string]func(r *recording, named map[string]refund.RefundGateway) refund.RefundGateway{
+		"around": func(r *recording, named map[string]refund.RefundGateway) refund.RefundGateway {
+			g, err := refund.NewGateways(named)
+			require.NoError(t, err)
+			return r.Gateway(g)
+		},
+		"within": func(r *recording, named map[string]refund.RefundGateway) refund.RefundGateway {
+			for n, g := range named {
+				named[n] = r.Gateway(g)
+			}
+			g, err := refund.NewGateways(named)
+			require.NoError(t, err)
+			return g
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRecording(t)
+			m, err := order.NewMachine()
+			require.NoError(t, err)
+			g := build(r, map[string]refund.RefundGateway{"full": &fullBank{}, "bare": &bank{}})
+			svc, err := refund.NewService(m, memstore.New(), g, refund.Options{Hooks: r.Hooks()})
+			require.NoError(t, err)
+			_, err = svc.NotificationHandler("nobody")
+			require.ErrorIs(t, err, refund.ErrUnknownGateway)
+			_, err = svc.NotificationHandler("bare")
+			require.ErrorIs(t, err, refund.ErrUnsupported)
+			h, err := svc.NotificationHandler("full")
+			require.NoError(t, err)
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/", http.NoBody))
+			require.Equal(t, http.StatusOK, w.Code)
+
+			require.ErrorIs(t, g.(refund.Checker).Check(refund.Request{Gateway: "full"}), refund.ErrInvalid)
+			require.NoError(t, g.(refund.Checker).Check(refund.Request{Gateway: "bare"}))
+			require.Equal(t, refund.Limits{MaxRefunds: 4}, g.(refund.Limiter).Limits("full"))
+			_, err = g.(refund.Lister).List(bg, refund.Query{Gateway: "bare"})
+			require.ErrorIs(t, err, refund.ErrUnsupported)
+			_, err = g.(refund.Lister).List(bg, refund.Query{Gateway: "full"})
+			require.NoError(t, err)
+			require.Contains(t, r.metrics(), "notifications.unknown{gateway=full} 1")
+			require.Contains(t, r.metrics(), "gateway.calls{gateway=full operation=list outcome=ok} 1")
+			require.Contains(t, strings.Join(r.ended(), "\n"), "gateway.read_notification internal {")
+		})
+	}
+}
+
+// TestBadNotification: one that is not readable is told of, without what it says.
+func TestBadNotification(t *testing.T) {
+	r := newRecording(t)
+	b := &fullBank{}
+	b.next(answer{err: fmt.Errorf("%w: signed by Mr Smith", refund.ErrNotification)})
+	reader, _ := r.Gateway(b).(refund.NotificationReader)
+	_, err := reader.ReadNotification(httptest.NewRequest(http.MethodPost, "/", http.NoBody))
+	require.ErrorIs(t, err, refund.ErrNotification)
+	require.Equal(t, []string{
+		"gateway.read_notification internal {error.type=bad_notification operation=read_notification outcome=error} Error: bad_notification",
+	}, r.ended())
+	w := httptest.NewRecorder()
+	reader.Acknowledge(w, err)
+	require.Equal(t, http.StatusTeapot, w.Code)
+}

@@ -1,0 +1,73 @@
+package otelrefund
+
+import (
+	"context"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// Hooks returns the hooks for refund.Options: a span for each command, and the counters. [refund.JoinHooks] puts
+// them beside a host's own; put first, they measure those too.
+//
+// Transitions are counted once they are committed. Where nobody tells of the commit (a transaction of the host's
+// own, with sqlstore.WithTx), they are not counted, as After hooks do not run.
+func (t *Telemetry) Hooks() refund.Hooks {
+	return refund.Hooks{
+		Start:    t.start,
+		After:    t.after,
+		Conflict: t.conflict,
+		Stuck:    func(ctx context.Context, s refund.Stuck) { count(ctx, t.stuck, keyGateway.String(s.Gateway)) },
+		Setup: func(ctx context.Context, e *refund.SetupError) {
+			count(ctx, t.setupFaults, keyGateway.String(e.Gateway))
+		},
+		UnknownNotification: func(ctx context.Context, n refund.Notification) { count(ctx, t.unknown, keyGateway.String(n.Gateway)) },
+	}
+}
+
+func count(ctx context.Context, c metric.Int64Counter, attrs ...attribute.KeyValue) {
+	c.Add(ctx, 1, metric.WithAttributes(attrs...))
+}
+
+func (t *Telemetry) start(ctx context.Context, c refund.Command) (context.Context, func(error)) {
+	attrs := []attribute.KeyValue{keyCommand.String(c.Name), keyOrderID.String(c.OrderID)}
+	if c.RefundNo != "" {
+		attrs = append(attrs, keyRefundNo.String(c.RefundNo))
+	}
+	ctx, span := t.tracer.Start(ctx, "refund."+c.Name, trace.WithAttributes(attrs...))
+	start := t.now()
+	return ctx, func(err error) {
+		attrs := []attribute.KeyValue{keyCommand.String(c.Name)}
+		if err != nil {
+			problem := classify(err)
+			problem.show(span)
+			attrs = append(attrs, keyErrorType.String(problem.name))
+		}
+		t.commandDuration.Record(ctx, t.now().Sub(start).Seconds(), metric.WithAttributes(attrs...))
+		span.End()
+	}
+}
+
+func (t *Telemetry) after(ctx context.Context, o *order.Order, tr order.Transition) {
+	move := []attribute.KeyValue{
+		keyEvent.String(string(tr.Event)), keyFrom.String(string(tr.From)), keyTo.String(string(tr.To)),
+	}
+	trace.SpanFromContext(ctx).AddEvent("refund.transition",
+		trace.WithAttributes(append(move, keyRefundNo.String(tr.RefundNo))...))
+	count(ctx, t.transitions, append(move, keyGateway.String(o.Gateway))...)
+	if r := o.Refund(tr.RefundNo); r != nil && tr.To == order.StateRefunded {
+		t.refunded.Add(ctx, r.Amount, metric.WithAttributes(
+			keyGateway.String(o.Gateway), keyCurrency.String(o.Currency)))
+	}
+}
+
+func (t *Telemetry) conflict(ctx context.Context, c refund.Conflict) {
+	attrs := []attribute.KeyValue{keyState.String(string(c.Book)), keyOutcome.String(c.Result.Outcome.String())}
+	trace.SpanFromContext(ctx).AddEvent("refund.conflict",
+		trace.WithAttributes(append(attrs, keyRefundNo.String(c.RefundNo))...))
+	count(ctx, t.conflicts, attrs...)
+}

@@ -1,0 +1,106 @@
+package refund_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderfsm/orderfsm/internal/logtest"
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// TestLogs: every record that the package can write, against the table in its documentation. What people wrote is
+// in none of them.
+func TestLogs(t *testing.T) {
+	log := &logtest.Recorder{}
+	const secret = "their words"
+	broken, loud := false, false
+	e := newEnv(t, func(e *env, o *refund.Options) {
+		o.Logger = log.Logger()
+		o.Backoff = func(string, int) time.Duration {
+			if loud {
+				panic("backoff")
+			}
+			return time.Minute
+		}
+		o.Hooks.After = func(context.Context, *order.Order, order.Transition) {
+			if loud {
+				panic("after")
+			}
+		}
+		o.Hooks.InTx = func(_ context.Context, _ *order.Order, tr order.Transition) error {
+			if broken && tr.Event == order.EventSettle {
+				return errors.New("the host's table is full")
+			}
+			return nil
+		}
+	})
+	e.register()
+	request := func(no string) refund.Ref {
+		_, err := e.svc.Request(bg, refund.RequestParams{OrderID: "O1", RefundNo: no, Amount: 10, Reason: secret, Actor: buyer})
+		require.NoError(t, err)
+		_, err = e.svc.Approve(bg, refund.ApproveParams{OrderID: "O1", RefundNo: no, Amount: 10, Actor: seller, Note: secret})
+		require.NoError(t, err)
+		return refund.Ref{OrderID: "O1", RefundNo: no}
+	}
+
+	ref := request("R1") // refund transition
+	e.bank.next(fault{op: "refund", err: &refund.SetupError{Gateway: "bank", Err: errors.New("certificate expired")}})
+	e.process(ref) // gateway set-up fault, refund has no outcome yet
+	e.clock.advance(25 * time.Hour)
+	loud = true
+	e.process(ref) // refund stuck, backoff panicked
+	e.clock.advance(25 * time.Hour)
+	loud, broken = false, true
+	_, err := e.svc.Process(bg, ref) // refund answer not recorded
+	require.Error(t, err)
+	e.clock.advance(25 * time.Hour)
+	broken, loud = false, true
+	e.run() // hook panicked
+	loud = false
+	e.bank.next(fault{op: "query", res: refund.Result{Outcome: refund.OutcomeAbnormal}})
+	_, err = e.svc.Sync(bg, "O1") // refund conflict
+	require.NoError(t, err)
+
+	n := refund.Notification{Gateway: "bank", Result: refund.Result{OrderID: "O1", RefundNo: "R1", Amount: 11}}
+	require.ErrorIs(t, e.svc.HandleNotification(bg, n), refund.ErrMismatch) // notification refused
+	n.Result.RefundNo = "R9"
+	require.NoError(t, e.svc.HandleNotification(bg, n)) // notification for an unknown refund
+	h, err := e.service(reading{e.bank}, refund.Options{Logger: log.Logger()}).NotificationHandler("bank")
+	require.NoError(t, err)
+	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/", strings.NewReader("?"))) // not readable
+
+	s, err := refund.NewService(e.machine, joining{e.store}, e.bank, refund.Options{Now: e.clock.now, Logger: log.Logger()})
+	require.NoError(t, err)
+	_, err = s.Request(bg, refund.RequestParams{OrderID: "O1", RefundNo: "R2", Amount: 10, Reason: secret, Actor: buyer})
+	require.NoError(t, err) // after hooks do not run
+
+	require.Empty(t, logtest.Check(".", log.Records()))
+	for _, r := range log.Records() {
+		for _, a := range r.Attrs {
+			require.NotContains(t, a.Value.String(), secret, "%s: %s", r.Message, a.Key)
+		}
+	}
+}
+
+// reading is a gateway to which nothing is readable.
+type reading struct{ *bank }
+
+func (reading) ReadNotification(*http.Request) (refund.Notification, error) {
+	return refund.Notification{}, refund.ErrNotification
+}
+
+func (reading) Acknowledge(w http.ResponseWriter, _ error) { w.WriteHeader(http.StatusBadRequest) }
+
+// joining is a store that says it is in a transaction of which nobody tells the end.
+type joining struct{ refund.Store }
+
+func (joining) Joined(context.Context) bool                                 { return true }
+func (joining) AfterCommit(context.Context, func(ctx context.Context)) bool { return false }
