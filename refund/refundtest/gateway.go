@@ -125,7 +125,7 @@ func (g *Gateway) call(
 	}
 	var res refund.Result
 	if s.answer != nil {
-		res = *s.answer
+		res = about(req, *s.answer)
 	} else {
 		g.mu.Lock()
 		res = do(req, s, scripted)
@@ -144,6 +144,20 @@ func (g *Gateway) call(
 		return refund.Result{}, s.err
 	}
 	return res, nil
+}
+
+// about fills in what an answer from the script does not name.
+func about(req refund.Request, res refund.Result) refund.Result {
+	if res.RefundNo == "" {
+		res.RefundNo = req.RefundNo
+	}
+	if res.OrderID == "" {
+		res.OrderID = req.OrderID
+	}
+	if res.Amount == 0 {
+		res.Amount = req.Amount
+	}
+	return res
 }
 
 // arrive notes a call and takes its step from the script. It reports whether that says what is done.

@@ -102,6 +102,20 @@ func TestScript(t *testing.T) {
 	require.Zero(t, gw.Unused())
 }
 
+// TestAnswer: an answer from the script is about what was asked, unless it says otherwise.
+func TestAnswer(t *testing.T) {
+	gw := refundtest.New()
+	gw.NextQuery(refundtest.Answer(refund.Result{Outcome: refund.OutcomeSucceeded}),
+		refundtest.Answer(refund.Result{Outcome: refund.OutcomeClosed, RefundNo: "R9", OrderID: "O9", Amount: 9}))
+	res, err := gw.Query(ctx, asked("R1"))
+	require.NoError(t, err)
+	require.Equal(t, refund.Result{Outcome: refund.OutcomeSucceeded, RefundNo: "R1", OrderID: "O1", Amount: 30}, res)
+	res, err = gw.Query(ctx, asked("R1"))
+	require.NoError(t, err)
+	require.Equal(t, refund.Result{Outcome: refund.OutcomeClosed, RefundNo: "R9", OrderID: "O9", Amount: 9}, res)
+	require.Zero(t, gw.Paid("R1"), "whatever was said")
+}
+
 // TestByDefault: any step can be what happens without one, and a step as usual adds to it.
 func TestByDefault(t *testing.T) {
 	gw := refundtest.New()
@@ -111,7 +125,9 @@ func TestByDefault(t *testing.T) {
 	for range 2 {
 		res, err := gw.Refund(ctx, ask("R1"))
 		require.NoError(t, err)
-		require.Equal(t, refund.Result{Outcome: refund.OutcomeDeclined, Code: "CLOSED_ON_SUNDAYS", Message: "!"}, res)
+		require.Equal(t, refund.Result{
+			Outcome: refund.OutcomeDeclined, RefundNo: "R1", OrderID: "O1", Amount: 30, Code: "CLOSED_ON_SUNDAYS", Message: "!",
+		}, res)
 		require.Equal(t, 2, held)
 	}
 	gw.ByDefault(refundtest.Pay().ThenFail(context.DeadlineExceeded).Before(func(context.Context) { held++ }).

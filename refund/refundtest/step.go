@@ -47,8 +47,9 @@ func Decline(code string) Step {
 	return Answer(refund.Result{Outcome: refund.OutcomeDeclined, Code: code})
 }
 
-// Answer does nothing and answers with res as it is: for example not-found of a refund that the provider
-// has, or a status that nobody knows (OutcomeUnknown with a code).
+// Answer does nothing and answers with res, whatever the ledger holds: for example not-found of a refund that
+// the provider has, or a status that nobody knows (OutcomeUnknown with a code). RefundNo, OrderID and Amount
+// are those of the call where res has none; for wrong ones there is [Step.Rewrite] too.
 func Answer(res refund.Result) Step { return Step{answer: &res} }
 
 // Fail does nothing and returns err: the outcome is unknown. A nil err is an error of this package.
