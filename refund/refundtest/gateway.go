@@ -59,10 +59,13 @@ func New() *Gateway { return &Gateway{usual: Pay(), ledger: map[string]*entry{}}
 // Plain returns g as a gateway without any optional interface.
 func (g *Gateway) Plain() refund.RefundGateway { return struct{ refund.RefundGateway }{g} }
 
-// ByDefault sets what happens to a Refund that no step is for; at first [Pay].
+// ByDefault sets what happens to a Refund that no step is for; at first, and where s is [AsUsual], [Pay].
 func (g *Gateway) ByDefault(s Step) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if s.usual() {
+		s = s.on(Pay())
+	}
 	g.usual = s
 }
 

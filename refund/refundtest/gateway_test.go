@@ -130,7 +130,7 @@ func TestByDefault(t *testing.T) {
 		}, res)
 		require.Equal(t, 2, held)
 	}
-	gw.ByDefault(refundtest.Pay().ThenFail(context.DeadlineExceeded).Before(func(context.Context) { held++ }).
+	gw.ByDefault(refundtest.AsUsual().ThenFail(context.DeadlineExceeded).Before(func(context.Context) { held++ }).
 		After(func(context.Context) { held++ }))
 	_, err := gw.Refund(ctx, ask("R1"))
 	require.ErrorIs(t, err, context.DeadlineExceeded)
