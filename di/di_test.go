@@ -14,6 +14,7 @@ import (
 	"github.com/orderfsm/orderfsm/di"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
 func config(sim *wechattest.Server) wechatv2.Config {
@@ -92,17 +93,6 @@ func appByHand(
 	return &di.App{Service: svc, Poller: p}, nil
 }
 
-// payer is a provider that pays at once.
-type payer struct{}
-
-func (payer) Refund(_ context.Context, req refund.Request) (refund.Result, error) {
-	return refund.Result{Outcome: refund.OutcomeSucceeded, RefundNo: req.RefundNo, Amount: req.Amount}, nil
-}
-
-func (payer) Query(context.Context, refund.Query) (refund.Result, error) {
-	return refund.Result{Outcome: refund.OutcomeNotFound}, nil
-}
-
 func ExampleNewApp() {
 	for _, inject := range []func(
 		refund.Store, refund.RefundGateway, refund.Options, poller.Options,
@@ -110,7 +100,7 @@ func ExampleNewApp() {
 		settled := make(chan string)
 		store := memstore.New()
 		waker := poller.NewWaker(store)
-		app, err := inject(store, payer{}, refund.Options{
+		app, err := inject(store, refundtest.New(), refund.Options{
 			Scheduler: waker,
 			Hooks: refund.Hooks{After: func(_ context.Context, o *order.Order, t order.Transition) {
 				if t.Event == order.EventSettle {
@@ -141,8 +131,8 @@ func ExampleNewApp() {
 }
 
 func TestFaultsOfTheAppComeOut(t *testing.T) {
-	_, err := di.NewApp(memstore.New(), payer{}, refund.Options{}, poller.Options{Batch: -1})
+	_, err := di.NewApp(memstore.New(), refundtest.New(), refund.Options{}, poller.Options{Batch: -1})
 	require.ErrorContains(t, err, "batch: is negative")
-	_, err = di.NewApp(nil, payer{}, refund.Options{}, poller.Options{})
+	_, err = di.NewApp(nil, refundtest.New(), refund.Options{}, poller.Options{})
 	require.ErrorContains(t, err, "store: is nil")
 }

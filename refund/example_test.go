@@ -6,21 +6,24 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"strings"
+	"time"
 
 	"github.com/orderfsm/orderfsm/adapters/memstore"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
-// newShop is what the examples share: a memory store, an in-process provider, one paid order of 100.00.
-func newShop(opt refund.Options, rules ...order.Option) (*refund.Service, *bank) {
-	machine, err := order.NewMachine(rules...)
+// newShop is what the examples share: a memory store, a provider in memory, a clock that the example moves, and
+// one paid order of 100.00.
+func newShop(opt refund.Options) (*refund.Service, *refundtest.Gateway, *refundtest.Clock) {
+	machine, err := order.NewMachine()
 	if err != nil {
 		panic(err)
 	}
-	provider, clock := newBank(), newClock()
-	opt.Now = clock.now
+	provider := refundtest.New()
+	clock := refundtest.NewClock(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
+	opt.Now = clock.Now
 	svc, err := refund.NewService(machine, memstore.New(), provider, opt)
 	if err != nil {
 		panic(err)
@@ -31,13 +34,14 @@ func newShop(opt refund.Options, rules ...order.Option) (*refund.Service, *bank)
 	if err != nil {
 		panic(err)
 	}
-	return svc, provider
+	return svc, provider, clock
 }
 
 // The buyer asks, the merchant approves what was seen, and a worker asks the provider until it is known.
 func Example() {
 	ctx := context.Background()
-	svc, provider := newShop(refund.Options{})
+	svc, provider, clock := newShop(refund.Options{})
+	provider.NextRefund(refundtest.PayWhenAsked())
 
 	r, err := svc.Request(ctx, refund.RequestParams{
 		OrderID: "ORDER-1", RefundNo: "R-1", Amount: 3000, Reason: "wrong size", Actor: "buyer:42",
@@ -47,13 +51,24 @@ func Example() {
 	r, err = svc.Approve(ctx, refund.ApproveParams{OrderID: "ORDER-1", RefundNo: "R-1", Amount: 3000, Actor: "staff:7"})
 	fmt.Println(r.State, err)
 
-	next, err := svc.Process(ctx, refund.Ref{OrderID: "ORDER-1", RefundNo: "R-1"})
-	fmt.Println(next.State, "until", next.At.IsZero(), err)
-	fmt.Println("paid", provider.paid("ORDER-1"))
+	for range 2 { // a worker's loop: package poller has a better one
+		due, err := svc.Due(ctx, 100)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		for _, ref := range due {
+			next, err := svc.Process(ctx, ref)
+			fmt.Println(next.State, err)
+		}
+		clock.Advance(time.Minute)
+	}
+	fmt.Println("paid", provider.PaidTotal("ORDER-1"))
 	// Output:
 	// refund_requested <nil>
 	// approved <nil>
-	// approved until false <nil>
+	// approved <nil>
+	// refunded <nil>
 	// paid 3000
 }
 
@@ -61,8 +76,8 @@ func Example() {
 // not an error.
 func ExampleService_Execute() {
 	ctx := context.Background()
-	svc, provider := newShop(refund.Options{})
-	provider.next(fault{op: "refund", res: refund.Result{Outcome: refund.OutcomeDeclined, Code: "NOTENOUGH"}})
+	svc, provider, _ := newShop(refund.Options{})
+	provider.NextRefund(refundtest.Decline("NOTENOUGH"))
 
 	_, _ = svc.Request(ctx, refund.RequestParams{OrderID: "ORDER-1", RefundNo: "R-1", Amount: 3000, Actor: "buyer:42"})
 	r, err := svc.Execute(ctx, refund.ApproveParams{OrderID: "ORDER-1", RefundNo: "R-1", Amount: 3000, Actor: "staff:7"})
@@ -78,7 +93,7 @@ func ExampleService_Execute() {
 // A command that cannot be carried out says why, and changes nothing.
 func ExampleService_Request_errors() {
 	ctx := context.Background()
-	svc, _ := newShop(refund.Options{})
+	svc, _, _ := newShop(refund.Options{})
 	_, err := svc.Request(ctx, refund.RequestParams{OrderID: "ORDER-1", Amount: 10001, Actor: "buyer:42"})
 	var amount *order.AmountError
 	fmt.Println(errors.Is(err, refund.ErrAmount), errors.As(err, &amount), amount.Left)
@@ -94,7 +109,7 @@ func ExampleService_Request_errors() {
 // is committed.
 func ExampleHooks() {
 	ctx := context.Background()
-	svc, _ := newShop(refund.Options{Hooks: refund.Hooks{
+	svc, _, _ := newShop(refund.Options{Hooks: refund.Hooks{
 		Guard: func(_ context.Context, o *order.Order, t order.Transition) error {
 			if r := o.Refund(t.RefundNo); t.Event == order.EventApprove && r.Amount > 5000 && t.Actor != "staff:boss" {
 				return errors.New("above 50.00 only the boss approves")
@@ -118,7 +133,7 @@ func ExampleHooks() {
 
 // One Service for several providers: each order goes back to the gateway that took its money.
 func ExampleGateways() {
-	gateways, err := refund.NewGateways(map[string]refund.RefundGateway{"bank": newBank(), "other": newBank()})
+	gateways, err := refund.NewGateways(map[string]refund.RefundGateway{"bank": refundtest.New(), "other": refundtest.New()})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -137,12 +152,8 @@ func ExampleGateways() {
 // provider before it is booked.
 func ExampleService_NotificationHandler() {
 	ctx := context.Background()
-	machine, _ := order.NewMachine()
-	svc, err := refund.NewService(machine, memstore.New(), reader{newBank()}, refund.Options{})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
+	svc, provider, _ := newShop(refund.Options{})
+	provider.NextRefund(refundtest.Accept())
 	handler, err := svc.NotificationHandler("bank")
 	if err != nil {
 		fmt.Println(err)
@@ -151,16 +162,21 @@ func ExampleService_NotificationHandler() {
 	mux := http.NewServeMux()
 	mux.Handle("POST /refund/notify", handler)
 
-	_, _ = svc.Register(ctx, refund.RegisterParams{OrderID: "O1", Gateway: "bank", Currency: "CNY", Total: 10000})
-	_, _ = svc.Request(ctx, refund.RequestParams{OrderID: "O1", RefundNo: "R1", Amount: 4000, Actor: "buyer:42"})
-	r, err := svc.Execute(ctx, refund.ApproveParams{OrderID: "O1", RefundNo: "R1", Amount: 4000, Actor: "staff:7"})
+	_, _ = svc.Request(ctx, refund.RequestParams{OrderID: "ORDER-1", RefundNo: "R-1", Amount: 4000, Actor: "buyer:42"})
+	r, err := svc.Execute(ctx, refund.ApproveParams{OrderID: "ORDER-1", RefundNo: "R-1", Amount: 4000, Actor: "staff:7"})
 	fmt.Println(r.State, err)
 
+	provider.Settle("R-1")
+	post, err := provider.Notify("R-1", "/refund/notify")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
 	answer := httptest.NewRecorder()
-	mux.ServeHTTP(answer, httptest.NewRequest(http.MethodPost, "/refund/notify", strings.NewReader("paid R1")))
-	o, err := svc.Order(ctx, "O1")
-	fmt.Println(answer.Body, o.Refund("R1").State, err)
+	mux.ServeHTTP(answer, post)
+	o, err := svc.Order(ctx, "ORDER-1")
+	fmt.Println(answer.Code, o.Refund("R-1").State, err)
 	// Output:
 	// approved <nil>
-	// OK refunded <nil>
+	// 204 refunded <nil>
 }

@@ -3,6 +3,9 @@ package refund_test
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
 	"testing"
 	"time"
 
@@ -11,6 +14,7 @@ import (
 	"github.com/orderfsm/orderfsm/adapters/memstore"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
 func TestGatewaysRoute(t *testing.T) {
@@ -40,6 +44,45 @@ func TestGatewaysRoute(t *testing.T) {
 	_, err = g.List(bg, refund.Query{Gateway: "c"})
 	require.ErrorIs(t, err, refund.ErrSetup)
 	require.ErrorIs(t, g.Check(refund.Request{Gateway: "c"}), refund.ErrUnknownGateway)
+}
+
+// TestGatewaysForwardEverything: what a gateway implements beside its two methods is found through Gateways too.
+// A new optional interface of the port fails here until somebody has thought of it.
+func TestGatewaysForwardEverything(t *testing.T) {
+	files, err := filepath.Glob("*.go")
+	require.NoError(t, err)
+	var optional []string
+	for _, file := range files {
+		source, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for _, m := range regexp.MustCompile(`// (\w+) is an optional interface of a \[RefundGateway\]`).FindAllSubmatch(source, -1) {
+			optional = append(optional, string(m[1]))
+		}
+	}
+	require.ElementsMatch(t, []string{"Checker", "Lister", "Limiter", "NotificationReader"}, optional)
+
+	inner := refundtest.New() // implements all of them
+	inner.SetLimits(refund.Limits{MaxRefunds: 3})
+	inner.SetCheck(func(refund.Request) error { return errLost })
+	outer, err := refund.NewGateways(map[string]refund.RefundGateway{"bank": inner, "plain": inner.Plain()})
+	require.NoError(t, err)
+	require.ErrorIs(t, outer.Check(refund.Request{Gateway: "bank"}), errLost)
+	require.NoError(t, outer.Check(refund.Request{Gateway: "plain"}))
+	require.Equal(t, refund.Limits{MaxRefunds: 3}, outer.Limits("bank"))
+	require.Zero(t, outer.Limits("plain"))
+	require.NoError(t, inner.RefundInConsole("O1", "C1", 1))
+	all, err := outer.List(bg, refund.Query{Gateway: "bank", OrderID: "O1"})
+	require.NoError(t, err)
+	require.Len(t, all, 1)
+	_, err = outer.List(bg, refund.Query{Gateway: "plain", OrderID: "O1"})
+	require.ErrorIs(t, err, refund.ErrUnsupported)
+
+	// A notification does not say by itself which gateway it is for: the endpoint does.
+	svc := newEnv(t).service(outer, refund.Options{})
+	_, err = svc.NotificationHandler("bank")
+	require.NoError(t, err)
+	_, err = svc.NotificationHandler("plain")
+	require.ErrorIs(t, err, refund.ErrUnsupported)
 }
 
 func TestUnknownGatewayIsRefusedWhenAsked(t *testing.T) {

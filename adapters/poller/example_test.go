@@ -9,18 +9,8 @@ import (
 	"github.com/orderfsm/orderfsm/adapters/poller"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
-
-// payer is a provider that takes a refund on its way and has paid it when it is asked again.
-type payer struct{}
-
-func (payer) Refund(_ context.Context, req refund.Request) (refund.Result, error) {
-	return refund.Result{Outcome: refund.OutcomeAccepted, RefundNo: req.RefundNo, Amount: req.Amount}, nil
-}
-
-func (payer) Query(_ context.Context, q refund.Query) (refund.Result, error) {
-	return refund.Result{Outcome: refund.OutcomeSucceeded, RefundNo: q.RefundNo, Amount: q.Amount}, nil
-}
 
 // A shop approves; the Poller sees to the rest.
 func Example() {
@@ -32,7 +22,9 @@ func Example() {
 	store := memstore.New() // a real shop: its own database
 	waker := poller.NewWaker(store)
 	settled := make(chan struct{})
-	svc, err := refund.NewService(machine, store, payer{}, refund.Options{
+	provider := refundtest.New() // a real shop: its gateway
+	provider.ByDefault(refundtest.PayWhenAsked())
+	svc, err := refund.NewService(machine, store, provider, refund.Options{
 		Scheduler: waker,
 		Backoff:   func(string, int) time.Duration { return 10 * time.Millisecond }, // a real shop: leave it out
 		Hooks: refund.Hooks{After: func(_ context.Context, _ *order.Order, t order.Transition) {

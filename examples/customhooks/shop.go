@@ -1,0 +1,50 @@
+package customhooks
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"github.com/orderfsm/orderfsm/adapters/sqlstore"
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// New returns the Service with the shop's rules and hooks; opt's InTx and After are replaced. tell is
+// given what the buyer should know, once it is committed; a crash may lose it, so that what must not be lost
+// belongs into the InTx hook, as the audit does.
+func New(
+	db *sql.DB, gateway refund.RefundGateway, r Rules, opt refund.Options, tell func(orderID, text string),
+) (*refund.Service, error) {
+	machine, err := NewMachine(r)
+	if err != nil {
+		return nil, err
+	}
+	store, err := sqlstore.New(db, sqlstore.SQLite, sqlstore.Options{})
+	if err != nil {
+		return nil, err
+	}
+	opt.Hooks.InTx = audit
+	opt.Hooks.After = func(_ context.Context, o *order.Order, t order.Transition) {
+		if text := news(o.Refund(t.RefundNo), t); text != "" {
+			tell(o.ID, text)
+		}
+	}
+	return refund.NewService(machine, store, gateway, opt)
+}
+
+// news is what the buyer is told; empty where it is nobody's business but the shop's.
+func news(r *order.Refund, t order.Transition) string {
+	switch t.Event {
+	case EventAskReturn:
+		return "please send the goods back: " + t.Note
+	case EventGoodsArrived:
+		return "your goods have arrived"
+	case order.EventReject:
+		return "we are sorry: " + t.Note
+	case order.EventSettle:
+		return fmt.Sprintf("%d.%02d is on your account", r.Amount/100, r.Amount%100)
+	default:
+		return ""
+	}
+}

@@ -1,0 +1,203 @@
+package refund_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
+)
+
+// approved asks for a refund of ORDER-1 and approves it.
+func approved(ctx context.Context, svc *refund.Service, no string, amount int64) error {
+	_, err := svc.Request(ctx, refund.RequestParams{OrderID: "ORDER-1", RefundNo: no, Amount: amount, Actor: "buyer:42"})
+	if err != nil {
+		return err
+	}
+	_, err = svc.Approve(ctx, refund.ApproveParams{OrderID: "ORDER-1", RefundNo: no, Amount: amount, Actor: "staff:7"})
+	return err
+}
+
+// A failed refund is given up only when the provider says once more that it will not pay. Its amount is then
+// free for another one.
+func ExampleService_Abandon() {
+	ctx := context.Background()
+	svc, provider, _ := newShop(refund.Options{})
+	provider.NextRefund(refundtest.Decline("ACCOUNT_CLOSED"))
+	if err := approved(ctx, svc, "R-1", 8000); err != nil {
+		fmt.Println(err)
+		return
+	}
+	next, err := svc.Process(ctx, refund.Ref{OrderID: "ORDER-1", RefundNo: "R-1"})
+	fmt.Println(next.State, err)
+
+	give := refund.AbandonParams{OrderID: "ORDER-1", RefundNo: "R-1", Actor: "staff:7", Note: "paid by bank transfer"}
+	provider.NextQuery(refundtest.Fail(context.DeadlineExceeded))
+	_, err = svc.Abandon(ctx, give)
+	fmt.Println(errors.Is(err, refund.ErrUnsettled))
+	r, err := svc.Abandon(ctx, give)
+	fmt.Println(r.State, err)
+	o, _ := svc.Order(ctx, "ORDER-1")
+	fmt.Println(o.State, o.Left(), "left")
+	// Output:
+	// failed <nil>
+	// true
+	// abandoned <nil>
+	// paid 10000 left
+}
+
+// Money that could not reach the buyer waits for a person, who records how it ended and the evidence.
+func ExampleService_Resolve() {
+	ctx := context.Background()
+	svc, provider, _ := newShop(refund.Options{})
+	provider.NextRefund(refundtest.Abnormal())
+	if err := approved(ctx, svc, "R-1", 8000); err != nil {
+		fmt.Println(err)
+		return
+	}
+	next, err := svc.Process(ctx, refund.Ref{OrderID: "ORDER-1", RefundNo: "R-1"})
+	fmt.Println(next.State, err)
+
+	r, err := svc.Resolve(ctx, refund.ResolveParams{
+		OrderID: "ORDER-1", RefundNo: "R-1", Outcome: refund.OutcomeSucceeded,
+		Evidence: "bank transfer 4711", Actor: "accounting:3",
+	})
+	fmt.Println(r.State, err)
+	// Output:
+	// abnormal <nil>
+	// refunded <nil>
+}
+
+// The provider's own console made a refund that the book does not have. Sync takes it in, so that no more than
+// what is really left can be refunded.
+func ExampleService_Sync() {
+	ctx := context.Background()
+	svc, provider, _ := newShop(refund.Options{})
+	if err := provider.RefundInConsole("ORDER-1", "C-1", 9000); err != nil {
+		fmt.Println(err)
+		return
+	}
+	rep, err := svc.Sync(ctx, "ORDER-1")
+	fmt.Println(rep.Adopted, rep.Complete, err)
+
+	_, err = svc.Request(ctx, refund.RequestParams{OrderID: "ORDER-1", Amount: 3000, Actor: "buyer:42"})
+	fmt.Println(errors.Is(err, refund.ErrAmount))
+	// Output:
+	// [C-1] true <nil>
+	// true
+}
+
+// Every night the shop compares its orders with the provider. Its own list of orders is the one to give: a
+// refund made in the console may be the only one of its order.
+func ExampleService_Reconcile() {
+	ctx := context.Background()
+	svc, provider, _ := newShop(refund.Options{})
+	_, _ = svc.Register(ctx, refund.RegisterParams{OrderID: "ORDER-2", Gateway: "bank", Currency: "CNY", Total: 500})
+	if err := provider.RefundInConsole("ORDER-2", "C-1", 500); err != nil {
+		fmt.Println(err)
+		return
+	}
+	done, err := svc.Reconcile(ctx, refund.ReconcileParams{
+		Orders: func(context.Context, string) (ids []string, next string, err error) {
+			return []string{"ORDER-1", "ORDER-2"}, "", nil // page by page, from the shop's own table
+		},
+		Report: func(_ context.Context, r refund.OrderReport) error {
+			for _, d := range r.Differences {
+				fmt.Println(r.OrderID, d.RefundNo, "book:", d.Book, "provider:", d.Result.Outcome)
+			}
+			return nil
+		},
+	})
+	fmt.Println(done.Orders, "compared,", done.Adopted, "adopted", err)
+	// Output:
+	// ORDER-2 C-1 book: paid provider: succeeded
+	// 2 compared, 1 adopted <nil>
+}
+
+// Nothing is decided by age: what takes long is told, listed, and asked about until the provider answers.
+func ExampleService_Stuck() {
+	ctx := context.Background()
+	var told int
+	svc, provider, clock := newShop(refund.Options{
+		AlertAfter: 24 * time.Hour,
+		Hooks:      refund.Hooks{Stuck: func(context.Context, refund.Stuck) { told++ }},
+	})
+	provider.NextRefund(refundtest.Accept())
+	if err := approved(ctx, svc, "R-1", 3000); err != nil {
+		fmt.Println(err)
+		return
+	}
+	if err := refundtest.Pass(ctx, clock, svc, 72*time.Hour); err != nil { // three days, with a worker
+		fmt.Println(err)
+		return
+	}
+	page, err := svc.Stuck(ctx, refund.Filter{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, e := range page.Entries {
+		fmt.Println(e.OrderID, e.Refund.No, e.Refund.State, "told:", told > 0)
+	}
+
+	provider.Settle("R-1")
+	err = refundtest.Pass(ctx, clock, svc, 2*time.Hour)
+	o, _ := svc.Order(ctx, "ORDER-1")
+	fmt.Println(o.Refund("R-1").State, err)
+	// Output:
+	// ORDER-1 R-1 approved told: true
+	// refunded <nil>
+}
+
+// A review queue, page by page.
+func ExampleService_List() {
+	ctx := context.Background()
+	svc, _, clock := newShop(refund.Options{})
+	for _, no := range []string{"R-1", "R-2", "R-3"} {
+		_, err := svc.Request(ctx, refund.RequestParams{OrderID: "ORDER-1", RefundNo: no, Amount: 1000, Actor: "buyer:42"})
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		clock.Advance(time.Minute)
+	}
+	f := refund.Filter{States: []order.State{order.StateRefundRequested}, Limit: 2}
+	for {
+		page, err := svc.List(ctx, f)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		for _, e := range page.Entries {
+			fmt.Println(e.Refund.No, e.Refund.Amount)
+		}
+		if page.Next == nil {
+			return
+		}
+		f.After = page.Next
+	}
+	// Output:
+	// R-1 1000
+	// R-2 1000
+	// R-3 1000
+}
+
+// One provider settles within seconds, the others take hours.
+func ExampleBackoffByGateway() {
+	backoff := refund.BackoffByGateway(map[string]refund.Backoff{
+		"wallet": func(_ string, attempts int) time.Duration {
+			return min(time.Duration(attempts)*time.Second, time.Minute)
+		},
+	}, refund.ExponentialBackoff(time.Minute, 6*time.Hour))
+	_ = refund.Options{Backoff: backoff}
+
+	fmt.Println(backoff("wallet", 3))
+	wait := backoff("bank", 4) // a minute, doubled three times, and up to a fifth less at random
+	fmt.Println(6*time.Minute < wait && wait <= 8*time.Minute)
+	// Output:
+	// 3s
+	// true
+}

@@ -1,0 +1,108 @@
+package refundtest_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderfsm/orderfsm/adapters/memstore"
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
+)
+
+func TestClock(t *testing.T) {
+	clock := newClock()
+	start := clock.Now()
+	clock.Advance(time.Hour)
+	clock.Advance(-time.Minute)
+	require.Equal(t, start.Add(59*time.Minute), clock.Now())
+}
+
+// store breaks one of a memstore's lists after so many.
+type store struct {
+	*memstore.Store
+	due, list int
+}
+
+var errBroken = errors.New("broken")
+
+func (s *store) Due(ctx context.Context, now time.Time, limit int) ([]refund.Ref, error) {
+	if s.due--; s.due < 0 {
+		return nil, errBroken
+	}
+	return s.Store.Due(ctx, now, limit)
+}
+
+func (s *store) List(ctx context.Context, f refund.Filter) (refund.Page, error) {
+	if s.list--; s.list < 0 {
+		return refund.Page{}, errBroken
+	}
+	return s.Store.List(ctx, f)
+}
+
+func passing(t *testing.T, s refund.Store, gw refund.RefundGateway, clock *refundtest.Clock, wait time.Duration, orders int) *refund.Service {
+	t.Helper()
+	machine, err := order.NewMachine()
+	require.NoError(t, err)
+	svc, err := refund.NewService(machine, s, gw, refund.Options{
+		Now: clock.Now, Backoff: func(string, int) time.Duration { return wait },
+	})
+	require.NoError(t, err)
+	for i := range orders {
+		id := fmt.Sprintf("O%d", i)
+		_, err = svc.Register(ctx, refund.RegisterParams{OrderID: id, Gateway: "bank", Currency: "CNY", Total: 100})
+		require.NoError(t, err)
+		_, err = svc.Request(ctx, refund.RequestParams{OrderID: id, RefundNo: "R" + id, Amount: 30, Actor: "buyer:1"})
+		require.NoError(t, err)
+		_, err = svc.Approve(ctx, refund.ApproveParams{OrderID: id, RefundNo: "R" + id, Amount: 30, Actor: "staff:1"})
+		require.NoError(t, err)
+	}
+	return svc
+}
+
+// TestPass: every refund is processed each time that it is due, those at the very end too, and the clock shows
+// the time that passed.
+func TestPass(t *testing.T) {
+	gw, clock := refundtest.New(), newClock()
+	gw.ByDefault(refundtest.Accept())
+	svc := passing(t, memstore.New(), gw, clock, time.Hour, 1)
+	start := clock.Now()
+	require.NoError(t, refundtest.Pass(ctx, clock, svc, 3*time.Hour))
+	require.Equal(t, "[refund RO0 query RO0 query RO0 query RO0]", fmt.Sprint(gw.Calls()))
+	require.Equal(t, start.Add(3*time.Hour), clock.Now())
+	require.NoError(t, refundtest.Pass(ctx, clock, svc, 59*time.Minute))
+	require.Len(t, gw.Calls(), 4)
+	require.Equal(t, start.Add(3*time.Hour+59*time.Minute), clock.Now())
+}
+
+// TestPassWithManyPages: more refunds than a page holds.
+func TestPassWithManyPages(t *testing.T) {
+	gw, clock := refundtest.New(), newClock()
+	svc := passing(t, memstore.New(), gw, clock, time.Hour, refund.MaxLimit+1)
+	require.NoError(t, refundtest.Pass(ctx, clock, svc, 0))
+	left, err := svc.Due(ctx, 1)
+	require.NoError(t, err)
+	require.Empty(t, left)
+	require.Len(t, gw.Calls(), refund.MaxLimit+1)
+}
+
+func TestPassTellsOfErrors(t *testing.T) {
+	gw, clock := refundtest.New(), newClock()
+	gw.ByDefault(refundtest.Accept())
+	require.ErrorContains(t, refundtest.Pass(ctx, clock, passing(t, memstore.New(), gw, clock, 0, 1), time.Hour), "after 100 rounds")
+
+	for name, s := range map[string]*store{"list": {due: 9}, "due": {list: 9}} {
+		s.Store = memstore.New()
+		require.ErrorIs(t, refundtest.Pass(ctx, clock, passing(t, s, gw, clock, time.Hour, 1), time.Hour), errBroken, name)
+	}
+	ended, cancel := context.WithCancel(ctx)
+	gw.ByDefault(refundtest.Accept().After(func(context.Context) { cancel() }))
+	s := &store{Store: memstore.New(), due: 9, list: 9}
+	svc := passing(t, s, gw, clock, time.Hour, 2)
+	require.ErrorIs(t, refundtest.Pass(ended, clock, svc, time.Hour), context.Canceled, "processing fails")
+}

@@ -1,0 +1,67 @@
+package refundtest_test
+
+import (
+	"fmt"
+	"sync/atomic"
+	"testing"
+
+	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/gatewaytest"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
+)
+
+// provider gives the gateway the form that the suite needs.
+type provider struct {
+	*refundtest.Gateway
+	orders atomic.Int64
+}
+
+func (p *provider) AddOrder(total int64) refund.Request {
+	id := fmt.Sprintf("O%d", p.orders.Add(1))
+	return refund.Request{OrderID: id, RefundNo: id + "-", Total: total, Currency: "CNY"}
+}
+
+func (p *provider) Next(f gatewaytest.Fault) bool {
+	var s refundtest.Step
+	switch f {
+	case gatewaytest.FaultDecline:
+		s = refundtest.Decline("NO_FUNDS")
+	case gatewaytest.FaultLoseAnswer:
+		s = refundtest.AsUsual().ThenFail(nil)
+	case gatewaytest.FaultFailBefore, gatewaytest.FaultGarbage: // the gateway makes the same of both
+		s = refundtest.Fail(nil)
+	case gatewaytest.FaultOtherRefund:
+		s = refundtest.AsUsual().Rewrite(func(r *refund.Result) { r.RefundNo += "x" })
+	case gatewaytest.FaultOtherAmount:
+		s = refundtest.AsUsual().Rewrite(func(r *refund.Result) { r.Amount += 7 })
+	case gatewaytest.FaultHang:
+		s = refundtest.Hang()
+	case gatewaytest.FaultAbnormal:
+		s = refundtest.Abnormal()
+	case gatewaytest.FaultClose:
+		s = refundtest.Close()
+	default:
+		return false
+	}
+	p.Gateway.Next(s)
+	return true
+}
+
+// TestConformance: the double keeps the promises of the port, whatever it does by default.
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	for name, usual := range map[string]refundtest.Step{
+		"pays at once":    refundtest.Pay(),
+		"accepts":         refundtest.Accept(),
+		"pays when asked": refundtest.PayWhenAsked(),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			gatewaytest.Run(t, gatewaytest.Harness{New: func(*testing.T) (refund.RefundGateway, gatewaytest.Provider) {
+				gw := refundtest.New()
+				gw.ByDefault(usual)
+				return gw, &provider{Gateway: gw}
+			}})
+		})
+	}
+}

@@ -1,0 +1,242 @@
+package refundtest
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+const opRefund, opQuery, opList = "refund", "query", "list"
+
+// The codes of the refusals that need no script.
+const (
+	// CodeOtherTerms refuses a refund number that is taken with another order or amount.
+	CodeOtherTerms = "OTHER_TERMS"
+	// CodeExceedsTotal refuses an amount of 0 or less, or more than is left of the order's total.
+	CodeExceedsTotal = "EXCEEDS_TOTAL"
+)
+
+// Gateway is a payment provider in memory with a script and a ledger, and the gateway to it. Make it with
+// [New]. It is safe for concurrent use.
+type Gateway struct {
+	mu     sync.Mutex
+	usual  Step
+	script []Step
+	calls  []Call
+	ledger map[string]*entry // by refund number
+	limits refund.Limits
+	check  func(refund.Request) error
+}
+
+var (
+	_ refund.RefundGateway      = (*Gateway)(nil)
+	_ refund.Checker            = (*Gateway)(nil)
+	_ refund.Lister             = (*Gateway)(nil)
+	_ refund.Limiter            = (*Gateway)(nil)
+	_ refund.NotificationReader = (*Gateway)(nil)
+)
+
+// entry is one refund at the provider.
+type entry struct {
+	no, orderID string
+	amount      int64
+	state       refund.Outcome
+	whenAsked   bool
+}
+
+func (e *entry) result() refund.Result {
+	return refund.Result{
+		Outcome: e.state, RefundNo: e.no, OrderID: e.orderID, Amount: e.amount, RefundID: "provider-" + e.no,
+	}
+}
+
+// New returns a Gateway that pays every refund at once.
+func New() *Gateway { return &Gateway{usual: Pay(), ledger: map[string]*entry{}} }
+
+// Plain returns g as a gateway without any optional interface.
+func (g *Gateway) Plain() refund.RefundGateway { return struct{ refund.RefundGateway }{g} }
+
+// ByDefault sets what happens to a Refund that no step is for; at first, and where s is [AsUsual], [Pay].
+func (g *Gateway) ByDefault(s Step) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if s.usual() {
+		s = s.on(Pay())
+	}
+	g.usual = s
+}
+
+// Next puts steps in line, one for each coming call of Refund or Query.
+func (g *Gateway) Next(steps ...Step) { g.line("", steps) }
+
+// NextRefund puts steps in line, one for each coming Refund.
+func (g *Gateway) NextRefund(steps ...Step) { g.line(opRefund, steps) }
+
+// NextQuery puts steps in line, one for each coming Query. A step that pays, accepts, closes or makes
+// abnormal does so with a refund that the provider has and has not paid, just before it is asked about.
+func (g *Gateway) NextQuery(steps ...Step) { g.line(opQuery, steps) }
+
+func (g *Gateway) line(op string, steps []Step) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, s := range steps {
+		s.op = op
+		g.script = append(g.script, s)
+	}
+}
+
+// Unused returns how many steps are still in line: none at the end of a test that went as it was written.
+func (g *Gateway) Unused() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.script)
+}
+
+// Refund implements [refund.RefundGateway].
+func (g *Gateway) Refund(ctx context.Context, req refund.Request) (refund.Result, error) {
+	return g.call(ctx, opRefund, req, g.take)
+}
+
+// Query implements [refund.RefundGateway].
+func (g *Gateway) Query(ctx context.Context, q refund.Query) (refund.Result, error) {
+	return g.call(ctx, opQuery, asked(q), g.tell)
+}
+
+func asked(q refund.Query) refund.Request {
+	return refund.Request{
+		Gateway: q.Gateway, OrderID: q.OrderID, PaymentID: q.PaymentID, RefundNo: q.RefundNo,
+		Amount: q.Amount, Total: q.Total, Currency: q.Currency,
+	}
+}
+
+// call carries out one call as its step says. The step's functions run without the lock.
+func (g *Gateway) call(
+	ctx context.Context, op string, req refund.Request, do func(req refund.Request, s Step, scripted bool) refund.Result,
+) (refund.Result, error) {
+	if err := ctx.Err(); err != nil {
+		return refund.Result{}, err // it never leaves the host
+	}
+	s, scripted := g.arrive(op, req)
+	if s.before != nil {
+		s.before(ctx)
+		if err := ctx.Err(); err != nil {
+			return refund.Result{}, err
+		}
+	}
+	var res refund.Result
+	if s.answer != nil {
+		res = about(req, *s.answer)
+	} else {
+		g.mu.Lock()
+		res = do(req, s, scripted)
+		g.mu.Unlock()
+	}
+	if s.rewrite != nil {
+		s.rewrite(&res)
+	}
+	if s.after != nil {
+		s.after(ctx)
+		if err := ctx.Err(); err != nil {
+			return refund.Result{}, err
+		}
+	}
+	if s.err != nil {
+		return refund.Result{}, s.err
+	}
+	return res, nil
+}
+
+// about fills in what an answer from the script does not name.
+func about(req refund.Request, res refund.Result) refund.Result {
+	if res.RefundNo == "" {
+		res.RefundNo = req.RefundNo
+	}
+	if res.OrderID == "" {
+		res.OrderID = req.OrderID
+	}
+	if res.Amount == 0 {
+		res.Amount = req.Amount
+	}
+	return res
+}
+
+// arrive notes a call and takes its step from the script. It reports whether that says what is done.
+func (g *Gateway) arrive(op string, req refund.Request) (s Step, scripted bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.calls = append(g.calls, Call{Op: op, Request: req})
+	i := slices.IndexFunc(g.script, func(s Step) bool {
+		return (s.op == "" || s.op == op) && (s.no == "" || s.no == req.RefundNo)
+	})
+	if i >= 0 {
+		s = g.script[i]
+		g.script = slices.Delete(g.script, i, i+1)
+	}
+	scripted = !s.usual()
+	if !scripted && op == opRefund {
+		s = s.on(g.usual)
+	}
+	return s, scripted
+}
+
+// move does with a refund what a step says. What has been paid stays so, whatever is asked.
+func (e *entry) move(s Step) {
+	if e.state != refund.OutcomeSucceeded {
+		e.state, e.whenAsked = s.moves, s.whenAsked
+	}
+}
+
+// take is the provider's side of Refund. The caller holds the lock.
+func (g *Gateway) take(req refund.Request, s Step, scripted bool) refund.Result {
+	e := g.ledger[req.RefundNo]
+	switch {
+	case e != nil && (e.orderID != req.OrderID || e.amount != req.Amount):
+		return refund.Result{
+			Outcome: refund.OutcomeDeclined, Code: CodeOtherTerms,
+			Message: fmt.Sprintf("the number is taken: %d of order %s", e.amount, e.orderID),
+		}
+	case e != nil && scripted:
+		e.move(s)
+		return e.result()
+	case e != nil:
+		return e.result() // one number is one refund
+	case req.Amount <= 0 || req.Amount > req.Total-g.held(req.OrderID):
+		return refund.Result{
+			Outcome: refund.OutcomeDeclined, Code: CodeExceedsTotal,
+			Message: fmt.Sprintf("%d of a total of %d are left", req.Total-g.held(req.OrderID), req.Total),
+		}
+	}
+	e = &entry{no: req.RefundNo, orderID: req.OrderID, amount: req.Amount}
+	e.move(s)
+	g.ledger[e.no] = e
+	return e.result()
+}
+
+// held is what the refunds of an order have taken of its total.
+func (g *Gateway) held(orderID string) (sum int64) {
+	for _, e := range g.ledger {
+		if e.orderID == orderID && e.state != refund.OutcomeClosed {
+			sum += e.amount
+		}
+	}
+	return sum
+}
+
+// tell is the provider's side of Query. The caller holds the lock.
+func (g *Gateway) tell(req refund.Request, s Step, scripted bool) refund.Result {
+	e := g.ledger[req.RefundNo]
+	switch {
+	case e == nil:
+		return refund.Result{Outcome: refund.OutcomeNotFound, RefundNo: req.RefundNo}
+	case scripted:
+		e.move(s)
+	case e.whenAsked:
+		e.end(refund.OutcomeSucceeded)
+	}
+	return e.result()
+}
+
+func (e *entry) end(o refund.Outcome) { e.state, e.whenAsked = o, false }
