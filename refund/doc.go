@@ -41,6 +41,7 @@
 // Notifications are hints: a forged one can at most cause a query. Amounts are reserved when they are asked
 // for, in the Update that checks them. Several refunds of one order may be in review, but they are sent one
 // at a time, as WeChat advises.
+//
 // # Logs
 //
 // [Options].Logger gets these records; messages and keys are stable. The reason and the notes of a refund are never

@@ -24,6 +24,10 @@
 // The faults matter more than the rest. Sooner or later each of them happens in production, and what a
 // gateway makes of it decides whether a buyer is paid twice or not at all.
 //
+// A double on net/http reads the whole body before it hangs, or it does not notice that the caller has hung up. And
+// where the gateway sends an Idempotency-Key, net/http by itself repeats a call whose kept connection breaks before
+// the first byte of the answer: break it after the header.
+//
 // # What is checked
 //
 // One number pays once, however often and by however many callers it is asked for. Nothing is claimed that
