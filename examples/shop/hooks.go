@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/orderfsm/orderfsm/adapters/sqlstore"
+	"github.com/orderfsm/orderfsm/order"
+)
+
+// hooks are the shop's own steps when a refund moves. Which hook is for what:
+//
+//   - Guard may say no to a decision before it is taken. This shop has none; examples/customhooks does.
+//   - InTx writes the rows that must be true exactly when the refund has moved: they are committed with it or not
+//     at all, so that a crash, a retry or a second process can neither lose nor repeat them. It must only write
+//     to the database, because it may run again in a fresh transaction.
+//   - After is for what may be lost and is told again by somebody else: here, a nudge to the outbox.
+//   - Conflict, Stuck and Setup call a person. The Service logs all three as well, which is enough here.
+type hooks struct {
+	db     *database
+	outbox *outbox
+}
+
+func newHooks(db *database, out *outbox) *hooks { return &hooks{db, out} }
+
+// inTx is the InTx hook. A refund settles once, whatever the provider, the poller and the notifications do at the
+// same time, and so its lines are back on the shelf once.
+func (h *hooks) inTx(ctx context.Context, o *order.Order, t order.Transition) error {
+	if _, ok := sqlstore.TxFrom(ctx); !ok {
+		return errors.New("the hook runs outside a transaction")
+	}
+	r := o.Refund(t.RefundNo)
+	switch t.To {
+	case order.StateRefunded:
+		if err := h.restock(ctx, o.ID, r.No); err != nil {
+			return err
+		}
+		return h.tell(ctx, o, t, "%s yuan are on their way back to you.", yuan(r.Amount))
+	case order.StateRejected:
+		return errors.Join(h.free(ctx, o.ID, r.No), h.tell(ctx, o, t, "Your refund of %s yuan was refused: %s", yuan(r.Amount), t.Note))
+	case order.StateAbandoned:
+		return errors.Join(h.free(ctx, o.ID, r.No), h.tell(ctx, o, t, "Your refund of %s yuan did not work; please ask again.", yuan(r.Amount)))
+	case order.StateCancelled:
+		return h.free(ctx, o.ID, r.No)
+	}
+	return nil
+}
+
+// after is the After hook.
+func (h *hooks) after(context.Context, *order.Order, order.Transition) { h.outbox.nudge() }
+
+// restock returns the lines of a refund to the shelf. (A real shop waits for the parcel; see examples/customhooks.)
+// A refund that was not made here, but in WeChat Pay's console, has no lines.
+func (h *hooks) restock(ctx context.Context, orderID, refundNo string) error {
+	lines, err := each(ctx, h.db, func(it *item) []any { return []any{&it.SKU, &it.Quantity} },
+		`SELECT sku, quantity FROM order_items WHERE order_id = ? AND refund_no = ? ORDER BY sku`, orderID, refundNo)
+	if err != nil {
+		return err
+	}
+	for _, it := range lines {
+		if _, err := h.db.exec(ctx, `UPDATE inventory SET stock = stock + ? WHERE sku = ?`, it.Quantity, it.SKU); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// free lets the lines of a refund that came to nothing be part of another.
+func (h *hooks) free(ctx context.Context, orderID, refundNo string) error {
+	_, err := h.db.exec(ctx, `UPDATE order_items SET refund_no = '' WHERE order_id = ? AND refund_no = ?`, orderID, refundNo)
+	return err
+}
+
+// tell puts a message to the buyer into the outbox.
+func (h *hooks) tell(ctx context.Context, o *order.Order, t order.Transition, format string, args ...any) error {
+	text := []rune(fmt.Sprintf(format, args...))
+	_, err := h.db.exec(ctx, `INSERT INTO messages (order_id, seq, refund_no, text, sent_at) VALUES (?, ?, ?, ?, 0)`,
+		o.ID, t.Seq, t.RefundNo, string(text[:min(len(text), 500)]))
+	return err
+}
+
+// yuan prints fen without ever leaving the integers.
+func yuan(fen int64) string { return fmt.Sprintf("%d.%02d", fen/100, fen%100) }
