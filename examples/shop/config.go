@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"crypto/x509"
 	"errors"
 	"flag"
@@ -26,15 +27,11 @@ type config struct {
 // read the arguments of a program. The same goes for a DSN with a password.
 func parse(args []string, getenv func(string) string, out io.Writer) (config, error) {
 	c := config{Account: wechatv2.Config{APIKey: getenv("WECHAT_API_KEY"), SignType: wechatv2.SignHMACSHA256}}
-	dsn := getenv("SHOP_DSN")
-	if dsn == "" {
-		dsn = "shop.db"
-	}
 	var caFile string
 	fs := flag.NewFlagSet("shop", flag.ContinueOnError)
 	fs.SetOutput(out)
 	fs.StringVar(&c.Addr, "addr", "127.0.0.1:8080", "where to listen")
-	fs.StringVar(&c.DSN, "dsn", dsn, "a file for SQLite, postgres://… or user:password@tcp(host:port)/name (SHOP_DSN)")
+	fs.StringVar(&c.DSN, "dsn", "", "a file for SQLite, postgres://… or user:password@tcp(host:port)/name (SHOP_DSN; default shop.db)")
 	fs.StringVar(&c.Account.AppID, "appid", getenv("WECHAT_APPID"), "app ID (WECHAT_APPID)")
 	fs.StringVar(&c.Account.MchID, "mch-id", getenv("WECHAT_MCH_ID"), "merchant number (WECHAT_MCH_ID)")
 	fs.StringVar(&c.Account.P12File, "p12-file", getenv("WECHAT_P12_FILE"), "apiclient_cert.p12 (WECHAT_P12_FILE)")
@@ -53,6 +50,7 @@ func parse(args []string, getenv func(string) string, out io.Writer) (config, er
 	if fs.NArg() > 0 {
 		return c, fmt.Errorf("unexpected argument %q", fs.Arg(0))
 	}
+	c.DSN = cmp.Or(c.DSN, getenv("SHOP_DSN"), "shop.db") // not as the flag's default, which -h prints
 	if caFile != "" {
 		pem, err := os.ReadFile(caFile)
 		if err != nil {

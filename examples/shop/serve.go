@@ -17,6 +17,7 @@ import (
 // app is everything that newApp makes and somebody starts, stops or looks at.
 type app struct {
 	DB      *database
+	Shop    *shop
 	Store   *sqlstore.Store
 	Service *refund.Service
 	Poller  *poller.Poller

@@ -2,12 +2,14 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"regexp"
 
+	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
 )
 
@@ -104,6 +106,10 @@ type problem struct {
 func (w *web) fail(rw http.ResponseWriter, r *http.Request, err error) {
 	code, name := status(err)
 	p := problem{name, err.Error()}
+	var not *order.TransitionError
+	if errors.As(err, &not) { // its own text is for operators
+		p.Message = fmt.Sprintf("%s is not possible: the refund is %s", not.Event, not.From)
+	}
 	if code >= http.StatusInternalServerError {
 		w.log.ErrorContext(r.Context(), "request failed", slog.String("path", r.URL.Path), slog.Any("error", err))
 		p.Message = "it is not known whether that worked; the same request again is safe"

@@ -32,14 +32,14 @@ import (
 //
 // and one with a state of its own leaves di.MachineSet out and gives a *order.Machine.
 func newApp(cfg config, db *database, log *slog.Logger) (*app, error) {
+	machine, err := di.NewMachine()
+	if err != nil {
+		return nil, err
+	}
 	sqlDB := db.DB
 	dialect := db.Dialect
 	options := newTableOptions()
 	store, err := sqlstore.New(sqlDB, dialect, options)
-	if err != nil {
-		return nil, err
-	}
-	machine, err := di.NewMachine()
 	if err != nil {
 		return nil, err
 	}
@@ -56,18 +56,19 @@ func newApp(cfg config, db *database, log *slog.Logger) (*app, error) {
 	if err != nil {
 		return nil, err
 	}
+	mainShop := newShop(cfg, db, service)
 	pollerOptions := newPollerOptions(waker, log)
 	pollerPoller, err := poller.New(service, pollerOptions)
 	if err != nil {
 		return nil, err
 	}
-	mainShop := newShop(cfg, db, service)
 	handler, err := newWeb(mainShop, service, log)
 	if err != nil {
 		return nil, err
 	}
 	mainApp := &app{
 		DB:      db,
+		Shop:    mainShop,
 		Store:   store,
 		Service: service,
 		Poller:  pollerPoller,
