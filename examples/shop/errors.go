@@ -32,8 +32,8 @@ func status(err error) (int, string) {
 		{is(err, refund.ErrAmount), http.StatusUnprocessableEntity, "amount"},
 		{is(err, refund.ErrLimit), http.StatusUnprocessableEntity, "limit"},
 		{is(err, errNoItem, errNoStock), http.StatusUnprocessableEntity, "item"},
-		{is(err, context.DeadlineExceeded, context.Canceled, driver.ErrBadConn, sqlstore.ErrCommit) || inTheWay(err),
-			http.StatusServiceUnavailable, "try_again"},
+		{inTheWay(err), http.StatusServiceUnavailable, "try_again"},
+		{is(err, context.DeadlineExceeded, context.Canceled, driver.ErrBadConn, sqlstore.ErrCommit), http.StatusServiceUnavailable, "try_again"},
 	} {
 		if s.is {
 			return s.status, s.code

@@ -49,7 +49,7 @@ func openShop(t *testing.T, dsn string) *opened {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	s := &opened{url: "http://" + ln.Addr().String(), log: &syncBuffer{}}
-	cfg := config{DSN: dsn, Refunds: quick(20*time.Second)}
+	cfg := config{DSN: dsn, Refunds: quick(20 * time.Second)}
 	s.sim, err = simulate(&cfg, s.url+notifyPath)
 	require.NoError(t, err)
 	t.Cleanup(s.sim.Close)
@@ -174,6 +174,7 @@ func freshMySQL(t *testing.T) string {
 	dsn := server(t, "ORDERFSM_MYSQL_DSN")
 	cfg, err := mysql.ParseDSN(dsn)
 	require.NoError(t, err)
+	cfg.InterpolateParams = true // one round trip for a statement, and not three
 	cfg.DBName = makePlace(t, "mysql", dsn, "DATABASE", "")
 	return cfg.FormatDSN()
 }

@@ -30,21 +30,28 @@ func (h *hooks) inTx(ctx context.Context, o *order.Order, t order.Transition) er
 	if _, ok := sqlstore.TxFrom(ctx); !ok {
 		return errors.New("the hook runs outside a transaction")
 	}
-	r := o.Refund(t.RefundNo)
+	amount := yuan(o.Refund(t.RefundNo).Amount)
+	var text string // for the buyer
+	var err error
 	switch t.To {
 	case order.StateRefunded:
-		if err := h.restock(ctx, o.ID, r.No); err != nil {
-			return err
-		}
-		return h.tell(ctx, o, t, "%s yuan are on their way back to you.", yuan(r.Amount))
+		text = amount + " yuan are on their way back to you."
+		err = h.restock(ctx, o.ID, t.RefundNo)
 	case order.StateRejected:
-		return errors.Join(h.free(ctx, o.ID, r.No), h.tell(ctx, o, t, "Your refund of %s yuan was refused: %s", yuan(r.Amount), t.Note))
+		text = "Your refund of " + amount + " yuan was refused: " + t.Note
+		err = h.free(ctx, o.ID, t.RefundNo)
 	case order.StateAbandoned:
-		return errors.Join(h.free(ctx, o.ID, r.No), h.tell(ctx, o, t, "Your refund of %s yuan did not work; please ask again.", yuan(r.Amount)))
+		text = "Your refund of " + amount + " yuan did not work; please ask again."
+		err = h.free(ctx, o.ID, t.RefundNo)
 	case order.StateCancelled:
-		return h.free(ctx, o.ID, r.No)
+		err = h.free(ctx, o.ID, t.RefundNo)
 	}
-	return nil
+	if err != nil || text == "" {
+		return err
+	}
+	_, err = h.db.exec(ctx, `INSERT INTO messages (order_id, seq, refund_no, text, sent_at) VALUES (?, ?, ?, ?, 0)`,
+		o.ID, t.Seq, t.RefundNo, text)
+	return err
 }
 
 // after is the After hook.
@@ -69,14 +76,6 @@ func (h *hooks) restock(ctx context.Context, orderID, refundNo string) error {
 // free lets the lines of a refund that came to nothing be part of another.
 func (h *hooks) free(ctx context.Context, orderID, refundNo string) error {
 	_, err := h.db.exec(ctx, `UPDATE order_items SET refund_no = '' WHERE order_id = ? AND refund_no = ?`, orderID, refundNo)
-	return err
-}
-
-// tell puts a message to the buyer into the outbox.
-func (h *hooks) tell(ctx context.Context, o *order.Order, t order.Transition, format string, args ...any) error {
-	text := []rune(fmt.Sprintf(format, args...))
-	_, err := h.db.exec(ctx, `INSERT INTO messages (order_id, seq, refund_no, text, sent_at) VALUES (?, ?, ?, ?, 0)`,
-		o.ID, t.Seq, t.RefundNo, string(text[:min(len(text), 500)]))
 	return err
 }
 

@@ -135,7 +135,9 @@ func (l *load) visit(rng *rand.Rand, id string) {
 func (l *load) decide(rng *rand.Rand, path string, amount int) {
 	var won [2]int
 	approve := func(i int) func() {
-		return func() { won[i], _ = l.want([]int{200, 409}, wang, "/staff"+path+"/approve", fmt.Sprintf(`{"amount":%d}`, amount)) }
+		return func() {
+			won[i], _ = l.want([]int{200, 409}, wang, "/staff"+path+"/approve", fmt.Sprintf(`{"amount":%d}`, amount))
+		}
 	}
 	reject := func(i int) func() {
 		return func() { won[i], _ = l.want([]int{200, 409}, wang, "/staff"+path+"/reject", `{"note":"worn"}`) }
@@ -287,7 +289,7 @@ func (l *load) compare(t *testing.T, orders int) {
 		require.Equal(t, 1, e.Payments, e.OutRefundNo)
 	}
 	for sku, n := range gone {
-		require.EqualValues(t, 1000000-n, l.number(t, `SELECT stock FROM inventory WHERE sku = ?`, sku), "stock of %s", sku)
+		require.Equal(t, 1000000-n, l.number(t, `SELECT stock FROM inventory WHERE sku = ?`, sku), "stock of %s", sku)
 	}
 	require.Positive(t, ends[order.StateRefunded])
 	t.Logf("%d orders, refunds that ended as %v", orders, ends)

@@ -47,6 +47,7 @@ func run(ctx context.Context, cfg config, out io.Writer) error {
 	defer ln.Close()
 	var sim *simulator
 	if !cfg.real() {
+		//nolint:contextcheck // the simulator's life ends with Close
 		if sim, err = simulate(&cfg, "http://"+ln.Addr().String()+notifyPath); err != nil {
 			return err
 		}
@@ -61,7 +62,7 @@ func run(ctx context.Context, cfg config, out io.Writer) error {
 		if err := sim.recall(ctx, a); err != nil {
 			return err
 		}
-		defer sim.notify()()
+		defer sim.notify()() //nolint:contextcheck // until the shop has stopped, and not only until it begins to
 	}
 	fmt.Fprintf(out, "shop: http://%s, %s, WeChat Pay at %s\n", ln.Addr(), a.DB.Dialect, cfg.provider())
 	return serve(ctx, a, ln)

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+
+	"github.com/orderfsm/orderfsm/adapters/sqlstore"
 )
 
 // tables are the shop's own, as they were before it had refunds, but for order_items.refund_no and messages.
@@ -11,7 +13,7 @@ func tables() []string {
 	return []string{
 		`CREATE TABLE IF NOT EXISTS inventory (sku VARCHAR(32) PRIMARY KEY, price BIGINT NOT NULL, stock BIGINT NOT NULL CHECK (stock >= 0))`,
 
-		`CREATE TABLE IF NOT EXISTS orders (id VARCHAR(32) PRIMARY KEY, buyer VARCHAR(64) NOT NULL, total BIGINT NOT NULL)`,
+		`CREATE TABLE IF NOT EXISTS orders (id VARCHAR(32) PRIMARY KEY, buyer VARCHAR(64) NOT NULL)`,
 
 		// refund_no is the refund that a line is part of; empty where there is none, or it came to nothing.
 		`CREATE TABLE IF NOT EXISTS order_items (order_id VARCHAR(32) NOT NULL REFERENCES orders (id), sku VARCHAR(32) NOT NULL,
@@ -20,13 +22,16 @@ func tables() []string {
 		// messages is the outbox: seq is that of the transition which the buyer is told of, so that the key
 		// allows one message for each. sent_at is 0 until it is sent; a real shop has an index on it.
 		`CREATE TABLE IF NOT EXISTS messages (order_id VARCHAR(32) NOT NULL, seq BIGINT NOT NULL, refund_no VARCHAR(64) NOT NULL,
-			text VARCHAR(500) NOT NULL, sent_at BIGINT NOT NULL, PRIMARY KEY (order_id, seq))`,
+			text TEXT NOT NULL, sent_at BIGINT NOT NULL, PRIMARY KEY (order_id, seq))`,
 	}
 }
 
 // createTables makes what is missing, and something to sell.
 func (d *database) createTables(ctx context.Context) error {
 	for _, table := range tables() {
+		if d.Dialect == sqlstore.MySQL { // whose default may not hold a buyer's words, and takes a and A for the same
+			table += " CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
+		}
 		if _, err := d.exec(ctx, table); err != nil {
 			return err
 		}

@@ -42,6 +42,8 @@ type item struct {
 	RefundNo string `json:"refund_no,omitempty"`
 }
 
+func (it item) cost() int64 { return it.Price * it.Quantity }
+
 // place records an order that the buyer has paid. A real shop does this where it hears of the payment.
 //
 // Stock, order and registration for refunds are one transaction: whenever the process dies, all are there or
@@ -50,31 +52,23 @@ func (s *shop) place(ctx context.Context, buyer, orderID string, want []item) er
 	slices.SortFunc(want, func(a, b item) int { return cmp.Compare(a.SKU, b.SKU) }) // everybody locks in one order
 	var total int64
 	err := s.db.inTx(ctx, func(ctx context.Context) error {
-		known, err := s.known(ctx, buyer, orderID, want)
-		if err != nil || known != 0 {
-			total = known
+		var known bool
+		var err error
+		if total, known, err = s.known(ctx, buyer, orderID, want); err != nil || known {
 			return err
 		}
-		total = 0
-		for i := range want {
-			if want[i].Price, err = s.take(ctx, want[i].SKU, want[i].Quantity); err != nil {
-				return err
-			}
-			total += want[i].Price * want[i].Quantity
-		}
-		if _, err := s.db.exec(ctx, `INSERT INTO orders (id, buyer, total) VALUES (?, ?, ?)`, orderID, buyer, total); err != nil {
+		if total, err = s.price(ctx, want); err != nil {
 			return err
 		}
-		for _, it := range want {
-			if _, err := s.db.exec(ctx, `INSERT INTO order_items (order_id, sku, quantity, price) VALUES (?, ?, ?, ?)`,
-				orderID, it.SKU, it.Quantity, it.Price); err != nil {
-				return err
-			}
+		if _, err := s.db.exec(ctx, `INSERT INTO orders (id, buyer) VALUES (?, ?)`, orderID, buyer); err != nil {
+			return err
 		}
-		_, err = s.svc.Register(ctx, refund.RegisterParams{
+		if _, err := s.svc.Register(ctx, refund.RegisterParams{
 			OrderID: orderID, Gateway: gateway, Currency: "CNY", Total: total, PaidAt: time.Now(),
-		})
-		return err
+		}); err != nil {
+			return err
+		}
+		return s.take(ctx, orderID, want) // last, because everybody wants these rows
 	})
 	if err == nil && s.paid != nil {
 		err = s.paid(orderID, total) // the simulator; after a crash it is told again, see simulator.recall
@@ -82,44 +76,61 @@ func (s *shop) place(ctx context.Context, buyer, orderID string, want []item) er
 	return err
 }
 
-// known returns the total of an order that is there already, and 0 where it is not.
-func (s *shop) known(ctx context.Context, buyer, orderID string, want []item) (int64, error) {
+// known returns the total of an order that is there already.
+func (s *shop) known(ctx context.Context, buyer, orderID string, want []item) (total int64, known bool, err error) {
 	owner, err := s.owner(ctx, orderID)
 	if errors.Is(err, errNoOrder) {
-		return 0, nil
+		return 0, false, nil
 	}
 	if err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	have, err := s.items(ctx, orderID, false)
 	if err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	same := func(a, b item) bool { return a.SKU == b.SKU && a.Quantity == b.Quantity }
 	if owner != buyer || !slices.EqualFunc(have, want, same) {
-		return 0, fmt.Errorf("order %s: %w", orderID, errOrderTaken)
+		return 0, false, fmt.Errorf("order %s: %w", orderID, errOrderTaken)
 	}
-	var total int64
 	for _, it := range have {
-		total += it.Price * it.Quantity
+		total += it.cost()
+	}
+	return total, true, nil
+}
+
+// price fills in what the items cost and returns what they cost together.
+func (s *shop) price(ctx context.Context, want []item) (total int64, err error) {
+	for i := range want {
+		prices, err := each(ctx, s.db, func(n *int64) []any { return []any{n} }, `SELECT price FROM inventory WHERE sku = ?`, want[i].SKU)
+		if err != nil {
+			return 0, err
+		}
+		if len(prices) == 0 {
+			return 0, fmt.Errorf("%s: %w", want[i].SKU, errNoItem)
+		}
+		want[i].Price = prices[0]
+		total += want[i].cost()
 	}
 	return total, nil
 }
 
-// take takes pieces from the shelf and returns the price of one.
-func (s *shop) take(ctx context.Context, sku string, quantity int64) (int64, error) {
-	price, err := each(ctx, s.db, func(n *int64) []any { return []any{n} }, `SELECT price FROM inventory WHERE sku = ?`, sku)
-	if err != nil {
-		return 0, err
+// take moves the items from the shelf to the order.
+func (s *shop) take(ctx context.Context, orderID string, items []item) error {
+	for _, it := range items {
+		taken, err := s.db.exec(ctx, `UPDATE inventory SET stock = stock - ? WHERE sku = ? AND stock >= ?`, it.Quantity, it.SKU, it.Quantity)
+		if err != nil {
+			return err
+		}
+		if taken == 0 {
+			return fmt.Errorf("%s: %w", it.SKU, errNoStock)
+		}
+		if _, err := s.db.exec(ctx, `INSERT INTO order_items (order_id, sku, quantity, price) VALUES (?, ?, ?, ?)`,
+			orderID, it.SKU, it.Quantity, it.Price); err != nil {
+			return err
+		}
 	}
-	if len(price) == 0 {
-		return 0, fmt.Errorf("%s: %w", sku, errNoItem)
-	}
-	taken, err := s.db.exec(ctx, `UPDATE inventory SET stock = stock - ? WHERE sku = ? AND stock >= ?`, quantity, sku, quantity)
-	if err == nil && taken == 0 {
-		err = fmt.Errorf("%s: %w", sku, errNoStock)
-	}
-	return price[0], err
+	return nil
 }
 
 // requestRefund asks for the money of some lines of an order. The client's key makes it idempotent: it becomes
@@ -135,7 +146,7 @@ func (s *shop) requestRefund(ctx context.Context, buyer, orderID, key string, sk
 		if i < 0 {
 			return order.Refund{}, fmt.Errorf("%s: %w", sku, errNoItem)
 		}
-		amount += lines[i].Price * lines[i].Quantity
+		amount += lines[i].cost()
 	}
 	refundNo := orderID + "_" + key
 	var r order.Refund

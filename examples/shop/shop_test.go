@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -96,6 +97,17 @@ func TestNothingInPart(t *testing.T) {
 		v = must(t, 202, li, s.url+"/orders/ORD-1/refunds", `{"skus":["tea"]}`, "Idempotency-Key", "a")
 		require.Equal(t, []any{string(order.StateRejected), "opened"}, []any{v["state"], v["note"]})
 		must(t, 202, li, s.url+"/orders/ORD-1/refunds", `{"skus":["tea"]}`, "Idempotency-Key", "b")
+		must(t, 202, li, s.url+"/orders/ORD-1/refunds", `{"skus":["pot"]}`, "Idempotency-Key", "B") // another number than b
+		must(t, 200, wang, s.url+"/staff/orders/ORD-1/refunds/ORD-1_b/approve", `{"amount":4990}`)
+		require.Eventually(t, func() bool {
+			return must(t, 200, li, s.url+"/orders/ORD-1", "")["refunded"] == float64(4990)
+		}, 30*time.Second, 20*time.Millisecond)
+		require.EqualValues(t, 100, s.number(t, `SELECT stock FROM inventory WHERE sku = 'tea'`))
+		require.EqualValues(t, 99, s.number(t, `SELECT stock FROM inventory WHERE sku = 'pot'`))
+		note := strings.Repeat("有划痕", 400) // as long as a note may be, nearly
+		must(t, 200, wang, s.url+"/staff/orders/ORD-1/refunds/ORD-1_B/reject", `{"note":"`+note+`"}`)
+		v = must(t, 200, li, s.url+"/orders/ORD-1", "")
+		require.Contains(t, v["messages"], "Your refund of 128.00 yuan was refused: "+note)
 	})
 }
 

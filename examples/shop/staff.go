@@ -96,62 +96,38 @@ func pageView(p refund.Page) any {
 	return v
 }
 
-type decision struct {
-	Amount   int64  `json:"amount"`
-	Note     string `json:"note"`
-	Outcome  string `json:"outcome"`
-	Evidence string `json:"evidence"`
-}
-
-// decide reads a decision and answers with the refund as it is after it.
-func decide(r *http.Request, who string, do func(id, no string, by order.Actor, d decision) (order.Refund, error)) (int, any, error) {
-	d, err := decode[decision](r)
+// decide carries out a decision on a refund and answers with the refund as it is after it.
+func (w *web) decide(r *http.Request, who string) (int, any, error) {
+	in, err := decode[struct {
+		Amount   int64  `json:"amount"`
+		Note     string `json:"note"`
+		Outcome  string `json:"outcome"`
+		Evidence string `json:"evidence"`
+	}](r)
 	if err != nil {
 		return 0, nil, err
 	}
-	id := r.PathValue("order_id")
-	done, err := do(id, r.PathValue("refund_no"), order.Actor("staff:"+who), d)
+	ctx, id, no, by := r.Context(), r.PathValue("order_id"), r.PathValue("refund_no"), order.Actor("staff:"+who)
+	var done order.Refund
+	switch r.PathValue("decision") {
+	case "approve":
+		// From here on the money may move. The reviewer repeats the amount: a stale screen is refused. The poller
+		// sends the refund at once; its outcome is not known yet when this answers.
+		done, err = w.svc.Approve(ctx, refund.ApproveParams{OrderID: id, RefundNo: no, Amount: in.Amount, Note: in.Note, Actor: by})
+	case "reject":
+		done, err = w.svc.Reject(ctx, refund.RejectParams{OrderID: id, RefundNo: no, Note: in.Note, Actor: by})
+	case "retry":
+		// A failed refund is sent again under its number, for example once the balance is topped up.
+		done, err = w.svc.Retry(ctx, refund.RetryParams{OrderID: id, RefundNo: no, Note: in.Note, Actor: by})
+	case "abandon":
+		// Given up, once WeChat Pay has said again that it will not pay it.
+		done, err = w.svc.Abandon(ctx, refund.AbandonParams{OrderID: id, RefundNo: no, Note: in.Note, Actor: by})
+	case "resolve":
+		// How an abnormal or stuck refund ended outside: an operator's word, with evidence.
+		outcome := map[string]refund.Outcome{"succeeded": refund.OutcomeSucceeded, "closed": refund.OutcomeClosed}[in.Outcome]
+		done, err = w.svc.Resolve(ctx, refund.ResolveParams{OrderID: id, RefundNo: no, Outcome: outcome, Evidence: in.Evidence, Actor: by})
+	default:
+		err = fmt.Errorf("%w: approve, reject, retry, abandon or resolve", errRequest)
+	}
 	return http.StatusOK, viewForStaff(id, done), err
-}
-
-// approve lets the money move. The reviewer repeats the amount: an approval of a stale screen is refused. The
-// poller sends the refund at once; its outcome is not known yet when this answers.
-func (w *web) approve(r *http.Request, who string) (int, any, error) {
-	return decide(r, who, func(id, no string, by order.Actor, d decision) (order.Refund, error) {
-		return w.svc.Approve(r.Context(), refund.ApproveParams{OrderID: id, RefundNo: no, Amount: d.Amount, Note: d.Note, Actor: by})
-	})
-}
-
-func (w *web) reject(r *http.Request, who string) (int, any, error) {
-	return decide(r, who, func(id, no string, by order.Actor, d decision) (order.Refund, error) {
-		return w.svc.Reject(r.Context(), refund.RejectParams{OrderID: id, RefundNo: no, Note: d.Note, Actor: by})
-	})
-}
-
-// retry sends a failed refund again under the same number, for example once the balance is topped up.
-func (w *web) retry(r *http.Request, who string) (int, any, error) {
-	return decide(r, who, func(id, no string, by order.Actor, d decision) (order.Refund, error) {
-		return w.svc.Retry(r.Context(), refund.RetryParams{OrderID: id, RefundNo: no, Note: d.Note, Actor: by})
-	})
-}
-
-// abandon gives a failed refund up, once WeChat Pay has said again that it will not pay it.
-func (w *web) abandon(r *http.Request, who string) (int, any, error) {
-	return decide(r, who, func(id, no string, by order.Actor, d decision) (order.Refund, error) {
-		return w.svc.Abandon(r.Context(), refund.AbandonParams{OrderID: id, RefundNo: no, Note: d.Note, Actor: by})
-	})
-}
-
-// resolve records how an abnormal or stuck refund ended outside: an operator's word, with evidence.
-func (w *web) resolve(r *http.Request, who string) (int, any, error) {
-	return decide(r, who, func(id, no string, by order.Actor, d decision) (order.Refund, error) {
-		var outcome refund.Outcome
-		switch d.Outcome {
-		case "succeeded":
-			outcome = refund.OutcomeSucceeded
-		case "closed":
-			outcome = refund.OutcomeClosed
-		}
-		return w.svc.Resolve(r.Context(), refund.ResolveParams{OrderID: id, RefundNo: no, Outcome: outcome, Evidence: d.Evidence, Actor: by})
-	})
 }

@@ -33,32 +33,23 @@ func newWeb(s *shop, svc *refund.Service, log *slog.Logger) (http.Handler, error
 	}
 	mux := http.NewServeMux()
 	for pattern, do := range map[string]endpoint{
-		"POST /orders":                     w.placeOrder,
-		"GET /orders/{order_id}":           w.own(w.showOrder),
-		"POST /orders/{order_id}/refunds":  w.own(w.requestRefund),
-		"POST " + buyersRefund + "/cancel": w.own(w.cancelRefund),
+		"POST /orders":                                       w.placeOrder,
+		"GET /orders/{order_id}":                             w.own(w.showOrder),
+		"POST /orders/{order_id}/refunds":                    w.own(w.requestRefund),
+		"POST /orders/{order_id}/refunds/{refund_no}/cancel": w.own(w.cancelRefund),
 	} {
 		mux.Handle(pattern, w.as("X-Buyer", do))
 	}
 	for pattern, do := range map[string]endpoint{
-		"GET /staff/refunds":                w.listRefunds,
-		"GET /staff/refunds/stuck":          w.listStuck,
-		"POST " + staffsRefund + "/approve": w.approve,
-		"POST " + staffsRefund + "/reject":  w.reject,
-		"POST " + staffsRefund + "/retry":   w.retry,
-		"POST " + staffsRefund + "/abandon": w.abandon,
-		"POST " + staffsRefund + "/resolve": w.resolve,
+		"GET /staff/refunds":       w.listRefunds,
+		"GET /staff/refunds/stuck": w.listStuck,
+		"POST /staff/orders/{order_id}/refunds/{refund_no}/{decision}": w.decide,
 	} {
 		mux.Handle(pattern, w.as("X-Staff", do))
 	}
 	mux.Handle("POST "+notifyPath, notify) // it authenticates the sender itself, and bounds the body
 	return mux, nil
 }
-
-const (
-	buyersRefund = "/orders/{order_id}/refunds/{refund_no}"
-	staffsRefund = "/staff" + buyersRefund
-)
 
 // endpoint does what who asks for, and returns the status and the body of the answer.
 type endpoint func(r *http.Request, who string) (int, any, error)
