@@ -35,7 +35,7 @@ func (h *hooks) inTx(ctx context.Context, o *order.Order, t order.Transition) er
 	var err error
 	switch t.To {
 	case order.StateRefunded:
-		text = amount + " yuan are on their way back to you."
+		text = amount + " yuan were returned to you."
 		err = h.restock(ctx, o.ID, t.RefundNo)
 	case order.StateRejected:
 		text = "Your refund of " + amount + " yuan was refused: " + t.Note
@@ -58,7 +58,8 @@ func (h *hooks) inTx(ctx context.Context, o *order.Order, t order.Transition) er
 func (h *hooks) after(context.Context, *order.Order, order.Transition) { h.outbox.nudge() }
 
 // restock returns the lines of a refund to the shelf. (A real shop waits for the parcel; see examples/customhooks.)
-// A refund that was not made here, but in WeChat Pay's console, has no lines.
+// A refund without lines was made in WeChat Pay's console, or paid although it had been rejected or abandoned here:
+// the Service logs that as a conflict, and a person looks at it.
 func (h *hooks) restock(ctx context.Context, orderID, refundNo string) error {
 	lines, err := each(ctx, h.db, func(it *item) []any { return []any{&it.SKU, &it.Quantity} },
 		`SELECT sku, quantity FROM order_items WHERE order_id = ? AND refund_no = ? ORDER BY sku`, orderID, refundNo)
