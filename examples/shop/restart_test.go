@@ -151,3 +151,36 @@ func TestRestart(t *testing.T) {
 		})
 	}
 }
+
+// TestRestartInside does it with the simulator inside, which is told again what the shop knows: the one refund that
+// was settled before, and the orders.
+func TestRestartInside(t *testing.T) {
+	file := sqliteFile(t)
+	p := startProcess(t, nil, "-dsn", file)
+	ask := func(sku string, amount int) {
+		must(t, 202, li, p.url+"/orders/ORD-1/refunds", `{"skus":["`+sku+`"],"reason":"bitter"}`, "Idempotency-Key", sku)
+		must(t, 200, wang, p.url+"/staff/orders/ORD-1/refunds/ORD-1_"+sku+"/approve", fmt.Sprintf(`{"amount":%d}`, amount))
+	}
+	refunded := func(amount float64) {
+		require.Eventually(t, func() bool {
+			return must(t, 200, li, p.url+"/orders/ORD-1", "")["refunded"] == amount
+		}, time.Minute, 50*time.Millisecond)
+	}
+	must(t, 201, li, p.url+"/orders", `{"order_id":"ORD-1","items":[{"sku":"tea","quantity":1},{"sku":"cup","quantity":1}]}`)
+	ask("tea", 4990)
+	refunded(4990)
+	ask("cup", 1500) // less than a minute after the other one, so that it waits
+	p.kill()
+
+	p = startProcess(t, nil, "-dsn", file)
+	must(t, 201, li, p.url+"/orders", `{"order_id":"ORD-1","items":[{"sku":"tea","quantity":1},{"sku":"cup","quantity":1}]}`)
+	must(t, 201, li, p.url+"/orders", `{"order_id":"ORD-2","items":[{"sku":"pot","quantity":1}]}`)
+	v := must(t, 200, wang, p.url+"/staff/refunds?state=approved", "")
+	require.Len(t, v["refunds"], 1)
+	must(t, 202, li, p.url+"/orders/ORD-2/refunds", `{"skus":["pot"],"reason":"leaks"}`, "Idempotency-Key", "pot")
+	must(t, 200, wang, p.url+"/staff/orders/ORD-2/refunds/ORD-2_pot/approve", `{"amount":12800}`)
+	require.Eventually(t, func() bool {
+		return must(t, 200, li, p.url+"/orders/ORD-2", "")["state"] == "refunded"
+	}, time.Minute, 50*time.Millisecond)
+	refunded(4990)
+}
