@@ -1,0 +1,52 @@
+package main
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"net/http"
+
+	"github.com/orderfsm/orderfsm/adapters/sqlstore"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// errRequest is a request that cannot be read.
+var errRequest = errors.New("bad request")
+
+// status is the HTTP status and the code that an error has for clients. Every command may be repeated with the same
+// refund number, so 409 means "look again", and 503 "ask again".
+func status(err error) (int, string) {
+	var tooLarge *http.MaxBytesError
+	for _, s := range []struct {
+		is     bool
+		status int
+		code   string
+	}{
+		{errors.As(err, &tooLarge), http.StatusRequestEntityTooLarge, "too_large"},
+		{is(err, errRequest, refund.ErrInvalid), http.StatusBadRequest, "invalid"},
+		{is(err, errNoOrder, refund.ErrOrderNotFound, refund.ErrRefundNotFound), http.StatusNotFound, "not_found"},
+		{is(err, refund.ErrTransition), http.StatusConflict, "not_allowed_now"},
+		{is(err, refund.ErrUnsettled), http.StatusConflict, "may_still_pay"},
+		{is(err, refund.ErrVetoed), http.StatusConflict, "vetoed"},
+		{is(err, refund.ErrConflict, refund.ErrExists, errOrderTaken, errItemTaken), http.StatusConflict, "conflict"},
+		{is(err, refund.ErrAmount), http.StatusUnprocessableEntity, "amount"},
+		{is(err, refund.ErrLimit), http.StatusUnprocessableEntity, "limit"},
+		{is(err, errNoItem, errNoStock), http.StatusUnprocessableEntity, "item"},
+		{inTheWay(err), http.StatusServiceUnavailable, "try_again"},
+		{is(err, context.DeadlineExceeded, context.Canceled, driver.ErrBadConn, sqlstore.ErrCommit), http.StatusServiceUnavailable, "try_again"},
+	} {
+		if s.is {
+			return s.status, s.code
+		}
+	}
+	return http.StatusInternalServerError, "internal"
+}
+
+func is(err error, targets ...error) bool {
+	for _, target := range targets {
+		if errors.Is(err, target) {
+			return true
+		}
+	}
+	return false
+}

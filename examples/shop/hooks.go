@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/orderfsm/orderfsm/adapters/sqlstore"
+	"github.com/orderfsm/orderfsm/order"
+)
+
+// hooks are the shop's own steps when a refund moves. Which hook is for what:
+//
+//   - Guard may say no to a decision before it is taken. This shop has none; examples/customhooks does.
+//   - InTx writes the rows that must be true exactly when the refund has moved: they are committed with it or not
+//     at all, so that a crash, a retry or a second process can neither lose nor repeat them. It must only write
+//     to the database, because it may run again in a fresh transaction.
+//   - After is for what may be lost and is told again by somebody else: here, a nudge to the outbox.
+//   - Conflict, Stuck and Setup call a person. The Service logs all three as well, which is enough here.
+type hooks struct {
+	db     *database
+	outbox *outbox
+}
+
+func newHooks(db *database, out *outbox) *hooks { return &hooks{db, out} }
+
+// inTx is the InTx hook. A refund settles once, whatever the provider, the poller and the notifications do at the
+// same time, and so its lines are back on the shelf once.
+func (h *hooks) inTx(ctx context.Context, o *order.Order, t order.Transition) error {
+	if _, ok := sqlstore.TxFrom(ctx); !ok {
+		return errors.New("the hook runs outside a transaction")
+	}
+	amount := yuan(o.Refund(t.RefundNo).Amount)
+	var text string // for the buyer
+	var err error
+	switch t.To {
+	case order.StateRefunded:
+		text = amount + " yuan were returned to you."
+		err = h.restock(ctx, o.ID, t.RefundNo)
+	case order.StateRejected:
+		text = "Your refund of " + amount + " yuan was refused: " + t.Note
+		err = h.free(ctx, o.ID, t.RefundNo)
+	case order.StateAbandoned:
+		text = "Your refund of " + amount + " yuan did not work; please ask again."
+		err = h.free(ctx, o.ID, t.RefundNo)
+	case order.StateCancelled:
+		err = h.free(ctx, o.ID, t.RefundNo)
+	}
+	if err != nil || text == "" {
+		return err
+	}
+	_, err = h.db.exec(ctx, `INSERT INTO messages (order_id, seq, refund_no, text, sent_at) VALUES (?, ?, ?, ?, 0)`,
+		o.ID, t.Seq, t.RefundNo, text)
+	return err
+}
+
+// after is the After hook.
+func (h *hooks) after(context.Context, *order.Order, order.Transition) { h.outbox.nudge() }
+
+// restock returns the lines of a refund to the shelf. (A real shop waits for the parcel; see examples/customhooks.)
+// A refund without lines was made in WeChat Pay's console, or paid although it had been rejected or abandoned here:
+// the Service logs that as a conflict, and a person looks at it.
+func (h *hooks) restock(ctx context.Context, orderID, refundNo string) error {
+	lines, err := each(ctx, h.db, func(it *item) []any { return []any{&it.SKU, &it.Quantity} },
+		`SELECT sku, quantity FROM order_items WHERE order_id = ? AND refund_no = ? ORDER BY sku`, orderID, refundNo)
+	if err != nil {
+		return err
+	}
+	for _, it := range lines {
+		if _, err := h.db.exec(ctx, `UPDATE inventory SET stock = stock + ? WHERE sku = ?`, it.Quantity, it.SKU); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// free lets the lines of a refund that came to nothing be part of another.
+func (h *hooks) free(ctx context.Context, orderID, refundNo string) error {
+	_, err := h.db.exec(ctx, `UPDATE order_items SET refund_no = '' WHERE order_id = ? AND refund_no = ?`, orderID, refundNo)
+	return err
+}
+
+// yuan prints fen without ever leaving the integers.
+func yuan(fen int64) string { return fmt.Sprintf("%d.%02d", fen/100, fen%100) }

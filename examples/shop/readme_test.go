@@ -1,0 +1,92 @@
+package main
+
+import (
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// blocks returns the README's sh blocks, and bash and curl's being there.
+func blocks(t *testing.T) []string {
+	t.Helper()
+	for _, program := range []string{"bash", "curl"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Skip(program + " is not here; without it nothing shows that the README's commands work")
+		}
+	}
+	readme, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	var all []string
+	for _, b := range strings.Split(string(readme), "```sh\n")[1:] {
+		code, _, found := strings.Cut(b, "```")
+		require.True(t, found)
+		all = append(all, code)
+	}
+	return all
+}
+
+var times = regexp.MustCompile(`"\d{4}-\d\d-\d\dT[^"]*Z"`)
+
+// plain is text without spaces and times: the README breaks its lines, and was written at another moment.
+func plain(text string) string {
+	return times.ReplaceAllString(strings.Join(strings.Fields(text), ""), `"time"`)
+}
+
+// TestREADME runs the curl lines in their order, and compares what they print with what stands below them.
+func TestREADME(t *testing.T) {
+	blocks := blocks(t)
+	require.Equal(t, "go run ./examples/shop\n", blocks[0])
+	p := startProcess(t, nil, "-dsn", sqliteFile(t)) // with the simulator inside
+	ran := 0
+	for _, block := range blocks[1 : len(blocks)-1] {
+		for _, step := range strings.Split("\n"+block, "\ncurl ")[1:] {
+			command, shown, _ := strings.Cut("curl "+step, "\n")
+			want := plain(regexp.MustCompile(`(?m)^# `).ReplaceAllString(shown, ""))
+			got := output(t, p.url, command)
+			// What is looked at may be a moment late; what is done is right the first time.
+			for try := 0; got != want && try < 100 && !strings.Contains(command, " -d "); try++ {
+				<-time.After(100 * time.Millisecond)
+				got = output(t, p.url, command)
+			}
+			require.Equal(t, want, got, command)
+			ran++
+		}
+	}
+	require.Equal(t, strings.Count(strings.Join(blocks[:len(blocks)-1], ""), "curl "), ran)
+}
+
+func output(t *testing.T, shop, command string) string {
+	t.Helper()
+	cmd := exec.Command("bash", "-c", command)
+	cmd.Env = append(os.Environ(), "SHOP="+shop)
+	out, err := cmd.Output()
+	require.NoError(t, err, command)
+	return plain(string(out))
+}
+
+// TestREADMEKilled runs the block in which the shop is killed, as it stands but for the port.
+func TestREADMEKilled(t *testing.T) {
+	blocks := blocks(t)
+	if testing.Short() {
+		t.Skip("builds two programs and waits for leases; without it nothing shows that the README's last block works")
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	require.NoError(t, ln.Close())
+	script := strings.ReplaceAll(blocks[len(blocks)-1], "127.0.0.1:8081", ln.Addr().String())
+	require.NotContains(t, script, "8081")
+	cmd := exec.Command("bash", "-e", "-c", "trap 'kill $(jobs -p) 2> /dev/null || true' EXIT\n"+script)
+	cmd.Dir = filepath.Join("..", "..")
+	cmd.Env = append(os.Environ(), "TMPDIR="+t.TempDir())
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	require.Contains(t, string(out), `"out_refund_no":"ORD-7_a"`)
+	require.Contains(t, string(out), `"payments":1`)
+}

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/orderfsm/orderfsm/adapters/poller"
+	"github.com/orderfsm/orderfsm/adapters/sqlstore"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// app is everything that newApp makes and somebody starts, stops or looks at.
+type app struct {
+	DB      *database
+	Shop    *shop
+	Store   *sqlstore.Store
+	Service *refund.Service
+	Poller  *poller.Poller
+	Outbox  *outbox
+	Web     http.Handler
+}
+
+// open makes the app and brings the tables up to date, orderfsm's and the shop's own.
+func open(ctx context.Context, cfg config, log *slog.Logger) (*app, error) {
+	db, err := openDatabase(cfg.DSN)
+	if err != nil {
+		return nil, err
+	}
+	a, err := newApp(cfg, db, log)
+	if err == nil {
+		err = errors.Join(a.Store.Migrate(ctx), db.createTables(ctx))
+	}
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return a, nil
+}
+
+// stopTimeout is how long requests and calls to the provider may still take when the shop closes.
+const stopTimeout = 30 * time.Second
+
+// serve runs the parts of the shop until ctx ends, and then stops them one after the other: first nothing new
+// comes in, then what is at the provider is waited for. Nothing is lost where it is killed instead.
+func serve(ctx context.Context, a *app, ln net.Listener) error {
+	work, cut := context.WithCancel(context.WithoutCancel(ctx)) // ctx is the sign to begin stopping, not the end
+	defer cut()
+	server := &http.Server{
+		Handler: a.Web, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second,
+		WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute,
+	}
+	failed := make(chan error, 2)
+	var parts sync.WaitGroup
+	start := func(part func()) {
+		parts.Add(1)
+		go func() { defer parts.Done(); part() }()
+	}
+	start(func() {
+		if err := server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+			failed <- err
+		}
+	})
+	start(func() {
+		if err := a.Poller.Run(work); err != nil {
+			failed <- err
+		}
+	})
+	start(func() { a.Outbox.run(work) })
+
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	stop, cancel := context.WithTimeout(work, stopTimeout)
+	defer cancel()
+	err = errors.Join(err, server.Shutdown(stop), a.Poller.Shutdown(stop))
+	cut()
+	parts.Wait()
+	return err
+}

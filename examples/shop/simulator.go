@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/orderfsm/orderfsm/adapters/wechatv2/wechattest"
+	"github.com/orderfsm/orderfsm/order"
+)
+
+// simulator is a WeChat Pay inside the program, so that the shop can be tried without an account. It forgets
+// when the process ends, and is then told again what the shop knows; so it proves nothing about payments across a
+// restart. For that run wechatpay-sim beside the shop: the README shows how.
+type simulator struct {
+	*wechattest.Server
+
+	mu   sync.Mutex
+	paid map[string]bool
+}
+
+// simulate starts a simulator and points the shop at it.
+func simulate(cfg *config, notifyURL string) (*simulator, error) {
+	srv, err := wechattest.NewServer(wechattest.Options{})
+	if err != nil {
+		return nil, err
+	}
+	s := &simulator{Server: srv, paid: map[string]bool{}}
+	cfg.Paid = s.pay
+	cfg.Account.AppID, cfg.Account.MchID, cfg.Account.APIKey = srv.AppID(), srv.MchID(), srv.APIKey()
+	cfg.Account.CertPEM, cfg.Account.KeyPEM = srv.ClientCertPEM(), srv.ClientKeyPEM()
+	cfg.Account.BaseURL, cfg.Account.RootCAs = srv.URL(), srv.RootCAs()
+	cfg.Account.NotifyURL = notifyURL
+	return s, nil
+}
+
+// pay has the buyer pay an order, once.
+func (s *simulator) pay(orderID string, total int64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.paid[orderID] {
+		return nil
+	}
+	s.paid[orderID] = true
+	return s.AddOrder(wechattest.Order{OutTradeNo: orderID, TotalFee: total})
+}
+
+// recall tells it the orders of the shop's database, and the refunds that are settled.
+func (s *simulator) recall(ctx context.Context, a *app) error {
+	ids, err := each(ctx, a.DB, func(id *string) []any { return []any{id} }, `SELECT id FROM orders`)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		o, err := a.Service.Order(ctx, id)
+		if err != nil {
+			return err
+		}
+		if err := s.pay(id, o.Total); err != nil {
+			return err
+		}
+		for _, r := range o.Refunds {
+			if r.State != order.StateRefunded {
+				continue
+			}
+			if err := s.RefundInConsole(id, r.No, r.Amount); err != nil {
+				return fmt.Errorf("recall: %w", err)
+			}
+			if err := s.Settle(r.No, wechattest.StatusSuccess); err != nil {
+				return fmt.Errorf("recall: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// notify begins to send notifications; what it returns ends that.
+func (s *simulator) notify() (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		ticker := time.NewTicker(200 * time.Millisecond)
+		defer ticker.Stop()
+		for ctx.Err() == nil {
+			s.Deliver(ctx)
+			select {
+			case <-ctx.Done():
+			case <-ticker.C:
+			}
+		}
+	}()
+	return func() { cancel(); <-ended }
+}
