@@ -43,18 +43,16 @@ func (e *TransitionError) Error() string {
 	if e.Reason != "" {
 		b.WriteString(": " + e.Reason)
 	}
-	b.WriteString(" (possible now: ")
-	if len(e.Available) == 0 {
-		b.WriteString("nothing")
-	}
-	for i, ev := range e.Available {
-		if i > 0 {
-			b.WriteString(", ")
+	var possible []string
+	for _, ev := range e.Available {
+		if !ev.IsFact() { // that is for the provider to do
+			possible = append(possible, string(ev))
 		}
-		b.WriteString(string(ev))
 	}
-	b.WriteString(")")
-	return b.String()
+	if possible == nil {
+		possible = []string{"nothing"}
+	}
+	return b.String() + " (possible now: " + strings.Join(possible, ", ") + ")"
 }
 
 // Is reports whether target is ErrTransition.

@@ -35,10 +35,10 @@ type Order struct {
 	// Version counts the committed changes. The store keeps it: 1 after Create.
 	Version int64 `json:"version"`
 	// PaidAt is when the buyer paid, UTC; zero where the host does not know.
-	PaidAt time.Time `json:"paid_at"`
+	PaidAt time.Time `json:"paid_at,omitzero"`
 	// CreatedAt and UpdatedAt tell when the order was registered and last changed, UTC.
-	CreatedAt time.Time `json:"created_at"`
-	UpdatedAt time.Time `json:"updated_at"`
+	CreatedAt time.Time `json:"created_at,omitzero"`
+	UpdatedAt time.Time `json:"updated_at,omitzero"`
 }
 
 // Refund is one refund of an order. No and Amount are fixed once it is recorded.
@@ -71,26 +71,26 @@ type Refund struct {
 	Attempts int `json:"attempts"`
 	Retries  int `json:"retries"`
 	// NextAttemptAt is when an approved refund is due, UTC.
-	NextAttemptAt time.Time `json:"next_attempt_at"`
+	NextAttemptAt time.Time `json:"next_attempt_at,omitzero"`
 	// LeasedUntil is set while a call to the provider may be under way: no other Process asks for this
 	// refund, nor submits another one of the order, before it. Safety does not rest on it. UTC.
-	LeasedUntil time.Time `json:"leased_until"`
+	LeasedUntil time.Time `json:"leased_until,omitzero"`
 	// SubmittedAt is when the newest submission was sent, UTC; zero before the first.
-	SubmittedAt time.Time `json:"submitted_at"`
+	SubmittedAt time.Time `json:"submitted_at,omitzero"`
 	// Outstanding reports that a submission may still pay: it was sent, or a process died in sending it, and
 	// the provider has not answered it with a definite no. Only an approved refund is outstanding.
 	Outstanding bool `json:"outstanding"`
 	// DeclinedAt is set while a definite no waits for proof that no earlier submission paid, UTC.
-	DeclinedAt time.Time `json:"declined_at"`
+	DeclinedAt time.Time `json:"declined_at,omitzero"`
 
 	// RequestedAt, ReviewedAt, ApprovedAt (the newest move into approved) and EndedAt (the newest move into
 	// a state that Terminal reports, or failed) are UTC; zero before that.
-	RequestedAt time.Time `json:"requested_at"`
-	ReviewedAt  time.Time `json:"reviewed_at"`
-	ApprovedAt  time.Time `json:"approved_at"`
-	EndedAt     time.Time `json:"ended_at"`
+	RequestedAt time.Time `json:"requested_at,omitzero"`
+	ReviewedAt  time.Time `json:"reviewed_at,omitzero"`
+	ApprovedAt  time.Time `json:"approved_at,omitzero"`
+	EndedAt     time.Time `json:"ended_at,omitzero"`
 	// RefundedAt is when the provider says that the money was returned, UTC; zero where it does not say.
-	RefundedAt time.Time `json:"refunded_at"`
+	RefundedAt time.Time `json:"refunded_at,omitzero"`
 }
 
 // Transition is one step of a refund, as recorded in [Order.History].
@@ -108,7 +108,7 @@ type Transition struct {
 	Actor     Actor  `json:"actor"`
 	Note      string `json:"note"`
 	// At is given by the caller, UTC.
-	At time.Time `json:"at"`
+	At time.Time `json:"at,omitzero"`
 }
 
 // Actor says who did something, in the host's own terms, for example "buyer:42" or "staff:7": 1 to 128

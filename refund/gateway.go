@@ -120,6 +120,20 @@ func (o Outcome) String() string {
 	return "invalid"
 }
 
+// MarshalText implements [encoding.TextMarshaler] with String, also for JSON.
+func (o Outcome) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler]. What is not the name of an outcome is [ErrInvalid].
+func (o *Outcome) UnmarshalText(text []byte) error {
+	for known := OutcomeUnknown; known <= OutcomeNotFound; known++ {
+		if known.String() == string(text) {
+			*o = known
+			return nil
+		}
+	}
+	return &order.InvalidError{Field: "outcome", Problem: "is not known"}
+}
+
 // Checker is an optional interface of a [RefundGateway]. Check reports what makes a request one that the
 // provider could never take (the form of a number, a currency), so that it is refused when it is asked for
 // and not when it is sent. It must not call the provider. Its errors should match [ErrInvalid].

@@ -59,7 +59,7 @@ func TestGatewaysForwardEverything(t *testing.T) {
 			optional = append(optional, string(m[1]))
 		}
 	}
-	require.ElementsMatch(t, []string{"Checker", "Lister", "Limiter", "NotificationReader"}, optional)
+	require.ElementsMatch(t, []string{"Checker", "Lister", "Limiter", "NotificationReader", "Router"}, optional)
 
 	inner := refundtest.New() // implements all of them
 	inner.SetLimits(refund.Limits{MaxRefunds: 3})

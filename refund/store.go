@@ -2,6 +2,9 @@ package refund
 
 import (
 	"context"
+	"encoding/base64"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/orderfsm/orderfsm/order"
@@ -79,11 +82,32 @@ func (f Filter) PageSize() int {
 	return min(f.Limit, MaxLimit)
 }
 
-// Position is a place in the order of List.
+// Position is a place in the order of List. Its text form, which JSON uses too, is an opaque cursor of letters, digits,
+// - and _ that a host may hand to its clients.
 type Position struct {
-	RequestedAt time.Time `json:"requested_at"`
-	OrderID     string    `json:"order_id"`
-	RefundNo    string    `json:"refund_no"`
+	RequestedAt time.Time
+	OrderID     string
+	RefundNo    string
+}
+
+// MarshalText implements [encoding.TextMarshaler].
+func (p Position) MarshalText() ([]byte, error) {
+	fields := strconv.FormatInt(p.RequestedAt.UnixMicro(), 10) + "\x00" + p.OrderID + "\x00" + p.RefundNo
+	return []byte(base64.RawURLEncoding.EncodeToString([]byte(fields))), nil
+}
+
+// UnmarshalText implements [encoding.TextUnmarshaler]. What is no cursor is [ErrInvalid].
+func (p *Position) UnmarshalText(text []byte) error {
+	fields, err := base64.RawURLEncoding.DecodeString(string(text))
+	parts := strings.Split(string(fields), "\x00")
+	if err == nil && len(parts) == 3 {
+		var micros int64
+		if micros, err = strconv.ParseInt(parts[0], 10, 64); err == nil {
+			*p = Position{RequestedAt: time.UnixMicro(micros).UTC(), OrderID: parts[1], RefundNo: parts[2]}
+			return nil
+		}
+	}
+	return &order.InvalidError{Field: "after", Problem: "is not a cursor"}
 }
 
 // Page is one page of List.

@@ -70,6 +70,13 @@ func (d Dialect) ifNew(key string) string {
 	return " ON CONFLICT (" + key + ") DO NOTHING"
 }
 
+// IsRetryable reports whether err is the database's word that it did nothing for the sake of another transaction (a
+// deadlock, a serialization failure, a lock that was not got in time), so that the whole transaction may be run again.
+func (d Dialect) IsRetryable(err error) bool { return d.classify(err) == faultRetry }
+
+// IsDuplicate reports whether err is the database's word that a key is taken.
+func (d Dialect) IsDuplicate(err error) bool { return d.classify(err) == faultDuplicate }
+
 // fault is what an error of the database means.
 type fault int
 

@@ -20,7 +20,8 @@
 //
 //   - [WithTx] takes the host's *sql.Tx (GORM's is in db.Statement.ConnPool, pgx's is for package pgxtx). The
 //     store then neither commits, rolls back nor retries, and After hooks do not run.
-//   - [InTx] begins one, commits it, and runs the After hooks when it has.
+//   - [Store.InTx] begins one, commits it, runs the After hooks when it has, and begins again after a deadlock. [InTx]
+//     is the same on any pool, without that.
 //   - [TxFrom] gives a hook the transaction it runs in, for the host's own rows.
 //   - What asks the provider (Process, Execute, Sync, a notification, Abandon) refuses with refund.ErrInTx before
 //     it asks: a rollback must not lose a payment that was made.
@@ -29,8 +30,13 @@
 //     deadlock on MySQL: there the database rolls all of it back, and further commands and InTx say so. End
 //     your own function on such an error: MySQL would commit what you write next, statement by statement.
 //
+// Call the command first, and read your own rows after it: the command waits for the order's row, and on MySQL, in its
+// default isolation, what was read before stays as it was before the wait (SELECT … FOR UPDATE sees the present).
+// A column of the host's own that holds a refund number must tell b from B: MySQL's default collation does not, and
+// two refunds would be one; utf8mb4_bin does.
+//
 // On SQLite a transaction that has read before it writes can fail with SQLITE_BUSY: begin the host's own with
-// _txlock=immediate.
+// _txlock=immediate, or all of them by [Store.InTx].
 //
 // # What is promised
 //

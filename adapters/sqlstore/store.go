@@ -155,6 +155,30 @@ func (s *Store) Create(ctx context.Context, o *order.Order) error {
 	return nil
 }
 
+// InTx is [InTx] on the store's database, which calls fn again where the database gave up on a deadlock or a
+// serialization failure, as Update does: fn must have no effect but through its ctx. On SQLite it waits for its turn
+// among the writers of this Store, so that a host that writes by it alone does not meet SQLITE_BUSY.
+func (s *Store) InTx(ctx context.Context, fn func(ctx context.Context) error) error {
+	if jointFrom(ctx) != nil {
+		return InTx(ctx, s.db, fn)
+	}
+	return s.begun(ctx, func(j *joint) error { return j.run(ctx, s.db, s.txOptions(), fn) })
+}
+
+// begun calls run with a new transaction, as often as it takes, and then what waited for its commit.
+func (s *Store) begun(ctx context.Context, run func(j *joint) error) error {
+	var j *joint
+	err := s.retry(ctx, func() error {
+		j = &joint{told: true, prepared: s.prepared}
+		return s.inTurn(ctx, func() error { return run(j) })
+	})
+	s.prepared.catchUp(ctx)
+	if err == nil {
+		j.after(ctx)
+	}
+	return err
+}
+
 // transact runs fn in the transaction that ctx carries, or else in one of its own, as often as it takes.
 // wrote tells what a COMMIT would have left.
 func (s *Store) transact(ctx context.Context, fn func(ctx context.Context, j *joint) error, wrote func() *order.Order) error {
@@ -167,16 +191,7 @@ func (s *Store) transact(ctx context.Context, fn func(ctx context.Context, j *jo
 		}
 		return j.nested(ctx, fn)
 	}
-	var j *joint
-	err := s.retry(ctx, func() error {
-		j = &joint{told: true, prepared: s.prepared}
-		return s.inTurn(ctx, func() error { return s.once(ctx, j, fn, wrote) })
-	})
-	s.prepared.catchUp(ctx)
-	if err == nil {
-		j.after(ctx)
-	}
-	return err
+	return s.begun(ctx, func(j *joint) error { return s.once(ctx, j, fn, wrote) })
 }
 
 // retry calls f again where the database gave up for another transaction's sake.

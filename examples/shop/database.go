@@ -3,16 +3,13 @@ package main
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
-	"github.com/go-sql-driver/mysql"
-	"github.com/jackc/pgx/v5/pgconn"
+	_ "github.com/go-sql-driver/mysql"
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
-	"modernc.org/sqlite"
+	_ "modernc.org/sqlite"
 
 	"github.com/orderfsm/orderfsm/adapters/sqlstore"
 )
@@ -47,40 +44,6 @@ func openDatabase(dsn string) (*database, error) {
 		d.SetMaxOpenConns(1) // SQLite has one writer: with one connection the others wait in line
 	}
 	return d, nil
-}
-
-// inTx runs fn in one transaction with whatever orderfsm does in it: fn's ctx makes the Service join. After hooks
-// run once it is committed. Where another transaction was in the way fn runs again; it must have no effect but
-// through ctx.
-func (d *database) inTx(ctx context.Context, fn func(ctx context.Context) error) error {
-	for try := 1; ; try++ {
-		err := sqlstore.InTx(ctx, d.DB, fn)
-		if !inTheWay(err) || try == 10 {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-time.After(time.Duration(try) * 5 * time.Millisecond):
-		}
-	}
-}
-
-// inTheWay reports whether nothing was done because of another transaction: a deadlock, or a row that it made
-// first, which the next try finds.
-func inTheWay(err error) bool {
-	var pg *pgconn.PgError
-	var my *mysql.MySQLError
-	var lite *sqlite.Error
-	switch {
-	case errors.As(err, &pg):
-		return pg.Code == "40P01" || pg.Code == "40001" || pg.Code == "23505"
-	case errors.As(err, &my):
-		return my.Number == 1213 || my.Number == 1205 || my.Number == 1020 || my.Number == 1062
-	case errors.As(err, &lite): // SQLITE_BUSY, …_PRIMARYKEY, …_UNIQUE
-		return lite.Code()&0xff == 5 || lite.Code() == 1555 || lite.Code() == 2067
-	}
-	return false
 }
 
 // queries is what a pool and a transaction have in common.

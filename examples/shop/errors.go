@@ -5,6 +5,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"net/http"
+	"slices"
 
 	"github.com/orderfsm/orderfsm/adapters/sqlstore"
 	"github.com/orderfsm/orderfsm/refund"
@@ -40,6 +41,12 @@ func status(err error) (int, string) {
 		}
 	}
 	return http.StatusInternalServerError, "internal"
+}
+
+// inTheWay reports whether other transactions were in the way, more often than is worth trying.
+func inTheWay(err error) bool {
+	return slices.ContainsFunc([]sqlstore.Dialect{sqlstore.SQLite, sqlstore.PostgreSQL, sqlstore.MySQL},
+		func(d sqlstore.Dialect) bool { return d.IsRetryable(err) || d.IsDuplicate(err) })
 }
 
 func is(err error, targets ...error) bool {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/orderfsm/orderfsm/adapters/sqlstore"
 	"github.com/orderfsm/orderfsm/adapters/wechatv2"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
@@ -27,12 +28,26 @@ var (
 
 // shop is the part that was there before refunds: orders, their lines, and what is on the shelves.
 type shop struct {
-	db   *database
-	svc  *refund.Service
-	paid func(orderID string, total int64) error
+	db    *database
+	store *sqlstore.Store
+	svc   *refund.Service
+	paid  func(orderID string, total int64) error
 }
 
-func newShop(cfg config, db *database, svc *refund.Service) *shop { return &shop{db, svc, cfg.Paid} }
+func newShop(cfg config, db *database, store *sqlstore.Store, svc *refund.Service) *shop {
+	return &shop{db, store, svc, cfg.Paid}
+}
+
+// inTx runs fn in one transaction with whatever orderfsm does in it: fn's ctx makes the Service join. After hooks
+// run once it is committed. Where another transaction was in the way fn runs again; it must have no effect but
+// through ctx.
+func (s *shop) inTx(ctx context.Context, fn func(ctx context.Context) error) error {
+	err := s.store.InTx(ctx, fn)
+	if s.db.Dialect.IsDuplicate(err) { // another made a row of ours first, which fn finds now
+		err = s.store.InTx(ctx, fn)
+	}
+	return err
+}
 
 // item is a line of an order. Price is that of one piece, in fen.
 type item struct {
@@ -51,7 +66,7 @@ func (it item) cost() int64 { return it.Price * it.Quantity }
 func (s *shop) place(ctx context.Context, buyer, orderID string, want []item) error {
 	slices.SortFunc(want, func(a, b item) int { return cmp.Compare(a.SKU, b.SKU) }) // everybody locks in one order
 	var total int64
-	err := s.db.inTx(ctx, func(ctx context.Context) error {
+	err := s.inTx(ctx, func(ctx context.Context) error {
 		var known bool
 		var err error
 		if total, known, err = s.known(ctx, buyer, orderID, want); err != nil || known {
@@ -152,7 +167,7 @@ func (s *shop) requestRefund(ctx context.Context, buyer, orderID, key string, sk
 	var r order.Refund
 	// The lines and the refund are one transaction: no refund without its lines, no lines without their refund.
 	// Request comes first: it locks the order, so that what follows sees it as it is.
-	err = s.db.inTx(ctx, func(ctx context.Context) error {
+	err = s.inTx(ctx, func(ctx context.Context) error {
 		r, err = s.svc.Request(ctx, refund.RequestParams{
 			OrderID: orderID, RefundNo: refundNo, Amount: amount, Reason: reason, Actor: order.Actor("buyer:" + buyer),
 		})

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -68,12 +66,9 @@ func filter(r *http.Request) (refund.Filter, error) {
 		}
 	}
 	if after := r.FormValue("after"); after != "" {
-		text, err := base64.RawURLEncoding.DecodeString(after)
-		if err == nil {
-			err = json.Unmarshal(text, &f.After)
-		}
-		if err != nil {
-			return f, fmt.Errorf("%w: after is not the next of a page", errRequest)
+		f.After = &refund.Position{}
+		if err := f.After.UnmarshalText([]byte(after)); err != nil {
+			return f, err
 		}
 	}
 	return f, nil
@@ -81,17 +76,13 @@ func filter(r *http.Request) (refund.Filter, error) {
 
 func pageView(p refund.Page) any {
 	v := struct {
-		Refunds []staffsView `json:"refunds"`
-		Next    string       `json:"next,omitempty"`
-	}{Refunds: []staffsView{}}
+		Refunds []staffsView     `json:"refunds"`
+		Next    *refund.Position `json:"next,omitempty"`
+	}{Refunds: []staffsView{}, Next: p.Next}
 	for _, e := range p.Entries {
 		one := viewForStaff(e.OrderID, e.Refund)
 		one.Currency, one.Total = e.Currency, e.Total
 		v.Refunds = append(v.Refunds, one)
-	}
-	if p.Next != nil {
-		text, _ := json.Marshal(p.Next) // texts and a time
-		v.Next = base64.RawURLEncoding.EncodeToString(text)
 	}
 	return v
 }
@@ -99,10 +90,10 @@ func pageView(p refund.Page) any {
 // decide carries out a decision on a refund and answers with the refund as it is after it.
 func (w *web) decide(r *http.Request, who string) (int, any, error) {
 	in, err := decode[struct {
-		Amount   int64  `json:"amount"`
-		Note     string `json:"note"`
-		Outcome  string `json:"outcome"`
-		Evidence string `json:"evidence"`
+		Amount   int64          `json:"amount"`
+		Note     string         `json:"note"`
+		Outcome  refund.Outcome `json:"outcome"`
+		Evidence string         `json:"evidence"`
 	}](r)
 	if err != nil {
 		return 0, nil, err
@@ -124,8 +115,7 @@ func (w *web) decide(r *http.Request, who string) (int, any, error) {
 		done, err = w.svc.Abandon(ctx, refund.AbandonParams{OrderID: id, RefundNo: no, Note: in.Note, Actor: by})
 	case "resolve":
 		// How an abnormal or stuck refund ended outside: an operator's word, with evidence.
-		outcome := map[string]refund.Outcome{"succeeded": refund.OutcomeSucceeded, "closed": refund.OutcomeClosed}[in.Outcome]
-		done, err = w.svc.Resolve(ctx, refund.ResolveParams{OrderID: id, RefundNo: no, Outcome: outcome, Evidence: in.Evidence, Actor: by})
+		done, err = w.svc.Resolve(ctx, refund.ResolveParams{OrderID: id, RefundNo: no, Outcome: in.Outcome, Evidence: in.Evidence, Actor: by})
 	default:
 		err = fmt.Errorf("%w: approve, reject, retry, abandon or resolve", errRequest)
 	}

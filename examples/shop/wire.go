@@ -7,7 +7,6 @@ import (
 
 	"github.com/google/wire"
 
-	"github.com/orderfsm/orderfsm/adapters/poller"
 	"github.com/orderfsm/orderfsm/di"
 )
 
@@ -26,7 +25,7 @@ func newApp(cfg config, db *database, log *slog.Logger) (*app, error) {
 		di.CoreSet, di.MachineSet, di.SQLSet, di.WeChatSet, di.PollerSet,
 		wire.FieldsOf(new(*database), "DB", "Dialect"), newTableOptions,
 		wire.FieldsOf(new(config), "Account"),
-		poller.NewWaker, newPollerOptions,
+		newPollerOptions,
 		newOutbox, newHooks, newRefundOptions,
 		newShop, newWeb,
 		wire.Struct(new(app), "*"),

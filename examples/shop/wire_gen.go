@@ -16,7 +16,9 @@ import (
 )
 
 import (
+	_ "github.com/go-sql-driver/mysql"
 	_ "github.com/jackc/pgx/v5/stdlib"
+	_ "modernc.org/sqlite"
 )
 
 // Injectors from wire.go:
@@ -32,14 +34,14 @@ import (
 //
 // and one with a state of its own leaves di.MachineSet out and gives a *order.Machine.
 func newApp(cfg config, db *database, log *slog.Logger) (*app, error) {
-	machine, err := di.NewMachine()
-	if err != nil {
-		return nil, err
-	}
 	sqlDB := db.DB
 	dialect := db.Dialect
 	options := newTableOptions()
 	store, err := sqlstore.New(sqlDB, dialect, options)
+	if err != nil {
+		return nil, err
+	}
+	machine, err := di.NewMachine()
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +58,7 @@ func newApp(cfg config, db *database, log *slog.Logger) (*app, error) {
 	if err != nil {
 		return nil, err
 	}
-	mainShop := newShop(cfg, db, service)
+	mainShop := newShop(cfg, db, store, service)
 	pollerOptions := newPollerOptions(waker, log)
 	pollerPoller, err := poller.New(service, pollerOptions)
 	if err != nil {

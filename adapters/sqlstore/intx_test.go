@@ -1,0 +1,69 @@
+package sqlstore_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"testing"
+
+	"github.com/go-sql-driver/mysql"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderfsm/orderfsm/adapters/sqlstore"
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// TestStoreInTx: a host's transaction that met another one in the database is begun again, with what the host and the
+// Service do in it, and the hooks run once.
+func TestStoreInTx(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, d database) {
+		s, _ := d.store(t)
+		ran := 0
+		svc := service(t, s, refund.Options{Hooks: refund.Hooks{After: func(context.Context, *order.Order, order.Transition) { ran++ }}})
+		for i := range 2 {
+			register(t, svc, fmt.Sprintf("O-%d", i))
+		}
+		tries := 0
+		require.NoError(t, s.InTx(bg, func(ctx context.Context) error {
+			tries++
+			if err := ask(ctx, svc, "O-0", "R-0", 60); err != nil {
+				return err
+			}
+			if tries == 1 {
+				return fmt.Errorf("the host's own statement: %w", deadlock(d.dialect))
+			}
+			return s.InTx(ctx, func(ctx context.Context) error { return ask(ctx, svc, "O-1", "R-1", 60) }) // in the same one
+		}))
+		require.Equal(t, 2, tries)
+		require.Equal(t, 2, ran)
+		for i := range 2 {
+			o, err := s.Get(bg, fmt.Sprintf("O-%d", i))
+			require.NoError(t, err)
+			require.Len(t, o.Refunds, 1)
+			require.EqualValues(t, 60, o.Reserved)
+		}
+		require.ErrorIs(t, s.InTx(bg, func(ctx context.Context) error {
+			return errors.Join(ask(ctx, svc, "O-0", "R-2", 10), io.EOF)
+		}), io.EOF)
+		o, err := s.Get(bg, "O-0")
+		require.NoError(t, err)
+		require.Len(t, o.Refunds, 1, "rolled back")
+		require.Equal(t, 2, ran)
+	})
+}
+
+// deadlock is what the database's driver says of one.
+func deadlock(d sqlstore.Dialect) error {
+	switch d {
+	case sqlstore.PostgreSQL:
+		return &pgconn.PgError{Code: "40P01"}
+	case sqlstore.MySQL:
+		return &mysql.MySQLError{Number: 1213, Message: "Deadlock found"}
+	case sqlstore.SQLite:
+	}
+	return errors.New("database is locked (5) (SQLITE_BUSY)")
+}
