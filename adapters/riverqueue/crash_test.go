@@ -107,7 +107,7 @@ func child(spec string) error {
 	if err != nil {
 		return err
 	}
-	scheduler, err := riverqueue.NewScheduler(inserter, sqlstore.TxFrom)
+	scheduler, err := riverqueue.NewScheduler(inserter, sqlstore.TxFrom, riverqueue.Lanes{})
 	if err != nil {
 		return err
 	}

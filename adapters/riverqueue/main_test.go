@@ -165,7 +165,7 @@ func newShop(t testing.TB, dsn string, b refund.RefundGateway, opts refund.Optio
 	var err error
 	s.jobs, err = river.NewClient(riverdatabasesql.New(s.db), &river.Config{Logger: silent()})
 	require.NoError(t, err)
-	s.scheduler, err = riverqueue.NewScheduler(s.jobs, sqlstore.TxFrom)
+	s.scheduler, err = riverqueue.NewScheduler(s.jobs, sqlstore.TxFrom, riverqueue.Lanes{})
 	require.NoError(t, err)
 	if opts.Scheduler == nil {
 		opts.Scheduler = s.scheduler
@@ -188,7 +188,12 @@ func newService(t testing.TB, db *sql.DB, b refund.RefundGateway, opts refund.Op
 // ask registers order O-no with a refund R-no to approve.
 func (s *shop) ask(no string) refund.ApproveParams {
 	s.t.Helper()
-	_, err := s.svc.Register(bg, refund.RegisterParams{OrderID: "O-" + no, Gateway: "bank", Currency: "CNY", Total: 100})
+	return s.askAt("bank", no)
+}
+
+func (s *shop) askAt(gateway, no string) refund.ApproveParams {
+	s.t.Helper()
+	_, err := s.svc.Register(bg, refund.RegisterParams{OrderID: "O-" + no, Gateway: gateway, Currency: "CNY", Total: 100})
 	require.NoError(s.t, err)
 	_, err = s.svc.Request(bg, refund.RequestParams{OrderID: "O-" + no, RefundNo: "R-" + no, Amount: 60, Actor: "buyer:1"})
 	require.NoError(s.t, err)
@@ -197,7 +202,12 @@ func (s *shop) ask(no string) refund.ApproveParams {
 
 func (s *shop) approve(no string) {
 	s.t.Helper()
-	_, err := s.svc.Approve(bg, s.ask(no))
+	s.approveAt("bank", no)
+}
+
+func (s *shop) approveAt(gateway, no string) {
+	s.t.Helper()
+	_, err := s.svc.Approve(bg, s.askAt(gateway, no))
 	require.NoError(s.t, err)
 }
 
