@@ -78,6 +78,9 @@ type Due interface {
 // those of the other gateways. It returns for how many it had to do something. It may be called at any time, from
 // any process. A refund that cannot get its job does not keep the others from theirs; the error names all of them.
 func (s *Scheduler[TTx]) Sweep(ctx context.Context, due Due, limit int) (int, error) {
+	if limit <= 0 {
+		return 0, fmt.Errorf("sweep due refunds: %w", &order.InvalidError{Field: "limit", Problem: "must be positive"})
+	}
 	found := 0
 	var except []string
 	var errs []error
