@@ -2,7 +2,6 @@ package riverqueue_test
 
 import (
 	"context"
-	"fmt"
 	"testing"
 	"time"
 
@@ -59,6 +58,7 @@ func TestOneGatewayDoesNotStarveAnother(t *testing.T) {
 	hanging := &bank{hang: make(chan struct{}, backlog)}
 	s := newLanes(t, freshDSN(t), routed{hanging, &bank{}}, refund.Options{}, "hangs", "works")
 	s.backlog("hangs", backlog)
+	s.jobsOf(riverqueue.QueueOf("hangs"), backlog)
 	s.start(riverqueue.Options{}, nil)
 	for range riverqueue.MaxWorkers {
 		<-hanging.hang
@@ -70,34 +70,6 @@ func TestOneGatewayDoesNotStarveAnother(t *testing.T) {
 	require.NoError(t, s.db.QueryRowContext(bg, "SELECT count(*) FROM river_job WHERE queue = $1 AND state IN ('available', 'running')",
 		riverqueue.QueueOf("hangs")).Scan(&left))
 	require.Equal(t, backlog, left)
-}
-
-// backlog inserts due refunds of a gateway, and their jobs.
-func (s *shop) backlog(gateway string, n int) {
-	s.t.Helper()
-	now := time.Now().Add(-time.Hour).UnixMicro()
-	for _, statement := range []string{
-		`INSERT INTO orderfsm_orders SELECT 'B-'||i, $1::text, '', 'CNY', 100, 0, 100, 0, 'approved', 3, $3::bigint, $3, $3, $3
-			FROM generate_series(1, $2::int) i`,
-		`INSERT INTO orderfsm_refunds (order_id, place, no, amount, reason, state, requested_by, reviewed_by, review_note, refund_id,
-			code, message, attempts, retries, outstanding, next_attempt_at, requested_at, reviewed_at, approved_at)
-			SELECT 'B-'||i, 0, 'RB-'||i, 100, $1::text, 'approved', 'b', 's', '', '', '', '', 0, 0, 0, $3::bigint, $3, $3, $3
-			FROM generate_series(1, $2::int) i`,
-	} {
-		_, err := s.db.ExecContext(bg, statement, gateway, n, now)
-		require.NoError(s.t, err)
-	}
-	for from := 1; from <= n; from += 1000 {
-		var jobs []river.InsertManyParams
-		for i := from; i < from+1000 && i <= n; i++ {
-			jobs = append(jobs, river.InsertManyParams{
-				Args:       riverqueue.Args{OrderID: fmt.Sprintf("B-%d", i), RefundNo: fmt.Sprintf("RB-%d", i)},
-				InsertOpts: &river.InsertOpts{Queue: riverqueue.QueueOf(gateway)},
-			})
-		}
-		_, err := s.jobs.InsertManyFast(bg, jobs)
-		require.NoError(s.t, err)
-	}
 }
 
 // TestLanes: a job waits in the queue of its gateway, and a refund has one job whatever the queue.
@@ -154,6 +126,7 @@ func TestSweepBehindABacklog(t *testing.T) {
 	t.Parallel()
 	s := newLanes(t, freshDSN(t), &bank{}, refund.Options{}, "hangs")
 	s.backlog("hangs", 50)
+	s.jobsOf(riverqueue.QueueOf("hangs"), 50)
 	s.approveAt("works", "1")
 	jobs := s.list()
 	last := jobs[len(jobs)-1]

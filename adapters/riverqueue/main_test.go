@@ -142,6 +142,7 @@ func (b *bank) say(ctx context.Context, no string, amount int64, pay bool) (refu
 // shop is a host's process.
 type shop struct {
 	t         testing.TB
+	dsn       string
 	db        *sql.DB
 	jobs      *river.Client[*sql.Tx]
 	scheduler *riverqueue.Scheduler[*sql.Tx]
@@ -161,7 +162,7 @@ func (s *shop) listens(dsn string) {
 
 func newShop(t testing.TB, dsn string, b refund.RefundGateway, opts refund.Options) *shop {
 	t.Helper()
-	s := &shop{t: t, db: open(t, dsn)}
+	s := &shop{t: t, dsn: dsn, db: open(t, dsn)}
 	var err error
 	s.jobs, err = river.NewClient(riverdatabasesql.New(s.db), &river.Config{Logger: silent()})
 	require.NoError(t, err)
