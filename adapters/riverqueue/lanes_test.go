@@ -17,7 +17,7 @@ import (
 )
 
 // newLanes is a shop whose gateways have queues of their own.
-func newLanes(t *testing.T, dsn string, b refund.RefundGateway, opts refund.Options, gateways ...string) *shop {
+func newLanes(t testing.TB, dsn string, b refund.RefundGateway, opts refund.Options, gateways ...string) *shop {
 	t.Helper()
 	db := open(t, dsn)
 	jobs, err := river.NewClient(riverdatabasesql.New(db), &river.Config{Logger: silent()})
