@@ -13,7 +13,7 @@ import (
 // backlog inserts n orders with an approved refund each, due for an hour, without jobs.
 func (s *shop) backlog(gateway string, n int) {
 	s.t.Helper()
-	at := time.Now().Add(-time.Hour).UnixMicro()
+	at := wall().Add(-time.Hour).UnixMicro()
 	for _, statement := range []string{
 		`INSERT INTO orderfsm_orders SELECT 'B-'||i, $1::text, '', 'CNY', 100, 0, 100, 0, 'approved', 2, 1, $3::bigint, $3, $3
 			FROM generate_series(1, $2::int) i`,

@@ -12,7 +12,7 @@ package main
 import (
 	"os"
 
-	"github.com/orderfsm/orderfsm/adapters/sqlstore"
+	"github.com/orderfsm/orderfsm/adapters/sqlstore" //nolint:depguard // a program that puts them together
 	"github.com/orderfsm/orderfsm/internal/killtest"
 )
 
