@@ -79,7 +79,14 @@ func TestLanes(t *testing.T) {
 	s := newLanes(t, dsn, &bank{}, refund.Options{}, "a", "b.c")
 	s.approveAt("a", "1")
 	s.approveAt("b.c", "2")
-	s.approveAt("other", "3")
+	require.NoError(t, sqlstore.InTx(bg, s.db, func(ctx context.Context) error { // which nobody else sees yet
+		_, err := s.svc.Register(ctx, refund.RegisterParams{OrderID: "O-3", Gateway: "other", Currency: "CNY", Total: 100})
+		require.NoError(t, err)
+		_, err = s.svc.Request(ctx, refund.RequestParams{OrderID: "O-3", RefundNo: "R-3", Amount: 60, Actor: "buyer:1"})
+		require.NoError(t, err)
+		_, err = s.svc.Approve(ctx, refund.ApproveParams{OrderID: "O-3", RefundNo: "R-3", Amount: 60, Actor: "staff:1"})
+		return err
+	}))
 	queues := func() (names []string) {
 		for _, job := range s.list() {
 			names = append(names, job.Queue)
