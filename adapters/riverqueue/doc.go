@@ -50,6 +50,9 @@
 // it older than Config.RescueStuckJobsAfter. By then the lease of the refund should be over. With [CallTimeout]
 // and [Lease] a refund moves again in under a minute, at any rate; the defaults of refund.Options take somewhat more.
 //
+// A client that runs outlives a database that is away for a while. One that is started then does not start: Start
+// returns an error, and is to be called again.
+//
 // RescueStuckJobsAfter holds for all jobs of a client. Give the host's own jobs that may run longer their own
 // Timeout, which River respects, or have the refunds in a schema of their own. Every client that may become the
 // leader must have the Worker: River gives up rescued jobs of a kind that its leader does not know. (The sweep

@@ -58,8 +58,12 @@ func work(ctx context.Context, s *killtest.Shop) error {
 	if err != nil {
 		return err
 	}
-	if err := client.Start(context.WithoutCancel(ctx)); err != nil {
-		return err
+	for client.Start(context.WithoutCancel(ctx)) != nil { // the database is away; a host's supervisor does this
+		select {
+		case <-time.NewTimer(100 * time.Millisecond).C:
+		case <-ctx.Done():
+			return nil
+		}
 	}
 	<-ctx.Done()
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
