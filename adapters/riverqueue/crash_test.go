@@ -49,6 +49,28 @@ func TestHardStop(t *testing.T) {
 	require.Equal(t, map[string]int{"R-1": 1}, b.paid)
 }
 
+// TestStop lets the call in flight end, and its job.
+func TestStop(t *testing.T) {
+	t.Parallel()
+	called, gate := make(chan struct{}), make(chan struct{})
+	b := &calls{before: func(context.Context, int64) error {
+		close(called)
+		<-gate
+		return nil
+	}}
+	s := newShop(t, freshDSN(t), b, refund.Options{})
+	s.approve("1")
+	c := s.start(riverqueue.Options{}, nil)
+	<-called
+	stopped := make(chan error, 1)
+	go func() { stopped <- c.Stop(bg) }()
+	require.Never(t, func() bool { return len(stopped) > 0 }, 20*time.Millisecond, time.Millisecond, "it waits")
+	close(gate)
+	require.NoError(t, <-stopped)
+	require.Equal(t, order.StateRefunded, s.refund("1").State)
+	require.Equal(t, rivertype.JobStateCompleted, s.list()[0].State)
+}
+
 // childVar has this program be a process that is to be killed: its mode, and the DSN that it works on.
 const childVar = "ORDERFSM_TEST_CHILD"
 

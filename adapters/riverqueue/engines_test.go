@@ -26,17 +26,17 @@ import (
 
 // The engines that are compared; each is also the mode of a child.
 const (
-	enginePoller = "poller" // as its Options are
-	engineRiver  = "river"  // as its Config is
-	engineTuned  = "river-tuned"
-	engineFloor  = "floor"
+	engineFloor       = "floor"
+	enginePoller      = "poller" // as its Options are
+	engineRiver       = "river"  // as its Config is
+	enginePollerTuned = "poller-tuned"
+	engineRiverTuned  = "river-tuned"
 )
 
-// places is how many refunds the floor and the tuned engine have in flight in a process.
-const (
-	floorPlaces = 10
-	tunedPlaces = 50
-)
+// places is how many refunds an engine has in flight in a process.
+var places = map[string]int{
+	engineFloor: 10, enginePoller: 6, engineRiver: riverqueue.MaxWorkers, enginePollerTuned: 24, engineRiverTuned: 24,
+}
 
 // instant pays without taking time, or keeping a book.
 type instant struct{}
@@ -55,12 +55,12 @@ func (instant) Query(_ context.Context, q refund.Query) (refund.Result, error) {
 // The floor is what no engine can undercut that leases before it asks and records afterwards: two transactions per
 // refund, each one UPDATE and one INSERT by primary key, from as many processes with ten connections each.
 func BenchmarkEngines(b *testing.B) {
-	for _, engine := range []string{engineFloor, enginePoller, engineRiver, engineTuned} {
+	for _, engine := range []string{engineFloor, enginePoller, engineRiver, enginePollerTuned, engineRiverTuned} {
 		for _, processes := range []int{1, 3} {
 			b.Run(fmt.Sprintf("%s/processes=%d", engine, processes), func(b *testing.B) {
 				s := newShop(b, freshDSN(b), instant{}, refund.Options{})
 				s.backlog("bank", b.N)
-				if engine == engineRiver || engine == engineTuned {
+				if engine == engineRiver || engine == engineRiverTuned {
 					s.jobsOf(riverqueue.Queue, b.N)
 				}
 				settled := "SELECT count(*) FROM orderfsm_refunds WHERE state = 'refunded'"
@@ -137,9 +137,8 @@ func runEngine(engine, dsn string) error {
 		return err
 	}
 	db := stdlib.OpenDB(*cfg)
-	places := map[string]int{enginePoller: 8, engineRiver: riverqueue.MaxWorkers, engineTuned: tunedPlaces, engineFloor: floorPlaces}[engine]
-	db.SetMaxIdleConns(places + 5) // so that it keeps them
-	db.SetMaxOpenConns(min(places+5, 25))
+	db.SetMaxOpenConns(places[engine] + 5)
+	db.SetMaxIdleConns(places[engine] + 5) // so that it keeps them
 	if err := db.PingContext(bg); err != nil {
 		return err
 	}
@@ -162,17 +161,22 @@ func runEngine(engine, dsn string) error {
 	if err != nil {
 		return err
 	}
-	if engine == enginePoller {
-		p, err := poller.New(svc, poller.Options{})
+	if engine == enginePoller || engine == enginePollerTuned {
+		opts := poller.Options{}
+		if engine == enginePollerTuned {
+			n := places[engine]
+			opts = poller.Options{Concurrency: n, Batch: 10 * n, Gateways: map[string]poller.Limits{"bank": {Concurrency: n}}}
+		}
+		p, err := poller.New(svc, opts)
 		if err != nil {
 			return err
 		}
 		return p.Run(bg)
 	}
 	_, err = startRiver(db, svc, riverqueue.Options{}, func(c *river.Config) {
-		if engine == engineTuned {
+		if engine == engineRiverTuned {
 			c.FetchCooldown = 10 * time.Millisecond
-			c.Queues[riverqueue.Queue] = river.QueueConfig{MaxWorkers: tunedPlaces}
+			c.Queues[riverqueue.Queue] = river.QueueConfig{MaxWorkers: places[engine]}
 		}
 	})
 	if err != nil {
@@ -192,7 +196,7 @@ func floor(db *sql.DB) error {
 	}
 	var next atomic.Int64
 	var wg sync.WaitGroup
-	for range floorPlaces {
+	for range places[engineFloor] {
 		wg.Go(func() {
 			for {
 				id := next.Add(1)*int64(of) - int64(own)

@@ -40,7 +40,7 @@ func (f *fleet) run(ctx context.Context, fail func(error)) {
 			}
 		}()
 	}
-	for (f.most == 0 || f.kills.Load() < f.most) && pause(ctx, f.every/2+time.Duration(f.dice.Int64N(int64(f.every)))) {
+	for n := int64(0); (n < f.most || f.most == 0) && pause(ctx, f.every/2+time.Duration(f.dice.Int64N(int64(f.every)))); n++ {
 		select {
 		case axes[f.dice.IntN(f.size)] <- struct{}{}:
 		case <-ctx.Done():
