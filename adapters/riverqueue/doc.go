@@ -67,7 +67,7 @@
 //	scheduler, err := riverqueue.NewScheduler(inserter, sqlstore.TxFrom, lanes)
 //
 // Each has a queue of its own then, [QueueOf], with places of its own, so that whatever becomes of one the others
-// do not notice; Config.Queues sets how many. It costs one more read when a refund is approved, and what a queue
-// costs when idle: one query a second. Gateways that are not named share [Queue]. A refund has one job whatever
+// do not notice; Config.Queues sets how many. It costs one more read when a refund is approved, and some ninety
+// statements a minute for each when idle. Gateways that are not named share [Queue]. A refund has one job whatever
 // the queue, and the sweep moves a job out of a queue that is not among the Lanes any more.
 package riverqueue
