@@ -2,61 +2,59 @@ package riverqueue_test
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/riverqueue/river"
+	"github.com/stretchr/testify/require"
 
+	"github.com/orderfsm/orderfsm/adapters/poller"
 	"github.com/orderfsm/orderfsm/adapters/riverqueue"
-	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/adapters/sqlstore"
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// BenchmarkRefunds settles approved refunds with a provider that answers at once. Give it -benchtime 2000x.
-func BenchmarkRefunds(b *testing.B) {
-	for _, bench := range []struct {
-		workers  int
-		cooldown time.Duration
-	}{
-		{riverqueue.MaxWorkers, river.FetchCooldownDefault},
-		{riverqueue.MaxWorkers, 10 * time.Millisecond},
-		{50, river.FetchCooldownDefault},
-	} {
-		b.Run(fmt.Sprintf("workers=%d/cooldown=%s", bench.workers, bench.cooldown), func(b *testing.B) {
-			settled := make(chan struct{}, b.N)
-			s := benchShop(b, freshDSN(b), settled)
-			for i := range b.N {
-				s.approve(strconv.Itoa(i))
-			}
-			b.ResetTimer()
-			s.start(riverqueue.Options{}, func(c *river.Config) {
-				c.FetchCooldown, c.FetchPollInterval = bench.cooldown, 0
-				c.Queues[riverqueue.Queue] = river.QueueConfig{MaxWorkers: bench.workers}
-			})
-			for range b.N {
-				<-settled
-			}
-			b.StopTimer()
-			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "refunds/s")
-		})
-	}
+// engineListens is engineRiver woken by the database.
+const engineListens = "river-listens"
+
+// telling is instant, and tells of every submission.
+type telling struct {
+	instant
+	submitted chan struct{}
 }
 
-// BenchmarkApprove is how long it takes from Approve until the refund is settled, one at a time, where the client
-// looks every second, and where PostgreSQL wakes it. Give it -benchtime 60x.
+func (t telling) Refund(ctx context.Context, r refund.Request) (refund.Result, error) {
+	t.submitted <- struct{}{}
+	return t.instant.Refund(ctx, r)
+}
+
+// BenchmarkApprove is how long it takes from Approve until the refund is submitted, one at a time, when nothing
+// else is to do. The Poller is woken by the approval in its own process; River's client looks every second, or is
+// woken by the database. Give it -benchtime 100x.
 func BenchmarkApprove(b *testing.B) {
-	for _, listens := range []bool{false, true} {
-		b.Run(fmt.Sprintf("listens=%t", listens), func(b *testing.B) {
-			settled := make(chan struct{}, b.N)
-			dsn := freshDSN(b)
-			s := benchShop(b, dsn, settled)
-			if listens {
-				s.listens(dsn)
+	for _, engine := range []string{enginePoller, engineRiver, engineListens} {
+		b.Run(engine, func(b *testing.B) {
+			bank := telling{submitted: make(chan struct{}, 1)}
+			s := newShop(b, freshDSN(b), bank, refund.Options{})
+			s.db.SetMaxIdleConns(20)
+			switch engine {
+			case enginePoller:
+				store, err := sqlstore.New(s.db, sqlstore.PostgreSQL, sqlstore.Options{})
+				require.NoError(b, err)
+				waker := poller.NewWaker(store)
+				s.svc = newService(b, s.db, bank, refund.Options{Scheduler: waker})
+				s.poll(poller.Options{Waker: waker})
+			case engineListens:
+				s.listens(s.dsn)
+				fallthrough
+			default:
+				s.start(riverqueue.Options{}, func(c *river.Config) { c.FetchCooldown, c.FetchPollInterval = 0, 0 })
 			}
-			s.start(riverqueue.Options{}, func(c *river.Config) { c.FetchCooldown, c.FetchPollInterval = 0, 0 })
 			took := make([]time.Duration, 0, b.N)
 			b.ResetTimer()
 			for i := range b.N {
@@ -65,23 +63,74 @@ func BenchmarkApprove(b *testing.B) {
 				if _, err := s.svc.Approve(bg, p); err != nil {
 					b.Fatal(err)
 				}
-				<-settled
+				<-bank.submitted
 				took = append(took, b.Elapsed()-begin)
 			}
 			slices.Sort(took)
-			b.ReportMetric(float64(took[len(took)/2].Milliseconds()), "p50-ms")
-			b.ReportMetric(float64(took[len(took)*99/100].Milliseconds()), "p99-ms")
+			b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "p50-ms")
+			b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
 		})
 	}
 }
 
-func benchShop(b *testing.B, dsn string, settled chan<- struct{}) *shop {
-	b.Helper()
-	return newShop(b, dsn, &bank{}, refund.Options{Hooks: refund.Hooks{
-		After: func(_ context.Context, _ *order.Order, t order.Transition) {
-			if t.To == order.StateRefunded {
-				settled <- struct{}{}
+// poll runs a Poller until the benchmark ends.
+func (s *shop) poll(opts poller.Options) {
+	s.t.Helper()
+	p, err := poller.New(s.svc, opts)
+	require.NoError(s.t, err)
+	ran := make(chan error, 1)
+	go func() { ran <- p.Run(bg) }()
+	s.t.Cleanup(func() {
+		require.NoError(s.t, p.Shutdown(bg))
+		require.NoError(s.t, <-ran)
+	})
+}
+
+// counter counts what is sent to the database.
+type counter struct{ n atomic.Int64 }
+
+func (c *counter) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+	c.n.Add(1)
+	return ctx
+}
+
+func (*counter) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
+// BenchmarkIdle is how many statements one process sends in a minute in which nothing is due, BEGIN and COMMIT
+// included; River leads and sweeps in it. An iteration is a second, and the first five are not counted: give it
+// -benchtime 60x.
+func BenchmarkIdle(b *testing.B) {
+	for _, engine := range []string{enginePoller, engineRiver, engineRiver + "/lanes=2"} {
+		b.Run(engine, func(b *testing.B) {
+			dsn := freshDSN(b)
+			var count counter
+			cfg, err := pgx.ParseConfig(dsn)
+			require.NoError(b, err)
+			cfg.Tracer = &count
+			var s *shop
+			if engine == enginePoller || engine == engineRiver {
+				s = newShop(b, dsn, instant{}, refund.Options{})
+			} else {
+				s = newLanes(b, dsn, instant{}, refund.Options{}, "a", "b")
 			}
-		},
-	}})
+			s.db = stdlib.OpenDB(*cfg)
+			b.Cleanup(func() { s.db.Close() })
+			s.db.SetMaxIdleConns(20)
+			s.svc = newService(b, s.db, instant{}, refund.Options{})
+			if engine == enginePoller {
+				s.poll(poller.Options{})
+			} else {
+				s.start(riverqueue.Options{}, func(c *river.Config) {
+					c.FetchCooldown, c.FetchPollInterval, c.TestOnly = 0, 0, false
+				})
+			}
+			<-time.NewTimer(5 * time.Second).C
+			before := count.n.Load()
+			b.ResetTimer()
+			for range b.N {
+				<-time.NewTimer(time.Second).C
+			}
+			b.ReportMetric(float64(count.n.Load()-before)/b.Elapsed().Minutes(), "statements/min")
+		})
+	}
 }

@@ -19,10 +19,11 @@ const (
 const (
 	// SweepEvery is how often a client with this Config looks for refunds without a job.
 	SweepEvery = 30 * time.Second
-	// SweepLimit is how many due refunds it looks at then. Those due for the longest time come first, and each
-	// Process moves one to the end, so that none is hidden for ever.
+	// SweepLimit is how many due refunds it looks at in one go. Those due for the longest time come first, and
+	// each Process moves one to the end, so that none is hidden for ever; a backlog of one gateway hides none
+	// of another.
 	SweepLimit = 500
-	// MaxWorkers is how many refunds one client asks about at a time.
+	// MaxWorkers is how many refunds one client asks about at a time, in each of its queues.
 	MaxWorkers = 10
 )
 
@@ -30,8 +31,9 @@ const (
 const spare = 3 * time.Second
 
 // Config returns the configuration of a client that works the jobs: time-outs after which the job of a killed
-// process is rescued, w and the sweep of s among its Workers, the sweep among its PeriodicJobs, and [Queue] with [MaxWorkers].
-// The host changes what it likes, and adds what is its own, before it makes the client.
+// process is rescued, w and the sweep of s among its Workers, the sweep among its PeriodicJobs, and [Queue] and the
+// queues of the [Lanes] of s with [MaxWorkers] each. The host changes what it likes, and adds what is its own, before it
+// makes the client.
 func Config[TTx any](w *Worker, s *Scheduler[TTx]) *river.Config {
 	workers := river.NewWorkers()
 	river.AddWorker(workers, w)
@@ -45,10 +47,14 @@ func Config[TTx any](w *Worker, s *Scheduler[TTx]) *river.Config {
 	sweep := river.NewPeriodicJob(river.PeriodicInterval(SweepEvery),
 		func() (river.JobArgs, *river.InsertOpts) { return SweepArgs{}, nil },
 		&river.PeriodicJobOpts{ID: SweepArgs{}.Kind(), RunOnStart: true})
+	queues := map[string]river.QueueConfig{}
+	for _, name := range s.lanes.queues() {
+		queues[name] = river.QueueConfig{MaxWorkers: MaxWorkers}
+	}
 	return &river.Config{
 		JobTimeout:           w.Timeout(nil),
 		PeriodicJobs:         []*river.PeriodicJob{sweep},
-		Queues:               map[string]river.QueueConfig{Queue: {MaxWorkers: MaxWorkers}},
+		Queues:               queues,
 		RescueStuckJobsAfter: w.Timeout(nil) + 2*time.Second,
 		Workers:              workers,
 	}

@@ -3,6 +3,7 @@ package riverqueue_test
 import (
 	"bufio"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -48,6 +49,28 @@ func TestHardStop(t *testing.T) {
 	require.Equal(t, map[string]int{"R-1": 1}, b.paid)
 }
 
+// TestStop lets the call in flight end, and its job.
+func TestStop(t *testing.T) {
+	t.Parallel()
+	called, gate := make(chan struct{}), make(chan struct{})
+	b := &calls{before: func(context.Context, int64) error {
+		close(called)
+		<-gate
+		return nil
+	}}
+	s := newShop(t, freshDSN(t), b, refund.Options{})
+	s.approve("1")
+	c := s.start(riverqueue.Options{}, nil)
+	<-called
+	stopped := make(chan error, 1)
+	go func() { stopped <- c.Stop(bg) }()
+	require.Never(t, func() bool { return len(stopped) > 0 }, 20*time.Millisecond, time.Millisecond, "it waits")
+	close(gate)
+	require.NoError(t, <-stopped)
+	require.Equal(t, order.StateRefunded, s.refund("1").State)
+	require.Equal(t, rivertype.JobStateCompleted, s.list()[0].State)
+}
+
 // childVar has this program be a process that is to be killed: its mode, and the DSN that it works on.
 const childVar = "ORDERFSM_TEST_CHILD"
 
@@ -78,6 +101,9 @@ func (talking) Query(context.Context, refund.Query) (refund.Result, error) {
 
 func child(spec string) error {
 	mode, dsn, _ := strings.Cut(spec, " ")
+	if mode != modeShort && mode != modeHost {
+		return runEngine(mode, dsn)
+	}
 	cfg, err := pgx.ParseConfig(dsn)
 	if err != nil {
 		return err
@@ -99,31 +125,40 @@ func child(spec string) error {
 	if err != nil {
 		return err
 	}
-	w, err := riverqueue.NewWorker(svc, riverqueue.Options{CallTimeout: opts.CallTimeout})
+	_, err = startRiver(db, svc, riverqueue.Options{CallTimeout: opts.CallTimeout}, func(c *river.Config) {
+		if mode == modeShort {
+			// The test does not wait until a dead leader is missed.
+			c.LeaderElectionDisabled, c.PeriodicJobs = true, nil
+		}
+	})
 	if err != nil {
-		return err
-	}
-	inserter, err := river.NewClient(riverdatabasesql.New(db), &river.Config{})
-	if err != nil {
-		return err
-	}
-	scheduler, err := riverqueue.NewScheduler(inserter, sqlstore.TxFrom)
-	if err != nil {
-		return err
-	}
-	config := riverqueue.Config(w, scheduler)
-	if mode == modeShort {
-		// The test does not wait until a dead leader is missed.
-		config.LeaderElectionDisabled, config.PeriodicJobs = true, nil
-	}
-	c, err := river.NewClient(riverdatabasesql.New(db), config)
-	if err != nil {
-		return err
-	}
-	if err := c.Start(context.Background()); err != nil {
 		return err
 	}
 	select {}
+}
+
+// startRiver starts a client as a host does.
+func startRiver(db *sql.DB, svc *refund.Service, opts riverqueue.Options, change func(*river.Config)) (*river.Client[*sql.Tx], error) {
+	w, err := riverqueue.NewWorker(svc, opts)
+	if err != nil {
+		return nil, err
+	}
+	inserter, err := river.NewClient(riverdatabasesql.New(db), &river.Config{})
+	if err != nil {
+		return nil, err
+	}
+	scheduler, err := riverqueue.NewScheduler(inserter, sqlstore.TxFrom, riverqueue.Lanes{})
+	if err != nil {
+		return nil, err
+	}
+	config := riverqueue.Config(w, scheduler)
+	config.Logger = silent()
+	change(config)
+	c, err := river.NewClient(riverdatabasesql.New(db), config)
+	if err != nil {
+		return nil, err
+	}
+	return c, c.Start(context.Background())
 }
 
 // startChild returns when the child's call to the provider has begun; kill ends the child with SIGKILL.

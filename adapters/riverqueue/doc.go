@@ -6,7 +6,7 @@
 // user interface, its metrics and its queues are worth their keep.
 //
 //	inserter, err := river.NewClient(riverdatabasesql.New(db), &river.Config{}) // inserts, works nothing
-//	scheduler, err := riverqueue.NewScheduler(inserter, sqlstore.TxFrom)
+//	scheduler, err := riverqueue.NewScheduler(inserter, sqlstore.TxFrom, riverqueue.Lanes{})
 //	svc, err := refund.NewService(machine, store, gateway, refund.Options{
 //		Scheduler: scheduler, CallTimeout: riverqueue.CallTimeout, Lease: riverqueue.Lease,
 //	})
@@ -41,13 +41,17 @@
 //
 // [Scheduler.Sweep] looks for due refunds that have no job, or one that sleeps: what was approved before River
 // came, what somebody has cancelled or deleted in River's tables, what was retried while its last job was about to
-// complete, and what sleeps by a clock that was wrong. Config has River do it every [SweepEvery].
+// complete, and what sleeps by a clock that was wrong. Config has River do it every [SweepEvery]: its leader
+// inserts a job into [Queue], which at least one client must work.
 //
 // # After a crash
 //
 // A job whose process was killed is running until River's leader looks for such jobs, every 30 s, and finds
 // it older than Config.RescueStuckJobsAfter. By then the lease of the refund should be over. With [CallTimeout]
 // and [Lease] a refund moves again in under a minute, at any rate; the defaults of refund.Options take somewhat more.
+//
+// A client that runs outlives a database that is away for a while. One that is started then does not start: Start
+// returns an error, and is to be called again.
 //
 // RescueStuckJobsAfter holds for all jobs of a client. Give the host's own jobs that may run longer their own
 // Timeout, which River respects, or have the refunds in a schema of their own. Every client that may become the
@@ -56,6 +60,14 @@
 //
 // # Fairness
 //
-// All refunds wait in one queue, [Queue]; a provider that hangs holds as many of its places as it has refunds
-// due, for CallTimeout each. Package poller bounds the share of a gateway; this one does not.
+// A queue of River is first come, first served: a provider that hangs holds as many places of its queue as it has
+// refunds due, for CallTimeout each. With several gateways, name them:
+//
+//	lanes := riverqueue.Lanes{Gateways: []string{"wechatv2", "alipay"}, Orders: store}
+//	scheduler, err := riverqueue.NewScheduler(inserter, sqlstore.TxFrom, lanes)
+//
+// Each has a queue of its own then, [QueueOf], with places of its own, so that whatever becomes of one the others
+// do not notice; Config.Queues sets how many. It costs one more read when a refund is approved, and some ninety
+// statements a minute for each when idle. Gateways that are not named share [Queue]. A refund has one job whatever
+// the queue, and the sweep moves a job out of a queue that is not among the Lanes any more.
 package riverqueue

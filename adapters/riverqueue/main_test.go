@@ -142,6 +142,7 @@ func (b *bank) say(ctx context.Context, no string, amount int64, pay bool) (refu
 // shop is a host's process.
 type shop struct {
 	t         testing.TB
+	dsn       string
 	db        *sql.DB
 	jobs      *river.Client[*sql.Tx]
 	scheduler *riverqueue.Scheduler[*sql.Tx]
@@ -161,11 +162,11 @@ func (s *shop) listens(dsn string) {
 
 func newShop(t testing.TB, dsn string, b refund.RefundGateway, opts refund.Options) *shop {
 	t.Helper()
-	s := &shop{t: t, db: open(t, dsn)}
+	s := &shop{t: t, dsn: dsn, db: open(t, dsn)}
 	var err error
 	s.jobs, err = river.NewClient(riverdatabasesql.New(s.db), &river.Config{Logger: silent()})
 	require.NoError(t, err)
-	s.scheduler, err = riverqueue.NewScheduler(s.jobs, sqlstore.TxFrom)
+	s.scheduler, err = riverqueue.NewScheduler(s.jobs, sqlstore.TxFrom, riverqueue.Lanes{})
 	require.NoError(t, err)
 	if opts.Scheduler == nil {
 		opts.Scheduler = s.scheduler
@@ -188,7 +189,12 @@ func newService(t testing.TB, db *sql.DB, b refund.RefundGateway, opts refund.Op
 // ask registers order O-no with a refund R-no to approve.
 func (s *shop) ask(no string) refund.ApproveParams {
 	s.t.Helper()
-	_, err := s.svc.Register(bg, refund.RegisterParams{OrderID: "O-" + no, Gateway: "bank", Currency: "CNY", Total: 100})
+	return s.askAt("bank", no)
+}
+
+func (s *shop) askAt(gateway, no string) refund.ApproveParams {
+	s.t.Helper()
+	_, err := s.svc.Register(bg, refund.RegisterParams{OrderID: "O-" + no, Gateway: gateway, Currency: "CNY", Total: 100})
 	require.NoError(s.t, err)
 	_, err = s.svc.Request(bg, refund.RequestParams{OrderID: "O-" + no, RefundNo: "R-" + no, Amount: 60, Actor: "buyer:1"})
 	require.NoError(s.t, err)
@@ -197,7 +203,12 @@ func (s *shop) ask(no string) refund.ApproveParams {
 
 func (s *shop) approve(no string) {
 	s.t.Helper()
-	_, err := s.svc.Approve(bg, s.ask(no))
+	s.approveAt("bank", no)
+}
+
+func (s *shop) approveAt(gateway, no string) {
+	s.t.Helper()
+	_, err := s.svc.Approve(bg, s.askAt(gateway, no))
 	require.NoError(s.t, err)
 }
 

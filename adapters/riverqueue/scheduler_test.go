@@ -89,7 +89,7 @@ func TestWithoutTransaction(t *testing.T) {
 	t.Parallel()
 	dsn := freshDSN(t)
 	wrong, err := riverqueue.NewScheduler(newShop(t, dsn, &bank{}, refund.Options{}).jobs,
-		func(context.Context) (*sql.Tx, bool) { return nil, false })
+		func(context.Context) (*sql.Tx, bool) { return nil, false }, riverqueue.Lanes{})
 	require.NoError(t, err)
 	s := newShop(t, dsn, &bank{}, refund.Options{Scheduler: wrong})
 	_, err = s.svc.Approve(bg, s.ask("1"))
@@ -97,9 +97,11 @@ func TestWithoutTransaction(t *testing.T) {
 	require.Equal(t, order.StateRefundRequested, s.refund("1").State)
 
 	var invalid *order.InvalidError
-	_, err = riverqueue.NewScheduler[*sql.Tx](nil, sqlstore.TxFrom)
+	_, err = riverqueue.NewScheduler[*sql.Tx](nil, sqlstore.TxFrom, riverqueue.Lanes{})
 	require.ErrorAs(t, err, &invalid)
-	_, err = riverqueue.NewScheduler(s.jobs, nil)
+	_, err = riverqueue.NewScheduler(s.jobs, nil, riverqueue.Lanes{})
+	require.ErrorAs(t, err, &invalid)
+	_, err = riverqueue.NewScheduler(s.jobs, sqlstore.TxFrom, riverqueue.Lanes{Gateways: []string{"g"}})
 	require.ErrorAs(t, err, &invalid)
 }
 
@@ -196,7 +198,7 @@ func TestPgx(t *testing.T) {
 	t.Cleanup(pool.Close)
 	jobs, err := river.NewClient(riverpgxv5.New(pool), &river.Config{Logger: silent()})
 	require.NoError(t, err)
-	scheduler, err := riverqueue.NewScheduler[pgx.Tx](jobs, pgxtx.TxFrom)
+	scheduler, err := riverqueue.NewScheduler[pgx.Tx](jobs, pgxtx.TxFrom, riverqueue.Lanes{})
 	require.NoError(t, err)
 	s := newShop(t, dsn, &bank{}, refund.Options{Scheduler: scheduler})
 	p := s.ask("1")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"time"
 
 	"github.com/riverqueue/river"
@@ -13,8 +14,12 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// again is how long a job sleeps after a step that could not be made.
-const again = 10 * time.Second
+const (
+	// again is how long a job sleeps after a step that could not be made.
+	again = 10 * time.Second
+	// hold is how long one sleeps whose refund is due at once: a Backoff of nothing is not meant to hammer.
+	hold = time.Second
+)
 
 var _ river.Worker[Args] = (*Worker)(nil)
 
@@ -74,7 +79,7 @@ func (w *Worker) Work(ctx context.Context, job *river.Job[Args]) (err error) {
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			err = w.troubled(ctx, ref, fmt.Errorf("panic: %v", p))
+			err = w.troubled(ctx, ref, fmt.Errorf("panic: %v", p), slog.String("stack", string(debug.Stack())))
 		}
 	}()
 	next, err := w.svc.Process(ctx, ref)
@@ -86,13 +91,17 @@ func (w *Worker) Work(ctx context.Context, job *river.Job[Args]) (err error) {
 	case next.State != order.StateApproved:
 		return nil
 	}
-	return river.JobSnooze(max(0, next.At.Sub(w.now())) + ahead)
+	wait := next.At.Sub(w.now())
+	if wait <= 0 {
+		wait = hold
+	}
+	return river.JobSnooze(wait + ahead)
 }
 
 // troubled has the job sleep. An error would count as one of River's attempts, which end.
-func (w *Worker) troubled(ctx context.Context, ref refund.Ref, err error) error {
-	w.log.LogAttrs(ctx, slog.LevelError, "refund could not be processed",
-		slog.String("order_id", ref.OrderID), slog.String("refund_no", ref.RefundNo), slog.Any("error", err))
+func (w *Worker) troubled(ctx context.Context, ref refund.Ref, err error, more ...slog.Attr) error {
+	w.log.LogAttrs(ctx, slog.LevelError, "refund could not be processed", append(more,
+		slog.String("order_id", ref.OrderID), slog.String("refund_no", ref.RefundNo), slog.Any("error", err))...)
 	return river.JobSnooze(again)
 }
 

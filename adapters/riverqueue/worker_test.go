@@ -16,8 +16,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// soon is a Backoff for tests.
-func soon(string, int) time.Duration { return time.Millisecond }
+// soon is a Backoff for tests: longer than it takes to write an answer down.
+func soon(string, int) time.Duration { return 50 * time.Millisecond }
 
 // TestSleepsUntilSettled has a provider that takes its time.
 func TestSleepsUntilSettled(t *testing.T) {
@@ -81,7 +81,7 @@ func TestErrorsOutsideOfWork(t *testing.T) {
 func TestWork(t *testing.T) {
 	t.Parallel()
 	b := &bank{answer: func(int) (*refund.Result, error) { return &refund.Result{Outcome: refund.OutcomeAccepted}, nil }}
-	broken := false
+	broken, backoff := false, time.Minute
 	clock := time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
 	s := newShop(t, freshDSN(t), b, refund.Options{
 		Now: func() time.Time {
@@ -90,7 +90,7 @@ func TestWork(t *testing.T) {
 			}
 			return clock
 		},
-		Backoff: func(string, int) time.Duration { return time.Minute },
+		Backoff: func(string, int) time.Duration { return backoff },
 	})
 	s.approve("1")
 	w, err := riverqueue.NewWorker(s.svc, riverqueue.Options{Now: func() time.Time { return clock }})
@@ -110,6 +110,8 @@ func TestWork(t *testing.T) {
 	clock = clock.Add(20 * time.Second)
 	sleeps(40*time.Second, work("R-1", clock.Add(-time.Second)))
 	sleeps(time.Hour+40*time.Second, work("R-1", clock.Add(time.Hour)))
+	clock, backoff = clock.Add(40*time.Second), 0
+	sleeps(time.Second, work("R-1", clock))
 
 	cancelled := river.JobCancel(nil)
 	require.ErrorIs(t, work("R-none", clock), cancelled)

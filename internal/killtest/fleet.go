@@ -17,6 +17,7 @@ import (
 type fleet struct {
 	size    int
 	every   time.Duration
+	most    int64  // kills; 0: no bound
 	account string // the file
 	stderr  io.Writer
 	dice    *rand.Rand
@@ -39,7 +40,7 @@ func (f *fleet) run(ctx context.Context, fail func(error)) {
 			}
 		}()
 	}
-	for pause(ctx, f.every/2+time.Duration(f.dice.Int64N(int64(f.every)))) {
+	for n := int64(0); (n < f.most || f.most == 0) && pause(ctx, f.every/2+time.Duration(f.dice.Int64N(int64(f.every)))); n++ {
 		select {
 		case axes[f.dice.IntN(f.size)] <- struct{}{}:
 		case <-ctx.Done():

@@ -17,7 +17,7 @@ var bg = context.Background()
 
 // TestMain is a worker where the driver has started it.
 func TestMain(m *testing.M) {
-	if code, is := killtest.Worker(); is {
+	if code, is := killtest.Worker(killtest.Engine{}); is {
 		os.Exit(code)
 	}
 	os.Exit(m.Run())

@@ -18,6 +18,8 @@ type Options struct {
 	// DSN is how to reach the server as somebody who may create a schema (PostgreSQL) or a database (MySQL).
 	// SQLite makes a file of its own.
 	DSN string
+	// Engine is that of the workers, which must be started with the same. The zero value is adapters/poller.
+	Engine Engine
 	// Orders is how many orders have refunds. If zero, 2000.
 	Orders int
 	// Workers is how many processes work at the same time. If zero, 4; for SQLite always 1.
@@ -26,6 +28,8 @@ type Options struct {
 	For time.Duration
 	// KillEvery is the mean time between two kills. If zero, 300 ms.
 	KillEvery time.Duration
+	// Kills is after how many kills there are no more. If zero, they go on to the end.
+	Kills int64
 	// Seed is that of the dice.
 	Seed uint64
 	// Midway, where not nil, is called once, when half of the refunds are paid: to restart the database.
@@ -48,13 +52,14 @@ func (o *Options) complete() error {
 	default:
 		return fmt.Errorf("database %q: want sqlite, postgresql or mysql", o.Database)
 	}
-	if o.Orders < 0 || o.Workers < 0 || o.For < 0 || o.KillEvery < 0 {
+	if o.Orders < 0 || o.Workers < 0 || o.For < 0 || o.KillEvery < 0 || o.Kills < 0 {
 		return errors.New("nothing may be negative")
 	}
 	orDefault(&o.Orders, 2000)
 	orDefault(&o.Workers, 4)
 	orDefault(&o.For, 10*time.Minute)
 	orDefault(&o.KillEvery, 300*time.Millisecond)
+	o.Engine = o.Engine.orPoller()
 	if o.Out == nil {
 		o.Out = io.Discard
 	}

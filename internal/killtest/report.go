@@ -16,6 +16,7 @@ import (
 
 // Report is what came of a run.
 type Report struct {
+	Engine          string
 	Database        sqlstore.Dialect
 	Seed            uint64
 	Workers, Orders int
@@ -45,7 +46,7 @@ type Fault struct {
 // report compares the books once all is quiet.
 func (d *driver) report(ctx context.Context) (Report, error) {
 	rep := Report{
-		Database: d.opt.Database, Seed: d.opt.Seed, Workers: d.opt.Workers, Orders: d.opt.Orders,
+		Engine: d.opt.Engine.Name, Database: d.opt.Database, Seed: d.opt.Seed, Workers: d.opt.Workers, Orders: d.opt.Orders,
 		Kills: d.fleet.kills.Load(), Unheard: d.faults.unheard.Load(),
 		Calls: int64(d.srv.Calls(wechattest.PathRefund) + d.srv.Calls(wechattest.PathQuery)),
 		Took:  d.opt.Now().Sub(d.begun),
@@ -59,7 +60,7 @@ func (d *driver) report(ctx context.Context) (Report, error) {
 	}
 	a := audit{machine: m, ledger: d.srv}
 	for _, p := range d.plan {
-		o, err := d.shop.store.Get(ctx, p.id)
+		o, err := d.shop.Store.Get(ctx, p.id)
 		if err != nil && !errors.Is(err, refund.ErrOrderNotFound) {
 			return Report{}, err
 		}
@@ -85,6 +86,7 @@ func (r *Report) Print(w io.Writer) error {
 		name  string
 		value any
 	}{
+		{"engine", r.Engine},
 		{"database", r.Database},
 		{"workers", r.Workers},
 		{"seed", r.Seed},

@@ -49,13 +49,18 @@ func Run(ctx context.Context, opt Options) (rep Report, err error) {
 	if err := a.write(file); err != nil {
 		return Report{}, err
 	}
-	s, err := a.open()
+	s, err := a.open(opt.Engine)
 	if err != nil {
 		return Report{}, err
 	}
-	defer s.db.Close()
-	if err := s.store.Migrate(ctx); err != nil {
+	defer s.DB.Close()
+	if err := s.Store.Migrate(ctx); err != nil {
 		return Report{}, err
+	}
+	if m := opt.Engine.Migrate; m != nil {
+		if err := m(ctx, s); err != nil {
+			return Report{}, err
+		}
 	}
 	return newDriver(opt, srv, s, file).run(ctx)
 }
@@ -64,7 +69,7 @@ func Run(ctx context.Context, opt Options) (rep Report, err error) {
 type driver struct {
 	opt     Options
 	srv     *wechattest.Server
-	shop    *shop
+	shop    *Shop
 	plan    []planned
 	refunds int
 	faults  *faults
@@ -73,13 +78,13 @@ type driver struct {
 	balance int64
 }
 
-func newDriver(opt Options, srv *wechattest.Server, s *shop, account string) *driver {
+func newDriver(opt Options, srv *wechattest.Server, s *Shop, account string) *driver {
 	dice := func(stream uint64) *rand.Rand {
 		return rand.New(rand.NewPCG(opt.Seed, stream)) //nolint:gosec // reproducible on purpose
 	}
 	d := &driver{
 		opt: opt, srv: srv, shop: s, plan: newPlan(dice(1), opt.Orders), faults: newFaults(srv, dice(2)),
-		fleet: &fleet{size: opt.Workers, every: opt.KillEvery, account: account, stderr: opt.Out, dice: dice(3)},
+		fleet: &fleet{size: opt.Workers, every: opt.KillEvery, most: opt.Kills, account: account, stderr: opt.Out, dice: dice(3)},
 		begun: opt.Now(), balance: srv.Balance(),
 	}
 	for _, p := range d.plan {
@@ -134,7 +139,7 @@ func (d *driver) ask(ctx context.Context, start func(func()), fail func(error)) 
 }
 
 func (d *driver) askOne(ctx context.Context, p planned) error {
-	svc := d.shop.svc
+	svc := d.shop.Service
 	if err := d.srv.AddOrder(wechattest.Order{OutTradeNo: p.id, TotalFee: p.total}); err != nil {
 		return err
 	}
@@ -205,14 +210,14 @@ func (d *driver) watch(ctx context.Context, fail func(error)) {
 
 // ended counts the refunds that have ended, in the book.
 func (d *driver) ended(ctx context.Context) (n int, err error) {
-	err = d.shop.db.QueryRowContext(ctx, "SELECT COUNT(*) FROM orderfsm_refunds WHERE state IN ('"+
+	err = d.shop.DB.QueryRowContext(ctx, "SELECT COUNT(*) FROM orderfsm_refunds WHERE state IN ('"+
 		string(order.StateRefunded)+"', '"+string(order.StateFailed)+"')").Scan(&n)
 	return n, err
 }
 
 func (d *driver) progress(ended int) {
-	fmt.Fprintf(d.opt.Out, "%s: %v, %d of %d refunds ended, %d kills, %d faults, %d answers to the dead\n",
-		d.opt.Database, d.opt.Now().Sub(d.begun).Round(time.Second), ended, d.refunds,
+	fmt.Fprintf(d.opt.Out, "%s on %s: %v, %d of %d refunds ended, %d kills, %d faults, %d answers to the dead\n",
+		d.opt.Engine.Name, d.opt.Database, d.opt.Now().Sub(d.begun).Round(time.Second), ended, d.refunds,
 		d.fleet.kills.Load(), d.faults.total(), d.faults.unheard.Load())
 }
 

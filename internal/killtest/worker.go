@@ -3,7 +3,6 @@ package killtest
 import (
 	"context"
 	"crypto/x509"
-	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,7 +10,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/orderfsm/orderfsm/adapters/poller"
 	"github.com/orderfsm/orderfsm/adapters/sqlstore"
 	"github.com/orderfsm/orderfsm/adapters/wechatv2"
 	"github.com/orderfsm/orderfsm/adapters/wechatv2/wechattest"
@@ -49,20 +47,21 @@ func (a *account) write(file string) error {
 }
 
 // Worker is for the beginning of main (or TestMain): in a process that the driver has started it works until its
-// standard input ends, and reports true and the exit code. In any other process it reports false.
-func Worker() (code int, is bool) {
+// standard input ends, and reports true and the exit code. In any other process it reports false. The driver must
+// have the same engine.
+func Worker(e Engine) (code int, is bool) {
 	path := os.Getenv(workerVar)
 	if path == "" {
 		return 0, false
 	}
-	if err := work(context.Background(), path, os.Stdin); err != nil {
+	if err := work(context.Background(), e.orPoller(), path, os.Stdin); err != nil {
 		fmt.Fprintln(os.Stderr, "worker:", err)
 		return 1, true
 	}
 	return 0, true
 }
 
-func work(ctx context.Context, path string, stop io.Reader) error {
+func work(ctx context.Context, e Engine, path string, stop io.Reader) error {
 	text, err := os.ReadFile(path) //nolint:gosec // the driver's own file
 	if err != nil {
 		return err
@@ -71,34 +70,22 @@ func work(ctx context.Context, path string, stop io.Reader) error {
 	if err := json.Unmarshal(text, &a); err != nil {
 		return err
 	}
-	s, err := a.open()
+	s, err := a.open(e)
 	if err != nil {
 		return err
 	}
-	defer s.db.Close()
-	p, err := poller.New(s.svc, poller.Options{IdleMin: 20 * time.Millisecond, IdleMax: 200 * time.Millisecond})
-	if err != nil {
-		return err
-	}
-	stopped := make(chan error, 1)
+	defer s.DB.Close()
+	stopping, begin := context.WithCancel(ctx)
+	defer begin()
 	go func() { // also where the driver dies
 		_, _ = io.Copy(io.Discard, stop)
-		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-		defer cancel()
-		stopped <- p.Shutdown(ctx)
+		begin()
 	}()
-	return errors.Join(p.Run(ctx), <-stopped)
+	return e.Work(stopping, s)
 }
 
-// shop is what the driver and the workers alike have of the module.
-type shop struct {
-	db    *sql.DB
-	store *sqlstore.Store
-	svc   *refund.Service
-}
-
-// open wires a shop. Its times are short, so that what a killed worker leaves is soon taken up.
-func (a *account) open() (*shop, error) {
+// open wires a shop.
+func (a *account) open(e Engine) (*Shop, error) {
 	gateway, err := a.gateway()
 	if err != nil {
 		return nil, err
@@ -107,25 +94,29 @@ func (a *account) open() (*shop, error) {
 	if err != nil {
 		return nil, err
 	}
-	db, err := open(a.Database, a.DSN)
-	if err != nil {
+	s := &Shop{DSN: a.DSN}
+	if s.DB, err = open(a.Database, a.DSN); err != nil {
 		return nil, err
 	}
-	store, err := sqlstore.New(db, a.Database, sqlstore.Options{})
-	if err != nil {
-		return nil, errors.Join(err, db.Close())
+	if s.Store, err = sqlstore.New(s.DB, a.Database, sqlstore.Options{}); err != nil {
+		return nil, errors.Join(err, s.DB.Close())
 	}
-	svc, err := refund.NewService(m, store, gateway, refund.Options{
-		CallTimeout: time.Second,
-		Lease:       1500 * time.Millisecond,
+	opt := refund.Options{
+		CallTimeout: CallTimeout,
+		Lease:       Lease,
 		Quiet:       time.Second,
 		Backoff:     refund.ExponentialBackoff(50*time.Millisecond, 500*time.Millisecond),
 		MaxWait:     time.Second,
-	})
-	if err != nil {
-		return nil, errors.Join(err, db.Close())
 	}
-	return &shop{db, store, svc}, nil
+	if e.Scheduler != nil {
+		if opt.Scheduler, err = e.Scheduler(s); err != nil {
+			return nil, errors.Join(err, s.DB.Close())
+		}
+	}
+	if s.Service, err = refund.NewService(m, s.Store, gateway, opt); err != nil {
+		return nil, errors.Join(err, s.DB.Close())
+	}
+	return s, nil
 }
 
 func (a *account) gateway() (*wechatv2.Gateway, error) {
@@ -136,7 +127,7 @@ func (a *account) gateway() (*wechatv2.Gateway, error) {
 	return wechatv2.New(wechatv2.Config{
 		AppID: a.AppID, MchID: a.MchID, APIKey: a.APIKey, SignType: wechatv2.SignHMACSHA256,
 		CertPEM: a.Cert, KeyPEM: a.Key, BaseURL: a.URL, RootCAs: roots,
-		Timeout: 500 * time.Millisecond, TotalTimeout: time.Second,
+		Timeout: CallTimeout / 2, TotalTimeout: CallTimeout,
 		RefundRate: -1, QueryRate: -1, Limits: &refund.Limits{}, // nobody waits a minute here
 	})
 }

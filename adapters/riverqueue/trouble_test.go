@@ -1,0 +1,248 @@
+package riverqueue_test
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/url"
+	"os"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderfsm/orderfsm/adapters/riverqueue"
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// wall is the real one, which is River's.
+func wall() time.Time { return time.Now() } //nolint:forbidigo // River has no other
+
+// calls is a provider that is a function of the call's number, in front of a bank.
+type calls struct {
+	bank
+	n      atomic.Int64
+	before func(ctx context.Context, call int64) error
+}
+
+func (c *calls) Refund(ctx context.Context, r refund.Request) (refund.Result, error) {
+	if err := c.before(ctx, c.n.Add(1)); err != nil {
+		return refund.Result{}, err
+	}
+	return c.bank.Refund(ctx, r)
+}
+
+func (c *calls) Query(ctx context.Context, q refund.Query) (refund.Result, error) {
+	if err := c.before(ctx, c.n.Add(1)); err != nil {
+		return refund.Result{}, err
+	}
+	return c.bank.Query(ctx, q)
+}
+
+// TestGatewayThatHangs: the calls end with their deadline, the refunds come again, and in the end they are paid.
+func TestGatewayThatHangs(t *testing.T) {
+	t.Parallel()
+	b := &calls{before: func(ctx context.Context, call int64) error {
+		if call > 40 {
+			return nil
+		}
+		<-ctx.Done()
+		return ctx.Err()
+	}}
+	s := newShop(t, freshDSN(t), b, refund.Options{CallTimeout: 20 * time.Millisecond, Backoff: soon})
+	for i := range 15 { // more than there are places
+		s.approve(strconv.Itoa(i))
+	}
+	s.start(riverqueue.Options{CallTimeout: 20 * time.Millisecond}, nil)
+	for i := range 15 {
+		s.becomes(strconv.Itoa(i), order.StateRefunded)
+		require.Equal(t, 1, b.paid["R-"+strconv.Itoa(i)])
+	}
+}
+
+// TestAnswerAfterTheLease: the provider answers when another process has long since carried the refund to its end.
+func TestAnswerAfterTheLease(t *testing.T) {
+	t.Parallel()
+	called, answer := make(chan struct{}), make(chan struct{})
+	b := &calls{before: func(_ context.Context, call int64) error { // heeds no context
+		if call == 1 {
+			close(called)
+			<-answer
+		}
+		return nil
+	}}
+	opts := refund.Options{CallTimeout: 50 * time.Millisecond, Lease: 100 * time.Millisecond, Backoff: soon}
+	dsn := freshDSN(t)
+	s := newShop(t, dsn, b, opts)
+	s.approve("1")
+	s.start(riverqueue.Options{CallTimeout: opts.CallTimeout}, nil)
+	<-called
+	other := newShop(t, dsn, b, opts)
+	s.eventually(func() bool {
+		_, err := other.svc.Process(bg, refund.Ref{OrderID: "O-1", RefundNo: "R-1"})
+		require.NoError(t, err)
+		return s.refund("1").State == order.StateRefunded
+	}, "another process has it when the lease is over")
+	close(answer)
+	s.jobBecomes("completed")
+	require.Equal(t, order.StateRefunded, s.refund("1").State)
+	o, err := s.svc.Order(bg, "O-1")
+	require.NoError(t, err)
+	require.EqualValues(t, 60, o.Refunded)
+	require.Zero(t, o.Reserved)
+}
+
+// TestClockSetBack: the clock of the only process jumps back an hour, and is put right later. What is approved
+// meanwhile goes on at once, and what sleeps by the wrong clock when the sweep finds it due.
+func TestClockSetBack(t *testing.T) {
+	t.Parallel()
+	var behind atomic.Int64
+	now := func() time.Time { return wall().Add(-time.Duration(behind.Load())) }
+	var pays atomic.Bool
+	b := &bank{answer: func(int) (*refund.Result, error) {
+		if pays.Load() {
+			return nil, nil
+		}
+		return &refund.Result{Outcome: refund.OutcomeAccepted}, nil
+	}}
+	s := newShop(t, freshDSN(t), b, refund.Options{Now: now, Backoff: func(string, int) time.Duration { return 2 * time.Second }})
+	s.approve("1")
+	s.start(riverqueue.Options{Now: now}, nil)
+	s.eventually(func() bool { return s.refund("1").Attempts == 1 && s.refund("1").LeasedUntil.IsZero() }, "it is on its way")
+	behind.Store(int64(time.Hour))
+	pays.Store(true)
+	s.approve("2")
+	s.becomes("2", order.StateRefunded)
+	s.eventually(func() bool {
+		return s.list()[0].ScheduledAt.After(wall().Add(30 * time.Minute))
+	}, "what was due by the old clock sleeps for an hour")
+	require.Equal(t, order.StateApproved, s.refund("1").State)
+
+	behind.Store(0)
+	s.eventually(func() bool {
+		_, err := s.scheduler.Sweep(bg, s.svc, 100)
+		require.NoError(t, err)
+		return s.refund("1").State == order.StateRefunded
+	}, "the sweep wakes it")
+	require.Equal(t, map[string]int{"R-1": 1, "R-2": 1}, b.paid)
+}
+
+// awayVar is how long the database is away in TestDatabaseAway.
+const awayVar = "ORDERFSM_RIVER_AWAY"
+
+// TestDatabaseAway: for a while nobody can reach the database, neither the service nor River. Then everything goes on
+// by itself. It is away for three seconds, and for as long as the variable says.
+func TestDatabaseAway(t *testing.T) {
+	t.Parallel()
+	away := 3 * time.Second
+	if text := os.Getenv(awayVar); text != "" {
+		var err error
+		away, err = time.ParseDuration(text)
+		require.NoError(t, err)
+	}
+	var pays atomic.Bool
+	b := &bank{answer: func(int) (*refund.Result, error) {
+		if pays.Load() {
+			return nil, nil
+		}
+		return nil, context.DeadlineExceeded
+	}}
+	direct := freshDSN(t)
+	line := newWire(t, direct)
+	book := newShop(t, direct, b, refund.Options{})
+	s := newShop(t, line.dsn, b, refund.Options{CallTimeout: time.Second, Backoff: soon})
+	for i := range 20 {
+		s.approve(strconv.Itoa(i))
+	}
+	s.start(riverqueue.Options{CallTimeout: time.Second}, nil)
+	book.eventually(func() bool { return book.refund("19").Attempts > 0 }, "all are in the middle of it")
+	line.cut()
+	<-time.NewTimer(away).C
+	line.mend()
+	pays.Store(true)
+	began := wall()
+	require.Eventually(t, func() bool {
+		for i := range 20 {
+			if book.refund(strconv.Itoa(i)).State != order.StateRefunded {
+				return false
+			}
+		}
+		return true
+	}, 2*time.Minute, 50*time.Millisecond)
+	t.Logf("away for %s; %s later all is settled", away, wall().Sub(began).Round(100*time.Millisecond))
+	for i := range 20 {
+		require.Equal(t, 1, b.paid["R-"+strconv.Itoa(i)])
+	}
+}
+
+// wire is a line to the database that can be cut.
+type wire struct {
+	t       *testing.T
+	dsn     string // through the wire
+	address string
+	behind  string
+
+	mu     sync.Mutex // guards what follows
+	listen net.Listener
+	ends   []net.Conn
+	all    sync.WaitGroup
+}
+
+func newWire(t *testing.T, dsn string) *wire {
+	t.Helper()
+	u, err := url.Parse(dsn)
+	require.NoError(t, err)
+	w := &wire{t: t, address: "127.0.0.1:0", behind: u.Host}
+	w.mend()
+	u.Host = w.address
+	w.dsn = u.String()
+	t.Cleanup(w.cut)
+	return w
+}
+
+// mend has the database be there again, under the same address.
+func (w *wire) mend() {
+	l, err := net.Listen("tcp", w.address)
+	require.NoError(w.t, err)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.listen, w.address = l, l.Addr().String()
+	w.all.Go(func() {
+		for {
+			near, err := l.Accept()
+			if err != nil {
+				return
+			}
+			far, err := net.Dial("tcp", w.behind)
+			if err != nil {
+				near.Close()
+				continue
+			}
+			w.mu.Lock()
+			w.ends = append(w.ends, near, far)
+			w.mu.Unlock()
+			for _, pair := range [][2]net.Conn{{near, far}, {far, near}} {
+				w.all.Go(func() {
+					_, _ = io.Copy(pair[0], pair[1])
+					pair[0].Close()
+				})
+			}
+		}
+	})
+}
+
+// cut ends all connections, and lets none be made.
+func (w *wire) cut() {
+	w.mu.Lock()
+	w.listen.Close()
+	for _, c := range w.ends {
+		c.Close()
+	}
+	w.ends = nil
+	w.mu.Unlock()
+	w.all.Wait()
+}
