@@ -11,15 +11,6 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// InMemory wires refunds without a database, for tests and demos.
-func InMemory(gateway refund.RefundGateway) (*refund.Service, error) {
-	machine, err := order.NewMachine()
-	if err != nil {
-		return nil, err
-	}
-	return refund.NewService(machine, memstore.New(), gateway, refund.Options{})
-}
-
 // bank pays what it is asked for, and cannot be asked about it.
 type bank struct{}
 
@@ -32,7 +23,11 @@ func (bank) Query(context.Context, refund.Query) (refund.Result, error) {
 }
 
 func run(ctx context.Context) (order.Refund, error) {
-	svc, err := InMemory(bank{})
+	machine, err := order.NewMachine()
+	if err != nil {
+		return order.Refund{}, err
+	}
+	svc, err := refund.NewService(machine, memstore.New(), bank{}, refund.Options{})
 	if err != nil {
 		return order.Refund{}, err
 	}

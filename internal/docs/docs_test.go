@@ -98,7 +98,6 @@ func TestBlocks(t *testing.T) {
 			switch b.language {
 			case "go":
 				require.Contains(t, code, plain(b.text), "%s: a block that no Go file has", b.file)
-				require.LessOrEqual(t, b.lines(), 30, "%s: a block is longer than a host's wiring may be", b.file)
 			case "sh", "mermaid":
 			default:
 				require.Fail(t, "a block that nothing checks", "%s: %q\n%s", b.file, b.language, b.text)
@@ -107,11 +106,14 @@ func TestBlocks(t *testing.T) {
 	}
 }
 
-// TestREADMEShowsEveryWiring: memory, SQL and the host's own store.
+// TestREADMEShowsEveryWiring: memory, SQL and the host's own store, in under 30 lines each.
 func TestREADMEShowsEveryWiring(t *testing.T) {
 	var wiring strings.Builder
 	for _, b := range blocks(t, "README.md") {
 		wiring.WriteString(b.text)
+		if b.language == "go" {
+			require.Less(t, b.lines(), 30, b.text)
+		}
 	}
 	for _, want := range []string{"memstore.New()", "sqlstore.New(", "ownstore.Store{"} {
 		require.Contains(t, wiring.String(), want)
