@@ -3,6 +3,9 @@ package di_test
 import (
 	"context"
 	"fmt"
+	"os"
+	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -93,6 +96,36 @@ func appByHand(
 	return &di.App{Service: svc, Poller: p}, nil
 }
 
+// serviceByHand is what NewService does, written without wire.
+func serviceByHand(store refund.Store, gateway refund.RefundGateway, opt refund.Options) (*refund.Service, error) {
+	machine, err := order.NewMachine()
+	if err != nil {
+		return nil, err
+	}
+	return refund.NewService(machine, store, gateway, opt)
+}
+
+// The store and the gateway may be the host's own.
+func ExampleNewService() {
+	for _, inject := range []func(
+		refund.Store, refund.RefundGateway, refund.Options,
+	) (*refund.Service, error){di.NewService, serviceByHand} {
+		svc, err := inject(memstore.New(), refundtest.New(), refund.Options{})
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		ctx := context.Background()
+		_, _ = svc.Register(ctx, refund.RegisterParams{OrderID: "ORDER-1", Gateway: "g", Currency: "CNY", Total: 100})
+		r, _ := svc.Request(ctx, refund.RequestParams{OrderID: "ORDER-1", Amount: 30, Actor: "buyer:1"})
+		r, err = svc.Execute(ctx, refund.ApproveParams{OrderID: "ORDER-1", RefundNo: r.No, Amount: 30, Actor: "staff:1"})
+		fmt.Println(r.State, err)
+	}
+	// Output:
+	// refunded <nil>
+	// refunded <nil>
+}
+
 func ExampleNewApp() {
 	for _, inject := range []func(
 		refund.Store, refund.RefundGateway, refund.Options, poller.Options,
@@ -128,6 +161,23 @@ func ExampleNewApp() {
 	// <nil>
 	// ORDER-1 is refunded
 	// <nil>
+}
+
+// TestTwins: every injector is compared with what a host would write by hand, in an example of its name.
+func TestTwins(t *testing.T) {
+	injectors, err := os.ReadFile("wire.go")
+	require.NoError(t, err)
+	var tests strings.Builder
+	for _, file := range []string{"di_test.go", "sql_test.go"} {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		tests.Write(text)
+	}
+	names := regexp.MustCompile(`(?m)^func (New\w+)\(`).FindAllStringSubmatch(string(injectors), -1)
+	require.NotEmpty(t, names)
+	for _, name := range names {
+		require.Contains(t, tests.String(), "func Example"+name[1]+"() {")
+	}
 }
 
 func TestFaultsOfTheAppComeOut(t *testing.T) {

@@ -1,9 +1,23 @@
 // Package di puts the parts together with google/wire: provider sets by role, from which a host's own
 // injector picks, and ready injectors.
 //
-// The inputs and outputs of a set are API. CoreSet leaves the machine, the store and the gateway to the
-// other sets or to the host, so that a host's own never collides with ours.
+// # Use
 //
-// Only this package imports wire. Every provider is an ordinary constructor; a host that wires by hand calls
-// them directly, as the example of NewInMemoryWeChat shows.
+// A host that has what an injector asks for calls it: [NewSQLWeChat], or [NewApp] with the worker. One that has parts
+// of its own writes an injector from the sets:
+//
+//	func initService(db *sql.DB, gateway refund.RefundGateway, opt refund.Options) (*refund.Service, error) {
+//		panic(wire.Build(di.CoreSet, di.MachineSet, shop.NewStore, wire.Bind(new(refund.Store), new(*shop.Store))))
+//	}
+//
+// # The sets
+//
+// The inputs and outputs of a set are API. [CoreSet] leaves the machine, the store and the gateway to the other
+// sets or to the host, so that a host's own never collides with ours. No set provides the database, a logger or
+// a clock.
+//
+// # Design
+//
+// google/wire is archived, so it must be removable in a day: only this package imports it, every provider is an
+// ordinary constructor, what it generates is committed, and the example of each injector has a twin written by hand.
 package di

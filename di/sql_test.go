@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -37,35 +36,55 @@ func sqlByHand(
 	return refund.NewService(machine, store, gateway, opt)
 }
 
-func TestSQLWeChat(t *testing.T) {
+// The injector and its hand-written twin do the same, on one database.
+func ExampleNewSQLWeChat() {
 	ctx := context.Background()
 	sim, err := wechattest.NewServer(wechattest.Options{})
-	require.NoError(t, err)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
 	defer sim.Close()
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(t.TempDir(), "orders.db")+"?_pragma=foreign_keys(1)")
-	require.NoError(t, err)
+	db, err := sql.Open("sqlite", "file:di?mode=memory&cache=shared&_pragma=foreign_keys(1)")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
 	defer db.Close()
+	db.SetMaxOpenConns(1) // a database in memory is gone with its last connection
 	store, err := sqlstore.New(db, sqlstore.SQLite, sqlstore.Options{})
-	require.NoError(t, err)
-	require.NoError(t, store.Migrate(ctx))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	if err := store.Migrate(ctx); err != nil {
+		fmt.Println(err)
+		return
+	}
 	for i, inject := range []func(
 		*sql.DB, sqlstore.Dialect, sqlstore.Options, wechatv2.Config, refund.Options,
 	) (*refund.Service, error){di.NewSQLWeChat, sqlByHand} {
 		svc, err := inject(db, sqlstore.SQLite, sqlstore.Options{}, config(sim), refund.Options{})
-		require.NoError(t, err)
-		id := fmt.Sprintf("ORDER-%d", i)
-		require.NoError(t, sim.AddOrder(wechattest.Order{OutTradeNo: id, TotalFee: 100}))
-		_, err = svc.Register(ctx, refund.RegisterParams{OrderID: id, Gateway: wechatv2.DefaultName, Currency: "CNY", Total: 100})
-		require.NoError(t, err)
-		r, err := svc.Request(ctx, refund.RequestParams{OrderID: id, Amount: 30, Actor: "buyer:1"})
-		require.NoError(t, err)
-		_, err = svc.Execute(ctx, refund.ApproveParams{OrderID: id, RefundNo: r.No, Amount: 30, Actor: "staff:1"})
-		require.NoError(t, err)
-		require.EqualValues(t, 30, sim.PaidTotal(id))
-		o, err := store.Get(ctx, id)
-		require.NoError(t, err)
-		require.NotEqual(t, order.StateFailed, o.Refunds[0].State)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		id := fmt.Sprintf("ORDER-%d", i+1)
+		_ = sim.AddOrder(wechattest.Order{OutTradeNo: id, TotalFee: 100})
+		_, _ = svc.Register(ctx, refund.RegisterParams{OrderID: id, Gateway: wechatv2.DefaultName, Currency: "CNY", Total: 100})
+		r, _ := svc.Request(ctx, refund.RequestParams{OrderID: id, Amount: 30, Actor: "buyer:1"})
+		r, err = svc.Execute(ctx, refund.ApproveParams{OrderID: id, RefundNo: r.No, Amount: 30, Actor: "staff:1"})
+		fmt.Println(r.State, err, sim.PaidTotal(id))
 	}
+	// Output:
+	// approved <nil> 30
+	// approved <nil> 30
+}
+
+func TestFaultsOfTheDatabaseComeOut(t *testing.T) {
+	sim, err := wechattest.NewServer(wechattest.Options{})
+	require.NoError(t, err)
+	defer sim.Close()
 	_, err = di.NewSQLWeChat(nil, sqlstore.SQLite, sqlstore.Options{}, config(sim), refund.Options{})
 	require.ErrorContains(t, err, "db: is nil")
 }

@@ -46,9 +46,17 @@
 //
 // # Design
 //
-// looplab/fsm decides each move; fsm.go, the only file that imports it, says how its traps are avoided.
-// The machine is built once and shared: its FSMs are pooled and carry no callbacks, guards are this
-// package's own and run first, and the order is written to only after nothing can fail any more.
+// looplab/fsm decides each move. It is known to many readers and small, and a table that a library of its own
+// walks is not one that a later if in a handler gets around. No type or error of it leaves the package, so that it
+// could be replaced. Its traps are real (a cancelled context or a panic in a callback leaves an FSM in mid-transition
+// for ever, an enter callback's error comes after the state has moved, one FSM holds one state): fsm.go, the only
+// file that imports it, says how they are avoided. The machine is built once and shared: its FSMs are pooled and
+// carry no callbacks, guards are this package's own and run first, and the order is written to only after nothing
+// can fail any more.
+//
+// A refund walks the machine, and the order shows the most pressing of them. One state per order could not say that
+// one refund is paid, another in review and a third refused; a machine for each and nothing above could not say what
+// the order's page should show.
 //
 // An amount is reserved when it is asked for, not when it is approved or sent: the check and the
 // reservation are one step, so that two requests of 60 on an order of 100 cannot both stand.

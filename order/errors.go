@@ -25,6 +25,7 @@ var (
 // TransitionError tells which event was refused in which state, and which are possible now.
 // It matches [ErrTransition].
 type TransitionError struct {
+	// OrderID, RefundNo and Event are what was tried.
 	OrderID  string
 	RefundNo string
 	Event    Event
@@ -83,7 +84,8 @@ type VetoError struct {
 	OrderID  string
 	RefundNo string
 	Event    Event
-	Reason   error
+	// Reason is the guard's error.
+	Reason error
 }
 
 // Error implements error.

@@ -77,6 +77,7 @@ func NewMachine(opts ...Option) (*Machine, error) {
 
 // Firing is the input of [Machine.Fire].
 type Firing struct {
+	// Event is what happens to the refund.
 	Event Event
 	// RefundNo names the refund; request_refund creates it, and so does adopt where it is new.
 	RefundNo string

@@ -83,7 +83,8 @@ type RequestParams struct {
 	Amount int64
 	// Reason is shown to the merchant and may be shown to the buyer by the provider.
 	Reason string
-	Actor  order.Actor
+	// Actor is who does it; it stands in the history.
+	Actor order.Actor
 }
 
 // Request asks for a refund and reserves its amount, in one atomic step. The same number with the same
@@ -247,9 +248,11 @@ func (s *Service) retry(ctx context.Context, p RetryParams) (order.Refund, error
 type FireParams struct {
 	OrderID  string
 	RefundNo string
-	Event    order.Event
-	Actor    order.Actor
-	Note     string
+	// Event is one of the host's own.
+	Event order.Event
+	Actor order.Actor
+	// Note says why; it stands in the history.
+	Note string
 }
 
 // Fire moves a refund by an event of the host's own. The core events have methods of their own and are

@@ -29,7 +29,25 @@
 // A process that dies between any two lines leaves a refund that is due again when its lease ends, and the
 // next Process asks by the same number. Safety rests on that number, never on leases or clocks.
 //
+// # Joining the host's transaction
+//
+// Where the [Store] is a [Joiner], a command works in a transaction that its ctx carries, and is undone with it.
+// What asks the provider refuses with [ErrInTx] before it asks: a rollback cannot take a payment back.
+//
 // # Design
+//
+// Confirm by query: WeChat Pay's answer to a refund says that it was taken, not that it was paid, and its notifications
+// are not signed. The query's answer is signed, names the amounts, and can be had as often as need be. So there is
+// one source of truth, one reducer that takes it in, and everything else is a reason to ask: a forged notification can
+// at most cause a query.
+//
+// Reserve when asked: the amount is set aside in the Update that checks it, by the request and not by the approval.
+// Two requests of 60 on an order of 100 cannot both stand, whoever sends them, and a reviewer never approves what is
+// not there. The price is that a request in review holds its amount until it is decided or cancelled.
+//
+// The table is the queue: what is due is a column of the refund, written in the Update that makes it due. A queue
+// beside it could lose a job that the table has, or have one that the table does not. Where one is wanted all the
+// same (package riverqueue), [Scheduler] inserts the job in that Update, in the same database.
 //
 // A definite no that follows a submission whose outcome nobody knows may be the echo of our own success:
 // the first attempt may have taken the very money that the second now lacks. It is therefore booked only
@@ -38,9 +56,7 @@
 // A failed refund is not asked about any more. So an answer that was overtaken by a new submission, and one
 // that says closed while a retry may still be on its way, does not make it failed: Process asks again.
 //
-// Notifications are hints: a forged one can at most cause a query. Amounts are reserved when they are asked
-// for, in the Update that checks them. Several refunds of one order may be in review, but they are sent one
-// at a time, as WeChat advises.
+// Several refunds of one order may be in review, but they are sent one at a time, as WeChat advises.
 //
 // # Logs
 //

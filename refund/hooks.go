@@ -58,9 +58,10 @@ type Conflict struct {
 
 // Stuck is a refund without an outcome for longer than AlertAfter. It goes on being asked about.
 type Stuck struct {
-	OrderID    string
-	RefundNo   string
-	Gateway    string
+	OrderID  string
+	RefundNo string
+	Gateway  string
+	// ApprovedAt is since when it waits, UTC; Attempts how often the provider was asked since.
 	ApprovedAt time.Time
 	Attempts   int
 	// Err is why the newest attempt has no outcome, or why it could not be recorded; nil where the provider

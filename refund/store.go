@@ -85,6 +85,7 @@ func (f Filter) PageSize() int {
 // Position is a place in the order of List. Its text form, which JSON uses too, is an opaque cursor of letters, digits,
 // - and _ that a host may hand to its clients.
 type Position struct {
+	// RequestedAt, OrderID and RefundNo are those of the last refund seen.
 	RequestedAt time.Time
 	OrderID     string
 	RefundNo    string
@@ -112,6 +113,7 @@ func (p *Position) UnmarshalText(text []byte) error {
 
 // Page is one page of List.
 type Page struct {
+	// Entries are the refunds, oldest first.
 	Entries []Entry `json:"entries"`
 	// Next is Filter.After for the following page; nil when there is none.
 	Next *Position `json:"next"`
@@ -119,12 +121,13 @@ type Page struct {
 
 // Entry is a refund with what a review queue shows of its order.
 type Entry struct {
+	// OrderID, Gateway, Currency, Total and Refunded are the order's; amounts are in minor units.
 	OrderID  string       `json:"order_id"`
 	Gateway  string       `json:"gateway"`
 	Currency string       `json:"currency"`
 	Total    int64        `json:"total"`
 	Refunded int64        `json:"refunded"`
-	Refund   order.Refund `json:"refund"`
+	Refund   order.Refund `json:"refund"` // the refund itself
 }
 
 // Position returns the entry's place in the order of List.
@@ -160,5 +163,6 @@ func compareKeys(at, bt time.Time, aID, bID, aNo, bNo string) int {
 // queue on the same database can insert its job in the same transaction (ctx carries it). An error rolls the
 // command back. Without a Scheduler the store's Due is the queue.
 type Scheduler interface {
+	// Schedule notes that ref is due at at. ctx carries the transaction.
 	Schedule(ctx context.Context, ref Ref, at time.Time) error
 }

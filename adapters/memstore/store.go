@@ -1,7 +1,17 @@
 // Package memstore is the reference [refund.Store]: orders in memory, gone when the process ends. It is for
 // tests and demos, and for reading: storetest says what a store must do, this one does it plainly.
 //
-// One Update runs at a time in the whole store. Readers see committed orders only and wait for nobody.
+//	svc, err := refund.NewService(machine, memstore.New(), gateway, refund.Options{})
+//
+// # What it does
+//
+// All of the port, and the optional interfaces [refund.Joiner] and [refund.GatewayDuer]: a command on another order,
+// called with the context of an InTx hook, joins that Update. One Update runs at a time in the whole store. Readers
+// see committed orders only and wait for nobody.
+//
+// # What it is not for
+//
+// Money: a process that ends forgets which refunds it has sent. Several processes do not share one.
 package memstore
 
 import (

@@ -19,6 +19,7 @@ var (
 
 // Args are the arguments of the job that carries one refund.
 type Args struct {
+	// OrderID and RefundNo name it, as in refund.Ref.
 	OrderID  string `json:"order_id"`
 	RefundNo string `json:"refund_no"`
 }

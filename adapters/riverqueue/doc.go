@@ -23,6 +23,13 @@
 // its command line). What the host wants beyond goes into the Config before the client is made: its own workers,
 // periodic jobs and queues, hooks, a logger.
 //
+// # Design
+//
+// Why River: it keeps its jobs in PostgreSQL, so that a job is inserted in the transaction that approves the refund,
+// and a queue that is elsewhere cannot promise that. It works jobs at least once and rescues those of processes
+// that died, which is all that Process asks of an engine. It is v0 and its versions change its tables: hence a
+// module of its own.
+//
 // # One job per refund
 //
 // [Scheduler] inserts the job in the transaction that approves or retries the refund: both are committed, or

@@ -17,6 +17,7 @@ type Conn interface {
 
 // Rows is the result of a query.
 type Rows interface {
+	// The methods are those of sql.Rows.
 	Next() bool
 	Scan(dest ...any) error
 	Err() error

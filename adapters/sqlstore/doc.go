@@ -52,7 +52,7 @@
 // # What was run
 //
 // The conformance suite, with two processes and under the race detector, and tests that cut the connection at
-// every statement, kill the writing process, fill the disk and lock in both orders, on SQLite 3.44, PostgreSQL
+// every statement, kill the writing process, fill the disk and lock in both orders, on SQLite 3.46, PostgreSQL
 // 15 and MariaDB 10.11. MySQL 8 was not run: what is used of it (CHECK since 8.0.16, FOR UPDATE, row values,
 // utf8mb4_bin, GET_LOCK) its manual has as MariaDB does.
 package sqlstore

@@ -55,6 +55,7 @@ const (
 
 // Advice is what to make of an error code.
 type Advice struct {
+	// Class is what the gateway makes of the code.
 	Class Class
 	// Person reports whether somebody has to do something before the refund can go on.
 	Person bool

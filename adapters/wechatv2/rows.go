@@ -44,6 +44,7 @@ type QueryAnswer struct {
 
 // RefundRow is one refund in the answer to a query. Its amounts are as those of [QueryAnswer].
 type RefundRow struct {
+	// OutRefundNo and RefundID name the refund; Status is how it stands, Channel the way that the money takes.
 	OutRefundNo string
 	RefundID    string
 	Status      Status

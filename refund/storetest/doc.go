@@ -23,6 +23,9 @@
 //   - Map a missing order to ErrOrderNotFound, a taken order ID to ErrExists, a taken refund number to
 //     ErrConflict.
 //
-// The suite asserts what a caller can see, under real concurrency; it cannot prove what happens when the
-// machine loses power.
+// # What is checked
+//
+// The suite asserts what a caller can see, under real concurrency. Optional fields of [Harness] add what it needs
+// to see more; a group that is skipped says what stays unproven. It cannot prove what happens when the machine
+// loses power.
 package storetest

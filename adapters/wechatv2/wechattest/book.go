@@ -38,6 +38,7 @@ type Order struct {
 
 // Entry is one refund in the server's ledger.
 type Entry struct {
+	// OutRefundNo and RefundID name the refund, OutTradeNo its order.
 	OutRefundNo string
 	RefundID    string
 	OutTradeNo  string

@@ -27,6 +27,7 @@ func schedule() []time.Duration {
 
 // Delivery is one attempt to deliver a notification.
 type Delivery struct {
+	// OutRefundNo names the refund.
 	OutRefundNo string
 	// Status is the refund_status that the notification tells.
 	Status string

@@ -1,0 +1,125 @@
+package embed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/orderfsm/orderfsm/adapters/wechatv2"
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// Alerts calls a person where the machine cannot go on alone.
+func Alerts(page func(text string)) refund.Hooks {
+	return refund.Hooks{
+		After: func(_ context.Context, o *order.Order, t order.Transition) {
+			if t.To == order.StateAbnormal || t.To == order.StateFailed {
+				page(fmt.Sprintf("refund %s of order %s is %s: %s", t.RefundNo, o.ID, t.To, t.Note))
+			}
+		},
+		Conflict: func(_ context.Context, c refund.Conflict) { page(c.Err.Error()) },
+		Stuck: func(_ context.Context, s refund.Stuck) {
+			page(fmt.Sprintf("refund %s of order %s has no outcome since %s: %v", s.RefundNo, s.OrderID, s.ApprovedAt, s.Err))
+		},
+		Setup: func(_ context.Context, err *refund.SetupError) { page(err.Error()) },
+		UnknownNotification: func(_ context.Context, n refund.Notification) {
+			page(fmt.Sprintf("WeChat Pay tells of a refund of order %q that is not in the book", n.Result.OrderID))
+		},
+	}
+}
+
+// RetryCovered sends again what failed for lack of funds, once the account is topped up.
+func RetryCovered(ctx context.Context, svc *refund.Service, actor order.Actor) error {
+	var failed error
+	f := refund.Filter{States: []order.State{order.StateFailed}}
+	for {
+		page, err := svc.List(ctx, f)
+		if err != nil {
+			return errors.Join(failed, err)
+		}
+		for _, e := range page.Entries {
+			if e.Refund.Code != string(wechatv2.CodeNotEnough) {
+				continue
+			}
+			_, err := svc.Retry(ctx, refund.RetryParams{OrderID: e.OrderID, RefundNo: e.Refund.No, Actor: actor, Note: "topped up"})
+			failed = errors.Join(failed, err)
+		}
+		if f.After = page.Next; f.After == nil {
+			return failed
+		}
+	}
+}
+
+// Compare compares what was refunded since a time with WeChat Pay. Called again after an error, with the cursor
+// that it returned, it goes on from there; "" begins anew.
+func Compare(ctx context.Context, svc *refund.Service, since time.Time, cursor string, report func(string)) (string, error) {
+	p, err := svc.Reconcile(ctx, refund.ReconcileParams{
+		From: since, Cursor: cursor,
+		Report: func(_ context.Context, r refund.OrderReport) error {
+			if r.Err != nil {
+				report(r.Err.Error())
+			}
+			for _, d := range r.Differences {
+				report(fmt.Sprintf("order %s refund %s: book %s, provider %s, %v", r.OrderID, d.RefundNo, d.Book, d.Result.Outcome, d.Err))
+			}
+			return nil
+		},
+	})
+	return p.Cursor, err
+}
+
+// OldRefund is a row of the old system that may still have to be paid.
+type OldRefund struct {
+	RefundNo string // the out_refund_no that the old system has used, or would have
+	Amount   int64  // in fen
+	Reason   string
+	Buyer    order.Actor
+	Approved bool // the merchant agreed, or it was sent
+}
+
+// MoveIn takes one order over from an old system that sends nothing any more. It may be repeated.
+func MoveIn(ctx context.Context, svc *refund.Service, o refund.RegisterParams, open []OldRefund) error {
+	if _, err := svc.Register(ctx, o); err != nil {
+		return err
+	}
+	rep, err := svc.Sync(ctx, o.OrderID) // takes in what WeChat Pay has of the order
+	if err != nil {
+		return err
+	}
+	if !rep.Complete {
+		return errors.New("the gateway cannot list: look every refund up before it is taken over")
+	}
+	listed := map[string]bool{} // also those that are closed: a person decides on these
+	for _, d := range rep.Differences {
+		if d.Err != nil {
+			return d.Err
+		}
+		listed[d.RefundNo] = true
+	}
+	book, err := svc.Order(ctx, o.OrderID)
+	if err != nil {
+		return err
+	}
+	for _, old := range open {
+		r := book.Refund(old.RefundNo)
+		if listed[old.RefundNo] || r != nil && r.State != order.StateRefundRequested {
+			continue
+		}
+		if _, err := svc.Request(ctx, refund.RequestParams{
+			OrderID: o.OrderID, RefundNo: old.RefundNo, Amount: old.Amount, Reason: old.Reason, Actor: old.Buyer,
+		}); err != nil {
+			return err
+		}
+		if !old.Approved {
+			continue
+		}
+		if _, err := svc.Approve(ctx, refund.ApproveParams{
+			OrderID: o.OrderID, RefundNo: old.RefundNo, Amount: old.Amount, Actor: "operator:move", Note: "approved in the old system",
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}

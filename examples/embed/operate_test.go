@@ -1,0 +1,267 @@
+package embed_test
+
+import (
+	"context"
+	"database/sql"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderfsm/orderfsm/adapters/memstore"
+	"github.com/orderfsm/orderfsm/adapters/sqlstore"
+	"github.com/orderfsm/orderfsm/adapters/wechatv2"
+	"github.com/orderfsm/orderfsm/adapters/wechatv2/wechattest"
+	"github.com/orderfsm/orderfsm/examples/embed"
+	"github.com/orderfsm/orderfsm/examples/ownstore"
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// shop is a service on WeChat Pay's simulator, with a clock of its own.
+type shop struct {
+	*refund.Service
+	sim *wechattest.Server
+
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (s *shop) advance(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now = s.now.Add(d)
+}
+
+func newSim(t *testing.T) (*wechattest.Server, *wechatv2.Gateway) {
+	t.Helper()
+	sim, err := wechattest.NewServer(wechattest.Options{})
+	require.NoError(t, err)
+	t.Cleanup(sim.Close)
+	gateway, err := wechatv2.New(wechatv2.Config{
+		AppID: sim.AppID(), MchID: sim.MchID(), APIKey: sim.APIKey(), BaseURL: sim.URL(), RootCAs: sim.RootCAs(),
+		CertPEM: sim.ClientCertPEM(), KeyPEM: sim.ClientKeyPEM(), Limits: &refund.Limits{},
+	})
+	require.NoError(t, err)
+	return sim, gateway
+}
+
+func TestInMemory(t *testing.T) {
+	ctx := context.Background()
+	sim, gateway := newSim(t)
+	svc, err := embed.InMemory(gateway)
+	require.NoError(t, err)
+	s := &shop{Service: svc, sim: sim}
+	_, err = svc.Register(ctx, s.paid(t, "ORD-1"))
+	require.NoError(t, err)
+	require.Equal(t, order.StateApproved, s.execute(t, "ORD-1", "R-1", 100).State)
+	require.EqualValues(t, 100, sim.PaidTotal("ORD-1"))
+}
+
+func newShop(t *testing.T, hooks refund.Hooks) *shop {
+	t.Helper()
+	s := &shop{now: time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)}
+	var gateway *wechatv2.Gateway
+	s.sim, gateway = newSim(t)
+	machine, err := order.NewMachine()
+	require.NoError(t, err)
+	s.Service, err = refund.NewService(machine, memstore.New(), gateway, refund.Options{Hooks: hooks, Now: func() time.Time {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.now
+	}})
+	require.NoError(t, err)
+	return s
+}
+
+// paid makes an order of 100 fen at the provider, and returns what it is registered with.
+func (s *shop) paid(t *testing.T, id string) refund.RegisterParams {
+	t.Helper()
+	require.NoError(t, s.sim.AddOrder(wechattest.Order{OutTradeNo: id, TotalFee: 100}))
+	return refund.RegisterParams{OrderID: id, Gateway: wechatv2.DefaultName, Currency: "CNY", Total: 100}
+}
+
+func (s *shop) execute(t *testing.T, id, no string, amount int64) order.Refund {
+	t.Helper()
+	ctx := context.Background()
+	_, err := s.Request(ctx, refund.RequestParams{OrderID: id, RefundNo: no, Amount: amount, Actor: "buyer:1"})
+	require.NoError(t, err)
+	r, err := s.Execute(ctx, refund.ApproveParams{OrderID: id, RefundNo: no, Amount: amount, Actor: "staff:1"})
+	require.NoError(t, err)
+	return r
+}
+
+func (s *shop) state(t *testing.T, id, no string) order.State {
+	t.Helper()
+	o, err := s.Order(context.Background(), id)
+	require.NoError(t, err)
+	require.NotNil(t, o.Refund(no), no)
+	return o.Refund(no).State
+}
+
+// process carries everything that is due to where it can go, for some hours.
+func (s *shop) process(t *testing.T) {
+	t.Helper()
+	for range 5 {
+		refs, err := s.Due(context.Background(), 100)
+		require.NoError(t, err)
+		for _, ref := range refs {
+			_, err := s.Process(context.Background(), ref)
+			require.NoError(t, err)
+		}
+		s.advance(3 * time.Hour)
+	}
+}
+
+func TestMoveIn(t *testing.T) {
+	ctx := context.Background()
+	s := newShop(t, refund.Hooks{})
+	terms := s.paid(t, "ORD-1")
+	// What the old system has sent, and WeChat Pay has: one that is paid, and one that was closed.
+	require.NoError(t, s.sim.RefundInConsole("ORD-1", "OLD-PAID", 10))
+	require.NoError(t, s.sim.RefundInConsole("ORD-1", "OLD-CLOSED", 10))
+	require.NoError(t, s.sim.Settle("OLD-CLOSED", "REFUNDCLOSE"))
+	open := []embed.OldRefund{
+		{RefundNo: "OLD-PAID", Amount: 10, Reason: "size", Buyer: "buyer:1", Approved: true},
+		{RefundNo: "OLD-CLOSED", Amount: 10, Reason: "size", Buyer: "buyer:1", Approved: true},
+		{RefundNo: "OLD-LOST", Amount: 20, Reason: "size", Buyer: "buyer:1", Approved: true}, // timed out, never arrived
+		{RefundNo: "OLD-ASKED", Amount: 30, Reason: "size", Buyer: "buyer:1"},
+	}
+	for range 2 { // the second time it changes nothing
+		require.NoError(t, embed.MoveIn(ctx, s.Service, terms, open))
+		s.process(t)
+		o, err := s.Order(ctx, "ORD-1")
+		require.NoError(t, err)
+		require.Len(t, o.Refunds, 3)
+		require.Equal(t, order.StateRefunded, s.state(t, "ORD-1", "OLD-PAID"))
+		require.Equal(t, order.StateRefunded, s.state(t, "ORD-1", "OLD-LOST"))
+		require.Equal(t, order.StateRefundRequested, s.state(t, "ORD-1", "OLD-ASKED"))
+		require.EqualValues(t, 30, s.sim.PaidTotal("ORD-1"))
+		require.Equal(t, o.Refunded, s.sim.PaidTotal("ORD-1"))
+	}
+
+	terms.Total = 200
+	require.ErrorIs(t, embed.MoveIn(ctx, s.Service, terms, nil), refund.ErrConflict)
+	s.sim.Next(wechattest.LoseAnswer())
+	require.Error(t, embed.MoveIn(ctx, s.Service, s.paid(t, "ORD-2"), open))
+}
+
+// A database that was restored from a backup learns by Compare what was paid meanwhile.
+func TestCompareAfterRestore(t *testing.T) {
+	ctx := context.Background()
+	s := newShop(t, refund.Hooks{})
+	_, err := s.Register(ctx, s.paid(t, "ORD-1"))
+	require.NoError(t, err)
+	_, err = s.Request(ctx, refund.RequestParams{OrderID: "ORD-1", RefundNo: "R-1", Amount: 10, Actor: "buyer:1"})
+	require.NoError(t, err)
+	require.NoError(t, s.sim.RefundInConsole("ORD-1", "R-2", 20)) // the book of the backup does not have it
+	var found []string
+	s.advance(time.Minute)
+	cursor, err := embed.Compare(ctx, s.Service, time.Time{}, "", func(line string) { found = append(found, line) })
+	require.NoError(t, err)
+	require.Empty(t, cursor)
+	require.Equal(t, []string{"order ORD-1 refund R-2: book paid, provider succeeded, <nil>"}, found)
+	require.Equal(t, order.StateRefunded, s.state(t, "ORD-1", "R-2"))
+
+	s.sim.Next(wechattest.LoseAnswer())
+	found = nil
+	_, err = embed.Compare(ctx, s.Service, time.Time{}, "", func(line string) { found = append(found, line) })
+	require.NoError(t, err)
+	require.Len(t, found, 1, "an order that could not be compared is told")
+}
+
+func TestAlertsAndRetryCovered(t *testing.T) {
+	ctx := context.Background()
+	var pages []string
+	s := newShop(t, embed.Alerts(func(text string) { pages = append(pages, text) }))
+	_, err := s.Register(ctx, s.paid(t, "ORD-1"))
+	require.NoError(t, err)
+
+	s.sim.SetBalance(0)
+	require.Equal(t, order.StateFailed, s.execute(t, "ORD-1", "R-1", 10).State)
+	require.Len(t, pages, 1)
+	require.Contains(t, pages[0], "NOTENOUGH")
+	s.sim.TopUp(1000)
+	require.NoError(t, embed.RetryCovered(ctx, s.Service, "staff:1"))
+	s.process(t)
+	require.Equal(t, order.StateRefunded, s.state(t, "ORD-1", "R-1"))
+	require.EqualValues(t, 10, s.sim.PaidTotal("ORD-1"))
+
+	// What failed for another reason is left alone.
+	s.sim.Next(wechattest.ErrCode(string(wechatv2.CodeUserAccountAbnormal), "", false))
+	require.Equal(t, order.StateFailed, s.execute(t, "ORD-1", "R-2", 10).State)
+	require.NoError(t, embed.RetryCovered(ctx, s.Service, "staff:1"))
+	require.Equal(t, order.StateFailed, s.state(t, "ORD-1", "R-2"))
+
+	pages = nil
+	require.NoError(t, s.sim.RefundInConsole("ORD-1", "R-3", 20))
+	_, err = s.Sync(ctx, "ORD-1")
+	require.NoError(t, err)
+	s.sim.Next(wechattest.ErrCode(string(wechatv2.CodeCertError), "", false))
+	_, err = s.Sync(ctx, "ORD-1")
+	require.Error(t, err)
+	text := strings.Join(pages, "\n")
+	require.Contains(t, text, "refund R-3 of order ORD-1: the provider has a refund that the book did not")
+	require.Contains(t, text, "set-up of gateway")
+}
+
+func TestOnOwnTableWithHooks(t *testing.T) {
+	ctx := context.Background()
+	sim, gateway := newSim(t)
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(t.TempDir(), "shop.db")+"?_txlock=immediate")
+	require.NoError(t, err)
+	t.Cleanup(func() { db.Close() })
+	db.SetMaxOpenConns(1)
+	_, err = db.ExecContext(ctx, ownstore.Schema)
+	require.NoError(t, err)
+	svc, err := embed.OnOwnTable(db, gateway, refund.Hooks{Guard: embed.Hooks(nil, nil).Guard})
+	require.NoError(t, err)
+	require.NoError(t, sim.AddOrder(wechattest.Order{OutTradeNo: "ORD-1", TotalFee: 100}))
+	_, err = svc.Register(ctx, refund.RegisterParams{OrderID: "ORD-1", Gateway: wechatv2.DefaultName, Currency: "CNY", Total: 100})
+	require.NoError(t, err)
+	r, err := svc.Request(ctx, refund.RequestParams{OrderID: "ORD-1", Amount: 100, Actor: "buyer:1"})
+	require.NoError(t, err)
+	_, err = svc.Execute(ctx, refund.ApproveParams{OrderID: "ORD-1", RefundNo: r.No, Amount: 100, Actor: "buyer:1"})
+	require.ErrorIs(t, err, refund.ErrVetoed)
+	_, err = svc.Execute(ctx, refund.ApproveParams{OrderID: "ORD-1", RefundNo: r.No, Amount: 100, Actor: "staff:1"})
+	require.NoError(t, err)
+	require.EqualValues(t, 100, sim.PaidTotal("ORD-1"))
+}
+
+// The shop's row is written in the transaction that settles the refund.
+func TestHooksRestock(t *testing.T) {
+	ctx := context.Background()
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(t.TempDir(), "shop.db")+"?_pragma=foreign_keys(1)")
+	require.NoError(t, err)
+	t.Cleanup(func() { db.Close() })
+	store, err := sqlstore.New(db, sqlstore.SQLite, sqlstore.Options{})
+	require.NoError(t, err)
+	require.NoError(t, store.Migrate(ctx))
+	_, err = db.ExecContext(ctx, "CREATE TABLE stock (order_id TEXT)")
+	require.NoError(t, err)
+	told := 0
+	hooks := embed.Hooks(func(ctx context.Context, tx *sql.Tx, o *order.Order) error {
+		_, err := tx.ExecContext(ctx, "INSERT INTO stock VALUES (?)", o.ID)
+		return err
+	}, func(*order.Order) { told++ })
+	sim, gateway := newSim(t)
+	machine, err := order.NewMachine()
+	require.NoError(t, err)
+	svc, err := refund.NewService(machine, store, gateway, refund.Options{Hooks: hooks})
+	require.NoError(t, err)
+	require.NoError(t, sim.AddOrder(wechattest.Order{OutTradeNo: "ORD-1", TotalFee: 100}))
+	_, err = svc.Register(ctx, refund.RegisterParams{OrderID: "ORD-1", Gateway: wechatv2.DefaultName, Currency: "CNY", Total: 100})
+	require.NoError(t, err)
+	require.NoError(t, sim.RefundInConsole("ORD-1", "R-1", 100))
+	for range 2 {
+		_, err = svc.Sync(ctx, "ORD-1")
+		require.NoError(t, err)
+	}
+	rows := 0
+	require.NoError(t, db.QueryRowContext(ctx, "SELECT count(*) FROM stock").Scan(&rows))
+	require.Equal(t, 1, rows)
+	require.Equal(t, 1, told)
+}
