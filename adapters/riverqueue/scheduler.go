@@ -70,6 +70,7 @@ func (s *Scheduler[TTx]) Schedule(ctx context.Context, ref refund.Ref, at time.T
 
 // Due lists the refunds that a Process can move now; [refund.Service] implements it.
 type Due interface {
+	// DueExcept is [refund.Service.DueExcept].
 	DueExcept(ctx context.Context, limit int, except []string) ([]refund.DueRefund, error)
 }
 
