@@ -38,7 +38,7 @@ type sqlConn struct {
 func (c sqlConn) Exec(ctx context.Context, query string, args ...any) (res int64, err error) {
 	var done sql.Result
 	if stmt := c.prepared.get(query); stmt != nil {
-		done, err = c.here(ctx, stmt).ExecContext(ctx, args...)
+		done, err = c.here(ctx, stmt).ExecContext(ctx, args...) //nolint:sqlclosecheck // it ends with the transaction, or lives as long as the pool
 	} else {
 		done, err = c.on.ExecContext(ctx, query, args...)
 	}
