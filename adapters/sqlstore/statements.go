@@ -42,7 +42,7 @@ func newStatements(d Dialect, prefix string) statements {
 		dueExceptEnd: ` ORDER BY r.next_attempt_at, r.order_id, r.no LIMIT ?`,
 		list: `SELECT o.id, o.gateway, o.currency, o.total, o.refunded, r.` + strings.Join(columns, `, r.`) +
 			` FROM ` + refunds + ` r ` + d.join() + ` ` + orders + ` o ON o.id = r.order_id WHERE `,
-		listEnd: ` ORDER BY r.requested_at, r.order_id, r.no LIMIT ?`,
+		listEnd: `r.requested_at, r.order_id, r.no`,
 	}
 	s.loads(d, orders, refunds, transitions)
 	return s
