@@ -1,6 +1,7 @@
 package sqlstore_test
 
 import (
+	"database/sql"
 	"fmt"
 	"strings"
 	"testing"
@@ -57,7 +58,12 @@ func analyze(t testing.TB, d database, dsn string) {
 	db, err := d.open(dsn)
 	require.NoError(t, err)
 	defer db.Close()
-	_, err = db.ExecContext(bg, map[sqlstore.Dialect]string{
+	analyzeTables(t, d, db)
+}
+
+func analyzeTables(t testing.TB, d database, db *sql.DB) {
+	t.Helper()
+	_, err := db.ExecContext(bg, map[sqlstore.Dialect]string{
 		sqlstore.SQLite:     "ANALYZE",
 		sqlstore.PostgreSQL: "VACUUM (ANALYZE) orderfsm_orders, orderfsm_refunds, orderfsm_transitions",
 		sqlstore.MySQL:      "ANALYZE TABLE orderfsm_orders, orderfsm_refunds, orderfsm_transitions",
