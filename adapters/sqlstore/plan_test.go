@@ -91,8 +91,10 @@ func TestPlans(t *testing.T) {
 				return err
 			})
 		}, byKey, false},
-		{"due", func(ctx context.Context, s *sqlstore.Store) error { _, err := s.Due(ctx, at(1<<30), 10); return err },
-			[]string{"orderfsm_refunds: due range"}, false},
+		{"due", func(ctx context.Context, s *sqlstore.Store) error {
+			_, err := s.Due(ctx, at(1<<30), 10)
+			return err
+		}, []string{"orderfsm_refunds: due range"}, false},
 		{"due with gateways", func(ctx context.Context, s *sqlstore.Store) error {
 			_, err := s.DueExcept(ctx, at(1<<30), 10, nil)
 			return err
