@@ -277,11 +277,14 @@ func (s *Store) listQuery(f refund.Filter) (query string, args []any) {
 	var parts []string
 	for _, state := range states {
 		where, values := s.conditions(f, state)
-		by := " ORDER BY "
-		if state != "" && s.d == PostgreSQL {
-			by += "r.state, " // see conditions
+		index, by := "refunds_list", " ORDER BY "
+		if state != "" {
+			index = "refunds_queue"
+			if s.d == PostgreSQL {
+				by += "r.state, " // see conditions
+			}
 		}
-		parts = append(parts, s.sql.list+where+by+s.sql.listEnd+limit)
+		parts = append(parts, s.sql.list+s.d.by(s.prefix+index)+s.sql.listJoin+where+by+s.sql.listEnd+limit)
 		args = append(args, values...)
 	}
 	if len(parts) == 1 {

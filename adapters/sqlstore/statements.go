@@ -17,7 +17,8 @@ type statements struct {
 	touch                                          string
 	insertOrder, updateOrder                       string
 	insertRefunds, updateRefund, insertTransitions string // insert…: without the rows
-	due, dueExcept, dueExceptEnd, list, listEnd    string
+	due, dueExcept, dueExceptEnd                   string
+	list, listJoin, listEnd                        string
 }
 
 func newStatements(d Dialect, prefix string) statements {
@@ -41,8 +42,9 @@ func newStatements(d Dialect, prefix string) statements {
 			` o ON o.id = r.order_id WHERE r.state = ? AND r.next_attempt_at <= ?`,
 		dueExceptEnd: ` ORDER BY r.next_attempt_at, r.order_id, r.no LIMIT ?`,
 		list: `SELECT o.id, o.gateway, o.currency, o.total, o.refunded, r.` + strings.Join(columns, `, r.`) +
-			` FROM ` + refunds + ` r ` + d.join() + ` ` + orders + ` o ON o.id = r.order_id WHERE `,
-		listEnd: `r.requested_at, r.order_id, r.no`,
+			` FROM ` + refunds + ` r`,
+		listJoin: ` ` + d.join() + ` ` + orders + ` o ON o.id = r.order_id WHERE `,
+		listEnd:  `r.requested_at, r.order_id, r.no`,
 	}
 	s.loads(d, orders, refunds, transitions)
 	return s
