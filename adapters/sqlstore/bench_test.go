@@ -1,7 +1,6 @@
 package sqlstore_test
 
 import (
-	"context"
 	"database/sql"
 	"fmt"
 	"runtime"
@@ -119,76 +118,4 @@ func each(b *testing.B, clients int, run func(i int64) error) {
 	}
 	b.StopTimer()
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "lifecycles/s")
-}
-
-// BenchmarkGrowth asks stores that hold ten thousand and a hundred thousand refunds: what is asked for does not
-// take longer because there is more.
-//
-//	go test -run '^$' -bench Growth -benchtime 500x ./adapters/sqlstore
-func BenchmarkGrowth(b *testing.B) {
-	for _, d := range databases() {
-		for _, refunds := range []int{10_000, 100_000} {
-			if testing.Short() && refunds > 10_000 {
-				continue
-			}
-			b.Run(fmt.Sprintf("%s/refunds=%d", d.name, refunds), func(b *testing.B) { benchGrowth(b, d, refunds) })
-		}
-	}
-}
-
-func benchGrowth(b *testing.B, d database, refunds int) {
-	s, db := d.store(b)
-	fill(b, d, db, refunds)
-	ctx := context.Background()
-	for name, op := range map[string]func(i int) error{
-		"Get": func(i int) error { _, err := s.Get(ctx, fmt.Sprintf("O-%07d", i*7919%refunds)); return err },
-		"Due": func(int) error { _, err := s.Due(ctx, at(1<<30), 100); return err },
-		"List": func(i int) error {
-			after := refund.Position{RequestedAt: at(i * 7919 % refunds)}
-			_, err := s.List(ctx, refund.Filter{After: &after})
-			return err
-		},
-	} {
-		b.Run(name, func(b *testing.B) {
-			for i := range b.N {
-				require.NoError(b, op(i))
-			}
-		})
-	}
-}
-
-// fill inserts orders with one settled refund each, and every hundredth due, by statements of a thousand rows.
-func fill(b *testing.B, d database, db *sql.DB, refunds int) {
-	b.Helper()
-	const rows = 1000
-	for from := 0; from < refunds; from += rows {
-		orders, refs, steps := "", "", ""
-		for i := from; i < from+rows; i++ {
-			state := "refunded"
-			if i%100 == 0 {
-				state = "approved"
-			}
-			orders += fmt.Sprintf(",('O-%07d','bank','','CNY',100,0,0,0,'paid',1,1,1,1,1)", i)
-			refs += fmt.Sprintf(",('O-%07d',0,'R-%07d',100,'','%s','b','','','','','',0,0,0,%d,NULL,NULL,NULL,%d,NULL,NULL,NULL,NULL)",
-				i, i, state, at(i).UnixMicro(), at(i).UnixMicro())
-			steps += fmt.Sprintf(",('O-%07d',1,'request_refund','R-%07d','paid','refund_requested','paid','refund_requested','b','',1)", i, i)
-		}
-		tx, err := db.BeginTx(bg, nil)
-		require.NoError(b, err)
-		for _, statement := range []string{
-			"INSERT INTO orderfsm_orders VALUES " + orders[1:],
-			"INSERT INTO orderfsm_refunds (order_id, place, no, amount, reason, state, requested_by, reviewed_by, review_note, " +
-				"refund_id, code, message, attempts, retries, outstanding, next_attempt_at, leased_until, submitted_at, declined_at, " +
-				"requested_at, reviewed_at, approved_at, ended_at, refunded_at) VALUES " + refs[1:],
-			"INSERT INTO orderfsm_transitions VALUES " + steps[1:],
-		} {
-			_, err := tx.ExecContext(bg, statement)
-			require.NoError(b, err)
-		}
-		require.NoError(b, tx.Commit())
-	}
-	if d.dialect != sqlstore.MySQL {
-		_, err := db.ExecContext(bg, "ANALYZE")
-		require.NoError(b, err)
-	}
 }

@@ -49,6 +49,14 @@ func (d Dialect) join() string {
 	return "JOIN"
 }
 
+// by keeps MySQL to an index. Of a state that most are in it would otherwise read all rows before those it is asked for.
+func (d Dialect) by(index string) string {
+	if d == MySQL {
+		return " FORCE INDEX (" + index + ")"
+	}
+	return ""
+}
+
 // contains is a condition: column holds the text of a placeholder, case-sensitive.
 func (d Dialect) contains(column string) string {
 	switch d {

@@ -49,10 +49,22 @@
 // constraints of the tables hold the invariants of an order whoever writes to it. Text that the database could
 // not hold exactly is refused by the name of its field.
 //
+// # Growth
+//
+// Get, Update, Due and a review queue (List with States) cost what they return, however many refunds are stored: each
+// reads a range of an index, state by state, which a test asks the database to explain. Gateway and OrderID of a
+// [refund.Filter] are compared row by row within that range: of a queue that is cheap, of all refunds it is not, if
+// few of them match. Give such a list a From, or States that few are in. A queue that is spread over years of orders
+// needs the pages of them: give SQLite a cache that holds these, for example _pragma=cache_size(-65536) for 64 MiB.
+//
+// Due and DueExcept take no locks, not with SKIP LOCKED either: such a lock ends with the list, before anything is
+// processed, and PostgreSQL writes to each row for it. Who gets a refund is decided by the lease, in an Update of one
+// order; others that come for it find it taken and have lost one locking read.
+//
 // # What was run
 //
 // The conformance suite, with two processes and under the race detector, and tests that cut the connection at
-// every statement, kill the writing process, fill the disk and lock in both orders, on SQLite 3.46, PostgreSQL
-// 15 and MariaDB 10.11. MySQL 8 was not run: what is used of it (CHECK since 8.0.16, FOR UPDATE, row values,
+// every statement, kill the writing process, restart the server, fill the disk and lock in both orders, on SQLite 3.46,
+// PostgreSQL 15 and MariaDB 10.11. MySQL 8 was not run: what is used of it (CHECK since 8.0.16, FOR UPDATE, row values,
 // utf8mb4_bin, GET_LOCK) its manual has as MariaDB does.
 package sqlstore

@@ -29,11 +29,16 @@ func newOrder(id string) *order.Order {
 	}
 }
 
-func request(t testing.TB, o *order.Order, no string, amount int64) {
+func newMachine(t testing.TB) *order.Machine {
 	t.Helper()
 	m, err := order.NewMachine()
 	require.NoError(t, err)
-	_, err = m.Fire(bg, o, order.Firing{Event: order.EventRequestRefund, RefundNo: no, Amount: amount, Actor: "buyer:1", At: at(1)})
+	return m
+}
+
+func request(t testing.TB, o *order.Order, no string, amount int64) {
+	t.Helper()
+	_, err := newMachine(t).Fire(bg, o, order.Firing{Event: order.EventRequestRefund, RefundNo: no, Amount: amount, Actor: "buyer:1", At: at(1)})
 	require.NoError(t, err)
 }
 
@@ -50,9 +55,7 @@ func (bank) Query(_ context.Context, q refund.Query) (refund.Result, error) {
 
 func service(t testing.TB, s *sqlstore.Store, opts refund.Options) *refund.Service {
 	t.Helper()
-	m, err := order.NewMachine()
-	require.NoError(t, err)
-	svc, err := refund.NewService(m, s, bank{}, opts)
+	svc, err := refund.NewService(newMachine(t), s, bank{}, opts)
 	require.NoError(t, err)
 	return svc
 }
@@ -73,9 +76,7 @@ func requireLegal(t testing.TB, s *sqlstore.Store, id string) *order.Order {
 	t.Helper()
 	o, err := s.Get(bg, id)
 	require.NoError(t, err)
-	m, err := order.NewMachine()
-	require.NoError(t, err)
-	require.NoError(t, m.Verify(o))
+	require.NoError(t, newMachine(t).Verify(o))
 	require.LessOrEqual(t, o.Refunded+o.Reserved, o.Total)
 	return o
 }

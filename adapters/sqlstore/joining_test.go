@@ -208,6 +208,11 @@ func TestOneConnection(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, order.StateRefunded, requireLegal(t, h.s, id).State)
 		}
+		require.NoError(t, sqlstore.InTx(bg, h.db, func(ctx context.Context) error {
+			_, err := h.svc.List(ctx, refund.Filter{})
+			return errors.Join(err, ask(ctx, h.svc, "O-1", "R-1", 60), ask(ctx, h.svc, "O-1", "R-2", 40))
+		}))
+		require.Len(t, requireLegal(t, h.s, "O-1").Refunds, 2)
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -15,8 +16,19 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// The child's environment: which database, where, and what its numbers begin with.
-const childVar = "ORDERFSM_TEST_CHILD"
+// The child's environment: which database, what its numbers begin with, or that it is to migrate, and where.
+const (
+	childVar     = "ORDERFSM_TEST_CHILD"
+	migrateRound = "migrate"
+)
+
+// childProcess is one that begins to write, or to migrate, when it is started.
+func (d database) childProcess(round, dsn string) *exec.Cmd {
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %s %s", childVar, d.name, round, dsn))
+	cmd.Stderr = os.Stderr
+	return cmd
+}
 
 // TestMain is the child where it is told so: it writes as fast as it can, until it is killed, and says what was
 // acknowledged.
@@ -45,6 +57,9 @@ func child(spec string) error {
 		s, err := sqlstore.New(db, d.dialect, sqlstore.Options{})
 		if err != nil {
 			return err
+		}
+		if round == migrateRound {
+			return s.Migrate(bg)
 		}
 		m, err := order.NewMachine()
 		if err != nil {
@@ -88,9 +103,7 @@ func TestKilled(t *testing.T) {
 		s := d.on(t, d.connect(t, dsn))
 		require.NoError(t, s.Migrate(bg))
 		for round := range 20 {
-			cmd := exec.Command(os.Args[0])
-			cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %d %s", childVar, d.name, round, dsn))
-			cmd.Stderr = os.Stderr
+			cmd := d.childProcess(strconv.Itoa(round), dsn)
 			out, err := cmd.StdoutPipe()
 			require.NoError(t, err)
 			require.NoError(t, cmd.Start())

@@ -3,15 +3,22 @@ package sqlstore_test
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"io/fs"
+	"os"
+	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/pressly/goose/v3"
+	gooseDB "github.com/pressly/goose/v3/database"
 	"github.com/stretchr/testify/require"
 
 	"github.com/orderfsm/orderfsm/adapters/sqlstore"
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
 )
 
 // TestMigrate makes the tables once, however often and by however many it is asked, and leaves what is in them.
@@ -63,20 +70,95 @@ func TestPlainMigrations(t *testing.T) {
 		require.NoError(t, err)
 		require.NotEmpty(t, names)
 		for _, name := range names {
-			text, err := fs.ReadFile(dir, name)
-			require.NoError(t, err)
-			for _, statement := range strings.SplitAfter(string(text), ";\n") {
-				if strings.TrimSpace(statement) != "" {
-					_, err := db.ExecContext(bg, statement)
-					require.NoError(t, err)
-				}
-			}
+			execFile(t, db, dir, name)
 		}
 		s := d.on(t, db)
 		require.NoError(t, s.Create(bg, newOrder("O-1")))
 		require.NoError(t, s.Migrate(bg), "and Migrate goes on from there")
 		requireLegal(t, s, "O-1")
 	})
+}
+
+// execFile runs a file of statements, each of which ends at the end of a line.
+func execFile(t *testing.T, db *sql.DB, dir fs.FS, name string) {
+	t.Helper()
+	text, err := fs.ReadFile(dir, name)
+	require.NoError(t, err)
+	for _, statement := range strings.SplitAfter(string(text), ";\n") {
+		if strings.TrimSpace(statement) != "" {
+			_, err := db.ExecContext(bg, statement)
+			require.NoError(t, err)
+		}
+	}
+}
+
+// TestMigrateFrom brings a database of each version, with the orders that the store of that version wrote into it, up
+// to date: they are as they were, and go on. A migration needs a file of the same name in testdata, which holds such
+// orders, and one with what they are.
+func TestMigrateFrom(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, d database) {
+		dir, err := sqlstore.Migrations(d.dialect)
+		require.NoError(t, err)
+		names, err := fs.Glob(dir, "*.sql")
+		require.NoError(t, err)
+		for i, name := range names {
+			t.Run(name, func(t *testing.T) {
+				dsn := d.fresh(t)
+				db := d.connect(t, dsn)
+				for _, earlier := range names[:i+1] {
+					execFile(t, db, dir, earlier)
+				}
+				migrated(t, d, db, names[:i+1])
+				execFile(t, db, os.DirFS("testdata"), name)
+				text, err := os.ReadFile("testdata/" + strings.TrimSuffix(name, ".sql") + ".json")
+				require.NoError(t, err)
+				var want []*order.Order
+				require.NoError(t, json.Unmarshal(text, &want))
+				require.NotEmpty(t, want)
+
+				others := []*exec.Cmd{d.childProcess(migrateRound, dsn), d.childProcess(migrateRound, dsn)}
+				for _, cmd := range others {
+					require.NoError(t, cmd.Start())
+				}
+				s := d.on(t, db)
+				require.NoError(t, s.Migrate(bg))
+				for _, cmd := range others {
+					require.NoError(t, cmd.Wait())
+				}
+				require.NoError(t, s.Migrate(bg))
+				for _, o := range want {
+					require.Equal(t, o, requireLegal(t, s, o.ID))
+					for _, r := range o.Refunds {
+						if r.State == order.StateRefundRequested {
+							_, err := service(t, s, refund.Options{}).Execute(bg, refund.ApproveParams{
+								OrderID: o.ID, RefundNo: r.No, Amount: r.Amount, Actor: "staff:1",
+							})
+							require.NoError(t, err)
+							require.Equal(t, order.StateRefunded, requireLegal(t, s, o.ID).Refund(r.No).State)
+						}
+					}
+				}
+			})
+		}
+	})
+}
+
+// migrated has the database say that these migrations were made, as Migrate does.
+func migrated(t *testing.T, d database, db *sql.DB, names []string) {
+	t.Helper()
+	versions, err := gooseDB.NewStore(map[sqlstore.Dialect]gooseDB.Dialect{
+		sqlstore.SQLite: gooseDB.DialectSQLite3, sqlstore.PostgreSQL: gooseDB.DialectPostgres, sqlstore.MySQL: gooseDB.DialectMySQL,
+	}[d.dialect], sqlstore.DefaultPrefix+"migrations")
+	require.NoError(t, err)
+	require.NoError(t, versions.CreateVersionTable(bg, db))
+	require.NoError(t, versions.Insert(bg, db, gooseDB.InsertRequest{Version: 0}))
+	for _, name := range names {
+		number, _, _ := strings.Cut(name, "_")
+		n, err := strconv.ParseInt(number, 10, 64)
+		require.NoError(t, err)
+		require.NoError(t, versions.Insert(bg, db, gooseDB.InsertRequest{Version: n}))
+	}
 }
 
 // TestHostsOwnMigrations: a host that uses goose too, with migrations in Go, keeps them to itself.

@@ -29,7 +29,8 @@ type statements struct {
 	insertOrder, insertRefunds, insertTransitions string // the last two without the rows
 	updateOrder, updateRefund                     string // without what is set
 	whereOrder, whereRefund                       string
-	due, dueExcept, dueExceptEnd, list, listEnd   string
+	due, dueExcept, dueExceptEnd                  string
+	list, listJoin, listEnd                       string
 }
 
 func newStatements(d Dialect, prefix string) statements {
@@ -53,8 +54,9 @@ func newStatements(d Dialect, prefix string) statements {
 			` o ON o.id = r.order_id WHERE r.` + approved + ` AND r.next_attempt_at <= ?`,
 		dueExceptEnd: ` ORDER BY r.next_attempt_at, r.order_id, r.no LIMIT ?`,
 		list: `SELECT o.id, o.gateway, o.currency, o.total, o.refunded, r.` + strings.Join(refundColumns, `, r.`) +
-			` FROM ` + refunds + ` r ` + d.join() + ` ` + orders + ` o ON o.id = r.order_id WHERE `,
-		listEnd: ` ORDER BY r.requested_at, r.order_id, r.no LIMIT ?`,
+			` FROM ` + refunds + ` r`,
+		listJoin: ` ` + d.join() + ` ` + orders + ` o ON o.id = r.order_id WHERE `,
+		listEnd:  `r.requested_at, r.order_id, r.no`,
 	}
 	s.loads(d, orders, refunds, transitions)
 	return s

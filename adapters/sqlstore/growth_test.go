@@ -1,0 +1,172 @@
+package sqlstore_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderfsm/orderfsm/adapters/sqlstore"
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// growthVar lists the numbers of refunds for BenchmarkGrowth, each a multiple of 10000.
+const growthVar = "ORDERFSM_GROWTH"
+
+func growthSizes(b *testing.B) []int {
+	b.Helper()
+	if testing.Short() {
+		return []int{10_000}
+	}
+	list := os.Getenv(growthVar)
+	if list == "" {
+		return []int{10_000, 100_000}
+	}
+	var sizes []int
+	for _, word := range strings.Split(list, ",") {
+		n, err := strconv.Atoi(word)
+		require.NoError(b, err, growthVar)
+		sizes = append(sizes, n)
+	}
+	return sizes
+}
+
+// BenchmarkGrowth asks stores that hold more and more refunds, of which always as many are open: what is asked for does
+// not take longer because there is more history. The stores are asked in turn, so that what else the machine does
+// slows all of them. It reports the median and the 99th percentile of each, and growth, the median of the last
+// store in those of the first.
+//
+// Without the variable they hold ten and a hundred thousand refunds. Ten million take an hour and 13 GB on PostgreSQL
+// on a busy machine; TMPDIR says where SQLite's go.
+//
+//	ORDERFSM_GROWTH=10000,1000000,10000000 go test -run '^$' -bench 'Growth/PostgreSQL' -benchtime 500x -timeout 2h ./adapters/sqlstore
+//
+// Get and Update of one of the ten thousand newest orders are what a shop does. GetAny is of any order: that is as
+// fast as the memory is large.
+func BenchmarkGrowth(b *testing.B) {
+	for _, d := range databases() {
+		b.Run(d.name, func(b *testing.B) {
+			sizes := growthSizes(b)
+			var ops [][]growthOp // by size
+			for _, refunds := range sizes {
+				dsn := d.fresh(b)
+				s := d.on(b, d.connect(b, dsn))
+				require.NoError(b, s.Migrate(bg))
+				fill(b, d, dsn, refunds)
+				analyze(b, d, dsn)
+				ops = append(ops, growthOps(s, refunds))
+			}
+			for i, op := range ops[0] {
+				b.Run(op.name, func(b *testing.B) {
+					var runs []func(int) error
+					for _, of := range ops {
+						runs = append(runs, of[i].run)
+					}
+					benchPercentiles(b, sizes, runs)
+				})
+			}
+		})
+	}
+}
+
+// benchPercentiles calls each run b.N times, in turn.
+func benchPercentiles(b *testing.B, sizes []int, runs []func(i int) error) {
+	b.Helper()
+	took := make([][]time.Duration, len(runs))
+	for _, run := range runs {
+		require.NoError(b, run(0)) // so that the connection is there, and the statement prepared
+	}
+	b.ResetTimer()
+	for i := range b.N {
+		for k, run := range runs {
+			began := b.Elapsed()
+			if err := run(i); err != nil {
+				b.Fatal(err)
+			}
+			took[k] = append(took[k], b.Elapsed()-began)
+		}
+	}
+	b.StopTimer()
+	micros := func(k, percent int) float64 {
+		slices.Sort(took[k])
+		return float64(took[k][len(took[k])*percent/100].Nanoseconds()) / 1000
+	}
+	for k, n := range sizes {
+		b.ReportMetric(micros(k, 50), fmt.Sprintf("p50-µs/%d", n))
+		b.ReportMetric(micros(k, 99), fmt.Sprintf("p99-µs/%d", n))
+	}
+	b.ReportMetric(micros(len(sizes)-1, 50)/micros(0, 50), "growth")
+	b.ReportMetric(0, "ns/op") // the mean says nothing that these do not
+}
+
+type growthOp struct {
+	name string
+	run  func(i int) error
+}
+
+func growthOps(s *sqlstore.Store, refunds int) []growthOp {
+	now := at(refunds * filledEvery)
+	recent := func(i int) string { return filledID(refunds - 1 - i*7919%10_000) }
+	anywhere := func(i int) int { return i * 15_485_863 % (refunds / 10 * 9) }
+	list := func(least int, filter func(i int) refund.Filter) func(i int) error {
+		return func(i int) error {
+			page, err := s.List(bg, filter(i))
+			if err == nil && len(page.Entries) < least {
+				return fmt.Errorf("listed %d refunds, not %d", len(page.Entries), least)
+			}
+			return err
+		}
+	}
+	requested := []order.State{order.StateRefundRequested}
+	return []growthOp{
+		{"Get", func(i int) error { _, err := s.Get(bg, recent(i)); return err }},
+		{"GetAny", func(i int) error { _, err := s.Get(bg, filledID(anywhere(i))); return err }},
+		{"Update", func(i int) error {
+			return s.Update(bg, recent(i), func(_ context.Context, o *order.Order) error { o.Refunds[0].Attempts++; return nil })
+		}},
+		{"Due", func(int) error {
+			refs, err := s.Due(bg, now, 100)
+			if err == nil && len(refs) != 100 {
+				return fmt.Errorf("%d are due, not 100", len(refs))
+			}
+			return err
+		}},
+		{"DueExcept", func(int) error {
+			due, err := s.DueExcept(bg, now, 100, []string{"wechat"})
+			if err == nil && len(due) < 50 {
+				return fmt.Errorf("%d are due", len(due))
+			}
+			return err
+		}},
+		{"List/queue", list(50, func(int) refund.Filter { return refund.Filter{States: requested} })},
+		{"List/queue-deep", list(50, func(i int) refund.Filter {
+			return refund.Filter{States: requested, After: &refund.Position{RequestedAt: at(anywhere(i) * filledEvery)}}
+		})},
+		{"List/queue-gateway", list(50, func(int) refund.Filter { return refund.Filter{States: requested, Gateway: "alipay"} })},
+		{"List/queue-rare-gateway", list(0, func(int) refund.Filter { return refund.Filter{States: requested, Gateway: "rare"} })},
+		{"List/queue-text", list(0, func(int) refund.Filter { return refund.Filter{States: requested, OrderID: "nowhere"} })},
+		{"List/queues", list(50, func(int) refund.Filter {
+			return refund.Filter{States: []order.State{order.StateRefundRequested, order.StateApproved, order.StateFailed, order.StateAbnormal}}
+		})},
+		{"List/state", list(50, func(i int) refund.Filter {
+			return refund.Filter{States: []order.State{order.StateRefunded}, After: &refund.Position{RequestedAt: at(anywhere(i) * filledEvery)}}
+		})},
+		{"List/deep", list(50, func(i int) refund.Filter {
+			return refund.Filter{After: &refund.Position{RequestedAt: at(anywhere(i) * filledEvery)}}
+		})},
+		{"List/gateway-deep", list(50, func(i int) refund.Filter {
+			return refund.Filter{Gateway: "alipay", After: &refund.Position{RequestedAt: at(anywhere(i) * filledEvery)}}
+		})},
+		{"List/hours-text", list(1, func(i int) refund.Filter {
+			n := anywhere(i)
+			return refund.Filter{From: at(n * filledEvery), To: at(n*filledEvery + 3600), OrderID: filledID(n)[4:]}
+		})},
+	}
+}

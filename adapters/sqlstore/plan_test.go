@@ -1,0 +1,295 @@
+package sqlstore_test
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderfsm/orderfsm/adapters/sqlstore"
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// recorder notes the statements that a store runs.
+type recorder struct {
+	sqlstore.Conn
+	ran []recorded
+}
+
+type recorded struct {
+	query string
+	args  []any
+}
+
+func (r *recorder) Exec(ctx context.Context, query string, args ...any) (int64, error) {
+	r.ran = append(r.ran, recorded{query, args})
+	return r.Conn.Exec(ctx, query, args...)
+}
+
+func (r *recorder) Query(ctx context.Context, query string, args ...any) (sqlstore.Rows, error) {
+	r.ran = append(r.ran, recorded{query, args})
+	return r.Conn.Query(ctx, query, args...)
+}
+
+// plan is how a database reads for one statement.
+type plan struct {
+	// reads are "table: index range" for a range of an index, "table: index" where it goes along the whole index,
+	// until it has enough, and "table: all". An index that is a key's is named key.
+	reads []string
+	sorts bool
+	text  string // as the database says it
+}
+
+func (p *plan) read(table, index string, ranged bool) {
+	table = regexp.MustCompile(`_\d+$`).ReplaceAllString(table, "") // PostgreSQL counts where it comes more than once
+	what := "key"
+	for _, name := range []string{"due", "list", "queue"} {
+		if index == "orderfsm_refunds_"+name {
+			what = name
+		}
+	}
+	if index == "" {
+		what = "all"
+	} else if ranged {
+		what += " range"
+	}
+	if r := table + ": " + what; !slices.Contains(p.reads, r) {
+		p.reads = append(p.reads, r)
+	}
+}
+
+// TestPlans: each statement of the store reads by a range of an index, in order, whatever else the tables hold:
+// before the database has counted what is in them, which SQLite never does by itself, and after.
+func TestPlans(t *testing.T) {
+	t.Parallel()
+	machine := newMachine(t)
+	byKey := []string{"orderfsm_orders: key range", "orderfsm_refunds: key range", "orderfsm_transitions: key range"}
+	after := &refund.Position{RequestedAt: at(10_000 * filledEvery), OrderID: "O-1", RefundNo: "R-1"}
+	requested := []order.State{order.StateRefundRequested}
+	queue, all := []string{"r: queue range", "o: key range"}, []string{"r: list range", "o: key range"}
+	list := func(f refund.Filter) func(context.Context, *sqlstore.Store) error {
+		return func(ctx context.Context, s *sqlstore.Store) error { _, err := s.List(ctx, f); return err }
+	}
+	cases := []struct {
+		name  string
+		run   func(ctx context.Context, s *sqlstore.Store) error
+		want  []string
+		sorts bool
+	}{
+		{"get", func(ctx context.Context, s *sqlstore.Store) error { _, err := s.Get(ctx, filledID(5)); return err }, byKey, false},
+		{"update", func(ctx context.Context, s *sqlstore.Store) error {
+			return s.Update(ctx, filledID(1), func(_ context.Context, o *order.Order) error {
+				_, err := machine.Fire(ctx, o, order.Firing{Event: order.EventApprove, RefundNo: o.Refunds[0].No, Actor: "staff:1", At: at(9)})
+				return err
+			})
+		}, byKey, false},
+		{"due", func(ctx context.Context, s *sqlstore.Store) error {
+			_, err := s.Due(ctx, at(1<<30), 10)
+			return err
+		}, []string{"orderfsm_refunds: due range"}, false},
+		{"due with gateways", func(ctx context.Context, s *sqlstore.Store) error {
+			_, err := s.DueExcept(ctx, at(1<<30), 10, nil)
+			return err
+		}, []string{"r: due range", "o: key range"}, false},
+		{"due except", func(ctx context.Context, s *sqlstore.Store) error {
+			_, err := s.DueExcept(ctx, at(1<<30), 10, []string{"wechat", "card"})
+			return err
+		}, []string{"r: due range", "o: key range"}, false},
+		{"all", list(refund.Filter{}), all, false},
+		{"all, on", list(refund.Filter{After: after}), all, false},
+		{"all, a time", list(refund.Filter{From: at(3000), To: at(9000)}), all, false},
+		{"all, a gateway, on", list(refund.Filter{Gateway: "alipay", After: after}), all, false},
+		{"all, a text, a time", list(refund.Filter{OrderID: "00", From: at(3000), To: at(9000)}), all, false},
+		{"queue", list(refund.Filter{States: requested}), queue, false},
+		{"queue, on", list(refund.Filter{States: requested, After: after}), queue, false},
+		{"queue, a time", list(refund.Filter{States: requested, From: at(3000), To: at(9000)}), queue, false},
+		{"queue, a gateway", list(refund.Filter{States: requested, Gateway: "alipay"}), queue, false},
+		{"queue, a text", list(refund.Filter{States: requested, OrderID: "00"}), queue, false},
+		{"a state that most are in", list(refund.Filter{States: []order.State{order.StateRefunded}}), queue, false},
+		{"a state that most are in, on", list(refund.Filter{States: []order.State{order.StateRefunded}, After: after}), queue, false},
+		{"queues", list(refund.Filter{States: []order.State{order.StateRefundRequested, order.StateFailed, order.StateAbnormal}}), queue, true},
+		{"queues, on", list(refund.Filter{States: []order.State{order.StateRefundRequested, order.StateRefunded}, After: after}), queue, true},
+	}
+	onEach(t, func(t *testing.T, d database) {
+		dsn := d.fresh(t)
+		db := d.connect(t, dsn)
+		s := d.on(t, db)
+		require.NoError(t, s.Migrate(bg))
+		refunds := 20_000 // enough for a choice
+		if d.dialect == sqlstore.SQLite {
+			refunds = 2000 // it is slow under the race detector, and knows no more than how many rows share a value
+		}
+		fill(t, d, dsn, refunds)
+		for _, counted := range []bool{false, true} {
+			if !counted && d.dialect == sqlstore.PostgreSQL {
+				continue // it counts by itself, within a minute
+			}
+			if counted {
+				analyze(t, d, dsn)
+			}
+			for _, tc := range cases {
+				t.Run(fmt.Sprintf("%s, counted %v", tc.name, counted), func(t *testing.T) {
+					var reads []string
+					for _, p := range plans(t, d, db, s, tc.run) {
+						require.Equal(t, tc.sorts, p.sorts, p.text)
+						reads = append(reads, p.reads...)
+					}
+					slices.Sort(reads)
+					want := slices.Clone(tc.want)
+					slices.Sort(want)
+					require.Equal(t, want, slices.Compact(reads))
+				})
+			}
+		}
+	})
+}
+
+// plans runs a method in a transaction that is rolled back, and has each statement explained that reads or updates.
+func plans(t *testing.T, d database, db *sql.DB, s *sqlstore.Store, run func(context.Context, *sqlstore.Store) error) (all []plan) {
+	t.Helper()
+	tx, err := db.BeginTx(bg, nil)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, tx.Rollback()) }()
+	conn, ok := sqlstore.ConnFrom(sqlstore.WithTx(bg, tx))
+	require.True(t, ok)
+	rec := &recorder{Conn: conn}
+	require.NoError(t, run(sqlstore.WithConn(bg, rec), s))
+	for _, r := range rec.ran {
+		if strings.Contains(r.query, "SAVEPOINT") || strings.HasPrefix(r.query, "INSERT") {
+			continue
+		}
+		p := explain(t, d, tx, r)
+		t.Logf("%s\n%s", r.query, p.text)
+		all = append(all, p)
+	}
+	require.NotEmpty(t, all)
+	return all
+}
+
+func explain(t *testing.T, d database, tx *sql.Tx, r recorded) (p plan) {
+	t.Helper()
+	switch d.dialect {
+	case sqlstore.SQLite:
+		for _, row := range table(t, tx, "EXPLAIN QUERY PLAN "+r.query, r.args...) {
+			p.sqlite(row["detail"])
+		}
+	case sqlstore.MySQL:
+		for _, row := range table(t, tx, "EXPLAIN "+r.query, r.args...) {
+			p.mysql(row)
+		}
+	case sqlstore.PostgreSQL:
+		// As a connection does that lives long: after five times the plan may be one for any arguments.
+		_, err := tx.ExecContext(bg, "PREPARE explained AS "+r.query)
+		require.NoError(t, err, r.query)
+		var rows []map[string]string
+		for range 7 {
+			rows = table(t, tx, "EXPLAIN (FORMAT JSON) EXECUTE explained"+literals(r.args))
+		}
+		_, err = tx.ExecContext(bg, "DEALLOCATE explained")
+		require.NoError(t, err)
+		var nodes []map[string]any
+		p.text = rows[0]["QUERY PLAN"]
+		require.NoError(t, json.Unmarshal([]byte(p.text), &nodes))
+		p.postgres(nodes[0]["Plan"].(map[string]any))
+	}
+	return p
+}
+
+// sqlite takes in a line as "SEARCH r USING INDEX orderfsm_refunds_due (state=? AND next_attempt_at<?)".
+func (p *plan) sqlite(line string) {
+	p.text += line + "\n"
+	words := strings.Fields(line)
+	p.sorts = p.sorts || strings.Contains(line, "TEMP B-TREE")
+	if words[0] != "SEARCH" && words[0] != "SCAN" || len(words) > 1 && (len(words[1]) == 1 && words[1] != "r" && words[1] != "o") {
+		return // a step that reads no table, or what a subquery gave
+	}
+	index := ""
+	if i := slices.Index(words, "INDEX"); i > 0 {
+		index = words[i+1]
+	} else if strings.Contains(line, "USING PRIMARY KEY") { // a table without row IDs is this index
+		index = "PRIMARY"
+	}
+	p.read(words[1], index, words[0] == "SEARCH")
+}
+
+func (p *plan) mysql(row map[string]string) {
+	p.text += fmt.Sprintln(row)
+	derived := strings.HasPrefix(row["table"], "<")
+	if row["table"] == "" {
+		return // the union itself, or a row that is known not to be there
+	}
+	p.sorts = p.sorts || strings.Contains(row["Extra"], "filesort")
+	if derived {
+		return
+	}
+	// "ref" compares for equality only: of an index that ends in a time, that is the state and not the time.
+	timed := strings.HasPrefix(row["key"], "orderfsm_refunds_")
+	p.read(row["table"], row["key"], row["type"] == "range" || !timed && row["type"] != "index")
+}
+
+func (p *plan) postgres(node map[string]any) {
+	text := func(key string) string { s, _ := node[key].(string); return s }
+	p.sorts = p.sorts || strings.HasSuffix(text("Node Type"), "Sort")
+	switch {
+	case text("Node Type") == "Bitmap Heap Scan": // names its table, and the index is below
+		for _, below := range node["Plans"].([]any) {
+			below.(map[string]any)["Alias"] = text("Alias")
+		}
+	case text("Alias") != "" && strings.HasSuffix(text("Node Type"), "Scan") && text("Node Type") != "Subquery Scan" && text("CTE Name") == "":
+		p.read(text("Alias"), text("Index Name"), text("Index Cond") != "")
+	}
+	below, _ := node["Plans"].([]any)
+	for _, n := range below {
+		p.postgres(n.(map[string]any))
+	}
+}
+
+// literals writes arguments into a statement that cannot have them.
+func literals(args []any) string {
+	var words []string
+	for _, a := range args {
+		switch v := a.(type) {
+		case string:
+			words = append(words, "'"+strings.ReplaceAll(v, "'", "''")+"'")
+		case nil:
+			words = append(words, "NULL")
+		default:
+			words = append(words, fmt.Sprint(v))
+		}
+	}
+	if len(words) == 0 {
+		return ""
+	}
+	return "(" + strings.Join(words, ", ") + ")"
+}
+
+// table reads what a statement gives, by the names of its columns.
+func table(t *testing.T, tx *sql.Tx, query string, args ...any) (all []map[string]string) {
+	t.Helper()
+	rows, err := tx.QueryContext(bg, query, args...)
+	require.NoError(t, err, query)
+	defer rows.Close()
+	columns, err := rows.Columns()
+	require.NoError(t, err)
+	for rows.Next() {
+		values, dest := make([]sql.NullString, len(columns)), make([]any, len(columns))
+		for i := range values {
+			dest[i] = &values[i]
+		}
+		require.NoError(t, rows.Scan(dest...))
+		row := map[string]string{}
+		for i, name := range columns {
+			row[name] = values[i].String
+		}
+		all = append(all, row)
+	}
+	require.NoError(t, rows.Err())
+	return all
+}

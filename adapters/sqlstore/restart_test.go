@@ -1,0 +1,262 @@
+//go:build unix
+
+package sqlstore_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderfsm/orderfsm/adapters/sqlstore"
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// TestRestart stops a database server three times while four clients write to it, killed or at its own pace: every
+// command fails with a clear error or is in the book, once, and no money is paid twice.
+func TestRestart(t *testing.T) {
+	t.Parallel()
+	for name, private := range privateServers() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			srv := private(t)
+			require.NoError(t, srv.on(t, srv.connect(t, srv.dsn)).Migrate(bg))
+			ctx, cancel := context.WithTimeout(bg, time.Minute)
+			defer cancel()
+			r := &restart{up: make(chan struct{}), failed: make(chan struct{}, 1), paid: ledger{amounts: map[string]int64{}}}
+			close(r.up)
+			clients := make([]*client, 4)
+			var wg sync.WaitGroup
+			for i := range clients {
+				c := &client{restart: r, name: fmt.Sprint(i)}
+				c.svc = c.service(t, srv)
+				clients[i] = c
+				wg.Add(1)
+				go func() { defer wg.Done(); c.err = c.write(ctx) }()
+			}
+			for _, sig := range srv.signals {
+				r.progress(t)
+				r.down()
+				srv.stop(t, sig)
+				select {
+				case <-r.failed:
+				case <-ctx.Done():
+					require.FailNow(t, "no client notices that the server is gone")
+				}
+				srv.start(t)
+				close(r.up)
+			}
+			r.progress(t)
+			r.enough.Store(true)
+			wg.Wait()
+			r.check(t, srv, clients)
+		})
+	}
+}
+
+// restart is what the clients and the one that stops the server share.
+type restart struct {
+	mu     sync.Mutex
+	up     chan struct{} // closed while the server is up
+	failed chan struct{} // receives when a command has failed
+	acked  atomic.Int64  // commands that succeeded
+	enough atomic.Bool
+	paid   ledger
+}
+
+func (r *restart) down() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.up = make(chan struct{})
+	select {
+	case <-r.failed: // of an earlier time
+	default:
+	}
+}
+
+func (r *restart) isUp() chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.up
+}
+
+// progress waits until the clients have done some more.
+func (r *restart) progress(t *testing.T) {
+	t.Helper()
+	most := r.acked.Load() + 40
+	require.Eventually(t, func() bool { return r.acked.Load() >= most }, 20*time.Second, time.Millisecond)
+}
+
+// client stands for a process: it has a pool and a clock of its own.
+type client struct {
+	*restart
+	name   string
+	svc    *refund.Service
+	hours  atomic.Int64
+	orders int
+	errs   []error // of commands that were given again
+	err    error
+}
+
+func (c *client) service(t *testing.T, srv *server) *refund.Service {
+	t.Helper()
+	svc, err := refund.NewService(newMachine(t), srv.on(t, srv.connect(t, srv.dsn)), &c.paid, refund.Options{
+		Now: func() time.Time { return at(0).Add(time.Duration(c.hours.Load()) * time.Hour) },
+	})
+	require.NoError(t, err)
+	return svc
+}
+
+func (c *client) id(i int) string { return fmt.Sprintf("O-%s-%d", c.name, i) }
+
+func (c *client) no(i, n int) string { return fmt.Sprintf("R-%s-%d-%d", c.name, i, n) }
+
+// write gives commands, each until it succeeds.
+func (c *client) write(ctx context.Context) error {
+	for ; !c.enough.Load(); c.orders++ {
+		id := c.id(c.orders)
+		if err := c.do(ctx, id, func() error {
+			_, err := c.svc.Register(ctx, refund.RegisterParams{OrderID: id, Gateway: "bank", Currency: "CNY", Total: 100})
+			return err
+		}); err != nil {
+			return err
+		}
+		for n, amount := range []int64{60, 40} {
+			if err := c.refund(ctx, id, c.no(c.orders, n), amount); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (c *client) refund(ctx context.Context, id, no string, amount int64) error {
+	if err := c.do(ctx, id, func() error { return ask(ctx, c.svc, id, no, amount) }); err != nil {
+		return err
+	}
+	var state order.State
+	if err := c.do(ctx, id, func() error {
+		r, err := c.svc.Execute(ctx, refund.ApproveParams{OrderID: id, RefundNo: no, Amount: amount, Actor: "staff:1"})
+		state = r.State
+		return err
+	}); err != nil {
+		return err
+	}
+	for state != order.StateRefunded {
+		c.hours.Add(1) // what a lost Process has leased is free again
+		if err := c.do(ctx, id, func() error {
+			next, err := c.svc.Process(ctx, refund.Ref{OrderID: id, RefundNo: no})
+			state = next.State
+			return err
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *client) do(ctx context.Context, id string, command func() error) error {
+	for {
+		err := command()
+		if err == nil {
+			c.acked.Add(1)
+			return nil
+		}
+		for _, lost := range []error{
+			refund.ErrOrderNotFound, refund.ErrRefundNotFound, refund.ErrConflict, refund.ErrExists, refund.ErrAmount, refund.ErrInvalid, refund.ErrTransition,
+		} {
+			if errors.Is(err, lost) {
+				return fmt.Errorf("what was acknowledged is lost: %w", err)
+			}
+		}
+		if !strings.Contains(err.Error(), id) {
+			return fmt.Errorf("it does not say which order: %w", err)
+		}
+		c.errs = append(c.errs, err)
+		select {
+		case c.failed <- struct{}{}:
+		default:
+		}
+		select {
+		case <-c.isUp():
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+// check reads what is in the database once all is over: what the clients were told, and nothing else.
+func (r *restart) check(t *testing.T, srv *server, clients []*client) {
+	t.Helper()
+	db := srv.connect(t, srv.dsn)
+	s := srv.on(t, db)
+	orders, failed, unclear := 0, 0, 0
+	for _, c := range clients {
+		require.NoError(t, c.err)
+		for i := range c.orders {
+			o := requireLegal(t, s, c.id(i))
+			require.EqualValues(t, 100, o.Refunded)
+			require.Len(t, o.History, 6, "each refund is asked for, approved and settled once")
+			require.Equal(t, map[string]int64{c.no(i, 0): 60, c.no(i, 1): 40}, r.paid.of(c.no(i, 0), c.no(i, 1)))
+		}
+		orders += c.orders
+		failed += len(c.errs)
+		for _, err := range c.errs {
+			if errors.Is(err, sqlstore.ErrCommit) {
+				unclear++
+			}
+		}
+	}
+	require.GreaterOrEqual(t, failed, len(srv.signals))
+	for table, rows := range map[string]int{"orders": orders, "refunds": 2 * orders, "transitions": 6 * orders} {
+		var n int
+		require.NoError(t, db.QueryRowContext(bg, "SELECT COUNT(*) FROM orderfsm_"+table).Scan(&n))
+		require.Equal(t, rows, n, table)
+	}
+	require.Len(t, r.paid.amounts, 2*orders)
+	t.Logf("%d orders; %d commands failed and were given again, %d of them at COMMIT", orders, failed, unclear)
+}
+
+// ledger is a bank that knows what it has paid.
+type ledger struct {
+	mu      sync.Mutex
+	amounts map[string]int64 // by refund number
+}
+
+func (l *ledger) of(numbers ...string) map[string]int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	some := map[string]int64{}
+	for _, no := range numbers {
+		some[no] = l.amounts[no]
+	}
+	return some
+}
+
+// Refund implements [refund.RefundGateway].
+func (l *ledger) Refund(_ context.Context, req refund.Request) (refund.Result, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if paid, ok := l.amounts[req.RefundNo]; ok && paid != req.Amount {
+		return refund.Result{}, fmt.Errorf("paid %d for %s before", paid, req.RefundNo)
+	}
+	l.amounts[req.RefundNo] = req.Amount
+	return refund.Result{Outcome: refund.OutcomeSucceeded, RefundNo: req.RefundNo, OrderID: req.OrderID, Amount: req.Amount}, nil
+}
+
+// Query implements [refund.RefundGateway].
+func (l *ledger) Query(_ context.Context, q refund.Query) (refund.Result, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, ok := l.amounts[q.RefundNo]; !ok {
+		return refund.Result{Outcome: refund.OutcomeNotFound}, nil
+	}
+	return refund.Result{Outcome: refund.OutcomeSucceeded, RefundNo: q.RefundNo, OrderID: q.OrderID, Amount: q.Amount}, nil
+}
