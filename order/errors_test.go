@@ -35,7 +35,7 @@ func TestErrorsThroughTwoWraps(t *testing.T) {
 				var e *order.TransitionError
 				return errors.As(err, &e) && e.Event == order.EventSettle
 			},
-			[]string{"settle refund R1 of order O1", "state refund_requested", "possible now: adopt, approve, cancel, reject)"},
+			[]string{"settle refund R1 of order O1", "state refund_requested", "possible now: approve, cancel, reject)"},
 		},
 		"amount": {
 			firing(order.EventRequestRefund, "R2", 41), nil, order.ErrAmount,

@@ -85,7 +85,7 @@ type Refund struct {
 
 	// RequestedAt, ReviewedAt, ApprovedAt (the newest move into approved) and EndedAt (the newest move into
 	// a state that Terminal reports, or failed) are UTC; zero before that.
-	RequestedAt time.Time `json:"requested_at,omitzero"`
+	RequestedAt time.Time `json:"requested_at"`
 	ReviewedAt  time.Time `json:"reviewed_at,omitzero"`
 	ApprovedAt  time.Time `json:"approved_at,omitzero"`
 	EndedAt     time.Time `json:"ended_at,omitzero"`
@@ -108,7 +108,7 @@ type Transition struct {
 	Actor     Actor  `json:"actor"`
 	Note      string `json:"note"`
 	// At is given by the caller, UTC.
-	At time.Time `json:"at,omitzero"`
+	At time.Time `json:"at"`
 }
 
 // Actor says who did something, in the host's own terms, for example "buyer:42" or "staff:7": 1 to 128

@@ -89,7 +89,7 @@ func Example() {
 	// staff:7 approves: approve refund R1 of order ORDER-1: vetoed: the goods must be back first: no payment within the last 168h0m0s is known
 	//   to the buyer: please send the goods back: to the warehouse
 	// staff:7 does ask_return: goods_returning
-	// staff:7 approves: approve refund R1 of order ORDER-1: not allowed in state goods_returning (possible now: adopt, cancel, goods_arrived, reject)
+	// staff:7 approves: approve refund R1 of order ORDER-1: not allowed in state goods_returning (possible now: cancel, goods_arrived, reject)
 	//   to the buyer: your goods have arrived
 	// warehouse does goods_arrived: refund_requested
 	// staff:7 approves: approve refund R1 of order ORDER-1: vetoed: refunds of 8000 in all need two people: propose it
