@@ -13,10 +13,15 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/orderfsm/orderfsm/adapters/sqlstore"
+	"github.com/orderfsm/orderfsm/order"
 )
 
-// New returns a Store on the host's pool. Closing the pool is the host's business, and ends the store.
+// New returns a Store on the host's pool. Closing the pool is the host's business, and ends the store. Its error is
+// that of [sqlstore.New].
 func New(pool *pgxpool.Pool, opts sqlstore.Options) (*sqlstore.Store, error) {
+	if pool == nil {
+		return nil, &order.InvalidError{Field: "pool", Problem: "is nil"}
+	}
 	db := stdlib.OpenDBFromPool(pool)
 	db.SetMaxIdleConns(0) // the pool keeps them
 	return sqlstore.New(db, sqlstore.PostgreSQL, opts)

@@ -135,3 +135,11 @@ func TestJoined(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, order.StateCancelled, o.Refund("R-1").State)
 }
+
+func TestNewRefuses(t *testing.T) {
+	t.Parallel()
+	_, err := pgxtx.New(nil, sqlstore.Options{})
+	var invalid *order.InvalidError
+	require.ErrorAs(t, err, &invalid)
+	require.Equal(t, "pool", invalid.Field)
+}
