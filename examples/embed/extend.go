@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 
-	"github.com/orderfsm/orderfsm/adapters/memstore"
 	"github.com/orderfsm/orderfsm/adapters/sqlstore"
 	"github.com/orderfsm/orderfsm/examples/ownstore"
 	"github.com/orderfsm/orderfsm/order"
@@ -19,15 +18,6 @@ func OnOwnTable(db *sql.DB, gateway refund.RefundGateway, hooks refund.Hooks) (*
 		return nil, err
 	}
 	return refund.NewService(machine, ownstore.Store{DB: db}, gateway, refund.Options{Hooks: hooks})
-}
-
-// InMemory wires refunds without a database, for tests and demos.
-func InMemory(gateway refund.RefundGateway) (*refund.Service, error) {
-	machine, err := order.NewMachine()
-	if err != nil {
-		return nil, err
-	}
-	return refund.NewService(machine, memstore.New(), gateway, refund.Options{})
 }
 
 // Hooks are the shop's own steps: a rule, a row in the same transaction, a message afterwards.
