@@ -34,6 +34,9 @@ type Option func(*Machine)
 //
 // A refund in a new state holds its reservation. An order shows new states after approved and before
 // refund_requested; among themselves the one that is named later presses more.
+//
+// The names are stored. Take a row out again only when no refund stands in its state any more: a machine without it
+// shows no way out of there, and the amount stays reserved.
 func WithTransitions(rows ...Row) Option {
 	return func(m *Machine) { m.rows = append(m.rows, rows...) }
 }

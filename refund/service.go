@@ -64,8 +64,11 @@ type Options struct {
 // NewService returns a Service. It returns an error that names every missing or contradictory part.
 func NewService(m *order.Machine, s Store, g RefundGateway, opt Options) (*Service, error) {
 	var errs []error
-	if m == nil {
+	switch {
+	case m == nil:
 		errs = append(errs, &order.InvalidError{Field: "machine", Problem: "is nil"})
+	case len(m.Rows()) == 0:
+		errs = append(errs, &order.InvalidError{Field: "machine", Problem: "is not made with NewMachine"})
 	}
 	if s == nil {
 		errs = append(errs, &order.InvalidError{Field: "store", Problem: "is nil"})

@@ -209,6 +209,15 @@ func TestAfterWaitsForTheOuterCommit(t *testing.T) {
 	}
 }
 
+// TestMachineNotMade: a machine that is not from NewMachine has no table, and is refused at once.
+func TestMachineNotMade(t *testing.T) {
+	e := newEnv(t)
+	_, err := refund.NewService(&order.Machine{}, e.store, e.bank, refund.Options{})
+	var invalid *order.InvalidError
+	require.ErrorAs(t, err, &invalid)
+	require.Equal(t, "machine", invalid.Field)
+}
+
 // TestDefaults: the wall clock, kept as every store keeps it, and nothing logged.
 func TestDefaults(t *testing.T) {
 	e := newEnv(t)

@@ -11,8 +11,10 @@
 //
 //	file:orders.db?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)
 //
-// Leave its synchronous pragma at FULL where the machine may lose power. Statements are prepared once per connection
-// (on PostgreSQL that is the driver's business); a proxy that takes no prepared statements has them run as they are.
+// A database in memory (":memory:") is one connection's own: give it db.SetMaxOpenConns(1), or the next connection
+// finds no tables. Leave the synchronous pragma at FULL where the machine may lose power. Statements are prepared
+// once per connection (on PostgreSQL that is the driver's business); a proxy that takes no prepared statements has
+// them run as they are.
 //
 // # Joining the host's transaction
 //

@@ -51,6 +51,9 @@ func (s *Store) migrate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := s.ask(ctx); err != nil {
+		return err
+	}
 	dialect := map[Dialect]database.Dialect{
 		SQLite: database.DialectSQLite3, PostgreSQL: database.DialectPostgres, MySQL: database.DialectMySQL,
 	}[s.d]
@@ -70,6 +73,18 @@ func (s *Store) migrate(ctx context.Context) error {
 	}
 	_, err = provider.Up(ctx)
 	return err
+}
+
+// ask has the database do what only the dialect's can: goose would try for seconds to make its table in another.
+func (s *Store) ask(ctx context.Context) error {
+	query := map[Dialect]string{
+		SQLite: "SELECT sqlite_version()", PostgreSQL: "SELECT pg_backend_pid()", MySQL: "SELECT connection_id()",
+	}[s.d]
+	var answer any
+	if err := s.db.QueryRowContext(ctx, query).Scan(&answer); err != nil {
+		return fmt.Errorf("is the dialect %s that of the database? %s: %w", s.d, query, err)
+	}
+	return nil
 }
 
 // anyTime reads what was applied without its time, which a MySQL connection gives as a time or as text,

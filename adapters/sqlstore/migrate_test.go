@@ -44,6 +44,22 @@ func TestMigrate(t *testing.T) {
 	})
 }
 
+// TestMigrateWrongDialect: the database is asked before anything is made in it, and the error says what is wrong.
+func TestMigrateWrongDialect(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, d database) {
+		db := d.connect(t, d.fresh(t))
+		for _, wrong := range []sqlstore.Dialect{sqlstore.SQLite, sqlstore.PostgreSQL, sqlstore.MySQL} {
+			if wrong == d.dialect {
+				continue
+			}
+			s, err := sqlstore.New(db, wrong, sqlstore.Options{})
+			require.NoError(t, err)
+			require.ErrorContains(t, s.Migrate(bg), "migrate: is the dialect "+string(wrong)+" that of the database?")
+		}
+	})
+}
+
 // TestPrefix: two stores in one database do not meet.
 func TestPrefix(t *testing.T) {
 	t.Parallel()

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 
-	"github.com/orderfsm/orderfsm/adapters/memstore"
 	"github.com/orderfsm/orderfsm/adapters/sqlstore"
 	"github.com/orderfsm/orderfsm/examples/ownstore"
 	"github.com/orderfsm/orderfsm/order"
@@ -21,15 +20,6 @@ func OnOwnTable(db *sql.DB, gateway refund.RefundGateway, hooks refund.Hooks) (*
 	return refund.NewService(machine, ownstore.Store{DB: db}, gateway, refund.Options{Hooks: hooks})
 }
 
-// InMemory wires refunds without a database, for tests and demos.
-func InMemory(gateway refund.RefundGateway) (*refund.Service, error) {
-	machine, err := order.NewMachine()
-	if err != nil {
-		return nil, err
-	}
-	return refund.NewService(machine, memstore.New(), gateway, refund.Options{})
-}
-
 // Hooks are the shop's own steps: a rule, a row in the same transaction, a message afterwards.
 func Hooks(restock func(context.Context, *sql.Tx, *order.Order) error, tell func(*order.Order)) refund.Hooks {
 	return refund.Hooks{
@@ -43,7 +33,7 @@ func Hooks(restock func(context.Context, *sql.Tx, *order.Order) error, tell func
 			if t.Event != order.EventSettle {
 				return nil
 			}
-			tx, _ := sqlstore.TxFrom(ctx) // there is one inside of every Update of a sqlstore
+			tx, _ := sqlstore.TxFrom(ctx) // there is one inside of every Update on database/sql; with pgxtx see there
 			return restock(ctx, tx, o)
 		},
 		After: func(_ context.Context, o *order.Order, t order.Transition) {

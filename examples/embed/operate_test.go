@@ -49,18 +49,6 @@ func newSim(t *testing.T) (*wechattest.Server, *wechatv2.Gateway) {
 	return sim, gateway
 }
 
-func TestInMemory(t *testing.T) {
-	ctx := context.Background()
-	sim, gateway := newSim(t)
-	svc, err := embed.InMemory(gateway)
-	require.NoError(t, err)
-	s := &shop{Service: svc, sim: sim}
-	_, err = svc.Register(ctx, s.paid(t, "ORD-1"))
-	require.NoError(t, err)
-	require.Equal(t, order.StateApproved, s.execute(t, "ORD-1", "R-1", 100).State)
-	require.EqualValues(t, 100, sim.PaidTotal("ORD-1"))
-}
-
 func newShop(t *testing.T, hooks refund.Hooks) *shop {
 	t.Helper()
 	s := &shop{now: time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)}

@@ -1,5 +1,17 @@
 // Package pgxtx lets a host that uses pgx without database/sql keep its orders with package sqlstore: on its
 // own pool, and in its own transactions.
+//
+// # Hooks
+//
+// A command outside of [InTx] and [WithTx] has a transaction of database/sql, on a connection of the pool; every
+// command of the poller is such. So a hook that writes the host's own rows takes what both have:
+//
+//	c, ok := sqlstore.ConnFrom(ctx)
+//	…
+//	_, err := c.Exec(ctx, "INSERT INTO outbox (order_id, event) VALUES ($1, $2)", o.ID, string(t.Event))
+//
+// [sqlstore.Store.InTx] has one of database/sql too, and begins again after a deadlock; [InTx] has one of pgx, and
+// does not.
 package pgxtx
 
 import (
@@ -13,10 +25,15 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/orderfsm/orderfsm/adapters/sqlstore"
+	"github.com/orderfsm/orderfsm/order"
 )
 
-// New returns a Store on the host's pool. Closing the pool is the host's business, and ends the store.
+// New returns a Store on the host's pool. Closing the pool is the host's business, and ends the store. Its error is
+// that of [sqlstore.New].
 func New(pool *pgxpool.Pool, opts sqlstore.Options) (*sqlstore.Store, error) {
+	if pool == nil {
+		return nil, &order.InvalidError{Field: "pool", Problem: "is nil"}
+	}
 	db := stdlib.OpenDBFromPool(pool)
 	db.SetMaxIdleConns(0) // the pool keeps them
 	return sqlstore.New(db, sqlstore.PostgreSQL, opts)

@@ -135,3 +135,48 @@ func TestJoined(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, order.StateCancelled, o.Refund("R-1").State)
 }
+
+func TestNewRefuses(t *testing.T) {
+	t.Parallel()
+	_, err := pgxtx.New(nil, sqlstore.Options{})
+	var invalid *order.InvalidError
+	require.ErrorAs(t, err, &invalid)
+	require.Equal(t, "pool", invalid.Field)
+}
+
+// TestHooksHaveConn: what the package documentation says a hook writes with is there in either transaction.
+func TestHooksHaveConn(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	pool := newPool(t, "hooks")
+	s, err := pgxtx.New(pool, sqlstore.Options{})
+	require.NoError(t, err)
+	require.NoError(t, s.Migrate(ctx))
+	_, err = pool.Exec(ctx, "CREATE TABLE outbox (order_id TEXT NOT NULL, event TEXT NOT NULL)")
+	require.NoError(t, err)
+	m, err := order.NewMachine()
+	require.NoError(t, err)
+	svc, err := refund.NewService(m, s, bank{}, refund.Options{Hooks: refund.Hooks{
+		InTx: func(ctx context.Context, o *order.Order, tr order.Transition) error {
+			c, ok := sqlstore.ConnFrom(ctx)
+			if !ok {
+				return errors.New("no transaction")
+			}
+			_, err := c.Exec(ctx, "INSERT INTO outbox (order_id, event) VALUES ($1, $2)", o.ID, string(tr.Event))
+			return err
+		},
+	}})
+	require.NoError(t, err)
+	_, err = svc.Register(ctx, refund.RegisterParams{OrderID: "O-1", Gateway: "bank", Currency: "CNY", Total: 100})
+	require.NoError(t, err)
+	ask := func(ctx context.Context) error {
+		_, err := svc.Request(ctx, refund.RequestParams{OrderID: "O-1", Amount: 10, Actor: "buyer:1"})
+		return err
+	}
+	require.NoError(t, ask(ctx))
+	require.NoError(t, pgxtx.InTx(ctx, pool, ask))
+	require.NoError(t, s.InTx(ctx, ask))
+	var rows int
+	require.NoError(t, pool.QueryRow(ctx, "SELECT count(*) FROM outbox WHERE order_id = 'O-1'").Scan(&rows))
+	require.Equal(t, 3, rows)
+}
