@@ -117,7 +117,7 @@ type Actor string
 
 // Actors that the module itself uses.
 const (
-	// ActorProvider is the payment provider: it answered, or sent a notification.
+	// ActorProvider is the payment provider: it answered, or sent a notification. Package refund takes no command from it.
 	ActorProvider Actor = "provider"
 )
 

@@ -2,76 +2,12 @@ package refund
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/orderfsm/orderfsm/order"
 )
-
-// RegisterParams describe a paid order.
-type RegisterParams struct {
-	// OrderID is the host's order number (WeChat: out_trade_no).
-	OrderID string
-	// Gateway names the provider that took the money: the key of [NewGateways] where there are several, and
-	// what [Service.NotificationHandler] is given.
-	Gateway string
-	// PaymentID is the provider's number for the payment (WeChat: transaction_id); may be empty.
-	PaymentID string
-	// Currency is an ISO 4217 code; Total is what was paid, in its minor unit.
-	Currency string
-	Total    int64
-	// PaidAt is when; may be zero.
-	PaidAt time.Time
-}
-
-// Register records a paid order, where the store is not the host's own orders table. The same call again
-// returns the order as it is now; another gateway, payment ID, currency, total or time of payment under the same
-// ID is [ErrConflict]: take PaidAt from the payment, not from the clock. Bad input is [ErrInvalid].
-func (s *Service) Register(ctx context.Context, p RegisterParams) (*order.Order, error) {
-	return run(ctx, s, Command{"register", p.OrderID, ""}, p, s.register)
-}
-
-func (s *Service) register(ctx context.Context, p RegisterParams) (*order.Order, error) {
-	now := s.now()
-	o := &order.Order{
-		ID: p.OrderID, Gateway: p.Gateway, PaymentID: p.PaymentID, Currency: p.Currency, Total: p.Total,
-		State: order.StatePaid, PaidAt: stored(p.PaidAt), CreatedAt: now, UpdatedAt: now,
-	}
-	if err := o.Validate(); err != nil {
-		return nil, fmt.Errorf("register order: %w", err)
-	}
-	err := s.store.Create(ctx, o)
-	if err != nil && !errors.Is(err, ErrExists) {
-		return nil, fmt.Errorf("register order %s: %w", p.OrderID, err)
-	}
-	known, err := s.Order(ctx, p.OrderID)
-	if err != nil {
-		return nil, err
-	}
-	if term := otherTerm(known, o); term != "" {
-		return nil, fmt.Errorf("register order %s: it is registered with another %s: %w", p.OrderID, term, ErrConflict)
-	}
-	return known, nil
-}
-
-// otherTerm names the first term in which two registrations differ.
-func otherTerm(a, b *order.Order) string {
-	switch {
-	case a.Gateway != b.Gateway:
-		return "gateway"
-	case a.PaymentID != b.PaymentID:
-		return "payment_id"
-	case a.Currency != b.Currency:
-		return "currency"
-	case a.Total != b.Total:
-		return "total"
-	case !a.PaidAt.Equal(b.PaidAt):
-		return "paid_at"
-	}
-	return ""
-}
 
 // RequestParams describe what is asked for. ([Request] is what the provider is sent.)
 type RequestParams struct {
@@ -104,6 +40,9 @@ func (s *Service) Request(ctx context.Context, p RequestParams) (order.Refund, e
 }
 
 func (s *Service) request(ctx context.Context, p RequestParams, made bool) (order.Refund, error) {
+	if err := isPerson("request", Ref{p.OrderID, p.RefundNo}, p.Actor); err != nil {
+		return order.Refund{}, err
+	}
 	var out order.Refund
 	err := s.update(ctx, "request", Ref{p.OrderID, p.RefundNo}, func(ctx context.Context, u *update) error {
 		if r := u.order.Refund(p.RefundNo); r != nil {
@@ -336,6 +275,9 @@ func (s *Service) decide(ctx context.Context, orderID string, f order.Firing, do
 func (s *Service) command(
 	ctx context.Context, orderID string, f order.Firing, done func(*update, *order.Refund) (bool, error),
 ) (order.Refund, error) {
+	if err := isPerson(string(f.Event), Ref{orderID, f.RefundNo}, f.Actor); err != nil {
+		return order.Refund{}, err
+	}
 	var out order.Refund
 	err := s.update(ctx, string(f.Event), Ref{orderID, f.RefundNo}, func(ctx context.Context, u *update) error {
 		r, err := u.refund(string(f.Event), f.RefundNo)
@@ -358,6 +300,15 @@ func (s *Service) command(
 		return nil
 	})
 	return orNone(out, err)
+}
+
+// isPerson keeps what a host decides from reading as the provider's own word.
+func isPerson(op string, ref Ref, a order.Actor) error {
+	if a != order.ActorProvider {
+		return nil
+	}
+	return fmt.Errorf("%s refund %s of order %s: %w", op, ref.RefundNo, ref.OrderID,
+		&order.InvalidError{Field: "actor", Problem: "is what the provider's own answers are recorded under"})
 }
 
 func orNone(r order.Refund, err error) (order.Refund, error) {

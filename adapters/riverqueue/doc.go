@@ -34,8 +34,8 @@
 //
 // [Scheduler] inserts the job in the transaction that approves or retries the refund: both are committed, or
 // neither is. The transaction is found by the function that NewScheduler is given: sqlstore.TxFrom with River's
-// driver for database/sql, or pgxtx.TxFrom with riverpgxv5, where every command is run inside of pgxtx.InTx or
-// pgxtx.WithTx. A command without a transaction of that kind fails with [ErrNoTx], and changes nothing.
+// driver for database/sql, or pgxtx.TxFrom with riverpgxv5 and a store of pgxtx.New. A command without a transaction of
+// that kind fails with [ErrNoTx], and changes nothing.
 //
 // As long as a job of the refund is not final no second one is inserted. One that sleeps is woken instead.
 //

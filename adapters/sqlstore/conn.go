@@ -15,6 +15,15 @@ type Conn interface {
 	Query(ctx context.Context, query string, args ...any) (Rows, error)
 }
 
+// Tx is a transaction of another driver than database/sql's, see package pgxtx.
+type Tx interface {
+	Conn
+	// Commit returns an error that wraps [ErrCommit] where it may have been executed, and only then.
+	Commit(ctx context.Context) error
+	// Rollback does nothing after a Commit.
+	Rollback(ctx context.Context) error
+}
+
 // Rows is the result of a query.
 type Rows interface {
 	// The methods are those of sql.Rows.
@@ -143,6 +152,15 @@ func ConnFrom(ctx context.Context) (Conn, bool) {
 //
 // With a context that carries a transaction already, fn works in that one, and its owner commits.
 func InTx(ctx context.Context, db *sql.DB, fn func(ctx context.Context) error) error {
+	return inTx(ctx, fn, func(j *joint) error { return j.run(ctx, db, nil, fn) })
+}
+
+// InConn is [InTx] for a transaction of another driver.
+func InConn(ctx context.Context, begin func(ctx context.Context) (Tx, error), fn func(ctx context.Context) error) error {
+	return inTx(ctx, fn, func(j *joint) error { return j.runConn(ctx, begin, fn) })
+}
+
+func inTx(ctx context.Context, fn func(ctx context.Context) error, run func(j *joint) error) error {
 	if j := jointFrom(ctx); j != nil {
 		if j.ended.Load() {
 			return errEnded
@@ -150,29 +168,42 @@ func InTx(ctx context.Context, db *sql.DB, fn func(ctx context.Context) error) e
 		return fn(ctx)
 	}
 	j := &joint{told: true}
-	err := j.run(ctx, db, nil, fn)
+	err := run(j)
 	if err == nil {
 		j.after(ctx)
 	}
 	return err
 }
 
-// InConn is InTx for a transaction of another driver: c runs statements in it, commit commits it. The caller
-// rolls it back where InConn returns an error.
-func InConn(ctx context.Context, c Conn, commit, fn func(ctx context.Context) error) error {
-	j := &joint{conn: c, told: true}
-	defer j.ended.Store(true)
+// runConn is run for a transaction of another driver.
+func (j *joint) runConn(ctx context.Context, begin func(ctx context.Context) (Tx, error), fn func(ctx context.Context) error) error {
+	tx, err := begin(ctx)
+	if err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	defer func() {
+		j.ended.Store(true)
+		_ = tx.Rollback(context.WithoutCancel(ctx)) // after a commit it does nothing
+	}()
+	j.conn = tx
+	if err := j.call(ctx, fn); err != nil {
+		return err
+	}
+	return tx.Commit(ctx)
+}
+
+// call calls fn in the transaction, and says whether there is one to be committed.
+func (j *joint) call(ctx context.Context, fn func(ctx context.Context) error) error {
 	if err := fn(join(ctx, j)); err != nil {
 		return err
 	}
 	j.ended.Store(true)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	if j.broken != nil {
 		return fmt.Errorf("%w: %w", errRolledBack, j.broken)
 	}
-	if err := commit(ctx); err != nil {
-		return err
-	}
-	j.after(ctx)
 	return nil
 }
 
@@ -242,14 +273,8 @@ func (j *joint) commit(ctx context.Context, fn func(ctx context.Context) error) 
 		j.ended.Store(true)
 		_ = j.tx.Rollback() // after a commit it does nothing
 	}()
-	if err := fn(join(ctx, j)); err != nil {
+	if err := j.call(ctx, fn); err != nil {
 		return err
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if j.broken != nil {
-		return fmt.Errorf("%w: %w", errRolledBack, j.broken)
 	}
 	if err := j.tx.Commit(); err != nil {
 		if errors.Is(err, sql.ErrTxDone) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {

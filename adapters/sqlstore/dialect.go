@@ -131,6 +131,19 @@ func (d Dialect) classify(err error) fault {
 	return faultOther
 }
 
+// isMissingTable reports whether the database has no table of that name.
+func (d Dialect) isMissingTable(err error) bool {
+	var state interface{ SQLState() string }
+	switch d {
+	case PostgreSQL:
+		return errors.As(err, &state) && state.SQLState() == "42P01"
+	case MySQL:
+		return mysqlNumber(err) == 1146
+	case SQLite:
+	}
+	return err != nil && strings.Contains(err.Error(), "no such table")
+}
+
 // mysqlNumber reads the number of a server's error from its text, which begins "Error 1213 (40001): …".
 func mysqlNumber(err error) int {
 	for ; err != nil; err = errors.Unwrap(err) {

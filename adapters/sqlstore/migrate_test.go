@@ -67,7 +67,7 @@ func TestPrefix(t *testing.T) {
 		s, db := d.store(t)
 		other, err := sqlstore.New(db, d.dialect, sqlstore.Options{Prefix: "shop2_"})
 		require.NoError(t, err)
-		require.Error(t, other.Create(bg, newOrder("O-1")), "its tables are not there yet")
+		require.ErrorContains(t, other.Create(bg, newOrder("O-1")), "see Store.Migrate", "its tables are not there yet")
 		require.NoError(t, other.Migrate(bg))
 		require.NoError(t, s.Create(bg, newOrder("O-1")))
 		require.NoError(t, other.Create(bg, newOrder("O-1")))

@@ -30,6 +30,9 @@ type Options struct {
 	// Retries is how often an Update or Create is begun again after a deadlock or a serialization failure.
 	// Default: 20. Negative means never.
 	Retries int
+	// Begin begins the transactions of the Store with another driver, on the same database; package pgxtx sets it. Default:
+	// they are database/sql's.
+	Begin func(ctx context.Context) (Tx, error)
 	// Pause waits before a retry, for up to d, or until ctx ends. Default: a timer.
 	Pause func(ctx context.Context, d time.Duration) error
 }
@@ -42,6 +45,7 @@ type Store struct {
 	sql     statements
 	retries int
 	pause   func(ctx context.Context, d time.Duration) error
+	begin   func(ctx context.Context) (Tx, error) // nil: database/sql's
 	prefix  string
 	// turn holds a token while this Store writes to SQLite, which takes one writer at a time and has the
 	// others try again and again; waiting for a channel is fair, and ends with the context.
@@ -74,7 +78,8 @@ func New(db *sql.DB, d Dialect, opts Options) (*Store, error) {
 		opts.Pause = pause
 	}
 	s := &Store{
-		db: db, d: d, sql: newStatements(d, opts.Prefix), retries: opts.Retries, pause: opts.Pause, prefix: opts.Prefix,
+		db: db, d: d, sql: newStatements(d, opts.Prefix), retries: opts.Retries, pause: opts.Pause, begin: opts.Begin,
+		prefix: opts.Prefix,
 	}
 	if d == SQLite {
 		s.turn = make(chan struct{}, 1)
@@ -162,7 +167,7 @@ func (s *Store) InTx(ctx context.Context, fn func(ctx context.Context) error) er
 	if jointFrom(ctx) != nil {
 		return InTx(ctx, s.db, fn)
 	}
-	return s.begun(ctx, func(j *joint) error { return j.run(ctx, s.db, s.txOptions(), fn) })
+	return s.begun(ctx, func(j *joint) error { return s.run(ctx, j, fn) })
 }
 
 // begun calls run with a new transaction, as often as it takes, and then what waited for its commit.
@@ -198,6 +203,9 @@ func (s *Store) transact(ctx context.Context, fn func(ctx context.Context, j *jo
 func (s *Store) retry(ctx context.Context, f func() error) error {
 	for try := 0; ; try++ {
 		err := f()
+		if s.d.isMissingTable(err) {
+			return fmt.Errorf("%w (are the tables there? see Store.Migrate)", err)
+		}
 		if s.d.classify(err) != faultRetry || try >= s.retries {
 			return err
 		}
@@ -225,7 +233,7 @@ func (s *Store) inTurn(ctx context.Context, f func() error) error {
 
 // once runs one transaction, and finds out what became of it where the answer to COMMIT is lost.
 func (s *Store) once(ctx context.Context, j *joint, fn func(ctx context.Context, j *joint) error, wrote func() *order.Order) error {
-	err := j.run(ctx, s.db, s.txOptions(), func(ctx context.Context) error { return fn(ctx, j) })
+	err := s.run(ctx, j, func(ctx context.Context) error { return fn(ctx, j) })
 	if !errors.Is(err, ErrCommit) || s.d.classify(err) == faultRetry { // the database says that it rolled back
 		return err
 	}
@@ -233,6 +241,14 @@ func (s *Store) once(ctx context.Context, j *joint, fn func(ctx context.Context,
 		return nil
 	}
 	return err
+}
+
+// run calls fn in a new transaction of the store's kind.
+func (s *Store) run(ctx context.Context, j *joint, fn func(ctx context.Context) error) error {
+	if s.begin != nil {
+		return j.runConn(ctx, s.begin, fn)
+	}
+	return j.run(ctx, s.db, s.txOptions(), fn)
 }
 
 // includes reports whether now proves that after was committed: it is after, or has after's new transitions.

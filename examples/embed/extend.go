@@ -33,7 +33,7 @@ func Hooks(restock func(context.Context, *sql.Tx, *order.Order) error, tell func
 			if t.Event != order.EventSettle {
 				return nil
 			}
-			tx, _ := sqlstore.TxFrom(ctx) // there is one inside of every Update on database/sql; with pgxtx see there
+			tx, _ := sqlstore.TxFrom(ctx) // there is one inside of every Update on database/sql; with pgxtx it is pgxtx.TxFrom
 			return restock(ctx, tx, o)
 		},
 		After: func(_ context.Context, o *order.Order, t order.Transition) {

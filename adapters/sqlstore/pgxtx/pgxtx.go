@@ -1,23 +1,13 @@
 // Package pgxtx lets a host that uses pgx without database/sql keep its orders with package sqlstore: on its
 // own pool, and in its own transactions.
 //
-// # Hooks
-//
-// A command outside of [InTx] and [WithTx] has a transaction of database/sql, on a connection of the pool; every
-// command of the poller is such. So a hook that writes the host's own rows takes what both have:
-//
-//	c, ok := sqlstore.ConnFrom(ctx)
-//	…
-//	_, err := c.Exec(ctx, "INSERT INTO outbox (order_id, event) VALUES ($1, $2)", o.ID, string(t.Event))
-//
-// [sqlstore.Store.InTx] has one of database/sql too, and begins again after a deadlock; [InTx] has one of pgx, and
-// does not.
+// A Store that [New] made begins transactions of pgx, and [TxFrom] gives every hook the one that it runs in, also in the
+// commands of a poller. [sqlstore.Store.InTx] of it begins one for the host, and begins again after a deadlock.
 package pgxtx
 
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -34,16 +24,17 @@ func New(pool *pgxpool.Pool, opts sqlstore.Options) (*sqlstore.Store, error) {
 	if pool == nil {
 		return nil, &order.InvalidError{Field: "pool", Problem: "is nil"}
 	}
-	db := stdlib.OpenDBFromPool(pool)
-	db.SetMaxIdleConns(0) // the pool keeps them
+	db := stdlib.OpenDBFromPool(pool) // for what needs no transaction
+	db.SetMaxIdleConns(0)             // the pool keeps them
+	opts.Begin = begin(pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted})
 	return sqlstore.New(db, sqlstore.PostgreSQL, opts)
 }
 
 // WithTx is [sqlstore.WithTx] for a transaction of pgx.
 func WithTx(ctx context.Context, tx pgx.Tx) context.Context { return sqlstore.WithConn(ctx, conn{tx}) }
 
-// TxFrom returns what [WithTx] and [InTx] were given. In a hook of a command outside of them it reports false:
-// the store's own transaction is database/sql's there, see [sqlstore.TxFrom] and [sqlstore.ConnFrom].
+// TxFrom returns the transaction of pgx that ctx carries: of a command on a Store that [New] made, for the hooks, or of
+// [WithTx] and [InTx]. It reports false where there is none, or where it is database/sql's.
 func TxFrom(ctx context.Context) (pgx.Tx, bool) {
 	c, _ := sqlstore.ConnFrom(ctx)
 	own, ok := c.(conn)
@@ -53,19 +44,17 @@ func TxFrom(ctx context.Context) (pgx.Tx, bool) {
 // InTx is [sqlstore.InTx] for pgx: it calls fn with a context that carries a new transaction of the pool, commits
 // it and then runs the After hooks of the commands in it.
 func InTx(ctx context.Context, pool *pgxpool.Pool, fn func(ctx context.Context) error) error {
-	tx, err := pool.Begin(ctx)
-	if err != nil {
-		return fmt.Errorf("begin: %w", err)
-	}
-	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }() // after a commit it does nothing
-	return sqlstore.InConn(ctx, conn{tx}, func(ctx context.Context) error {
-		err := tx.Commit(ctx)
-		var answered *pgconn.PgError
-		if err == nil || errors.Is(err, pgx.ErrTxCommitRollback) || errors.As(err, &answered) || pgconn.SafeToRetry(err) {
-			return err // the server has said no, or was not asked
+	return sqlstore.InConn(ctx, begin(pool, pgx.TxOptions{}), fn)
+}
+
+func begin(pool *pgxpool.Pool, opts pgx.TxOptions) func(ctx context.Context) (sqlstore.Tx, error) {
+	return func(ctx context.Context) (sqlstore.Tx, error) {
+		tx, err := pool.BeginTx(ctx, opts)
+		if err != nil {
+			return nil, err
 		}
-		return errors.Join(sqlstore.ErrCommit, err)
-	}, fn)
+		return conn{tx}, nil
+	}
 }
 
 // conn is a transaction as the store uses it.
@@ -75,6 +64,16 @@ type conn struct{ pgx.Tx }
 func (c conn) Exec(ctx context.Context, query string, args ...any) (int64, error) {
 	tag, err := c.Tx.Exec(ctx, query, args...)
 	return tag.RowsAffected(), err
+}
+
+// Commit implements sqlstore.Tx.
+func (c conn) Commit(ctx context.Context) error {
+	err := c.Tx.Commit(ctx)
+	var answered *pgconn.PgError
+	if err == nil || errors.Is(err, pgx.ErrTxCommitRollback) || errors.As(err, &answered) || pgconn.SafeToRetry(err) {
+		return err // the server has said no, or was not asked
+	}
+	return errors.Join(sqlstore.ErrCommit, err)
 }
 
 // Query implements sqlstore.Conn.

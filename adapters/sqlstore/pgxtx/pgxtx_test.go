@@ -100,8 +100,6 @@ func TestJoined(t *testing.T) {
 		_, err := svc.Request(ctx, refund.RequestParams{OrderID: "O-1", RefundNo: no, Amount: 60, Actor: "buyer:1"})
 		return err
 	}
-	require.ErrorContains(t, ask(ctx, "R-1"), "no transaction of pgx", "outside, the transaction is database/sql's")
-
 	stop := errors.New("the host says no")
 	require.ErrorIs(t, pgxtx.InTx(ctx, pool, func(ctx context.Context) error {
 		require.NoError(t, ask(ctx, "R-1"))
@@ -144,8 +142,8 @@ func TestNewRefuses(t *testing.T) {
 	require.Equal(t, "pool", invalid.Field)
 }
 
-// TestHooksHaveConn: what the package documentation says a hook writes with is there in either transaction.
-func TestHooksHaveConn(t *testing.T) {
+// TestHooksHaveTx: a hook finds the transaction of pgx, whoever began it.
+func TestHooksHaveTx(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	pool := newPool(t, "hooks")
@@ -158,11 +156,11 @@ func TestHooksHaveConn(t *testing.T) {
 	require.NoError(t, err)
 	svc, err := refund.NewService(m, s, bank{}, refund.Options{Hooks: refund.Hooks{
 		InTx: func(ctx context.Context, o *order.Order, tr order.Transition) error {
-			c, ok := sqlstore.ConnFrom(ctx)
+			tx, ok := pgxtx.TxFrom(ctx)
 			if !ok {
-				return errors.New("no transaction")
+				return errors.New("no transaction of pgx")
 			}
-			_, err := c.Exec(ctx, "INSERT INTO outbox (order_id, event) VALUES ($1, $2)", o.ID, string(tr.Event))
+			_, err := tx.Exec(ctx, "INSERT INTO outbox (order_id, event) VALUES ($1, $2)", o.ID, string(tr.Event))
 			return err
 		},
 	}})
