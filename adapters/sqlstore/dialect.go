@@ -41,18 +41,27 @@ func (d Dialect) bind(query string) string {
 	}
 }
 
-// join keeps MySQL from beginning with the orders, all of them.
+// join keeps MySQL and SQLite from beginning with the orders, all of them.
 func (d Dialect) join() string {
-	if d == MySQL {
+	switch d {
+	case MySQL:
 		return "STRAIGHT_JOIN"
+	case SQLite:
+		return "CROSS JOIN"
+	case PostgreSQL:
 	}
 	return "JOIN"
 }
 
-// by keeps MySQL to an index. Of a state that most are in it would otherwise read all rows before those it is asked for.
+// by keeps MySQL and SQLite to an index. Of a state that most are in, or of a long time, they would otherwise read all
+// rows, or all before those that they are asked for: neither knows that a page is short.
 func (d Dialect) by(index string) string {
-	if d == MySQL {
+	switch d {
+	case MySQL:
 		return " FORCE INDEX (" + index + ")"
+	case SQLite:
+		return " INDEXED BY " + index
+	case PostgreSQL:
 	}
 	return ""
 }

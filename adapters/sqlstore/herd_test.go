@@ -46,7 +46,7 @@ func (g slowBank) Refund(ctx context.Context, req refund.Request) (refund.Result
 
 // BenchmarkHerd has four pollers work on the same due refunds, one after another settled once. taken/op is how often
 // one of them began a refund that another had taken in the meantime: it costs a locking read, and never a call to
-// the provider. The longer the list that each shuffles, the less often they meet.
+// the provider. It grows with how long each works from one list, since all of them list the same refunds.
 //
 //	go test -run '^$' -bench Herd -benchtime 500x ./adapters/sqlstore
 func BenchmarkHerd(b *testing.B) {
