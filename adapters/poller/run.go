@@ -14,8 +14,9 @@ import (
 )
 
 const (
-	// queueLife is how long a list of what is due is worked from: other replicas work on the same refunds.
-	queueLife = time.Second
+	// queueLife is how long a list of what is due is worked from: other replicas work on the same refunds. With four of
+	// them on 500 refunds, 1 s had each refund begun twice in vain, and 50 ms every third.
+	queueLife = 50 * time.Millisecond
 	// holdAgain is how long a refund that is still approved is left alone, whatever the list says: it may
 	// wait for another one of its order, or have a Backoff of nothing.
 	holdAgain = time.Second
