@@ -60,7 +60,7 @@ type cutConn struct {
 func (n *cutConn) Write(b []byte) (int, error) {
 	cut, after := n.c.due()
 	if cut && !after {
-		_ = n.Conn.Close()
+		_ = n.Close()
 		return 0, io.ErrUnexpectedEOF
 	}
 	if cut {
@@ -76,7 +76,7 @@ func (n *cutConn) Read(b []byte) (int, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.deaf {
-		_ = n.Conn.Close()
+		_ = n.Close()
 		return 0, io.ErrUnexpectedEOF
 	}
 	return got, err
