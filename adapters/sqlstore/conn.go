@@ -252,9 +252,11 @@ func (j *joint) commit(ctx context.Context, fn func(ctx context.Context) error) 
 		return fmt.Errorf("%w: %w", errRolledBack, j.broken)
 	}
 	if err := j.tx.Commit(); err != nil {
-		if errors.Is(err, sql.ErrTxDone) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		if errors.Is(err, sql.ErrTxDone) {
 			return fmt.Errorf("commit: %w", err) // database/sql rolled back before it was sent
 		}
+		// Also where it is the context's: a driver that waits for the answer with the context of the transaction,
+		// as pgx does, gives up on it and returns no other error.
 		return &commitError{err}
 	}
 	return nil
