@@ -41,6 +41,23 @@ func (p *prepared) get(query string) *sql.Stmt {
 	return nil
 }
 
+// giveUp has a statement run as it is from now on.
+func (p *prepared) giveUp(query string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ready[query] = nil // open until the pool is closed: others may be at it
+}
+
+// isUnprepared reports whether err is MySQL's word that it did nothing because of how it was asked: its limit of prepared
+// statements is reached, it does not know the statement (a proxy has changed servers), or cannot bring it up to date.
+func isUnprepared(err error) bool {
+	switch mysqlNumber(err) {
+	case 1461, 1243, 1615:
+		return true
+	}
+	return false
+}
+
 // catchUp prepares what was asked for in vain. What cannot be prepared, by a proxy's choice perhaps, is always run
 // as it is.
 func (p *prepared) catchUp(ctx context.Context) {

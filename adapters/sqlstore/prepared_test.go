@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/go-sql-driver/mysql"
 	"github.com/stretchr/testify/require"
 
 	"github.com/orderfsm/orderfsm/adapters/sqlstore"
@@ -49,10 +50,38 @@ func TestPrepared(t *testing.T) {
 	})
 }
 
+// TestPreparedRefusedLater: a server that has too many prepared statements, or has lost those that it had, did not
+// carry out what it was to run, which is then run as it is.
+func TestPreparedRefusedLater(t *testing.T) {
+	t.Parallel()
+	d := databases()[2]
+	require.Equal(t, sqlstore.MySQL, d.dialect)
+	dsn := d.fresh(t)
+	require.NoError(t, d.on(t, d.connect(t, dsn)).Migrate(bg))
+	for i, number := range []uint16{1461, 1243, 1615} {
+		c := &parses{Connector: d.connector(t, dsn)}
+		db := sql.OpenDB(c)
+		defer db.Close()
+		s := d.on(t, db)
+		svc := service(t, s, refund.Options{})
+		for n := range 2 {
+			id, no := fmt.Sprintf("O-%d-%d", i, n), fmt.Sprintf("R-%d-%d", i, n)
+			register(t, svc, id)
+			require.NoError(t, ask(bg, svc, id, no, 100))
+			_, err := svc.Execute(bg, refund.ApproveParams{OrderID: id, RefundNo: no, Amount: 100, Actor: "staff:1"})
+			require.NoError(t, err)
+			require.EqualValues(t, 100, requireLegal(t, s, id).Refunded)
+			db.SetMaxIdleConns(-1) // the next connection has none prepared
+			c.later = &mysql.MySQLError{Number: number, Message: "no prepared statement"}
+		}
+	}
+}
+
 // parses is a connector that counts the statements that are run without having been prepared.
 type parses struct {
 	driver.Connector
 	refused bool
+	later   error // of every PrepareContext, where it is set
 	plain   atomic.Int64
 }
 
@@ -76,6 +105,9 @@ func (c parsing) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx,
 func (c parsing) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
 	if c.p.refused {
 		return nil, errors.New("this proxy takes no prepared statements")
+	}
+	if c.p.later != nil {
+		return nil, c.p.later
 	}
 	return c.Conn.(driver.ConnPrepareContext).PrepareContext(ctx, query)
 }
