@@ -50,11 +50,11 @@ func (c sqlConn) Exec(ctx context.Context, query string, args ...any) (int64, er
 
 // Query implements Conn.
 func (c sqlConn) Query(ctx context.Context, query string, args ...any) (Rows, error) {
-	rows, err := run(c, query, func(stmt *sql.Stmt) (*sql.Rows, error) {
+	rows, err := run(c, query, func(stmt *sql.Stmt) (*sql.Rows, error) { //nolint:rowserrcheck // the caller's
 		if stmt == nil {
-			return c.on.QueryContext(ctx, query, args...) //nolint:rowserrcheck,sqlclosecheck // the caller's
+			return c.on.QueryContext(ctx, query, args...)
 		}
-		return c.here(ctx, stmt).QueryContext(ctx, args...) //nolint:rowserrcheck,sqlclosecheck // the caller's
+		return c.here(ctx, stmt).QueryContext(ctx, args...) //nolint:sqlclosecheck // as above
 	})
 	if err != nil {
 		return nil, err // and not a Rows that holds a nil *sql.Rows
@@ -64,7 +64,7 @@ func (c sqlConn) Query(ctx context.Context, query string, args ...any) (Rows, er
 
 // run calls do with the prepared statement, if there is one, and else, or where the server will not have it, with nil.
 func run[T any](c sqlConn, query string, do func(stmt *sql.Stmt) (T, error)) (T, error) {
-	stmt := c.prepared.get(query)
+	stmt := c.prepared.get(query) //nolint:sqlclosecheck // it lives as long as the pool
 	res, err := do(stmt)
 	if stmt != nil && isUnprepared(err) {
 		c.prepared.giveUp(query)
