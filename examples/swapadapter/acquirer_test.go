@@ -298,7 +298,6 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// TestBadSetUp: a provider that is not who it should be, or is nowhere, is doubt, and the token stays here.
 // TestRedirect: what is behind a redirect is not the acquirer, and may not even be TLS.
 func TestRedirect(t *testing.T) {
 	t.Parallel()
@@ -314,6 +313,7 @@ func TestRedirect(t *testing.T) {
 	require.ErrorContains(t, err, "302 Found")
 }
 
+// TestBadSetUp: a provider that is not who it should be, or is nowhere, is doubt, and the token stays here.
 func TestBadSetUp(t *testing.T) {
 	t.Parallel()
 	gw, _ := newAcquirer(t)
