@@ -158,6 +158,9 @@ func (s *Store) Create(ctx context.Context, o *order.Order) error {
 // InTx is [InTx] on the store's database, which calls fn again where the database gave up on a deadlock or a
 // serialization failure, as Update does: fn must have no effect but through its ctx. On SQLite it waits for its turn
 // among the writers of this Store, so that a host that writes by it alone does not meet SQLITE_BUSY.
+//
+// fn must hand on its own ctx. A command that gets another one waits for this transaction, which waits for fn: until
+// that ctx ends, or for ever.
 func (s *Store) InTx(ctx context.Context, fn func(ctx context.Context) error) error {
 	if jointFrom(ctx) != nil {
 		return InTx(ctx, s.db, fn)
