@@ -114,7 +114,12 @@ func MoveIn(ctx context.Context, svc *refund.Service, o refund.RegisterParams, r
 	var held error
 	for _, old := range open {
 		r := book.Refund(old.RefundNo)
-		if listed[old.RefundNo] || r != nil && r.State != order.StateRefundRequested {
+		switch {
+		case listed[old.RefundNo] && r == nil:
+			held = errors.Join(held, fmt.Errorf("refund %s of order %s is for a person to decide: WeChat Pay has closed it",
+				old.RefundNo, o.OrderID))
+			continue
+		case listed[old.RefundNo], r != nil && r.State != order.StateRefundRequested:
 			continue
 		}
 		if _, err := svc.Request(ctx, refund.RequestParams{

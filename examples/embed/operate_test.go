@@ -131,7 +131,8 @@ func TestMoveIn(t *testing.T) {
 		{RefundNo: "OLD-ASKED", Amount: 30, Reason: "size", Buyer: "buyer:1"},
 	}
 	for range 2 { // the second time it changes nothing
-		require.NoError(t, embed.MoveIn(ctx, s.Service, terms, 0, open))
+		err := embed.MoveIn(ctx, s.Service, terms, 0, open)
+		require.EqualError(t, err, "refund OLD-CLOSED of order ORD-1 is for a person to decide: WeChat Pay has closed it")
 		s.process(t)
 		o, err := s.Order(ctx, "ORD-1")
 		require.NoError(t, err)
