@@ -4,10 +4,14 @@ import (
 	"context"
 	"database/sql"
 	"sync"
+	"time"
 )
 
 // mostPrepared bounds the statements that are kept: what is set and how many rows there are makes some dozens.
 const mostPrepared = 128
+
+// preparing bounds how long a caller, whose work is done, may have to wait for a connection to prepare on.
+const preparing = time.Second
 
 // prepared are the statements of a pool, which its connections parse once and not each time. A statement is run
 // unprepared the first time. It is prepared after that transaction, because preparing may need another connection,
@@ -74,6 +78,8 @@ func (p *prepared) catchUp(ctx context.Context) {
 	wanted := p.wanted
 	p.wanted = nil
 	p.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, preparing)
+	defer cancel()
 	for _, query := range wanted {
 		stmt, err := p.db.PrepareContext(ctx, query) //nolint:sqlclosecheck // it lives as long as the pool
 		p.mu.Lock()

@@ -6,13 +6,16 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/go-sql-driver/mysql"
 	"github.com/stretchr/testify/require"
 
 	"github.com/orderfsm/orderfsm/adapters/sqlstore"
+	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
 )
 
@@ -75,6 +78,43 @@ func TestPreparedRefusedLater(t *testing.T) {
 			c.later = &mysql.MySQLError{Number: number, Message: "no prepared statement"}
 		}
 	}
+}
+
+// TestPreparingWaitsForNobody: what is committed is told, though the pool's one connection, which preparing needs, went to
+// somebody who keeps it until he hears of that.
+func TestPreparingWaitsForNobody(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, d database) {
+		dsn := d.fresh(t)
+		require.NoError(t, d.on(t, d.connect(t, dsn)).Migrate(bg))
+		db := d.connect(t, dsn)
+		db.SetMaxOpenConns(1)
+		s := d.on(t, db)
+		told, asked := make(chan struct{}), make(chan error, 1)
+		inside := make(chan struct{})
+		require.NoError(t, s.Create(bg, newOrder("O-1")))
+		go func() {
+			asked <- s.Update(bg, "O-1", func(_ context.Context, o *order.Order) error {
+				close(inside)
+				for db.Stats().WaitCount == 0 { // until somebody is next
+					runtime.Gosched()
+				}
+				request(t, o, "R-1", 10)
+				return nil
+			})
+			close(told)
+		}()
+		<-inside
+		conn, err := db.Conn(bg) // comes free with the commit
+		require.NoError(t, err)
+		defer conn.Close()
+		select {
+		case <-told:
+			require.NoError(t, <-asked)
+		case <-time.After(30 * time.Second):
+			t.Error("an Update that is committed does not return")
+		}
+	})
 }
 
 // parses is a connector that counts the statements that are run without having been prepared.
