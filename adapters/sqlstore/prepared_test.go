@@ -90,30 +90,25 @@ func TestPreparingWaitsForNobody(t *testing.T) {
 		db := d.connect(t, dsn)
 		db.SetMaxOpenConns(1)
 		s := d.on(t, db)
-		told, asked := make(chan struct{}), make(chan error, 1)
-		inside := make(chan struct{})
 		require.NoError(t, s.Create(bg, newOrder("O-1")))
-		go func() {
-			asked <- s.Update(bg, "O-1", func(_ context.Context, o *order.Order) error {
-				close(inside)
-				for db.Stats().WaitCount == 0 { // until somebody is next
-					runtime.Gosched()
-				}
-				request(t, o, "R-1", 10)
-				return nil
-			})
-			close(told)
-		}()
-		<-inside
-		conn, err := db.Conn(bg) // comes free with the commit
-		require.NoError(t, err)
-		defer conn.Close()
-		select {
-		case <-told:
-			require.NoError(t, <-asked)
-		case <-time.After(30 * time.Second):
-			t.Error("an Update that is committed does not return")
-		}
+		ctx, cancel := context.WithTimeout(bg, 20*time.Second)
+		defer cancel()
+		next := make(chan *sql.Conn, 1)
+		require.NoError(t, s.Update(ctx, "O-1", func(_ context.Context, o *order.Order) error {
+			go func() {
+				conn, _ := db.Conn(bg)
+				next <- conn
+			}()
+			for db.Stats().WaitCount == 0 { // until somebody is next
+				runtime.Gosched()
+			}
+			request(t, o, "R-1", 10)
+			return nil
+		}))
+		require.NoError(t, ctx.Err(), "it has waited for who has the connection now")
+		conn := <-next
+		require.NotNil(t, conn)
+		require.NoError(t, conn.Close())
 	})
 }
 
