@@ -44,7 +44,8 @@ func InTx(ctx context.Context, pool *pgxpool.Pool, fn func(ctx context.Context) 
 	return sqlstore.InConn(ctx, conn{tx}, func(ctx context.Context) error {
 		err := tx.Commit(ctx)
 		var answered *pgconn.PgError
-		if err == nil || errors.Is(err, pgx.ErrTxCommitRollback) || errors.As(err, &answered) || pgconn.SafeToRetry(err) {
+		if err == nil || errors.Is(err, pgx.ErrTxCommitRollback) || pgconn.SafeToRetry(err) ||
+			errors.As(err, &answered) && answered.SeverityUnlocalized == "ERROR" { // and not FATAL: it has left in mid-COMMIT
 			return err // the server has said no, or was not asked
 		}
 		return errors.Join(sqlstore.ErrCommit, err)
