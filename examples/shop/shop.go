@@ -171,8 +171,8 @@ func (s *shop) requestRefund(ctx context.Context, buyer, orderID, key string, sk
 		r, err = s.svc.Request(ctx, refund.RequestParams{
 			OrderID: orderID, RefundNo: refundNo, Amount: amount, Reason: reason, Actor: order.Actor("buyer:" + buyer),
 		})
-		if err != nil || r.State != order.StateRefundRequested {
-			return err // an old one, asked for again: its lines are settled or free
+		if err != nil || r.State.Terminal() && r.State != order.StateRefunded {
+			return err // an old one, asked for again, that came to nothing: its lines are free
 		}
 		return s.claim(ctx, orderID, refundNo, skus)
 	})
