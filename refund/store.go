@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/orderfsm/orderfsm/order"
 )
@@ -101,7 +102,7 @@ func (p Position) MarshalText() ([]byte, error) {
 func (p *Position) UnmarshalText(text []byte) error {
 	fields, err := base64.RawURLEncoding.DecodeString(string(text))
 	parts := strings.Split(string(fields), "\x00")
-	if err == nil && len(parts) == 3 {
+	if err == nil && len(parts) == 3 && utf8.Valid(fields) { // what is not, databases refuse
 		var micros int64
 		if micros, err = strconv.ParseInt(parts[0], 10, 64); err == nil {
 			*p = Position{RequestedAt: time.UnixMicro(micros).UTC(), OrderID: parts[1], RefundNo: parts[2]}

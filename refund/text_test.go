@@ -30,6 +30,14 @@ func TestPositionText(t *testing.T) {
 	}
 }
 
+// TestPositionNotUTF8: a cursor that somebody made up is his fault, and not the database's.
+func TestPositionNotUTF8(t *testing.T) {
+	text, err := refund.Position{OrderID: "O\xff", RefundNo: "R"}.MarshalText()
+	require.NoError(t, err)
+	var p refund.Position
+	require.ErrorIs(t, p.UnmarshalText(text), refund.ErrInvalid)
+}
+
 func FuzzPositionText(f *testing.F) {
 	for _, s := range []string{"", "!", "MQ", "MQBPAFI", "eABPAFI", "MQBPAFIAUg"} {
 		f.Add(s)

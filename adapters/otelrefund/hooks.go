@@ -2,6 +2,7 @@ package otelrefund
 
 import (
 	"context"
+	"strings"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
@@ -34,9 +35,9 @@ func count(ctx context.Context, c metric.Int64Counter, attrs ...attribute.KeyVal
 }
 
 func (t *Telemetry) start(ctx context.Context, c refund.Command) (context.Context, func(error)) {
-	attrs := []attribute.KeyValue{keyCommand.String(c.Name), keyOrderID.String(c.OrderID)}
+	attrs := []attribute.KeyValue{keyCommand.String(c.Name), keyOrderID.String(clip(c.OrderID))}
 	if c.RefundNo != "" {
-		attrs = append(attrs, keyRefundNo.String(c.RefundNo))
+		attrs = append(attrs, keyRefundNo.String(clip(c.RefundNo)))
 	}
 	ctx, span := t.tracer.Start(ctx, "refund."+c.Name, trace.WithAttributes(attrs...))
 	start := t.now()
@@ -50,6 +51,12 @@ func (t *Telemetry) start(ctx context.Context, c refund.Command) (context.Contex
 		t.commandDuration.Record(ctx, t.now().Sub(start).Seconds(), metric.WithAttributes(attrs...))
 		span.End()
 	}
+}
+
+// clip makes a number fit to be told, which is a client's word until the command has looked at it: UTF-8, and twice
+// the bytes that one may have.
+func clip(s string) string {
+	return strings.ToValidUTF8(s[:min(len(s), 2*order.MaxRefundNo)], "?")
 }
 
 func (t *Telemetry) after(ctx context.Context, o *order.Order, tr order.Transition) {

@@ -128,6 +128,18 @@ func TestRefusals(t *testing.T) {
 	require.Contains(t, s.metrics(), "command.duration{error.type=amount command=request} 1 of 0s")
 }
 
+// TestAnybodysNumbers: a number comes from outside, and is shown before it is looked at. An exporter loses all that it
+// has to send where one attribute is not UTF-8.
+func TestAnybodysNumbers(t *testing.T) {
+	s := newShop(t, refund.Hooks{})
+	_, err := s.svc.Request(bg, refund.RequestParams{
+		OrderID: "O\xff", RefundNo: strings.Repeat("R", 1<<20), Amount: 1, Reason: "r", Actor: "buyer:1",
+	})
+	require.Error(t, err)
+	ended := s.ended()
+	require.Contains(t, ended[len(ended)-1], "order_id=O? refund_no="+strings.Repeat("R", 128)+"}")
+}
+
 // everything walks a shop through all that can be told.
 func everything(t *testing.T) *shop {
 	t.Helper()

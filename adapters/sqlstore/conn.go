@@ -44,13 +44,13 @@ type sqlConn struct {
 }
 
 // Exec implements Conn.
-func (c sqlConn) Exec(ctx context.Context, query string, args ...any) (res int64, err error) {
-	var done sql.Result
-	if stmt := c.prepared.get(query); stmt != nil {
-		done, err = c.here(ctx, stmt).ExecContext(ctx, args...) //nolint:sqlclosecheck // it ends with the transaction, or lives as long as the pool
-	} else {
-		done, err = c.on.ExecContext(ctx, query, args...)
-	}
+func (c sqlConn) Exec(ctx context.Context, query string, args ...any) (int64, error) {
+	done, err := run(c, query, func(stmt *sql.Stmt) (sql.Result, error) {
+		if stmt == nil {
+			return c.on.ExecContext(ctx, query, args...)
+		}
+		return c.here(ctx, stmt).ExecContext(ctx, args...) //nolint:sqlclosecheck // it ends with the transaction, or lives as long as the pool
+	})
 	if err != nil {
 		return 0, err
 	}
@@ -59,10 +59,27 @@ func (c sqlConn) Exec(ctx context.Context, query string, args ...any) (res int64
 
 // Query implements Conn.
 func (c sqlConn) Query(ctx context.Context, query string, args ...any) (Rows, error) {
-	if stmt := c.prepared.get(query); stmt != nil {
-		return c.here(ctx, stmt).QueryContext(ctx, args...) //nolint:rowserrcheck,sqlclosecheck // the caller's
+	rows, err := run(c, query, func(stmt *sql.Stmt) (*sql.Rows, error) { //nolint:rowserrcheck // the caller's
+		if stmt == nil {
+			return c.on.QueryContext(ctx, query, args...)
+		}
+		return c.here(ctx, stmt).QueryContext(ctx, args...) //nolint:sqlclosecheck // as above
+	})
+	if err != nil {
+		return nil, err // and not a Rows that holds a nil *sql.Rows
 	}
-	return c.on.QueryContext(ctx, query, args...) //nolint:rowserrcheck,sqlclosecheck // the caller's
+	return rows, nil
+}
+
+// run calls do with the prepared statement, if there is one, and else, or where the server will not have it, with nil.
+func run[T any](c sqlConn, query string, do func(stmt *sql.Stmt) (T, error)) (T, error) {
+	stmt := c.prepared.get(query) //nolint:sqlclosecheck // it lives as long as the pool
+	res, err := do(stmt)
+	if stmt != nil && isUnprepared(err) {
+		c.prepared.giveUp(query)
+		return do(nil)
+	}
+	return res, err
 }
 
 // here is stmt on the connection of c.
@@ -277,9 +294,11 @@ func (j *joint) commit(ctx context.Context, fn func(ctx context.Context) error) 
 		return err
 	}
 	if err := j.tx.Commit(); err != nil {
-		if errors.Is(err, sql.ErrTxDone) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		if errors.Is(err, sql.ErrTxDone) {
 			return fmt.Errorf("commit: %w", err) // database/sql rolled back before it was sent
 		}
+		// Also where it is the context's: a driver that waits for the answer with the context of the transaction,
+		// as pgx does, gives up on it and returns no other error.
 		return &commitError{err}
 	}
 	return nil

@@ -155,10 +155,21 @@ func (d Dialect) isMissingTable(err error) bool {
 
 // mysqlNumber reads the number of a server's error from its text, which begins "Error 1213 (40001): …".
 func mysqlNumber(err error) int {
-	for ; err != nil; err = errors.Unwrap(err) {
-		var n int
-		if _, scanErr := fmt.Sscanf(err.Error(), "Error %d", &n); scanErr == nil {
-			return n
+	if err == nil {
+		return 0
+	}
+	var n int
+	if _, scanErr := fmt.Sscanf(err.Error(), "Error %d", &n); scanErr == nil {
+		return n
+	}
+	switch e := err.(type) { //nolint:errorlint // it walks the tree itself
+	case interface{ Unwrap() error }:
+		return mysqlNumber(e.Unwrap())
+	case interface{ Unwrap() []error }:
+		for _, err := range e.Unwrap() {
+			if n := mysqlNumber(err); n != 0 {
+				return n
+			}
 		}
 	}
 	return 0

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"testing"
+	"time"
 
 	"github.com/go-sql-driver/mysql"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -53,6 +54,29 @@ func TestStoreInTx(t *testing.T) {
 		require.NoError(t, err)
 		require.Len(t, o.Refunds, 1, "rolled back")
 		require.Equal(t, 2, ran)
+	})
+}
+
+// TestStoreInTxOtherContext: a command in it that is given the context from outside waits for what waits for it. The
+// context's end is the end of both, and nothing is left.
+func TestStoreInTxOtherContext(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, d database) {
+		s, _ := d.store(t)
+		svc := service(t, s, refund.Options{})
+		register(t, svc, "O-0")
+		outer, cancel := context.WithTimeout(bg, 300*time.Millisecond)
+		defer cancel()
+		err := s.InTx(outer, func(ctx context.Context) error {
+			if err := ask(ctx, svc, "O-0", "R-0", 60); err != nil {
+				return err
+			}
+			return ask(outer, svc, "O-0", "R-1", 60)
+		})
+		require.Error(t, err)
+		require.Error(t, outer.Err(), "it was not refused before that")
+		require.Empty(t, requireLegal(t, s, "O-0").Refunds)
+		require.NoError(t, ask(bg, svc, "O-0", "R-2", 60), "it goes on")
 	})
 }
 

@@ -6,12 +6,16 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync/atomic"
 	"testing"
+	"time"
 
+	"github.com/go-sql-driver/mysql"
 	"github.com/stretchr/testify/require"
 
 	"github.com/orderfsm/orderfsm/adapters/sqlstore"
+	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
 )
 
@@ -20,14 +24,15 @@ import (
 func TestPrepared(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
-		for _, refused := range []bool{false, true} {
+		for _, how := range []string{"prepared", "refused", "not wanted"} {
 			dsn := d.fresh(t)
 			require.NoError(t, d.on(t, d.connect(t, dsn)).Migrate(bg))
-			c := &parses{Connector: d.connector(t, dsn), refused: refused}
+			c := &parses{Connector: d.connector(t, dsn), refused: how == "refused"}
 			db := sql.OpenDB(c)
 			defer db.Close()
 			db.SetMaxOpenConns(1) // preparing needs no second connection
-			s := d.on(t, db)
+			s, err := sqlstore.New(db, d.dialect, sqlstore.Options{NoPrepare: how == "not wanted"})
+			require.NoError(t, err)
 			svc := service(t, s, refund.Options{})
 			lifecycle := func(n int) {
 				id, no := fmt.Sprintf("O-%d", n), fmt.Sprintf("R-%d", n)
@@ -40,7 +45,7 @@ func TestPrepared(t *testing.T) {
 			lifecycle(1)
 			c.plain.Store(0)
 			lifecycle(2)
-			if refused || d.dialect == sqlstore.PostgreSQL {
+			if how != "prepared" || d.dialect == sqlstore.PostgreSQL {
 				require.NotZero(t, c.plain.Load())
 			} else {
 				require.Zero(t, c.plain.Load())
@@ -49,10 +54,70 @@ func TestPrepared(t *testing.T) {
 	})
 }
 
+// TestPreparedRefusedLater: a server that has too many prepared statements, or has lost those that it had, did not
+// carry out what it was to run, which is then run as it is.
+func TestPreparedRefusedLater(t *testing.T) {
+	t.Parallel()
+	d := databases()[2]
+	require.Equal(t, sqlstore.MySQL, d.dialect)
+	dsn := d.fresh(t)
+	require.NoError(t, d.on(t, d.connect(t, dsn)).Migrate(bg))
+	for i, number := range []uint16{1461, 1243, 1615} {
+		c := &parses{Connector: d.connector(t, dsn)}
+		db := sql.OpenDB(c)
+		defer db.Close()
+		s := d.on(t, db)
+		svc := service(t, s, refund.Options{})
+		for n := range 2 {
+			id, no := fmt.Sprintf("O-%d-%d", i, n), fmt.Sprintf("R-%d-%d", i, n)
+			register(t, svc, id)
+			require.NoError(t, ask(bg, svc, id, no, 100))
+			_, err := svc.Execute(bg, refund.ApproveParams{OrderID: id, RefundNo: no, Amount: 100, Actor: "staff:1"})
+			require.NoError(t, err)
+			require.EqualValues(t, 100, requireLegal(t, s, id).Refunded)
+			db.SetMaxIdleConns(-1) // the next connection has none prepared
+			c.later = &mysql.MySQLError{Number: number, Message: "no prepared statement"}
+		}
+	}
+}
+
+// TestPreparingWaitsForNobody: what is committed is told, though the pool's one connection, which preparing needs, went to
+// somebody who keeps it until he hears of that.
+func TestPreparingWaitsForNobody(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, d database) {
+		dsn := d.fresh(t)
+		require.NoError(t, d.on(t, d.connect(t, dsn)).Migrate(bg))
+		db := d.connect(t, dsn)
+		db.SetMaxOpenConns(1)
+		s := d.on(t, db)
+		require.NoError(t, s.Create(bg, newOrder("O-1")))
+		ctx, cancel := context.WithTimeout(bg, 20*time.Second)
+		defer cancel()
+		next := make(chan *sql.Conn, 1)
+		require.NoError(t, s.Update(ctx, "O-1", func(_ context.Context, o *order.Order) error {
+			go func() {
+				conn, _ := db.Conn(bg)
+				next <- conn
+			}()
+			for db.Stats().WaitCount == 0 { // until somebody is next
+				runtime.Gosched()
+			}
+			request(t, o, "R-1", 10)
+			return nil
+		}))
+		require.NoError(t, ctx.Err(), "it has waited for who has the connection now")
+		conn := <-next
+		require.NotNil(t, conn)
+		require.NoError(t, conn.Close())
+	})
+}
+
 // parses is a connector that counts the statements that are run without having been prepared.
 type parses struct {
 	driver.Connector
 	refused bool
+	later   error // of every PrepareContext, where it is set
 	plain   atomic.Int64
 }
 
@@ -76,6 +141,9 @@ func (c parsing) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx,
 func (c parsing) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
 	if c.p.refused {
 		return nil, errors.New("this proxy takes no prepared statements")
+	}
+	if c.p.later != nil {
+		return nil, c.p.later
 	}
 	return c.Conn.(driver.ConnPrepareContext).PrepareContext(ctx, query)
 }

@@ -30,6 +30,9 @@ type Options struct {
 	// Retries is how often an Update or Create is begun again after a deadlock or a serialization failure.
 	// Default: 20. Negative means never.
 	Retries int
+	// NoPrepare has statements sent as they are, on SQLite and MySQL: where a server has to spare them (MySQL's
+	// max_prepared_stmt_count counts up to some dozens for each connection of the pool).
+	NoPrepare bool
 	// Begin begins the transactions of the Store with another driver, on the same database; package pgxtx sets it. Default:
 	// they are database/sql's.
 	Begin func(ctx context.Context) (Tx, error)
@@ -84,7 +87,7 @@ func New(db *sql.DB, d Dialect, opts Options) (*Store, error) {
 	if d == SQLite {
 		s.turn = make(chan struct{}, 1)
 	}
-	if d != PostgreSQL { // whose drivers do
+	if d != PostgreSQL && !opts.NoPrepare { // whose drivers do it by themselves
 		s.prepared = &prepared{db: db, ready: map[string]*sql.Stmt{}}
 	}
 	return s, nil
@@ -163,6 +166,9 @@ func (s *Store) Create(ctx context.Context, o *order.Order) error {
 // InTx is [InTx] on the store's database, which calls fn again where the database gave up on a deadlock or a
 // serialization failure, as Update does: fn must have no effect but through its ctx. On SQLite it waits for its turn
 // among the writers of this Store, so that a host that writes by it alone does not meet SQLITE_BUSY.
+//
+// fn must hand on its own ctx. A command that gets another one waits for this transaction, which waits for fn: until
+// that ctx ends, or for ever.
 func (s *Store) InTx(ctx context.Context, fn func(ctx context.Context) error) error {
 	if jointFrom(ctx) != nil {
 		return InTx(ctx, s.db, fn)

@@ -61,6 +61,9 @@ func (s *Store) write(ctx context.Context, c Conn, before, after *order.Order) e
 			return fmt.Errorf("the number of a refund was changed: %w", order.ErrInvalid)
 		}
 		set, args := changed(refundColumns, refundValues(was), refundValues(r))
+		if len(args) == 0 {
+			continue // they differ by what is not stored
+		}
 		changes = append(changes, change{s.sql.updateRefund + set + s.sql.whereRefund, append(args, r.No, after.ID), 1, errOverwritten})
 	}
 	return s.apply(ctx, c, append(changes, s.added(after, known, past)...))
@@ -141,7 +144,8 @@ func (s *Store) applyTogether(ctx context.Context, c Conn, changes []change) err
 	return nil
 }
 
-// changed is what an UPDATE sets: the columns whose values differ. Where none does it is the first one, as it was.
+// changed is what an UPDATE sets: the columns whose values differ. MySQL counts the rows that it changed, and not those
+// that it found, so that an UPDATE must change something.
 func changed(columns []string, before, after []any) (set string, args []any) {
 	for i, column := range columns {
 		if before[i] != after[i] {
@@ -149,10 +153,7 @@ func changed(columns []string, before, after []any) (set string, args []any) {
 			args = append(args, after[i])
 		}
 	}
-	if len(args) == 0 {
-		return columns[0] + " = ?", after[:1]
-	}
-	return set[len(", "):], args
+	return strings.TrimPrefix(set, ", "), args
 }
 
 // orderValues are those of orderColumns.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/orderfsm/orderfsm/adapters/wechatv2"
@@ -79,8 +80,9 @@ type OldRefund struct {
 	Approved bool // the merchant agreed, or it was sent
 }
 
-// MoveIn takes one order over from an old system that sends nothing any more. It may be repeated.
-func MoveIn(ctx context.Context, svc *refund.Service, o refund.RegisterParams, open []OldRefund) error {
+// MoveIn takes one order over from an old system that sends nothing any more. returned is what the old table says
+// was returned, in fen, beside the open ones. It may be repeated.
+func MoveIn(ctx context.Context, svc *refund.Service, o refund.RegisterParams, returned int64, open []OldRefund) error {
 	if _, err := svc.Register(ctx, o); err != nil {
 		return err
 	}
@@ -102,9 +104,22 @@ func MoveIn(ctx context.Context, svc *refund.Service, o refund.RegisterParams, o
 	if err != nil {
 		return err
 	}
+	unknown := -returned // what WeChat Pay has returned, or will, under numbers that the old system has given up or never approved
+	for _, r := range book.Refunds {
+		isOpen := slices.ContainsFunc(open, func(old OldRefund) bool { return old.RefundNo == r.No && old.Approved })
+		if !isOpen && (r.State == order.StateApproved || r.State == order.StateAbnormal || r.State == order.StateRefunded) {
+			unknown += r.Amount
+		}
+	}
+	var held error
 	for _, old := range open {
 		r := book.Refund(old.RefundNo)
-		if listed[old.RefundNo] || r != nil && r.State != order.StateRefundRequested {
+		switch {
+		case listed[old.RefundNo] && r == nil:
+			held = errors.Join(held, fmt.Errorf("refund %s of order %s is for a person to decide: WeChat Pay has closed it",
+				old.RefundNo, o.OrderID))
+			continue
+		case listed[old.RefundNo], r != nil && r.State != order.StateRefundRequested:
 			continue
 		}
 		if _, err := svc.Request(ctx, refund.RequestParams{
@@ -115,11 +130,16 @@ func MoveIn(ctx context.Context, svc *refund.Service, o refund.RegisterParams, o
 		if !old.Approved {
 			continue
 		}
+		if unknown > 0 { // for this very refund, perhaps: a try that was booked as failed
+			held = errors.Join(held, fmt.Errorf("refund %s of order %s is for a person to approve: WeChat Pay has returned %d that the old table does not know of",
+				old.RefundNo, o.OrderID, unknown))
+			continue
+		}
 		if _, err := svc.Approve(ctx, refund.ApproveParams{
 			OrderID: o.OrderID, RefundNo: old.RefundNo, Amount: old.Amount, Actor: "operator:move", Note: "approved in the old system",
 		}); err != nil {
 			return err
 		}
 	}
-	return nil
+	return held
 }

@@ -119,7 +119,8 @@ func TestMoveIn(t *testing.T) {
 		{RefundNo: "OLD-ASKED", Amount: 30, Reason: "size", Buyer: "buyer:1"},
 	}
 	for range 2 { // the second time it changes nothing
-		require.NoError(t, embed.MoveIn(ctx, s.Service, terms, open))
+		err := embed.MoveIn(ctx, s.Service, terms, 0, open)
+		require.EqualError(t, err, "refund OLD-CLOSED of order ORD-1 is for a person to decide: WeChat Pay has closed it")
 		s.process(t)
 		o, err := s.Order(ctx, "ORD-1")
 		require.NoError(t, err)
@@ -132,9 +133,35 @@ func TestMoveIn(t *testing.T) {
 	}
 
 	terms.Total = 200
-	require.ErrorIs(t, embed.MoveIn(ctx, s.Service, terms, nil), refund.ErrConflict)
+	require.ErrorIs(t, embed.MoveIn(ctx, s.Service, terms, 0, nil), refund.ErrConflict)
 	s.sim.Next(wechattest.LoseAnswer())
-	require.Error(t, embed.MoveIn(ctx, s.Service, s.paid(t, "ORD-2"), open))
+	require.Error(t, embed.MoveIn(ctx, s.Service, s.paid(t, "ORD-2"), 0, open))
+}
+
+// The old code took a new number for each try, and booked a time-out as failed. Its first try was paid.
+func TestMoveInPaysNothingTwice(t *testing.T) {
+	ctx := context.Background()
+	s := newShop(t, refund.Hooks{})
+	terms := s.paid(t, "ORD-1")
+	require.NoError(t, s.sim.RefundInConsole("ORD-1", "OLD-TRY-1", 20))
+	open := []embed.OldRefund{
+		{RefundNo: "OLD-TRY-2", Amount: 20, Reason: "size", Buyer: "buyer:1", Approved: true},
+		{RefundNo: "OLD-ASKED", Amount: 30, Reason: "size", Buyer: "buyer:1"},
+	}
+	for range 2 {
+		require.ErrorContains(t, embed.MoveIn(ctx, s.Service, terms, 0, open), "WeChat Pay has returned 20")
+		s.process(t)
+		require.EqualValues(t, 20, s.sim.PaidTotal("ORD-1"))
+		require.Equal(t, order.StateRefunded, s.state(t, "ORD-1", "OLD-TRY-1"))
+		require.Equal(t, order.StateRefundRequested, s.state(t, "ORD-1", "OLD-TRY-2"), "for a person to decide")
+		require.Equal(t, order.StateRefundRequested, s.state(t, "ORD-1", "OLD-ASKED"))
+	}
+	named := append(open, embed.OldRefund{RefundNo: "OLD-TRY-1", Amount: 20, Reason: "size", Buyer: "buyer:1"}) // failed, to look at
+	require.ErrorContains(t, embed.MoveIn(ctx, s.Service, terms, 0, named), "WeChat Pay has returned 20")
+	// Where the old table has the first as returned, the second is another refund.
+	require.NoError(t, embed.MoveIn(ctx, s.Service, terms, 20, open))
+	s.process(t)
+	require.EqualValues(t, 40, s.sim.PaidTotal("ORD-1"))
 }
 
 // A database that was restored from a backup learns by Compare what was paid meanwhile.

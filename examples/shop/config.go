@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"os"
 
 	"github.com/orderfsm/orderfsm/adapters/wechatv2"
@@ -81,6 +82,10 @@ func (c config) complete() error {
 		if some && !given[name] {
 			errs = append(errs, fmt.Errorf("account: missing %s", name))
 		}
+	}
+	if host, _, err := net.SplitHostPort(c.Addr); c.real() && a.BaseURL == "" && (err != nil || !net.ParseIP(host).IsLoopback()) {
+		// X-Buyer and X-Staff stand in for the shop's own authentication: whoever reaches this moves real money.
+		errs = append(errs, errors.New("with a real account -addr must be a loopback address, as 127.0.0.1:8080"))
 	}
 	return errors.Join(errs...)
 }

@@ -57,6 +57,9 @@ type item struct {
 	RefundNo string `json:"refund_no,omitempty"`
 }
 
+// bySKU is an order that no database has an opinion of.
+func bySKU(a, b item) int { return cmp.Compare(a.SKU, b.SKU) }
+
 func (it item) cost() int64 { return it.Price * it.Quantity }
 
 // place records an order that the buyer has paid. A real shop does this where it hears of the payment.
@@ -64,7 +67,7 @@ func (it item) cost() int64 { return it.Price * it.Quantity }
 // Stock, order and registration for refunds are one transaction: whenever the process dies, all are there or
 // none. The same call again changes nothing.
 func (s *shop) place(ctx context.Context, buyer, orderID string, want []item) error {
-	slices.SortFunc(want, func(a, b item) int { return cmp.Compare(a.SKU, b.SKU) }) // everybody locks in one order
+	slices.SortFunc(want, bySKU) // everybody locks in one order
 	var total int64
 	err := s.inTx(ctx, func(ctx context.Context) error {
 		var known bool
@@ -104,6 +107,7 @@ func (s *shop) known(ctx context.Context, buyer, orderID string, want []item) (t
 	if err != nil {
 		return 0, false, err
 	}
+	slices.SortFunc(have, bySKU)
 	same := func(a, b item) bool { return a.SKU == b.SKU && a.Quantity == b.Quantity }
 	if owner != buyer || !slices.EqualFunc(have, want, same) {
 		return 0, false, fmt.Errorf("order %s: %w", orderID, errOrderTaken)
@@ -171,8 +175,8 @@ func (s *shop) requestRefund(ctx context.Context, buyer, orderID, key string, sk
 		r, err = s.svc.Request(ctx, refund.RequestParams{
 			OrderID: orderID, RefundNo: refundNo, Amount: amount, Reason: reason, Actor: order.Actor("buyer:" + buyer),
 		})
-		if err != nil || r.State != order.StateRefundRequested {
-			return err // an old one, asked for again: its lines are settled or free
+		if err != nil || r.State.Terminal() && r.State != order.StateRefunded {
+			return err // an old one, asked for again, that came to nothing: its lines are free
 		}
 		return s.claim(ctx, orderID, refundNo, skus)
 	})

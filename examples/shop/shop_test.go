@@ -18,6 +18,22 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
+// TestKeyOfAnotherRefund: a key that is taken is not taken for other items, though they cost the same, and whatever has
+// become of the refund.
+func TestKeyOfAnotherRefund(t *testing.T) {
+	s := openShop(t, sqliteFile(t))
+	_, err := s.app.DB.exec(bg, `INSERT INTO inventory (sku, price, stock) VALUES ('mug', 1500, 9)`)
+	require.NoError(t, err)
+	must(t, 201, li, s.url+"/orders", `{"order_id":"ORD-1","items":[{"sku":"mug","quantity":1},{"sku":"cup","quantity":1}]}`)
+	refunds := s.url + "/orders/ORD-1/refunds"
+	const mug, cup = `{"skus":["mug"],"reason":"x"}`, `{"skus":["cup"],"reason":"x"}`
+	must(t, 202, li, refunds, mug, "Idempotency-Key", "a")
+	must(t, 409, li, refunds, cup, "Idempotency-Key", "a")
+	must(t, 200, wang, s.url+"/staff/orders/ORD-1/refunds/ORD-1_a/approve", `{"amount":1500}`)
+	must(t, 409, li, refunds, cup, "Idempotency-Key", "a")
+	must(t, 202, li, refunds, mug, "Idempotency-Key", "a")
+}
+
 // TestRefusals goes through what clients can do wrong: none of it changes anything.
 func TestRefusals(t *testing.T) {
 	s := openShop(t, sqliteFile(t))

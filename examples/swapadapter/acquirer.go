@@ -64,7 +64,9 @@ func (a *Acquirer) call(ctx context.Context, method, path string, ask slip) (ref
 	}
 	req.Header.Set("Authorization", "Bearer "+a.Token())
 	req.Header.Set("Idempotency-Key", ask.RefundNo)
-	answer, err := a.Client.Do(req)
+	client := *a.Client
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // to whom?
+	answer, err := client.Do(req)
 	if err != nil {
 		return refund.Result{}, err
 	}

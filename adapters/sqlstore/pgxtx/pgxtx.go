@@ -70,7 +70,8 @@ func (c conn) Exec(ctx context.Context, query string, args ...any) (int64, error
 func (c conn) Commit(ctx context.Context) error {
 	err := c.Tx.Commit(ctx)
 	var answered *pgconn.PgError
-	if err == nil || errors.Is(err, pgx.ErrTxCommitRollback) || errors.As(err, &answered) || pgconn.SafeToRetry(err) {
+	if err == nil || errors.Is(err, pgx.ErrTxCommitRollback) || pgconn.SafeToRetry(err) ||
+		errors.As(err, &answered) && answered.SeverityUnlocalized == "ERROR" { // and not FATAL: it has left in mid-COMMIT
 		return err // the server has said no, or was not asked
 	}
 	return errors.Join(sqlstore.ErrCommit, err)

@@ -178,3 +178,30 @@ func TestHooksHaveTx(t *testing.T) {
 	require.NoError(t, pool.QueryRow(ctx, "SELECT count(*) FROM outbox WHERE order_id = 'O-1'").Scan(&rows))
 	require.Equal(t, 3, rows)
 }
+
+// TestLostCommit: a server that ends the connection instead of answering COMMIT has not said whether it committed: it
+// may be after that, in waiting for a standby.
+func TestLostCommit(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	pool := newPool(t, "lost")
+	_, err := pool.Exec(ctx, `CREATE TABLE stock (left_over INT NOT NULL);
+		CREATE FUNCTION leave() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+			IF NEW.left_over = 0 THEN RAISE 'none'; END IF;
+			PERFORM pg_terminate_backend(pg_backend_pid());
+			RETURN NULL;
+		END $$;
+		CREATE CONSTRAINT TRIGGER leave AFTER INSERT ON stock DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION leave()`)
+	require.NoError(t, err)
+	insert := func(n int) error {
+		return pgxtx.InTx(ctx, pool, func(ctx context.Context) error {
+			tx, _ := pgxtx.TxFrom(ctx)
+			_, err := tx.Exec(ctx, "INSERT INTO stock VALUES ($1)", n)
+			return err
+		})
+	}
+	require.ErrorIs(t, insert(1), sqlstore.ErrCommit)
+	err = insert(0)
+	require.ErrorContains(t, err, "none")
+	require.NotErrorIs(t, err, sqlstore.ErrCommit, "it has said no")
+}
