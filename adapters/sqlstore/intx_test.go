@@ -91,3 +91,26 @@ func deadlock(d sqlstore.Dialect) error {
 	}
 	return errors.New("database is locked (5) (SQLITE_BUSY)")
 }
+
+// TestErrorKinds: what a driver said is found in whatever it was wrapped or joined.
+func TestErrorKinds(t *testing.T) {
+	duplicate := map[sqlstore.Dialect]error{
+		sqlstore.PostgreSQL: &pgconn.PgError{Code: "23505"},
+		sqlstore.MySQL:      &mysql.MySQLError{Number: 1062, Message: "Duplicate entry"},
+		sqlstore.SQLite:     errors.New("constraint failed: UNIQUE constraint failed: t.id (1555)"),
+	}
+	for d, dup := range duplicate {
+		for _, wrap := range []func(error) error{
+			func(err error) error { return err },
+			func(err error) error { return fmt.Errorf("save: %w", err) },
+			func(err error) error { return errors.Join(io.EOF, fmt.Errorf("save: %w", err)) },
+			func(err error) error { return fmt.Errorf("%w: %w", io.EOF, err) },
+		} {
+			require.True(t, d.IsDuplicate(wrap(dup)), "%s: %v", d, wrap(dup))
+			require.False(t, d.IsRetryable(wrap(dup)))
+			require.True(t, d.IsRetryable(wrap(deadlock(d))), "%s: %v", d, wrap(deadlock(d)))
+			require.False(t, d.IsDuplicate(wrap(deadlock(d))))
+		}
+		require.False(t, d.IsDuplicate(nil) || d.IsRetryable(nil) || d.IsRetryable(io.EOF))
+	}
+}

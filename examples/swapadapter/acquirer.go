@@ -1,7 +1,6 @@
-// Package swapadapter shows how a shop plugs in a provider that orderfsm has no adapter for, and how it swaps
-// its providers in tests. [Acquirer] is such a gateway, all of it; its test has a double of the provider and
-// runs gatewaytest on the two. [Shop] is the shop's own code; its test has it pay through a WeChat Pay
-// simulator, through the Acquirer, and through a scripted fake.
+// Package swapadapter shows how a shop plugs in a provider that orderfsm has no adapter for: [Acquirer] is all of it, and
+// its test runs gatewaytest on it and a double of the provider. And how a shop swaps its providers in tests: [Shop] pays
+// through a WeChat Pay simulator, through the Acquirer, and through a scripted fake.
 package swapadapter
 
 import (
@@ -18,10 +17,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// Acquirer returns money through an (invented) card acquirer that speaks JSON over HTTPS. It is safe for concurrent use.
-//
-//	POST /v1/refunds        with the refund number as Idempotency-Key
-//	GET  /v1/refunds/{no}
+// Acquirer returns money through an (invented) card acquirer that speaks JSON over HTTPS: POST /v1/refunds, with the refund
+// number as Idempotency-Key, and GET /v1/refunds/{no}. It is safe for concurrent use.
 type Acquirer struct {
 	BaseURL string
 	Token   func() string // a function: it can be replaced, and no log of the struct shows it
