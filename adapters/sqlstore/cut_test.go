@@ -77,19 +77,23 @@ func (c cutConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &cutConn{Conn: conn, c: c.c}, nil
+	return &cutConn{Conn: conn, c: c.c, stmts: map[*cutStmt]bool{}}, nil
 }
 
 // cutConn passes on what database/sql uses, statement by statement.
 type cutConn struct {
 	driver.Conn
 	c      *cutter
+	stmts  map[*cutStmt]bool // that are prepared
 	broken bool
 }
 
 func (c *cutConn) break_() {
 	if !c.broken {
 		c.broken = true
+		for stmt := range c.stmts {
+			_ = stmt.Stmt.Close() // SQLite keeps a connection that has any
+		}
 		_ = c.Conn.Close() // as the database sees it: the client has gone
 	}
 }
@@ -119,7 +123,9 @@ func (c *cutConn) PrepareContext(ctx context.Context, query string) (driver.Stmt
 	if err != nil {
 		return nil, err
 	}
-	return &cutStmt{stmt, c}, nil
+	s := &cutStmt{stmt, c}
+	c.stmts[s] = true
+	return s, nil
 }
 
 // cutStmt is a statement that the connection has prepared.
@@ -142,6 +148,7 @@ func (s *cutStmt) Close() error {
 	if s.c.broken {
 		return nil
 	}
+	delete(s.c.stmts, s)
 	return s.Stmt.Close()
 }
 

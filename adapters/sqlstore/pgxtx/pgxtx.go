@@ -70,10 +70,11 @@ func (c conn) Exec(ctx context.Context, query string, args ...any) (int64, error
 func (c conn) Commit(ctx context.Context) error {
 	err := c.Tx.Commit(ctx)
 	var answered *pgconn.PgError
-	if err == nil || errors.Is(err, pgx.ErrTxCommitRollback) || pgconn.SafeToRetry(err) ||
+	if err == nil || errors.Is(err, pgx.ErrTxCommitRollback) ||
 		errors.As(err, &answered) && answered.SeverityUnlocalized == "ERROR" { // and not FATAL: it has left in mid-COMMIT
-		return err // the server has said no, or was not asked
+		return err // the server has said no
 	}
+	// Not asked of pgconn.SafeToRetry: pgx 5.12 also says so of a COMMIT that was sent and whose connection then broke.
 	return errors.Join(sqlstore.ErrCommit, err)
 }
 
