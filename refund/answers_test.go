@@ -88,7 +88,7 @@ func TestStuckWhenTheOutcomeCannotBeRecorded(t *testing.T) {
 	ref := e.approved("R1", 4000)
 	e.process(ref)
 	for _, want := range []int{0, 1, 2} {
-		e.clock.advance(12 * time.Hour)
+		e.clock.Advance(12 * time.Hour)
 		_, err := e.svc.Process(bg, ref)
 		require.ErrorIs(t, err, errLost)
 		require.Len(t, e.stuck, want)
@@ -97,6 +97,6 @@ func TestStuckWhenTheOutcomeCannotBeRecorded(t *testing.T) {
 	require.Equal(t, 4, e.stuck[1].Attempts)
 	require.ErrorIs(t, e.stuck[1].Err, errLost)
 	broken = false
-	e.clock.advance(time.Hour)
+	e.clock.Advance(time.Hour)
 	require.Equal(t, order.StateRefunded, e.process(ref).State)
 }

@@ -67,17 +67,17 @@ func TestBackoffByGateway(t *testing.T) {
 func TestDefaultScheduleOfPolls(t *testing.T) {
 	e := newEnv(t, func(_ *env, o *refund.Options) { o.Backoff = nil })
 	ref := e.approved("R1", 4000)
-	start := e.clock.now()
+	start := e.clock.Now()
 	var waits []time.Duration
-	for e.clock.now().Sub(start) < 30*24*time.Hour {
+	for e.clock.Now().Sub(start) < 30*24*time.Hour {
 		e.bank.next(fault{op: "query", res: refund.Result{Outcome: refund.OutcomeAccepted}})
 		next := e.process(ref)
 		require.Equal(t, order.StateApproved, next.State)
-		wait := next.At.Sub(e.clock.now())
+		wait := next.At.Sub(e.clock.Now())
 		require.Greater(t, wait, time.Duration(0))
 		require.LessOrEqual(t, wait, 2*time.Hour)
 		waits = append(waits, wait)
-		e.clock.advance(wait)
+		e.clock.Advance(wait)
 	}
 	require.LessOrEqual(t, waits[0], 5*time.Second)
 	require.LessOrEqual(t, waits[1], 10*time.Second)
@@ -100,7 +100,7 @@ func TestBackoffIsBounded(t *testing.T) {
 			o.Backoff = func(string, int) time.Duration { return said }
 		})
 		next := e.process(e.approved("R1", 4000))
-		require.Equal(t, want, next.At.Sub(e.clock.now()), "backoff says %v", said)
+		require.Equal(t, want, next.At.Sub(e.clock.Now()), "backoff says %v", said)
 	}
 	_, err := refund.NewService(newEnv(t).machine, plainStore{}, newBank(), refund.Options{MaxWait: -1})
 	require.ErrorContains(t, err, "max_wait: is negative")

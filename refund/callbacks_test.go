@@ -30,8 +30,8 @@ func TestBackoffPanics(t *testing.T) {
 	e.bank.next(fault{op: "refund", err: errors.New("lost")})
 	next := e.process(ref)
 	require.Equal(t, order.StateApproved, next.State)
-	require.Equal(t, e.clock.now().Add(10*time.Minute), next.At)
-	e.clock.advance(10 * time.Minute)
+	require.Equal(t, e.clock.Now().Add(10*time.Minute), next.At)
+	e.clock.Advance(10 * time.Minute)
 	e.run()
 	require.Equal(t, order.StateRefunded, e.refund("R1").State)
 }
@@ -39,7 +39,7 @@ func TestBackoffPanics(t *testing.T) {
 // TestRegisterNamesTheTerm that differs.
 func TestRegisterNamesTheTerm(t *testing.T) {
 	e := newEnv(t)
-	p := refund.RegisterParams{OrderID: "O7", Gateway: "bank", PaymentID: "P", Currency: "CNY", Total: 10, PaidAt: e.clock.now()}
+	p := refund.RegisterParams{OrderID: "O7", Gateway: "bank", PaymentID: "P", Currency: "CNY", Total: 10, PaidAt: e.clock.Now()}
 	_, err := e.svc.Register(bg, p)
 	require.NoError(t, err)
 	for term, change := range map[string]func(p *refund.RegisterParams){

@@ -15,20 +15,20 @@ import (
 func TestClocksAnHourApart(t *testing.T) {
 	e := newEnv(t)
 	opt := refund.Options{Backoff: func(string, int) time.Duration { return time.Minute }}
-	opt.Now = e.clock.now
+	opt.Now = e.clock.Now
 	slow := e.service(e.bank, opt)
-	opt.Now = func() time.Time { return e.clock.now().Add(time.Hour) }
+	opt.Now = func() time.Time { return e.clock.Now().Add(time.Hour) }
 	fast := e.service(e.bank, opt)
 
 	ref := e.approved("R1", 4000)
 	e.bank.next(fault{op: "refund", pay: true, err: errLost}, fault{op: "query", err: errLost}, fault{op: "query", err: errLost})
-	start, state := e.clock.now(), order.StateApproved
+	start, state := e.clock.Now(), order.StateApproved
 	for i := 0; state == order.StateApproved; i++ {
 		next, err := []*refund.Service{slow, fast, slow}[i%3].Process(bg, ref)
 		require.NoError(t, err)
 		state = next.State
-		e.clock.advance(time.Minute)
-		require.Less(t, e.clock.now().Sub(start), 2*time.Hour, "not wedged")
+		e.clock.Advance(time.Minute)
+		require.Less(t, e.clock.Now().Sub(start), 2*time.Hour, "not wedged")
 	}
 	require.Equal(t, order.StateRefunded, state)
 	require.EqualValues(t, 4000, e.bank.paid("O1"))
@@ -40,15 +40,15 @@ func TestClockSetBack(t *testing.T) {
 	e := newEnv(t)
 	ref := e.approved("R1", 4000)
 	failing := &flakyStore{Store: e.store}
-	dying, err := refund.NewService(e.machine, failing, dieOn{e.bank, nil, func() { failing.fail(errLost) }}, refund.Options{Now: e.clock.now})
+	dying, err := refund.NewService(e.machine, failing, dieOn{e.bank, nil, func() { failing.fail(errLost) }}, refund.Options{Now: e.clock.Now})
 	require.NoError(t, err)
 	_, err = dying.Process(bg, ref)
 	require.ErrorIs(t, err, errLost)
 
-	e.clock.advance(-time.Hour)
+	e.clock.Advance(-time.Hour)
 	next := e.process(ref)
 	require.Equal(t, order.StateApproved, next.State)
-	require.Equal(t, time.Hour+time.Minute, next.At.Sub(e.clock.now()), "it comes by itself, an hour late")
+	require.Equal(t, time.Hour+time.Minute, next.At.Sub(e.clock.Now()), "it comes by itself, an hour late")
 	require.NoError(t, e.svc.HandleNotification(bg, success("R1", 4000)), "or at once, by a notification")
 	require.Equal(t, order.StateRefunded, e.refund("R1").State)
 	require.EqualValues(t, 4000, e.bank.paid("O1"))
@@ -78,12 +78,12 @@ func TestLateToSend(t *testing.T) {
 			return
 		}
 		slept = true
-		e.clock.advance(time.Minute)
+		e.clock.Advance(time.Minute)
 		e.bank.next(fault{op: "query", res: isNotFound}, fault{op: "refund", res: isAccepted}, fault{op: "query", res: isClosed})
 		e.process(ref)
-		e.clock.advance(time.Minute)
+		e.clock.Advance(time.Minute)
 		require.Equal(t, order.StateFailed, e.process(ref).State)
-	}}, e.bank, refund.Options{Now: e.clock.now})
+	}}, e.bank, refund.Options{Now: e.clock.Now})
 	require.NoError(t, err)
 
 	_, err = late.Process(bg, ref)
@@ -97,8 +97,8 @@ func TestLateToSend(t *testing.T) {
 func TestLateAlone(t *testing.T) {
 	e := newEnv(t)
 	ref := e.approved("R1", 4000)
-	late, err := refund.NewService(e.machine, pausing{e.store, func() { e.clock.advance(2 * time.Minute) }}, e.bank,
-		refund.Options{Now: e.clock.now})
+	late, err := refund.NewService(e.machine, pausing{e.store, func() { e.clock.Advance(2 * time.Minute) }}, e.bank,
+		refund.Options{Now: e.clock.Now})
 	require.NoError(t, err)
 	next, err := late.Process(bg, ref)
 	require.NoError(t, err)

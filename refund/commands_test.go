@@ -237,7 +237,7 @@ func TestFailedCommandChangesNothing(t *testing.T) {
 				e.into(from)
 				before := e.order()
 				told := len(e.after)
-				opt := refund.Options{Now: e.clock.now, Hooks: e.hooks()}
+				opt := refund.Options{Now: e.clock.Now, Hooks: e.hooks()}
 				store := &flakyStore{Store: e.store}
 				tc.change(&opt, store)
 				s, err := refund.NewService(e.machine, store, e.bank, opt)

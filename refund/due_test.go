@@ -30,11 +30,11 @@ func (e *env) approvedOf(gateway, id string) refund.Ref {
 
 func TestDueExcept(t *testing.T) {
 	e := newEnv(t)
-	start := e.clock.now()
+	start := e.clock.Now()
 	a := refund.DueRefund{Ref: e.approvedOf("a", "A1"), Gateway: "a", At: start}
-	e.clock.advance(time.Second)
+	e.clock.Advance(time.Second)
 	b := refund.DueRefund{Ref: e.approvedOf("b", "B1"), Gateway: "b", At: start.Add(time.Second)}
-	plain, err := refund.NewService(e.machine, plainStore{e.store}, e.bank, refund.Options{Now: e.clock.now})
+	plain, err := refund.NewService(e.machine, plainStore{e.store}, e.bank, refund.Options{Now: e.clock.Now})
 	require.NoError(t, err)
 	for name, s := range map[string]*refund.Service{"store with gateways": e.svc, "plain store": plain} {
 		due, err := s.DueExcept(bg, 10, nil)
@@ -69,11 +69,11 @@ func (u unreadable) Get(ctx context.Context, id string) (*order.Order, error) {
 
 func TestDueWithAnOrderThatCannotBeRead(t *testing.T) {
 	e := newEnv(t)
-	start := e.clock.now()
+	start := e.clock.Now()
 	bad := refund.DueRefund{Ref: e.approvedOf("a", "A1"), At: start.Add(time.Hour)}
 	good := refund.DueRefund{Ref: e.approvedOf("a", "A2"), Gateway: "a", At: start}
-	e.clock.advance(time.Hour)
-	s, err := refund.NewService(e.machine, unreadable{e.store, "A1"}, e.bank, refund.Options{Now: e.clock.now})
+	e.clock.Advance(time.Hour)
+	s, err := refund.NewService(e.machine, unreadable{e.store, "A1"}, e.bank, refund.Options{Now: e.clock.Now})
 	require.NoError(t, err)
 	due, err := s.DueExcept(bg, 10, nil)
 	require.NoError(t, err)
@@ -89,23 +89,23 @@ func TestDueWithAnOrderThatCannotBeRead(t *testing.T) {
 func TestStuckLists(t *testing.T) {
 	e := newEnv(t, func(_ *env, o *refund.Options) { o.AlertAfter = time.Hour })
 	e.approvedOf("a", "A1")
-	e.clock.advance(time.Second)
+	e.clock.Advance(time.Second)
 	e.approvedOf("b", "B1")
 	done := e.approvedOf("a", "A2")
 	e.process(done)
-	e.clock.advance(time.Minute)
+	e.clock.Advance(time.Minute)
 	require.Equal(t, order.StateRefunded, e.process(done).State)
 
-	e.clock.advance(time.Hour - time.Minute - time.Second - time.Microsecond)
+	e.clock.Advance(time.Hour - time.Minute - time.Second - time.Microsecond)
 	require.Empty(t, e.stuckNos(refund.Filter{}), "not before its time")
-	e.clock.advance(time.Microsecond)
+	e.clock.Advance(time.Microsecond)
 	require.Equal(t, []string{"R-A1"}, e.stuckNos(refund.Filter{}), "as soon as the hook tells of it")
 	e.process(refund.Ref{OrderID: "A1", RefundNo: "R-A1"})
 	require.Len(t, e.stuck, 1)
-	e.clock.advance(time.Minute)
+	e.clock.Advance(time.Minute)
 	require.Equal(t, []string{"R-A1", "R-B1"}, e.stuckNos(refund.Filter{}), "what has ended is not stuck")
 	require.Equal(t, []string{"R-B1"}, e.stuckNos(refund.Filter{Gateway: "b"}))
-	require.Equal(t, []string{"R-A1"}, e.stuckNos(refund.Filter{To: e.clock.now().Add(time.Second - time.Hour - time.Minute)}), "a narrower To counts")
+	require.Equal(t, []string{"R-A1"}, e.stuckNos(refund.Filter{To: e.clock.Now().Add(time.Second - time.Hour - time.Minute)}), "a narrower To counts")
 	require.Equal(t, []string{"R-A1", "R-B1"}, e.stuckNos(refund.Filter{States: []order.State{order.StateFailed}}), "states are fixed")
 	for _, ref := range []refund.Ref{{OrderID: "A1", RefundNo: "R-A1"}, {OrderID: "B1", RefundNo: "R-B1"}} {
 		o, err := e.store.Get(bg, ref.OrderID)
@@ -121,10 +121,10 @@ func TestStuckPages(t *testing.T) {
 	for i := range 5 {
 		_, err := e.svc.Request(bg, refund.RequestParams{OrderID: "O1", RefundNo: fmt.Sprintf("late-%d", i), Amount: 1, Actor: buyer})
 		require.NoError(t, err)
-		e.clock.advance(time.Second)
+		e.clock.Advance(time.Second)
 	}
 	e.approvedOf("a", "A1")
-	e.clock.advance(2 * time.Hour)
+	e.clock.Advance(2 * time.Hour)
 	for i := range 5 {
 		_, err := e.svc.Approve(bg, refund.ApproveParams{OrderID: "O1", RefundNo: fmt.Sprintf("late-%d", i), Amount: 1, Actor: seller})
 		require.NoError(t, err)

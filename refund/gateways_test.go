@@ -177,7 +177,7 @@ func TestFireForTheHostsOwnEvents(t *testing.T) {
 	e := newEnv(t)
 	e.machine = m
 	e.store = memstore.New()
-	e.svc = e.service(e.bank, refund.Options{Now: e.clock.now})
+	e.svc = e.service(e.bank, refund.Options{Now: e.clock.Now})
 	e.register()
 	_, err = request(4000, "r").do(bg, e.svc)
 	require.NoError(t, err)

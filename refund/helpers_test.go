@@ -13,6 +13,7 @@ import (
 	"github.com/orderfsm/orderfsm/adapters/memstore"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
 const (
@@ -22,24 +23,8 @@ const (
 
 var bg = context.Background()
 
-// clock is a clock that stands still until it is told to move.
-type clock struct {
-	mu sync.Mutex
-	t  time.Time
-}
-
-func newClock() *clock { return &clock{t: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)} }
-
-func (c *clock) now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.t
-}
-
-func (c *clock) advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.t = c.t.Add(d)
+func newClock() *refundtest.Clock {
+	return refundtest.NewClock(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
 }
 
 // bank is a provider with a ledger. By default it accepts a refund and reports success at the next query.
@@ -185,7 +170,7 @@ func (b *bank) called() []string {
 // env is a service on a memory store with a bank, and what its hooks were told.
 type env struct {
 	t       *testing.T
-	clock   *clock
+	clock   *refundtest.Clock
 	store   *memstore.Store
 	bank    *bank
 	machine *order.Machine
@@ -206,7 +191,7 @@ func newEnv(t *testing.T, change ...func(*env, *refund.Options)) *env {
 	require.NoError(t, err)
 	e := &env{t: t, clock: newClock(), store: memstore.New(), bank: newBank(), machine: m}
 	opt := refund.Options{
-		Now:     e.clock.now,
+		Now:     e.clock.Now,
 		Backoff: func(string, int) time.Duration { return time.Minute },
 		Hooks:   e.hooks(),
 	}
@@ -286,15 +271,15 @@ func (e *env) refund(no string) order.Refund {
 func (e *env) run() {
 	e.t.Helper()
 	for range 100 {
-		refs, err := e.store.Due(bg, e.clock.now().Add(24*time.Hour), 100)
+		refs, err := e.store.Due(bg, e.clock.Now().Add(24*time.Hour), 100)
 		require.NoError(e.t, err)
 		if len(refs) == 0 {
 			return
 		}
 		for _, ref := range refs {
 			next := e.process(ref)
-			if wait := next.At.Sub(e.clock.now()); wait > 0 && !next.At.IsZero() {
-				e.clock.advance(wait)
+			if wait := next.At.Sub(e.clock.Now()); wait > 0 && !next.At.IsZero() {
+				e.clock.Advance(wait)
 				e.process(ref)
 			}
 		}

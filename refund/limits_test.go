@@ -27,7 +27,7 @@ func newLimited(t *testing.T, l refund.Limits) *env {
 	require.NoError(t, err)
 	e.svc = e.service(g, opt) // through the router, which must forward
 	_, err = e.svc.Register(bg, refund.RegisterParams{
-		OrderID: "O1", Gateway: "bank", Currency: "CNY", Total: 10000, PaidAt: e.clock.now(),
+		OrderID: "O1", Gateway: "bank", Currency: "CNY", Total: 10000, PaidAt: e.clock.Now(),
 	})
 	require.NoError(t, err)
 	return e
@@ -60,10 +60,10 @@ func TestMaxAge(t *testing.T) {
 	e := newLimited(t, refund.Limits{MaxAge: year})
 	_, err := request(4000, "r").do(bg, e.svc)
 	require.NoError(t, err)
-	e.clock.advance(year)
+	e.clock.Advance(year)
 	_, err = e.svc.Request(bg, refund.RequestParams{OrderID: "O1", RefundNo: "R2", Amount: 1, Actor: buyer})
 	require.NoError(t, err, "on the last day")
-	e.clock.advance(time.Second)
+	e.clock.Advance(time.Second)
 	before := e.order()
 	_, err = e.svc.Request(bg, refund.RequestParams{OrderID: "O1", RefundNo: "R3", Amount: 1, Actor: buyer})
 	require.ErrorIs(t, err, refund.ErrLimit)
@@ -78,7 +78,7 @@ func TestMaxAge(t *testing.T) {
 func TestMinInterval(t *testing.T) {
 	e := newLimited(t, refund.Limits{MinInterval: 5 * time.Minute})
 	first, second := e.approved("R1", 4000), e.approved("R2", 6000)
-	start := e.clock.now()
+	start := e.clock.Now()
 	e.process(first)
 	wait := refund.Next{State: order.StateApproved, At: start.Add(5 * time.Minute)}
 	require.Equal(t, wait, e.process(second))
@@ -86,10 +86,10 @@ func TestMinInterval(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, refs, "it is not listed before it may go")
 
-	e.clock.advance(time.Minute)
+	e.clock.Advance(time.Minute)
 	require.Equal(t, order.StateRefunded, e.process(first).State, "asking about the first one waits for nothing")
 	require.Equal(t, wait, e.process(second), "the interval counts from the submission, settled or not")
-	e.clock.advance(4 * time.Minute)
+	e.clock.Advance(4 * time.Minute)
 	e.process(second)
 	require.Equal(t, []string{"refund R1", "query R1", "refund R2"}, e.bank.called())
 	e.run()

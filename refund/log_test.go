@@ -54,14 +54,14 @@ func TestLogs(t *testing.T) {
 	ref := request("R1") // refund transition
 	e.bank.next(fault{op: "refund", err: &refund.SetupError{Gateway: "bank", Err: errors.New("certificate expired")}})
 	e.process(ref) // gateway set-up fault, refund has no outcome yet
-	e.clock.advance(25 * time.Hour)
+	e.clock.Advance(25 * time.Hour)
 	loud = true
 	e.process(ref) // refund stuck, backoff panicked
-	e.clock.advance(25 * time.Hour)
+	e.clock.Advance(25 * time.Hour)
 	loud, broken = false, true
 	_, err := e.svc.Process(bg, ref) // refund answer not recorded
 	require.Error(t, err)
-	e.clock.advance(25 * time.Hour)
+	e.clock.Advance(25 * time.Hour)
 	broken, loud = false, true
 	e.run() // hook panicked
 	loud = false
@@ -77,7 +77,7 @@ func TestLogs(t *testing.T) {
 	require.NoError(t, err)
 	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/", strings.NewReader("?"))) // not readable
 
-	s, err := refund.NewService(e.machine, joining{e.store}, e.bank, refund.Options{Now: e.clock.now, Logger: log.Logger()})
+	s, err := refund.NewService(e.machine, joining{e.store}, e.bank, refund.Options{Now: e.clock.Now, Logger: log.Logger()})
 	require.NoError(t, err)
 	_, err = s.Request(bg, refund.RequestParams{OrderID: "O1", RefundNo: "R2", Amount: 10, Reason: secret, Actor: buyer})
 	require.NoError(t, err) // after hooks do not run

@@ -98,7 +98,7 @@ func TestNotificationWhenSomethingIsDown(t *testing.T) {
 		e := newEnv(t)
 		e.process(e.approved("R1", 4000))
 		store := &flakyStore{Store: e.store, err: errLost}
-		s, err := refund.NewService(e.machine, store, e.bank, refund.Options{Now: e.clock.now})
+		s, err := refund.NewService(e.machine, store, e.bank, refund.Options{Now: e.clock.Now})
 		require.NoError(t, err)
 		require.ErrorIs(t, s.HandleNotification(bg, success("R1", 4000)), errLost)
 		require.NoError(t, e.svc.HandleNotification(bg, success("R1", 4000)), "redelivered")
@@ -133,7 +133,7 @@ func TestNotificationHandler(t *testing.T) {
 	e := newEnv(t)
 	gateways, err := refund.NewGateways(map[string]refund.RefundGateway{"bank": reader{e.bank}, "mute": newBank()})
 	require.NoError(t, err)
-	s := e.service(gateways, refund.Options{Now: e.clock.now})
+	s := e.service(gateways, refund.Options{Now: e.clock.Now})
 	e.process(e.approved("R1", 4000))
 
 	_, err = s.NotificationHandler("mute")

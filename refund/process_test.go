@@ -24,12 +24,12 @@ func TestProcessReachesRefunded(t *testing.T) {
 
 	next := e.process(ref)
 	require.Equal(t, order.StateApproved, next.State, "accepted is not refunded")
-	require.Equal(t, e.clock.now().Add(time.Minute), next.At)
+	require.Equal(t, e.clock.Now().Add(time.Minute), next.At)
 	require.NoError(t, next.Err)
 	require.Equal(t, "bank-R1", e.refund("R1").RefundID)
 
 	require.Equal(t, next, e.process(ref), "not due: nothing is asked")
-	e.clock.advance(time.Minute)
+	e.clock.Advance(time.Minute)
 	next = e.process(ref)
 	require.Equal(t, refund.Next{State: order.StateRefunded}, next)
 	require.Equal(t, []string{"refund R1", "query R1"}, e.bank.called())
@@ -120,10 +120,10 @@ func TestDeclinedBehindUnknown(t *testing.T) {
 		)
 		ref := e.approved("R1", 4000)
 		e.process(ref)
-		e.clock.advance(time.Minute)
+		e.clock.Advance(time.Minute)
 		next := e.process(ref)
 		require.Equal(t, order.StateApproved, next.State, "the no is not booked yet")
-		require.Equal(t, e.clock.now().Add(2*time.Minute), next.At, "asked again after the quiet period")
+		require.Equal(t, e.clock.Now().Add(2*time.Minute), next.At, "asked again after the quiet period")
 		e.run()
 		require.Equal(t, order.StateRefunded, e.refund("R1").State)
 		require.NotContains(t, e.events("R1"), "fail approved>failed")
@@ -164,7 +164,7 @@ func (e *env) run2(t *testing.T, ref refund.Ref) {
 		if next.At.IsZero() {
 			return
 		}
-		e.clock.advance(next.At.Sub(e.clock.now()))
+		e.clock.Advance(next.At.Sub(e.clock.Now()))
 	}
 	t.Fatal("no end")
 }
@@ -174,7 +174,7 @@ func TestClosedAndAbnormal(t *testing.T) {
 	ref := e.approved("R1", 4000)
 	e.process(ref)
 	e.bank.set("R1", refund.OutcomeAbnormal)
-	e.clock.advance(time.Minute)
+	e.clock.Advance(time.Minute)
 	require.Equal(t, refund.Next{State: order.StateAbnormal}, e.process(ref))
 	require.EqualValues(t, 4000, e.order().Reserved)
 
@@ -187,7 +187,7 @@ func TestClosedAndAbnormal(t *testing.T) {
 	ref = e.approved("R2", 1000)
 	e.process(ref)
 	e.bank.set("R2", refund.OutcomeClosed)
-	e.clock.advance(time.Minute)
+	e.clock.Advance(time.Minute)
 	require.Equal(t, refund.Next{State: order.StateFailed}, e.process(ref))
 }
 
@@ -206,7 +206,7 @@ func TestKilled(t *testing.T) {
 		}},
 		{"after the lease, before the call", func(e *env, ref refund.Ref) {
 			ctx, cancel := context.WithCancel(bg)
-			dying := e.service(dieOn{e.bank, func() { cancel() }, nil}, refund.Options{Now: e.clock.now})
+			dying := e.service(dieOn{e.bank, func() { cancel() }, nil}, refund.Options{Now: e.clock.Now})
 			_, err := dying.Process(ctx, ref)
 			require.NoError(e.t, err)
 		}},
@@ -214,7 +214,7 @@ func TestKilled(t *testing.T) {
 			// The store takes nothing any more once the call has been made.
 			failing := &flakyStore{Store: e.store}
 			s, err := refund.NewService(e.machine, failing, dieOn{e.bank, nil, func() { failing.fail(errLost) }},
-				refund.Options{Now: e.clock.now})
+				refund.Options{Now: e.clock.Now})
 			require.NoError(e.t, err)
 			_, err = s.Process(bg, ref)
 			require.ErrorIs(e.t, err, errLost)
@@ -276,7 +276,7 @@ func TestOneCallAtATime(t *testing.T) {
 		inside[1] = e.process(other)
 	}})
 	e.process(ref)
-	lease := e.clock.now().Add(time.Minute)
+	lease := e.clock.Now().Add(time.Minute)
 	require.Equal(t, [2]refund.Next{{State: order.StateApproved, At: lease}, {State: order.StateApproved, At: lease}}, inside,
 		"while one call is under way, neither the refund nor another one of the order is sent")
 	require.Equal(t, []string{"refund R1"}, e.bank.called())
@@ -295,7 +295,7 @@ func TestLateAnswerOfAnOldAttempt(t *testing.T) {
 			e := newEnv(t)
 			ref := e.approved("R1", 4000)
 			late.block = func(context.Context) {
-				e.clock.advance(2 * time.Minute) // the lease runs out while we wait
+				e.clock.Advance(2 * time.Minute) // the lease runs out while we wait
 				require.Equal(t, order.StateApproved, e.process(ref).State)
 			}
 			e.bank.next(late)
@@ -303,7 +303,7 @@ func TestLateAnswerOfAnOldAttempt(t *testing.T) {
 			r := e.refund("R1")
 			require.Equal(t, order.StateApproved, r.State)
 			require.Equal(t, 2, r.Attempts)
-			require.Equal(t, e.clock.now().Add(time.Minute), r.NextAttemptAt, "the newer attempt's schedule stands")
+			require.Equal(t, e.clock.Now().Add(time.Minute), r.NextAttemptAt, "the newer attempt's schedule stands")
 			e.run()
 			require.Equal(t, order.StateRefunded, e.refund("R1").State)
 			require.EqualValues(t, 4000, e.bank.paid("O1"))
@@ -328,7 +328,7 @@ func TestWaits(t *testing.T) {
 			e := newEnv(t)
 			e.bank.next(fault{op: "refund", err: tc.err})
 			next := e.process(e.approved("R1", 4000))
-			require.Equal(t, e.clock.now().Add(tc.want), next.At)
+			require.Equal(t, e.clock.Now().Add(tc.want), next.At)
 			require.ErrorIs(t, next.Err, errLost)
 			require.Contains(t, e.refund("R1").Message, "connection reset")
 		})
@@ -358,7 +358,7 @@ func TestStuckIsToldAndNeverDecided(t *testing.T) {
 	require.Empty(t, e.stuck)
 	for day := 1; day <= 400; day++ {
 		e.bank.next(fault{op: "query", res: refund.Result{Outcome: refund.OutcomeAccepted}})
-		e.clock.advance(24 * time.Hour)
+		e.clock.Advance(24 * time.Hour)
 		require.Equal(t, order.StateApproved, e.process(ref).State)
 		require.Len(t, e.stuck, day)
 	}

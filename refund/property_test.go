@@ -49,7 +49,7 @@ const total = 100
 func newWorld(t *rapid.T) *world {
 	m, err := order.NewMachine()
 	require.NoError(t, err)
-	w := &world{t: t, now: newClock().t, m: m, funds: true, store: memstore.New(), books: map[string]*payout{}}
+	w := &world{t: t, now: newClock().Now(), m: m, funds: true, store: memstore.New(), books: map[string]*payout{}}
 	w.svc, err = refund.NewService(m, badDisk{w.store, w}, w, refund.Options{
 		Now:     func() time.Time { return w.now },
 		Backoff: func(string, int) time.Duration { return 20 * time.Second },

@@ -182,7 +182,7 @@ func (s twiceStore) Update(ctx context.Context, id string, fn func(context.Conte
 
 func TestCommandsMayRunTwice(t *testing.T) {
 	e := newEnv(t)
-	s, err := refund.NewService(e.machine, twiceStore{e.store}, e.bank, refund.Options{Now: e.clock.now, Hooks: e.hooks()})
+	s, err := refund.NewService(e.machine, twiceStore{e.store}, e.bank, refund.Options{Now: e.clock.Now, Hooks: e.hooks()})
 	require.NoError(t, err)
 	e.svc = s
 	e.into(order.StateRefunded)

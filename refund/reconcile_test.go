@@ -22,7 +22,7 @@ func (e *env) settledWithoutUs(n int) (ids []string) {
 		e.process(ref)
 		e.bank.set(ref.RefundNo, refund.OutcomeSucceeded)
 		ids = append(ids, ref.OrderID)
-		e.clock.advance(time.Minute)
+		e.clock.Advance(time.Minute)
 	}
 	return ids
 }
@@ -70,7 +70,7 @@ func TestReconcile(t *testing.T) {
 
 func TestReconcileWindow(t *testing.T) {
 	e := newEnv(t)
-	start := e.clock.now()
+	start := e.clock.Now()
 	ids := e.settledWithoutUs(10)
 	other := e.approvedOf("other", "X")
 	e.process(other)
@@ -86,7 +86,7 @@ func TestReconcileWindow(t *testing.T) {
 	n = notebook{}
 	params = n.params()
 	params.Gateway = "other"
-	e.clock.advance(time.Minute)
+	e.clock.Advance(time.Minute)
 	p, err := e.svc.Reconcile(bg, params)
 	require.NoError(t, err)
 	require.Equal(t, []string{"X"}, n.ids())
@@ -97,13 +97,13 @@ func TestReconcileWindow(t *testing.T) {
 func TestReconcileComparesAnOrderOnce(t *testing.T) {
 	e, l := newLister(t)
 	asked := 0
-	s := e.service(meanwhileLister{l, func() { asked++ }}, refund.Options{Now: e.clock.now})
+	s := e.service(meanwhileLister{l, func() { asked++ }}, refund.Options{Now: e.clock.Now})
 	var from time.Time
 	for i := range 120 {
-		from = e.clock.now()
+		from = e.clock.Now()
 		_, err := e.svc.Request(bg, refund.RequestParams{OrderID: "O1", RefundNo: fmt.Sprintf("R%d", i), Amount: 1, Actor: buyer})
 		require.NoError(t, err)
-		e.clock.advance(time.Second)
+		e.clock.Advance(time.Second)
 	}
 	var n notebook
 	p, err := s.Reconcile(bg, n.params())
@@ -166,8 +166,8 @@ func TestReconcileEnds(t *testing.T) {
 	var n notebook
 	p := n.params()
 	p.Report = func(context.Context, refund.OrderReport) error {
-		e.clock.advance(time.Second)
-		e.approvedOf("bank", fmt.Sprintf("X%d", e.clock.now().Unix()))
+		e.clock.Advance(time.Second)
+		e.approvedOf("bank", fmt.Sprintf("X%d", e.clock.Now().Unix()))
 		return nil
 	}
 	got, err := e.svc.Reconcile(bg, p)
@@ -182,7 +182,7 @@ func TestReconcileProgress(t *testing.T) {
 	params := n.params()
 	report := params.Report
 	params.Report = func(ctx context.Context, r refund.OrderReport) error {
-		e.clock.advance(100 * time.Millisecond) // so fast is the provider
+		e.clock.Advance(100 * time.Millisecond) // so fast is the provider
 		return report(ctx, r)
 	}
 	_, err := e.svc.Reconcile(bg, params)

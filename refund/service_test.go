@@ -17,9 +17,9 @@ import (
 func TestQueues(t *testing.T) {
 	e := newEnv(t)
 	first := e.approved("R1", 1000)
-	e.clock.advance(time.Second)
+	e.clock.Advance(time.Second)
 	second := e.approved("R2", 2000)
-	e.clock.advance(time.Second)
+	e.clock.Advance(time.Second)
 	_, err := e.svc.Request(bg, refund.RequestParams{OrderID: "O1", RefundNo: "R3", Amount: 3000, Actor: buyer})
 	require.NoError(t, err)
 
@@ -95,7 +95,7 @@ func TestSchedulerIsToldInsideTheUpdate(t *testing.T) {
 	})
 	e.into(order.StateRefundRequested)
 	require.Empty(t, jobs.jobs)
-	ref, start := refund.Ref{OrderID: "O1", RefundNo: "R1"}, e.clock.now()
+	ref, start := refund.Ref{OrderID: "O1", RefundNo: "R1"}, e.clock.Now()
 	_, err := approve(4000).do(bg, e.svc)
 	require.NoError(t, err)
 	_, err = approve(4000).do(bg, e.svc)
@@ -104,7 +104,7 @@ func TestSchedulerIsToldInsideTheUpdate(t *testing.T) {
 
 	e.bank.next(fault{op: "refund", res: declined("NOTENOUGH")})
 	e.process(ref)
-	e.clock.advance(time.Hour)
+	e.clock.Advance(time.Hour)
 	_, err = retry.do(bg, e.svc)
 	require.NoError(t, err)
 	e.bank.next(fault{op: "refund", res: declined("NOTENOUGH")})
@@ -164,7 +164,7 @@ func TestHooksAreOptional(t *testing.T) {
 	require.NoError(t, e.svc.HandleNotification(bg, success("R9", 1)), "an unknown refund")
 	ref := e.approved("R2", 1000)
 	e.bank.next(fault{op: "refund", err: &refund.SetupError{Err: errLost}})
-	e.clock.advance(48 * time.Hour)
+	e.clock.Advance(48 * time.Hour)
 	require.ErrorIs(t, e.process(ref).Err, refund.ErrSetup, "a set-up fault, and stuck")
 }
 
@@ -229,11 +229,11 @@ func TestDefaults(t *testing.T) {
 	require.Zero(t, r.RequestedAt.Nanosecond()%1000)
 	require.WithinDuration(t, time.Now(), r.RequestedAt, time.Hour) //nolint:forbidigo // it is the default
 
-	local := e.clock.now().In(time.FixedZone("UTC+8", 8*3600)).Add(999)
+	local := e.clock.Now().In(time.FixedZone("UTC+8", 8*3600)).Add(999)
 	e.svc = e.service(e.bank, refund.Options{Now: func() time.Time { return local }})
 	r, err = approve(4000).do(bg, e.svc)
 	require.NoError(t, err)
-	require.Equal(t, e.clock.now(), r.ApprovedAt)
+	require.Equal(t, e.clock.Now(), r.ApprovedAt)
 }
 
 // TestTypedErrors: each is found by errors.As through two wraps, with what it carries.
@@ -284,7 +284,7 @@ func TestExecute(t *testing.T) {
 	r, err := e.svc.Execute(bg, p)
 	require.NoError(t, err)
 	require.Equal(t, order.StateApproved, r.State)
-	e.clock.advance(time.Minute)
+	e.clock.Advance(time.Minute)
 	r, err = e.svc.Execute(bg, p)
 	require.NoError(t, err)
 	require.Equal(t, order.StateRefunded, r.State)
@@ -295,7 +295,7 @@ func TestExecute(t *testing.T) {
 
 	e.approved("R2", 1000)
 	failing := &flakyStore{Store: e.store}
-	s, err := refund.NewService(e.machine, failing, dieOn{e.bank, nil, func() { failing.fail(errLost) }}, refund.Options{Now: e.clock.now})
+	s, err := refund.NewService(e.machine, failing, dieOn{e.bank, nil, func() { failing.fail(errLost) }}, refund.Options{Now: e.clock.Now})
 	require.NoError(t, err)
 	_, err = s.Execute(bg, refund.ApproveParams{OrderID: "O1", RefundNo: "R2", Amount: 1000, Actor: seller})
 	require.ErrorIs(t, err, errLost, "what could not be recorded is not claimed")

@@ -30,7 +30,7 @@ func (e *env) closed() refund.Ref {
 	e.bank.next(fault{op: "query", res: isClosed})
 	ref := e.approved("R1", 4000)
 	e.process(ref)
-	e.clock.advance(time.Minute)
+	e.clock.Advance(time.Minute)
 	require.Equal(e.t, order.StateFailed, e.process(ref).State)
 	return ref
 }
@@ -126,9 +126,9 @@ func TestClosedBehindALostRetry(t *testing.T) {
 		e.bank.next(fault{op: "query", res: isClosed}, fault{op: "query", res: isClosed})
 		e.hint()
 		require.Equal(t, order.StateApproved, e.refund("R1").State, "not on a notification's word")
-		e.clock.advance(time.Minute)
+		e.clock.Advance(time.Minute)
 		next := e.process(ref)
-		require.Equal(t, refund.Next{State: order.StateApproved, At: e.clock.now().Add(2 * time.Minute)}, next,
+		require.Equal(t, refund.Next{State: order.StateApproved, At: e.clock.Now().Add(2 * time.Minute)}, next,
 			"asked again after the quiet period")
 		e.run() // the bank has opened it again and pays
 		require.Equal(t, order.StateRefunded, e.refund("R1").State)
@@ -152,9 +152,9 @@ func TestAcceptedWhileTheNoIsChecked(t *testing.T) {
 	)
 	ref := e.approved("R1", 4000)
 	e.process(ref)
-	e.clock.advance(time.Minute)
+	e.clock.Advance(time.Minute)
 	e.process(ref)
-	e.clock.advance(2 * time.Minute)
+	e.clock.Advance(2 * time.Minute)
 	e.bank.next(
 		fault{op: "query", res: isNotFound, block: func(context.Context) { e.hint() }},
 		fault{op: "query", res: isAccepted},
@@ -223,12 +223,12 @@ func TestClockSetBackWhileTheNoIsChecked(t *testing.T) {
 	e.bank.next(fault{op: "refund", err: errLost}, fault{op: "refund", res: declined("NOTENOUGH")})
 	ref := e.approved("R1", 4000)
 	e.process(ref)
-	e.clock.advance(time.Minute)
+	e.clock.Advance(time.Minute)
 	e.process(ref)
-	e.clock.advance(2 * time.Minute)
-	e.bank.next(fault{op: "query", res: isNotFound, block: func(context.Context) { e.clock.advance(-time.Second) }})
+	e.clock.Advance(2 * time.Minute)
+	e.bank.next(fault{op: "query", res: isNotFound, block: func(context.Context) { e.clock.Advance(-time.Second) }})
 	next := e.process(ref)
-	require.Equal(t, refund.Next{State: order.StateApproved, At: e.clock.now().Add(time.Minute)}, next)
+	require.Equal(t, refund.Next{State: order.StateApproved, At: e.clock.Now().Add(time.Minute)}, next)
 	e.run2(t, ref)
 	require.Equal(t, order.StateFailed, e.refund("R1").State)
 	require.Equal(t, "NOTENOUGH", e.refund("R1").Code)
@@ -241,7 +241,7 @@ func TestAdoptedLeavesNoSubmission(t *testing.T) {
 	e.bank.next(fault{op: "query", res: isAccepted})
 	e.hint()
 	failing := &flakyStore{Store: e.store}
-	s, err := refund.NewService(e.machine, failing, e.bank, refund.Options{Now: e.clock.now})
+	s, err := refund.NewService(e.machine, failing, e.bank, refund.Options{Now: e.clock.Now})
 	require.NoError(t, err)
 	e.bank.next(fault{op: "query", res: isNotFound, block: func(context.Context) { failing.fail(errLost) }})
 	_, err = s.Process(bg, refund.Ref{OrderID: "O1", RefundNo: "R1"})
@@ -257,9 +257,9 @@ func TestNoOfAnotherRetry(t *testing.T) {
 	no := refund.Result{Outcome: refund.OutcomeDeclined, Code: "NOTENOUGH"}
 	e.bank.next(
 		fault{op: "refund", res: no, block: func(context.Context) {
-			e.clock.advance(time.Minute)
+			e.clock.Advance(time.Minute)
 			require.Equal(t, order.StateApproved, e.process(ref).State, "a no waits for its quiet period")
-			e.clock.advance(2 * time.Minute)
+			e.clock.Advance(2 * time.Minute)
 			require.Equal(t, order.StateFailed, e.process(ref).State)
 			_, err := retry.do(bg, e.svc)
 			require.NoError(t, err)

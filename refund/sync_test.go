@@ -171,7 +171,7 @@ func TestSyncWhileTheRefundIsRequested(t *testing.T) {
 	s := e.service(meanwhileLister{l, func() {
 		_, err := request(4000, "r").do(bg, e.svc)
 		require.NoError(t, err)
-	}}, refund.Options{Now: e.clock.now})
+	}}, refund.Options{Now: e.clock.Now})
 	rep, err := s.Sync(bg, "O1")
 	require.NoError(t, err)
 	require.Empty(t, rep.Adopted)

@@ -55,7 +55,7 @@ func TestCalls(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRecording(t)
-			b := &bank{took: func() { r.clock.advance(1500 * time.Millisecond) }}
+			b := &bank{took: func() { r.clock.Advance(1500 * time.Millisecond) }}
 			b.next(c.answer, c.answer)
 			g := r.Gateway(b)
 			res, err := g.Refund(bg, refund.Request{Gateway: "bank", OrderID: "O1", RefundNo: "R1", Amount: 5, Reason: "r"})

@@ -20,6 +20,7 @@ import (
 
 	"github.com/orderfsm/orderfsm/adapters/otelrefund"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
 var (
@@ -27,40 +28,22 @@ var (
 	start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 )
 
-// clock is a clock that stands still until it is told to move.
-type clock struct {
-	mu sync.Mutex
-	t  time.Time
-}
-
-func (c *clock) now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.t
-}
-
-func (c *clock) advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.t = c.t.Add(d)
-}
-
 // recording is a Telemetry with all that it told.
 type recording struct {
 	*otelrefund.Telemetry
 	t      testing.TB
-	clock  *clock
+	clock  *refundtest.Clock
 	spans  *tracetest.SpanRecorder
 	reader *sdkmetric.ManualReader
 }
 
 func newRecording(t testing.TB) *recording {
 	t.Helper()
-	r := &recording{t: t, clock: &clock{t: start}, spans: tracetest.NewSpanRecorder(), reader: sdkmetric.NewManualReader()}
+	r := &recording{t: t, clock: refundtest.NewClock(start), spans: tracetest.NewSpanRecorder(), reader: sdkmetric.NewManualReader()}
 	tel, err := otelrefund.New(otelrefund.Options{
 		TracerProvider: sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(r.spans)),
 		MeterProvider:  sdkmetric.NewMeterProvider(sdkmetric.WithReader(r.reader)),
-		Now:            r.clock.now,
+		Now:            r.clock.Now,
 	})
 	require.NoError(t, err)
 	r.Telemetry = tel

@@ -37,7 +37,7 @@ func newShop(t *testing.T, own refund.Hooks) *shop {
 	m, err := order.NewMachine()
 	require.NoError(t, err)
 	s.svc, err = refund.NewService(m, memstore.New(), s.Gateway(unchecked{s.bank}), refund.Options{
-		Now: s.clock.now, Hooks: refund.JoinHooks(s.Hooks(), own),
+		Now: s.clock.Now, Hooks: refund.JoinHooks(s.Hooks(), own),
 		Backoff: func(string, int) time.Duration { return time.Minute },
 	})
 	require.NoError(t, err)
@@ -153,12 +153,12 @@ func everything(t *testing.T) *shop {
 	s.request("R1", 4000)
 	s.bank.next(answer{err: &refund.SetupError{Gateway: "bank", Err: errors.New("expired " + private)}})
 	s.execute("R1", 4000) // a set-up fault
-	s.clock.advance(25 * time.Hour)
+	s.clock.Advance(25 * time.Hour)
 	s.bank.next(answer{err: errors.New("reset " + private)})
 	ref := refund.Ref{OrderID: "O1", RefundNo: "R1"}
 	_, err := s.svc.Process(bg, ref) // stuck
 	require.NoError(t, err)
-	s.clock.advance(time.Hour)
+	s.clock.Advance(time.Hour)
 	_, err = s.svc.Process(bg, ref) // refunded
 	require.NoError(t, err)
 	s.request("R2", 100)
@@ -177,7 +177,7 @@ func everything(t *testing.T) *shop {
 	n := refund.Notification{Gateway: "bank", Result: refund.Result{OrderID: "O9", RefundNo: "R9", Message: private}}
 	require.NoError(t, s.svc.HandleNotification(bg, n))
 	_, err = s.ObserveBacklog(func(context.Context) (otelrefund.Backlog, error) {
-		return otelrefund.Backlog{Due: 3, Stuck: 2, InFlight: 1, OldestDue: s.clock.now().Add(-90 * time.Second)}, nil
+		return otelrefund.Backlog{Due: 3, Stuck: 2, InFlight: 1, OldestDue: s.clock.Now().Add(-90 * time.Second)}, nil
 	})
 	require.NoError(t, err)
 	reader, _ := s.Gateway(s.bank).(refund.NotificationReader)
