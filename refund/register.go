@@ -54,9 +54,8 @@ func (s *Service) register(ctx context.Context, p RegisterParams) (*order.Order,
 	if errors.Is(getErr, ErrOrderNotFound) && err != nil { // one that is known already may have outlived its gateway
 		return nil, fmt.Errorf("register order %s: %w", p.OrderID, err)
 	}
-	err = getErr
-	if err != nil {
-		return nil, err
+	if getErr != nil {
+		return nil, getErr
 	}
 	if term := otherTerm(known, o); term != "" {
 		return nil, fmt.Errorf("register order %s: it is registered with another %s: %w", p.OrderID, term, ErrConflict)

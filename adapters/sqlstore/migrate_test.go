@@ -72,6 +72,14 @@ func TestPrefix(t *testing.T) {
 		require.NoError(t, s.Create(bg, newOrder("O-1")))
 		require.NoError(t, other.Create(bg, newOrder("O-1")))
 		require.NoError(t, other.Migrate(bg))
+		require.NoError(t, other.Update(bg, "O-1", func(_ context.Context, o *order.Order) error { request(t, o, "R-1", 60); return nil }))
+		for _, f := range []refund.Filter{{}, {States: []order.State{order.StateRefundRequested}}} { // by indexes of that name
+			for store, refunds := range map[*sqlstore.Store]int{s: 0, other: 1} {
+				page, err := store.List(bg, f)
+				require.NoError(t, err)
+				require.Len(t, page.Entries, refunds)
+			}
+		}
 	})
 }
 

@@ -183,10 +183,10 @@ func (s *Store) begun(ctx context.Context, run func(j *joint) error) error {
 		j = &joint{told: true, prepared: s.prepared}
 		return s.inTurn(ctx, func() error { return run(j) })
 	})
-	s.prepared.catchUp(ctx)
 	if err == nil {
 		j.after(ctx)
 	}
+	s.prepared.catchUp(ctx) // last: nobody waits for it but the caller
 	return err
 }
 
