@@ -84,19 +84,20 @@ func filling(refunds, from int) []string {
 		return fmt.Sprintf("CASE WHEN i %% %d = 1 THEN %s WHEN i %% %d = 2 THEN %s WHEN i %% 20 = 3 THEN %s ELSE %s END",
 			review, reviewed, open, opened, rejected, refunded)
 	}
+	gateway := fmt.Sprintf(`CASE WHEN i %% %d = 7 THEN 'rare' WHEN i * 7919 %% 101 < 70 THEN 'wechat'
+		WHEN i * 7919 %% 101 < 95 THEN 'alipay' ELSE 'card' END`, rare)
 	return []string{
 		`INSERT INTO orderfsm_orders (id, gateway, payment_id, currency, total, refunded, reserved, excess, state, seq, version,
 			paid_at, created_at, updated_at)
 			SELECT concat('O-', n),
-			CASE WHEN i % ` + fmt.Sprint(rare) + ` = 7 THEN 'rare' WHEN i * 7919 % 101 < 70 THEN 'wechat'
-				WHEN i * 7919 % 101 < 95 THEN 'alipay' ELSE 'card' END,
+			` + gateway + `,
 			concat('42000', n), 'CNY', 100, ` + state("0", "0", "0", "100") + `, ` + state("100", "100", "0", "0") + `, 0,
 			` + state("'refund_requested'", "'approved'", "'paid'", "'refunded'") + `, 3, 4, at, at, at
 			FROM ` + rows + ` ORDER BY n`,
-		`INSERT INTO orderfsm_refunds (no, order_id, place, amount, reason, state, requested_by, reviewed_by, review_note, refund_id,
+		`INSERT INTO orderfsm_refunds (no, order_id, gateway, place, amount, reason, state, requested_by, reviewed_by, review_note, refund_id,
 			code, message, attempts, retries, outstanding, next_attempt_at, submitted_at, requested_at, reviewed_at, approved_at,
 			ended_at, refunded_at)
-			SELECT concat('R-', n), concat('O-', n), 0, 100, 'does not fit',
+			SELECT concat('R-', n), concat('O-', n), ` + gateway + `, 0, 100, 'does not fit',
 			` + state("'refund_requested'", "'approved'", "'rejected'", "'refunded'") + `,
 			'buyer:1', 'staff:1', '', concat('50300', n), 'SUCCESS', '', 1, 0, 0,
 			CASE WHEN i % ` + fmt.Sprint(open) + ` <> 2 THEN -62135596800000000

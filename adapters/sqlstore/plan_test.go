@@ -73,6 +73,7 @@ func TestPlans(t *testing.T) {
 	byKey := []string{"orderfsm_orders: key range", "orderfsm_refunds: key range", "orderfsm_transitions: key range"}
 	after := &refund.Position{RequestedAt: at(10_000 * filledEvery), OrderID: "O-1", RefundNo: "R-1"}
 	requested := []order.State{order.StateRefundRequested}
+	due := []string{"orderfsm_refunds: due range"}
 	queue, all := []string{"r: queue range", "o: key range"}, []string{"r: list range", "o: key range"}
 	list := func(f refund.Filter) func(context.Context, *sqlstore.Store) error {
 		return func(ctx context.Context, s *sqlstore.Store) error { _, err := s.List(ctx, f); return err }
@@ -93,15 +94,15 @@ func TestPlans(t *testing.T) {
 		{"due", func(ctx context.Context, s *sqlstore.Store) error {
 			_, err := s.Due(ctx, at(1<<30), 10)
 			return err
-		}, []string{"orderfsm_refunds: due range"}, false},
+		}, due, false},
 		{"due with gateways", func(ctx context.Context, s *sqlstore.Store) error {
 			_, err := s.DueExcept(ctx, at(1<<30), 10, nil)
 			return err
-		}, []string{"r: due range", "o: key range"}, false},
+		}, due, false},
 		{"due except", func(ctx context.Context, s *sqlstore.Store) error {
 			_, err := s.DueExcept(ctx, at(1<<30), 10, []string{"wechat", "card"})
 			return err
-		}, []string{"r: due range", "o: key range"}, false},
+		}, due, false},
 		{"all", list(refund.Filter{}), all, false},
 		{"all, on", list(refund.Filter{After: after}), all, false},
 		{"all, a time", list(refund.Filter{From: at(3000), To: at(9000)}), all, false},
@@ -208,7 +209,7 @@ func (p *plan) sqlite(line string) {
 	p.text += line + "\n"
 	words := strings.Fields(line)
 	p.sorts = p.sorts || strings.Contains(line, "TEMP B-TREE")
-	if words[0] != "SEARCH" && words[0] != "SCAN" || len(words) > 1 && (len(words[1]) == 1 && words[1] != "r" && words[1] != "o") {
+	if words[0] != "SEARCH" && words[0] != "SCAN" || len(words) > 1 && (words[1] == "CONSTANT" || len(words[1]) == 1 && words[1] != "r" && words[1] != "o") {
 		return // a step that reads no table, or what a subquery gave
 	}
 	index := ""

@@ -54,8 +54,8 @@ func (s *Store) reading(ctx context.Context, f func(c Conn) error) error {
 // lock reads an order and keeps others from changing it until the transaction ends.
 func (s *Store) lock(ctx context.Context, c Conn, orderID string) (*order.Order, error) {
 	if s.d == SQLite {
-		// A write as the first statement takes SQLite's one write lock at once, as BEGIN IMMEDIATE does.
-		if _, err := c.Exec(ctx, s.sql.touch, orderID); err != nil {
+		// A write as the first statement, even of no row, takes SQLite's one write lock at once, as BEGIN IMMEDIATE does.
+		if _, err := c.Exec(ctx, s.sql.touch); err != nil {
 			return nil, err
 		}
 	}
@@ -189,32 +189,28 @@ func each(ctx context.Context, c Conn, query string, args []any, fn func(Rows) e
 
 // Due implements [refund.Store]: one range of an index, whatever else the table holds.
 func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]refund.Ref, error) {
-	var refs []refund.Ref
-	args := []any{now.UnixMicro(), max(limit, 0)}
-	err := s.query(ctx, s.sql.due, args, func() { refs = []refund.Ref{} }, func(r Rows) error {
-		var ref refund.Ref
-		err := r.Scan(&ref.OrderID, &ref.RefundNo)
-		refs = append(refs, ref)
-		return err
-	})
+	due, err := s.DueExcept(ctx, now, limit, nil)
 	if err != nil {
-		return nil, fmt.Errorf("list due refunds: %w", err)
+		return nil, err
+	}
+	refs := make([]refund.Ref, len(due))
+	for i, d := range due {
+		refs[i] = d.Ref
 	}
 	return refs, nil
 }
 
-// DueExcept implements [refund.GatewayDuer].
+// DueExcept implements [refund.GatewayDuer]. The gateways are left out by the index.
 func (s *Store) DueExcept(ctx context.Context, now time.Time, limit int, except []string) ([]refund.DueRefund, error) {
-	query, args := s.sql.dueExcept, []any{now.UnixMicro()}
+	query, args := s.sql.due, []any{now.UnixMicro()}
 	if len(except) > 0 {
-		query += " AND o.gateway NOT IN (" + marks(len(except)) + ")"
+		query += " AND gateway NOT IN (" + marks(len(except)) + ")"
 		for _, name := range except {
 			args = append(args, name)
 		}
 	}
-	query += s.sql.dueExceptEnd
 	var due []refund.DueRefund
-	err := s.query(ctx, s.d.bind(query), append(args, max(limit, 0)), func() { due = nil }, func(r Rows) error {
+	err := s.query(ctx, s.d.bind(query+s.sql.dueEnd), append(args, max(limit, 0)), func() { due = nil }, func(r Rows) error {
 		var d refund.DueRefund
 		var at int64
 		err := r.Scan(&d.OrderID, &d.RefundNo, &d.Gateway, &at)
@@ -326,7 +322,7 @@ func (s *Store) conditions(f refund.Filter, state order.State) (where string, ar
 			p.RequestedAt.UnixMicro(), p.OrderID, p.OrderID, p.RefundNo)
 	}
 	if f.Gateway != "" {
-		add("o.gateway = ?", f.Gateway)
+		add("r.gateway = ?", f.Gateway)
 	}
 	if f.OrderID != "" {
 		add(s.d.contains("r.order_id"), f.OrderID)

@@ -14,11 +14,11 @@ const (
 	transitionColumns = "seq, event, refund_no, from_state, to_state, order_from, order_to, actor, note, at"
 )
 
-// The columns of an order beside its ID, in the order of orderValues, and those of a refund.
+// The columns of an order beside its ID, in the order of orderValues, and those of a refund, in that of refundValues.
 var (
 	orderColumns = strings.Split("gateway, payment_id, currency, total, refunded, reserved, excess, state, seq, version, "+
 		"paid_at, created_at, updated_at", ", ")
-	refundColumns = strings.Split(refundTexts+", "+refundNumbers, ", ")
+	refundColumns = append(strings.Split(refundTexts+", "+refundNumbers, ", "), "gateway")
 )
 
 // statements are all the SQL there is: complete, or a beginning and an end where a part depends on the call.
@@ -26,10 +26,9 @@ type statements struct {
 	load, lock, reload                            string // an order by its ID, as every argument
 	loadArgs, lockArgs                            int
 	touch                                         string
+	orders, refunds                               string // the tables
 	insertOrder, insertRefunds, insertTransitions string // the last two without the rows
-	updateOrder, updateRefund                     string // without what is set
-	whereOrder, whereRefund                       string
-	due, dueExcept, dueExceptEnd                  string
+	due, dueEnd                                   string
 	list, listJoin, listEnd                       string
 }
 
@@ -37,24 +36,19 @@ func newStatements(d Dialect, prefix string) statements {
 	const approved = `state = '` + string(order.StateApproved) + `'` // no parameter: it is the condition of an index
 	orders, refunds, transitions := prefix+"orders", prefix+"refunds", prefix+"transitions"
 	s := statements{
-		touch: d.bind(`UPDATE ` + orders + ` SET version = version WHERE id = ?`),
+		orders: orders, refunds: refunds,
+		touch: `UPDATE ` + orders + ` SET version = version WHERE id = NULL`,
 
 		insertOrder: `INSERT INTO ` + orders + ` (id, ` + strings.Join(orderColumns, ", ") + `) VALUES (` +
 			marks(1+len(orderColumns)) + `)` + d.ifNew("id"),
-		updateOrder:       `UPDATE ` + orders + ` SET `,
-		whereOrder:        ` WHERE id = ? AND version = ?`,
 		insertRefunds:     `INSERT INTO ` + refunds + ` (order_id, place, ` + strings.Join(refundColumns, ", ") + `) VALUES `,
-		updateRefund:      `UPDATE ` + refunds + ` SET `,
-		whereRefund:       ` WHERE no = ? AND order_id = ?`,
 		insertTransitions: `INSERT INTO ` + transitions + ` (order_id, ` + transitionColumns + `) VALUES `,
 
-		due: d.bind(`SELECT order_id, no FROM ` + refunds + ` WHERE ` + approved + ` AND next_attempt_at <= ?
-			ORDER BY next_attempt_at, order_id, no LIMIT ?`),
-		dueExcept: `SELECT r.order_id, r.no, o.gateway, r.next_attempt_at FROM ` + refunds + ` r ` + d.join() + ` ` + orders +
-			` o ON o.id = r.order_id WHERE r.` + approved + ` AND r.next_attempt_at <= ?`,
-		dueExceptEnd: ` ORDER BY r.next_attempt_at, r.order_id, r.no LIMIT ?`,
-		list: `SELECT o.id, o.gateway, o.currency, o.total, o.refunded, r.` + strings.Join(refundColumns, `, r.`) +
-			` FROM ` + refunds + ` r`,
+		due: `SELECT order_id, no, gateway, next_attempt_at FROM ` + refunds + d.by(prefix+"refunds_due") + ` WHERE ` + approved +
+			` AND next_attempt_at <= ?`,
+		dueEnd: ` ORDER BY next_attempt_at, order_id, no LIMIT ?`,
+		list: `SELECT o.id, o.gateway, o.currency, o.total, o.refunded, r.` +
+			strings.ReplaceAll(refundTexts+", "+refundNumbers, ", ", ", r.") + ` FROM ` + refunds + ` r`,
 		listJoin: ` ` + d.join() + ` ` + orders + ` o ON o.id = r.order_id WHERE `,
 		listEnd:  `r.requested_at, r.order_id, r.no`,
 	}
@@ -75,11 +69,11 @@ const (
 func (s *statements) loads(d Dialect, orders, refunds, transitions string) {
 	const zeros = ", 0, 0, 0, 0, 0, 0"
 	parts := []string{
-		`SELECT 0 AS kind, place, ` + refundTexts + `, ` + refundNumbers + ` FROM ` + refunds + ` WHERE order_id = ?`,
+		`SELECT 0 AS kind, place, ` + refundTexts + `, ` + refundNumbers + ` FROM ` + refunds + ` WHERE order_id = ` + d.value(),
 		`SELECT 1, version, id, gateway, payment_id, currency, state, '', '', '', '',
 			total, refunded, reserved, seq, paid_at, created_at, updated_at` + zeros + ` FROM ` + orders + ` WHERE id = ?`,
 		`SELECT 2, seq, refund_no, event, from_state, to_state, order_from, order_to, actor, note, '',
-			at` + zeros + zeros + ` FROM ` + transitions + ` WHERE order_id = ?`,
+			at` + zeros + zeros + ` FROM ` + transitions + ` WHERE order_id = ` + d.value(),
 	}
 	all := strings.Join(parts, " UNION ALL ")
 	s.load, s.loadArgs = d.bind(all), len(parts)

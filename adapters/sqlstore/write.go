@@ -50,21 +50,30 @@ func (s *Store) write(ctx context.Context, c Conn, before, after *order.Order) e
 		return fmt.Errorf("refunds and history are only ever added to: %w", order.ErrInvalid)
 	}
 	after.Version = before.Version + 1
-	set, args := changed(orderColumns, orderValues(before), orderValues(after))
-	changes := []change{{s.sql.updateOrder + set + s.sql.whereOrder, append(args, after.ID, before.Version), 1, errOverwritten}}
+	updates := []update{{
+		s.sql.orders, changed(orderColumns, orderValues(before), orderValues(after)),
+		[]column{{"id", after.ID}, {"version", before.Version}},
+	}}
 	for i := range known {
 		r, was := &after.Refunds[i], &before.Refunds[i]
-		if *r == *was {
+		if *r == *was && after.Gateway == before.Gateway {
 			continue
 		}
 		if r.No != was.No {
 			return fmt.Errorf("the number of a refund was changed: %w", order.ErrInvalid)
 		}
-		set, args := changed(refundColumns, refundValues(was), refundValues(r))
-		if len(args) == 0 {
-			continue // they differ by what is not stored
+		set := changed(refundColumns, refundValues(before, was), refundValues(after, r))
+		if len(set) > 0 { // they may differ by what is not stored
+			updates = append(updates, update{s.sql.refunds, set, []column{{"order_id", after.ID}, {"place", i}, {"no", r.No}}})
 		}
-		changes = append(changes, change{s.sql.updateRefund + set + s.sql.whereRefund, append(args, r.No, after.ID), 1, errOverwritten})
+	}
+	var changes []change
+	if s.d == MySQL && len(updates) == 2 {
+		changes = append(changes, together(updates...))
+	} else {
+		for _, u := range updates {
+			changes = append(changes, together(u))
+		}
 	}
 	return s.apply(ctx, c, append(changes, s.added(after, known, past)...))
 }
@@ -74,7 +83,7 @@ func (s *Store) added(o *order.Order, known, past int) []change {
 	taken := fmt.Errorf("a refund number is taken: %w", refund.ErrConflict)
 	return append(
 		inserts(s.sql.insertRefunds, s.d.ifNew("no"), known, len(o.Refunds), taken, func(i int) []any {
-			return append([]any{o.ID, i}, refundValues(&o.Refunds[i])...)
+			return append([]any{o.ID, i}, refundValues(o, &o.Refunds[i])...)
 		}),
 		inserts(s.sql.insertTransitions, "", past, len(o.History), errOverwritten, func(i int) []any {
 			t := &o.History[i]
@@ -144,16 +153,48 @@ func (s *Store) applyTogether(ctx context.Context, c Conn, changes []change) err
 	return nil
 }
 
-// changed is what an UPDATE sets: the columns whose values differ. MySQL counts the rows that it changed, and not those
-// that it found, so that an UPDATE must change something.
-func changed(columns []string, before, after []any) (set string, args []any) {
-	for i, column := range columns {
-		if before[i] != after[i] {
-			set += ", " + column + " = ?"
-			args = append(args, after[i])
+// column is a column and its value.
+type column struct {
+	name  string
+	value any
+}
+
+// update is an UPDATE of one row: what it sets, and which row.
+type update struct {
+	table    string
+	set, key []column
+}
+
+// together is one statement for updates of one row each; for those of several tables MySQL has it.
+func together(updates ...update) change {
+	var tables, set, where []string
+	var values, keys []any
+	for _, u := range updates {
+		of := ""
+		if len(updates) > 1 {
+			of = u.table + "."
+		}
+		tables = append(tables, u.table)
+		for _, c := range u.set {
+			set, values = append(set, of+c.name+" = ?"), append(values, c.value)
+		}
+		for _, c := range u.key {
+			where, keys = append(where, of+c.name+" = ?"), append(keys, c.value)
 		}
 	}
-	return strings.TrimPrefix(set, ", "), args
+	query := "UPDATE " + strings.Join(tables, ", ") + " SET " + strings.Join(set, ", ") + " WHERE " + strings.Join(where, " AND ")
+	return change{query, append(values, keys...), len(updates), errOverwritten}
+}
+
+// changed are the columns whose values differ. MySQL counts the rows that it changed, and not those that it found, so
+// that an UPDATE must change something.
+func changed(columns []string, before, after []any) (set []column) {
+	for i, name := range columns {
+		if before[i] != after[i] {
+			set = append(set, column{name, after[i]})
+		}
+	}
+	return set
 }
 
 // orderValues are those of orderColumns.
@@ -165,7 +206,7 @@ func orderValues(o *order.Order) []any {
 }
 
 // refundValues are those of refundColumns.
-func refundValues(r *order.Refund) []any {
+func refundValues(o *order.Order, r *order.Refund) []any {
 	outstanding := 0
 	if r.Outstanding {
 		outstanding = 1
@@ -174,6 +215,7 @@ func refundValues(r *order.Refund) []any {
 		r.No, r.Reason, string(r.State), string(r.RequestedBy), string(r.ReviewedBy), r.ReviewNote, r.RefundID, r.Code, r.Message,
 		r.Amount, r.Attempts, r.Retries, outstanding, r.NextAttemptAt.UnixMicro(), micros(r.LeasedUntil), micros(r.SubmittedAt),
 		micros(r.DeclinedAt), r.RequestedAt.UnixMicro(), micros(r.ReviewedAt), micros(r.ApprovedAt), micros(r.EndedAt), micros(r.RefundedAt),
+		o.Gateway,
 	}
 }
 

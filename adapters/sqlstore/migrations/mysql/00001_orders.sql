@@ -21,9 +21,11 @@ CREATE TABLE IF NOT EXISTS orderfsm_orders (
 ) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE IF NOT EXISTS orderfsm_refunds (
-    no              VARCHAR(64) NOT NULL PRIMARY KEY,
+    no              VARCHAR(64) NOT NULL UNIQUE,
     order_id        VARCHAR(64) NOT NULL,
     FOREIGN KEY (order_id) REFERENCES orderfsm_orders (id),
+    -- its order's, so that the indexes tell it
+    gateway         VARCHAR(32) NOT NULL,
     -- its place among the order's refunds, from 0
     place           BIGINT NOT NULL,
     amount          BIGINT NOT NULL CHECK (amount > 0),
@@ -49,12 +51,12 @@ CREATE TABLE IF NOT EXISTS orderfsm_refunds (
     approved_at     BIGINT,
     ended_at        BIGINT,
     refunded_at     BIGINT,
-    UNIQUE (order_id, place),
+    PRIMARY KEY (order_id, place),
     -- what is due, oldest first: one range of this index
-    INDEX orderfsm_refunds_due (state, next_attempt_at, order_id, no),
+    INDEX orderfsm_refunds_due (state, next_attempt_at, order_id, no, gateway),
     -- review queues, page by page
-    INDEX orderfsm_refunds_list (requested_at, order_id, no),
-    INDEX orderfsm_refunds_queue (state, requested_at, order_id, no)
+    INDEX orderfsm_refunds_list (requested_at, order_id, no, gateway),
+    INDEX orderfsm_refunds_queue (state, requested_at, order_id, no, gateway)
 ) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- The audit trail: rows are only ever added.

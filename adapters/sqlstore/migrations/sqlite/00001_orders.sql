@@ -21,8 +21,10 @@ CREATE TABLE IF NOT EXISTS orderfsm_orders (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE IF NOT EXISTS orderfsm_refunds (
-    no              TEXT NOT NULL PRIMARY KEY,
+    no              TEXT NOT NULL UNIQUE,
     order_id        TEXT NOT NULL REFERENCES orderfsm_orders (id),
+    -- its order's, so that the indexes tell it
+    gateway         TEXT NOT NULL,
     -- its place among the order's refunds, from 0
     place           INTEGER NOT NULL,
     amount          INTEGER NOT NULL CHECK (amount > 0),
@@ -48,14 +50,14 @@ CREATE TABLE IF NOT EXISTS orderfsm_refunds (
     approved_at     INTEGER,
     ended_at        INTEGER,
     refunded_at     INTEGER,
-    UNIQUE (order_id, place)
-) STRICT;
+    PRIMARY KEY (order_id, place)
+) STRICT, WITHOUT ROWID;
 
--- what is due, oldest first: one range of this index
-CREATE INDEX IF NOT EXISTS orderfsm_refunds_due ON orderfsm_refunds (state, next_attempt_at, order_id, no);
+-- what is due, oldest first: one range of this index, which holds nothing else
+CREATE INDEX IF NOT EXISTS orderfsm_refunds_due ON orderfsm_refunds (next_attempt_at, order_id, no, gateway) WHERE state = 'approved';
 -- review queues, page by page
-CREATE INDEX IF NOT EXISTS orderfsm_refunds_list ON orderfsm_refunds (requested_at, order_id, no);
-CREATE INDEX IF NOT EXISTS orderfsm_refunds_queue ON orderfsm_refunds (state, requested_at, order_id, no);
+CREATE INDEX IF NOT EXISTS orderfsm_refunds_list ON orderfsm_refunds (requested_at, order_id, no, gateway);
+CREATE INDEX IF NOT EXISTS orderfsm_refunds_queue ON orderfsm_refunds (state, requested_at, order_id, no, gateway);
 
 -- The audit trail: rows are only ever added.
 CREATE TABLE IF NOT EXISTS orderfsm_transitions (
