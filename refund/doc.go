@@ -64,8 +64,8 @@
 // logged, and error is what the provider, the store or a hook said, without secrets.
 //
 //	INFO   refund transition                            order_id, refund_no, event, from, to, actor, amount, currency
-//	INFO   refund has no outcome yet                    order_id, refund_no, outcome, attempts, next_attempt_at, error
-//	WARN   refund stuck                                 order_id, refund_no, gateway, approved_at, attempts, error
+//	INFO   refund has no outcome yet                    order_id, refund_no, outcome, attempts, next_attempt_at, [error]
+//	WARN   refund stuck                                 order_id, refund_no, gateway, approved_at, attempts, [error]
 //	ERROR  refund conflict                              order_id, refund_no, state, outcome, error
 //	ERROR  refund answer not recorded, will be asked for again   order_id, refund_no, outcome, error
 //	ERROR  gateway set-up fault                         gateway, error

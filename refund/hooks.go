@@ -146,11 +146,19 @@ func (s *Service) conflict(ctx context.Context, c Conflict) {
 	}
 }
 
+// errorAttr is err, or an attribute that handlers leave out where there is none.
+func errorAttr(err error) slog.Attr {
+	if err == nil {
+		return slog.Attr{}
+	}
+	return slog.Any("error", err)
+}
+
 func (s *Service) stuck(ctx context.Context, st Stuck) {
 	s.log.WarnContext(ctx, "refund stuck",
 		slog.String("order_id", st.OrderID), slog.String("refund_no", st.RefundNo),
 		slog.String("gateway", st.Gateway), slog.Time("approved_at", st.ApprovedAt),
-		slog.Int("attempts", st.Attempts), slog.Any("error", st.Err))
+		slog.Int("attempts", st.Attempts), errorAttr(st.Err))
 	if s.opt.Hooks.Stuck != nil {
 		s.notify(ctx, "stuck", func() { s.opt.Hooks.Stuck(ctx, st) })
 	}

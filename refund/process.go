@@ -286,7 +286,7 @@ func (s *Service) record(ctx context.Context, ref Ref, a *attempt, ans answer) (
 	s.log.InfoContext(ctx, "refund has no outcome yet",
 		slog.String("order_id", ref.OrderID), slog.String("refund_no", ref.RefundNo),
 		slog.String("outcome", ans.res.Outcome.String()), slog.Int("attempts", r.Attempts),
-		slog.Time("next_attempt_at", r.NextAttemptAt), slog.Any("error", ans.err))
+		slog.Time("next_attempt_at", r.NextAttemptAt), errorAttr(ans.err))
 	s.alert(ctx, ref, a, ans.err)
 	return Next{State: r.State, At: r.NextAttemptAt, Err: ans.err}, nil
 }

@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"fmt"
 	"runtime"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -13,8 +14,11 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// BenchmarkLifecycle takes an order from request over approve and process to refunded, alone and 16 at once,
-// beside the floor: the same number of transactions on the same database, each one UPDATE and one INSERT.
+// BenchmarkLifecycle takes an order from request over approve and process to refunded, alone and 16 at once, beside
+// two floors: the same number of transactions on the same database, each one UPDATE and one INSERT by primary key, in
+// two tables of two columns, and in the store's own, with their constraints.
+//
+// SQLite is as durable as the servers are: each COMMIT reaches the disk.
 //
 //	go test -run '^$' -bench Lifecycle -benchtime 2000x ./adapters/sqlstore
 func BenchmarkLifecycle(b *testing.B) {
@@ -22,20 +26,44 @@ func BenchmarkLifecycle(b *testing.B) {
 		for _, clients := range []int{1, 16} {
 			b.Run(fmt.Sprintf("%s/clients=%d", d.name, clients), func(b *testing.B) { benchLifecycle(b, d, clients) })
 			b.Run(fmt.Sprintf("%s/clients=%d/floor", d.name, clients), func(b *testing.B) { benchFloor(b, d, clients) })
+			b.Run(fmt.Sprintf("%s/clients=%d/own-tables", d.name, clients), func(b *testing.B) { benchOwnTables(b, d, clients) })
 		}
 	}
 }
 
-func benchLifecycle(b *testing.B, d database, clients int) {
-	s, db := d.store(b)
+// durable is a fresh database that keeps what was committed, whatever happens.
+func durable(b *testing.B, d database, clients int) *sql.DB {
+	b.Helper()
+	db := d.connect(b, strings.Replace(d.fresh(b), "synchronous(NORMAL)", "synchronous(FULL)", 1))
 	keep(db, clients)
+	return db
+}
+
+func keep(db *sql.DB, clients int) {
+	db.SetMaxOpenConns(clients)
+	db.SetMaxIdleConns(clients)
+}
+
+// registered is a service with b.N orders.
+func registered(b *testing.B, d database, db *sql.DB) *refund.Service {
+	b.Helper()
+	s := d.on(b, db)
+	require.NoError(b, s.Migrate(bg))
 	svc := service(b, s, refund.Options{})
-	register(b, svc, "warm")
 	for i := range b.N {
-		register(b, svc, fmt.Sprintf("O-%d", i))
+		register(b, svc, orderID(i))
 	}
+	return svc
+}
+
+func orderID[I int | int64](i I) string { return fmt.Sprintf("O-%d", i) }
+
+func refundNo[I int | int64](i I) string { return fmt.Sprintf("R-%d", i) }
+
+func benchLifecycle(b *testing.B, d database, clients int) {
+	svc := registered(b, d, durable(b, d, clients))
 	each(b, clients, func(i int64) error {
-		id, no := fmt.Sprintf("O-%d", i), fmt.Sprintf("R-%d", i)
+		id, no := orderID(i), refundNo(i)
 		if err := ask(bg, svc, id, no, 100); err != nil {
 			return err
 		}
@@ -48,8 +76,7 @@ func benchLifecycle(b *testing.B, d database, clients int) {
 }
 
 func benchFloor(b *testing.B, d database, clients int) {
-	db := d.connect(b, d.fresh(b))
-	keep(db, clients)
+	db := durable(b, d, clients)
 	for _, statement := range []string{
 		"CREATE TABLE floor_orders (id VARCHAR(64) PRIMARY KEY, n BIGINT NOT NULL)",
 		"CREATE TABLE floor_log (id VARCHAR(64) NOT NULL, n BIGINT NOT NULL, PRIMARY KEY (id, n))",
@@ -57,33 +84,46 @@ func benchFloor(b *testing.B, d database, clients int) {
 		_, err := db.ExecContext(bg, statement)
 		require.NoError(b, err)
 	}
-	mark := func(n int) string {
-		if d.dialect == sqlstore.PostgreSQL {
-			return fmt.Sprintf("$%d", n)
-		}
-		return "?"
-	}
+	insert := d.marked("INSERT INTO floor_orders VALUES (?, 0)")
 	for i := range b.N {
-		_, err := db.ExecContext(bg, "INSERT INTO floor_orders VALUES ("+mark(1)+", 0)", fmt.Sprintf("O-%d", i))
+		_, err := db.ExecContext(bg, insert, orderID(i))
 		require.NoError(b, err)
 	}
-	step := func(id string, n int) error {
+	benchTwo(b, db, clients, d.marked("UPDATE floor_orders SET n = ? WHERE id = ?"), d.marked("INSERT INTO floor_log VALUES (?, ?)"),
+		func(i int64, n int) []any { return []any{orderID(i), n} })
+}
+
+func benchOwnTables(b *testing.B, d database, clients int) {
+	db := durable(b, d, clients)
+	svc := registered(b, d, db)
+	for i := range b.N {
+		require.NoError(b, ask(bg, svc, orderID(i), refundNo(i), 100))
+	}
+	benchTwo(b, db, clients, d.marked("UPDATE orderfsm_orders SET version = ? WHERE id = ?"),
+		d.marked(`INSERT INTO orderfsm_transitions (order_id, seq, event, refund_no, from_state, to_state, order_from, order_to, actor,
+			note, at) VALUES (?, ?, 'approve', ?, 'refund_requested', 'approved', 'refund_requested', 'approved', 'staff:1', '', ?)`),
+		func(i int64, n int) []any { return []any{orderID(i), 10 + n, refundNo(i), at(n).UnixMicro()} })
+}
+
+// benchTwo runs four transactions for every order.
+func benchTwo(b *testing.B, db *sql.DB, clients int, update, insert string, values func(i int64, n int) []any) {
+	step := func(i int64, n int) error {
 		tx, err := db.BeginTx(bg, nil)
 		if err != nil {
 			return err
 		}
 		defer func() { _ = tx.Rollback() }()
-		if _, err := tx.ExecContext(bg, "UPDATE floor_orders SET n = "+mark(1)+" WHERE id = "+mark(2), n, id); err != nil {
+		if _, err := tx.ExecContext(bg, update, 10+n, orderID(i)); err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(bg, "INSERT INTO floor_log VALUES ("+mark(1)+", "+mark(2)+")", id, n); err != nil {
+		if _, err := tx.ExecContext(bg, insert, values(i, n)...); err != nil {
 			return err
 		}
 		return tx.Commit()
 	}
 	each(b, clients, func(i int64) error {
 		for n := range 4 {
-			if err := step(fmt.Sprintf("O-%d", i), n); err != nil {
+			if err := step(i, n); err != nil {
 				return err
 			}
 		}
@@ -91,9 +131,12 @@ func benchFloor(b *testing.B, d database, clients int) {
 	})
 }
 
-func keep(db *sql.DB, clients int) {
-	db.SetMaxOpenConns(clients)
-	db.SetMaxIdleConns(clients)
+// marked writes a query's question marks as the database has them.
+func (d database) marked(query string) string {
+	for n := 1; d.dialect == sqlstore.PostgreSQL && strings.Contains(query, "?"); n++ {
+		query = strings.Replace(query, "?", fmt.Sprintf("$%d", n), 1)
+	}
+	return query
 }
 
 // each calls run b.N times, from that many clients.

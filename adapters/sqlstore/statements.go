@@ -67,20 +67,20 @@ const (
 // loads writes the ways to read an order by one statement, and so as of one moment: its parts have the same
 // columns, what the row is, its place, nine texts and thirteen numbers. Refunds come first: they set the types.
 func (s *statements) loads(d Dialect, orders, refunds, transitions string) {
-	const zeros = ", 0, 0, 0, 0, 0, 0"
+	const nulls = ", NULL, NULL, NULL, NULL, NULL, NULL"
 	parts := []string{
 		`SELECT 0 AS kind, place, ` + refundTexts + `, ` + refundNumbers + ` FROM ` + refunds + ` WHERE order_id = ` + d.value(),
 		`SELECT 1, version, id, gateway, payment_id, currency, state, '', '', '', '',
-			total, refunded, reserved, seq, paid_at, created_at, updated_at` + zeros + ` FROM ` + orders + ` WHERE id = ?`,
+			total, refunded, reserved, seq, paid_at, created_at, updated_at` + nulls + ` FROM ` + orders + ` WHERE id = ?`,
 		`SELECT 2, seq, refund_no, event, from_state, to_state, order_from, order_to, actor, note, '',
-			at` + zeros + zeros + ` FROM ` + transitions + ` WHERE order_id = ` + d.value(),
+			at` + nulls + nulls + ` FROM ` + transitions + ` WHERE order_id = ` + d.value(),
 	}
 	all := strings.Join(parts, " UNION ALL ")
 	s.load, s.loadArgs = d.bind(all), len(parts)
 	s.lock, s.lockArgs, s.reload = s.load, len(parts), s.load
 	// One more part waits for the order's row, and brings the version that it then has: the other parts may
 	// be older, of the moment at which the statement or its transaction began.
-	const version = `SELECT 3, version, '', '', '', '', '', '', '', '', ''` + ", 0" + zeros + zeros + ` FROM `
+	const version = `SELECT 3, version, '', '', '', '', '', '', '', '', ''` + ", NULL" + nulls + nulls + ` FROM `
 	row := orders + ` WHERE id = ?`
 	switch d {
 	case SQLite: // locks the database: see Store.lock

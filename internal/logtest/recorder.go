@@ -65,7 +65,9 @@ func (handler) Enabled(context.Context, slog.Level) bool { return true }
 func (h handler) Handle(_ context.Context, rec slog.Record) error {
 	kept := Record{Level: rec.Level, Message: rec.Message, Attrs: slices.Clone(h.attrs)}
 	rec.Attrs(func(a slog.Attr) bool {
-		kept.Attrs = append(kept.Attrs, a)
+		if !a.Equal(slog.Attr{}) { // which handlers leave out
+			kept.Attrs = append(kept.Attrs, a)
+		}
 		return true
 	})
 	h.r.mu.Lock()
