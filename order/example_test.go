@@ -72,6 +72,7 @@ func ExampleWithTransitions() {
 		order.Row{Event: "second_review", From: order.StateRefundRequested, To: reviewed},
 		order.Row{Event: order.EventApprove, From: reviewed, To: order.StateApproved},
 		order.Row{Event: order.EventReject, From: reviewed, To: order.StateRejected},
+		order.Row{Event: order.EventCancel, From: reviewed, To: order.StateCancelled},
 	))
 	if err != nil {
 		panic(err)
