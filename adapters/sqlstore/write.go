@@ -221,39 +221,43 @@ func refundValues(o *order.Order, r *order.Refund) []any {
 
 // check refuses text that a database would cut, change or refuse: it is stored exactly or not at all.
 func check(o *order.Order) error {
-	type text struct {
-		field, value string
-		most         int // characters
+	var err error
+	text := func(field, value string, most int) { // most counts characters
+		switch {
+		case err != nil:
+		case !utf8.ValidString(value), strings.ContainsRune(value, 0):
+			err = &order.InvalidError{Field: field, Problem: "is not valid UTF-8 without NUL"}
+		case utf8.RuneCountInString(value) > most:
+			err = &order.InvalidError{Field: field, Problem: fmt.Sprintf("must have at most %d characters", most)}
+		}
 	}
-	texts := []text{
-		{"id", o.ID, order.MaxID},
-		{"gateway", o.Gateway, order.MaxName},
-		{"payment_id", o.PaymentID, order.MaxID},
-		{"currency", o.Currency, 3},
-		{"state", string(o.State), order.MaxName},
-	}
+	text("id", o.ID, order.MaxID)
+	text("gateway", o.Gateway, order.MaxName)
+	text("payment_id", o.PaymentID, order.MaxID)
+	text("currency", o.Currency, 3)
+	text("state", string(o.State), order.MaxName)
 	const maxText = 65535 / utf8.UTFMax // what MySQL's TEXT always holds
 	for i := range o.Refunds {
 		r := &o.Refunds[i]
-		texts = append(texts, text{"no", r.No, order.MaxRefundNo}, text{"state", string(r.State), order.MaxName},
-			text{"requested_by", string(r.RequestedBy), order.MaxActor}, text{"reviewed_by", string(r.ReviewedBy), order.MaxActor},
-			text{"reason", r.Reason, maxText}, text{"review_note", r.ReviewNote, maxText}, text{"message", r.Message, maxText},
-			text{"refund_id", r.RefundID, order.MaxActor}, text{"code", r.Code, order.MaxActor})
+		text("no", r.No, order.MaxRefundNo)
+		text("state", string(r.State), order.MaxName)
+		text("requested_by", string(r.RequestedBy), order.MaxActor)
+		text("reviewed_by", string(r.ReviewedBy), order.MaxActor)
+		text("reason", r.Reason, maxText)
+		text("review_note", r.ReviewNote, maxText)
+		text("message", r.Message, maxText)
+		text("refund_id", r.RefundID, order.MaxActor)
+		text("code", r.Code, order.MaxActor)
 	}
 	for i := range o.History {
 		t := &o.History[i]
-		texts = append(texts, text{"event", string(t.Event), order.MaxName}, text{"from", string(t.From), order.MaxName},
-			text{"to", string(t.To), order.MaxName}, text{"order_from", string(t.OrderFrom), order.MaxName},
-			text{"order_to", string(t.OrderTo), order.MaxName},
-			text{"actor", string(t.Actor), order.MaxActor}, text{"note", t.Note, maxText})
+		text("event", string(t.Event), order.MaxName)
+		text("from", string(t.From), order.MaxName)
+		text("to", string(t.To), order.MaxName)
+		text("order_from", string(t.OrderFrom), order.MaxName)
+		text("order_to", string(t.OrderTo), order.MaxName)
+		text("actor", string(t.Actor), order.MaxActor)
+		text("note", t.Note, maxText)
 	}
-	for _, t := range texts {
-		switch {
-		case !utf8.ValidString(t.value), strings.ContainsRune(t.value, 0):
-			return &order.InvalidError{Field: t.field, Problem: "is not valid UTF-8 without NUL"}
-		case utf8.RuneCountInString(t.value) > t.most:
-			return &order.InvalidError{Field: t.field, Problem: fmt.Sprintf("must have at most %d characters", t.most)}
-		}
-	}
-	return nil
+	return err
 }
