@@ -126,10 +126,19 @@ func TestReadOnly(t *testing.T) {
 		s := d.on(t, d.connect(t, dsn))
 		require.NoError(t, s.Migrate(bg))
 		require.NoError(t, s.Create(bg, newOrder("O-1")))
-		param := map[sqlstore.Dialect]string{
-			sqlstore.SQLite: "_pragma=query_only(1)", sqlstore.PostgreSQL: "default_transaction_read_only=on", sqlstore.MySQL: "tx_read_only=1",
-		}[d.dialect]
-		ro := d.on(t, d.connect(t, with(dsn, param)))
+		var db *sql.DB
+		switch d.dialect {
+		case sqlstore.SQLite:
+			db = d.connect(t, with(dsn, "_pragma=query_only(1)"))
+		case sqlstore.PostgreSQL:
+			db = d.connect(t, with(dsn, "default_transaction_read_only=on"))
+		case sqlstore.MySQL: // whose variable has another name in MariaDB
+			db = d.connect(t, dsn)
+			keep(db, 1)
+			_, err := db.ExecContext(bg, "SET SESSION TRANSACTION READ ONLY")
+			require.NoError(t, err)
+		}
+		ro := d.on(t, db)
 		err := ask(bg, service(t, ro, refund.Options{}), "O-1", "R-1", 60)
 		require.Error(t, err)
 		require.Contains(t, strings.ToLower(strings.ReplaceAll(err.Error(), "-", "")), "read") // readonly, READ ONLY

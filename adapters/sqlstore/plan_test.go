@@ -183,7 +183,7 @@ func explain(t *testing.T, d database, tx *sql.Tx, r recorded) (p plan) {
 			p.sqlite(row["detail"])
 		}
 	case sqlstore.MySQL:
-		for _, row := range table(t, tx, "EXPLAIN "+r.query, r.args...) {
+		for _, row := range table(t, tx, "EXPLAIN FORMAT = TRADITIONAL "+r.query, r.args...) {
 			p.mysql(row)
 		}
 	case sqlstore.PostgreSQL:

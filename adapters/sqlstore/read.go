@@ -302,27 +302,29 @@ func (s *Store) conditions(f refund.Filter, state order.State) (where string, ar
 	if f.After != nil {
 		least = max(least, f.After.RequestedAt.UnixMicro())
 	}
+	at, text := s.d.value("BIGINT"), s.d.value("TEXT")
 	switch {
 	case state == "":
-		where, args = "r.requested_at >= ? AND r.requested_at < ?", []any{least, end}
+		where, args = "r.requested_at >= "+at+" AND r.requested_at < "+at, []any{least, end}
 	case s.d == PostgreSQL:
 		// Said so, only the index that begins with the state has the rows in order. Of one by time alone, which it
 		// likes for a common state, it might read years to find the first.
-		where, args = "(r.state, r.requested_at) >= (?, ?) AND (r.state, r.requested_at) < (?, ?)",
+		row := "(" + text + ", " + at + ")"
+		where, args = "(r.state, r.requested_at) >= "+row+" AND (r.state, r.requested_at) < "+row,
 			[]any{string(state), least, string(state), end}
 	default: // which do not see a range in a comparison of rows
-		where, args = "r.state = ? AND r.requested_at >= ? AND r.requested_at < ?", []any{string(state), least, end}
+		where, args = "r.state = "+text+" AND r.requested_at >= "+at+" AND r.requested_at < "+at, []any{string(state), least, end}
 	}
 	add := func(condition string, values ...any) {
 		where += " AND " + condition
 		args = append(args, values...)
 	}
 	if p := f.After; p != nil {
-		add("(r.requested_at > ? OR r.order_id > ? OR r.order_id = ? AND r.no > ?)",
+		add("(r.requested_at > "+at+" OR r.order_id > "+text+" OR r.order_id = "+text+" AND r.no > "+text+")",
 			p.RequestedAt.UnixMicro(), p.OrderID, p.OrderID, p.RefundNo)
 	}
 	if f.Gateway != "" {
-		add("r.gateway = ?", f.Gateway)
+		add("r.gateway = "+text, f.Gateway)
 	}
 	if f.OrderID != "" {
 		add(s.d.contains("r.order_id"), f.OrderID)

@@ -67,13 +67,17 @@ const (
 // loads writes the ways to read an order by one statement, and so as of one moment: its parts have the same
 // columns, what the row is, its place, nine texts and thirteen numbers. Refunds come first: they set the types.
 func (s *statements) loads(d Dialect, orders, refunds, transitions string) {
+	key := "?"
+	if d == SQLite {
+		key = d.value("TEXT")
+	}
 	const nulls = ", NULL, NULL, NULL, NULL, NULL, NULL"
 	parts := []string{
-		`SELECT 0 AS kind, place, ` + refundTexts + `, ` + refundNumbers + ` FROM ` + refunds + ` WHERE order_id = ` + d.value(),
+		`SELECT 0 AS kind, place, ` + refundTexts + `, ` + refundNumbers + ` FROM ` + refunds + ` WHERE order_id = ` + key,
 		`SELECT 1, version, id, gateway, payment_id, currency, state, '', '', '', '',
 			total, refunded, reserved, seq, paid_at, created_at, updated_at` + nulls + ` FROM ` + orders + ` WHERE id = ?`,
 		`SELECT 2, seq, refund_no, event, from_state, to_state, order_from, order_to, actor, note, '',
-			at` + nulls + nulls + ` FROM ` + transitions + ` WHERE order_id = ` + d.value(),
+			at` + nulls + nulls + ` FROM ` + transitions + ` WHERE order_id = ` + key,
 	}
 	all := strings.Join(parts, " UNION ALL ")
 	s.load, s.loadArgs = d.bind(all), len(parts)

@@ -20,6 +20,7 @@ CREATE TABLE IF NOT EXISTS orderfsm_orders (
     CHECK (refunded + reserved <= total + excess)
 ) STRICT, WITHOUT ROWID;
 
+-- With row IDs: only so SQLite compares what an index tells before it looks for the row.
 CREATE TABLE IF NOT EXISTS orderfsm_refunds (
     no              TEXT NOT NULL UNIQUE,
     order_id        TEXT NOT NULL REFERENCES orderfsm_orders (id),
@@ -51,7 +52,7 @@ CREATE TABLE IF NOT EXISTS orderfsm_refunds (
     ended_at        INTEGER,
     refunded_at     INTEGER,
     PRIMARY KEY (order_id, place)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 -- what is due, oldest first: one range of this index, which holds nothing else
 CREATE INDEX IF NOT EXISTS orderfsm_refunds_due ON orderfsm_refunds (next_attempt_at, order_id, no, gateway) WHERE state = 'approved';
