@@ -14,6 +14,8 @@ var (
 	ErrAmount = errors.New("amount not refundable")
 	// ErrVetoed is a decision that a guard refused; see [*VetoError].
 	ErrVetoed = errors.New("vetoed")
+	// ErrGuardPanic is a guard that panicked: not a decision, but a fault of the guard. Nothing was changed.
+	ErrGuardPanic = errors.New("guard panicked")
 	// ErrInvalid is bad input; see [*InvalidError].
 	ErrInvalid = errors.New("invalid input")
 	// ErrRefundNotFound is a refund number that the order does not have.

@@ -20,8 +20,10 @@ type Machine struct {
 }
 
 // Guard is asked before a decision is carried out (see [Event.IsFact]) and may veto it by returning an
-// error, whose text is the reason. o is the guard's own copy of the order as it is before t. A panic is a veto.
-// A guard may be called for several orders at once.
+// error, whose text is the reason. o is the guard's own copy of the order as it is before t, so that
+// o.Refund(t.RefundNo) is in state t.From: also one that is only being requested, of which o then tells amount and
+// reason, last of all, and which counts in no sum yet. A panic is [ErrGuardPanic], and no transition either. A guard may
+// be called for several orders at once.
 type Guard func(ctx context.Context, o *Order, t Transition) error
 
 // Option configures a [Machine].
@@ -97,13 +99,18 @@ type Firing struct {
 // creates reports whether the event may create a refund.
 func (f *Firing) creates() bool { return f.Event == EventRequestRefund || f.Event == EventAdopt }
 
+// refund is what the event creates, before it moves.
+func (f *Firing) refund() Refund {
+	return Refund{No: f.RefundNo, Amount: f.Amount, Reason: f.Reason, State: StatePaid, RequestedBy: f.Actor}
+}
+
 // Fire moves one refund of o and appends the transition to o.History, which it returns. On any error o is
 // exactly as before. guards are asked after the machine's own.
 //
 // The caller must have o to itself during the call.
 //
-// Errors: [ErrInvalid], [ErrRefundNotFound], [ErrTransition], [ErrAmount], [ErrVetoed], [ErrConflict] if a
-// guard changed o itself, or ctx's error if it has ended.
+// Errors: [ErrInvalid], [ErrRefundNotFound], [ErrTransition], [ErrAmount], [ErrVetoed], [ErrGuardPanic],
+// [ErrConflict] if a guard changed o itself, or ctx's error if it has ended.
 func (m *Machine) Fire(ctx context.Context, o *Order, f Firing, guards ...Guard) (Transition, error) {
 	if err := f.validate(); err != nil {
 		return Transition{}, fmt.Errorf("%s refund of order %s: %w", f.Event, o.ID, err)
@@ -126,7 +133,7 @@ func (m *Machine) Fire(ctx context.Context, o *Order, f Firing, guards ...Guard)
 	refunded, reserved, state := m.project(o, &next)
 	t.OrderTo = state
 	if !f.Event.IsFact() {
-		if err := m.ask(ctx, o, t, guards); err != nil {
+		if err := m.ask(ctx, o, f.refund(), t, guards); err != nil {
 			return Transition{}, err
 		}
 	}
@@ -144,7 +151,7 @@ func (m *Machine) Fire(ctx context.Context, o *Order, f Firing, guards ...Guard)
 
 // move returns what the refund at index i becomes, or a new one where i < 0, without touching o.
 func (m *Machine) move(o *Order, i int, f *Firing) (Refund, error) {
-	r := Refund{No: f.RefundNo, Amount: f.Amount, Reason: f.Reason, State: StatePaid, RequestedBy: f.Actor}
+	r := f.refund()
 	if i >= 0 {
 		r = o.Refunds[i]
 	} else if !f.creates() {
@@ -259,13 +266,22 @@ func (m *Machine) project(o *Order, next *Refund) (refunded, reserved int64, sta
 	return refunded, reserved, state
 }
 
-// ask runs the guards, each on its own copy: one that writes to it misleads neither the order nor the next.
-func (m *Machine) ask(ctx context.Context, o *Order, t Transition, guards []Guard) error {
+// ask runs the guards, each on its own copy: one that writes to it misleads neither the order nor the next. added is what
+// they are shown of a refund that the order does not have yet.
+func (m *Machine) ask(ctx context.Context, o *Order, added Refund, t Transition, guards []Guard) error {
 	if len(m.guards)+len(guards) == 0 {
 		return nil
 	}
 	for _, g := range slices.Concat(m.guards, guards) {
-		if err := call(ctx, g, o.Clone(), t); err != nil {
+		view := o.Clone()
+		if view.Refund(t.RefundNo) == nil {
+			view.Refunds = append(view.Refunds, added)
+		}
+		err := call(ctx, g, view, t)
+		switch {
+		case errors.Is(err, ErrGuardPanic):
+			return fmt.Errorf("%s refund %s of order %s: %w", t.Event, t.RefundNo, o.ID, err)
+		case err != nil:
 			return &VetoError{OrderID: o.ID, RefundNo: t.RefundNo, Event: t.Event, Reason: err}
 		}
 	}
@@ -279,7 +295,7 @@ func (m *Machine) ask(ctx context.Context, o *Order, t Transition, guards []Guar
 func call(ctx context.Context, g Guard, o *Order, t Transition) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("guard panicked: %v", p)
+			err = fmt.Errorf("%w: %v", ErrGuardPanic, p)
 		}
 	}()
 	return g(ctx, o, t)

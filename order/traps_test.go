@@ -56,8 +56,9 @@ func TestTrapGuardPanics(t *testing.T) {
 			o := inState(t, m, order.StateRefundRequested)
 			for range 100 {
 				err := refuse(t, m, o, firing(order.EventApprove, "R1", 0), panics)
-				require.ErrorIs(t, err, order.ErrVetoed)
-				require.ErrorContains(t, err, "panicked")
+				require.ErrorIs(t, err, order.ErrGuardPanic)
+				require.NotErrorIs(t, err, order.ErrVetoed, "it is a fault, no decision")
+				require.ErrorContains(t, err, "approve refund R1 of order O1: guard panicked: ")
 			}
 			fire(t, m, o, order.EventApprove, "R1", 0)
 		})
@@ -83,6 +84,30 @@ func TestTrapGuardVetoes(t *testing.T) {
 	require.Equal(t, []string{"first", "second", "third"}, asked)
 	_, err = m.Fire(context.Background(), o, firing(order.EventApprove, "R1", 0))
 	require.NoError(t, err)
+}
+
+// A guard sees what is asked for before it is in the order.
+func TestTrapGuardOfARequest(t *testing.T) {
+	limit := func(_ context.Context, o *order.Order, tr order.Transition) error {
+		r := o.Refund(tr.RefundNo)
+		require.Equal(t, order.Refund{No: "R1", Amount: r.Amount, Reason: "late", State: order.StatePaid, RequestedBy: "buyer:1"}, *r)
+		require.Equal(t, tr.From, r.State)
+		require.Zero(t, o.Reserved, "before it")
+		require.Len(t, o.Refunds, 1)
+		if r.Amount > 50 {
+			return errors.New("over 50")
+		}
+		return nil
+	}
+	m, o := newMachine(t, order.WithGuard(limit)), newOrder(100)
+	f := firing(order.EventRequestRefund, "R1", 51)
+	f.Reason, f.Actor = "late", "buyer:1"
+	require.ErrorIs(t, refuse(t, m, o, f), order.ErrVetoed)
+	require.Empty(t, o.Refunds)
+	f.Amount = 50
+	_, err := m.Fire(context.Background(), o, f)
+	require.NoError(t, err)
+	require.Len(t, o.Refunds, 1)
 }
 
 func TestTrapGuardUsesTheMachine(t *testing.T) {

@@ -228,7 +228,9 @@ type ResolveParams struct {
 }
 
 // Resolve records how an abnormal or stuck refund ended outside, with evidence: an operator's word in place
-// of the provider's. It is refused with [ErrConflict] while a call to the provider may be under way.
+// of the provider's. It is refused with [ErrConflict] while a call to the provider may be under way. It states a fact,
+// so that no guard is asked: check who may do it before the call, or in the InTx hook. Where the provider says otherwise,
+// [Service.Sync] and [Service.Reconcile] report it.
 // Repeated with the same outcome, it returns the refund as it is now.
 //
 // Errors: [ErrOrderNotFound], [ErrRefundNotFound], [ErrTransition], [ErrConflict], [ErrInvalid].

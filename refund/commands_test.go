@@ -218,7 +218,7 @@ func TestFailedCommandChangesNothing(t *testing.T) {
 			}, refund.ErrVetoed},
 			{"guard panics", func(o *refund.Options, _ *flakyStore) {
 				o.Hooks.Guard = func(context.Context, *order.Order, order.Transition) error { panic("guard") }
-			}, refund.ErrVetoed},
+			}, refund.ErrHookPanic},
 			{"InTx errs", func(o *refund.Options, _ *flakyStore) {
 				o.Hooks.InTx = func(context.Context, *order.Order, order.Transition) error { return errHook }
 			}, errHook},

@@ -43,7 +43,7 @@ var (
 	ErrMismatch = errors.New("answer does not match the question")
 	// ErrUnsettled is an Abandon that was refused because the provider did not confirm that it will not pay.
 	ErrUnsettled = errors.New("the provider may still pay")
-	// ErrHookPanic is a hook or guard that panicked; the command was rolled back.
+	// ErrHookPanic is a hook or guard that panicked, which is no veto; the command was rolled back.
 	ErrHookPanic = errors.New("hook panicked")
 	// ErrNotification is a notification that could not be read or is not authentic.
 	ErrNotification = errors.New("bad notification")

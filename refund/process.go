@@ -25,7 +25,8 @@ type Next struct {
 // Execute is Approve followed by Process: the merchant agrees and sees the outcome. The refund that it
 // returns is still approved where the outcome is not known yet; the next Process goes on from there.
 //
-// Errors: those of Approve, after which nothing was sent; [ErrInTx]; those of the store.
+// Errors: [ErrInTx] and those of Approve, without a refund, after which nothing was sent; those of Process, with the
+// refund as it was approved: the provider may have paid, the refund is due again, and nobody must be told that it failed.
 func (s *Service) Execute(ctx context.Context, p ApproveParams) (order.Refund, error) {
 	return run(ctx, s, Command{"execute", p.OrderID, p.RefundNo}, p, s.execute)
 }
@@ -35,19 +36,20 @@ func (s *Service) execute(ctx context.Context, p ApproveParams) (order.Refund, e
 	if err := s.outsideTx(ctx, "execute", ref); err != nil {
 		return order.Refund{}, err
 	}
-	if _, err := s.Approve(ctx, p); err != nil {
-		return order.Refund{}, err
-	}
-	if _, err := s.Process(ctx, ref); err != nil {
-		return order.Refund{}, err
-	}
-	o, err := s.Order(context.WithoutCancel(ctx), p.OrderID)
+	approved, err := s.Approve(ctx, p)
 	if err != nil {
 		return order.Refund{}, err
 	}
+	if _, err := s.Process(ctx, ref); err != nil {
+		return approved, err
+	}
+	o, err := s.Order(context.WithoutCancel(ctx), p.OrderID)
+	if err != nil {
+		return approved, err
+	}
 	r := o.Refund(p.RefundNo)
 	if r == nil {
-		return order.Refund{}, fmt.Errorf("execute refund %s of order %s: %w", p.RefundNo, p.OrderID, ErrRefundNotFound)
+		return approved, fmt.Errorf("execute refund %s of order %s: %w", p.RefundNo, p.OrderID, ErrRefundNotFound)
 	}
 	return *r, nil
 }

@@ -209,6 +209,9 @@ func (u *update) fire(ctx context.Context, f order.Firing) error {
 		guards = []order.Guard{g}
 	}
 	t, err := u.s.machine.Fire(ctx, u.order, f, guards...)
+	if errors.Is(err, order.ErrGuardPanic) {
+		return fmt.Errorf("%w: %w", ErrHookPanic, err)
+	}
 	if err != nil {
 		return err
 	}

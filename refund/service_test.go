@@ -277,11 +277,12 @@ func TestExecute(t *testing.T) {
 	e.into(order.StateRefundRequested)
 	wrong := p
 	wrong.Amount = 3999
-	_, err := e.svc.Execute(bg, wrong)
+	r, err := e.svc.Execute(bg, wrong)
 	require.ErrorIs(t, err, refund.ErrConflict)
+	require.Zero(t, r)
 	require.Empty(t, e.bank.called(), "nothing is sent that is not approved")
 
-	r, err := e.svc.Execute(bg, p)
+	r, err = e.svc.Execute(bg, p)
 	require.NoError(t, err)
 	require.Equal(t, order.StateApproved, r.State)
 	e.clock.Advance(time.Minute)
@@ -297,7 +298,8 @@ func TestExecute(t *testing.T) {
 	failing := &flakyStore{Store: e.store}
 	s, err := refund.NewService(e.machine, failing, dieOn{e.bank, nil, func() { failing.fail(errLost) }}, refund.Options{Now: e.clock.Now})
 	require.NoError(t, err)
-	_, err = s.Execute(bg, refund.ApproveParams{OrderID: "O1", RefundNo: "R2", Amount: 1000, Actor: seller})
+	r, err = s.Execute(bg, refund.ApproveParams{OrderID: "O1", RefundNo: "R2", Amount: 1000, Actor: seller})
 	require.ErrorIs(t, err, errLost, "what could not be recorded is not claimed")
+	require.Equal(t, order.StateApproved, r.State, "nor denied")
 	require.Equal(t, order.StateApproved, e.refund("R2").State)
 }

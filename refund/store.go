@@ -28,7 +28,9 @@ type Store interface {
 	Update(ctx context.Context, orderID string, fn func(ctx context.Context, o *order.Order) error) error
 	// Get returns the order with all its refunds and its whole history, or [ErrOrderNotFound].
 	Get(ctx context.Context, orderID string) (*order.Order, error)
-	// Create stores a new order as Version 1. An ID that is already there is [ErrExists].
+	// Create stores a new order, with the refunds and the history that it has, as Version 1.
+	//
+	// Errors: [ErrExists] where its ID is already there; [ErrConflict] where a refund number of it is.
 	Create(ctx context.Context, o *order.Order) error
 	// Due lists the approved refunds whose NextAttemptAt is at or before now: by NextAttemptAt, then order
 	// ID, then refund number; at most limit of them (> 0).

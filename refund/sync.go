@@ -31,9 +31,9 @@ type Difference struct {
 	Err error
 }
 
-// Sync compares an order with the provider and takes what it learns into the book: it asks about every
-// refund that was ever submitted, and, where the gateway is a [Lister], adopts those that were made in the
-// provider's own console, so that over-refunding stays impossible.
+// Sync compares an order with the provider and takes what it learns into the book: it asks about every refund that was
+// ever submitted, or that the book says was paid, and, where the gateway is a [Lister], adopts those that were made in
+// the provider's own console, so that over-refunding stays impossible.
 //
 // Errors: [ErrOrderNotFound], [ErrInTx], the store's; the gateway's where the list could not be had. Trouble
 // with a single refund is a Difference with Err.
@@ -65,7 +65,8 @@ func (s *Service) sync(ctx context.Context, orderID string) (SyncReport, error) 
 		}
 	}
 	for i := range o.Refunds {
-		if r := &o.Refunds[i]; r.Attempts > 0 || r.Retries > 0 || listed(results, r.No) {
+		r := &o.Refunds[i]
+		if r.Attempts > 0 || r.Retries > 0 || r.State == order.StateRefunded || listed(results, r.No) {
 			if err := s.compare(ctx, o, r, &rep); err != nil {
 				return rep, err
 			}

@@ -38,6 +38,24 @@ func TestSyncWithoutList(t *testing.T) {
 	require.ErrorIs(t, err, refund.ErrOrderNotFound)
 }
 
+// TestSyncOfOnesWord: a refund that only a person says was paid is asked about too, although it was never submitted.
+func TestSyncOfOnesWord(t *testing.T) {
+	e, l := newLister(t)
+	e.approved("R1", 1000)
+	_, err := e.svc.Resolve(bg, refund.ResolveParams{
+		OrderID: "O1", RefundNo: "R1", Outcome: refund.OutcomeSucceeded, Evidence: "cash", Actor: seller,
+	})
+	require.NoError(t, err)
+	l.list = []refund.Result{}
+	rep, err := e.svc.Sync(bg, "O1")
+	require.NoError(t, err)
+	require.True(t, rep.Complete)
+	require.Equal(t, []refund.Difference{{
+		RefundNo: "R1", Book: order.StateRefunded, Result: refund.Result{Outcome: refund.OutcomeNotFound, RefundNo: "R1"},
+	}}, rep.Differences)
+	require.Equal(t, order.StateRefunded, e.refund("R1").State, "a word with evidence stands")
+}
+
 // lister is a bank that lists what it is told to.
 type lister struct {
 	*bank

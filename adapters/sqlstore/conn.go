@@ -95,6 +95,7 @@ type joint struct {
 	conn Conn
 	tx   *sql.Tx // nil where the connection is not database/sql's
 	told bool    // somebody will run pending once it has committed
+	pool any     // of the Store that began it; nil where the host did
 	// prepared are the statements of the pool that tx will be of; nil where they are not known.
 	prepared *prepared
 	busy     map[string]bool
@@ -124,9 +125,13 @@ var errRolledBack = errors.New("the database has rolled the transaction back")
 
 var errEnded = errors.New("the transaction of this context has ended")
 
-// WithTx returns a context with which every method of a [Store] on the same database works in tx, the host's
-// own transaction. The store neither commits nor rolls back tx, and retries nothing in it; After hooks do not
-// run, because nobody tells of the commit (see [InTx]). Like tx it is for one goroutine at a time.
+var errForeign = errors.New("the context carries a transaction that a Store on another pool began: " +
+	"use a context without it, or one pool for both")
+
+// WithTx returns a context with which every method of a [Store] works in tx, the host's own transaction. That must be
+// of the Store's database: a Store on another one that has such tables would write to those. The store neither commits
+// nor rolls back tx, and retries nothing in it; After hooks do not run, because nobody tells of the commit (see [InTx]).
+// Like tx it is for one goroutine at a time.
 //
 // A context that carries tx already is returned as it is.
 func WithTx(ctx context.Context, tx *sql.Tx) context.Context {

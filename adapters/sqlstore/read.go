@@ -44,8 +44,12 @@ func (s *Store) reading(ctx context.Context, f func(c Conn) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if j := jointFrom(ctx); j != nil && !j.ended.Load() {
+	j, err := s.joint(ctx)
+	switch {
+	case err == nil && j != nil:
 		return f(j.conn)
+	case err != nil && !errors.Is(err, errEnded):
+		return err
 	}
 	defer s.prepared.catchUp(ctx)
 	return s.retry(ctx, func() error { return f(sqlConn{on: s.db, prepared: s.prepared}) })

@@ -36,6 +36,9 @@ type Options struct {
 	// Begin begins the transactions of the Store with another driver, on the same database; package pgxtx sets it. Default:
 	// they are database/sql's.
 	Begin func(ctx context.Context) (Tx, error)
+	// Pool is what Begin begins on, a pointer: Stores that have the same one may work in each other's transactions.
+	// Default: db.
+	Pool any
 	// Pause waits before a retry, for up to d, or until ctx ends. Default: a timer.
 	Pause func(ctx context.Context, d time.Duration) error
 }
@@ -49,6 +52,7 @@ type Store struct {
 	retries int
 	pause   func(ctx context.Context, d time.Duration) error
 	begin   func(ctx context.Context) (Tx, error) // nil: database/sql's
+	pool    any
 	prefix  string
 	// turn holds a token while this Store writes to SQLite, which takes one writer at a time and has the
 	// others try again and again; waiting for a channel is fair, and ends with the context.
@@ -77,12 +81,15 @@ func New(db *sql.DB, d Dialect, opts Options) (*Store, error) {
 	if opts.Retries == 0 {
 		opts.Retries = 20
 	}
+	if opts.Pool == nil {
+		opts.Pool = db
+	}
 	if opts.Pause == nil {
 		opts.Pause = pause
 	}
 	s := &Store{
 		db: db, d: d, sql: newStatements(d, opts.Prefix), retries: opts.Retries, pause: opts.Pause, begin: opts.Begin,
-		prefix: opts.Prefix,
+		pool: opts.Pool, prefix: opts.Prefix,
 	}
 	if d == SQLite {
 		s.turn = make(chan struct{}, 1)
@@ -170,8 +177,12 @@ func (s *Store) Create(ctx context.Context, o *order.Order) error {
 // fn must hand on its own ctx. A command that gets another one waits for this transaction, which waits for fn: until
 // that ctx ends, or for ever.
 func (s *Store) InTx(ctx context.Context, fn func(ctx context.Context) error) error {
-	if jointFrom(ctx) != nil {
-		return InTx(ctx, s.db, fn)
+	j, err := s.joint(ctx)
+	if err != nil {
+		return err
+	}
+	if j != nil {
+		return fn(ctx)
 	}
 	return s.begun(ctx, func(j *joint) error { return s.run(ctx, j, fn) })
 }
@@ -180,7 +191,7 @@ func (s *Store) InTx(ctx context.Context, fn func(ctx context.Context) error) er
 func (s *Store) begun(ctx context.Context, run func(j *joint) error) error {
 	var j *joint
 	err := s.retry(ctx, func() error {
-		j = &joint{told: true, prepared: s.prepared}
+		j = &joint{told: true, prepared: s.prepared, pool: s.pool}
 		return s.inTurn(ctx, func() error { return run(j) })
 	})
 	if err == nil {
@@ -190,16 +201,31 @@ func (s *Store) begun(ctx context.Context, run func(j *joint) error) error {
 	return err
 }
 
+// joint is the transaction that ctx carries, if there is one.
+func (s *Store) joint(ctx context.Context) (*joint, error) {
+	j := jointFrom(ctx)
+	switch {
+	case j == nil:
+		return nil, nil
+	case j.ended.Load():
+		return nil, errEnded
+	case j.pool != nil && j.pool != s.pool:
+		return nil, errForeign
+	}
+	return j, nil
+}
+
 // transact runs fn in the transaction that ctx carries, or else in one of its own, as often as it takes.
 // wrote tells what a COMMIT would have left.
 func (s *Store) transact(ctx context.Context, fn func(ctx context.Context, j *joint) error, wrote func() *order.Order) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if j := jointFrom(ctx); j != nil {
-		if j.ended.Load() {
-			return errEnded
-		}
+	j, err := s.joint(ctx)
+	if err != nil {
+		return err
+	}
+	if j != nil {
 		return j.nested(ctx, fn)
 	}
 	return s.begun(ctx, func(j *joint) error { return s.once(ctx, j, fn, wrote) })
@@ -240,7 +266,7 @@ func (s *Store) inTurn(ctx context.Context, f func() error) error {
 // once runs one transaction, and finds out what became of it where the answer to COMMIT is lost.
 func (s *Store) once(ctx context.Context, j *joint, fn func(ctx context.Context, j *joint) error, wrote func() *order.Order) error {
 	err := s.run(ctx, j, func(ctx context.Context) error { return fn(ctx, j) })
-	if !errors.Is(err, ErrCommit) || s.d.classify(err) == faultRetry { // the database says that it rolled back
+	if !errors.Is(err, ErrCommit) {
 		return err
 	}
 	if now, readErr := s.Get(context.WithoutCancel(ctx), wrote().ID); readErr == nil && includes(now, wrote()) {
@@ -254,7 +280,11 @@ func (s *Store) run(ctx context.Context, j *joint, fn func(ctx context.Context) 
 	if s.begin != nil {
 		return j.runConn(ctx, s.begin, fn)
 	}
-	return j.run(ctx, s.db, s.txOptions(), fn)
+	err := j.run(ctx, s.db, s.txOptions(), fn)
+	if lost, ok := err.(*commitError); ok && s.d.classify(err) == faultRetry { //nolint:errorlint // as run returned it
+		return fmt.Errorf("commit: %w", lost.err) // the answer is there: that it was rolled back
+	}
+	return err
 }
 
 // includes reports whether now proves that after was committed: it is after, or has after's new transitions.

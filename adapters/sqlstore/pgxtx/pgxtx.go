@@ -26,7 +26,7 @@ func New(pool *pgxpool.Pool, opts sqlstore.Options) (*sqlstore.Store, error) {
 	}
 	db := stdlib.OpenDBFromPool(pool) // for what needs no transaction
 	db.SetMaxIdleConns(0)             // the pool keeps them
-	opts.Begin = begin(pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted})
+	opts.Begin, opts.Pool = begin(pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}), pool
 	return sqlstore.New(db, sqlstore.PostgreSQL, opts)
 }
 

@@ -179,6 +179,28 @@ func TestHooksHaveTx(t *testing.T) {
 	require.Equal(t, 3, rows)
 }
 
+// TestForeignTransaction: Stores on one pool share a transaction, those on two do not.
+func TestForeignTransaction(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	one, two := newPool(t, "one"), newPool(t, "two")
+	store := func(pool *pgxpool.Pool, prefix string) *sqlstore.Store {
+		s, err := pgxtx.New(pool, sqlstore.Options{Prefix: prefix})
+		require.NoError(t, err)
+		require.NoError(t, s.Migrate(ctx))
+		return s
+	}
+	a, sibling, b := store(one, "a_"), store(one, "b_"), store(two, "a_")
+	o := &order.Order{ID: "O-1", Gateway: "bank", Currency: "CNY", Total: 100, State: order.StatePaid}
+	require.ErrorContains(t, a.InTx(ctx, func(ctx context.Context) error { return b.Create(ctx, o) }), "another pool")
+	stop := errors.New("no")
+	require.ErrorIs(t, a.InTx(ctx, func(ctx context.Context) error { return errors.Join(sibling.Create(ctx, o), stop) }), stop)
+	for _, s := range []*sqlstore.Store{a, sibling, b} {
+		_, err := s.Get(ctx, "O-1")
+		require.ErrorIs(t, err, refund.ErrOrderNotFound)
+	}
+}
+
 // TestLostCommit: a server that ends the connection instead of answering COMMIT has not said whether it committed: it
 // may be after that, in waiting for a standby.
 func TestLostCommit(t *testing.T) {
