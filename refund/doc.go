@@ -12,7 +12,8 @@
 //     no; or, where it must not be sent, when the provider twice does not know it. Every error, time-out and
 //     unknown code means unknown.
 //   - A command that fails changes nothing. The same command again gives the same answer, with no second
-//     transition; the same refund number with other terms is [ErrConflict].
+//     transition ([Service.Fire] with an event of the host's own is [ErrTransition] then); the same refund number with
+//     other terms is [ErrConflict].
 //
 // # Process: one durable step
 //

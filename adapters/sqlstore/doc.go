@@ -20,14 +20,15 @@
 //
 // A command joins a transaction that its context carries:
 //
-//   - [WithTx] takes the host's *sql.Tx (GORM's is in db.Statement.ConnPool, pgx's is for package pgxtx). The
-//     store then neither commits, rolls back nor retries, and After hooks do not run.
+//   - [WithTx] takes the host's *sql.Tx (GORM's is in db.Statement.ConnPool, see examples/gorm; pgx's is for package
+//     pgxtx). The store then neither commits, rolls back nor retries, and After hooks do not run.
 //   - [Store.InTx] begins one, commits it, runs the After hooks when it has, and begins again after a deadlock. [InTx]
 //     is the same on any pool, without that.
 //   - [TxFrom] gives a hook the transaction it runs in, for the host's own rows.
 //   - What asks the provider (Process, Execute, Sync, a notification, Abandon) refuses with refund.ErrInTx before
 //     it asks: a rollback must not lose a payment that was made.
-//   - An Update of the same order inside an Update is an error.
+//   - An Update of the same order inside an Update is an error, and so is any call with the transaction that a Store
+//     on another pool began. Which database the host's own transaction is of, nobody can tell: give it to no other's Store.
 //   - A command that fails leaves nothing in the transaction (it has a savepoint), which goes on. Not after a
 //     deadlock on MySQL: there the database rolls all of it back, and further commands and InTx say so. End
 //     your own function on such an error: MySQL would commit what you write next, statement by statement.

@@ -70,7 +70,7 @@ func New(db *sql.DB, d Dialect, opts Options) (*Store, error) {
 	switch d {
 	case SQLite, PostgreSQL, MySQL:
 	default:
-		return nil, &order.InvalidError{Field: "dialect", Problem: fmt.Sprintf("unknown: %q", string(d))}
+		return nil, &order.InvalidError{Field: "dialect", Problem: fmt.Sprintf("%q is none of sqlite, postgresql and mysql", string(d))}
 	}
 	if opts.Prefix == "" {
 		opts.Prefix = DefaultPrefix

@@ -31,7 +31,11 @@ type Complaint struct {
 // Like sqlstore.WithTx it does not run After hooks.
 func InTx(ctx context.Context, db *gorm.DB, fn func(ctx context.Context, db *gorm.DB) error) error {
 	return db.WithContext(ctx).Transaction(func(db *gorm.DB) error {
-		tx, ok := db.Statement.ConnPool.(*sql.Tx)
+		pool := db.Statement.ConnPool
+		if prepared, ok := pool.(*gorm.PreparedStmtTX); ok { // as gorm.Config.PrepareStmt has it
+			pool = prepared.Tx
+		}
+		tx, ok := pool.(*sql.Tx)
 		if !ok {
 			return errors.New("gorm works without database/sql here")
 		}

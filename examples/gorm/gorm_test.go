@@ -29,9 +29,15 @@ func (nobody) Query(context.Context, refund.Query) (refund.Result, error) {
 }
 
 func TestTogether(t *testing.T) {
+	t.Run("plain", func(t *testing.T) { testTogether(t, &gorm.Config{Logger: logger.Discard}) })
+	t.Run("prepared", func(t *testing.T) { testTogether(t, &gorm.Config{Logger: logger.Discard, PrepareStmt: true}) })
+}
+
+func testTogether(t *testing.T, cfg *gorm.Config) {
+	t.Helper()
 	ctx := context.Background()
 	file := filepath.Join(t.TempDir(), "shop.db")
-	db, err := gorm.Open(sqlite.Open(file+"?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)"), &gorm.Config{Logger: logger.Discard})
+	db, err := gorm.Open(sqlite.Open(file+"?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)"), cfg)
 	require.NoError(t, err)
 	require.NoError(t, db.AutoMigrate(&gormshop.Stock{}, &gormshop.Complaint{}))
 	pool, err := db.DB()

@@ -40,7 +40,8 @@ type Options struct {
 	// ends, whatever the time. Default 0.
 	ProcessingQueries int
 	// Spacing is the least time between two refunds of one order (WeChat Pay: one minute); a refund that
-	// comes sooner is answered FREQUENCY_LIMITED. Default 0: no such limit.
+	// comes sooner is answered FREQUENCY_LIMITED. Default 0: no such limit. The Service leaves that minute by
+	// itself; a test that has no clock to move sets MinInterval in the gateway's Config.Limits.
 	Spacing time.Duration
 
 	// SubMchID turns the server into one for a service provider, whose AppID, MchID and APIKey the above
