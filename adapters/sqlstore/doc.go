@@ -45,22 +45,24 @@
 //
 // Two Updates of one order never interleave: the order's row is locked (on SQLite the database), and the order read,
 // by one statement. Only what changed is written, new refunds and transitions in one statement each, on MySQL the order
-// and its refund in one, on PostgreSQL all of it together; transitions are never changed or deleted. Deadlocks and
-// serialization failures are retried, with a pause, unless joined. Where the answer to COMMIT is lost the order is read
-// again; [ErrCommit] is what is left where that does not help.
+// and its refund in one (no trigger on either may write to the other then), on PostgreSQL all of it together;
+// transitions are never changed or deleted. Deadlocks and serialization failures are retried, with a pause, unless
+// joined. Where the answer to COMMIT is lost the order is read again; [ErrCommit] is what is left where that does not
+// help.
 //
 // Amounts are minor units. Times are microseconds since 1970 UTC, so that no session setting changes them; the
-// constraints of the tables hold the invariants of an order whoever writes to it. Text that the database could
-// not hold exactly is refused by the name of its field.
+// constraints of the tables hold the invariants of an order whoever writes to it. What refunds repeat of their order, its
+// gateway, they do not hold: change it by Update, or in both tables. Text that the database could not hold exactly is
+// refused by the name of its field.
 //
 // # Growth
 //
 // Get, Update, Due and a review queue (List with States) cost what they return, however many refunds are stored: each
 // reads a range of an index, state by state, which a test asks the database to explain. The Gateway of a
-// [refund.Filter] is compared within the index, the OrderID row by row: of a queue that is cheap, of all refunds it is
-// not, if few of them match. Give such a list a From, or States that few are in. A queue that is spread over years of
-// orders needs the pages of them: give SQLite a cache that holds these, for example _pragma=cache_size(-65536) for 64
-// MiB.
+// [refund.Filter] is compared within the index, the OrderID on PostgreSQL row by row: of a queue that is cheap, of all
+// refunds it is not, if few of them match. Give such a list a From, or States that few are in. A queue that is spread
+// over years of orders needs the pages of them: give SQLite a cache that holds these, for example
+// _pragma=cache_size(-65536) for 64 MiB.
 //
 // Due and DueExcept take no locks, not with SKIP LOCKED either: such a lock ends with the list, before anything is
 // processed, and PostgreSQL writes to each row for it. Who gets a refund is decided by the lease, in an Update of one

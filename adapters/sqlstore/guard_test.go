@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"net/url"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -40,24 +41,29 @@ func TestTexts(t *testing.T) {
 			require.ErrorIs(t, err, refund.ErrOrderNotFound, id)
 			require.NoError(t, s.Create(bg, newOrder(strings.TrimSpace(id)+"x")))
 		}
-		for field, spoil := range map[string]func(o *order.Order){
-			"reason":       func(o *order.Order) { o.Refunds[0].Reason = "a\x00b" },
-			"message":      func(o *order.Order) { o.Refunds[0].Message = "\xff" },
-			"review_note":  func(o *order.Order) { o.Refunds[0].ReviewNote = strings.Repeat("x", 65536) },
-			"note":         func(o *order.Order) { o.History[0].Note = strings.Repeat("x", 65536) },
-			"requested_by": func(o *order.Order) { o.Refunds[0].RequestedBy = order.Actor(strings.Repeat("x", 129)) },
-			"id":           func(o *order.Order) { o.ID = strings.Repeat("x", 65) },
-			"code":         func(o *order.Order) { o.Refunds[0].Code = strings.Repeat("x", 129) },
+		blank := newOrder("O-bad")
+		request(t, blank, "R-bad", 1)
+		for part, of := range []func(o *order.Order) reflect.Value{
+			func(o *order.Order) reflect.Value { return reflect.ValueOf(o).Elem() },
+			func(o *order.Order) reflect.Value { return reflect.ValueOf(&o.Refunds[0]).Elem() },
+			func(o *order.Order) reflect.Value { return reflect.ValueOf(&o.History[0]).Elem() },
 		} {
-			o := newOrder("O-bad")
-			request(t, o, "R-bad", 1)
-			spoil(o)
-			err := s.Create(bg, o)
-			require.ErrorIs(t, err, order.ErrInvalid, field)
-			require.ErrorContains(t, err, field+": ")
-			_, err = s.Get(bg, "O-bad")
-			require.ErrorIs(t, err, refund.ErrOrderNotFound)
+			for i := range of(blank).NumField() {
+				if of(blank).Field(i).Kind() != reflect.String {
+					continue
+				}
+				field, _, _ := strings.Cut(of(blank).Type().Field(i).Tag.Get("json"), ",")
+				for _, text := range []string{"a\x00b", "\xff", strings.Repeat("x", 65536)} {
+					o := blank.Clone()
+					of(o).Field(i).SetString(text)
+					err := s.Create(bg, o)
+					require.ErrorIs(t, err, order.ErrInvalid, "%s of %d", field, part)
+					require.ErrorContains(t, err, field+": ")
+				}
+			}
 		}
+		_, err := s.Get(bg, "O-bad")
+		require.ErrorIs(t, err, refund.ErrOrderNotFound)
 	})
 }
 

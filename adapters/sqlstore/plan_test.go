@@ -44,7 +44,9 @@ type plan struct {
 	// until it has enough, and "table: all". An index that is a key's is named key.
 	reads []string
 	sorts bool
-	text  string // as the database says it
+	// alone: of a table only an index is read. inside: what the table's row is not needed for is compared before it is read.
+	alone, inside bool
+	text          string // as the database says it
 }
 
 func (p *plan) read(table, index string, ranged bool) {
@@ -75,6 +77,7 @@ func TestPlans(t *testing.T) {
 	requested := []order.State{order.StateRefundRequested}
 	due := []string{"orderfsm_refunds: due range"}
 	queue, all := []string{"r: queue range", "o: key range"}, []string{"r: list range", "o: key range"}
+	alone, inside := func(p plan) bool { return p.alone }, func(p plan) bool { return p.inside }
 	list := func(f refund.Filter) func(context.Context, *sqlstore.Store) error {
 		return func(ctx context.Context, s *sqlstore.Store) error { _, err := s.List(ctx, f); return err }
 	}
@@ -83,41 +86,42 @@ func TestPlans(t *testing.T) {
 		run   func(ctx context.Context, s *sqlstore.Store) error
 		want  []string
 		sorts bool
+		check func(p plan) bool // if any
 	}{
-		{"get", func(ctx context.Context, s *sqlstore.Store) error { _, err := s.Get(ctx, filledID(5)); return err }, byKey, false},
+		{"get", func(ctx context.Context, s *sqlstore.Store) error { _, err := s.Get(ctx, filledID(5)); return err }, byKey, false, nil},
 		{"update", func(ctx context.Context, s *sqlstore.Store) error {
 			return s.Update(ctx, filledID(1), func(_ context.Context, o *order.Order) error {
 				_, err := machine.Fire(ctx, o, order.Firing{Event: order.EventApprove, RefundNo: o.Refunds[0].No, Actor: "staff:1", At: at(9)})
 				return err
 			})
-		}, byKey, false},
+		}, byKey, false, nil},
 		{"due", func(ctx context.Context, s *sqlstore.Store) error {
 			_, err := s.Due(ctx, at(1<<30), 10)
 			return err
-		}, due, false},
+		}, due, false, alone},
 		{"due with gateways", func(ctx context.Context, s *sqlstore.Store) error {
 			_, err := s.DueExcept(ctx, at(1<<30), 10, nil)
 			return err
-		}, due, false},
+		}, due, false, alone},
 		{"due except", func(ctx context.Context, s *sqlstore.Store) error {
 			_, err := s.DueExcept(ctx, at(1<<30), 10, []string{"wechat", "card"})
 			return err
-		}, due, false},
-		{"all", list(refund.Filter{}), all, false},
-		{"all, on", list(refund.Filter{After: after}), all, false},
-		{"all, a time", list(refund.Filter{From: at(3000), To: at(9000)}), all, false},
-		{"all, a gateway", list(refund.Filter{Gateway: "alipay"}), all, false},
-		{"all, a gateway, on", list(refund.Filter{Gateway: "alipay", After: after}), all, false},
-		{"all, a text, a time", list(refund.Filter{OrderID: "00", From: at(3000), To: at(9000)}), all, false},
-		{"queue", list(refund.Filter{States: requested}), queue, false},
-		{"queue, on", list(refund.Filter{States: requested, After: after}), queue, false},
-		{"queue, a time", list(refund.Filter{States: requested, From: at(3000), To: at(9000)}), queue, false},
-		{"queue, a gateway", list(refund.Filter{States: requested, Gateway: "alipay"}), queue, false},
-		{"queue, a text", list(refund.Filter{States: requested, OrderID: "00"}), queue, false},
-		{"a state that most are in", list(refund.Filter{States: []order.State{order.StateRefunded}}), queue, false},
-		{"a state that most are in, on", list(refund.Filter{States: []order.State{order.StateRefunded}, After: after}), queue, false},
-		{"queues", list(refund.Filter{States: []order.State{order.StateRefundRequested, order.StateFailed, order.StateAbnormal}}), queue, true},
-		{"queues, on", list(refund.Filter{States: []order.State{order.StateRefundRequested, order.StateRefunded}, After: after}), queue, true},
+		}, due, false, alone},
+		{"all", list(refund.Filter{}), all, false, nil},
+		{"all, on", list(refund.Filter{After: after}), all, false, nil},
+		{"all, a time", list(refund.Filter{From: at(3000), To: at(9000)}), all, false, nil},
+		{"all, a gateway", list(refund.Filter{Gateway: "alipay"}), all, false, inside},
+		{"all, a gateway, on", list(refund.Filter{Gateway: "alipay", After: after}), all, false, inside},
+		{"all, a text, a time", list(refund.Filter{OrderID: "00", From: at(3000), To: at(9000)}), all, false, nil},
+		{"queue", list(refund.Filter{States: requested}), queue, false, nil},
+		{"queue, on", list(refund.Filter{States: requested, After: after}), queue, false, nil},
+		{"queue, a time", list(refund.Filter{States: requested, From: at(3000), To: at(9000)}), queue, false, nil},
+		{"queue, a gateway", list(refund.Filter{States: requested, Gateway: "alipay"}), queue, false, inside},
+		{"queue, a text", list(refund.Filter{States: requested, OrderID: "00"}), queue, false, nil},
+		{"a state that most are in", list(refund.Filter{States: []order.State{order.StateRefunded}}), queue, false, nil},
+		{"a state that most are in, on", list(refund.Filter{States: []order.State{order.StateRefunded}, After: after}), queue, false, nil},
+		{"queues", list(refund.Filter{States: []order.State{order.StateRefundRequested, order.StateFailed, order.StateAbnormal}}), queue, true, nil},
+		{"queues, on", list(refund.Filter{States: []order.State{order.StateRefundRequested, order.StateRefunded}, After: after}), queue, true, nil},
 	}
 	onEach(t, func(t *testing.T, d database) {
 		dsn := d.fresh(t)
@@ -141,6 +145,7 @@ func TestPlans(t *testing.T) {
 					var reads []string
 					for _, p := range plans(t, d, db, s, tc.run) {
 						require.Equal(t, tc.sorts, p.sorts, p.text)
+						require.True(t, tc.check == nil || tc.check(p), p.text)
 						reads = append(reads, p.reads...)
 					}
 					slices.Sort(reads)
@@ -182,6 +187,9 @@ func explain(t *testing.T, d database, tx *sql.Tx, r recorded) (p plan) {
 		for _, row := range table(t, tx, "EXPLAIN QUERY PLAN "+r.query, r.args...) {
 			p.sqlite(row["detail"])
 		}
+		for _, row := range table(t, tx, "EXPLAIN "+r.query, r.args...) {
+			p.inside = p.inside || row["opcode"] == "DeferredSeek"
+		}
 	case sqlstore.MySQL:
 		for _, row := range table(t, tx, "EXPLAIN FORMAT = TRADITIONAL "+r.query, r.args...) {
 			p.mysql(row)
@@ -209,6 +217,7 @@ func (p *plan) sqlite(line string) {
 	p.text += line + "\n"
 	words := strings.Fields(line)
 	p.sorts = p.sorts || strings.Contains(line, "TEMP B-TREE")
+	p.alone = p.alone || strings.Contains(line, "COVERING INDEX")
 	if words[0] != "SEARCH" && words[0] != "SCAN" || len(words) > 1 && (words[1] == "CONSTANT" || len(words[1]) == 1 && words[1] != "r" && words[1] != "o") {
 		return // a step that reads no table, or what a subquery gave
 	}
@@ -228,6 +237,8 @@ func (p *plan) mysql(row map[string]string) {
 		return // the union itself, or a row that is known not to be there
 	}
 	p.sorts = p.sorts || strings.Contains(row["Extra"], "filesort")
+	p.inside = p.inside || strings.Contains(row["Extra"], "Using index condition")
+	p.alone = p.alone || strings.HasSuffix(row["Extra"], "Using index")
 	if derived {
 		return
 	}
@@ -239,6 +250,8 @@ func (p *plan) mysql(row map[string]string) {
 func (p *plan) postgres(node map[string]any) {
 	text := func(key string) string { s, _ := node[key].(string); return s }
 	p.sorts = p.sorts || strings.HasSuffix(text("Node Type"), "Sort")
+	p.alone = p.alone || text("Node Type") == "Index Only Scan"
+	p.inside = p.inside || strings.Contains(text("Index Cond"), "gateway")
 	switch {
 	case text("Node Type") == "Bitmap Heap Scan": // names its table, and the index is below
 		for _, below := range node["Plans"].([]any) {

@@ -138,3 +138,74 @@ func TestUpdateOfNothingStored(t *testing.T) {
 		require.EqualValues(t, 2, got.Version)
 	})
 }
+
+// TestOverwritten: what others wrote to a locked order all the same, in the same transaction, is not written over.
+func TestOverwritten(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, d database) {
+		dsns := []string{d.fresh(t)}
+		if d.dialect == sqlstore.MySQL {
+			dsns = append(dsns, with(d.fresh(t), "clientFoundRows=true"))
+		}
+		for _, dsn := range dsns {
+			s := d.on(t, d.connect(t, dsn))
+			require.NoError(t, s.Migrate(bg))
+			o := newOrder("O-1")
+			request(t, o, "R-1", 10)
+			require.NoError(t, s.Create(bg, o))
+			before := requireLegal(t, s, "O-1")
+			for _, statement := range []string{
+				"UPDATE orderfsm_orders SET version = version + 1",
+				"UPDATE orderfsm_refunds SET place = place + 1",
+				"INSERT INTO orderfsm_transitions SELECT order_id, seq + 1, event, refund_no, from_state, to_state, order_from, order_to, " +
+					"actor, note, at FROM orderfsm_transitions",
+				"UPDATE orderfsm_refunds SET no = 'R-2'",
+			} {
+				if strings.Contains(statement, "R-2") {
+					_, err := d.connect(t, dsn).ExecContext(bg, "DELETE FROM orderfsm_transitions") // that refer to the number
+					require.NoError(t, err)
+					before.History = nil
+				}
+				err := s.Update(bg, "O-1", func(ctx context.Context, o *order.Order) error {
+					tx, ok := sqlstore.TxFrom(ctx)
+					require.True(t, ok)
+					_, err := tx.ExecContext(ctx, statement)
+					require.NoError(t, err)
+					o.Refunds[0].Message = "mine"
+					if strings.HasPrefix(statement, "INSERT") {
+						_, err = newMachine(t).Fire(ctx, o, order.Firing{Event: order.EventApprove, RefundNo: "R-1", Actor: "staff:1", At: at(9)})
+					}
+					return err
+				})
+				require.ErrorContains(t, err, "changed by others while it was locked", statement)
+				got, err := s.Get(bg, "O-1")
+				require.NoError(t, err)
+				require.Equal(t, before, got)
+			}
+		}
+	})
+}
+
+// TestTemporaryTables: MySQL writes an order and its refund without one on disk.
+func TestTemporaryTables(t *testing.T) {
+	t.Parallel()
+	d := databases()[2]
+	s, db := d.store(t)
+	o := newOrder("O-1")
+	request(t, o, "R-1", 10)
+	require.NoError(t, s.Create(bg, o))
+	require.NoError(t, s.InTx(bg, func(ctx context.Context) error {
+		tx, ok := sqlstore.TxFrom(ctx)
+		require.True(t, ok)
+		made := func() (n int) {
+			var name string
+			require.NoError(t, tx.QueryRowContext(ctx, "SHOW SESSION STATUS LIKE 'Created_tmp_disk_tables'").Scan(&name, &n))
+			return n
+		}
+		before := made()
+		err := s.Update(ctx, "O-1", func(_ context.Context, o *order.Order) error { o.Refunds[0].Message = "not yet"; return nil })
+		require.Equal(t, before, made())
+		return err
+	}))
+	require.Equal(t, 0, db.Stats().InUse)
+}

@@ -69,7 +69,9 @@ func (s *Store) write(ctx context.Context, c Conn, before, after *order.Order) e
 	}
 	var changes []change
 	if s.d == MySQL && len(updates) == 2 {
-		changes = append(changes, together(updates...))
+		// The refund first: of other tables than the first, MySQL keeps the values in a temporary one, on disk if
+		// there is a TEXT among them.
+		changes = append(changes, together(updates[1], updates[0]))
 	} else {
 		for _, u := range updates {
 			changes = append(changes, together(u))
@@ -142,6 +144,9 @@ func (s *Store) applyTogether(ctx context.Context, c Conn, changes []change) err
 	}
 	query := s.d.bind("WITH " + strings.Join(with, ", ") + " SELECT " + strings.Join(counts, ", "))
 	err := each(ctx, c, query, args, func(r Rows) error { return r.Scan(dest...) })
+	if s.d.classify(err) == faultDuplicate {
+		return fmt.Errorf("%w: %w", errOverwritten, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -252,6 +257,7 @@ func check(o *order.Order) error {
 	for i := range o.History {
 		t := &o.History[i]
 		text("event", string(t.Event), order.MaxName)
+		text("refund_no", t.RefundNo, order.MaxRefundNo)
 		text("from", string(t.From), order.MaxName)
 		text("to", string(t.To), order.MaxName)
 		text("order_from", string(t.OrderFrom), order.MaxName)

@@ -253,6 +253,8 @@ func (b *broken) change(ctx context.Context, id string, fn func(context.Context,
 		return nil
 	case "history of the last update":
 		o.History = o.History[len(before.History):]
+	case "update forgets the gateway":
+		o.Gateway = before.Gateway
 	case "update ignores schedules":
 		if len(o.History) == len(before.History) {
 			return nil

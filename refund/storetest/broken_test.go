@@ -61,6 +61,7 @@ func TestSuiteCanFail(t *testing.T) {
 		"get swallows not-found":              {"NotFound", "RefundNoIsUnique", "ContextEndedBefore"},
 		"update makes missing orders":         {"NotFound"},
 		"update ignores schedules":            {"UpdateCommits"},
+		"update forgets the gateway":          {"ListFilters"},
 		"update commits nothing":              {"UpdateCommits", "NoLostUpdate", "OrdersDoNotMix", "TwoHandles"},
 		"commits on error":                    {"UpdateRollsBackOnError"},
 		"swallows fn's error":                 {"UpdateRollsBackOnError"},

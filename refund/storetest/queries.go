@@ -169,6 +169,16 @@ func listFilters(t tb, e *env) {
 	require.Equal(t, []refund.Entry{{
 		OrderID: "other_2", Gateway: "second", Currency: "CNY", Total: 100000, Refunded: 400, Refund: *o.Refund("R-3"),
 	}}, page.Entries)
+
+	require.NoError(t, e.store.Update(bg, "other_2", func(_ context.Context, o *order.Order) error {
+		o.Gateway = "third"
+		return nil
+	}))
+	for gateway, want := range map[string][]string{"second": nil, "third": {"R-3", "R-4"}} {
+		page, err := e.store.List(bg, refund.Filter{Gateway: gateway})
+		require.NoError(t, err)
+		require.Equal(t, want, numbers(page), "of %s, now that the order's gateway has another name", gateway)
+	}
 }
 
 func numbers(p refund.Page) (nos []string) {

@@ -24,7 +24,7 @@ CREATE TABLE IF NOT EXISTS orderfsm_refunds (
     no              VARCHAR(64) NOT NULL UNIQUE,
     order_id        VARCHAR(64) NOT NULL,
     FOREIGN KEY (order_id) REFERENCES orderfsm_orders (id),
-    -- its order's, so that the indexes tell it
+    -- its order's, so that the indexes tell it: change both
     gateway         VARCHAR(32) NOT NULL,
     -- its place among the order's refunds, from 0
     place           BIGINT NOT NULL,

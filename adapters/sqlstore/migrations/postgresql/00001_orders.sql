@@ -23,7 +23,7 @@ CREATE TABLE IF NOT EXISTS orderfsm_orders (
 CREATE TABLE IF NOT EXISTS orderfsm_refunds (
     no              TEXT COLLATE "C" NOT NULL UNIQUE,
     order_id        TEXT COLLATE "C" NOT NULL REFERENCES orderfsm_orders (id),
-    -- its order's, so that the indexes tell it
+    -- its order's, so that the indexes tell it: change both
     gateway         TEXT COLLATE "C" NOT NULL,
     -- its place among the order's refunds, from 0
     place           BIGINT NOT NULL,

@@ -24,7 +24,7 @@ CREATE TABLE IF NOT EXISTS orderfsm_orders (
 CREATE TABLE IF NOT EXISTS orderfsm_refunds (
     no              TEXT NOT NULL UNIQUE,
     order_id        TEXT NOT NULL REFERENCES orderfsm_orders (id),
-    -- its order's, so that the indexes tell it
+    -- its order's, so that the indexes tell it: change both
     gateway         TEXT NOT NULL,
     -- its place among the order's refunds, from 0
     place           INTEGER NOT NULL,
@@ -54,8 +54,9 @@ CREATE TABLE IF NOT EXISTS orderfsm_refunds (
     PRIMARY KEY (order_id, place)
 ) STRICT;
 
--- what is due, oldest first: one range of this index, which holds nothing else
-CREATE INDEX IF NOT EXISTS orderfsm_refunds_due ON orderfsm_refunds (next_attempt_at, order_id, no, gateway) WHERE state = 'approved';
+-- what is due, oldest first: one range of this index, which holds nothing else; with the state, so that older
+-- versions too find all they need in it
+CREATE INDEX IF NOT EXISTS orderfsm_refunds_due ON orderfsm_refunds (next_attempt_at, order_id, no, gateway, state) WHERE state = 'approved';
 -- review queues, page by page
 CREATE INDEX IF NOT EXISTS orderfsm_refunds_list ON orderfsm_refunds (requested_at, order_id, no, gateway);
 CREATE INDEX IF NOT EXISTS orderfsm_refunds_queue ON orderfsm_refunds (state, requested_at, order_id, no, gateway);
