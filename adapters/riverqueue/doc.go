@@ -77,4 +77,11 @@
 // do not notice; Config.Queues sets how many. It costs one more read when a refund is approved, and some ninety
 // statements a minute for each when idle. Gateways that are not named share [Queue]. A refund has one job whatever
 // the queue, and the sweep moves a job out of a queue that is not among the Lanes any more.
+//
+// # Logs
+//
+// [Options].Logger gets these records; messages and keys are stable. River has a logger of its own.
+//
+//	ERROR  refund could not be processed                order_id, refund_no, error, [stack]
+//	INFO   due refunds had no job, or one that slept    count
 package riverqueue

@@ -29,7 +29,7 @@ type Options struct {
 	CallTimeout time.Duration
 	// Now is the clock of the service. If nil, time.Now.
 	Now func() time.Time
-	// Logger gets one record per step that could not be made. If nil, nothing is logged.
+	// Logger gets the records that the package's documentation lists. If nil, nothing is logged.
 	Logger *slog.Logger
 }
 
