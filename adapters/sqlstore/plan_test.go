@@ -218,7 +218,7 @@ func (p *plan) sqlite(line string) {
 	words := strings.Fields(line)
 	p.sorts = p.sorts || strings.Contains(line, "TEMP B-TREE")
 	p.alone = p.alone || strings.Contains(line, "COVERING INDEX")
-	if words[0] != "SEARCH" && words[0] != "SCAN" || len(words) > 1 && (words[1] == "CONSTANT" || len(words[1]) == 1 && words[1] != "r" && words[1] != "o") {
+	if words[0] != "SEARCH" && words[0] != "SCAN" || len(words) > 1 && (words[1] == "CONSTANT" || words[1][0] == '(') {
 		return // a step that reads no table, or what a subquery gave
 	}
 	index := ""

@@ -290,8 +290,11 @@ func (s *Store) listQuery(f refund.Filter) (query string, args []any) {
 	if len(parts) == 1 {
 		return parts[0], args
 	}
-	return "SELECT * FROM (SELECT * FROM (" + strings.Join(parts, ") p UNION ALL SELECT * FROM (") +
-		") p) l ORDER BY requested_at, id, no" + limit, args
+	part := "("
+	if s.d == SQLite { // which has no ORDER BY in a part of a union
+		part = "SELECT * FROM ("
+	}
+	return part + strings.Join(parts, ") UNION ALL "+part) + ") ORDER BY requested_at, id, no" + limit, args
 }
 
 // conditions is the WHERE clause of one state's list.
