@@ -43,8 +43,9 @@ func growthSizes(b *testing.B) []int {
 // slows all of them. It reports the median and the 99th percentile of each, and growth, the median of the last
 // store in those of the first: when what is asked for is in memory, and (as first) when it was not asked for before.
 //
-// Without the variable they hold ten and a hundred thousand refunds. Ten million take 20 minutes and 13 GB on
-// PostgreSQL, 10 minutes and 10 GB on SQLite; TMPDIR says where the latter's go.
+// Without the variable they hold ten and a hundred thousand refunds. Ten million take some minutes and 13 GB on
+// PostgreSQL, as long and 10 GB on SQLite; TMPDIR says where the latter's go. A million on MariaDB want 2 GB for
+// innodb_buffer_pool_size, or what is measured is its disk.
 //
 //	ORDERFSM_GROWTH=10000,1000000,10000000 go test -run '^$' -bench 'Growth/PostgreSQL' -benchtime 500x -timeout 2h ./adapters/sqlstore
 //
