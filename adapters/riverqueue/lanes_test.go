@@ -27,7 +27,7 @@ func newLanes(t testing.TB, dsn string, b refund.RefundGateway, opts refund.Opti
 	scheduler, err := riverqueue.NewScheduler(jobs, sqlstore.TxFrom, riverqueue.Lanes{Gateways: gateways, Orders: orders})
 	require.NoError(t, err)
 	opts.Scheduler = scheduler
-	s := newShop(t, dsn, b, opts)
+	s := newShopOn(t, dsn, db, b, opts)
 	s.scheduler = scheduler
 	return s
 }

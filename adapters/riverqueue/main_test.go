@@ -162,7 +162,13 @@ func (s *shop) listens(dsn string) {
 
 func newShop(t testing.TB, dsn string, b refund.RefundGateway, opts refund.Options) *shop {
 	t.Helper()
-	s := &shop{t: t, dsn: dsn, db: open(t, dsn)}
+	return newShopOn(t, dsn, open(t, dsn), b, opts)
+}
+
+// newShopOn is a shop with a pool that is open.
+func newShopOn(t testing.TB, dsn string, db *sql.DB, b refund.RefundGateway, opts refund.Options) *shop {
+	t.Helper()
+	s := &shop{t: t, dsn: dsn, db: db}
 	var err error
 	s.jobs, err = river.NewClient(riverdatabasesql.New(s.db), &river.Config{Logger: silent()})
 	require.NoError(t, err)
