@@ -109,6 +109,13 @@ func (b *bank) Query(ctx context.Context, q refund.Query) (refund.Result, error)
 	return b.say(ctx, q.RefundNo, q.Amount, false)
 }
 
+// payments is how often the number was paid.
+func (b *bank) payments(no string) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.paid[no]
+}
+
 func (b *bank) say(ctx context.Context, no string, amount int64, pay bool) (refund.Result, error) {
 	if b.hang != nil {
 		b.hang <- struct{}{}

@@ -60,7 +60,7 @@ func TestGatewayThatHangs(t *testing.T) {
 	s.start(riverqueue.Options{CallTimeout: 20 * time.Millisecond}, nil)
 	for i := range 15 {
 		s.becomes(strconv.Itoa(i), order.StateRefunded)
-		require.Equal(t, 1, b.paid["R-"+strconv.Itoa(i)])
+		require.Equal(t, 1, b.payments("R-"+strconv.Itoa(i)))
 	}
 }
 
@@ -175,7 +175,7 @@ func TestDatabaseAway(t *testing.T) {
 	}, 2*time.Minute, 50*time.Millisecond)
 	t.Logf("away for %s; %s later all is settled", away, wall().Sub(began).Round(100*time.Millisecond))
 	for i := range 20 {
-		require.Equal(t, 1, b.paid["R-"+strconv.Itoa(i)])
+		require.Equal(t, 1, b.payments("R-"+strconv.Itoa(i)))
 	}
 }
 
