@@ -14,15 +14,21 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
+// counting are fresh databases: on MySQL also one whose driver counts the rows that it found, not those that it changed.
+func (d database) counting(t *testing.T) []string {
+	t.Helper()
+	dsns := []string{d.fresh(t)}
+	if d.dialect == sqlstore.MySQL {
+		dsns = append(dsns, with(d.fresh(t), "clientFoundRows=true"))
+	}
+	return dsns
+}
+
 // TestUpdateOfSeveral: whatever changes at once is stored, also where MySQL is to count the rows that it found.
 func TestUpdateOfSeveral(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
-		dsns := []string{d.fresh(t)}
-		if d.dialect == sqlstore.MySQL {
-			dsns = append(dsns, with(d.fresh(t), "clientFoundRows=true"))
-		}
-		for _, dsn := range dsns {
+		for _, dsn := range d.counting(t) {
 			s := d.on(t, d.connect(t, dsn))
 			require.NoError(t, s.Migrate(bg))
 			require.NoError(t, s.Create(bg, newOrder("O-1")))
@@ -143,11 +149,7 @@ func TestUpdateOfNothingStored(t *testing.T) {
 func TestOverwritten(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
-		dsns := []string{d.fresh(t)}
-		if d.dialect == sqlstore.MySQL {
-			dsns = append(dsns, with(d.fresh(t), "clientFoundRows=true"))
-		}
-		for _, dsn := range dsns {
+		for _, dsn := range d.counting(t) {
 			s := d.on(t, d.connect(t, dsn))
 			require.NoError(t, s.Migrate(bg))
 			o := newOrder("O-1")
