@@ -204,7 +204,7 @@ func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]refund.Ref
 	return refs, nil
 }
 
-// DueExcept implements [refund.GatewayDuer]. The gateways are left out by the index.
+// DueExcept implements [refund.GatewayDuer]. The index tells the gateways.
 func (s *Store) DueExcept(ctx context.Context, now time.Time, limit int, except []string) ([]refund.DueRefund, error) {
 	query, args := s.sql.due, []any{now.UnixMicro()}
 	if len(except) > 0 {
