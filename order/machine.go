@@ -225,11 +225,13 @@ func (r *Refund) enter(to State, f *Firing) {
 		r.ReviewedBy, r.ReviewNote, r.ReviewedAt = f.Actor, f.Note, at
 	}
 	switch f.Event {
+	case EventApprove:
+		r.AcceptedAt = time.Time{}
 	case EventRetry:
-		r.Retries, r.Attempts = r.Retries+1, 0
+		r.Retries, r.Attempts, r.AcceptedAt = r.Retries+1, 0, time.Time{}
 	case EventAdopt:
 		// The provider holds it: it may pay, and it can no longer be withdrawn.
-		r.Outstanding, r.Attempts = true, max(r.Attempts, 1)
+		r.Outstanding, r.Attempts, r.AcceptedAt = true, max(r.Attempts, 1), at
 	}
 	switch {
 	case to == StateApproved:

@@ -80,8 +80,15 @@ type Refund struct {
 	// Outstanding reports that a submission may still pay: it was sent, or a process died in sending it, and
 	// the provider has not answered it with a definite no. Only an approved refund is outstanding.
 	Outstanding bool `json:"outstanding"`
-	// DeclinedAt is set while a definite no waits for proof that no earlier submission paid, UTC.
+	// DeclinedAt is set while a refusal waits for proof that no earlier submission paid, UTC. Once the provider
+	// has accepted the refund, it is set while the provider denies that.
 	DeclinedAt time.Time `json:"declined_at,omitzero"`
+	// AcceptedAt is when the provider first confirmed that it has the refund, UTC; zero until then. From there
+	// on the refund is only asked about and not sent again, until it is approved or retried anew.
+	AcceptedAt time.Time `json:"accepted_at,omitzero"`
+	// ConfirmedAt is when the provider's confirmation that it paid was booked, UTC. It is zero for a refund
+	// that is refunded only because a person said so.
+	ConfirmedAt time.Time `json:"confirmed_at,omitzero"`
 
 	// RequestedAt, ReviewedAt, ApprovedAt (the newest move into approved) and EndedAt (the newest move into
 	// a state that Terminal reports, or failed) are UTC; zero before that.
@@ -172,7 +179,8 @@ func equalRefund(a, b Refund) bool {
 		a.RefundID == b.RefundID && a.Code == b.Code && a.Message == b.Message &&
 		a.Attempts == b.Attempts && a.Retries == b.Retries && a.Outstanding == b.Outstanding &&
 		a.NextAttemptAt.Equal(b.NextAttemptAt) && a.LeasedUntil.Equal(b.LeasedUntil) && a.SubmittedAt.Equal(b.SubmittedAt) &&
-		a.DeclinedAt.Equal(b.DeclinedAt) && a.RequestedAt.Equal(b.RequestedAt) && a.ReviewedAt.Equal(b.ReviewedAt) &&
+		a.DeclinedAt.Equal(b.DeclinedAt) && a.AcceptedAt.Equal(b.AcceptedAt) && a.ConfirmedAt.Equal(b.ConfirmedAt) &&
+		a.RequestedAt.Equal(b.RequestedAt) && a.ReviewedAt.Equal(b.ReviewedAt) &&
 		a.ApprovedAt.Equal(b.ApprovedAt) && a.EndedAt.Equal(b.EndedAt) && a.RefundedAt.Equal(b.RefundedAt)
 }
 

@@ -18,6 +18,11 @@ const (
 	MaxActor = 128
 	// MaxText bounds a reason and a note.
 	MaxText = 4096
+	// MaxCode bounds what the provider calls things: a refund's RefundID and Code. MaxMessage bounds its
+	// Message. Longer words of a provider are cut to these before they are stored, so that none of them
+	// keeps an outcome from being booked.
+	MaxCode    = 128
+	MaxMessage = 500
 	// MaxAmount bounds an order's total and a refund's amount, so that no sum of them overflows.
 	MaxAmount int64 = 1_000_000_000_000_000
 )

@@ -70,7 +70,10 @@ func (e *SetupError) Unwrap() error { return e.Err }
 // passed, or [Options].MaxWait where that is less. It matches [ErrRetryLater] and unwraps to Err.
 type RetryLater struct {
 	After time.Duration
-	Err   error
+	// Account reports that the provider limits the whole account: no refund of the gateway should be sent
+	// before After has passed. If false, only this refund waits.
+	Account bool
+	Err     error
 }
 
 // Error implements error.

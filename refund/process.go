@@ -135,7 +135,7 @@ func (u *update) lease(ref Ref) (*attempt, Next, error) {
 	a := &attempt{
 		req: newRequest(u.order, r), number: r.Attempts + 1, retries: r.Retries, approvedAt: r.ApprovedAt,
 		outstanding: r.Outstanding, submittedAt: r.SubmittedAt,
-		declined: !r.DeclinedAt.IsZero(), unsendable: unsendable(u.order, r.No),
+		declined: !r.DeclinedAt.IsZero(), unsendable: unsendable(u.order, r),
 	}
 	r.Attempts = a.number
 	r.LeasedUntil = stored(now.Add(u.s.opt.Lease))
@@ -148,17 +148,10 @@ func (u *update) lease(ref Ref) (*attempt, Next, error) {
 	return a, Next{}, nil
 }
 
-// unsendable says why approved refund no of o must not be sent; empty where it may.
-func unsendable(o *order.Order, no string) string {
-	for i := len(o.History) - 1; i >= 0; i-- {
-		t := &o.History[i]
-		if t.RefundNo != no || t.To != order.StateApproved {
-			continue
-		}
-		if t.Event == order.EventAdopt {
-			return "the provider does not know it any more, and nobody here approved that it be sent"
-		}
-		break
+// unsendable says why an approved refund of o must not be sent; empty if it may.
+func unsendable(o *order.Order, r *order.Refund) string {
+	if !r.AcceptedAt.IsZero() {
+		return "the provider denies a refund that it has accepted"
 	}
 	if o.Excess() > 0 {
 		// What was adopted after the approval took the room.
