@@ -307,3 +307,13 @@ func (e *env) events(no string) (events []string) {
 	}
 	return events
 }
+
+// submissions are the calls that sent refund no.
+func (b *bank) submissions(no string) (calls []string) {
+	for _, c := range b.called() {
+		if c == "refund "+no {
+			calls = append(calls, c)
+		}
+	}
+	return calls
+}
