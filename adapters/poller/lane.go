@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	// restMost bounds how long a gateway is left alone because its provider is busy.
+	// restMost bounds how long a gateway is left alone because its provider limits the account.
 	restMost = time.Minute
 	// restSetup is how long a gateway is left alone that fails because of its set-up: each refund waits
 	// long by itself, but a backlog of them need not knock on a locked door in one go.
@@ -60,12 +60,13 @@ func (l *lane) take(now time.Time) {
 	l.next = now.Add(l.interval)
 }
 
-// rest leaves the gateway alone after an answer that concerns all its refunds.
+// rest leaves the gateway alone after an answer that concerns all its refunds. A provider that is busy with one
+// refund delays that refund, by its next attempt in the store, and no other.
 func (l *lane) rest(now time.Time, err error) {
 	var d time.Duration
 	var later *refund.RetryLater
 	switch {
-	case errors.As(err, &later):
+	case errors.As(err, &later) && later.Account:
 		d = min(later.After, restMost)
 	case errors.Is(err, refund.ErrSetup):
 		d = restSetup

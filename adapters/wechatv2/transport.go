@@ -194,8 +194,12 @@ func whyUntrusted(err error) string {
 	return "its authority is unknown: check root_cas or the system's authorities, and what stands between"
 }
 
+// tooMany is how long the account waits after HTTP status 429, which no document of WeChat Pay v2 describes:
+// what stands before the service sends it.
+const tooMany = time.Minute
+
 // statusError reads the pages by which the service refuses a client certificate: they are HTML with HTTP
-// status 400. Every other status decides nothing.
+// status 400. No status decides anything about a refund.
 func (g *Gateway) statusError(status int, page []byte) error {
 	if status == http.StatusBadRequest {
 		switch {
@@ -205,7 +209,11 @@ func (g *Gateway) statusError(status int, page []byte) error {
 			return g.setup(errors.New("the service refused the merchant's certificate: wrong, expired or revoked"))
 		}
 	}
-	return unusable("HTTP status %d", status)
+	err := unusable("HTTP status %d", status)
+	if status == http.StatusTooManyRequests {
+		return &refund.RetryLater{After: tooMany, Account: true, Err: err}
+	}
+	return err
 }
 
 func (g *Gateway) setup(err error) error { return &refund.SetupError{Gateway: g.name, Err: err} }
