@@ -304,8 +304,7 @@ func TestSeveralReplicas(t *testing.T) {
 		svc := newService(t, e.store, e.bank, refund.Options{Now: e.clock.now})
 		p, err := poller.New(svc, poller.Options{Now: e.clock.now, NewTimer: e.clock.newTimer})
 		require.NoError(t, err)
-		go func() { _ = p.Run(bg) }()
-		t.Cleanup(func() { require.NoError(t, p.Shutdown(bg)) })
+		(&env{t: t, p: p, ran: make(chan error, 1)}).run()
 	}
 	e.until(func() bool { return e.count(refs, order.StateRefunded) == len(refs) })
 	require.Equal(t, 300, e.bank.total(), "nobody asked what another one was asking")
