@@ -287,7 +287,8 @@ func (j *joint) after(ctx context.Context) {
 	}
 }
 
-// ErrCommit is a COMMIT whose answer was lost: the transaction may have been committed or not.
+// ErrCommit is returned if the answer to COMMIT was lost and nothing proves that it was executed: the transaction may
+// have been committed or not.
 var ErrCommit = errors.New("the answer to COMMIT was lost: it may have been executed")
 
 func (j *joint) commit(ctx context.Context, fn func(ctx context.Context) error) error {

@@ -47,8 +47,11 @@
 // by one statement. Only what changed is written, new refunds and transitions in one statement each, on MySQL the order
 // and its refund in one (no trigger on either may write to the other then), on PostgreSQL all of it together;
 // transitions are never changed or deleted. Deadlocks and serialization failures are retried, with a pause, unless
-// joined. Where the answer to COMMIT is lost the order is read again; [ErrCommit] is what is left where that does not
-// help.
+// joined.
+//
+// If the answer to COMMIT is lost, the store looks for the random number that it wrote into the order's row. If it is
+// there, the command has succeeded. If it is not, for example because others have written to the order since, the error
+// wraps [ErrCommit], and nobody knows. Give the same command again: each one is idempotent.
 //
 // Amounts are minor units. Times are microseconds since 1970 UTC, so that no session setting changes them; the
 // constraints of the tables hold the invariants of an order whoever writes to it. What refunds repeat of their order, its

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"github.com/orderfsm/orderfsm/order"
@@ -121,49 +120,47 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// Update implements [refund.Store]. fn runs again, on a fresh copy, where the database gives up on a deadlock
-// or a serialization failure. Where the answer to COMMIT is lost, the order is read again: the error wraps
-// [ErrCommit] if that does not show what has become of it.
+// Update implements [refund.Store]. fn runs again, on a fresh copy, if the database gives up on a deadlock or a
+// serialization failure. If the answer to COMMIT is lost, Update looks for the random number that it wrote into the
+// order's row: found, it has succeeded. In all other cases the error wraps [ErrCommit], and nobody knows whether it was
+// committed; the same command may be given again, because each one is idempotent.
 func (s *Store) Update(ctx context.Context, orderID string, fn func(ctx context.Context, o *order.Order) error) error {
-	var after *order.Order
-	err := s.transact(ctx, func(ctx context.Context, j *joint) error {
-		var err error
-		after, err = s.update(ctx, j, orderID, fn)
-		return err
-	}, func() *order.Order { return after })
+	err := s.transact(ctx, orderID, func(ctx context.Context, j *joint) (updateID, error) {
+		return s.update(ctx, j, orderID, fn)
+	})
 	if err != nil {
 		return fmt.Errorf("update order %s: %w", orderID, err)
 	}
 	return nil
 }
 
-func (s *Store) update(ctx context.Context, j *joint, orderID string, fn func(context.Context, *order.Order) error) (*order.Order, error) {
+func (s *Store) update(
+	ctx context.Context, j *joint, orderID string, fn func(context.Context, *order.Order) error,
+) (updateID, error) {
 	if j.busy[orderID] {
-		return nil, errors.New("nested in an update of the same order")
+		return 0, errors.New("nested in an update of the same order")
 	}
 	before, err := s.lock(ctx, j.conn, orderID)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
 	j.busy[orderID] = true
 	defer delete(j.busy, orderID)
 	after := before.Clone()
 	if err := fn(ctx, after); err != nil {
-		return nil, err
+		return 0, err
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return 0, err
 	}
-	after = after.Clone() // what fn kept of it reaches nothing
-	return after, s.write(ctx, j.conn, before, after)
+	return s.write(ctx, j.conn, before, after)
 }
 
-// Create implements [refund.Store].
+// Create implements [refund.Store]. It treats a lost answer to COMMIT as Update does.
 func (s *Store) Create(ctx context.Context, o *order.Order) error {
-	after := o.Clone()
-	err := s.transact(ctx, func(ctx context.Context, j *joint) error {
-		return s.insert(ctx, j.conn, after)
-	}, func() *order.Order { return after })
+	err := s.transact(ctx, o.ID, func(ctx context.Context, j *joint) (updateID, error) {
+		return s.insert(ctx, j.conn, o)
+	})
 	if err != nil {
 		return fmt.Errorf("create order %s: %w", o.ID, err)
 	}
@@ -215,9 +212,11 @@ func (s *Store) joint(ctx context.Context) (*joint, error) {
 	return j, nil
 }
 
-// transact runs fn in the transaction that ctx carries, or else in one of its own, as often as it takes.
-// wrote tells what a COMMIT would have left.
-func (s *Store) transact(ctx context.Context, fn func(ctx context.Context, j *joint) error, wrote func() *order.Order) error {
+// transact runs fn in the transaction that ctx carries, or else in a new one, as often as it takes. fn returns the ID
+// that it wrote into the row of the order.
+func (s *Store) transact(
+	ctx context.Context, orderID string, fn func(ctx context.Context, j *joint) (updateID, error),
+) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -226,9 +225,45 @@ func (s *Store) transact(ctx context.Context, fn func(ctx context.Context, j *jo
 		return err
 	}
 	if j != nil {
-		return j.nested(ctx, fn)
+		return j.nested(ctx, func(ctx context.Context, j *joint) error { _, err := fn(ctx, j); return err })
 	}
-	return s.begun(ctx, func(j *joint) error { return s.once(ctx, j, fn, wrote) })
+	return s.begun(ctx, func(j *joint) error {
+		var id updateID
+		err := s.run(ctx, j, func(ctx context.Context) (err error) {
+			id, err = fn(ctx, j)
+			return err
+		})
+		if errors.Is(err, ErrCommit) && id != 0 && s.committed(ctx, orderID, id) {
+			return nil
+		}
+		return err
+	})
+}
+
+// committed reports whether the database holds the order as the write with this ID left it, after the answer to the
+// COMMIT of that write was lost. Nothing else proves that the COMMIT was executed: a later version or a longer history
+// may be the work of others.
+func (s *Store) committed(ctx context.Context, orderID string, id updateID) bool {
+	ctx, cancel := outlive(ctx)
+	defer cancel()
+	var found int64
+	err := s.retry(ctx, func() error {
+		return each(ctx, sqlConn{on: s.db}, s.sql.updateID, []any{orderID}, func(r Rows) error { return r.Scan(&found) })
+	})
+	return err == nil && updateID(found) == id
+}
+
+// grace is how long work that must be done after a command may outlast the command's context.
+const grace = time.Second
+
+// outlive returns a context that ends a grace after ctx has ended.
+func outlive(ctx context.Context) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		_ = pause(longer, grace)
+		cancel()
+	})
+	return longer, func() { stop(); cancel() }
 }
 
 // retry calls f again where the database gave up for another transaction's sake.
@@ -263,18 +298,6 @@ func (s *Store) inTurn(ctx context.Context, f func() error) error {
 	return f()
 }
 
-// once runs one transaction, and finds out what became of it where the answer to COMMIT is lost.
-func (s *Store) once(ctx context.Context, j *joint, fn func(ctx context.Context, j *joint) error, wrote func() *order.Order) error {
-	err := s.run(ctx, j, func(ctx context.Context) error { return fn(ctx, j) })
-	if !errors.Is(err, ErrCommit) {
-		return err
-	}
-	if now, readErr := s.Get(context.WithoutCancel(ctx), wrote().ID); readErr == nil && includes(now, wrote()) {
-		return nil
-	}
-	return err
-}
-
 // run calls fn in a new transaction of the store's kind.
 func (s *Store) run(ctx context.Context, j *joint, fn func(ctx context.Context) error) error {
 	if s.begin != nil {
@@ -285,15 +308,6 @@ func (s *Store) run(ctx context.Context, j *joint, fn func(ctx context.Context) 
 		return fmt.Errorf("commit: %w", lost.err) // the answer is there: that it was rolled back
 	}
 	return err
-}
-
-// includes reports whether now proves that after was committed: it is after, or has after's new transitions.
-func includes(now, after *order.Order) bool {
-	if now.Version == after.Version {
-		return now.Equal(after)
-	}
-	return now.Version > after.Version && len(after.History) > 0 && len(now.History) >= len(after.History) &&
-		slices.Equal(now.History[:len(after.History)], after.History)
 }
 
 // txOptions are those of the store's own transactions. SQLite has one isolation only, and MySQL's default does: where
