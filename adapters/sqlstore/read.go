@@ -44,10 +44,10 @@ func (s *Store) reading(ctx context.Context, f func(c Conn) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	j, err := s.joint(ctx)
+	t, err := s.carried(ctx)
 	switch {
-	case err == nil && j != nil:
-		return f(j.conn)
+	case err == nil && t != nil:
+		return f(t)
 	case err != nil && !errors.Is(err, errEnded):
 		return err
 	}

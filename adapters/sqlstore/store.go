@@ -50,7 +50,7 @@ type Store struct {
 	sql     statements
 	retries int
 	pause   func(ctx context.Context, d time.Duration) error
-	begin   func(ctx context.Context) (Tx, error) // nil: database/sql's
+	begin   func(ctx context.Context) (Tx, error)
 	pool    any
 	prefix  string
 	// turn holds a token while this Store writes to SQLite, which takes one writer at a time and has the
@@ -96,6 +96,9 @@ func New(db *sql.DB, d Dialect, opts Options) (*Store, error) {
 	if d != PostgreSQL && !opts.NoPrepare { // whose drivers do it by themselves
 		s.prepared = &prepared{db: db, ready: map[string]*sql.Stmt{}}
 	}
+	if s.begin == nil {
+		s.begin = func(ctx context.Context) (Tx, error) { return beginSQL(ctx, db, s.txOptions(), s.prepared) }
+	}
 	return s, nil
 }
 
@@ -125,8 +128,8 @@ func pause(ctx context.Context, d time.Duration) error {
 // order's row: found, it has succeeded. In all other cases the error wraps [ErrCommit], and nobody knows whether it was
 // committed; the same command may be given again, because each one is idempotent.
 func (s *Store) Update(ctx context.Context, orderID string, fn func(ctx context.Context, o *order.Order) error) error {
-	err := s.transact(ctx, orderID, func(ctx context.Context, j *joint) (updateID, error) {
-		return s.update(ctx, j, orderID, fn)
+	err := s.transact(ctx, orderID, func(ctx context.Context, t *txn) (updateID, error) {
+		return s.update(ctx, t, orderID, fn)
 	})
 	if err != nil {
 		return fmt.Errorf("update order %s: %w", orderID, err)
@@ -135,17 +138,18 @@ func (s *Store) Update(ctx context.Context, orderID string, fn func(ctx context.
 }
 
 func (s *Store) update(
-	ctx context.Context, j *joint, orderID string, fn func(context.Context, *order.Order) error,
+	ctx context.Context, t *txn, orderID string, fn func(context.Context, *order.Order) error,
 ) (updateID, error) {
-	if j.busy[orderID] {
+	key := orderKey{s.prefix, orderID}
+	if t.busy[key] {
 		return 0, errors.New("nested in an update of the same order")
 	}
-	before, err := s.lock(ctx, j.conn, orderID)
+	before, err := s.lock(ctx, t, orderID)
 	if err != nil {
 		return 0, err
 	}
-	j.busy[orderID] = true
-	defer delete(j.busy, orderID)
+	t.busy[key] = true
+	defer delete(t.busy, key)
 	after := before.Clone()
 	if err := fn(ctx, after); err != nil {
 		return 0, err
@@ -153,13 +157,19 @@ func (s *Store) update(
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
-	return s.write(ctx, j.conn, before, after)
+	if err := t.alive(ctx); err != nil {
+		return 0, err
+	}
+	return s.write(ctx, t, before, after)
 }
 
 // Create implements [refund.Store]. It treats a lost answer to COMMIT as Update does.
 func (s *Store) Create(ctx context.Context, o *order.Order) error {
-	err := s.transact(ctx, o.ID, func(ctx context.Context, j *joint) (updateID, error) {
-		return s.insert(ctx, j.conn, o)
+	err := s.transact(ctx, o.ID, func(ctx context.Context, t *txn) (updateID, error) {
+		if err := t.alive(ctx); err != nil {
+			return 0, err
+		}
+		return s.insert(ctx, t, o)
 	})
 	if err != nil {
 		return fmt.Errorf("create order %s: %w", o.ID, err)
@@ -174,63 +184,64 @@ func (s *Store) Create(ctx context.Context, o *order.Order) error {
 // fn must hand on its own ctx. A command that gets another one waits for this transaction, which waits for fn: until
 // that ctx ends, or for ever.
 func (s *Store) InTx(ctx context.Context, fn func(ctx context.Context) error) error {
-	j, err := s.joint(ctx)
+	t, err := s.carried(ctx)
 	if err != nil {
 		return err
 	}
-	if j != nil {
+	if t != nil {
 		return fn(ctx)
 	}
-	return s.begun(ctx, func(j *joint) error { return s.run(ctx, j, fn) })
+	return s.begun(ctx, func(t *txn) error { return s.run(ctx, t, fn) })
 }
 
 // begun calls run with a new transaction, as often as it takes, and then what waited for its commit.
-func (s *Store) begun(ctx context.Context, run func(j *joint) error) error {
-	var j *joint
+func (s *Store) begun(ctx context.Context, run func(t *txn) error) error {
+	var t *txn
 	err := s.retry(ctx, func() error {
-		j = &joint{told: true, prepared: s.prepared, pool: s.pool}
-		return s.inTurn(ctx, func() error { return run(j) })
+		t = &txn{ours: true, pool: s.pool, d: s.d}
+		return s.inTurn(ctx, func() error { return run(t) })
 	})
 	if err == nil {
-		j.after(ctx)
+		t.after(ctx)
 	}
 	s.prepared.catchUp(ctx) // last: nobody waits for it but the caller
 	return err
 }
 
-// joint is the transaction that ctx carries, if there is one.
-func (s *Store) joint(ctx context.Context) (*joint, error) {
-	j := jointFrom(ctx)
+// carried returns the transaction that ctx carries, if there is one.
+func (s *Store) carried(ctx context.Context) (*txn, error) {
+	t := txnFrom(ctx)
 	switch {
-	case j == nil:
+	case t == nil:
 		return nil, nil
-	case j.ended.Load():
+	case t.ended.Load():
 		return nil, errEnded
-	case j.pool != nil && j.pool != s.pool:
+	case t.pool != nil && t.pool != s.pool:
 		return nil, errForeign
 	}
-	return j, nil
+	t.d = s.d
+	return t, nil
 }
 
 // transact runs fn in the transaction that ctx carries, or else in a new one, as often as it takes. fn returns the ID
 // that it wrote into the row of the order.
 func (s *Store) transact(
-	ctx context.Context, orderID string, fn func(ctx context.Context, j *joint) (updateID, error),
+	ctx context.Context, orderID string, fn func(ctx context.Context, t *txn) (updateID, error),
 ) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	j, err := s.joint(ctx)
+	t, err := s.carried(ctx)
 	if err != nil {
 		return err
 	}
-	if j != nil {
-		return j.nested(ctx, func(ctx context.Context, j *joint) error { _, err := fn(ctx, j); return err })
+	if t != nil {
+		return t.nested(ctx, func(ctx context.Context) error { _, err := fn(ctx, t); return err })
 	}
-	return s.begun(ctx, func(j *joint) error {
+	return s.begun(ctx, func(t *txn) error {
 		var id updateID
-		err := s.run(ctx, j, func(ctx context.Context) (err error) {
-			id, err = fn(ctx, j)
+		err := s.run(ctx, t, func(ctx context.Context) (err error) {
+			id, err = fn(ctx, t)
 			return err
 		})
 		if errors.Is(err, ErrCommit) && id != 0 && s.committed(ctx, orderID, id) {
@@ -253,19 +264,6 @@ func (s *Store) committed(ctx context.Context, orderID string, id updateID) bool
 	return err == nil && updateID(found) == id
 }
 
-// grace is how long work that must be done after a command may outlast the command's context.
-const grace = time.Second
-
-// outlive returns a context that ends a grace after ctx has ended.
-func outlive(ctx context.Context) (context.Context, context.CancelFunc) {
-	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	stop := context.AfterFunc(ctx, func() {
-		_ = pause(longer, grace)
-		cancel()
-	})
-	return longer, func() { stop(); cancel() }
-}
-
 // retry calls f again where the database gave up for another transaction's sake.
 func (s *Store) retry(ctx context.Context, f func() error) error {
 	for try := 0; ; try++ {
@@ -273,7 +271,7 @@ func (s *Store) retry(ctx context.Context, f func() error) error {
 		if s.d.isMissingTable(err) {
 			return fmt.Errorf("%w (are the tables there? see Store.Migrate)", err)
 		}
-		if s.d.classify(err) != faultRetry || try >= s.retries {
+		if s.d.classify(err) != faultRetry && !errors.Is(err, errGone) || try >= s.retries {
 			return err
 		}
 		// Up to 1, 2, 4 … 128 ms, so that those who met do not meet again.
@@ -298,12 +296,9 @@ func (s *Store) inTurn(ctx context.Context, f func() error) error {
 	return f()
 }
 
-// run calls fn in a new transaction of the store's kind.
-func (s *Store) run(ctx context.Context, j *joint, fn func(ctx context.Context) error) error {
-	if s.begin != nil {
-		return j.runConn(ctx, s.begin, fn)
-	}
-	err := j.run(ctx, s.db, s.txOptions(), fn)
+// run calls fn in a new transaction of the store's kind and commits it.
+func (s *Store) run(ctx context.Context, t *txn, fn func(ctx context.Context) error) error {
+	err := t.run(ctx, s.begin, fn)
 	if lost, ok := err.(*commitError); ok && s.d.classify(err) == faultRetry { //nolint:errorlint // as run returned it
 		return fmt.Errorf("commit: %w", lost.err) // the answer is there: that it was rolled back
 	}
