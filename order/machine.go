@@ -225,8 +225,6 @@ func (r *Refund) enter(to State, f *Firing) {
 		r.ReviewedBy, r.ReviewNote, r.ReviewedAt = f.Actor, f.Note, at
 	}
 	switch f.Event {
-	case EventApprove:
-		r.AcceptedAt = time.Time{}
 	case EventRetry:
 		r.Retries, r.Attempts, r.AcceptedAt = r.Retries+1, 0, time.Time{}
 	case EventAdopt:

@@ -2,7 +2,9 @@ package refund
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/orderfsm/orderfsm/order"
 )
@@ -13,12 +15,15 @@ type AbandonParams struct {
 	RefundNo string
 	Actor    order.Actor
 	Note     string
+	// Evidence says why the refund cannot pay any more, for a provider that does not answer: the number of a
+	// statement, a ticket, a letter. It is kept in the note. It does not outweigh what the provider says.
+	Evidence string
 }
 
 // Abandon gives a failed refund up and releases its amount for a new one. Because a new number could then
 // pay a second time, it asks the provider once more, and refuses with [ErrUnsettled] unless the answer is
 // that the number was never seen or is closed. What the provider says instead is recorded: a late success
-// settles the refund. Repeated, it returns the refund as it is now.
+// settles the refund. If the provider does not answer, Evidence takes the place of its answer. Repeated, it returns the refund as it is now.
 //
 // Errors: [ErrOrderNotFound], [ErrRefundNotFound], [ErrTransition], [ErrVetoed], [ErrUnsettled], [ErrConflict]
 // (retried in the meantime), [ErrInTx], [ErrInvalid].
@@ -39,12 +44,18 @@ func (s *Service) abandon(ctx context.Context, p AbandonParams) (order.Refund, e
 	if seen == nil {
 		return order.Refund{}, fmt.Errorf("abandon refund %s of order %s: %w", p.RefundNo, p.OrderID, ErrRefundNotFound)
 	}
+	note := p.Note
 	if seen.State == order.StateFailed {
-		if err := s.confirmUnpaid(ctx, o, seen); err != nil {
+		err := s.confirmUnpaid(ctx, o, seen)
+		var silent *silentError
+		if errors.As(err, &silent) && strings.TrimSpace(p.Evidence) != "" {
+			note, err = strings.TrimSpace(note+"\nunconfirmed by the provider: "+p.Evidence), nil
+		}
+		if err != nil {
 			return order.Refund{}, err
 		}
 	}
-	f := order.Firing{Event: order.EventAbandon, RefundNo: p.RefundNo, Actor: p.Actor, Note: p.Note}
+	f := order.Firing{Event: order.EventAbandon, RefundNo: p.RefundNo, Actor: p.Actor, Note: note}
 	return s.command(ctx, p.OrderID, f, func(_ *update, r *order.Refund) (bool, error) {
 		if r.State == order.StateFailed && (r.Retries != seen.Retries || !r.EndedAt.Equal(seen.EndedAt)) {
 			return false, fmt.Errorf("abandon refund %s of order %s: it was sent again in the meantime: %w",
@@ -54,14 +65,27 @@ func (s *Service) abandon(ctx context.Context, p AbandonParams) (order.Refund, e
 	})
 }
 
+// silentError is returned if the provider gave no clear answer.
+type silentError struct{ err error }
+
+// Error implements error.
+func (e *silentError) Error() string { return ErrUnsettled.Error() + ": " + e.err.Error() }
+
+// Unwrap returns what errors.Is and errors.As look for.
+func (e *silentError) Unwrap() []error { return []error{ErrUnsettled, e.err} }
+
 // confirmUnpaid returns nil only if the provider says now that the refund has not been and is not being paid.
 func (s *Service) confirmUnpaid(ctx context.Context, o *order.Order, r *order.Refund) error {
-	ans, err := s.observe(ctx, "abandon", o, r)
+	ans, _, err := s.observe(ctx, "abandon", o, r)
 	if err != nil {
 		return err
 	}
-	if ans.err != nil {
+	switch {
+	case ans.err == nil:
+	case errors.Is(ans.err, ErrMismatch) || ctx.Err() != nil: // an answer, or no time for one
 		return fmt.Errorf("abandon refund %s of order %s: %w: %w", r.No, o.ID, ErrUnsettled, ans.err)
+	default:
+		return fmt.Errorf("abandon refund %s of order %s: %w", r.No, o.ID, &silentError{ans.err})
 	}
 	switch ans.res.Outcome {
 	case OutcomeNotFound, OutcomeClosed, OutcomeDeclined:
@@ -70,24 +94,4 @@ func (s *Service) confirmUnpaid(ctx context.Context, o *order.Order, r *order.Re
 	}
 	return fmt.Errorf("abandon refund %s of order %s: it is %s: %w",
 		r.No, o.ID, ans.res.Outcome, ErrUnsettled)
-}
-
-// observe asks the provider about refund seen of o and records the answer. The error is the store's; the
-// provider's is in the answer.
-func (s *Service) observe(ctx context.Context, op string, o *order.Order, seen *order.Refund) (answer, error) {
-	ref := Ref{o.ID, seen.No}
-	call, cancel := context.WithTimeout(ctx, s.opt.CallTimeout)
-	res, err := s.query(call, newRequest(o, seen).query())
-	cancel()
-	ans := answer{res: res, err: err, queried: true}
-	// What the provider said is a fact, whether or not the caller still waits for it.
-	ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), s.opt.Lease)
-	defer cancel()
-	return ans, s.update(ctx, op, ref, func(ctx context.Context, u *update) error {
-		r, err := u.refund(op, ref.RefundNo)
-		if err != nil {
-			return err
-		}
-		return u.reduce(ctx, r, observation{answer: ans, seen: *seen})
-	})
 }

@@ -35,8 +35,9 @@ func TestClocksAnHourApart(t *testing.T) {
 	require.Equal(t, order.StateRefunded, e.order().Refund("R1").State)
 }
 
-// TestClockSetBack: the machine dies in a call, and comes back with a clock that is an hour behind.
-func TestClockSetBack(t *testing.T) {
+// TestLeaseOfAFastClockIsOver: the machine dies in a call, and comes back with a clock that is an hour behind. No right
+// clock writes a lease that far ahead.
+func TestLeaseOfAFastClockIsOver(t *testing.T) {
 	e := newEnv(t)
 	ref := e.approved("R1", 4000)
 	failing := &flakyStore{Store: e.store}
@@ -46,10 +47,7 @@ func TestClockSetBack(t *testing.T) {
 	require.ErrorIs(t, err, errLost)
 
 	e.clock.Advance(-time.Hour)
-	next := e.process(ref)
-	require.Equal(t, order.StateApproved, next.State)
-	require.Equal(t, time.Hour+time.Minute, next.At.Sub(e.clock.Now()), "it comes by itself, an hour late")
-	require.NoError(t, e.svc.HandleNotification(bg, success("R1", 4000)), "or at once, by a notification")
+	require.Equal(t, order.StateRefunded, e.process(ref).State)
 	require.Equal(t, order.StateRefunded, e.refund("R1").State)
 	require.EqualValues(t, 4000, e.bank.paid("O1"))
 }
@@ -110,4 +108,134 @@ func TestLateAlone(t *testing.T) {
 	e.run()
 	require.Equal(t, order.StateRefunded, e.refund("R1").State)
 	require.EqualValues(t, 4000, e.bank.paid("O1"))
+}
+
+const year = 365 * 24 * time.Hour
+
+// TestClockAYearAheadForgetsNothing: one machine's clock is a year ahead for a moment. It takes the lease and dies
+// before it sends. The machines with the right time go on: with this refund, with the others of the order, and
+// with what a person says.
+func TestClockAYearAheadForgetsNothing(t *testing.T) {
+	for name, ahead := range map[string]time.Duration{"a year": year, "ten years": 10 * year, "an hour": time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			e := newEnv(t)
+			ref1, ref2 := e.approved("R1", 3000), e.approved("R2", 3000)
+			e.clock.Advance(ahead)
+			require.NoError(t, e.store.Update(bg, "O1", func(_ context.Context, o *order.Order) error {
+				r := o.Refund("R1")
+				r.Attempts, r.Outstanding, r.SubmittedAt = 1, true, e.clock.Now()
+				r.LeasedUntil = e.clock.Now().Add(time.Minute)
+				r.NextAttemptAt = r.LeasedUntil
+				return nil
+			}))
+			e.clock.Advance(-ahead)
+			e.steps(ref2, 2)
+			require.Equal(t, order.StateRefunded, e.refund("R2").State)
+			e.process(ref1)
+			e.steps(ref1, 1)
+			require.Equal(t, order.StateRefunded, e.refund("R1").State)
+			require.EqualValues(t, 6000, e.bank.paid("O1"))
+		})
+	}
+}
+
+// TestResolveAfterALeaseOfAWrongClock: a person is not kept waiting by it.
+func TestResolveAfterALeaseOfAWrongClock(t *testing.T) {
+	for lease, allowed := range map[time.Duration]bool{time.Minute: false, 2 * time.Minute: false, 121 * time.Second: true, year: true} {
+		e := newEnv(t)
+		e.process(e.approved("R1", 3000))
+		require.NoError(t, e.store.Update(bg, "O1", func(_ context.Context, o *order.Order) error {
+			o.Refund("R1").LeasedUntil = e.clock.Now().Add(lease)
+			return nil
+		}))
+		_, err := e.svc.Resolve(bg, refund.ResolveParams{
+			OrderID: "O1", RefundNo: "R1", Outcome: refund.OutcomeClosed, Evidence: "x", Actor: seller,
+		})
+		if allowed {
+			require.NoError(t, err)
+		} else {
+			require.ErrorIs(t, err, refund.ErrConflict)
+		}
+	}
+}
+
+// TestApprovedByAClockAYearAhead: the web server on which the merchant clicks has the wrong date, the workers have
+// the right one.
+func TestApprovedByAClockAYearAhead(t *testing.T) {
+	e := newEnv(t)
+	fast := e.service(e.bank, refund.Options{Now: func() time.Time { return e.clock.Now().Add(year) }, Hooks: e.hooks()})
+	e.register()
+	_, err := fast.Request(bg, refund.RequestParams{OrderID: "O1", RefundNo: "R1", Amount: 4000, Actor: buyer})
+	require.NoError(t, err)
+	_, err = fast.Approve(bg, refund.ApproveParams{OrderID: "O1", RefundNo: "R1", Amount: 4000, Actor: seller})
+	require.NoError(t, err)
+	e.process(refund.Ref{OrderID: "O1", RefundNo: "R1"})
+	require.Len(t, e.stuck, 1, "an approval in the future is for somebody to look at")
+	e.steps(refund.Ref{OrderID: "O1", RefundNo: "R1"}, 1)
+	require.Equal(t, order.StateRefunded, e.refund("R1").State)
+}
+
+// TestIntervalOfAWrongClock: another refund of the order that was sent in the future holds this one up no longer than
+// the provider's interval.
+func TestIntervalOfAWrongClock(t *testing.T) {
+	for sent, waits := range map[time.Duration]bool{-61 * time.Second: false, 0: true, time.Minute: true, 2 * time.Minute: false, year: false} {
+		e := newEnv(t)
+		s := e.service(limited{e.bank, refund.Limits{MinInterval: time.Minute}}, refund.Options{Now: e.clock.Now})
+		e.process(e.approved("R1", 3000))
+		ref := e.approved("R2", 3000)
+		require.NoError(t, e.store.Update(bg, "O1", func(_ context.Context, o *order.Order) error {
+			o.Refund("R1").SubmittedAt = e.clock.Now().Add(sent)
+			return nil
+		}))
+		_, err := s.Process(bg, ref)
+		require.NoError(t, err)
+		require.Equal(t, waits, len(e.bank.submissions("R2")) == 0, "sent %v from now", sent)
+	}
+}
+
+// timedStore is a store with a clock of its own, as databases have one.
+type timedStore struct {
+	refund.Store
+	now func() (time.Time, error)
+}
+
+func (s timedStore) Now(context.Context) (time.Time, error) { return s.now() }
+
+// TestQuietPeriodOnOneClock: the process that hears the refusal and the one that looks again have clocks an hour apart.
+// The store's clock says how long that was.
+func TestQuietPeriodOnOneClock(t *testing.T) {
+	e := newEnv(t)
+	var broken error
+	store := timedStore{e.store, func() (time.Time, error) { return e.clock.Now(), broken }}
+	process := func(off time.Duration) (refund.Next, error) {
+		s, err := refund.NewService(e.machine, store, e.bank, refund.Options{
+			Now: func() time.Time { return e.clock.Now().Add(off) }, Backoff: func(string, int) time.Duration { return time.Second },
+		})
+		require.NoError(t, err)
+		return s.Process(bg, refund.Ref{OrderID: "O1", RefundNo: "R1"})
+	}
+	e.bank.next(fault{op: "refund", err: errLost}, fault{op: "refund", res: declined("NOTENOUGH")})
+	ref := e.approved("R1", 4000)
+	e.process(ref)
+	e.clock.Advance(time.Minute)
+	_, err := process(0) // refused
+	require.NoError(t, err)
+	require.Equal(t, e.clock.Now(), e.refund("R1").DeclinedAt)
+	for range 4 { // twenty seconds each
+		e.bank.next(fault{op: "query", res: isNotFound})
+		next, err := process(time.Hour + 10*time.Minute)
+		require.NoError(t, err)
+		require.Equal(t, order.StateApproved, next.State, "the quiet period is not over")
+		e.clock.Advance(20 * time.Second)
+	}
+	broken = errLost
+	e.clock.Advance(40 * time.Second)
+	e.bank.next(fault{op: "query", res: isNotFound}, fault{op: "query", res: isNotFound})
+	_, err = process(time.Hour + 20*time.Minute)
+	require.ErrorIs(t, err, errLost, "without the store's time nothing is booked")
+	broken = nil
+	next, err := process(2 * time.Hour)
+	require.NoError(t, err)
+	require.Equal(t, order.StateFailed, next.State)
+	require.Zero(t, e.bank.paid("O1"))
 }

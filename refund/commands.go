@@ -56,6 +56,9 @@ func (s *Service) request(ctx context.Context, p RequestParams, made bool) (orde
 			out = *r
 			return errUnchanged
 		}
+		if err := s.checkRequests(u.order, p.RefundNo); err != nil {
+			return fmt.Errorf("request %w", err)
+		}
 		err := u.fire(ctx, order.Firing{
 			Event: order.EventRequestRefund, RefundNo: p.RefundNo, Amount: p.Amount, Reason: p.Reason,
 			Actor: p.Actor, At: s.now(),
@@ -257,7 +260,7 @@ func (s *Service) resolve(ctx context.Context, p ResolveParams) (order.Refund, e
 			&order.InvalidError{Field: "evidence", Problem: "is required"})
 	}
 	return s.command(ctx, p.OrderID, f, func(_ *update, r *order.Refund) (bool, error) {
-		if r.State == order.StateApproved && r.LeasedUntil.After(s.now()) {
+		if r.State == order.StateApproved && s.isLeased(r, s.now()) {
 			return false, fmt.Errorf("resolve refund %s of order %s: the provider is being asked until %s: %w",
 				p.RefundNo, p.OrderID, r.LeasedUntil.Format(time.RFC3339), ErrConflict)
 		}

@@ -9,7 +9,7 @@
 //   - The provider pays each refund number at most once, and a refund keeps its number through every retry.
 //   - An approved refund is asked about until the provider gives a definite answer; nothing is decided by age.
 //   - A refund is refunded only when the provider confirmed it, and failed only on the provider's explicit
-//     no; or, where it must not be sent, when the provider twice does not know it. Every error, time-out and
+//     refusal; or, if it must not be sent, when the provider twice does not know it. Every error, time-out and
 //     unknown code means unknown.
 //   - A command that fails changes nothing. The same command again gives the same answer, with no second
 //     transition ([Service.Fire] with an event of the host's own is [ErrTransition] then); the same refund number with
@@ -22,13 +22,53 @@
 //  1. lease, in one Update: the refund is approved and due, and no call for another refund of the order is
 //     under way. The attempt is counted before it is made.
 //  2. ask, outside any transaction: the first time Refund; later Query, and Refund again under the same
-//     number if the provider has never seen it. A refund that the book took over from the provider, and any
-//     refund of an order whose refunds exceed its total, is only asked about: it fails if the provider does
-//     not know it, and still does not after [Options].Quiet.
+//     number if the provider has never seen it. What the provider has accepted, here or in its own console, is only
+//     asked about: if it is denied later, and still after [Options].Quiet, the Conflict hook is called and a
+//     person must Resolve it. A refund of an order whose refunds exceed its total is only asked about too: it
+//     fails if the provider does not know it, and still does not after Quiet.
 //  3. record, in one Update: the answer passes the one reducer that notifications and operators pass too.
 //
 // A process that dies between any two lines leaves a refund that is due again when its lease ends, and the
 // next Process asks by the same number. Safety rests on that number, never on leases or clocks.
+//
+// A process whose clock is wrong wastes calls, and neither money nor refunds. What a row says of the future is believed
+// only as far as a right clock could have written it: a next attempt beyond MaxWait (and Quiet), a lease beyond
+// two Leases and an approval in the future were written by a wrong clock. Such a refund is due, free and stuck.
+//
+// # What an answer means
+//
+// One function judges what the provider says of a refund, by what the book says of it and by what has happened since
+// the question. "note" notes that the provider has it, "wait" is a refusal that waits for proof, "ask again" is an
+// answer that may be older than the book, "!" is reported to a person, and "·" changes nothing: an approved refund is
+// asked about again.
+//
+//	the book says                                        succeeded        accepted   abnormal       closed     declined   not_found
+//	approved: sent for the first time                    settle           note       hold           fail       fail       ·
+//	approved: sent again after an unknown outcome        settle           note       hold           wait       wait       ·
+//	approved: asked after an unknown outcome             settle           note       hold           fail       fail       ·
+//	approved: asked after an unknown outcome of a retry  settle           note       hold           wait       wait       ·
+//	approved: a refusal waits                            settle           note       hold           fail       fail       ·
+//	approved: a refusal has waited                       settle           note       hold           fail       fail       fail
+//	approved: must not be sent, the order has an excess  settle           note       hold           fail       fail       wait
+//	approved: accepted before                            settle           note       hold           fail       wait       wait
+//	approved: accepted before, denied since shortly      settle           note       hold           fail       ·          ·
+//	approved: accepted before, denied for long           settle           note       hold           fail       !          !
+//	approved: accepted while it was asked                settle           note       hold           ·          ·          ·
+//	approved: a newer attempt is under way               settle           note       ·              ·          ·          ·
+//	approved: Sync asked                                 settle           note       hold           fail       ·          ·
+//	approved: Sync asked, accepted before                settle           note       hold           fail       ·          ·
+//	approved: Sync asked during an attempt               settle           note       hold           ·          ·          ·
+//	approved: Sync asked after a retry                   settle           note       hold           ·          ·          ·
+//	approved: retried since Sync asked                   settle           ask again  ·              ·          ·          ·
+//	abnormal                                             settle           ·          ·              fail       ·          ·
+//	abnormal since it was asked                          settle           ·          ·              ·          ·          ·
+//	failed                                               settle           adopt !    adopt, hold !  ·          ·          ·
+//	failed since it was asked                            settle           ask again  ask again      ·          ·          ·
+//	refunded, the provider confirmed it                  ·                ·          !              !          !          ·
+//	refunded since it was asked                          ·                ·          ask again      ask again  ask again  ·
+//	refunded, a person resolved it                       !                ·          !              !          !          ·
+//	in review, rejected, cancelled, abandoned            adopt, settle !  adopt !    adopt, hold !  ·          ·          ·
+//	the same since it was asked                          adopt, settle !  ask again  ask again      ·          ·          ·
 //
 // # Joining the host's transaction
 //
@@ -50,9 +90,9 @@
 // beside it could lose a job that the table has, or have one that the table does not. Where one is wanted all the
 // same (package riverqueue), [Scheduler] inserts the job in that Update, in the same database.
 //
-// A definite no that follows a submission whose outcome nobody knows may be the echo of our own success:
-// the first attempt may have taken the very money that the second now lacks. It is therefore booked only
-// when a query after [Options].Quiet still does not find the number.
+// A refusal that follows a submission whose outcome nobody knows may be the echo of our own success: the first attempt
+// may have taken the very money that the second now lacks. It is therefore booked only when a query after
+// [Options].Quiet still does not find the number. A store that is a [Clock] times that for all processes.
 //
 // A failed refund is not asked about any more. So an answer that was overtaken by a new submission, and one
 // that says closed while a retry may still be on its way, does not make it failed: Process asks again.

@@ -287,6 +287,17 @@ func (e *env) run() {
 	e.t.Fatal("still approved after 100 rounds")
 }
 
+// steps processes ref n times, each time when it is due.
+func (e *env) steps(ref refund.Ref, n int) {
+	e.t.Helper()
+	for range n {
+		if wait := e.refund(ref.RefundNo).NextAttemptAt.Sub(e.clock.Now()); wait > 0 {
+			e.clock.Advance(wait)
+		}
+		e.process(ref)
+	}
+}
+
 // events lists the history of a refund as "event from>to".
 func (e *env) events(no string) (events []string) {
 	for _, t := range e.order().History {
@@ -295,4 +306,14 @@ func (e *env) events(no string) (events []string) {
 		}
 	}
 	return events
+}
+
+// submissions are the calls that sent refund no.
+func (b *bank) submissions(no string) (calls []string) {
+	for _, c := range b.called() {
+		if c == "refund "+no {
+			calls = append(calls, c)
+		}
+	}
+	return calls
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // ErrLimit matches every [*LimitError].
-var ErrLimit = errors.New("beyond the provider's limits")
+var ErrLimit = errors.New("limit reached")
 
 // Limiter is an optional interface of a [RefundGateway] that declares what its provider's rules allow. The
 // Service refuses what cannot work, with [ErrLimit] and before anything changes, and paces what must wait.
@@ -32,7 +32,7 @@ type Limits struct {
 type LimitError struct {
 	OrderID  string
 	RefundNo string
-	// Limit is "max_refunds" or "max_age".
+	// Limit is "max_refunds", "max_age" or "max_requests".
 	Limit string
 	// Problem says it in words.
 	Problem string
@@ -51,6 +51,17 @@ func (s *Service) limits(gateway string) Limits {
 		return l.Limits(gateway)
 	}
 	return Limits{}
+}
+
+// checkRequests refuses a refund of o that is one too many.
+func (s *Service) checkRequests(o *order.Order, no string) error {
+	if len(o.Refunds) < s.opt.MaxRequests {
+		return nil
+	}
+	return &LimitError{
+		OrderID: o.ID, RefundNo: no, Limit: "max_requests",
+		Problem: fmt.Sprintf("%d refunds were requested already", len(o.Refunds)),
+	}
 }
 
 // checkLimits refuses to let refund no of o go on towards the provider where that could not work.
@@ -79,28 +90,22 @@ func (s *Service) checkLimits(o *order.Order, no string, now time.Time) error {
 	return nil
 }
 
-// spaced returns when refund r of o may be submitted at the earliest, because of the provider's interval
-// between refunds of one order. A refund that was sent already may be asked about at any time.
-func (s *Service) spaced(o *order.Order, r *order.Refund) (earliest time.Time) {
+// spaced returns when refund r of o may be submitted at the earliest, because of the provider's interval between
+// refunds of one order; zero if it may be now. A refund that was sent already may be asked about at any time.
+func (s *Service) spaced(o *order.Order, r *order.Refund, now time.Time) (earliest time.Time) {
 	interval := s.limits(o.Gateway).MinInterval
 	if interval <= 0 || r.Outstanding {
 		return time.Time{}
 	}
 	for i := range o.Refunds {
 		other := &o.Refunds[i]
-		if next := other.SubmittedAt.Add(interval); other.No != r.No && !other.SubmittedAt.IsZero() && next.After(earliest) {
-			earliest = stored(next)
+		if other.No == r.No || other.SubmittedAt.IsZero() {
+			continue
+		}
+		next := stored(other.SubmittedAt.Add(interval))
+		if isAhead(next, now, interval+s.opt.Lease) && next.After(earliest) {
+			earliest = next
 		}
 	}
 	return earliest
-}
-
-// leased returns until when a call for another refund of o may be under way.
-func leased(o *order.Order, r *order.Refund) (until time.Time) {
-	for i := range o.Refunds {
-		if other := &o.Refunds[i]; other.No != r.No && other.LeasedUntil.After(until) {
-			until = other.LeasedUntil
-		}
-	}
-	return until
 }

@@ -51,7 +51,7 @@ func TestLogs(t *testing.T) {
 		return refund.Ref{OrderID: "O1", RefundNo: no}
 	}
 
-	e.bank.next(fault{op: "refund", res: refund.Result{Outcome: refund.OutcomeAccepted}})
+	e.bank.next(fault{op: "refund", pay: true, res: refund.Result{Outcome: refund.OutcomeAccepted}})
 	e.process(request("R0")) // refund has no outcome yet
 	e.run()
 

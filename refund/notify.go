@@ -22,7 +22,7 @@ const MaxNotification = 64 << 10
 // Errors: [ErrMismatch] where it contradicts the recorded order, number or amounts; [ErrInTx]; the gateway's,
 // where the provider could not be asked; the store's. After an error the provider should deliver it again.
 func (s *Service) HandleNotification(ctx context.Context, n Notification) error {
-	c := Command{"notification", clip(n.Result.OrderID), clip(n.Result.RefundNo)} // anybody's words
+	c := Command{"notification", clip(n.Result.OrderID, order.MaxID), clip(n.Result.RefundNo, order.MaxRefundNo)} // anybody's words
 	_, err := run(ctx, s, c, n, func(ctx context.Context, n Notification) (struct{}, error) {
 		return struct{}{}, s.notification(ctx, n)
 	})
@@ -44,7 +44,7 @@ func (s *Service) notification(ctx context.Context, n Notification) error {
 	}
 	if r == nil {
 		s.log.WarnContext(ctx, "notification for an unknown refund", slog.String("gateway", n.Gateway),
-			slog.String("order_id", clip(ref.OrderID)), slog.String("refund_no", clip(ref.RefundNo)))
+			slog.String("order_id", clip(ref.OrderID, order.MaxID)), slog.String("refund_no", clip(ref.RefundNo, order.MaxRefundNo)))
 		if s.opt.Hooks.UnknownNotification != nil {
 			s.notify(ctx, "unknown_notification", func() { s.opt.Hooks.UnknownNotification(ctx, n) })
 		}
@@ -55,10 +55,10 @@ func (s *Service) notification(ctx context.Context, n Notification) error {
 			slog.String("order_id", ref.OrderID), slog.String("refund_no", ref.RefundNo), slog.Any("error", err))
 		return fmt.Errorf("notification for refund %s of order %s: %w", ref.RefundNo, ref.OrderID, err)
 	}
-	if r.State == order.StateRefunded && n.Result.Outcome == OutcomeSucceeded {
+	if r.State == order.StateRefunded && !r.ConfirmedAt.IsZero() && n.Result.Outcome == OutcomeSucceeded {
 		return nil // a duplicate: nothing to ask about
 	}
-	ans, err := s.observe(ctx, "notification for", o, r)
+	ans, _, err := s.observe(ctx, "notification for", o, r)
 	if err != nil {
 		return err
 	}
@@ -73,7 +73,7 @@ func matchNotification(o *order.Order, r *order.Refund, n Notification) error {
 	for _, f := range []struct{ field, want, got string }{
 		{"gateway", o.Gateway, n.Gateway},
 		{"payment_id", o.PaymentID, n.PaymentID},
-		{"refund_id", r.RefundID, n.Result.RefundID},
+		{"refund_id", r.RefundID, clip(n.Result.RefundID, order.MaxCode)}, // as it is kept
 	} {
 		if f.want != "" && f.got != "" && f.want != f.got {
 			return &MismatchError{Field: f.field, Want: f.want, Got: f.got}

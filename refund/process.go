@@ -54,32 +54,6 @@ func (s *Service) execute(ctx context.Context, p ApproveParams) (order.Refund, e
 	return *r, nil
 }
 
-// attempt is what the lease step leaves for the other two.
-type attempt struct {
-	req Request
-	// number is Refund.Attempts during this attempt, and retries Refund.Retries: together they tell it
-	// from every other attempt.
-	number, retries int
-	approvedAt      time.Time
-	// until is when the lease ends: nothing is sent any more from then on.
-	until time.Time
-	// outstanding reports that an earlier submission may still pay; submittedAt is that of the newest one.
-	outstanding bool
-	submittedAt time.Time
-	// declined reports that a definite no waits for a query that does not find the number.
-	declined bool
-	// unsendable says why the refund is only asked about and never sent; empty where it may be sent.
-	unsendable string
-}
-
-// answer is what came of asking.
-type answer struct {
-	res Result
-	err error
-	// submitted reports that Refund was called, queried that res is the answer to a Query.
-	submitted, queried bool
-}
-
 // Process moves one approved refund as far as it can go now: lease, ask, record. It may be called any
 // number of times, concurrently, from any machine. A refund that is not approved, not due, or whose order
 // has another call under way is left alone.
@@ -95,25 +69,25 @@ func (s *Service) process(ctx context.Context, ref Ref) (Next, error) {
 	if err := s.outsideTx(ctx, "process", ref); err != nil {
 		return Next{}, err
 	}
-	var a *attempt
+	var q *question
 	var next Next
 	err := s.update(ctx, "process", ref, func(_ context.Context, u *update) (err error) {
-		a, next, err = u.lease(ref)
+		q, next, err = u.lease(ref)
 		return err
 	})
-	if err != nil || a == nil {
+	if err != nil || q == nil {
 		return next, err
 	}
-	ans := s.ask(ctx, a)
+	ans := s.ask(ctx, q)
 
 	// What the provider said is a fact, whether or not the caller still waits for it.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.opt.Lease)
 	defer cancel()
-	return s.record(ctx, ref, a, ans)
+	return s.record(ctx, ref, q, ans)
 }
 
-// lease is step 1. It returns no attempt where there is nothing to do now.
-func (u *update) lease(ref Ref) (*attempt, Next, error) {
+// lease is step 1. It returns no question if there is nothing to do now.
+func (u *update) lease(ref Ref) (*question, Next, error) {
 	r, err := u.refund("process", ref.RefundNo)
 	if err != nil {
 		return nil, Next{}, err
@@ -122,36 +96,33 @@ func (u *update) lease(ref Ref) (*attempt, Next, error) {
 	if r.State != order.StateApproved {
 		return nil, Next{State: r.State}, errUnchanged
 	}
-	if r.NextAttemptAt.After(now) {
+	if u.s.waits(r, now) {
 		return nil, Next{State: r.State, At: r.NextAttemptAt}, errUnchanged
 	}
-	if until := u.s.spaced(u.order, r); until.After(now) {
+	if until := u.s.spaced(u.order, r, now); !until.IsZero() {
 		r.NextAttemptAt = until // written down, so that Due does not list it before
 		return nil, Next{State: r.State, At: until}, nil
 	}
-	if until := leased(u.order, r); until.After(now) {
+	if until := u.s.leased(u.order, r, now); !until.IsZero() {
 		return nil, Next{State: r.State, At: until}, errUnchanged
 	}
-	a := &attempt{
-		req: newRequest(u.order, r), number: r.Attempts + 1, retries: r.Retries, approvedAt: r.ApprovedAt,
-		outstanding: r.Outstanding, submittedAt: r.SubmittedAt,
-		declined: !r.DeclinedAt.IsZero(), unsendable: unsendable(u.order, r),
+	q := &question{
+		req: newRequest(u.order, r), seen: *r, attempt: r.Attempts + 1,
+		until: stored(now.Add(u.s.opt.Lease)), unsendable: unsendable(u.order, r),
 	}
-	r.Attempts = a.number
-	r.LeasedUntil = stored(now.Add(u.s.opt.Lease))
-	r.NextAttemptAt, a.until = r.LeasedUntil, r.LeasedUntil
-	if !a.declined && a.unsendable == "" {
+	r.Attempts, r.LeasedUntil, r.NextAttemptAt = q.attempt, q.until, q.until
+	if r.DeclinedAt.IsZero() && q.unsendable == "" {
 		// This attempt may submit, so from before the call until it is answered, it may pay.
 		r.Outstanding, r.SubmittedAt = true, now
 	}
 	u.order.UpdatedAt = now
-	return a, Next{}, nil
+	return q, Next{}, nil
 }
 
-// unsendable says why an approved refund of o must not be sent; empty if it may.
+// unsendable says why an approved refund of o must not be sent; it is empty if it may.
 func unsendable(o *order.Order, r *order.Refund) string {
 	if !r.AcceptedAt.IsZero() {
-		return "the provider denies a refund that it has accepted"
+		return "not sent: the provider has accepted it already"
 	}
 	if o.Excess() > 0 {
 		// What was adopted after the approval took the room.
@@ -161,22 +132,23 @@ func unsendable(o *order.Order, r *order.Refund) string {
 }
 
 // ask is step 2. It holds no transaction and writes nothing.
-func (s *Service) ask(ctx context.Context, a *attempt) answer {
+func (s *Service) ask(ctx context.Context, q *question) answer {
 	ctx, cancel := context.WithTimeout(ctx, s.opt.CallTimeout)
 	defer cancel()
-	if a.outstanding || a.declined || a.unsendable != "" {
-		res, err := s.query(ctx, a.req.query())
-		if err != nil || res.Outcome != OutcomeNotFound || a.declined || a.unsendable != "" {
+	onlyAsk := !q.seen.DeclinedAt.IsZero() || q.unsendable != ""
+	if q.seen.Outstanding || onlyAsk {
+		res, err := s.query(ctx, q.req.query())
+		if err != nil || res.Outcome != OutcomeNotFound || onlyAsk {
 			return answer{res: res, err: err, queried: true}
 		}
-		// Never seen: not a failure, only a reason to submit again under the same number.
+		// The provider has never seen it: a reason to submit it again under the same number.
 	}
-	if !s.now().Before(a.until) {
+	if !s.now().Before(q.until) {
 		// This process stood still. By now others may have sent the refund, seen it closed and booked it as
 		// failed: what is sent late would open it again.
 		return answer{err: errors.New("not sent: the lease had run out")}
 	}
-	res, err := s.call(ctx, a.req, func() (Result, error) { return s.gateway.Refund(ctx, a.req) })
+	res, err := s.call(ctx, q.req, opRefund, func() (Result, error) { return s.gateway.Refund(ctx, q.req) })
 	if err == nil && res.Outcome == OutcomeNotFound {
 		err = errors.New("gateway answered not_found to a submission")
 	}
@@ -185,16 +157,16 @@ func (s *Service) ask(ctx context.Context, a *attempt) answer {
 
 func (s *Service) query(ctx context.Context, q Query) (Result, error) {
 	req := Request{Gateway: q.Gateway, OrderID: q.OrderID, RefundNo: q.RefundNo, Amount: q.Amount}
-	return s.call(ctx, req, func() (Result, error) { return s.gateway.Query(ctx, q) })
+	return s.call(ctx, req, opQuery, func() (Result, error) { return s.gateway.Query(ctx, q) })
 }
 
 // call makes one call to the gateway. Whatever is not a clear answer to req becomes an error: unknown.
-func (s *Service) call(ctx context.Context, req Request, do func() (Result, error)) (res Result, err error) {
+func (s *Service) call(ctx context.Context, req Request, op operation, do func() (Result, error)) (res Result, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			res, err = Result{}, fmt.Errorf("gateway panicked: %v", p)
 		}
-		s.watchSetup(ctx, req.Gateway, err)
+		s.watchSetup(ctx, req.Gateway, op, err)
 	}()
 	if err := ctx.Err(); err != nil {
 		return Result{}, err
@@ -202,6 +174,7 @@ func (s *Service) call(ctx context.Context, req Request, do func() (Result, erro
 	if res, err = do(); err != nil {
 		return Result{}, err
 	}
+	res = tidy(res)
 	if err := match(req, res); err != nil {
 		return res, err
 	}
@@ -236,43 +209,28 @@ func match(req Request, res Result) error {
 	return nil
 }
 
-// watchSetup tells of a set-up fault once per gateway, until a call to it succeeds again.
-func (s *Service) watchSetup(ctx context.Context, gateway string, err error) {
-	if err == nil {
-		s.setup.Delete(gateway)
-		return
-	}
-	var fault *SetupError
-	if !errors.As(err, &fault) {
-		return
-	}
-	if _, told := s.setup.LoadOrStore(gateway, true); told {
-		return
-	}
-	told := &SetupError{Gateway: gateway, Err: fault.Err}
-	s.log.ErrorContext(ctx, "gateway set-up fault", slog.String("gateway", gateway), slog.Any("error", told))
-	if s.opt.Hooks.Setup != nil {
-		s.notify(ctx, "setup", func() { s.opt.Hooks.Setup(ctx, told) })
-	}
-}
-
 // record is step 3.
-func (s *Service) record(ctx context.Context, ref Ref, a *attempt, ans answer) (Next, error) {
+func (s *Service) record(ctx context.Context, ref Ref, q *question, ans answer) (Next, error) {
+	var o *order.Order
 	var r order.Refund
+	var again bool
 	err := s.update(ctx, "process", ref, func(ctx context.Context, u *update) error {
-		found, err := u.refund("process", ref.RefundNo)
+		_, err := u.refund("process", ref.RefundNo)
 		if err != nil {
 			return err
 		}
-		err = u.reduce(ctx, found, observation{answer: ans, attempt: a})
-		r = *u.order.Refund(ref.RefundNo)
+		again, err = u.learn(ctx, ref.RefundNo, q, ans)
+		o, r = u.order, *u.order.Refund(ref.RefundNo)
 		return err
 	})
+	if err == nil && again {
+		ans, r, err = s.observe(ctx, "process", o, &r)
+	}
 	if err != nil {
 		s.log.ErrorContext(ctx, "refund answer not recorded, will be asked for again",
 			slog.String("order_id", ref.OrderID), slog.String("refund_no", ref.RefundNo),
 			slog.String("outcome", ans.res.Outcome.String()), slog.Any("error", err))
-		s.alert(ctx, ref, a, err)
+		s.alert(ctx, ref, q, err)
 		return Next{}, err
 	}
 	if r.State != order.StateApproved {
@@ -282,16 +240,16 @@ func (s *Service) record(ctx context.Context, ref Ref, a *attempt, ans answer) (
 		slog.String("order_id", ref.OrderID), slog.String("refund_no", ref.RefundNo),
 		slog.String("outcome", ans.res.Outcome.String()), slog.Int("attempts", r.Attempts),
 		slog.Time("next_attempt_at", r.NextAttemptAt), errorAttr(ans.err))
-	s.alert(ctx, ref, a, ans.err)
+	s.alert(ctx, ref, q, ans.err)
 	return Next{State: r.State, At: r.NextAttemptAt, Err: ans.err}, nil
 }
 
-// alert reports a refund as stuck whose newest attempt left no outcome in the book, once that has lasted too long.
-func (s *Service) alert(ctx context.Context, ref Ref, a *attempt, err error) {
-	if s.now().Sub(a.approvedAt) >= s.opt.AlertAfter {
+// alert reports a refund as stuck if its newest attempt left no outcome in the book, once that has lasted too long.
+func (s *Service) alert(ctx context.Context, ref Ref, q *question, err error) {
+	if s.isStuck(q.seen.ApprovedAt, s.now()) {
 		s.stuck(ctx, Stuck{
-			OrderID: ref.OrderID, RefundNo: ref.RefundNo, Gateway: a.req.Gateway,
-			ApprovedAt: a.approvedAt, Attempts: a.number, Err: err,
+			OrderID: ref.OrderID, RefundNo: ref.RefundNo, Gateway: q.req.Gateway,
+			ApprovedAt: q.seen.ApprovedAt, Attempts: q.attempt, Err: err,
 		})
 	}
 }

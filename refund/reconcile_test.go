@@ -97,11 +97,11 @@ func TestReconcileWindow(t *testing.T) {
 func TestReconcileComparesAnOrderOnce(t *testing.T) {
 	e, l := newLister(t)
 	asked := 0
-	s := e.service(meanwhileLister{l, func() { asked++ }}, refund.Options{Now: e.clock.Now})
+	s := e.service(meanwhileLister{l, func() { asked++ }}, refund.Options{Now: e.clock.Now, MaxRequests: 200})
 	var from time.Time
 	for i := range 120 {
 		from = e.clock.Now()
-		_, err := e.svc.Request(bg, refund.RequestParams{OrderID: "O1", RefundNo: fmt.Sprintf("R%d", i), Amount: 1, Actor: buyer})
+		_, err := s.Request(bg, refund.RequestParams{OrderID: "O1", RefundNo: fmt.Sprintf("R%d", i), Amount: 1, Actor: buyer})
 		require.NoError(t, err)
 		e.clock.Advance(time.Second)
 	}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/orderfsm/orderfsm/order"
@@ -23,7 +22,7 @@ type Service struct {
 	opt     Options
 	log     *slog.Logger
 
-	setup sync.Map // gateway names whose set-up fault has been told
+	setup setupFaults
 }
 
 // Options are the optional parts of a [Service]. The zero value is ready for use.
@@ -56,6 +55,10 @@ type Options struct {
 	MaxWait time.Duration
 	// SetupBackoff is how long to wait after a [*SetupError]. If zero, 10 min.
 	SetupBackoff time.Duration
+	// MaxRequests bounds how many refunds of one order can be requested in all, those that were rejected or
+	// cancelled included, so that a buyer who asks and cancels in a loop cannot make an order grow without
+	// end. If zero, 100.
+	MaxRequests int
 	// AlertAfter is how long after its approval a refund without an outcome is reported as stuck. It decides
 	// nothing. If zero, 24 h.
 	AlertAfter time.Duration
@@ -92,6 +95,9 @@ func NewService(m *order.Machine, s Store, g RefundGateway, opt Options) (*Servi
 			errs = append(errs, &order.InvalidError{Field: d.field, Problem: "is negative"})
 		}
 	}
+	if opt.MaxRequests < 0 {
+		errs = append(errs, &order.InvalidError{Field: "max_requests", Problem: "is negative"})
+	}
 	if opt.CallTimeout >= opt.Lease {
 		errs = append(errs, &order.InvalidError{Field: "lease", Problem: "must be longer than call_timeout"})
 	}
@@ -113,6 +119,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.Backoff == nil {
 		o.Backoff = defaultBackoff()
+	}
+	if o.MaxRequests == 0 {
+		o.MaxRequests = 100
 	}
 	for _, d := range []struct {
 		d   *time.Duration

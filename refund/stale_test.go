@@ -163,27 +163,34 @@ func TestAcceptedWhileTheNoIsChecked(t *testing.T) {
 	require.Zero(t, e.refund("R1").DeclinedAt)
 }
 
-// TestAdoptedIsNeverSent: what the provider had and the merchant never approved is asked about, and fails
-// when the provider does not know it any more. Only a person sends it.
+// TestAdoptedIsNeverSent: what the provider had and the merchant never approved is only asked about. If the provider
+// denies it later, that is for a person.
 func TestAdoptedIsNeverSent(t *testing.T) {
 	t.Run("made in the console", func(t *testing.T) {
 		e, l := newLister(t)
 		l.console("C1", 4000, refund.OutcomeAccepted)
 		_, err := e.svc.Sync(bg, "O1")
 		require.NoError(t, err)
+		require.Len(t, e.conflicts, 1, "it was not in the book")
 		delete(l.refunds, "C1") // and taken back there
-		e.run()
+		e.steps(refund.Ref{OrderID: "O1", RefundNo: "C1"}, 5)
+		require.Equal(t, order.StateApproved, e.refund("C1").State)
+		require.Len(t, e.conflicts, 2, "one alert that the provider denies it")
+		require.NotContains(t, e.bank.called(), "refund C1")
+		_, err = e.svc.Resolve(bg, refund.ResolveParams{
+			OrderID: "O1", RefundNo: "C1", Outcome: refund.OutcomeClosed, Evidence: "taken back in the console", Actor: seller,
+		})
+		require.NoError(t, err)
 		require.Equal(t, order.StateFailed, e.refund("C1").State)
-		require.Equal(t, []string{"query C1", "query C1"}, e.bank.called(), "once, and once more after the quiet period")
 		require.Zero(t, e.bank.paid("O1"))
 	})
 	t.Run("rejected by the merchant", func(t *testing.T) {
 		e := newEnv(t)
 		e.into(order.StateRejected)
-		e.bank.next(fault{op: "query", res: isAccepted})
+		e.bank.next(fault{op: "query", res: isAccepted}, fault{op: "query", res: isClosed})
 		e.hint()
 		require.Equal(t, order.StateApproved, e.refund("R1").State)
-		e.run2(t, refund.Ref{OrderID: "O1", RefundNo: "R1"})
+		e.steps(refund.Ref{OrderID: "O1", RefundNo: "R1"}, 1)
 		require.Equal(t, order.StateFailed, e.refund("R1").State)
 		require.NotContains(t, e.bank.called(), "refund R1")
 

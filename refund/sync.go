@@ -88,7 +88,7 @@ func (s *Service) list(ctx context.Context, o *order.Order) (results []Result, e
 		if p := recover(); p != nil {
 			results, err = nil, fmt.Errorf("gateway panicked: %v", p)
 		}
-		s.watchSetup(ctx, o.Gateway, err)
+		s.watchSetup(ctx, o.Gateway, opList, err)
 	}()
 	ctx, cancel := context.WithTimeout(ctx, s.opt.CallTimeout)
 	defer cancel()
@@ -99,23 +99,24 @@ func (s *Service) list(ctx context.Context, o *order.Order) (results []Result, e
 
 // compare asks about one refund and reports where the book was of another opinion.
 func (s *Service) compare(ctx context.Context, o *order.Order, r *order.Refund, rep *SyncReport) error {
-	ans, err := s.observe(ctx, "sync", o, r)
+	ans, seen, err := s.observe(ctx, "sync", o, r)
 	if err != nil {
 		return err
 	}
-	if ans.err != nil || !agrees(r.State, ans.res.Outcome) {
-		rep.Differences = append(rep.Differences, Difference{RefundNo: r.No, Book: r.State, Result: ans.res, Err: ans.err})
+	if ans.err != nil || !agrees(&seen, ans.res.Outcome) {
+		rep.Differences = append(rep.Differences, Difference{RefundNo: r.No, Book: seen.State, Result: ans.res, Err: ans.err})
 	}
 	return nil
 }
 
 // agrees reports whether a state of the book and the provider's answer mean the same.
-func agrees(book order.State, provider Outcome) bool {
+func agrees(r *order.Refund, provider Outcome) bool {
+	book := r.State
 	switch provider {
 	case OutcomeAccepted:
 		return book == order.StateApproved
 	case OutcomeSucceeded:
-		return book == order.StateRefunded
+		return book == order.StateRefunded && !r.ConfirmedAt.IsZero()
 	case OutcomeAbnormal:
 		return book == order.StateAbnormal
 	case OutcomeDeclined, OutcomeClosed, OutcomeNotFound:
@@ -132,7 +133,7 @@ func (s *Service) adopt(ctx context.Context, o *order.Order, res Result, rep *Sy
 	switch {
 	case errors.Is(err, ErrInvalid), errors.Is(err, ErrAmount), errors.Is(err, ErrConflict), errors.Is(err, ErrMismatch):
 		d.Err = err // a number or an amount that the book cannot hold: a person must look
-		s.conflict(ctx, Conflict{OrderID: o.ID, RefundNo: clip(res.RefundNo), Book: order.StatePaid, Result: res, Err: err})
+		s.conflict(ctx, Conflict{OrderID: o.ID, RefundNo: clip(res.RefundNo, order.MaxRefundNo), Book: order.StatePaid, Result: res, Err: err})
 	case err != nil:
 		return err
 	case adopted:
@@ -167,7 +168,8 @@ func (s *Service) takeIn(ctx context.Context, orderID string, res Result) (adopt
 		r := u.order.Refund(res.RefundNo)
 		u.disagree(&order.Refund{No: r.No, State: order.StatePaid}, res,
 			errors.New("the provider has a refund that the book did not"))
-		return u.reduce(ctx, r, observation{answer: answer{res: res, queried: true}, seen: *r})
+		_, err := u.learn(ctx, r.No, &question{req: newRequest(u.order, r), seen: *r}, answer{res: tidy(res), queried: true})
+		return err
 	})
 	return adopted, err
 }

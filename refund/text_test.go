@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 
@@ -81,4 +83,52 @@ func TestTransitionErrorText(t *testing.T) {
 	require.ErrorContains(t, err, "(possible now: abandon, retry)")
 	err.Available = []order.Event{order.EventAdopt}
 	require.ErrorContains(t, err, "(possible now: nothing)")
+}
+
+// TestProviderWordsNeverStopABooking: whatever the provider calls its refund, its code and its message, and whatever
+// year it says, the outcome is booked, with words that every store can keep.
+func TestProviderWordsNeverStopABooking(t *testing.T) {
+	words := map[string]string{
+		"129 characters": strings.Repeat("7", 129), "very long": strings.Repeat("x", 100_000),
+		"multi-byte": strings.Repeat("余额不足", 400), "cut in a character": strings.Repeat("余", 43) + "𠮷",
+		"not UTF-8": strings.Repeat("\xff\xfe", 300), "control characters": strings.Repeat("\x00\x1b\u0085", 200),
+	}
+	ends := map[refund.Outcome]order.State{
+		refund.OutcomeSucceeded: order.StateRefunded, refund.OutcomeDeclined: order.StateFailed,
+		refund.OutcomeAccepted: order.StateApproved, refund.OutcomeClosed: order.StateFailed,
+		refund.OutcomeAbnormal: order.StateAbnormal,
+	}
+	for name, word := range words {
+		for outcome, end := range ends {
+			t.Run(outcome.String()+", "+name, func(t *testing.T) {
+				e := newEnv(t)
+				ref := e.approved("R1", 4000)
+				e.bank.next(fault{op: "refund", res: refund.Result{
+					Outcome: outcome, RefundID: word, Code: word, Message: word, RefundedAt: time.Date(40000, 1, 1, 0, 0, 0, 0, time.UTC),
+				}})
+				require.Equal(t, end, e.process(ref).State)
+				o := e.order()
+				r := o.Refund("R1")
+				for text, most := range map[string]int{
+					r.RefundID: order.MaxCode, r.Code: order.MaxCode, r.Message: order.MaxMessage,
+					o.History[len(o.History)-1].Note: order.MaxMessage,
+				} {
+					require.LessOrEqual(t, len(text), most)
+					require.True(t, utf8.ValidString(text))
+					require.Equal(t, -1, strings.IndexFunc(text, unicode.IsControl))
+				}
+				require.NotEmpty(t, r.RefundID)
+				if utf8.ValidString(word) {
+					require.Greater(t, len(r.RefundID), order.MaxCode-utf8.UTFMax, "no more is cut than must be")
+				}
+
+				// The notification names the whole of it.
+				n := success("R1", 4000)
+				n.Result.RefundID = word
+				e.bank.next(fault{op: "query", res: refund.Result{Outcome: refund.OutcomeSucceeded, RefundID: word}})
+				require.NoError(t, e.svc.HandleNotification(bg, n))
+				require.Equal(t, order.StateRefunded, e.refund("R1").State)
+			})
+		}
+	}
 }

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
 )
 
@@ -350,6 +352,8 @@ func (c *client) read(q refund.Query, a message) (refund.Result, error) {
 		res.RefundedAt = time.Date(2026, 1, 2, 11, 0, 0, 0, time.FixedZone("UTC+8", 8*60*60))
 	case outcome == refund.OutcomeSucceeded:
 		res.RefundedAt = time.Date(2026, 1, 2, 3, 0, 0, 0, time.UTC)
+	case c.is("a name that no book holds"):
+		res.RefundID = strings.Repeat("7", order.MaxCode+1)
 	case c.is("a new name each time"):
 		c.mu.Lock()
 		c.calls++

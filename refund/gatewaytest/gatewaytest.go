@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
 )
 
@@ -249,6 +250,7 @@ func (e *env) taken(t tb, req refund.Request) refund.Result {
 	require.NoError(t, err)
 	require.Contains(t, []refund.Outcome{refund.OutcomeAccepted, refund.OutcomeSucceeded}, res.Outcome,
 		"got %s, code %q", res.Outcome, res.Code)
+	require.LessOrEqual(t, len(res.RefundID), order.MaxCode, "the book would cut the provider's number, and no longer tell it")
 	return res
 }
 

@@ -76,6 +76,7 @@ var bugs = map[string][]string{
 	"pays every time":                   {"RepeatedRefundPaysOnce", "ConcurrentRefundPaysOnce", "LostAnswerIsUnknown"},
 	"a new number for each call":        {"RepeatedRefundPaysOnce", "ConcurrentRefundPaysOnce", "LostAnswerIsUnknown"},
 	"a new name each time":              {"RepeatedRefundPaysOnce"},
+	"a name that no book holds":         {"RefundThenQuery"},
 	"looks before it locks":             {"ConcurrentRefundPaysOnce"},
 	"one request for all":               {"ConcurrentCallsDoNotMix"},
 	"one refund an order":               {"PartialRefundsAddUp"},

@@ -1,0 +1,61 @@
+package refund
+
+import (
+	"context"
+	"time"
+
+	"github.com/orderfsm/orderfsm/order"
+)
+
+// Clock is an optional interface of a [Store] that several processes share: one clock for all of them. The Service
+// times with it how long a refusal waits for proof ([Options].Quiet). Without it that is timed with Options.Now of
+// the process at hand, and is only as long as the clocks of all processes agree.
+type Clock interface {
+	// Now returns the store's time. ctx may carry a transaction of the store.
+	Now(ctx context.Context) (time.Time, error)
+}
+
+// What a row says of the future was written by the clock of another process, which may be wrong by years. So it is
+// believed only as far as a right clock could have written it. What lies further ahead counts as over.
+
+// isAhead reports whether at is still to come, and not further ahead than most.
+func isAhead(at, now time.Time, most time.Duration) bool {
+	d := at.Sub(now)
+	return 0 < d && d <= most
+}
+
+// longestWait bounds NextAttemptAt.
+func (s *Service) longestWait() time.Duration { return max(s.opt.MaxWait, s.opt.Quiet) }
+
+// longestLease bounds LeasedUntil. It has room for clocks that differ by a Lease.
+func (s *Service) longestLease() time.Duration { return 2 * s.opt.Lease }
+
+// waits reports whether r is not due yet.
+func (s *Service) waits(r *order.Refund, now time.Time) bool {
+	if r.LeasedUntil.IsZero() {
+		return isAhead(r.NextAttemptAt, now, s.longestWait())
+	}
+	return isAhead(r.NextAttemptAt, now, s.longestLease())
+}
+
+// isLeased reports whether a call to the provider for r may be under way.
+func (s *Service) isLeased(r *order.Refund, now time.Time) bool {
+	return isAhead(r.LeasedUntil, now, s.longestLease())
+}
+
+// leased returns until when a call for another refund of o than r may be under way; zero if there is none.
+func (s *Service) leased(o *order.Order, r *order.Refund, now time.Time) (until time.Time) {
+	for i := range o.Refunds {
+		other := &o.Refunds[i]
+		if other.No != r.No && s.isLeased(other, now) && other.LeasedUntil.After(until) {
+			until = other.LeasedUntil
+		}
+	}
+	return until
+}
+
+// isStuck reports whether a refund that was approved at that time should have an outcome by now. One that was
+// approved in the future was approved by a clock that is wrong.
+func (s *Service) isStuck(approvedAt, now time.Time) bool {
+	return now.Sub(approvedAt) >= s.opt.AlertAfter || approvedAt.Sub(now) > s.opt.Lease
+}

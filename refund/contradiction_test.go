@@ -1,0 +1,270 @@
+package refund_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// TestDeniedAfterAcceptance: the provider accepted the refund, with a number that is in the book. Later it does not
+// know the refund (another merchant's certificate, a replica that lags) and would not take it. The money may have
+// moved: nothing is sent, nothing fails, nothing is released, and one alert calls a person.
+func TestDeniedAfterAcceptance(t *testing.T) {
+	for _, denied := range []refund.Result{isNotFound, declined("ORDERNOTEXIST")} {
+		t.Run(denied.Outcome.String(), func(t *testing.T) {
+			e := newEnv(t)
+			ref := e.approved("R1", 6000)
+			e.process(ref)
+			require.Equal(t, "bank-R1", e.refund("R1").RefundID)
+			require.NotZero(t, e.refund("R1").AcceptedAt)
+			for range 6 {
+				e.bank.next(fault{op: "query", res: denied})
+			}
+			e.steps(ref, 1)
+			require.Empty(t, e.conflicts, "it may only lag behind")
+			require.GreaterOrEqual(t, e.refund("R1").NextAttemptAt.Sub(e.clock.Now()), 2*time.Minute)
+			e.steps(ref, 4)
+			require.Len(t, e.conflicts, 1, "one alert")
+			require.Equal(t, order.StateApproved, e.conflicts[0].Book)
+			require.Equal(t, order.StateApproved, e.refund("R1").State)
+			require.Equal(t, []string{"refund R1"}, e.bank.submissions("R1"))
+
+			_, err := e.svc.Abandon(bg, refund.AbandonParams{OrderID: "O1", RefundNo: "R1", Evidence: "x", Actor: seller})
+			require.ErrorIs(t, err, refund.ErrTransition)
+			rep, err := e.svc.Sync(bg, "O1") // which gets the last of the denials
+			require.NoError(t, err)
+			require.Len(t, rep.Differences, 1)
+
+			e.run() // the provider is itself again
+			require.Equal(t, order.StateRefunded, e.refund("R1").State)
+			require.EqualValues(t, 6000, e.bank.paid("O1"))
+			require.Equal(t, []string{"refund R1"}, e.bank.submissions("R1"))
+		})
+	}
+}
+
+// TestLaggingProvider: a provider that shows what it accepted only after a while alarms nobody, and is not sent it again.
+func TestLaggingProvider(t *testing.T) {
+	e := newEnv(t)
+	ref := e.approved("R1", 6000)
+	e.process(ref)
+	e.bank.next(fault{op: "query", res: isNotFound})
+	e.steps(ref, 1)
+	e.run()
+	require.Equal(t, order.StateRefunded, e.refund("R1").State)
+	require.Empty(t, e.conflicts)
+	require.Equal(t, []string{"refund R1"}, e.bank.submissions("R1"))
+}
+
+// TestResolvedAndPaidByTheProvider: the operator paid by bank transfer and resolved the refund as paid. Then the
+// provider pays as well, and says so in any of its ways. A person is alerted, once.
+func TestResolvedAndPaidByTheProvider(t *testing.T) {
+	sync := func(e *env) {
+		_, err := e.svc.Sync(bg, "O1")
+		require.NoError(e.t, err)
+	}
+	notification := func(e *env) { require.NoError(e.t, e.svc.HandleNotification(bg, success("R1", 6000))) }
+	for name, ways := range map[string][]func(*env){
+		"sync": {sync, sync, notification}, "notification": {notification, notification, sync},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := newEnv(t)
+			e.process(e.approved("R1", 6000)) // accepted
+			_, err := e.svc.Resolve(bg, refund.ResolveParams{
+				OrderID: "O1", RefundNo: "R1", Outcome: refund.OutcomeSucceeded, Evidence: "bank transfer 77", Actor: seller,
+			})
+			require.NoError(t, err)
+			require.Zero(t, e.refund("R1").ConfirmedAt)
+			e.clock.Advance(72 * time.Hour)
+			for _, way := range ways {
+				way(e)
+			}
+			require.Len(t, e.conflicts, 1)
+			require.Equal(t, order.StateRefunded, e.conflicts[0].Book)
+			require.Equal(t, refund.OutcomeSucceeded, e.conflicts[0].Result.Outcome)
+			r := e.refund("R1")
+			require.Equal(t, e.clock.Now(), r.ConfirmedAt)
+			require.EqualValues(t, 6000, e.order().Refunded, "the book counts it once")
+			rep, err := e.svc.Sync(bg, "O1")
+			require.NoError(t, err)
+			require.Empty(t, rep.Differences, "it is known now")
+		})
+	}
+}
+
+// TestStaleAcceptedRevivesNothing: Sync asks while the refund is under way, and its answer is held up. Meanwhile the
+// provider closes the refund, and it fails, is abandoned and replaced. Sync asks once more instead of believing it.
+func TestStaleAcceptedRevivesNothing(t *testing.T) {
+	for _, stale := range []refund.Outcome{refund.OutcomeAccepted, refund.OutcomeAbnormal} {
+		t.Run(stale.String(), func(t *testing.T) {
+			e := newEnv(t)
+			ref := e.approved("R1", 6000)
+			e.process(ref) // accepted
+			e.clock.Advance(time.Minute)
+			e.bank.next(fault{op: "query", res: refund.Result{Outcome: stale}, block: func(context.Context) {
+				e.bank.set("R1", refund.OutcomeClosed)
+				require.Equal(t, order.StateFailed, e.process(ref).State)
+				_, err := e.svc.Abandon(bg, refund.AbandonParams{OrderID: "O1", RefundNo: "R1", Actor: seller})
+				require.NoError(t, err)
+				_, err = e.svc.Request(bg, refund.RequestParams{OrderID: "O1", RefundNo: "R2", Amount: 6000, Actor: buyer})
+				require.NoError(t, err)
+			}})
+			rep, err := e.svc.Sync(bg, "O1")
+			require.NoError(t, err)
+			require.Empty(t, rep.Differences)
+			require.Empty(t, e.conflicts)
+			require.Equal(t, order.StateAbandoned, e.refund("R1").State)
+			_, err = e.svc.Approve(bg, refund.ApproveParams{OrderID: "O1", RefundNo: "R2", Amount: 6000, Actor: seller})
+			require.NoError(t, err)
+			e.run()
+			require.EqualValues(t, 6000, e.bank.paid("O1"))
+		})
+	}
+	t.Run("an attempt's answer", func(t *testing.T) {
+		e := newEnv(t)
+		ref := e.approved("R1", 6000)
+		e.process(ref)
+		e.clock.Advance(time.Minute)
+		e.bank.next(fault{op: "query", res: isAccepted, block: func(context.Context) {
+			e.clock.Advance(2 * time.Minute) // beyond the lease
+			e.bank.set("R1", refund.OutcomeClosed)
+			require.Equal(t, order.StateFailed, e.process(ref).State)
+		}})
+		require.Equal(t, order.StateFailed, e.process(ref).State)
+		require.Equal(t, order.StateFailed, e.refund("R1").State)
+		require.Empty(t, e.conflicts)
+	})
+	t.Run("asked again, it is so", func(t *testing.T) {
+		e := newEnv(t)
+		e.into(order.StateRejected)
+		e.bank.pay(refund.Request{OrderID: "O1", RefundNo: "R1", Amount: 4000})
+		o, err := e.store.Get(bg, "O1")
+		require.NoError(t, err)
+		e.bank.next(fault{op: "query", res: isAccepted, block: func(context.Context) {
+			require.NoError(t, e.store.Update(bg, o.ID, func(_ context.Context, o *order.Order) error {
+				o.Refunds[0].Message = "something else has changed"
+				return nil
+			}))
+		}}, fault{op: "query", res: isAccepted})
+		e.hint()
+		require.Equal(t, order.StateApproved, e.refund("R1").State, "nothing that the provider holds is dropped")
+		require.Len(t, e.conflicts, 1)
+	})
+}
+
+// TestAbandonWithEvidence: a provider that never answers a query holds no amount for good. Evidence does not outweigh
+// an answer.
+func TestAbandonWithEvidence(t *testing.T) {
+	abandon := func(e *env, evidence string) error {
+		_, err := e.svc.Abandon(bg, refund.AbandonParams{
+			OrderID: "O1", RefundNo: "R1", Note: "closed account", Evidence: evidence, Actor: seller,
+		})
+		return err
+	}
+	silent := fault{op: "query", err: errLost}
+	t.Run("silent", func(t *testing.T) {
+		e := newEnv(t)
+		e.into(order.StateFailed)
+		e.bank.next(silent, silent)
+		err := abandon(e, " ")
+		require.ErrorIs(t, err, refund.ErrUnsettled)
+		require.ErrorIs(t, err, errLost)
+		require.NoError(t, abandon(e, "letter of the bank, 2026-01-05"))
+		require.Equal(t, order.StateAbandoned, e.refund("R1").State)
+		history := e.order().History
+		require.Equal(t, "closed account\nunconfirmed by the provider: letter of the bank, 2026-01-05", history[len(history)-1].Note)
+	})
+	for name, answer := range map[string]fault{
+		"accepted":          {op: "query", res: isAccepted},
+		"another amount":    {op: "query", asIs: true, res: refund.Result{Outcome: refund.OutcomeSucceeded, RefundNo: "R1", Amount: 1}},
+		"paid in the end":   {op: "query", res: refund.Result{Outcome: refund.OutcomeSucceeded}},
+		"money on its way?": {op: "query", res: refund.Result{Outcome: refund.OutcomeAbnormal}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := newEnv(t)
+			e.into(order.StateFailed)
+			e.bank.next(answer)
+			require.ErrorIs(t, abandon(e, "letter of the bank"), refund.ErrUnsettled)
+			require.NotEqual(t, order.StateAbandoned, e.refund("R1").State)
+		})
+	}
+	t.Run("nobody waited for the answer", func(t *testing.T) {
+		e := newEnv(t)
+		e.into(order.StateFailed)
+		ctx, cancel := context.WithCancel(bg)
+		e.bank.next(fault{op: "query", err: errLost, block: func(context.Context) { cancel() }})
+		_, err := e.svc.Abandon(ctx, refund.AbandonParams{OrderID: "O1", RefundNo: "R1", Evidence: "x", Actor: seller})
+		require.ErrorIs(t, err, refund.ErrUnsettled)
+		require.Equal(t, order.StateFailed, e.refund("R1").State)
+	})
+}
+
+// TestMaxRequests: a buyer who asks and cancels in a loop is stopped, and the idempotent repeat of a request is not.
+func TestMaxRequests(t *testing.T) {
+	e := newEnv(t, func(_ *env, o *refund.Options) { o.MaxRequests = 2 })
+	e.register()
+	request := func(no string) error {
+		_, err := e.svc.Request(bg, refund.RequestParams{OrderID: "O1", RefundNo: no, Amount: 1, Actor: buyer})
+		return err
+	}
+	for _, no := range []string{"R1", "R2"} {
+		require.NoError(t, request(no))
+		_, err := e.svc.Cancel(bg, refund.CancelParams{OrderID: "O1", RefundNo: no, Actor: buyer})
+		require.NoError(t, err)
+	}
+	before := e.order()
+	err := request("R3")
+	var limit *refund.LimitError
+	require.ErrorAs(t, err, &limit)
+	require.ErrorIs(t, err, refund.ErrLimit)
+	require.Equal(t, "max_requests", limit.Limit)
+	require.Equal(t, before, e.order())
+	require.NoError(t, request("R2"))
+
+	_, err = refund.NewService(e.machine, e.store, e.bank, refund.Options{MaxRequests: -1})
+	require.ErrorIs(t, err, refund.ErrInvalid)
+}
+
+// TestSetupFaultIsReportedOnce: WeChat Pay wants the certificate for refunds only, so that the queries in between work.
+func TestSetupFaultIsReportedOnce(t *testing.T) {
+	noAuth := fault{op: "refund", err: &refund.SetupError{Gateway: "bank", Err: errors.New("NOAUTH")}}
+	e := newEnv(t)
+	ref := e.approved("R1", 6000)
+	for range 10 {
+		e.bank.next(noAuth)
+		e.steps(ref, 1)
+	}
+	require.Len(t, e.setup, 1)
+	e.bank.next(fault{op: "query", err: &refund.SetupError{Gateway: "bank", Err: errors.New("SIGNERROR")}}, noAuth)
+	e.steps(ref, 2)
+	require.Len(t, e.setup, 1, "still the same fault")
+	e.run()
+	require.Equal(t, order.StateRefunded, e.refund("R1").State)
+
+	ref = e.approved("R2", 1000) // a refund was sent: the fault is over, and the next one is another
+	e.bank.next(noAuth)
+	e.steps(ref, 1)
+	require.Len(t, e.setup, 2)
+}
+
+// TestQuerySetupFault: what began with a query is over when a query succeeds.
+func TestQuerySetupFault(t *testing.T) {
+	e := newEnv(t)
+	ref := e.approved("R1", 6000)
+	e.process(ref)
+	for range 2 {
+		e.bank.next(
+			fault{op: "query", err: &refund.SetupError{Err: errors.New("SIGNERROR")}},
+			fault{op: "query", err: &refund.SetupError{Err: errors.New("SIGNERROR")}},
+			fault{op: "query", res: isAccepted},
+		)
+		e.steps(ref, 3)
+	}
+	require.Len(t, e.setup, 2)
+}

@@ -1,0 +1,209 @@
+package refund
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/orderfsm/orderfsm/order"
+)
+
+// question is what the provider is asked about a refund, and what the book knew when it was asked.
+type question struct {
+	req Request
+	// seen is the refund as the book had it before the question.
+	seen order.Refund
+	// attempt numbers the attempt of Process that asks; it is 0 if Sync, Abandon or a notification asks.
+	attempt int
+	// until is when the attempt's lease ends. Nothing is sent from then on.
+	until time.Time
+	// unsendable says why the refund is only asked about and not sent; it is empty if it may be sent.
+	unsendable string
+}
+
+// owns reports whether the question is that of the newest attempt of r. Only its answer reschedules r, and only its
+// refusal counts, because a newer attempt may have been accepted.
+func (q *question) owns(r *order.Refund) bool {
+	return q.attempt > 0 && r.State == order.StateApproved &&
+		r.Attempts == q.attempt && r.Retries == q.seen.Retries
+}
+
+// current reports whether r stands as it did when the question was asked. If it does not, the answer may be older than
+// what the book has learned since.
+func (q *question) current(r *order.Refund) bool {
+	if q.attempt > 0 {
+		return q.owns(r)
+	}
+	return *r == q.seen
+}
+
+// isBeforeAcceptance reports whether the provider's acceptance of r was booked after the question was asked. What denies
+// it may be older then, and Process asks again.
+func (q *question) isBeforeAcceptance(r *order.Refund) bool {
+	return !r.AcceptedAt.IsZero() && q.seen.AcceptedAt.IsZero()
+}
+
+// answer is what came of a question.
+type answer struct {
+	res Result
+	err error
+	// submitted reports that Refund was called; queried reports that res is the answer to a Query.
+	submitted, queried bool
+}
+
+// verdict is what an answer means for a refund in the book. The zero value means nothing at all.
+type verdict struct {
+	// adopt takes a refund in that the book does not expect to be with the provider. event follows it.
+	adopt bool
+	event order.Event
+	// words are kept with the refund if keep is set, and always if something is fired.
+	keep  bool
+	words Result
+	// accepted notes that the provider has the refund; refused that it refuses or denies it, and that this waits for
+	// proof; confirmed that it paid a refund which a person had resolved as paid.
+	accepted, refused, confirmed bool
+	// discrepancy is how the provider and the book disagree; nil if they do not.
+	discrepancy error
+	// again reports that the answer may be older than the book and that the provider must be asked once more.
+	again bool
+}
+
+// denial is the message of a refund that the provider denies after it has accepted it.
+const denial = "the provider denies a refund that it has accepted"
+
+// judge says what answer a to question q means for refund r as it is now: it may have moved on since the question.
+// now is on the clock that refusals are timed with; quiet is Options.Quiet. judge has no effects.
+func judge(r *order.Refund, q *question, a answer, now time.Time, quiet time.Duration) verdict {
+	if errors.Is(a.err, ErrMismatch) {
+		return verdict{discrepancy: a.err}
+	}
+	if a.err != nil {
+		return verdict{}
+	}
+	switch a.res.Outcome {
+	case OutcomeSucceeded:
+		return judgePaid(r, a.res)
+	case OutcomeAccepted:
+		return judgeAccepted(r, q, a.res)
+	case OutcomeAbnormal:
+		return judgeAbnormal(r, q, a.res)
+	case OutcomeDeclined, OutcomeClosed:
+		return judgeRefusal(r, q, a, now, quiet)
+	case OutcomeNotFound:
+		return judgeNotFound(r, q, a.res, now, quiet)
+	case OutcomeUnknown:
+	}
+	return verdict{}
+}
+
+// judgePaid judges money returned. It is a fact whenever it was asked about.
+func judgePaid(r *order.Refund, res Result) verdict {
+	switch r.State {
+	case order.StateRefunded:
+		if !r.ConfirmedAt.IsZero() {
+			return verdict{}
+		}
+		return verdict{keep: true, words: res, confirmed: true, discrepancy: errors.New(
+			"the provider says that it paid a refund that a person had resolved as paid: was it paid twice?")}
+	case order.StateApproved, order.StateAbnormal, order.StateFailed:
+		return verdict{event: order.EventSettle, words: res}
+	}
+	return verdict{adopt: true, event: order.EventSettle, words: res, discrepancy: disagreement(r, res)}
+}
+
+// judgeAccepted judges a refund that is on its way.
+func judgeAccepted(r *order.Refund, q *question, res Result) verdict {
+	switch {
+	case r.State == order.StateRefunded, r.State == order.StateAbnormal:
+		return verdict{} // older than what the book knows
+	case r.State == order.StateApproved && q.seen.State == order.StateApproved && r.Retries == q.seen.Retries:
+		return verdict{keep: true, words: res, accepted: true}
+	case !q.current(r):
+		return verdict{again: true}
+	}
+	return verdict{adopt: true, words: res, discrepancy: disagreement(r, res)}
+}
+
+// judgeAbnormal judges money that left and did not arrive.
+func judgeAbnormal(r *order.Refund, q *question, res Result) verdict {
+	switch {
+	case r.State == order.StateAbnormal:
+		return verdict{}
+	case r.State == order.StateApproved && !q.current(r):
+		return verdict{} // Process goes on asking
+	case !q.current(r):
+		return verdict{again: true}
+	case r.State == order.StateRefunded:
+		return verdict{discrepancy: disagreement(r, res)}
+	case r.State == order.StateApproved:
+		return verdict{event: order.EventHold, words: res}
+	}
+	return verdict{adopt: true, event: order.EventHold, words: res, discrepancy: disagreement(r, res)}
+}
+
+// judgeRefusal judges a refund that was declined or closed. A failed refund is asked about no more, so that in doubt
+// it stays approved.
+func judgeRefusal(r *order.Refund, q *question, a answer, now time.Time, quiet time.Duration) verdict {
+	closed := a.res.Outcome == OutcomeClosed
+	switch {
+	case r.State == order.StateRefunded && a.queried:
+		if !q.current(r) {
+			return verdict{again: true}
+		}
+		return verdict{discrepancy: disagreement(r, a.res)}
+	case !q.current(r):
+		return verdict{}
+	case r.State == order.StateAbnormal && closed:
+		return verdict{event: order.EventFail, words: a.res}
+	case r.State != order.StateApproved:
+		return verdict{}
+	case q.attempt == 0 && (!r.LeasedUntil.IsZero() || r.Retries > 0 || !closed):
+		return verdict{} // left to Process, which goes on asking and knows what may be under way
+	case q.isBeforeAcceptance(r):
+		return verdict{}
+	case !r.AcceptedAt.IsZero() && !closed:
+		return judgeDenial(r, a.res, now, quiet)
+	case !r.AcceptedAt.IsZero():
+		return verdict{event: order.EventFail, words: a.res}
+	case q.attempt > 0 && q.seen.Outstanding && q.seen.DeclinedAt.IsZero() && (a.submitted || r.Retries > 0):
+		// The echo of an earlier submission, or a refusal from before the retry that has not arrived yet.
+		return verdict{keep: true, words: a.res, refused: true}
+	}
+	return verdict{event: order.EventFail, words: a.res}
+}
+
+// judgeNotFound judges a number that the provider does not know: a reason to send it. It proves a refusal that waits,
+// and it ends what must not be sent.
+func judgeNotFound(r *order.Refund, q *question, res Result, now time.Time, quiet time.Duration) verdict {
+	switch {
+	case !q.owns(r) || q.isBeforeAcceptance(r):
+		return verdict{}
+	case !r.AcceptedAt.IsZero():
+		return judgeDenial(r, res, now, quiet)
+	case r.DeclinedAt.IsZero():
+		if q.unsendable == "" {
+			return verdict{}
+		}
+		return verdict{keep: true, words: Result{Message: q.unsendable}, refused: true}
+	case now.Sub(r.DeclinedAt) >= quiet:
+		// An earlier submission has had its time and did not arrive.
+		return verdict{event: order.EventFail, words: Result{Code: r.Code, Message: r.Message}}
+	}
+	return verdict{}
+}
+
+// judgeDenial judges a provider that denies what it has accepted: one that lags behind, one that is asked for another
+// merchant, or one that lost it. The money may have moved, so this is for a person.
+func judgeDenial(r *order.Refund, res Result, now time.Time, quiet time.Duration) verdict {
+	switch {
+	case r.DeclinedAt.IsZero():
+		return verdict{keep: true, words: Result{Code: res.Code, Message: "the provider does not confirm it any more"}, refused: true}
+	case r.Message == denial || now.Sub(r.DeclinedAt) < quiet:
+		return verdict{}
+	}
+	return verdict{keep: true, words: Result{Code: res.Code, Message: denial}, discrepancy: errors.New(denial)}
+}
+
+func disagreement(r *order.Refund, res Result) error {
+	return fmt.Errorf("the provider says %s of a refund that is booked as %s", res.Outcome, r.State)
+}

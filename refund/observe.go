@@ -1,0 +1,48 @@
+package refund
+
+import (
+	"context"
+
+	"github.com/orderfsm/orderfsm/order"
+)
+
+// mostLooks bounds how often observe asks again because the book has moved on.
+const mostLooks = 3
+
+// observe asks the provider about refund seen of o, outside Process, and records the answer. It returns the refund as
+// the book had it when the question was asked. The error is the store's; the provider's is in the answer.
+func (s *Service) observe(ctx context.Context, op string, o *order.Order, seen *order.Refund) (answer, order.Refund, error) {
+	for look := 1; ; look++ {
+		ans, again, err := s.look(ctx, op, o, seen)
+		if err != nil || !again || look == mostLooks {
+			return ans, *seen, err
+		}
+		if o, err = s.Order(ctx, o.ID); err != nil {
+			return ans, *seen, err
+		}
+		if seen = o.Refund(seen.No); seen == nil {
+			return ans, order.Refund{}, ErrRefundNotFound
+		}
+	}
+}
+
+// look asks once.
+func (s *Service) look(ctx context.Context, op string, o *order.Order, seen *order.Refund) (ans answer, again bool, err error) {
+	q := &question{req: newRequest(o, seen), seen: *seen}
+	call, cancel := context.WithTimeout(ctx, s.opt.CallTimeout)
+	res, err := s.query(call, q.req.query())
+	cancel()
+	ans = answer{res: res, err: err, queried: true}
+	// What the provider said is a fact, whether or not the caller still waits for it.
+	ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), s.opt.Lease)
+	defer cancel()
+	err = s.update(ctx, op, Ref{o.ID, seen.No}, func(ctx context.Context, u *update) error {
+		_, err := u.refund(op, seen.No)
+		if err != nil {
+			return err
+		}
+		again, err = u.learn(ctx, seen.No, q, ans)
+		return err
+	})
+	return ans, again, err
+}
