@@ -196,10 +196,26 @@ func (f *finder) operands(b *ast.BinaryExpr, op token.Token) {
 	}
 }
 
-// cases makes each value of a switch one that never comes.
+// cases makes each value of a switch one that never comes, unless that changes nothing: a value that is only named,
+// so that a linter sees all of them.
 func (f *finder) cases(n *ast.SwitchStmt) {
-	for _, c := range n.Body.List {
-		for _, e := range c.(*ast.CaseClause).List {
+	var clauses []*ast.CaseClause
+	hasDefault := false
+	for _, s := range n.Body.List {
+		c, _ := s.(*ast.CaseClause)
+		clauses = append(clauses, c)
+		hasDefault = hasDefault || c.List == nil
+	}
+	for i, c := range clauses {
+		named := len(c.Body) == 0 && !hasDefault
+		if len(c.Body) == 1 && i+1 < len(clauses) && clauses[i+1].List == nil {
+			b, ok := c.Body[0].(*ast.BranchStmt)
+			named = ok && b.Tok == token.FALLTHROUGH
+		}
+		if named {
+			continue
+		}
+		for _, e := range c.List {
 			if n.Tag == nil {
 				f.condition(e, true, true)
 			} else if tag := f.info.TypeOf(n.Tag); f.is(e, tag) && !types.IsInterface(tag) {

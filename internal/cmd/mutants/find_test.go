@@ -77,7 +77,15 @@ func TestKindsOfBugs(t *testing.T) {
 		{"no fields that are zero", `type s struct { a int; b kind }; func f() { _ = s{a: 0, b: 5} }`, nil},
 		{
 			"cases", `func f(k kind) { switch k { case one: f(two); case two: } }`,
-			[]string{"one -> no such case", "f(two) -> dropped", "two -> no such case"},
+			[]string{"one -> no such case", "f(two) -> dropped"},
+		},
+		{
+			"no cases that are the default", `func f(k kind) { switch k { case one: fallthrough; default: f(two) } }`,
+			[]string{"f(two) -> dropped"},
+		},
+		{
+			"cases that differ from the default", `func f(k kind) { switch k { case one: default: f(two) } }`,
+			[]string{"one -> no such case", "f(two) -> dropped"},
 		},
 		{
 			"conditions of cases", `func f(b bool) { switch { case b: f(b) } }`,

@@ -198,9 +198,9 @@ func (r *runner) try(ctx context.Context, m *mutant) (verdict, string, error) {
 		}
 		switch v {
 		case killed:
-			return v, " by " + named(failure, out, "no test") + " of " + b.name, nil
+			return v, " by " + named(failure, out, "no named test") + " of " + b.name, nil
 		case hung:
-			return v, " in " + named(stuck, out, "no test") + " of " + b.name, nil
+			return v, " in " + named(stuck, out, "no named test") + " of " + b.name, nil
 		}
 	}
 	return survived, by, nil
