@@ -8,7 +8,7 @@
 //
 //	killed by a test: this is as it should be
 //	survived: all tests passed
-//	hung: a test did not end in four times the time that it needs without the bug
+//	hung: a test did not end in four times the time that it needs without the bug, and a while more
 //	not built: the changed source does not compile, and nothing was tested
 //
 // Survivors and hangs that somebody judged are listed in a file (flag -judged), one a line:
@@ -22,7 +22,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -43,6 +42,16 @@ type options struct {
 	seed   int64
 	least  time.Duration
 }
+
+// verdict is what becomes of a bug.
+type verdict string
+
+const (
+	killed   verdict = "killed"
+	survived verdict = "survived"
+	hung     verdict = "hung"
+	unbuilt  verdict = "not built"
+)
 
 func main() {
 	var o options
@@ -155,9 +164,7 @@ func test(ctx context.Context, out io.Writer, o options, t *target, mutants []*m
 	return open, nil
 }
 
-// fields are the packages of a flag.
-func fields(list string) []string {
+// packages splits the value of flag -tests.
+func packages(list string) []string {
 	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
 }
-
-var errNoTests = errors.New("no package with tests that can see it")

@@ -146,7 +146,7 @@ func TestOnlyWhatAChangeTouches(t *testing.T) {
 func TestTestsThatFailWithoutABugAreAnError(t *testing.T) {
 	dir := module(t, map[string]string{"p/p.go": "package p\n\nfunc Big(n int) bool { return n > 100 }\n", "p/p_test.go": bigTest})
 	_, err := mutants(t, dir, options{})
-	require.ErrorContains(t, err, "tests of p without a bug: killed")
+	require.ErrorContains(t, err, "TestBig of p without a bug: killed")
 	require.ErrorContains(t, err, "FAIL: TestBig")
 }
 
