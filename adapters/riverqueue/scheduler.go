@@ -44,10 +44,11 @@ func NewScheduler[TTx any](
 	return &Scheduler[TTx]{client: client, txFrom: txFrom, lanes: lanes}, nil
 }
 
-// Schedule implements [refund.Scheduler]: it inserts the job of ref, or wakes the one that sleeps, in the
-// transaction that ctx carries. The job is worked at once, whatever the time: one that comes too early sleeps until
-// the refund is due. With the time of a clock that is wrong the only job of the refund could sleep for years. The
-// error is [ErrNoTx], or that of the database or of Lanes.Orders.
+// Schedule implements [refund.Scheduler]: it inserts the job of ref, or wakes the one that sleeps,
+// in the transaction that ctx carries. The job is worked at once, whatever the time: one that comes
+// too early sleeps until the refund is due. With the time of a clock that is wrong the only job of
+// the refund could sleep for years. The error is [ErrNoTx], or that of the database or of
+// Lanes.Orders.
 func (s *Scheduler[TTx]) Schedule(ctx context.Context, ref refund.Ref, _ time.Time) error {
 	tx, ok := s.txFrom(ctx)
 	if !ok {

@@ -90,11 +90,14 @@ func TestScheduleDelaysNoJob(t *testing.T) {
 // listed is a list of due refunds.
 type listed []refund.DueRefund
 
-func (l listed) DueExcept(context.Context, int, []string) ([]refund.DueRefund, error) { return l, nil }
+func (l listed) DueExcept(context.Context, int, []string) ([]refund.DueRefund, error) {
+	return l, nil
+}
 
-// TestClockAYearAheadHidesNoRefund: a process whose clock is a year ahead has asked about the refund and has put it off,
-// and its job, until next year. The job is the refund's only one, so no other can be inserted. The sweep of a
-// process with a right clock wakes it, and the refund is paid.
+// TestClockAYearAheadHidesNoRefund: a process whose clock is a year ahead has asked about the
+// refund and has put it off, and its job, until next year. The job is the refund's only one, so no
+// other can be inserted. The sweep of a process with a right clock wakes it, and the refund is
+// paid.
 func TestClockAYearAheadHidesNoRefund(t *testing.T) {
 	t.Parallel()
 	dsn := freshDSN(t)

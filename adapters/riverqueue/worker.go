@@ -98,9 +98,11 @@ func (w *Worker) Work(ctx context.Context, job *river.Job[Args]) error {
 // errEnded is the error of Work if the host's code ended the goroutine that it ran in.
 var errEnded = errors.New("runtime.Goexit was called")
 
-// process calls Process in a goroutine of its own. Code of the host that panics has a stack, and code that ends its
-// goroutine ends none of River's, which would never report the job.
-func (w *Worker) process(ctx context.Context, ref refund.Ref) (next refund.Next, stack []byte, err error) {
+// process calls Process in a goroutine of its own. Code of the host that panics has a stack, and
+// code that ends its goroutine ends none of River's, which would never report the job.
+func (w *Worker) process(
+	ctx context.Context, ref refund.Ref,
+) (next refund.Next, stack []byte, err error) {
 	err = errEnded
 	done := make(chan struct{})
 	go func() {

@@ -40,8 +40,8 @@ func TestSleepsUntilSettled(t *testing.T) {
 	require.Equal(t, map[string]int{"R-1": 1}, b.paid)
 }
 
-// TestGoexitLosesNoJob: code of the host ends the goroutine that it runs in. It is not the one that River waits for, so
-// the job sleeps and comes again.
+// TestGoexitLosesNoJob: code of the host ends the goroutine that it runs in. It is not the one that
+// River waits for, so the job sleeps and comes again.
 func TestGoexitLosesNoJob(t *testing.T) {
 	t.Parallel()
 	var exits atomic.Bool
