@@ -168,7 +168,8 @@ func TestOnlyPaymentsAreConfirmed(t *testing.T) {
 	require.Equal(t, e.clock.Now(), e.refund("R1").ConfirmedAt)
 }
 
-// TestDayOfTheRefund: what a store can keep is kept, in UTC and microseconds; the money counts without it, too.
+// TestDayOfTheRefund: what a store can keep is kept, in UTC and microseconds; the money counts
+// without it, too.
 func TestDayOfTheRefund(t *testing.T) {
 	day := func(year int) time.Time { return time.Date(year, 6, 1, 8, 0, 0, 1001, time.FixedZone("CST", 8*3600)) }
 	kept := func(year int) time.Time { return time.Date(year, 6, 1, 0, 0, 0, 1000, time.UTC) }
@@ -238,8 +239,8 @@ func (n *noting) List(_ context.Context, q refund.Query) ([]refund.Result, error
 	return nil, nil
 }
 
-// TestProviderIsAskedWithAllThatTheBookKnows: with the payment's number and the total, without which some providers
-// cannot tell which refund is meant.
+// TestProviderIsAskedWithAllThatTheBookKnows: with the payment's number and the total, without
+// which some providers cannot tell which refund is meant.
 func TestProviderIsAskedWithAllThatTheBookKnows(t *testing.T) {
 	e := newEnv(t)
 	g := &noting{bank: e.bank}

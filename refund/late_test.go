@@ -28,8 +28,8 @@ func TestNotAskedBeforeItsTime(t *testing.T) {
 	}
 }
 
-// TestSyncDuringACallForgetsNothing: the refund is being sent while Sync asks about it. That the sending may still pay
-// stays in the book, so that its refusal is not believed without proof.
+// TestSyncDuringACallForgetsNothing: the refund is being sent while Sync asks about it. That the
+// sending may still pay stays in the book, so that its refusal is not believed without proof.
 func TestSyncDuringACallForgetsNothing(t *testing.T) {
 	e := newEnv(t)
 	ref := e.approved("R1", 4000)
@@ -50,8 +50,9 @@ func TestSyncDuringACallForgetsNothing(t *testing.T) {
 	require.EqualValues(t, 4000, e.bank.paid("O1"))
 }
 
-// TestRefusalFromBeforeTheRetryFailsNothing: an attempt outlives its lease by so much that the refund has failed and was
-// retried in the meantime. The attempt of the retry has the same number, and it paid.
+// TestRefusalFromBeforeTheRetryFailsNothing: an attempt outlives its lease by so much that the
+// refund has failed and was retried in the meantime. The attempt of the retry has the same number,
+// and it paid.
 func TestRefusalFromBeforeTheRetryFailsNothing(t *testing.T) {
 	e := newEnv(t)
 	ref := e.approved("R1", 4000)
@@ -143,7 +144,8 @@ func TestCallerGoesAwayAndTheAnswerIsBooked(t *testing.T) {
 	}
 }
 
-// TestRefusalIsTimedByTheStoresClock: so that the quiet period is as long as it should be, whichever process ends it.
+// TestRefusalIsTimedByTheStoresClock: so that the quiet period is as long as it should be,
+// whichever process ends it.
 func TestRefusalIsTimedByTheStoresClock(t *testing.T) {
 	for _, refused := range []refund.Result{declined("NOTENOUGH"), isClosed} {
 		e := newEnv(t)

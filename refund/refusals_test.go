@@ -203,7 +203,8 @@ func hookRefusals() []refusal {
 	}
 }
 
-// wrongChoices are the outcomes that no person can record, and the events that have a method of their own.
+// wrongChoices are the outcomes that no person can record, and the events that have a method of
+// their own.
 func wrongChoices() (all []refusal) {
 	for _, o := range []refund.Outcome{
 		refund.OutcomeUnknown, refund.OutcomeAccepted, refund.OutcomeDeclined, refund.OutcomeAbnormal, refund.OutcomeNotFound, 42,
@@ -228,8 +229,9 @@ func wrongChoices() (all []refusal) {
 	return all
 }
 
-// TestRefusalsSayWhatWasTriedAndWhy: each refusal has one error value to test for and says which refund of which order
-// it is about. It leaves the order alone, but for what the provider says of it.
+// TestRefusalsSayWhatWasTriedAndWhy: each refusal has one error value to test for and says which
+// refund of which order it is about. It leaves the order alone, but for what the provider says of
+// it.
 func TestRefusalsSayWhatWasTriedAndWhy(t *testing.T) {
 	for _, r := range slices.Concat(requestRefusals(), decisionRefusals(), hookRefusals(), wrongChoices()) {
 		t.Run(r.name, func(t *testing.T) {
@@ -253,7 +255,8 @@ func TestCancelAfterTheApprovalNamesTheWayOut(t *testing.T) {
 	}, refused)
 }
 
-// TestLimitsSayWhichRuleAndWhy: also when a refund is sent again, after the provider's time is over.
+// TestLimitsSayWhichRuleAndWhy: also when a refund is sent again, after the provider's time is
+// over.
 func TestLimitsSayWhichRuleAndWhy(t *testing.T) {
 	e := newLimited(t, refund.Limits{MaxAge: 24 * time.Hour, MaxRefunds: 1})
 	e.bank.next(fault{op: "refund", res: declined("NOTENOUGH")})
@@ -286,7 +289,8 @@ func TestNoAgeWithoutADate(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// TestWhatNeverReachedTheProviderCountsForNothing: the provider's number of refunds is bounded, not the shop's.
+// TestWhatNeverReachedTheProviderCountsForNothing: the provider's number of refunds is bounded, not
+// the shop's.
 func TestWhatNeverReachedTheProviderCountsForNothing(t *testing.T) {
 	for _, state := range []order.State{order.StateRejected, order.StateCancelled, order.StateAbandoned} {
 		e := newEnv(t)

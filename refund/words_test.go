@@ -15,7 +15,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// TestProvidersWordsStayWithTheRefund: its number, its code and its message, whatever the answer makes of the refund.
+// TestProvidersWordsStayWithTheRefund: its number, its code and its message, whatever the answer
+// makes of the refund.
 func TestProvidersWordsStayWithTheRefund(t *testing.T) {
 	settled := func(e *env) { _, err := resolve(refund.OutcomeSucceeded, "e").do(bg, e.svc); require.NoError(e.t, err) }
 	for _, tc := range []struct {
@@ -64,8 +65,8 @@ func TestProvidersWordsStayWithTheRefund(t *testing.T) {
 	}
 }
 
-// TestDeniedAcceptanceSaysSo: first that the provider does not confirm it any more, and after the quiet period that it
-// denies it, each with the provider's code.
+// TestDeniedAcceptanceSaysSo: first that the provider does not confirm it any more, and after the
+// quiet period that it denies it, each with the provider's code.
 func TestDeniedAcceptanceSaysSo(t *testing.T) {
 	for _, denied := range []refund.Outcome{refund.OutcomeNotFound, refund.OutcomeDeclined} {
 		e := newEnv(t)
@@ -84,7 +85,8 @@ func TestDeniedAcceptanceSaysSo(t *testing.T) {
 	}
 }
 
-// TestConflictSaysAll that a person needs: which refund, what the book has, what the provider says, and why it matters.
+// TestConflictSaysAll that a person needs: which refund, what the book has, what the provider says,
+// and why it matters.
 func TestConflictSaysAll(t *testing.T) {
 	e := newEnv(t)
 	e.into(order.StateRefunded)
@@ -185,7 +187,8 @@ func TestBookThatNeverStandsStillIsNotAskedForEver(t *testing.T) {
 	require.Equal(t, order.StateRefunded, e.refund("R1").State)
 }
 
-// TestNotificationSaysWhatDiffers, and one that says nothing of a number or a total contradicts nothing.
+// TestNotificationSaysWhatDiffers, and one that says nothing of a number or a total contradicts
+// nothing.
 func TestNotificationSaysWhatDiffers(t *testing.T) {
 	e := newEnv(t)
 	_, err := e.svc.Register(bg, refund.RegisterParams{
@@ -214,7 +217,8 @@ func TestNotificationSaysWhatDiffers(t *testing.T) {
 	require.NoError(t, e.svc.HandleNotification(bg, n))
 }
 
-// TestNotificationOfAnOrderWithoutPaymentNumber: what the book does not know cannot be contradicted.
+// TestNotificationOfAnOrderWithoutPaymentNumber: what the book does not know cannot be
+// contradicted.
 func TestNotificationOfAnOrderWithoutPaymentNumber(t *testing.T) {
 	e := newEnv(t)
 	e.bank.next(fault{op: "refund", err: errLost, pay: true})
