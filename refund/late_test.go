@@ -20,8 +20,10 @@ func TestNotAskedBeforeItsTime(t *testing.T) {
 		ref := e.approved("R1", 4000)
 		due := e.process(ref).At
 		require.Equal(t, e.clock.Now().Add(wait), due)
-		e.clock.Advance(wait - time.Microsecond)
-		require.Equal(t, refund.Next{State: order.StateApproved, At: due}, e.process(ref), "%v", wait)
+		for _, pass := range []time.Duration{0, wait / 2, wait/2 - time.Microsecond} {
+			e.clock.Advance(pass)
+			require.Equal(t, refund.Next{State: order.StateApproved, At: due}, e.process(ref), "%v", wait)
+		}
 		require.Equal(t, []string{"refund R1"}, e.bank.called())
 		e.clock.Advance(time.Microsecond)
 		require.Equal(t, order.StateRefunded, e.process(ref).State)
@@ -183,17 +185,31 @@ func TestAskedAboutAtAnyTime(t *testing.T) {
 	require.Equal(t, order.StateRefunded, e.process(first).State)
 }
 
-// TestIntervalCountsFromTheNewest: of several refunds that were sent.
+// TestIntervalCountsFromTheNewest: of several refunds that were sent, one of them twice.
 func TestIntervalCountsFromTheNewest(t *testing.T) {
 	e := newLimited(t, refund.Limits{MinInterval: time.Hour})
 	first, second, third := e.approved("R1", 1000), e.approved("R2", 1000), e.approved("R3", 1000)
-	e.process(second)
-	e.clock.Advance(time.Hour)
+	e.bank.next(fault{op: "refund", err: errLost})
 	e.process(first)
-	newest := e.clock.Now()
+	e.clock.Advance(time.Hour)
+	e.process(second)
 	e.clock.Advance(time.Minute)
-	require.Equal(t, newest.Add(time.Hour), e.process(third).At)
+	e.process(first)
+	require.Equal(t, []string{"refund R1", "refund R1"}, e.bank.submissions("R1"))
+	require.Equal(t, e.clock.Now().Add(time.Hour), e.process(third).At)
 	require.Empty(t, e.bank.submissions("R3"))
+}
+
+// TestIntervalIsBetweenDifferentRefunds: one that failed may be retried at once.
+func TestIntervalIsBetweenDifferentRefunds(t *testing.T) {
+	e := newLimited(t, refund.Limits{MinInterval: time.Hour})
+	ref := e.approved("R1", 1000)
+	e.bank.next(fault{op: "refund", res: declined("NOTENOUGH")})
+	e.process(ref)
+	_, err := retry.do(bg, e.svc)
+	require.NoError(t, err)
+	e.process(ref)
+	require.Equal(t, []string{"refund R1", "refund R1"}, e.bank.submissions("R1"))
 }
 
 // TestAbandonTwiceAtOnce: both get the same answer.

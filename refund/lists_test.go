@@ -2,6 +2,9 @@ package refund_test
 
 import (
 	"context"
+	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -85,6 +88,17 @@ func (s leaving) Get(ctx context.Context, id string) (*order.Order, error) {
 	return s.oldList.Get(ctx, id)
 }
 
+// TestDueLimitsWhatIsWanted: the gateways that are left out do not use up the limit of a store that knows them.
+func TestDueLimitsWhatIsWanted(t *testing.T) {
+	e := newEnv(t)
+	e.approvedOf("a", "A1")
+	e.clock.Advance(time.Second)
+	wanted := e.approvedOf("b", "B1")
+	due, err := e.svc.DueExcept(bg, 1, []string{"a"})
+	require.NoError(t, err)
+	require.Equal(t, []refund.DueRefund{{Ref: wanted, Gateway: "b", At: e.clock.Now()}}, due)
+}
+
 // TestStuckAsksForNoMoreThanCanBeStuck: what was requested since cannot have been approved before.
 func TestStuckAsksForNoMoreThanCanBeStuck(t *testing.T) {
 	e := newEnv(t)
@@ -114,10 +128,20 @@ func (s filters) List(ctx context.Context, f refund.Filter) (refund.Page, error)
 	return s.Store.List(ctx, f)
 }
 
-// TestHandlerSaysWhichGateway: also if the reader does not.
+// TestHandlerSaysWhichGateway: the endpoint decides for which gateway a notification is, and not the message.
 func TestHandlerSaysWhichGateway(t *testing.T) {
 	e := newEnv(t)
-	_, err := e.svc.NotificationHandler("bank")
+	e.process(e.approved("R1", 4000))
+	two, err := refund.NewGateways(map[string]refund.RefundGateway{"bank": reader{e.bank}, "other": reader{e.bank}})
+	require.NoError(t, err)
+	h, err := e.service(two, refund.Options{Now: e.clock.Now}).NotificationHandler("other")
+	require.NoError(t, err)
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/notify", strings.NewReader("paid R1")))
+	require.Equal(t, http.StatusInternalServerError, w.Code)
+	require.Equal(t, order.StateApproved, e.refund("R1").State)
+
+	_, err = e.svc.NotificationHandler("bank")
 	require.EqualError(t, err, `notification handler for gateway "bank": not supported by the gateway`)
 	router, err := refund.NewGateways(map[string]refund.RefundGateway{"bank": e.bank})
 	require.NoError(t, err)

@@ -53,6 +53,7 @@ func TestProvidersWordsStayWithTheRefund(t *testing.T) {
 			if tc.from == order.StateApproved {
 				e.process(refund.Ref{OrderID: "O1", RefundNo: "R1"})
 			} else {
+				e.clock.Advance(time.Minute)
 				_, err := e.svc.Sync(bg, "O1")
 				require.NoError(t, err)
 				if e.refund("R1").State == tc.from && tc.from != tc.to { // never sent: only a hint asks about it
@@ -61,6 +62,7 @@ func TestProvidersWordsStayWithTheRefund(t *testing.T) {
 			}
 			r := e.refund("R1")
 			require.Equal(t, []any{tc.to, "501", "CODE", "words"}, []any{r.State, r.RefundID, r.Code, r.Message})
+			require.Equal(t, e.clock.Now(), e.order().UpdatedAt)
 		})
 	}
 }
