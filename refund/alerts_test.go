@@ -18,14 +18,17 @@ func TestWordsWithoutAMoveChangeTheOrder(t *testing.T) {
 	e.bank.next(fault{op: "refund", err: errLost, pay: true})
 	e.process(e.approved("R1", 4000))
 	e.clock.Advance(time.Second)
-	e.bank.next(fault{op: "query", res: refund.Result{Outcome: refund.OutcomeAccepted, RefundID: "501"}})
+	e.bank.next(
+		fault{op: "query", res: refund.Result{Outcome: refund.OutcomeAccepted, RefundID: "501"}},
+	)
 	_, err := e.svc.Sync(bg, "O1")
 	require.NoError(t, err)
 	require.Equal(t, "501", e.refund("R1").RefundID)
 	require.Equal(t, e.clock.Now(), e.order().UpdatedAt)
 }
 
-// TestAlertIsNotedInSilence: that a person was alerted is written down, which is not worth a record of trouble.
+// TestAlertIsNotedInSilence: that a person was alerted is written down, which is not worth a record
+// of trouble.
 func TestAlertIsNotedInSilence(t *testing.T) {
 	var log logtest.Recorder
 	e := newEnv(t, func(_ *env, o *refund.Options) { o.Logger = log.Logger() })
@@ -40,7 +43,8 @@ func TestAlertIsNotedInSilence(t *testing.T) {
 	}
 }
 
-// TestBackupRestoredWhileAPersonIsAlerted: the refund is gone when the alert would be noted with it. The log says so.
+// TestBackupRestoredWhileAPersonIsAlerted: the refund is gone when the alert would be noted with
+// it. The log says so.
 func TestBackupRestoredWhileAPersonIsAlerted(t *testing.T) {
 	var log logtest.Recorder
 	e := newEnv(t)
@@ -50,14 +54,24 @@ func TestBackupRestoredWhileAPersonIsAlerted(t *testing.T) {
 	backup := newEnv(t)
 	backup.register()
 	store := &restored{Store: e.store, backup: backup.store, at: 3} // read, record, note
-	s, err := refund.NewService(e.machine, store, e.bank, refund.Options{Now: e.clock.Now, Logger: log.Logger()})
+	s, err := refund.NewService(
+		e.machine,
+		store,
+		e.bank,
+		refund.Options{Now: e.clock.Now, Logger: log.Logger()},
+	)
 	require.NoError(t, err)
 	require.NoError(t, s.HandleNotification(bg, success("R1", 4000)))
 	records := log.Records()
-	require.Equal(t, "refund conflict not noted, will be reported again", records[len(records)-1].Message)
+	require.Equal(
+		t,
+		"refund conflict not noted, will be reported again",
+		records[len(records)-1].Message,
+	)
 }
 
-// TestBackupRestoredWhileTheProviderIsAskedAgain: what is not there any more cannot have been dealt with.
+// TestBackupRestoredWhileTheProviderIsAskedAgain: what is not there any more cannot have been dealt
+// with.
 func TestBackupRestoredWhileTheProviderIsAskedAgain(t *testing.T) {
 	e := newEnv(t)
 	e.into(order.StateRejected)

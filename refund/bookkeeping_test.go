@@ -54,7 +54,11 @@ func TestHistoryKeepsWhoAndWhy(t *testing.T) {
 			_, err := tc.do(e.svc)
 			require.NoError(t, err)
 			tr := e.newest()
-			require.Equal(t, []any{ev, order.Actor("staff:9"), why, e.clock.Now()}, []any{tr.Event, tr.Actor, tr.Note, tr.At})
+			require.Equal(
+				t,
+				[]any{ev, order.Actor("staff:9"), why, e.clock.Now()},
+				[]any{tr.Event, tr.Actor, tr.Note, tr.At},
+			)
 		})
 	}
 	t.Run("the provider", func(t *testing.T) {
@@ -62,7 +66,11 @@ func TestHistoryKeepsWhoAndWhy(t *testing.T) {
 		e.bank.next(fault{op: "refund", res: declined("NOTENOUGH")})
 		e.process(e.approved(no, 4000))
 		tr := e.newest()
-		require.Equal(t, []any{order.EventFail, order.ActorProvider, "NOTENOUGH no"}, []any{tr.Event, tr.Actor, tr.Note})
+		require.Equal(
+			t,
+			[]any{order.EventFail, order.ActorProvider, "NOTENOUGH no"},
+			[]any{tr.Event, tr.Actor, tr.Note},
+		)
 	})
 }
 
@@ -97,7 +105,11 @@ type commits struct {
 	n int
 }
 
-func (c *commits) Update(ctx context.Context, id string, fn func(context.Context, *order.Order) error) error {
+func (c *commits) Update(
+	ctx context.Context,
+	id string,
+	fn func(context.Context, *order.Order) error,
+) error {
 	return c.Store.Update(ctx, id, func(ctx context.Context, o *order.Order) error {
 		err := fn(ctx, o)
 		if err == nil {
@@ -137,7 +149,12 @@ func TestWhatChangesNothingIsNotWritten(t *testing.T) {
 			before := e.order()
 			e.clock.Advance(time.Hour)
 			store := &commits{Store: e.store}
-			s, err := refund.NewService(e.machine, store, e.bank, refund.Options{Now: e.clock.Now, Hooks: e.hooks()})
+			s, err := refund.NewService(
+				e.machine,
+				store,
+				e.bank,
+				refund.Options{Now: e.clock.Now, Hooks: e.hooks()},
+			)
 			require.NoError(t, err)
 			e.bank.next(fault{op: "query", res: tc.answer})
 			told := len(e.after)
@@ -178,7 +195,9 @@ func TestDayOfTheRefund(t *testing.T) {
 	} {
 		e := newEnv(t)
 		ref := e.approved("R1", 4000)
-		e.bank.next(fault{op: "refund", res: refund.Result{Outcome: refund.OutcomeSucceeded, RefundedAt: said}})
+		e.bank.next(
+			fault{op: "refund", res: refund.Result{Outcome: refund.OutcomeSucceeded, RefundedAt: said}},
+		)
 		require.Equal(t, order.StateRefunded, e.process(ref).State)
 		require.Equal(t, want, e.refund("R1").RefundedAt, said)
 	}
@@ -196,7 +215,12 @@ func TestResolveKeepsTheDayOfThePayment(t *testing.T) {
 	e := newEnv(t)
 	e.into(order.StateAbnormal)
 	require.Equal(t, day, resolved(e, refund.OutcomeSucceeded, day).RefundedAt)
-	require.Equal(t, day, resolved(e, refund.OutcomeSucceeded, day.Add(time.Hour)).RefundedAt, "a repeat changes nothing")
+	require.Equal(
+		t,
+		day,
+		resolved(e, refund.OutcomeSucceeded, day.Add(time.Hour)).RefundedAt,
+		"a repeat changes nothing",
+	)
 	require.Equal(t, day, e.refund("R1").RefundedAt)
 	e = newEnv(t)
 	e.into(order.StateAbnormal)

@@ -25,7 +25,8 @@ func TestClip(t *testing.T) {
 	require.Equal(t, "CODE", note(Result{Code: "CODE"}))
 }
 
-// TestHeardIsNotedOnlyWithWhatItIsAbout: between the alert and the note the refund may have moved on.
+// TestHeardIsNotedOnlyWithWhatItIsAbout: between the alert and the note the refund may have moved
+// on.
 func TestHeardIsNotedOnlyWithWhatItIsAbout(t *testing.T) {
 	now := judgeNow()
 	words := Result{Code: "CODE", Message: "words"}
@@ -61,7 +62,8 @@ func TestHeardIsNotedOnlyWithWhatItIsAbout(t *testing.T) {
 	}
 }
 
-// TestRefusalOfTheFutureWaitsAnew: a clock that is wrong wrote when it was refused. The wait begins again.
+// TestRefusalOfTheFutureWaitsAnew: a clock that is wrong wrote when it was refused. The wait begins
+// again.
 func TestRefusalOfTheFutureWaitsAnew(t *testing.T) {
 	for name, before := range map[string]func(*order.Refund){
 		"refused": func(r *order.Refund) { r.Outstanding, r.DeclinedAt = true, judgeNow().Add(1) },
@@ -70,7 +72,13 @@ func TestRefusalOfTheFutureWaitsAnew(t *testing.T) {
 		},
 	} {
 		c := attempted(name, before, nil)
-		v := judge(&c.r, &c.q, answer{res: Result{Outcome: OutcomeNotFound}, queried: true}, judgeNow(), judgeQuiet)
+		v := judge(
+			&c.r,
+			&c.q,
+			answer{res: Result{Outcome: OutcomeNotFound}, queried: true},
+			judgeNow(),
+			judgeQuiet,
+		)
 		require.Equal(t, verdict{refused: true}, v, name)
 	}
 }

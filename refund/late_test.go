@@ -89,7 +89,9 @@ func TestAnswerToWhatHasEndedSchedulesNothing(t *testing.T) {
 			ref := e.approved("R1", 4000)
 			late.pay = true
 			late.block = func(context.Context) {
-				e.bank.next(fault{op: "query", res: refund.Result{Outcome: refund.OutcomeSucceeded, Code: "PAID"}})
+				e.bank.next(
+					fault{op: "query", res: refund.Result{Outcome: refund.OutcomeSucceeded, Code: "PAID"}},
+				)
 				e.hint()
 			}
 			e.bank.next(late)

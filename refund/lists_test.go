@@ -14,7 +14,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// oldList is a plain store whose list of due refunds was made before they moved on, and one of whose lists fails.
+// oldList is a plain store whose list of due refunds was made before they moved on, and one of
+// whose lists fails.
 type oldList struct {
 	refund.Store
 	refs []refund.Ref
@@ -34,8 +35,12 @@ func TestDueLeavesOutWhatHasMovedOn(t *testing.T) {
 	e.clock.Advance(time.Minute)
 	require.Equal(t, order.StateRefunded, e.process(done).State)
 	gone := refund.Ref{OrderID: "A1", RefundNo: "R9"}
-	s, err := refund.NewService(e.machine, oldList{Store: e.store, refs: []refund.Ref{gone, done, due}}, e.bank,
-		refund.Options{Now: e.clock.Now})
+	s, err := refund.NewService(
+		e.machine,
+		oldList{Store: e.store, refs: []refund.Ref{gone, done, due}},
+		e.bank,
+		refund.Options{Now: e.clock.Now},
+	)
 	require.NoError(t, err)
 	got, err := s.DueExcept(bg, 10, nil)
 	require.NoError(t, err)
@@ -46,7 +51,12 @@ func TestDueLeavesOutWhatHasMovedOn(t *testing.T) {
 // TestListsSayWhatTheyList when the store fails.
 func TestListsSayWhatTheyList(t *testing.T) {
 	e := newEnv(t)
-	s, err := refund.NewService(e.machine, oldList{Store: e.store, err: errStore}, e.bank, refund.Options{})
+	s, err := refund.NewService(
+		e.machine,
+		oldList{Store: e.store, err: errStore},
+		e.bank,
+		refund.Options{},
+	)
 	require.NoError(t, err)
 	for says, list := range map[string]func() error{
 		"list due refunds: the store is down":   func() error { _, err := s.Due(bg, 1); return err },
@@ -68,8 +78,12 @@ func TestDueEndsWithItsCaller(t *testing.T) {
 	e := newEnv(t)
 	ref := e.approvedOf("a", "A1")
 	ctx, cancel := context.WithCancel(bg)
-	s, err := refund.NewService(e.machine, leaving{oldList{Store: e.store, refs: []refund.Ref{ref}}, cancel}, e.bank,
-		refund.Options{Now: e.clock.Now})
+	s, err := refund.NewService(
+		e.machine,
+		leaving{oldList{Store: e.store, refs: []refund.Ref{ref}}, cancel},
+		e.bank,
+		refund.Options{Now: e.clock.Now},
+	)
 	require.NoError(t, err)
 	due, err := s.DueExcept(ctx, 10, nil)
 	require.EqualError(t, err, "list due refunds: context canceled")
@@ -88,7 +102,8 @@ func (s leaving) Get(ctx context.Context, id string) (*order.Order, error) {
 	return s.oldList.Get(ctx, id)
 }
 
-// TestDueLimitsWhatIsWanted: the gateways that are left out do not use up the limit of a store that knows them.
+// TestDueLimitsWhatIsWanted: the gateways that are left out do not use up the limit of a store that
+// knows them.
 func TestDueLimitsWhatIsWanted(t *testing.T) {
 	e := newEnv(t)
 	e.approvedOf("a", "A1")
@@ -113,7 +128,11 @@ func TestStuckAsksForNoMoreThanCanBeStuck(t *testing.T) {
 	} {
 		_, err := s.Stuck(bg, refund.Filter{To: given, OrderID: "O"})
 		require.NoError(t, err)
-		require.Equal(t, refund.Filter{States: []order.State{order.StateApproved}, To: want, OrderID: "O"}, asked)
+		require.Equal(
+			t,
+			refund.Filter{States: []order.State{order.StateApproved}, To: want, OrderID: "O"},
+			asked,
+		)
 	}
 }
 
@@ -128,11 +147,14 @@ func (s filters) List(ctx context.Context, f refund.Filter) (refund.Page, error)
 	return s.Store.List(ctx, f)
 }
 
-// TestHandlerSaysWhichGateway: the endpoint decides for which gateway a notification is, and not the message.
+// TestHandlerSaysWhichGateway: the endpoint decides for which gateway a notification is, and not
+// the message.
 func TestHandlerSaysWhichGateway(t *testing.T) {
 	e := newEnv(t)
 	e.process(e.approved("R1", 4000))
-	two, err := refund.NewGateways(map[string]refund.RefundGateway{"bank": reader{e.bank}, "other": reader{e.bank}})
+	two, err := refund.NewGateways(
+		map[string]refund.RefundGateway{"bank": reader{e.bank}, "other": reader{e.bank}},
+	)
 	require.NoError(t, err)
 	h, err := e.service(two, refund.Options{Now: e.clock.Now}).NotificationHandler("other")
 	require.NoError(t, err)

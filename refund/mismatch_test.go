@@ -12,8 +12,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// TestAnswerAboutSomethingElseDecidesNothing: whatever it says, of whatever else it says it, and whatever was asked. The
-// refund stays as it is, nothing is sent, and a person hears of it.
+// TestAnswerAboutSomethingElseDecidesNothing: whatever it says, of whatever else it says it, and
+// whatever was asked. The refund stays as it is, nothing is sent, and a person hears of it.
 func TestAnswerAboutSomethingElseDecidesNothing(t *testing.T) {
 	others := map[string]refund.Result{
 		"refund_no": {RefundNo: "R2", OrderID: "O1", Amount: 4000},
@@ -57,7 +57,8 @@ func TestAnswerAboutSomethingElseDecidesNothing(t *testing.T) {
 	}
 }
 
-// TestAnswerThatNamesNothing: of money it says nothing; that a number is not known, or refused, needs no names.
+// TestAnswerThatNamesNothing: of money it says nothing; that a number is not known, or refused,
+// needs no names.
 func TestAnswerThatNamesNothing(t *testing.T) {
 	for outcome, believed := range map[refund.Outcome]bool{
 		refund.OutcomeAccepted: false, refund.OutcomeSucceeded: false, refund.OutcomeClosed: false,
@@ -80,7 +81,12 @@ func TestDeadCallerIsNotAskedFor(t *testing.T) {
 	ctx, cancel := context.WithCancel(bg)
 	calls := 0
 	g := dieOn{e.bank, func() { calls++ }, nil}
-	s, err := refund.NewService(e.machine, pausing{e.store, cancel}, g, refund.Options{Now: e.clock.Now})
+	s, err := refund.NewService(
+		e.machine,
+		pausing{e.store, cancel},
+		g,
+		refund.Options{Now: e.clock.Now},
+	)
 	require.NoError(t, err)
 	next, err := s.Process(ctx, ref)
 	require.NoError(t, err)
@@ -88,7 +94,8 @@ func TestDeadCallerIsNotAskedFor(t *testing.T) {
 	require.Zero(t, calls)
 }
 
-// TestProcessTooEarlyWritesNothing: before the refund is due, and while another call of the order is under way.
+// TestProcessTooEarlyWritesNothing: before the refund is due, and while another call of the order
+// is under way.
 func TestProcessTooEarlyWritesNothing(t *testing.T) {
 	e := newEnv(t)
 	first, second := e.approved("R1", 1000), e.approved("R2", 1000)
@@ -110,7 +117,8 @@ func TestProcessTooEarlyWritesNothing(t *testing.T) {
 	early(first)
 }
 
-// TestLeaseIsAChangeOfTheOrder: it is dated, so that whoever follows the orders by UpdatedAt sees it.
+// TestLeaseIsAChangeOfTheOrder: it is dated, so that whoever follows the orders by UpdatedAt sees
+// it.
 func TestLeaseIsAChangeOfTheOrder(t *testing.T) {
 	e := newEnv(t)
 	ref := e.approved("R1", 4000)
@@ -121,7 +129,8 @@ func TestLeaseIsAChangeOfTheOrder(t *testing.T) {
 	e.process(ref)
 }
 
-// TestQuestionIsNoSubmission: a process that dies while it only asks leaves no trace of having sent.
+// TestQuestionIsNoSubmission: a process that dies while it only asks leaves no trace of having
+// sent.
 func TestQuestionIsNoSubmission(t *testing.T) {
 	e := newEnv(t)
 	ref := e.approved("R1", 4000)
@@ -135,18 +144,26 @@ func TestQuestionIsNoSubmission(t *testing.T) {
 	failing := &flakyStore{Store: e.store}
 	s, err := refund.NewService(e.machine, failing, e.bank, refund.Options{Now: e.clock.Now})
 	require.NoError(t, err)
-	e.bank.next(fault{op: "query", res: isNotFound, block: func(context.Context) { failing.fail(errLost) }})
+	e.bank.next(
+		fault{op: "query", res: isNotFound, block: func(context.Context) { failing.fail(errLost) }},
+	)
 	_, err = s.Process(bg, ref)
 	require.ErrorIs(t, err, errLost)
 	require.Equal(t, sent, e.refund("R1").SubmittedAt)
 }
 
-// TestExecuteClaimsNothingThatItCannotRead: the provider may have paid by then, so the approved refund comes with it.
+// TestExecuteClaimsNothingThatItCannotRead: the provider may have paid by then, so the approved
+// refund comes with it.
 func TestExecuteClaimsNothingThatItCannotRead(t *testing.T) {
 	e := newEnv(t)
 	e.into(order.StateRefundRequested)
 	p := refund.ApproveParams{OrderID: "O1", RefundNo: "R1", Amount: 4000, Actor: seller}
-	s, err := refund.NewService(e.machine, unreadable{e.store, "O1"}, e.bank, refund.Options{Now: e.clock.Now})
+	s, err := refund.NewService(
+		e.machine,
+		unreadable{e.store, "O1"},
+		e.bank,
+		refund.Options{Now: e.clock.Now},
+	)
 	require.NoError(t, err)
 	r, err := s.Execute(bg, p)
 	require.ErrorIs(t, err, errLost)

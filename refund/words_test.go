@@ -48,7 +48,10 @@ func TestProvidersWordsStayWithTheRefund(t *testing.T) {
 				e.process(refund.Ref{OrderID: "O1", RefundNo: "R1"}) // accepted: it may also close
 				e.clock.Advance(time.Minute)
 			}
-			said := fault{op: "query", res: refund.Result{Outcome: tc.outcome, RefundID: "501", Code: "CODE", Message: "words"}}
+			said := fault{
+				op:  "query",
+				res: refund.Result{Outcome: tc.outcome, RefundID: "501", Code: "CODE", Message: "words"},
+			}
 			e.bank.next(said)
 			if tc.from == order.StateApproved {
 				e.process(refund.Ref{OrderID: "O1", RefundNo: "R1"})
@@ -61,7 +64,11 @@ func TestProvidersWordsStayWithTheRefund(t *testing.T) {
 				}
 			}
 			r := e.refund("R1")
-			require.Equal(t, []any{tc.to, "501", "CODE", "words"}, []any{r.State, r.RefundID, r.Code, r.Message})
+			require.Equal(
+				t,
+				[]any{tc.to, "501", "CODE", "words"},
+				[]any{r.State, r.RefundID, r.Code, r.Message},
+			)
 			require.Equal(t, e.clock.Now(), e.order().UpdatedAt)
 		})
 	}
@@ -92,7 +99,9 @@ func TestDeniedAcceptanceSaysSo(t *testing.T) {
 func TestConflictSaysAll(t *testing.T) {
 	e := newEnv(t)
 	e.into(order.StateRefunded)
-	e.bank.next(fault{op: "query", res: refund.Result{Outcome: refund.OutcomeClosed, Code: "REFUNDCLOSE"}})
+	e.bank.next(
+		fault{op: "query", res: refund.Result{Outcome: refund.OutcomeClosed, Code: "REFUNDCLOSE"}},
+	)
 	_, err := e.svc.Sync(bg, "O1")
 	require.NoError(t, err)
 	require.Len(t, e.conflicts, 1)
@@ -124,7 +133,10 @@ func TestStuckSaysAll(t *testing.T) {
 // TestNoHookIsNoTrouble: hooks that the host left out are not called.
 func TestNoHookIsNoTrouble(t *testing.T) {
 	var log logtest.Recorder
-	e := newEnv(t, func(_ *env, o *refund.Options) { o.Hooks, o.Logger = refund.Hooks{}, log.Logger() })
+	e := newEnv(
+		t,
+		func(_ *env, o *refund.Options) { o.Hooks, o.Logger = refund.Hooks{}, log.Logger() },
+	)
 	e.into(order.StateRefunded)
 	e.bank.next(fault{op: "query", res: isClosed})
 	_, err := e.svc.Sync(bg, "O1") // a conflict
@@ -245,7 +257,12 @@ func TestServiceSaysWhatIsMissing(t *testing.T) {
 	e := newEnv(t)
 	_, err = refund.NewService(&order.Machine{}, e.store, e.bank, refund.Options{})
 	require.EqualError(t, err, "new refund service: machine: is not made with NewMachine")
-	_, err = refund.NewService(e.machine, e.store, e.bank, refund.Options{CallTimeout: time.Minute, Lease: time.Minute})
+	_, err = refund.NewService(
+		e.machine,
+		e.store,
+		e.bank,
+		refund.Options{CallTimeout: time.Minute, Lease: time.Minute},
+	)
 	require.EqualError(t, err, "new refund service: lease: must be longer than call_timeout")
 }
 
@@ -278,5 +295,9 @@ func TestOutcomesThatThereAreNot(t *testing.T) {
 	require.Equal(t, "invalid", refund.Outcome(-1).String())
 	var o refund.Outcome
 	require.EqualError(t, o.UnmarshalText([]byte("paid")), "outcome: is not known")
-	require.EqualError(t, &refund.RetryLater{After: time.Second, Err: errors.New("busy")}, "retry in 1s: busy")
+	require.EqualError(
+		t,
+		&refund.RetryLater{After: time.Second, Err: errors.New("busy")},
+		"retry in 1s: busy",
+	)
 }

@@ -145,6 +145,9 @@ func (b *binary) try(
 			limit += 4 * t.took
 		}
 		v, out, err := b.run(ctx, part, limit, "MUTANT="+strconv.Itoa(m.id))
+		if v == hung { // or the machine was busy with something else
+			v, out, err = b.run(ctx, part, 2*limit, "MUTANT="+strconv.Itoa(m.id))
+		}
 		if err != nil {
 			return "", "", true, err
 		}
