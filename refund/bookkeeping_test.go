@@ -25,16 +25,19 @@ func TestHistoryKeepsWhoAndWhy(t *testing.T) {
 			})
 		}},
 		order.EventReject: {order.StateRefundRequested, func(s *refund.Service) (order.Refund, error) {
-			return s.Reject(bg, refund.RejectParams{OrderID: "O1", RefundNo: no, Actor: "staff:9", Note: why})
+			p := refund.RejectParams{OrderID: "O1", RefundNo: no, Actor: "staff:9", Note: why}
+			return s.Reject(bg, p)
 		}},
 		order.EventCancel: {order.StateRefundRequested, func(s *refund.Service) (order.Refund, error) {
-			return s.Cancel(bg, refund.CancelParams{OrderID: "O1", RefundNo: no, Actor: "staff:9", Note: why})
+			p := refund.CancelParams{OrderID: "O1", RefundNo: no, Actor: "staff:9", Note: why}
+			return s.Cancel(bg, p)
 		}},
 		order.EventRetry: {order.StateFailed, func(s *refund.Service) (order.Refund, error) {
 			return s.Retry(bg, refund.RetryParams{OrderID: "O1", RefundNo: no, Actor: "staff:9", Note: why})
 		}},
 		order.EventAbandon: {order.StateFailed, func(s *refund.Service) (order.Refund, error) {
-			return s.Abandon(bg, refund.AbandonParams{OrderID: "O1", RefundNo: no, Actor: "staff:9", Note: why})
+			p := refund.AbandonParams{OrderID: "O1", RefundNo: no, Actor: "staff:9", Note: why}
+			return s.Abandon(bg, p)
 		}},
 		order.EventSettle: {order.StateFailed, func(s *refund.Service) (order.Refund, error) {
 			return s.Resolve(bg, refund.ResolveParams{
@@ -188,7 +191,8 @@ func TestOnlyPaymentsAreConfirmed(t *testing.T) {
 // TestDayOfTheRefund: what a store can keep is kept, in UTC and microseconds; the money counts
 // without it, too.
 func TestDayOfTheRefund(t *testing.T) {
-	day := func(year int) time.Time { return time.Date(year, 6, 1, 8, 0, 0, 1001, time.FixedZone("CST", 8*3600)) }
+	china := time.FixedZone("CST", 8*3600)
+	day := func(year int) time.Time { return time.Date(year, 6, 1, 8, 0, 0, 1001, china) }
 	kept := func(year int) time.Time { return time.Date(year, 6, 1, 0, 0, 0, 1000, time.UTC) }
 	for said, want := range map[time.Time]time.Time{
 		day(2026): kept(2026), day(1): kept(1), day(9999): kept(9999), day(0): {}, day(10000): {}, {}: {},
@@ -277,10 +281,12 @@ func TestProviderIsAskedWithAllThatTheBookKnows(t *testing.T) {
 	e.process(ref)
 	e.steps(ref, 1)
 	require.Equal(t, []refund.Request{{
-		Gateway: "bank", OrderID: "O1", PaymentID: "P1", RefundNo: "R1", Amount: 4000, Total: 10000, Currency: "CNY", Reason: "r",
+		Gateway: "bank", OrderID: "O1", PaymentID: "P1", RefundNo: "R1", Amount: 4000, Total: 10000,
+		Currency: "CNY", Reason: "r",
 	}}, g.requests)
 	one := refund.Query{
-		Gateway: "bank", OrderID: "O1", PaymentID: "P1", RefundNo: "R1", Amount: 4000, Total: 10000, Currency: "CNY",
+		Gateway: "bank", OrderID: "O1", PaymentID: "P1", RefundNo: "R1", Amount: 4000, Total: 10000,
+		Currency: "CNY",
 	}
 	require.Equal(t, []refund.Query{one}, g.queries)
 	_, err = e.svc.Sync(bg, "O1")

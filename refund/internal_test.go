@@ -14,7 +14,8 @@ import (
 func TestClip(t *testing.T) {
 	for text, want := range map[string]string{
 		"": "", "1234567890": "1234567890", "12345678901": "1234567890", "a b~": "a b~",
-		"a\x00b": "a b", "a\x1fb": "a b", "a\x7fb": "a b", "a\u0080b": "a b", "a\u009fb": "a b", "a\u00a0b": "a\u00a0b",
+		"a\x00b": "a b", "a\x1fb": "a b", "a\x7fb": "a b", "a\u0080b": "a b", "a\u009fb": "a b",
+		"a\u00a0b":   "a\u00a0b",
 		"a\xff\xfeb": "a?b", "退款退款": "退款退", "123456789退": "123456789", "12345678é": "12345678é",
 		strings.Repeat("\x80", 100): "?", strings.Repeat("x", 100): "xxxxxxxxxx",
 	} {
@@ -31,22 +32,23 @@ func TestHeardIsNotedOnlyWithWhatItIsAbout(t *testing.T) {
 	now := judgeNow()
 	words := Result{Code: "CODE", Message: "words"}
 	resolved := order.Refund{State: order.StateRefunded, Code: "OLD"}
+	type refund = *order.Refund
 	denied := order.Refund{State: order.StateApproved, AcceptedAt: now, DeclinedAt: now, Code: "OLD"}
 	for name, c := range map[string]struct {
 		paid   bool
 		r      order.Refund
-		change func(r *order.Refund)
+		change func(r refund)
 		noted  bool
 	}{
-		"paid":                      {true, resolved, func(*order.Refund) {}, true},
-		"paid, and confirmed since": {true, resolved, func(r *order.Refund) { r.ConfirmedAt = now.Add(-1) }, false},
-		"paid, and moved on":        {true, resolved, func(r *order.Refund) { r.State = order.StateFailed }, false},
-		"denied":                    {false, denied, func(*order.Refund) {}, true},
-		"denied, and ended":         {false, denied, func(r *order.Refund) { r.State = order.StateFailed }, false},
-		"denied, and sent anew":     {false, denied, func(r *order.Refund) { r.AcceptedAt = time.Time{} }, false},
-		"denied, and confirmed":     {false, denied, func(r *order.Refund) { r.DeclinedAt = time.Time{} }, false},
-		"paid is not denied":        {true, denied, func(*order.Refund) {}, false},
-		"denied is not paid":        {false, resolved, func(*order.Refund) {}, false},
+		"paid":                  {true, resolved, func(refund) {}, true},
+		"paid, confirmed since": {true, resolved, func(r refund) { r.ConfirmedAt = now }, false},
+		"paid, moved on":        {true, resolved, func(r refund) { r.State = order.StateFailed }, false},
+		"denied":                {false, denied, func(refund) {}, true},
+		"denied, ended":         {false, denied, func(r refund) { r.State = order.StateFailed }, false},
+		"denied, sent anew":     {false, denied, func(r refund) { r.AcceptedAt = time.Time{} }, false},
+		"denied, confirmed":     {false, denied, func(r refund) { r.DeclinedAt = time.Time{} }, false},
+		"paid is not denied":    {true, denied, func(refund) {}, false},
+		"denied is not paid":    {false, resolved, func(refund) {}, false},
 	} {
 		r := c.r
 		c.change(&r)

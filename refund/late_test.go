@@ -118,7 +118,8 @@ func TestCallerGoesAwayAndTheAnswerIsBooked(t *testing.T) {
 			return err
 		}},
 		"execute": {"refund", func(ctx context.Context, e *env) error {
-			r, err := e.svc.Execute(ctx, refund.ApproveParams{OrderID: "O1", RefundNo: "R1", Amount: 4000, Actor: seller})
+			p := refund.ApproveParams{OrderID: "O1", RefundNo: "R1", Amount: 4000, Actor: seller}
+			r, err := e.svc.Execute(ctx, p)
 			require.Equal(e.t, order.StateRefunded, r.State)
 			return err
 		}},

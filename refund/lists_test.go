@@ -58,17 +58,17 @@ func TestListsSayWhatTheyList(t *testing.T) {
 		refund.Options{},
 	)
 	require.NoError(t, err)
-	for says, list := range map[string]func() error{
-		"list due refunds: the store is down":   func() error { _, err := s.Due(bg, 1); return err },
-		"list refunds: the store is down":       func() error { _, err := s.List(bg, refund.Filter{}); return err },
-		"list stuck refunds: the store is down": func() error { _, err := s.Stuck(bg, refund.Filter{}); return err },
+	_, due := s.Due(bg, 1)
+	_, except := s.DueExcept(bg, 1, nil)
+	_, list := s.List(bg, refund.Filter{})
+	_, stuck := s.Stuck(bg, refund.Filter{})
+	for err, says := range map[error]string{
+		due: "list due refunds: ", except: "list due refunds: ", list: "list refunds: ",
+		stuck: "list stuck refunds: ",
 	} {
-		err := list()
 		require.ErrorIs(t, err, errStore)
-		require.EqualError(t, err, says)
+		require.EqualError(t, err, says+"the store is down")
 	}
-	_, err = s.DueExcept(bg, 1, nil)
-	require.EqualError(t, err, "list due refunds: the store is down")
 	_, err = s.Due(bg, 0)
 	require.EqualError(t, err, "list due refunds: limit: must be above 0")
 }

@@ -18,7 +18,7 @@ import (
 // TestProvidersWordsStayWithTheRefund: its number, its code and its message, whatever the answer
 // makes of the refund.
 func TestProvidersWordsStayWithTheRefund(t *testing.T) {
-	settled := func(e *env) { _, err := resolve(refund.OutcomeSucceeded, "e").do(bg, e.svc); require.NoError(e.t, err) }
+	settled := func(e *env) { require.NoError(e.t, by(resolve(refund.OutcomeSucceeded, "e"))(e)) }
 	for _, tc := range []struct {
 		name    string
 		from    order.State
@@ -29,12 +29,12 @@ func TestProvidersWordsStayWithTheRefund(t *testing.T) {
 		{"paid after a failure", order.StateFailed, refund.OutcomeSucceeded, order.StateRefunded},
 		{"paid after a rejection", order.StateRejected, refund.OutcomeSucceeded, order.StateRefunded},
 		{"accepted", order.StateApproved, refund.OutcomeAccepted, order.StateApproved},
-		{"accepted after a cancellation", order.StateCancelled, refund.OutcomeAccepted, order.StateApproved},
+		{"accepted, cancelled", order.StateCancelled, refund.OutcomeAccepted, order.StateApproved},
 		{"abnormal", order.StateApproved, refund.OutcomeAbnormal, order.StateAbnormal},
-		{"abnormal after it was given up", order.StateAbandoned, refund.OutcomeAbnormal, order.StateAbnormal},
+		{"abnormal, given up", order.StateAbandoned, refund.OutcomeAbnormal, order.StateAbnormal},
 		{"closed", order.StateApproved, refund.OutcomeClosed, order.StateFailed},
 		{"closed after it was abnormal", order.StateAbnormal, refund.OutcomeClosed, order.StateFailed},
-		{"paid after a person said so", order.StateRefunded, refund.OutcomeSucceeded, order.StateRefunded},
+		{"paid, a person said so", order.StateRefunded, refund.OutcomeSucceeded, order.StateRefunded},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			e := newEnv(t)
@@ -59,7 +59,8 @@ func TestProvidersWordsStayWithTheRefund(t *testing.T) {
 				e.clock.Advance(time.Minute)
 				_, err := e.svc.Sync(bg, "O1")
 				require.NoError(t, err)
-				if e.refund("R1").State == tc.from && tc.from != tc.to { // never sent: only a hint asks about it
+				// Never sent: only a hint asks about it.
+				if e.refund("R1").State == tc.from && tc.from != tc.to {
 					e.hint()
 				}
 			}
@@ -163,7 +164,8 @@ func TestTransitionIsLoggedWithItsAmount(t *testing.T) {
 		got[a.Key] = a.Value.String()
 	}
 	require.Equal(t, map[string]string{
-		"order_id": "O1", "refund_no": "R1", "event": "request_refund", "from": "paid", "to": "refund_requested",
+		"order_id": "O1", "refund_no": "R1", "event": "request_refund", "from": "paid",
+		"to":    "refund_requested",
 		"actor": "buyer:1", "amount": "4000", "currency": "CNY",
 	}, got)
 }
@@ -171,7 +173,9 @@ func TestTransitionIsLoggedWithItsAmount(t *testing.T) {
 // TestTracedCommandsReturnTheSame: the Start hook changes neither result nor error.
 func TestTracedCommandsReturnTheSame(t *testing.T) {
 	e := newEnv(t, func(_ *env, o *refund.Options) {
-		o.Hooks.Start = func(ctx context.Context, _ refund.Command) (context.Context, func(error)) { return ctx, nil }
+		o.Hooks.Start = func(ctx context.Context, _ refund.Command) (context.Context, func(error)) {
+			return ctx, nil
+		}
 	})
 	e.into(order.StateRefundRequested)
 	r, err := approve(4000).do(bg, e.svc)
@@ -246,13 +250,15 @@ func TestNotificationOfAnOrderWithoutPaymentNumber(t *testing.T) {
 // TestServiceSaysWhatIsMissing: everything at once.
 func TestServiceSaysWhatIsMissing(t *testing.T) {
 	_, err := refund.NewService(nil, nil, nil, refund.Options{
-		CallTimeout: -1, Lease: -2, Quiet: -1, MaxWait: -1, SetupBackoff: -1, AlertAfter: -1, MaxRequests: -1,
+		CallTimeout: -1, Lease: -2, Quiet: -1, MaxWait: -1, SetupBackoff: -1, AlertAfter: -1,
+		MaxRequests: -1,
 	})
 	require.ErrorIs(t, err, refund.ErrInvalid)
 	require.EqualError(t, err, "new refund service: "+strings.Join([]string{
-		"machine: is nil", "store: is nil", "gateway: is nil", "call_timeout: is negative", "lease: is negative",
-		"quiet: is negative", "max_wait: is negative", "setup_backoff: is negative", "alert_after: is negative",
-		"max_requests: is negative", "lease: must be longer than call_timeout",
+		"machine: is nil", "store: is nil", "gateway: is nil", "call_timeout: is negative",
+		"lease: is negative", "quiet: is negative", "max_wait: is negative",
+		"setup_backoff: is negative", "alert_after: is negative", "max_requests: is negative",
+		"lease: must be longer than call_timeout",
 	}, "\n"))
 	e := newEnv(t)
 	_, err = refund.NewService(&order.Machine{}, e.store, e.bank, refund.Options{})
