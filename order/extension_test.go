@@ -2,6 +2,7 @@ package order_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -70,8 +71,8 @@ func TestExtensionFaults(t *testing.T) {
 			[]order.Row{in, out, {order.EventApprove, goodsReturning, approved}},
 			[]string{"goods_returning cannot be reached"},
 		},
-		"bad name to leave": {[]order.Row{{order.EventApprove, "Reviewed", approved}}, []string{"names are"}},
-		"no way out":        {[]order.Row{in}, []string{"reviewed has no way out"}},
+		"bad name":   {[]order.Row{{order.EventApprove, "Reviewed", approved}}, []string{"names are"}},
+		"no way out": {[]order.Row{in}, []string{"reviewed has no way out"}},
 		"circle with no way out": {
 			[]order.Row{in, {"a", reviewed, goodsReturning}, {"b", goodsReturning, reviewed}},
 			[]string{"reviewed has no way out", "goods_returning has no way out"},
@@ -101,18 +102,21 @@ func TestRowFromACoreStateHasOneFault(t *testing.T) {
 		if from == order.StateRefundRequested {
 			continue
 		}
-		_, err := order.NewMachine(order.WithTransitions(order.Row{Event: "x", From: from, To: order.StateRefundRequested}))
-		require.EqualError(t, err, "new machine: row x: "+string(from)+" → refund_requested: state "+string(from)+
-			" is closed to extension")
+		row := order.Row{Event: "x", From: from, To: order.StateRefundRequested}
+		_, err := order.NewMachine(order.WithTransitions(row))
+		require.EqualError(t, err, fmt.Sprintf(
+			"new machine: row x: %[1]s → refund_requested: state %[1]s is closed to extension", from))
 	}
 }
 
 func TestNamesOfAddedRows(t *testing.T) {
 	for name, ok := range map[string]bool{
-		"a": true, "z": true, "a_z": true, "a09": true, "za": true, "az": true, "a_": true, "events": true,
+		"a": true, "z": true, "a_z": true, "a09": true, "za": true, "az": true, "a_": true,
+		"events":                true,
 		strings.Repeat("z", 32): true, strings.Repeat("z", 33): false,
-		"": false, "_a": false, "0a": false, "9a": false, "`a": false, "{a": false, "A": false, "Z": false,
-		"a`": false, "a{": false, "a/": false, "a:": false, "aA": false, "aZ": false, "a-b": false, "a b": false,
+		"": false, "_a": false, "0a": false, "9a": false, "`a": false, "{a": false, "A": false,
+		"Z": false, "a`": false, "a{": false, "a/": false, "a:": false, "aA": false, "aZ": false,
+		"a-b": false, "a b": false,
 		"a\n": false, "a\x00": false, "aé": false, "event": false, "state": false,
 	} {
 		event, state := order.Event(name), order.State(name)

@@ -131,7 +131,8 @@ func TestGuardSeesEachRefundOnce(t *testing.T) {
 	}
 }
 
-// A guard may try on its copy what would come next: the refund that is being requested holds no amount there.
+// A guard may try on its copy what would come next: the refund that is being requested holds no
+// amount there.
 func TestGuardTriesOnItsCopyWhatWouldComeNext(t *testing.T) {
 	m, o := newMachine(t), newOrder(100)
 	addRefund(t, m, o, "R1", 30, order.StateRefundRequested)

@@ -25,16 +25,19 @@ func TestHistoryKeepsWhoAndWhy(t *testing.T) {
 			})
 		}},
 		order.EventReject: {order.StateRefundRequested, func(s *refund.Service) (order.Refund, error) {
-			return s.Reject(bg, refund.RejectParams{OrderID: "O1", RefundNo: no, Actor: "staff:9", Note: why})
+			p := refund.RejectParams{OrderID: "O1", RefundNo: no, Actor: "staff:9", Note: why}
+			return s.Reject(bg, p)
 		}},
 		order.EventCancel: {order.StateRefundRequested, func(s *refund.Service) (order.Refund, error) {
-			return s.Cancel(bg, refund.CancelParams{OrderID: "O1", RefundNo: no, Actor: "staff:9", Note: why})
+			p := refund.CancelParams{OrderID: "O1", RefundNo: no, Actor: "staff:9", Note: why}
+			return s.Cancel(bg, p)
 		}},
 		order.EventRetry: {order.StateFailed, func(s *refund.Service) (order.Refund, error) {
 			return s.Retry(bg, refund.RetryParams{OrderID: "O1", RefundNo: no, Actor: "staff:9", Note: why})
 		}},
 		order.EventAbandon: {order.StateFailed, func(s *refund.Service) (order.Refund, error) {
-			return s.Abandon(bg, refund.AbandonParams{OrderID: "O1", RefundNo: no, Actor: "staff:9", Note: why})
+			p := refund.AbandonParams{OrderID: "O1", RefundNo: no, Actor: "staff:9", Note: why}
+			return s.Abandon(bg, p)
 		}},
 		order.EventSettle: {order.StateFailed, func(s *refund.Service) (order.Refund, error) {
 			return s.Resolve(bg, refund.ResolveParams{
@@ -54,7 +57,11 @@ func TestHistoryKeepsWhoAndWhy(t *testing.T) {
 			_, err := tc.do(e.svc)
 			require.NoError(t, err)
 			tr := e.newest()
-			require.Equal(t, []any{ev, order.Actor("staff:9"), why, e.clock.Now()}, []any{tr.Event, tr.Actor, tr.Note, tr.At})
+			require.Equal(
+				t,
+				[]any{ev, order.Actor("staff:9"), why, e.clock.Now()},
+				[]any{tr.Event, tr.Actor, tr.Note, tr.At},
+			)
 		})
 	}
 	t.Run("the provider", func(t *testing.T) {
@@ -62,7 +69,11 @@ func TestHistoryKeepsWhoAndWhy(t *testing.T) {
 		e.bank.next(fault{op: "refund", res: declined("NOTENOUGH")})
 		e.process(e.approved(no, 4000))
 		tr := e.newest()
-		require.Equal(t, []any{order.EventFail, order.ActorProvider, "NOTENOUGH no"}, []any{tr.Event, tr.Actor, tr.Note})
+		require.Equal(
+			t,
+			[]any{order.EventFail, order.ActorProvider, "NOTENOUGH no"},
+			[]any{tr.Event, tr.Actor, tr.Note},
+		)
 	})
 }
 
@@ -97,7 +108,11 @@ type commits struct {
 	n int
 }
 
-func (c *commits) Update(ctx context.Context, id string, fn func(context.Context, *order.Order) error) error {
+func (c *commits) Update(
+	ctx context.Context,
+	id string,
+	fn func(context.Context, *order.Order) error,
+) error {
 	return c.Store.Update(ctx, id, func(ctx context.Context, o *order.Order) error {
 		err := fn(ctx, o)
 		if err == nil {
@@ -137,7 +152,12 @@ func TestWhatChangesNothingIsNotWritten(t *testing.T) {
 			before := e.order()
 			e.clock.Advance(time.Hour)
 			store := &commits{Store: e.store}
-			s, err := refund.NewService(e.machine, store, e.bank, refund.Options{Now: e.clock.Now, Hooks: e.hooks()})
+			s, err := refund.NewService(
+				e.machine,
+				store,
+				e.bank,
+				refund.Options{Now: e.clock.Now, Hooks: e.hooks()},
+			)
 			require.NoError(t, err)
 			e.bank.next(fault{op: "query", res: tc.answer})
 			told := len(e.after)
@@ -168,16 +188,20 @@ func TestOnlyPaymentsAreConfirmed(t *testing.T) {
 	require.Equal(t, e.clock.Now(), e.refund("R1").ConfirmedAt)
 }
 
-// TestDayOfTheRefund: what a store can keep is kept, in UTC and microseconds; the money counts without it, too.
+// TestDayOfTheRefund: what a store can keep is kept, in UTC and microseconds; the money counts
+// without it, too.
 func TestDayOfTheRefund(t *testing.T) {
-	day := func(year int) time.Time { return time.Date(year, 6, 1, 8, 0, 0, 1001, time.FixedZone("CST", 8*3600)) }
+	china := time.FixedZone("CST", 8*3600)
+	day := func(year int) time.Time { return time.Date(year, 6, 1, 8, 0, 0, 1001, china) }
 	kept := func(year int) time.Time { return time.Date(year, 6, 1, 0, 0, 0, 1000, time.UTC) }
 	for said, want := range map[time.Time]time.Time{
 		day(2026): kept(2026), day(1): kept(1), day(9999): kept(9999), day(0): {}, day(10000): {}, {}: {},
 	} {
 		e := newEnv(t)
 		ref := e.approved("R1", 4000)
-		e.bank.next(fault{op: "refund", res: refund.Result{Outcome: refund.OutcomeSucceeded, RefundedAt: said}})
+		e.bank.next(
+			fault{op: "refund", res: refund.Result{Outcome: refund.OutcomeSucceeded, RefundedAt: said}},
+		)
 		require.Equal(t, order.StateRefunded, e.process(ref).State)
 		require.Equal(t, want, e.refund("R1").RefundedAt, said)
 	}
@@ -195,7 +219,12 @@ func TestResolveKeepsTheDayOfThePayment(t *testing.T) {
 	e := newEnv(t)
 	e.into(order.StateAbnormal)
 	require.Equal(t, day, resolved(e, refund.OutcomeSucceeded, day).RefundedAt)
-	require.Equal(t, day, resolved(e, refund.OutcomeSucceeded, day.Add(time.Hour)).RefundedAt, "a repeat changes nothing")
+	require.Equal(
+		t,
+		day,
+		resolved(e, refund.OutcomeSucceeded, day.Add(time.Hour)).RefundedAt,
+		"a repeat changes nothing",
+	)
 	require.Equal(t, day, e.refund("R1").RefundedAt)
 	e = newEnv(t)
 	e.into(order.StateAbnormal)
@@ -238,8 +267,8 @@ func (n *noting) List(_ context.Context, q refund.Query) ([]refund.Result, error
 	return nil, nil
 }
 
-// TestProviderIsAskedWithAllThatTheBookKnows: with the payment's number and the total, without which some providers
-// cannot tell which refund is meant.
+// TestProviderIsAskedWithAllThatTheBookKnows: with the payment's number and the total, without
+// which some providers cannot tell which refund is meant.
 func TestProviderIsAskedWithAllThatTheBookKnows(t *testing.T) {
 	e := newEnv(t)
 	g := &noting{bank: e.bank}
@@ -252,10 +281,12 @@ func TestProviderIsAskedWithAllThatTheBookKnows(t *testing.T) {
 	e.process(ref)
 	e.steps(ref, 1)
 	require.Equal(t, []refund.Request{{
-		Gateway: "bank", OrderID: "O1", PaymentID: "P1", RefundNo: "R1", Amount: 4000, Total: 10000, Currency: "CNY", Reason: "r",
+		Gateway: "bank", OrderID: "O1", PaymentID: "P1", RefundNo: "R1", Amount: 4000, Total: 10000,
+		Currency: "CNY", Reason: "r",
 	}}, g.requests)
 	one := refund.Query{
-		Gateway: "bank", OrderID: "O1", PaymentID: "P1", RefundNo: "R1", Amount: 4000, Total: 10000, Currency: "CNY",
+		Gateway: "bank", OrderID: "O1", PaymentID: "P1", RefundNo: "R1", Amount: 4000, Total: 10000,
+		Currency: "CNY",
 	}
 	require.Equal(t, []refund.Query{one}, g.queries)
 	_, err = e.svc.Sync(bg, "O1")

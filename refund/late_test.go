@@ -20,16 +20,18 @@ func TestNotAskedBeforeItsTime(t *testing.T) {
 		ref := e.approved("R1", 4000)
 		due := e.process(ref).At
 		require.Equal(t, e.clock.Now().Add(wait), due)
-		e.clock.Advance(wait - time.Microsecond)
-		require.Equal(t, refund.Next{State: order.StateApproved, At: due}, e.process(ref), "%v", wait)
+		for _, pass := range []time.Duration{0, wait / 2, wait/2 - time.Microsecond} {
+			e.clock.Advance(pass)
+			require.Equal(t, refund.Next{State: order.StateApproved, At: due}, e.process(ref), "%v", wait)
+		}
 		require.Equal(t, []string{"refund R1"}, e.bank.called())
 		e.clock.Advance(time.Microsecond)
 		require.Equal(t, order.StateRefunded, e.process(ref).State)
 	}
 }
 
-// TestSyncDuringACallForgetsNothing: the refund is being sent while Sync asks about it. That the sending may still pay
-// stays in the book, so that its refusal is not believed without proof.
+// TestSyncDuringACallForgetsNothing: the refund is being sent while Sync asks about it. That the
+// sending may still pay stays in the book, so that its refusal is not believed without proof.
 func TestSyncDuringACallForgetsNothing(t *testing.T) {
 	e := newEnv(t)
 	ref := e.approved("R1", 4000)
@@ -50,8 +52,9 @@ func TestSyncDuringACallForgetsNothing(t *testing.T) {
 	require.EqualValues(t, 4000, e.bank.paid("O1"))
 }
 
-// TestRefusalFromBeforeTheRetryFailsNothing: an attempt outlives its lease by so much that the refund has failed and was
-// retried in the meantime. The attempt of the retry has the same number, and it paid.
+// TestRefusalFromBeforeTheRetryFailsNothing: an attempt outlives its lease by so much that the
+// refund has failed and was retried in the meantime. The attempt of the retry has the same number,
+// and it paid.
 func TestRefusalFromBeforeTheRetryFailsNothing(t *testing.T) {
 	e := newEnv(t)
 	ref := e.approved("R1", 4000)
@@ -86,7 +89,9 @@ func TestAnswerToWhatHasEndedSchedulesNothing(t *testing.T) {
 			ref := e.approved("R1", 4000)
 			late.pay = true
 			late.block = func(context.Context) {
-				e.bank.next(fault{op: "query", res: refund.Result{Outcome: refund.OutcomeSucceeded, Code: "PAID"}})
+				e.bank.next(
+					fault{op: "query", res: refund.Result{Outcome: refund.OutcomeSucceeded, Code: "PAID"}},
+				)
 				e.hint()
 			}
 			e.bank.next(late)
@@ -113,7 +118,8 @@ func TestCallerGoesAwayAndTheAnswerIsBooked(t *testing.T) {
 			return err
 		}},
 		"execute": {"refund", func(ctx context.Context, e *env) error {
-			r, err := e.svc.Execute(ctx, refund.ApproveParams{OrderID: "O1", RefundNo: "R1", Amount: 4000, Actor: seller})
+			p := refund.ApproveParams{OrderID: "O1", RefundNo: "R1", Amount: 4000, Actor: seller}
+			r, err := e.svc.Execute(ctx, p)
 			require.Equal(e.t, order.StateRefunded, r.State)
 			return err
 		}},
@@ -143,7 +149,8 @@ func TestCallerGoesAwayAndTheAnswerIsBooked(t *testing.T) {
 	}
 }
 
-// TestRefusalIsTimedByTheStoresClock: so that the quiet period is as long as it should be, whichever process ends it.
+// TestRefusalIsTimedByTheStoresClock: so that the quiet period is as long as it should be,
+// whichever process ends it.
 func TestRefusalIsTimedByTheStoresClock(t *testing.T) {
 	for _, refused := range []refund.Result{declined("NOTENOUGH"), isClosed} {
 		e := newEnv(t)
@@ -181,17 +188,31 @@ func TestAskedAboutAtAnyTime(t *testing.T) {
 	require.Equal(t, order.StateRefunded, e.process(first).State)
 }
 
-// TestIntervalCountsFromTheNewest: of several refunds that were sent.
+// TestIntervalCountsFromTheNewest: of several refunds that were sent, one of them twice.
 func TestIntervalCountsFromTheNewest(t *testing.T) {
 	e := newLimited(t, refund.Limits{MinInterval: time.Hour})
 	first, second, third := e.approved("R1", 1000), e.approved("R2", 1000), e.approved("R3", 1000)
-	e.process(second)
-	e.clock.Advance(time.Hour)
+	e.bank.next(fault{op: "refund", err: errLost})
 	e.process(first)
-	newest := e.clock.Now()
+	e.clock.Advance(time.Hour)
+	e.process(second)
 	e.clock.Advance(time.Minute)
-	require.Equal(t, newest.Add(time.Hour), e.process(third).At)
+	e.process(first)
+	require.Equal(t, []string{"refund R1", "refund R1"}, e.bank.submissions("R1"))
+	require.Equal(t, e.clock.Now().Add(time.Hour), e.process(third).At)
 	require.Empty(t, e.bank.submissions("R3"))
+}
+
+// TestIntervalIsBetweenDifferentRefunds: one that failed may be retried at once.
+func TestIntervalIsBetweenDifferentRefunds(t *testing.T) {
+	e := newLimited(t, refund.Limits{MinInterval: time.Hour})
+	ref := e.approved("R1", 1000)
+	e.bank.next(fault{op: "refund", res: declined("NOTENOUGH")})
+	e.process(ref)
+	_, err := retry.do(bg, e.svc)
+	require.NoError(t, err)
+	e.process(ref)
+	require.Equal(t, []string{"refund R1", "refund R1"}, e.bank.submissions("R1"))
 }
 
 // TestAbandonTwiceAtOnce: both get the same answer.

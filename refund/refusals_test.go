@@ -49,18 +49,20 @@ func after(answer fault, c call) func(*env) error {
 
 func requestRefusals() []refusal {
 	const paid, requested = order.StatePaid, order.StateRefundRequested
-	asking := func(p refund.RequestParams) call {
-		return call{"", func(ctx context.Context, s *refund.Service) (order.Refund, error) { return s.Request(ctx, p) }}
+	asking := func(id, no string, actor order.Actor) call {
+		return call{"", func(ctx context.Context, s *refund.Service) (order.Refund, error) {
+			return s.Request(ctx, refund.RequestParams{OrderID: id, RefundNo: no, Amount: 1, Actor: actor})
+		}}
 	}
 	return []refusal{
 		{
 			"request in the provider's name", paid,
-			by(asking(refund.RequestParams{OrderID: "O1", RefundNo: "R1", Amount: 1, Actor: order.ActorProvider})), refund.ErrInvalid,
+			by(asking("O1", "R1", order.ActorProvider)), refund.ErrInvalid,
 			"request refund R1 of order O1: actor: is what the provider's own answers are recorded under",
 		},
 		{
 			"request for an order that is not there", paid,
-			by(asking(refund.RequestParams{OrderID: "O9", RefundNo: "R1", Amount: 1, Actor: buyer})), refund.ErrOrderNotFound,
+			by(asking("O9", "R1", buyer)), refund.ErrOrderNotFound,
 			"request refund R1 of order O9: order O9: order not found",
 		},
 		{
@@ -73,15 +75,14 @@ func requestRefusals() []refusal {
 		},
 		{
 			"request that is one too many", requested,
-			with(func(_ *env, o *refund.Options) { o.MaxRequests = 1 },
-				asking(refund.RequestParams{OrderID: "O1", RefundNo: "R2", Amount: 1, Actor: buyer})), refund.ErrLimit,
+			with(func(_ *env, o *refund.Options) { o.MaxRequests = 1 }, asking("O1", "R2", buyer)),
+			refund.ErrLimit,
 			"request refund R2 of order O1: max_requests: 1 refunds were requested already",
 		},
 		{
 			"request that the gateway could never take", paid,
 			func(e *env) error {
-				_, err := e.service(checker{e.bank}, refund.Options{}).Request(bg,
-					refund.RequestParams{OrderID: "O1", RefundNo: "unlucky", Amount: 1, Actor: buyer})
+				_, err := asking("O1", "unlucky", buyer).do(bg, e.service(checker{e.bank}, refund.Options{}))
 				return err
 			}, refund.ErrInvalid, "request refund unlucky of order O1: refund_no: is unlucky",
 		},
@@ -89,12 +90,17 @@ func requestRefusals() []refusal {
 }
 
 func decisionRefusals() []refusal {
-	const paid, requested, approved, failed = order.StatePaid, order.StateRefundRequested, order.StateApproved, order.StateFailed
+	const (
+		paid, requested  = order.StatePaid, order.StateRefundRequested
+		approved, failed = order.StateApproved, order.StateFailed
+	)
 	return []refusal{
 		{
 			"approve in the provider's name", requested,
 			by(call{"", func(ctx context.Context, s *refund.Service) (order.Refund, error) {
-				return s.Approve(ctx, refund.ApproveParams{OrderID: "O1", RefundNo: "R1", Amount: 4000, Actor: order.ActorProvider})
+				return s.Approve(ctx, refund.ApproveParams{
+					OrderID: "O1", RefundNo: "R1", Amount: 4000, Actor: order.ActorProvider,
+				})
 			}}), refund.ErrInvalid,
 			"approve refund R1 of order O1: actor: is what the provider's own answers are recorded under",
 		},
@@ -108,7 +114,8 @@ func decisionRefusals() []refusal {
 		},
 		{
 			"cancel after the approval", approved, by(cancel(false)), refund.ErrTransition,
-			"cancel refund R1 of order O1: not allowed in state approved: it has been approved in the meantime (possible now: cancel)",
+			"cancel refund R1 of order O1: not allowed in state approved: " +
+				"it has been approved in the meantime (possible now: cancel)",
 		},
 		{
 			"resolve without evidence", approved, by(resolve(refund.OutcomeClosed, " ")), refund.ErrInvalid,
@@ -123,7 +130,8 @@ func decisionRefusals() []refusal {
 				e.process(refund.Ref{OrderID: "O1", RefundNo: "R1"})
 				return err
 			}, refund.ErrConflict,
-			"resolve refund R1 of order O1: the provider is being asked until 2026-01-02T03:05:05Z: conflict",
+			"resolve refund R1 of order O1: " +
+				"the provider is being asked until 2026-01-02T03:05:05Z: conflict",
 		},
 		{
 			"abandon a refund that is not there", paid, by(abandon), refund.ErrRefundNotFound,
@@ -139,9 +147,11 @@ func decisionRefusals() []refusal {
 		},
 		{
 			"abandon on an answer about something else", failed,
-			after(fault{asIs: true, res: refund.Result{Outcome: refund.OutcomeClosed, RefundNo: "R1", Amount: 1}}, abandon),
-			refund.ErrMismatch,
-			`abandon refund R1 of order O1: the provider may still pay: answer does not match: amount is "1", want "4000"`,
+			after(fault{asIs: true, res: refund.Result{
+				Outcome: refund.OutcomeClosed, RefundNo: "R1", Amount: 1,
+			}}, abandon), refund.ErrMismatch,
+			"abandon refund R1 of order O1: the provider may still pay: " +
+				`answer does not match: amount is "1", want "4000"`,
 		},
 		{
 			"abandon what was sent again in the meantime", failed,
@@ -175,7 +185,8 @@ func hookRefusals() []refusal {
 		{
 			"a hook that fails", requested, with(func(_ *env, o *refund.Options) {
 				o.Hooks.InTx = func(context.Context, *order.Order, order.Transition) error { return errLost }
-			}, approve(4000)), errLost, "approve refund R1 of order O1: in-transaction hook: connection reset",
+			}, approve(4000)), errLost,
+			"approve refund R1 of order O1: in-transaction hook: connection reset",
 		},
 		{
 			"a hook that panics", requested, with(func(_ *env, o *refund.Options) {
@@ -185,7 +196,8 @@ func hookRefusals() []refusal {
 		},
 		{
 			"a scheduler that fails", requested,
-			with(func(_ *env, o *refund.Options) { o.Scheduler = brokenScheduler{} }, approve(4000)), errLost,
+			with(func(_ *env, o *refund.Options) { o.Scheduler = brokenScheduler{} }, approve(4000)),
+			errLost,
 			"approve refund R1 of order O1: schedule: connection reset",
 		},
 		{
@@ -203,35 +215,43 @@ func hookRefusals() []refusal {
 	}
 }
 
-// wrongChoices are the outcomes that no person can record, and the events that have a method of their own.
+// wrongChoices are the outcomes that no person can record, and the events that have a method of
+// their own.
 func wrongChoices() (all []refusal) {
 	for _, o := range []refund.Outcome{
-		refund.OutcomeUnknown, refund.OutcomeAccepted, refund.OutcomeDeclined, refund.OutcomeAbnormal, refund.OutcomeNotFound, 42,
+		refund.OutcomeUnknown, refund.OutcomeAccepted, refund.OutcomeDeclined, refund.OutcomeAbnormal,
+		refund.OutcomeNotFound, 42,
 	} {
 		all = append(all, refusal{
-			fmt.Sprintf("resolve as %s %d", o, o), order.StateApproved, by(resolve(o, "e")), refund.ErrInvalid,
+			fmt.Sprintf("resolve as %s %d", o, o), order.StateApproved, by(resolve(o, "e")),
+			refund.ErrInvalid,
 			"resolve refund R1 of order O1: outcome: must be succeeded or closed",
 		})
 	}
 	for _, ev := range []order.Event{
-		order.EventRequestRefund, order.EventApprove, order.EventReject, order.EventCancel, order.EventRetry,
-		order.EventAbandon, order.EventSettle, order.EventFail, order.EventHold, order.EventAdopt,
+		order.EventRequestRefund, order.EventApprove, order.EventReject, order.EventCancel,
+		order.EventRetry, order.EventAbandon, order.EventSettle, order.EventFail, order.EventHold,
+		order.EventAdopt,
 	} {
 		all = append(all, refusal{
 			"fire " + string(ev), order.StateRefundRequested, func(e *env) error {
-				_, err := e.svc.Fire(bg, refund.FireParams{OrderID: "O1", RefundNo: "R1", Event: ev, Actor: seller})
+				p := refund.FireParams{OrderID: "O1", RefundNo: "R1", Event: ev, Actor: seller}
+				_, err := e.svc.Fire(bg, p)
 				return err
 			}, refund.ErrInvalid,
-			fmt.Sprintf("fire %s on refund R1 of order O1: event: is a core event: use the method of that name", ev),
+			fmt.Sprintf("fire %s on refund R1 of order O1: "+
+				"event: is a core event: use the method of that name", ev),
 		})
 	}
 	return all
 }
 
-// TestRefusalsSayWhatWasTriedAndWhy: each refusal has one error value to test for and says which refund of which order
-// it is about. It leaves the order alone, but for what the provider says of it.
+// TestRefusalsSayWhatWasTriedAndWhy: each refusal has one error value to test for and says which
+// refund of which order it is about. It leaves the order alone, but for what the provider says of
+// it.
 func TestRefusalsSayWhatWasTriedAndWhy(t *testing.T) {
-	for _, r := range slices.Concat(requestRefusals(), decisionRefusals(), hookRefusals(), wrongChoices()) {
+	all := slices.Concat(requestRefusals(), decisionRefusals(), hookRefusals(), wrongChoices())
+	for _, r := range all {
 		t.Run(r.name, func(t *testing.T) {
 			e := newEnv(t)
 			e.into(r.from)
@@ -253,19 +273,22 @@ func TestCancelAfterTheApprovalNamesTheWayOut(t *testing.T) {
 	}, refused)
 }
 
-// TestLimitsSayWhichRuleAndWhy: also when a refund is sent again, after the provider's time is over.
+// TestLimitsSayWhichRuleAndWhy: also when a refund is sent again, after the provider's time is
+// over.
 func TestLimitsSayWhichRuleAndWhy(t *testing.T) {
 	e := newLimited(t, refund.Limits{MaxAge: 24 * time.Hour, MaxRefunds: 1})
 	e.bank.next(fault{op: "refund", res: declined("NOTENOUGH")})
 	e.process(e.approved("R1", 4000))
 	second := refund.RequestParams{OrderID: "O1", RefundNo: "R2", Amount: 1, Actor: buyer}
 	_, err := e.svc.Request(bg, second)
-	require.EqualError(t, err, "request_refund refund R2 of order O1: max_refunds: the provider takes 1 refunds of one order")
+	require.EqualError(t, err,
+		"request_refund refund R2 of order O1: max_refunds: the provider takes 1 refunds of one order")
 	e.clock.Advance(24 * time.Hour)
 	before := e.order()
 	e.clock.Advance(time.Microsecond)
 	_, err = retry.do(bg, e.svc)
-	require.EqualError(t, err, "retry refund R1 of order O1: max_age: paid 2026-01-02T03:04:05Z, refundable for 24h0m0s")
+	require.EqualError(t, err,
+		"retry refund R1 of order O1: max_age: paid 2026-01-02T03:04:05Z, refundable for 24h0m0s")
 	require.ErrorIs(t, err, refund.ErrLimit)
 	var limit *refund.LimitError
 	require.ErrorAs(t, err, &limit)
@@ -286,13 +309,16 @@ func TestNoAgeWithoutADate(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// TestWhatNeverReachedTheProviderCountsForNothing: the provider's number of refunds is bounded, not the shop's.
+// TestWhatNeverReachedTheProviderCountsForNothing: the provider's number of refunds is bounded, not
+// the shop's.
 func TestWhatNeverReachedTheProviderCountsForNothing(t *testing.T) {
-	for _, state := range []order.State{order.StateRejected, order.StateCancelled, order.StateAbandoned} {
+	ends := []order.State{order.StateRejected, order.StateCancelled, order.StateAbandoned}
+	for _, state := range ends {
 		e := newEnv(t)
 		e.into(state)
 		s := e.service(limited{e.bank, refund.Limits{MaxRefunds: 1}}, refund.Options{Now: e.clock.Now})
-		_, err := s.Request(bg, refund.RequestParams{OrderID: "O1", RefundNo: "R2", Amount: 1, Actor: buyer})
+		p := refund.RequestParams{OrderID: "O1", RefundNo: "R2", Amount: 1, Actor: buyer}
+		_, err := s.Request(bg, p)
 		require.NoError(t, err, state)
 	}
 }
@@ -316,14 +342,17 @@ func TestRegisterSaysWhatIsWrong(t *testing.T) {
 			"register order: id: must have 1 to 64 bytes, has 0",
 		},
 		"a gateway that is not there": {
-			e.service(router, refund.Options{}), func(p *refund.RegisterParams) { p.OrderID, p.Gateway = "O2", "other" },
+			e.service(router, refund.Options{}),
+			func(p *refund.RegisterParams) { p.OrderID, p.Gateway = "O2", "other" },
 			refund.ErrUnknownGateway, `register order O2: gateway "other": unknown gateway`,
 		},
 		"other terms": {
 			e.svc, func(p *refund.RegisterParams) { p.Total++ }, refund.ErrConflict,
 			"register order O1: it is registered with another total: conflict",
 		},
-		"the store": {broken, func(p *refund.RegisterParams) { p.OrderID = "O2" }, down, "register order O2: down"},
+		"the store": {
+			broken, func(p *refund.RegisterParams) { p.OrderID = "O2" }, down, "register order O2: down",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := e.svc.Register(bg, good)

@@ -15,9 +15,10 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// TestProvidersWordsStayWithTheRefund: its number, its code and its message, whatever the answer makes of the refund.
+// TestProvidersWordsStayWithTheRefund: its number, its code and its message, whatever the answer
+// makes of the refund.
 func TestProvidersWordsStayWithTheRefund(t *testing.T) {
-	settled := func(e *env) { _, err := resolve(refund.OutcomeSucceeded, "e").do(bg, e.svc); require.NoError(e.t, err) }
+	settled := func(e *env) { require.NoError(e.t, by(resolve(refund.OutcomeSucceeded, "e"))(e)) }
 	for _, tc := range []struct {
 		name    string
 		from    order.State
@@ -28,12 +29,12 @@ func TestProvidersWordsStayWithTheRefund(t *testing.T) {
 		{"paid after a failure", order.StateFailed, refund.OutcomeSucceeded, order.StateRefunded},
 		{"paid after a rejection", order.StateRejected, refund.OutcomeSucceeded, order.StateRefunded},
 		{"accepted", order.StateApproved, refund.OutcomeAccepted, order.StateApproved},
-		{"accepted after a cancellation", order.StateCancelled, refund.OutcomeAccepted, order.StateApproved},
+		{"accepted, cancelled", order.StateCancelled, refund.OutcomeAccepted, order.StateApproved},
 		{"abnormal", order.StateApproved, refund.OutcomeAbnormal, order.StateAbnormal},
-		{"abnormal after it was given up", order.StateAbandoned, refund.OutcomeAbnormal, order.StateAbnormal},
+		{"abnormal, given up", order.StateAbandoned, refund.OutcomeAbnormal, order.StateAbnormal},
 		{"closed", order.StateApproved, refund.OutcomeClosed, order.StateFailed},
 		{"closed after it was abnormal", order.StateAbnormal, refund.OutcomeClosed, order.StateFailed},
-		{"paid after a person said so", order.StateRefunded, refund.OutcomeSucceeded, order.StateRefunded},
+		{"paid, a person said so", order.StateRefunded, refund.OutcomeSucceeded, order.StateRefunded},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			e := newEnv(t)
@@ -47,25 +48,35 @@ func TestProvidersWordsStayWithTheRefund(t *testing.T) {
 				e.process(refund.Ref{OrderID: "O1", RefundNo: "R1"}) // accepted: it may also close
 				e.clock.Advance(time.Minute)
 			}
-			said := fault{op: "query", res: refund.Result{Outcome: tc.outcome, RefundID: "501", Code: "CODE", Message: "words"}}
+			said := fault{
+				op:  "query",
+				res: refund.Result{Outcome: tc.outcome, RefundID: "501", Code: "CODE", Message: "words"},
+			}
 			e.bank.next(said)
 			if tc.from == order.StateApproved {
 				e.process(refund.Ref{OrderID: "O1", RefundNo: "R1"})
 			} else {
+				e.clock.Advance(time.Minute)
 				_, err := e.svc.Sync(bg, "O1")
 				require.NoError(t, err)
-				if e.refund("R1").State == tc.from && tc.from != tc.to { // never sent: only a hint asks about it
+				// Never sent: only a hint asks about it.
+				if e.refund("R1").State == tc.from && tc.from != tc.to {
 					e.hint()
 				}
 			}
 			r := e.refund("R1")
-			require.Equal(t, []any{tc.to, "501", "CODE", "words"}, []any{r.State, r.RefundID, r.Code, r.Message})
+			require.Equal(
+				t,
+				[]any{tc.to, "501", "CODE", "words"},
+				[]any{r.State, r.RefundID, r.Code, r.Message},
+			)
+			require.Equal(t, e.clock.Now(), e.order().UpdatedAt)
 		})
 	}
 }
 
-// TestDeniedAcceptanceSaysSo: first that the provider does not confirm it any more, and after the quiet period that it
-// denies it, each with the provider's code.
+// TestDeniedAcceptanceSaysSo: first that the provider does not confirm it any more, and after the
+// quiet period that it denies it, each with the provider's code.
 func TestDeniedAcceptanceSaysSo(t *testing.T) {
 	for _, denied := range []refund.Outcome{refund.OutcomeNotFound, refund.OutcomeDeclined} {
 		e := newEnv(t)
@@ -84,11 +95,14 @@ func TestDeniedAcceptanceSaysSo(t *testing.T) {
 	}
 }
 
-// TestConflictSaysAll that a person needs: which refund, what the book has, what the provider says, and why it matters.
+// TestConflictSaysAll that a person needs: which refund, what the book has, what the provider says,
+// and why it matters.
 func TestConflictSaysAll(t *testing.T) {
 	e := newEnv(t)
 	e.into(order.StateRefunded)
-	e.bank.next(fault{op: "query", res: refund.Result{Outcome: refund.OutcomeClosed, Code: "REFUNDCLOSE"}})
+	e.bank.next(
+		fault{op: "query", res: refund.Result{Outcome: refund.OutcomeClosed, Code: "REFUNDCLOSE"}},
+	)
 	_, err := e.svc.Sync(bg, "O1")
 	require.NoError(t, err)
 	require.Len(t, e.conflicts, 1)
@@ -120,7 +134,10 @@ func TestStuckSaysAll(t *testing.T) {
 // TestNoHookIsNoTrouble: hooks that the host left out are not called.
 func TestNoHookIsNoTrouble(t *testing.T) {
 	var log logtest.Recorder
-	e := newEnv(t, func(_ *env, o *refund.Options) { o.Hooks, o.Logger = refund.Hooks{}, log.Logger() })
+	e := newEnv(
+		t,
+		func(_ *env, o *refund.Options) { o.Hooks, o.Logger = refund.Hooks{}, log.Logger() },
+	)
 	e.into(order.StateRefunded)
 	e.bank.next(fault{op: "query", res: isClosed})
 	_, err := e.svc.Sync(bg, "O1") // a conflict
@@ -147,7 +164,8 @@ func TestTransitionIsLoggedWithItsAmount(t *testing.T) {
 		got[a.Key] = a.Value.String()
 	}
 	require.Equal(t, map[string]string{
-		"order_id": "O1", "refund_no": "R1", "event": "request_refund", "from": "paid", "to": "refund_requested",
+		"order_id": "O1", "refund_no": "R1", "event": "request_refund", "from": "paid",
+		"to":    "refund_requested",
 		"actor": "buyer:1", "amount": "4000", "currency": "CNY",
 	}, got)
 }
@@ -155,7 +173,9 @@ func TestTransitionIsLoggedWithItsAmount(t *testing.T) {
 // TestTracedCommandsReturnTheSame: the Start hook changes neither result nor error.
 func TestTracedCommandsReturnTheSame(t *testing.T) {
 	e := newEnv(t, func(_ *env, o *refund.Options) {
-		o.Hooks.Start = func(ctx context.Context, _ refund.Command) (context.Context, func(error)) { return ctx, nil }
+		o.Hooks.Start = func(ctx context.Context, _ refund.Command) (context.Context, func(error)) {
+			return ctx, nil
+		}
 	})
 	e.into(order.StateRefundRequested)
 	r, err := approve(4000).do(bg, e.svc)
@@ -185,7 +205,8 @@ func TestBookThatNeverStandsStillIsNotAskedForEver(t *testing.T) {
 	require.Equal(t, order.StateRefunded, e.refund("R1").State)
 }
 
-// TestNotificationSaysWhatDiffers, and one that says nothing of a number or a total contradicts nothing.
+// TestNotificationSaysWhatDiffers, and one that says nothing of a number or a total contradicts
+// nothing.
 func TestNotificationSaysWhatDiffers(t *testing.T) {
 	e := newEnv(t)
 	_, err := e.svc.Register(bg, refund.RegisterParams{
@@ -214,7 +235,8 @@ func TestNotificationSaysWhatDiffers(t *testing.T) {
 	require.NoError(t, e.svc.HandleNotification(bg, n))
 }
 
-// TestNotificationOfAnOrderWithoutPaymentNumber: what the book does not know cannot be contradicted.
+// TestNotificationOfAnOrderWithoutPaymentNumber: what the book does not know cannot be
+// contradicted.
 func TestNotificationOfAnOrderWithoutPaymentNumber(t *testing.T) {
 	e := newEnv(t)
 	e.bank.next(fault{op: "refund", err: errLost, pay: true})
@@ -228,18 +250,25 @@ func TestNotificationOfAnOrderWithoutPaymentNumber(t *testing.T) {
 // TestServiceSaysWhatIsMissing: everything at once.
 func TestServiceSaysWhatIsMissing(t *testing.T) {
 	_, err := refund.NewService(nil, nil, nil, refund.Options{
-		CallTimeout: -1, Lease: -2, Quiet: -1, MaxWait: -1, SetupBackoff: -1, AlertAfter: -1, MaxRequests: -1,
+		CallTimeout: -1, Lease: -2, Quiet: -1, MaxWait: -1, SetupBackoff: -1, AlertAfter: -1,
+		MaxRequests: -1,
 	})
 	require.ErrorIs(t, err, refund.ErrInvalid)
 	require.EqualError(t, err, "new refund service: "+strings.Join([]string{
-		"machine: is nil", "store: is nil", "gateway: is nil", "call_timeout: is negative", "lease: is negative",
-		"quiet: is negative", "max_wait: is negative", "setup_backoff: is negative", "alert_after: is negative",
-		"max_requests: is negative", "lease: must be longer than call_timeout",
+		"machine: is nil", "store: is nil", "gateway: is nil", "call_timeout: is negative",
+		"lease: is negative", "quiet: is negative", "max_wait: is negative",
+		"setup_backoff: is negative", "alert_after: is negative", "max_requests: is negative",
+		"lease: must be longer than call_timeout",
 	}, "\n"))
 	e := newEnv(t)
 	_, err = refund.NewService(&order.Machine{}, e.store, e.bank, refund.Options{})
 	require.EqualError(t, err, "new refund service: machine: is not made with NewMachine")
-	_, err = refund.NewService(e.machine, e.store, e.bank, refund.Options{CallTimeout: time.Minute, Lease: time.Minute})
+	_, err = refund.NewService(
+		e.machine,
+		e.store,
+		e.bank,
+		refund.Options{CallTimeout: time.Minute, Lease: time.Minute},
+	)
 	require.EqualError(t, err, "new refund service: lease: must be longer than call_timeout")
 }
 
@@ -272,5 +301,9 @@ func TestOutcomesThatThereAreNot(t *testing.T) {
 	require.Equal(t, "invalid", refund.Outcome(-1).String())
 	var o refund.Outcome
 	require.EqualError(t, o.UnmarshalText([]byte("paid")), "outcome: is not known")
-	require.EqualError(t, &refund.RetryLater{After: time.Second, Err: errors.New("busy")}, "retry in 1s: busy")
+	require.EqualError(
+		t,
+		&refund.RetryLater{After: time.Second, Err: errors.New("busy")},
+		"retry in 1s: busy",
+	)
 }

@@ -144,7 +144,8 @@ func (f *finder) statements(list []ast.Stmt) {
 			call, ok := s.X.(*ast.CallExpr)
 			drop = ok && types.ExprString(call.Fun) != "panic" // it may be what ends a function
 		case *ast.AssignStmt:
-			drop = s.Tok != token.DEFINE && slices.ContainsFunc(s.Lhs, func(e ast.Expr) bool { return types.ExprString(e) != "_" })
+			isUsed := func(e ast.Expr) bool { return types.ExprString(e) != "_" }
+			drop = s.Tok != token.DEFINE && slices.ContainsFunc(s.Lhs, isUsed)
 		case *ast.IncDecStmt, *ast.GoStmt, *ast.DeferStmt, *ast.SendStmt:
 			drop = true
 		case *ast.BranchStmt:
@@ -158,7 +159,8 @@ func (f *finder) statements(list []ast.Stmt) {
 	}
 }
 
-// condition makes e true and false, if these differ from what its operands can do, and drops its operands.
+// condition makes e true and false, if these differ from what its operands can do, and drops its
+// operands.
 func (f *finder) condition(e ast.Expr, becomesTrue, becomesFalse bool) {
 	f.known[e] = true
 	if p, ok := e.(*ast.ParenExpr); ok {
@@ -196,8 +198,8 @@ func (f *finder) operands(b *ast.BinaryExpr, op token.Token) {
 	}
 }
 
-// cases makes each value of a switch one that never comes, unless that changes nothing: a value that is only named,
-// so that a linter sees all of them.
+// cases makes each value of a switch one that never comes, unless that changes nothing: a value
+// that is only named, so that a linter sees all of them.
 func (f *finder) cases(n *ast.SwitchStmt) {
 	var clauses []*ast.CaseClause
 	hasDefault := false
@@ -225,8 +227,8 @@ func (f *finder) cases(n *ast.SwitchStmt) {
 	}
 }
 
-// results makes returned errors nil, flips what is true or false, and makes other values zero, unless they are
-// returned beside an error, with which they mean nothing.
+// results makes returned errors nil, flips what is true or false, and makes other values zero,
+// unless they are returned beside an error, with which they mean nothing.
 func (f *finder) results(n *ast.ReturnStmt) {
 	want := f.resultTypes()
 	if len(want) != len(n.Results) {
@@ -313,7 +315,7 @@ func (f *finder) is(e ast.Expr, want types.Type) bool {
 	if tv.IsNil() || !types.Identical(tv.Type, want) {
 		return false
 	}
-	if tv.Value == nil || types.Identical(want, types.Typ[types.String]) || types.Identical(want, types.Typ[types.Int]) {
+	if tv.Value == nil || want == types.Typ[types.String] || want == types.Typ[types.Int] {
 		return true
 	}
 	if s, ok := e.(*ast.SelectorExpr); ok {
@@ -335,8 +337,10 @@ func (f *finder) wrapped(n *ast.CallExpr) {
 
 // operators maps those that are changed to what they become and to the function that does so.
 var operators = map[token.Token][2]string{
-	token.LSS: {"<=", "Less"}, token.LEQ: {"<", "AtMost"}, token.GTR: {">=", "More"}, token.GEQ: {">", "AtLeast"},
-	token.ADD: {"-", "Add"}, token.SUB: {"+", "Sub"}, token.MUL: {"/", "Mul"}, token.QUO: {"*", "Div"},
+	token.LSS: {"<=", "Less"}, token.LEQ: {"<", "AtMost"},
+	token.GTR: {">=", "More"}, token.GEQ: {">", "AtLeast"},
+	token.ADD: {"-", "Add"}, token.SUB: {"+", "Sub"},
+	token.MUL: {"/", "Mul"}, token.QUO: {"*", "Div"},
 }
 
 // binary shifts bounds by one and turns sums round.
@@ -365,14 +369,16 @@ func (f *finder) binary(n *ast.BinaryExpr) {
 // wrap puts text around n.
 func (f *finder) wrap(n ast.Node, to, before, after string) {
 	from, end := f.offset(n.Pos()), f.offset(n.End())
-	f.add(n, to, edit{from: from, to: from, text: before}, edit{from: end, to: end, text: after, closes: true})
+	f.add(n, to,
+		edit{from: from, to: from, text: before},
+		edit{from: end, to: end, text: after, closes: true})
 }
 
 // add notes a mutant of n. The first edit's text takes the mutant's number.
 func (f *finder) add(n ast.Node, to string, edits ...edit) {
 	m := &mutant{
-		id: len(f.mutants), pos: f.fset.Position(n.Pos()), pkg: f.name, fn: f.fn, first: f.first, last: f.last,
-		from: f.text(n), to: to, edits: edits,
+		id: len(f.mutants), pos: f.fset.Position(n.Pos()), from: f.text(n), to: to, edits: edits,
+		pkg: f.name, fn: f.fn, first: f.first, last: f.last,
 	}
 	m.edits[0].text = fmt.Sprintf(edits[0].text, m.id)
 	f.mutants = append(f.mutants, m)
@@ -383,7 +389,8 @@ func (f *finder) offset(p token.Pos) int { return f.fset.Position(p).Offset }
 // text is the source of n on one line, cut where it becomes too long to read.
 func (f *finder) text(n ast.Node) string {
 	const most = 60
-	s := []rune(strings.Join(strings.Fields(string(f.src.text[f.offset(n.Pos()):f.offset(n.End())])), " "))
+	code := string(f.src.text[f.offset(n.Pos()):f.offset(n.End())])
+	s := []rune(strings.Join(strings.Fields(code), " "))
 	if len(s) > most {
 		s = append(s[:most-1], '…')
 	}

@@ -35,10 +35,16 @@ func TestKindsOfBugs(t *testing.T) {
 			"conditions", `func f(b bool) { if b { f(b) } }`,
 			[]string{"b -> true", "b -> false", "f(b) -> dropped"},
 		},
-		{"a loop's condition is never always true", `func f(b bool) { for b { f(b) } }`, []string{"b -> false", "f(b) -> dropped"}},
+		{
+			"a loop's condition is never always true", `func f(b bool) { for b { f(b) } }`,
+			[]string{"b -> false", "f(b) -> dropped"},
+		},
 		{
 			"operands of and, or, not", `func f(a, b, c bool) bool { return a && !(b || c) }`,
-			[]string{"a && !(b || c) -> true", "a && !(b || c) -> false", "a -> true", "!(b || c) -> true", "b -> false", "c -> false"},
+			[]string{
+				"a && !(b || c) -> true", "a && !(b || c) -> false", "a -> true",
+				"!(b || c) -> true", "b -> false", "c -> false",
+			},
 		},
 		{
 			"conditions outside of if", `func f(n int) { g(n == 1) }; func g(bool) {}`,
@@ -48,8 +54,10 @@ func TestKindsOfBugs(t *testing.T) {
 			"bounds", `func f(a, b int) []bool { return []bool{a < b, a <= b, a > b, a >= b} }`,
 			[]string{
 				"[]bool{a < b, a <= b, a > b, a >= b} -> zero",
-				"a < b -> true", "a < b -> false", "a < b -> a <= b", "a <= b -> true", "a <= b -> false", "a <= b -> a < b",
-				"a > b -> true", "a > b -> false", "a > b -> a >= b", "a >= b -> true", "a >= b -> false", "a >= b -> a > b",
+				"a < b -> true", "a < b -> false", "a < b -> a <= b",
+				"a <= b -> true", "a <= b -> false", "a <= b -> a < b",
+				"a > b -> true", "a > b -> false", "a > b -> a >= b",
+				"a >= b -> true", "a >= b -> false", "a >= b -> a > b",
 			},
 		},
 		{
@@ -68,23 +76,36 @@ func TestKindsOfBugs(t *testing.T) {
 			"a value beside an error that may be nil", `func f(err error) (int, error) { return 1, err }`,
 			[]string{"1 -> zero", "err -> nil"},
 		},
-		{"returned truths", `func f() (bool, bool) { return true, false }`, []string{"true -> false", "false -> true"}},
-		{"wrapped errors", `func f(err error) { _ = fmt.Errorf("f: %w", err) }`, []string{`"f: %w" -> %v`}},
 		{
-			"fields", `type s struct { a int; b string; c kind }; func f(n int, k kind) *s { return &s{a: n, b: "b", c: k} }`,
+			"returned truths", `func f() (bool, bool) { return true, false }`,
+			[]string{"true -> false", "false -> true"},
+		},
+		{
+			"wrapped errors", `func f(err error) { _ = fmt.Errorf("f: %w", err) }`,
+			[]string{`"f: %w" -> %v`},
+		},
+		{
+			"fields",
+			`type s struct { a int; b string; c kind }
+			func f(n int, k kind) *s { return &s{a: n, b: "b", c: k} }`,
 			[]string{`&s{a: n, b: "b", c: k} -> zero`, "n -> zero", `"b" -> zero`, "k -> zero"},
 		},
-		{"no fields that are zero", `type s struct { a int; b kind }; func f() { _ = s{a: 0, b: 5} }`, nil},
+		{
+			"no fields that are zero",
+			`type s struct { a int; b kind }; func f() { _ = s{a: 0, b: 5} }`, nil,
+		},
 		{
 			"cases", `func f(k kind) { switch k { case one: f(two); case two: } }`,
 			[]string{"one -> no such case", "f(two) -> dropped"},
 		},
 		{
-			"no cases that are the default", `func f(k kind) { switch k { case one: fallthrough; default: f(two) } }`,
+			"no cases that are the default",
+			`func f(k kind) { switch k { case one: fallthrough; default: f(two) } }`,
 			[]string{"f(two) -> dropped"},
 		},
 		{
-			"cases that differ from the default", `func f(k kind) { switch k { case one: default: f(two) } }`,
+			"cases that differ from the default",
+			`func f(k kind) { switch k { case one: default: f(two) } }`,
 			[]string{"one -> no such case", "f(two) -> dropped"},
 		},
 		{
@@ -92,7 +113,8 @@ func TestKindsOfBugs(t *testing.T) {
 			[]string{"b -> true", "b -> false", "f(b) -> dropped"},
 		},
 		{
-			"functions within functions", `var f = func() error { return func() error { return e }() }; var e error`,
+			"functions within functions",
+			`var f = func() error { return func() error { return e }() }; var e error`,
 			[]string{"func() error { return e }() -> nil", "e -> nil"},
 		},
 	}

@@ -13,7 +13,8 @@ import (
 	"strings"
 )
 
-// judgements are survivors and hangs that somebody looked at: for each key the reasons, one for each mutant.
+// judgements are survivors and hangs that somebody looked at: for each key the reasons, one for
+// each mutant.
 type judgements map[string][]string
 
 // readJudged reads a list of judgements; a file that does not exist is an empty one.
@@ -73,8 +74,8 @@ var hunk = regexp.MustCompile(`^@@ -\S+ \+(\d+)(?:,(\d+))? @@`)
 // changedLines asks git what the folder has that the revision has not.
 func changedLines(ctx context.Context, dir, base string) (changes, error) {
 	git := func(args ...string) (string, error) {
-		cmd := exec.CommandContext(ctx, "git", append([]string{"-C", dir}, args...)...) //nolint:gosec // a tool
-		out, err := cmd.Output()
+		args = append([]string{"-C", dir}, args...)
+		out, err := exec.CommandContext(ctx, "git", args...).Output() //nolint:gosec // a tool
 		if err != nil {
 			return "", fmt.Errorf("git %s: %w", strings.Join(args, " "), err)
 		}
@@ -112,6 +113,7 @@ func changedLines(ctx context.Context, dir, base string) (changes, error) {
 
 // touches reports whether the function that holds m changed.
 func (c changes) touches(m *mutant) bool {
+	isInside := func(n int) bool { return m.first <= n && n <= m.last }
 	lines, ok := c[m.pos.Filename]
-	return ok && (lines == nil || slices.ContainsFunc(lines, func(n int) bool { return m.first <= n && n <= m.last }))
+	return ok && (lines == nil || slices.ContainsFunc(lines, isInside))
 }

@@ -48,7 +48,8 @@ type source struct {
 }
 
 func golist(ctx context.Context, dir string, args ...string) (all []listed, err error) {
-	cmd := exec.CommandContext(ctx, "go", append([]string{"list", "-json"}, args...)...) //nolint:gosec // a tool
+	args = append([]string{"list", "-json"}, args...)
+	cmd := exec.CommandContext(ctx, "go", args...) //nolint:gosec // a tool
 	var out bytes.Buffer
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &out, os.Stderr
 	if err := cmd.Run(); err != nil {
@@ -76,7 +77,8 @@ func load(ctx context.Context, dir string, patterns []string) ([]*target, error)
 		exports[l.ImportPath] = l.Export
 	}
 	fset := token.NewFileSet()
-	imports := importer.ForCompiler(fset, "gc", func(path string) (io.ReadCloser, error) { return os.Open(exports[path]) })
+	open := func(path string) (io.ReadCloser, error) { return os.Open(exports[path]) }
+	imports := importer.ForCompiler(fset, "gc", open)
 	var targets []*target
 	for _, l := range all {
 		if l.DepOnly {

@@ -1,10 +1,11 @@
-// Command mutants shows what the tests of a package do not notice. It plants small bugs, one at a time, and runs
-// the tests on each: a dropped statement, a condition that is always true or false, a shifted bound, an error that
-// becomes nil, a field that stays zero.
+// Command mutants shows what the tests of a package do not notice. It plants small bugs, one at a
+// time, and runs the tests on each: a dropped statement, a condition that is always true or false,
+// a shifted bound, an error that becomes nil, a field that stays zero.
 //
 //	go run ./internal/cmd/mutants [flags] package…
 //
-// For each bug it prints the place, the function, the source, what the source became, and the result:
+// For each bug it prints the place, the function, the source, what the source became, and the
+// result:
 //
 //	killed by a test: this is as it should be
 //	survived: all tests passed
@@ -15,9 +16,9 @@
 //
 //	package.function: source -> change # judgement
 //
-// The command fails if there are others. It compiles all bugs of a package into one test binary, behind a switch
-// that is read from the environment, so that a bug costs the time that its tests run and no compilation. The
-// source tree is not written to.
+// The command fails if there are others. It compiles all bugs of a package into one test binary,
+// behind a switch that is read from the environment, so that a bug costs the time that its tests
+// run and no compilation. The source tree is not written to.
 package main
 
 import (
@@ -56,13 +57,15 @@ const (
 func main() {
 	var o options
 	flag.StringVar(&o.dir, "C", ".", "`folder` of the module")
-	flag.StringVar(&o.tests, "tests", "", "`packages` whose tests are run, after the package's own; separated by commas")
+	flag.StringVar(&o.tests, "tests", "",
+		"`packages` whose tests are run after the package's own; separated by commas")
 	flag.StringVar(&o.base, "base", "", "only functions that differ from this git `revision`")
 	flag.StringVar(&o.run, "run", "", "only bugs whose line of output matches this `regexp`")
 	flag.StringVar(&o.judged, "judged", ".ci/mutants.txt", "`file` of the judged survivors")
 	flag.IntVar(&o.sample, "sample", 0, "only `n` bugs of each package, drawn by chance; 0 is all")
 	flag.Int64Var(&o.seed, "seed", 1, "of the sample")
-	flag.DurationVar(&o.least, "least", 20*time.Second, "what a test binary may take beyond four times its usual time")
+	flag.DurationVar(&o.least, "least", 20*time.Second,
+		"what a run of tests may take beyond four times its usual time")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -72,7 +75,8 @@ func main() {
 	}
 }
 
-// run tests the packages in turn and returns an error if one has a survivor or a hang that is not judged.
+// run tests the packages in turn and returns an error if one has a survivor or a hang that is not
+// judged.
 func run(ctx context.Context, out io.Writer, o options, patterns []string) error {
 	only, err := regexp.Compile(o.run)
 	if err != nil {
@@ -96,7 +100,9 @@ func run(ctx context.Context, out io.Writer, o options, patterns []string) error
 			}
 			mutants = slices.DeleteFunc(mutants, func(m *mutant) bool { return !changed.touches(m) })
 		}
-		mutants = slices.DeleteFunc(mutants, func(m *mutant) bool { return !only.MatchString(m.String()) })
+		mutants = slices.DeleteFunc(mutants, func(m *mutant) bool {
+			return !only.MatchString(m.String())
+		})
 		mutants = pick(mutants, o.sample, o.seed)
 		n, err := test(ctx, out, o, t, mutants, judged)
 		if err != nil {
@@ -120,7 +126,8 @@ func pick(mutants []*mutant, n int, seed int64) []*mutant {
 	if n <= 0 || n >= len(mutants) {
 		return mutants
 	}
-	drawn := rand.New(rand.NewSource(seed)).Perm(len(mutants))[:n] //nolint:gosec // a sample that can be drawn again
+	r := rand.New(rand.NewSource(seed)) //nolint:gosec // a sample that can be drawn again
+	drawn := r.Perm(len(mutants))[:n]
 	slices.Sort(drawn)
 	var some []*mutant
 	for _, i := range drawn {
@@ -130,7 +137,9 @@ func pick(mutants []*mutant, n int, seed int64) []*mutant {
 }
 
 // test runs the mutants of one package, prints their results, and counts those that are open.
-func test(ctx context.Context, out io.Writer, o options, t *target, mutants []*mutant, judged judgements) (int, error) {
+func test(
+	ctx context.Context, out io.Writer, o options, t *target, mutants []*mutant, judged judgements,
+) (int, error) {
 	if len(mutants) == 0 {
 		fmt.Fprintf(out, "%s: nothing to test\n", t.name)
 		return 0, nil
@@ -159,8 +168,9 @@ func test(ctx context.Context, out io.Writer, o options, t *target, mutants []*m
 		}
 		fmt.Fprintln(out, line)
 	}
-	fmt.Fprintf(out, "%s: %d bugs: %d killed, %d survived, %d hung, %d not built; %d open; %s\n", t.name, len(mutants),
-		count[killed], count[survived], count[hung], count[unbuilt], open, time.Since(start).Round(time.Second))
+	fmt.Fprintf(out, "%s: %d bugs: %d killed, %d survived, %d hung, %d not built; %d open; %s\n",
+		t.name, len(mutants), count[killed], count[survived], count[hung], count[unbuilt], open,
+		time.Since(start).Round(time.Second))
 	return open, nil
 }
 

@@ -71,7 +71,8 @@ func TestSurvivorsFailTheRunUntilTheyAreJudged(t *testing.T) {
 	require.Contains(t, out, "p: 3 bugs: 2 killed, 1 survived, 0 hung, 0 not built; 1 open;")
 
 	judged := filepath.Join(dir, "judged.txt")
-	require.NoError(t, os.WriteFile(judged, []byte("# why\n\np.Big: n > 10 -> n >= 10 # ten is as good\n"), 0o600))
+	list := "# why\n\np.Big: n > 10 -> n >= 10 # ten is as good\n"
+	require.NoError(t, os.WriteFile(judged, []byte(list), 0o600))
 	out, err = mutants(t, dir, options{})
 	require.NoError(t, err)
 	require.Contains(t, out, "n >= 10: survived, judged: ten is as good\n")
@@ -83,7 +84,8 @@ func TestSurvivorsFailTheRunUntilTheyAreJudged(t *testing.T) {
 
 func TestJudgementsThatNothingNeedsAreReported(t *testing.T) {
 	dir := module(t, map[string]string{"p/p.go": bigGo, "p/p_test.go": bigTest})
-	list := "p.Big: n > 10 -> n >= 10 # once\np.Big: n > 10 -> n >= 10 # twice\np.Old: a -> b # gone\nq.Big: a -> b # another's\n"
+	list := "p.Big: n > 10 -> n >= 10 # once\np.Big: n > 10 -> n >= 10 # twice\n" +
+		"p.Old: a -> b # gone\nq.Big: a -> b # another's\n"
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "judged.txt"), []byte(list), 0o600))
 	out, err := mutants(t, dir, options{})
 	require.NoError(t, err)
@@ -107,7 +109,8 @@ func TestTestsOfOtherPackagesCount(t *testing.T) {
 	dir := module(t, map[string]string{
 		"p/p.go":      bigGo + "\nfunc Even(n int) bool { return n%2 == 0 }\n",
 		"p/p_test.go": bigTest,
-		"q/q_test.go": "package q\n\nimport (\n\t\"testing\"\n\n\t\"example.com/m/p\"\n)\n\nfunc TestEven(t *testing.T) {\n" +
+		"q/q_test.go": "package q\n\nimport (\n\t\"testing\"\n\n\t\"example.com/m/p\"\n)\n\n" +
+			"func TestEven(t *testing.T) {\n" +
 			"\tif p.Even(3) || !p.Even(4) {\n\t\tt.Fatal(\"wrong\")\n\t}\n}\n",
 	})
 	out, err := mutants(t, dir, options{run: "Even"})
@@ -135,7 +138,8 @@ func TestOnlyWhatAChangeTouches(t *testing.T) {
 
 	changed := bigGo + "\nfunc odd(n int) bool {\n\treturn n%2 == 1\n}\n"
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "p/p.go"), []byte(changed), 0o600))
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "p/new.go"), []byte("package p\n\nfunc yes() bool { return true }\n"), 0o600))
+	added := "package p\n\nfunc yes() bool { return true }\n"
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "p/new.go"), []byte(added), 0o600))
 	out, err = mutants(t, dir, options{base: "HEAD"})
 	require.ErrorContains(t, err, "3 survived")
 	require.Contains(t, out, "p/p.go:7:9: odd: n%2 == 1 -> true: ")
@@ -144,14 +148,16 @@ func TestOnlyWhatAChangeTouches(t *testing.T) {
 }
 
 func TestTestsThatFailWithoutABugAreAnError(t *testing.T) {
-	dir := module(t, map[string]string{"p/p.go": "package p\n\nfunc Big(n int) bool { return n > 100 }\n", "p/p_test.go": bigTest})
+	wrong := "package p\n\nfunc Big(n int) bool { return n > 100 }\n"
+	dir := module(t, map[string]string{"p/p.go": wrong, "p/p_test.go": bigTest})
 	_, err := mutants(t, dir, options{})
 	require.ErrorContains(t, err, "TestBig of p without a bug: killed")
 	require.ErrorContains(t, err, "FAIL: TestBig")
 }
 
 func TestWhatDoesNotCompileIsLeftOutAndReported(t *testing.T) {
-	text := bigGo + "\nfunc more(mutantOn int) int {\n\tmutantOn++\n\treturn mutantOn\n}\n" // hides the switch
+	// The parameter hides the switch.
+	text := bigGo + "\nfunc more(mutantOn int) int {\n\tmutantOn++\n\treturn mutantOn\n}\n"
 	dir := module(t, map[string]string{"p/p.go": text, "p/p_test.go": bigTest})
 	out, err := mutants(t, dir, options{run: "true|dropped"})
 	require.NoError(t, err)

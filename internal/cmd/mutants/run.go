@@ -31,16 +31,20 @@ type testCase struct {
 	reached map[int]bool // the mutants that it comes past
 }
 
-func newBinary(ctx context.Context, l *listed, path, overlay string, least time.Duration) (*binary, error) {
+func newBinary(
+	ctx context.Context, l *listed, path, overlay string, least time.Duration,
+) (*binary, error) {
 	b := &binary{name: l.short(), path: path, dir: l.Dir, least: least}
 	if slices.Contains(append(l.TestImports, l.XTestImports...), "pgregory.net/rapid") {
 		// The same inputs each time, and no files of failing ones in the tree.
 		b.args = []string{"-rapid.seed=1", "-rapid.nofailfile"}
 	}
-	if out, err := command(ctx, b.dir, "go", "test", "-c", "-vet=off", "-overlay", overlay, "-o", path, "."); err != nil {
+	out, err := command(ctx, b.dir,
+		"go", "test", "-c", "-vet=off", "-overlay", overlay, "-o", path, ".")
+	if err != nil {
 		return nil, fmt.Errorf("build tests of %s: %w\n%s", b.name, err, out)
 	}
-	out, err := command(ctx, b.dir, path, "-test.list=.")
+	out, err = command(ctx, b.dir, path, "-test.list=.")
 	if err != nil {
 		return nil, fmt.Errorf("list tests of %s: %w\n%s", b.name, err, out)
 	}
@@ -87,8 +91,8 @@ func (b *binary) measure(ctx context.Context, t *testCase) error {
 	return nil
 }
 
-// run runs tests with an environment variable set. They hang if package testing says so, or if the process is
-// still there when it should have.
+// run runs tests with an environment variable set. They hang if package testing says so, or if the
+// process is still there when it should have.
 func (b *binary) run(
 	ctx context.Context, tests []*testCase, limit time.Duration, env string,
 ) (verdict, []byte, error) {
@@ -99,8 +103,8 @@ func (b *binary) run(
 	limited, cancel := context.WithTimeout(ctx, limit+5*time.Second)
 	defer cancel()
 	args := append([]string{
-		"-test.run=^(" + strings.Join(names, "|") + ")$", "-test.short", "-test.failfast", "-test.paniconexit0",
-		"-test.timeout=" + limit.String(),
+		"-test.run=^(" + strings.Join(names, "|") + ")$", "-test.timeout=" + limit.String(),
+		"-test.short", "-test.failfast", "-test.paniconexit0",
 	}, b.args...)
 	cmd := exec.CommandContext(limited, b.path, args...) //nolint:gosec // built by newBinary
 	cmd.Dir, cmd.Env = b.dir, append(os.Environ(), env, "GOMAXPROCS=2")
@@ -124,9 +128,11 @@ var (
 	stuck   = regexp.MustCompile(`running tests:\s+(\S+)`)
 )
 
-// try plants a mutant. First it runs the tests that are likely to notice, because they did so last or are quick,
-// and then the others that come past it. It reports whether there are any.
-func (b *binary) try(ctx context.Context, m *mutant) (v verdict, by string, reached bool, err error) {
+// try plants a mutant. First it runs the tests that are likely to notice, because they did so last
+// or are quick, and then the others that come past it. It reports whether there are any.
+func (b *binary) try(
+	ctx context.Context, m *mutant,
+) (v verdict, by string, reached bool, err error) {
 	var tests []*testCase
 	for _, t := range b.tests {
 		if t.reached[m.id] {
@@ -139,10 +145,13 @@ func (b *binary) try(ctx context.Context, m *mutant) (v verdict, by string, reac
 			limit += 4 * t.took
 		}
 		v, out, err := b.run(ctx, part, limit, "MUTANT="+strconv.Itoa(m.id))
-		if err != nil || v == survived {
-			if err != nil {
-				return "", "", true, err
-			}
+		if v == hung { // or the machine was busy with something else
+			v, out, err = b.run(ctx, part, 2*limit, "MUTANT="+strconv.Itoa(m.id))
+		}
+		if err != nil {
+			return "", "", true, err
+		}
+		if v == survived {
 			continue
 		}
 		re := failure
@@ -202,7 +211,9 @@ type runner struct {
 }
 
 // newRunner builds the target with the mutants in it, and then the test binaries.
-func newRunner(ctx context.Context, o options, t *target, mutants []*mutant) (_ *runner, err error) {
+func newRunner(
+	ctx context.Context, o options, t *target, mutants []*mutant,
+) (_ *runner, err error) {
 	r := &runner{unbuilt: map[int]bool{}}
 	if r.dir, err = os.MkdirTemp("", "mutants"); err != nil {
 		return nil, err
@@ -224,8 +235,9 @@ func newRunner(ctx context.Context, o options, t *target, mutants []*mutant) (_ 
 		}
 		tests = append(tests, others...)
 	}
-	for _, l := range tests {
-		if len(l.TestGoFiles)+len(l.XTestGoFiles) == 0 || len(r.binaries) > 0 && l.ImportPath == t.ImportPath {
+	for i, l := range tests {
+		again := i > 0 && l.ImportPath == t.ImportPath
+		if again || len(l.TestGoFiles)+len(l.XTestGoFiles) == 0 {
 			continue
 		}
 		path := filepath.Join(r.dir, fmt.Sprintf("%d.test", len(r.binaries)))

@@ -13,8 +13,9 @@ import (
 //go:embed helper.go.txt
 var helper string
 
-// weave writes the package's files with all mutants in them into a folder, and an overlay for the go command
-// that puts them in the place of those of the tree. It returns the overlay's path. Lines keep their numbers.
+// weave writes the package's files with all mutants in them into a folder, and an overlay for the
+// go command that puts them in the place of those of the tree. It returns the overlay's path. Lines
+// keep their numbers.
 func (t *target) weave(dir string, mutants []*mutant) (string, error) {
 	type placed struct {
 		edit
@@ -32,7 +33,8 @@ func (t *target) weave(dir string, mutants []*mutant) (string, error) {
 		return os.WriteFile(replace[path], []byte(text), 0o600)
 	}
 	for path, edits := range byFile {
-		// Where two pieces of source end, the inner one is closed first; where two begin, the outer one opens first.
+		// Where two pieces of source end, the inner one is closed first; where two begin, the outer one
+		// opens first.
 		slices.SortFunc(edits, func(a, b placed) int {
 			switch {
 			case a.from != b.from:
@@ -60,7 +62,8 @@ func (t *target) weave(dir string, mutants []*mutant) (string, error) {
 	for _, f := range t.files {
 		pkg = f.syntax.Name.Name
 	}
-	if err := write(filepath.Join(t.Dir, "mutants_switch.go"), fmt.Sprintf("package %s\n\n%s", pkg, helper)); err != nil {
+	code := fmt.Sprintf("package %s\n\n%s", pkg, helper)
+	if err := write(filepath.Join(t.Dir, "mutants_switch.go"), code); err != nil {
 		return "", err
 	}
 	overlay, err := json.Marshal(map[string]any{"Replace": replace})
