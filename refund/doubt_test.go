@@ -1,7 +1,10 @@
 package refund_test
 
 import (
+	"context"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -26,4 +29,82 @@ func TestAcceptedIsNeverCancelled(t *testing.T) {
 	e.process(ref)
 	require.Equal(t, order.StateRefunded, e.refund("R1").State)
 	require.Empty(t, e.bank.submissions("R1"))
+}
+
+// lateAccepted leaves R1 abandoned, and the answer of an attempt that was held up says that it is accepted. then is
+// what the provider says when it is asked again.
+func (e *env) lateAccepted(then ...fault) {
+	e.t.Helper()
+	ref := e.approved("R1", 4000)
+	e.bank.next(fault{op: "refund", res: isAccepted, pay: true, block: func(context.Context) {
+		_, err := e.svc.Resolve(bg, refund.ResolveParams{
+			OrderID: "O1", RefundNo: "R1", Outcome: refund.OutcomeClosed, Evidence: "x", Actor: seller,
+		})
+		require.ErrorIs(e.t, err, refund.ErrConflict, "the provider is being asked")
+		e.clock.Advance(2 * time.Minute) // the call hangs, and its lease runs out
+		_, err = resolve(refund.OutcomeClosed, "x").do(bg, e.svc)
+		require.NoError(e.t, err)
+		e.bank.next(fault{op: "query", res: isNotFound})
+		_, err = abandon.do(bg, e.svc)
+		require.NoError(e.t, err)
+		e.bank.next(then...)
+	}})
+	require.Equal(e.t, order.StateAbandoned, e.process(ref).State)
+}
+
+// TestOvertakenAnswerIsReportedIfNothingConfirmsIt: the provider says that it accepted a refund which has been
+// abandoned meanwhile. It is asked again, because that may be old, and does not answer. Nobody asks about an abandoned
+// refund, and its amount can be paid again: a person must look.
+func TestOvertakenAnswerIsReportedIfNothingConfirmsIt(t *testing.T) {
+	t.Run("no answer", func(t *testing.T) {
+		e := newEnv(t)
+		e.lateAccepted(fault{op: "query", err: errLost})
+		require.Len(t, e.conflicts, 1)
+		require.Equal(t, order.StateAbandoned, e.conflicts[0].Book)
+		require.Equal(t, refund.OutcomeAccepted, e.conflicts[0].Result.Outcome)
+		require.ErrorIs(t, e.conflicts[0].Err, errLost)
+	})
+	t.Run("corrected", func(t *testing.T) {
+		e := newEnv(t)
+		e.lateAccepted(fault{op: "query", res: isClosed})
+		require.Empty(t, e.conflicts)
+	})
+}
+
+// touching are answers to queries during each of which the book changes.
+func (e *env) touching(n int, res refund.Result) (script []fault) {
+	for i := range n {
+		script = append(script, fault{op: "query", res: res, block: func(context.Context) {
+			require.NoError(e.t, e.store.Update(bg, "O1", func(_ context.Context, o *order.Order) error {
+				o.Refunds[0].Code = strings.Repeat("x", i+1)
+				return nil
+			}))
+		}})
+	}
+	return script
+}
+
+// TestAnswersThatAreAllOvertakenAreNoAnswer: the book changes each time that the provider is asked. That nothing was
+// taken in is an error, so that a notification comes again and evidence does not outweigh what the provider said.
+func TestAnswersThatAreAllOvertakenAreNoAnswer(t *testing.T) {
+	e := newEnv(t)
+	e.into(order.StateFailed)
+	for range 3 {
+		e.bank.next(e.touching(3, isAccepted)...)
+		require.ErrorIs(t, e.svc.HandleNotification(bg, success("R1", 4000)), refund.ErrConflict)
+
+		e.bank.next(e.touching(3, isAccepted)...)
+		rep, err := e.svc.Sync(bg, "O1")
+		require.NoError(t, err)
+		require.ErrorIs(t, rep.Differences[0].Err, refund.ErrConflict)
+
+		e.bank.next(e.touching(3, isAccepted)...)
+		_, err = e.svc.Abandon(bg, refund.AbandonParams{OrderID: "O1", RefundNo: "R1", Evidence: "x", Actor: seller})
+		require.ErrorIs(t, err, refund.ErrUnsettled)
+	}
+	require.Equal(t, order.StateFailed, e.refund("R1").State)
+
+	e.bank.next(append(e.touching(2, isAccepted), fault{op: "query", res: isAccepted})...)
+	e.hint()
+	require.Equal(t, order.StateApproved, e.refund("R1").State, "the third look still counts")
 }
