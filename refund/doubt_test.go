@@ -108,3 +108,38 @@ func TestAnswersThatAreAllOvertakenAreNoAnswer(t *testing.T) {
 	e.hint()
 	require.Equal(t, order.StateApproved, e.refund("R1").State, "the third look still counts")
 }
+
+// TestDiscrepancyIsReportedEvenIfTheStoreFails: the answer to COMMIT is lost. The book may know by then that the
+// provider paid what a person had resolved as paid, so that the next answer is no news: this report is the only one.
+func TestDiscrepancyIsReportedEvenIfTheStoreFails(t *testing.T) {
+	for _, how := range []string{failsRollback, failsAfter} {
+		t.Run(how, func(t *testing.T) {
+			e := newEnv(t)
+			e.process(e.approved("R1", 4000))
+			_, err := resolve(refund.OutcomeSucceeded, "bank transfer 77").do(bg, e.svc)
+			require.NoError(t, err)
+			store := &countingStore{Store: e.store, fails: 2, how: how}
+			s, err := refund.NewService(e.machine, store, e.bank, refund.Options{Now: e.clock.Now, Hooks: e.hooks()})
+			require.NoError(t, err)
+			require.ErrorIs(t, s.HandleNotification(bg, success("R1", 4000)), errStore)
+			require.Len(t, e.conflicts, 1)
+			require.Equal(t, refund.OutcomeSucceeded, e.conflicts[0].Result.Outcome)
+		})
+	}
+}
+
+// TestNumberOfAnotherOrderIsReportedOnce: the provider lists a refund for this order whose number another order has.
+func TestNumberOfAnotherOrderIsReportedOnce(t *testing.T) {
+	e, l := newLister(t)
+	_, err := e.svc.Register(bg, refund.RegisterParams{OrderID: "O2", Gateway: "bank", Currency: "CNY", Total: 10000})
+	require.NoError(t, err)
+	_, err = e.svc.Request(bg, refund.RequestParams{OrderID: "O2", RefundNo: "C1", Amount: 1, Actor: buyer})
+	require.NoError(t, err)
+	l.console("C1", 4000, refund.OutcomeSucceeded)
+	rep, err := e.svc.Sync(bg, "O1")
+	require.NoError(t, err)
+	require.Len(t, rep.Differences, 1)
+	require.ErrorIs(t, rep.Differences[0].Err, refund.ErrConflict)
+	require.Len(t, e.conflicts, 1)
+	require.ErrorIs(t, e.conflicts[0].Err, refund.ErrConflict)
+}
