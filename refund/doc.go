@@ -47,11 +47,12 @@
 //	approved: sent again after an unknown outcome        settle           note       hold           wait       wait       ·
 //	approved: asked after an unknown outcome             settle           note       hold           fail       fail       ·
 //	approved: asked after an unknown outcome of a retry  settle           note       hold           wait       wait       ·
-//	approved: a refusal waits                            settle           note       hold           fail       fail       ·
+//	approved: a refusal waits                            settle           note       hold           ·          ·          ·
 //	approved: a refusal has waited                       settle           note       hold           fail       fail       fail
 //	approved: must not be sent, the order has an excess  settle           note       hold           fail       fail       wait
 //	approved: accepted before                            settle           note       hold           fail       wait       wait
-//	approved: accepted before, denied since shortly      settle           note       hold           fail       ·          ·
+//	approved: accepted before, after a retry             settle           note       hold           wait       wait       wait
+//	approved: accepted before, denied since shortly      settle           note       hold           ·          ·          ·
 //	approved: accepted before, denied for long           settle           note       hold           fail       !          !
 //	approved: accepted while it was asked                settle           note       hold           ·          ·          ·
 //	approved: a newer attempt is under way               settle           note       ·              ·          ·          ·

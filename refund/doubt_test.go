@@ -143,3 +143,55 @@ func TestNumberOfAnotherOrderIsReportedOnce(t *testing.T) {
 	require.Len(t, e.conflicts, 1)
 	require.ErrorIs(t, e.conflicts[0].Err, refund.ErrConflict)
 }
+
+// TestSecondRefusalWaitsForTheQuietPeriodToo: a retry was lost, and the provider says that the number is closed, which
+// may be old. A process whose clock is an hour ahead asks again at once. The store's clock says that this is too early.
+func TestSecondRefusalWaitsForTheQuietPeriodToo(t *testing.T) {
+	for _, refusal := range []refund.Result{isClosed, declined("NOTENOUGH")} {
+		t.Run(refusal.Outcome.String(), func(t *testing.T) {
+			e := newEnv(t)
+			ref := e.closed()
+			_, err := retry.do(bg, e.svc)
+			require.NoError(t, err)
+			e.bank.next(fault{op: "refund", err: errLost}, fault{op: "query", res: refusal})
+			e.steps(ref, 2)
+			require.NotZero(t, e.refund("R1").DeclinedAt)
+			store := timedStore{e.store, func() (time.Time, error) { return e.clock.Now(), nil }}
+			fast, err := refund.NewService(e.machine, store, e.bank, refund.Options{
+				Now: func() time.Time { return e.clock.Now().Add(time.Hour) },
+			})
+			require.NoError(t, err)
+			for _, want := range []order.State{order.StateApproved, order.StateFailed} {
+				e.bank.next(fault{op: "query", res: refusal})
+				next, err := fast.Process(bg, ref)
+				require.NoError(t, err)
+				require.Equal(t, want, next.State)
+				e.clock.Advance(2 * time.Minute)
+			}
+		})
+	}
+}
+
+// TestClosedFromBeforeTheRetryIsChecked: the provider takes the retry, and a replica of it still shows that the number
+// is closed. A failed refund is asked about no more, so that this must not end it.
+func TestClosedFromBeforeTheRetryIsChecked(t *testing.T) {
+	e := newEnv(t)
+	ref := e.closed()
+	_, err := retry.do(bg, e.svc)
+	require.NoError(t, err)
+	e.bank.next(fault{op: "refund", res: isAccepted}, fault{op: "query", res: isClosed})
+	e.steps(ref, 2)
+	require.Equal(t, order.StateApproved, e.refund("R1").State)
+	require.GreaterOrEqual(t, e.refund("R1").NextAttemptAt.Sub(e.clock.Now()), 2*time.Minute)
+	e.run()
+	require.Equal(t, order.StateRefunded, e.refund("R1").State)
+
+	e = newEnv(t)
+	ref = e.closed()
+	_, err = retry.do(bg, e.svc)
+	require.NoError(t, err)
+	e.bank.next(fault{op: "refund", res: isAccepted}, fault{op: "query", res: isClosed}, fault{op: "query", res: isClosed})
+	e.steps(ref, 3)
+	require.Equal(t, order.StateFailed, e.refund("R1").State, "it is closed indeed")
+	require.Empty(t, e.conflicts)
+}

@@ -163,10 +163,10 @@ func judgeRefusal(r *order.Refund, q *question, a answer, now time.Time, quiet t
 		return verdict{}
 	case !r.AcceptedAt.IsZero() && !closed:
 		return judgeDenial(r, a.res, now, quiet)
-	case !r.AcceptedAt.IsZero():
-		return verdict{event: order.EventFail, words: a.res}
+	case q.attempt > 0 && !r.DeclinedAt.IsZero() && now.Sub(r.DeclinedAt) < quiet:
+		return verdict{} // asked too early, by a clock that is ahead
 	case q.attempt > 0 && q.seen.Outstanding && q.seen.DeclinedAt.IsZero() && (a.submitted || r.Retries > 0):
-		// The echo of an earlier submission, or a refusal from before the retry that has not arrived yet.
+		// The echo of an earlier submission, or a refusal from before the retry, which has not arrived everywhere yet.
 		return verdict{keep: true, words: a.res, refused: true}
 	}
 	return verdict{event: order.EventFail, words: a.res}

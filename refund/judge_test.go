@@ -82,6 +82,10 @@ func circumstances() []circumstance {
 		attempted("approved: must not be sent, the order has an excess", nil,
 			func(c *circumstance) { c.q.unsendable = "no room" }),
 		attempted("approved: accepted before", accepted(0), nil),
+		attempted("approved: accepted before, after a retry", func(r *order.Refund) {
+			accepted(0)(r)
+			r.Retries = 1
+		}, nil),
 		attempted("approved: accepted before, denied since shortly", accepted(time.Minute), nil),
 		attempted("approved: accepted before, denied for long", accepted(judgeQuiet), nil),
 		attempted("approved: accepted while it was asked", outstanding,
