@@ -58,11 +58,11 @@
 //	approved: a newer attempt is under way               settle           note       ·              ·          ·          ·
 //	approved: Sync asked                                 settle           note       hold           fail       ·          ·
 //	approved: Sync asked, accepted before                settle           note       hold           fail       ·          ·
-//	approved: Sync asked during an attempt               settle           note       hold           ·          ·          ·
-//	approved: Sync asked after a retry                   settle           note       hold           ·          ·          ·
+//	approved: Sync asked during an attempt               settle           note       ·              ·          ·          ·
+//	approved: Sync asked after a retry                   settle           note       ·              ·          ·          ·
 //	approved: retried since Sync asked                   settle           ask again  ·              ·          ·          ·
 //	abnormal                                             settle           ·          ·              fail       ·          ·
-//	abnormal since it was asked                          settle           ·          ·              ·          ·          ·
+//	abnormal since it was asked                          settle           ·          ·              ask again  ·          ·
 //	failed                                               settle           adopt !    adopt, hold !  ·          ·          ·
 //	failed since it was asked                            settle           ask again  ask again      ·          ·          ·
 //	refunded, the provider confirmed it                  ·                ·          !              !          !          ·

@@ -195,3 +195,49 @@ func TestClosedFromBeforeTheRetryIsChecked(t *testing.T) {
 	require.Equal(t, order.StateFailed, e.refund("R1").State, "it is closed indeed")
 	require.Empty(t, e.conflicts)
 }
+
+// TestAbnormalFromBeforeTheRetry: a person resolved an abnormal refund and retries it. While it is sent, Sync hears that
+// it is abnormal, as it was. An abnormal refund is asked about no more, so that the answer to the retry would be lost.
+func TestAbnormalFromBeforeTheRetry(t *testing.T) {
+	e := newEnv(t)
+	e.into(order.StateAbnormal)
+	_, err := resolve(refund.OutcomeClosed, "the merchant has the money back").do(bg, e.svc)
+	require.NoError(t, err)
+	_, err = retry.do(bg, e.svc)
+	require.NoError(t, err)
+	e.bank.next(
+		fault{op: "query", res: isAbnormal},
+		fault{op: "refund", res: isAccepted, block: func(context.Context) {
+			_, err := e.svc.Sync(bg, "O1")
+			require.NoError(t, err)
+		}},
+	)
+	e.process(refund.Ref{OrderID: "O1", RefundNo: "R1"})
+	require.Equal(t, order.StateApproved, e.refund("R1").State)
+	require.NotZero(t, e.refund("R1").AcceptedAt)
+}
+
+// TestClosedIsNotLostBehindAbnormal: Sync asks, Process books meanwhile that the refund is abnormal, and the answer to
+// Sync is that it is closed. Nobody asks about an abnormal refund, so that Sync asks again.
+func TestClosedIsNotLostBehindAbnormal(t *testing.T) {
+	for name, tc := range map[string]struct {
+		then refund.Result
+		want order.State
+	}{
+		"newer": {isClosed, order.StateFailed},
+		"older": {isAbnormal, order.StateAbnormal},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := newEnv(t)
+			ref := e.approved("R1", 4000)
+			e.process(ref)
+			e.clock.Advance(time.Minute)
+			e.bank.next(fault{op: "query", res: isClosed, block: func(context.Context) {
+				e.bank.next(fault{op: "query", res: isAbnormal}, fault{op: "query", res: tc.then})
+				require.Equal(t, order.StateAbnormal, e.process(ref).State)
+			}})
+			e.hint()
+			require.Equal(t, tc.want, e.refund("R1").State)
+		})
+	}
+}

@@ -124,13 +124,17 @@ func judgeAccepted(r *order.Refund, q *question, res Result) verdict {
 	return verdict{adopt: true, words: res, discrepancy: disagreement(r, res)}
 }
 
+// mayBeUnderWay reports whether approved refund r is being submitted, or was retried, so that the provider may still
+// show what was so before. Only Process knows which of its answers is newer.
+func mayBeUnderWay(r *order.Refund) bool { return !r.LeasedUntil.IsZero() || r.Retries > 0 }
+
 // judgeAbnormal judges money that left and did not arrive.
 func judgeAbnormal(r *order.Refund, q *question, res Result) verdict {
 	switch {
 	case r.State == order.StateAbnormal:
 		return verdict{}
-	case r.State == order.StateApproved && !q.current(r):
-		return verdict{} // Process goes on asking
+	case r.State == order.StateApproved && (!q.current(r) || q.attempt == 0 && mayBeUnderWay(r)):
+		return verdict{} // left to Process, which goes on asking
 	case !q.current(r):
 		return verdict{again: true}
 	case r.State == order.StateRefunded:
@@ -152,13 +156,13 @@ func judgeRefusal(r *order.Refund, q *question, a answer, now time.Time, quiet t
 		}
 		return verdict{discrepancy: disagreement(r, a.res)}
 	case !q.current(r):
-		return verdict{}
+		return verdict{again: r.State == order.StateAbnormal && closed} // Process asks about an approved one
 	case r.State == order.StateAbnormal && closed:
 		return verdict{event: order.EventFail, words: a.res}
 	case r.State != order.StateApproved:
 		return verdict{}
-	case q.attempt == 0 && (!r.LeasedUntil.IsZero() || r.Retries > 0 || !closed):
-		return verdict{} // left to Process, which goes on asking and knows what may be under way
+	case q.attempt == 0 && (mayBeUnderWay(r) || !closed):
+		return verdict{} // left to Process, which goes on asking
 	case q.isBeforeAcceptance(r):
 		return verdict{}
 	case !r.AcceptedAt.IsZero() && !closed:
