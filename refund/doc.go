@@ -67,7 +67,7 @@
 //	failed since it was asked                            settle           ask again  ask again      ·          ·          ·
 //	refunded, the provider confirmed it                  ·                ·          !              !          !          ·
 //	refunded since it was asked                          ·                ·          ask again      ask again  ask again  ·
-//	refunded, a person resolved it                       !                ·          !              !          !          ·
+//	refunded, a person resolved it                       !                !          !              !          !          ·
 //	in review, rejected, cancelled, abandoned            adopt, settle !  adopt !    adopt, hold !  ·          ·          ·
 //	the same since it was asked                          adopt, settle !  ask again  ask again      ·          ·          ·
 //

@@ -241,3 +241,45 @@ func TestClosedIsNotLostBehindAbnormal(t *testing.T) {
 		})
 	}
 }
+
+// TestContradictionIsReportedOnce: the operator paid the buyer by other means, as the manual advises, and resolved the
+// refund as paid. The provider never changes its answer, and the books are compared every night. One alert calls a
+// person; every comparison still lists the difference.
+func TestContradictionIsReportedOnce(t *testing.T) {
+	for _, answer := range []refund.Result{isAccepted, isAbnormal, isClosed, declined("NOTENOUGH")} {
+		t.Run(answer.Outcome.String(), func(t *testing.T) {
+			e := newEnv(t)
+			e.process(e.approved("R1", 4000))
+			_, err := resolve(refund.OutcomeSucceeded, "bank transfer 77").do(bg, e.svc)
+			require.NoError(t, err)
+			for range 3 {
+				e.bank.next(fault{op: "query", res: answer})
+				rep, err := e.svc.Sync(bg, "O1")
+				require.NoError(t, err)
+				require.Len(t, rep.Differences, 1)
+				require.Len(t, e.conflicts, 1)
+			}
+			require.Equal(t, order.StateRefunded, e.refund("R1").State)
+			require.Equal(t, answer.Outcome, e.conflicts[0].Result.Outcome)
+
+			_, err = e.svc.Sync(bg, "O1") // and then it pays
+			require.NoError(t, err)
+			require.Len(t, e.conflicts, 2)
+			require.Equal(t, refund.OutcomeSucceeded, e.conflicts[1].Result.Outcome)
+		})
+	}
+}
+
+// TestAnswerAboutSomethingElseIsReportedOnce: a provider that goes on answering with another amount raises one alert,
+// and another one when the answer changes.
+func TestAnswerAboutSomethingElseIsReportedOnce(t *testing.T) {
+	e := newEnv(t)
+	ref := e.approved("R1", 4000)
+	e.process(ref)
+	for i, amount := range []int64{1, 1, 1, 2} {
+		e.bank.next(fault{op: "query", asIs: true, res: refund.Result{Outcome: refund.OutcomeSucceeded, RefundNo: "R1", Amount: amount}})
+		e.steps(ref, 1)
+		require.Len(t, e.conflicts, 1+i/3)
+	}
+	require.Equal(t, order.StateApproved, e.refund("R1").State)
+}

@@ -74,7 +74,7 @@ const denial = "the provider denies a refund that it has accepted"
 // judge says what answer a to question q means for refund r as it is now: it may have moved on since the question.
 // now is on the clock that refusals are timed with; quiet is Options.Quiet. judge has no effects.
 func judge(r *order.Refund, q *question, a answer, now time.Time, quiet time.Duration) verdict {
-	if errors.Is(a.err, ErrMismatch) {
+	if errors.Is(a.err, ErrMismatch) && r.Message != clip(a.err.Error(), order.MaxMessage) { // else reported already
 		return verdict{discrepancy: a.err}
 	}
 	if a.err != nil {
@@ -114,12 +114,14 @@ func judgePaid(r *order.Refund, res Result) verdict {
 // judgeAccepted judges a refund that is on its way.
 func judgeAccepted(r *order.Refund, q *question, res Result) verdict {
 	switch {
-	case r.State == order.StateRefunded, r.State == order.StateAbnormal:
+	case r.State == order.StateAbnormal, !r.ConfirmedAt.IsZero():
 		return verdict{} // older than what the book knows
 	case r.State == order.StateApproved && q.seen.State == order.StateApproved && r.Retries == q.seen.Retries:
 		return verdict{keep: true, words: res, accepted: true}
 	case !q.current(r):
 		return verdict{again: true}
+	case r.State == order.StateRefunded:
+		return judgeContradiction(r, res) // it is about to pay what a person has resolved as paid
 	}
 	return verdict{adopt: true, words: res, discrepancy: disagreement(r, res)}
 }
@@ -138,7 +140,7 @@ func judgeAbnormal(r *order.Refund, q *question, res Result) verdict {
 	case !q.current(r):
 		return verdict{again: true}
 	case r.State == order.StateRefunded:
-		return verdict{discrepancy: disagreement(r, res)}
+		return judgeContradiction(r, res)
 	case r.State == order.StateApproved:
 		return verdict{event: order.EventHold, words: res}
 	}
@@ -154,7 +156,7 @@ func judgeRefusal(r *order.Refund, q *question, a answer, now time.Time, quiet t
 		if !q.current(r) {
 			return verdict{again: true}
 		}
-		return verdict{discrepancy: disagreement(r, a.res)}
+		return judgeContradiction(r, a.res)
 	case !q.current(r):
 		return verdict{again: r.State == order.StateAbnormal && closed} // Process asks about an approved one
 	case r.State == order.StateAbnormal && closed:
@@ -206,6 +208,16 @@ func judgeDenial(r *order.Refund, res Result, now time.Time, quiet time.Duration
 		return verdict{}
 	}
 	return verdict{keep: true, words: Result{Code: res.Code, Message: denial}, discrepancy: errors.New(denial)}
+}
+
+// judgeContradiction judges an answer that a refunded refund cannot have. It is reported once, not each night that the
+// books are compared.
+func judgeContradiction(r *order.Refund, res Result) verdict {
+	err := disagreement(r, res)
+	if r.Message == err.Error() {
+		return verdict{}
+	}
+	return verdict{keep: true, words: Result{Code: res.Code, Message: err.Error()}, discrepancy: err}
 }
 
 func disagreement(r *order.Refund, res Result) error {
