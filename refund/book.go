@@ -41,13 +41,9 @@ func (u *update) learn(ctx context.Context, no string, q *question, a answer) (a
 // quietClock is what refusals are timed with: the store's clock if it has one and a refusal may be timed, so that
 // the quiet period is measured on one clock whatever process sees its end.
 func (s *Service) quietClock(ctx context.Context, q *question, a answer) (time.Time, error) {
-	if c, ok := s.store.(Clock); ok && q.attempt > 0 && a.err == nil {
-		switch a.res.Outcome {
-		case OutcomeDeclined, OutcomeClosed, OutcomeNotFound:
-			now, err := c.Now(ctx)
-			return stored(now), err
-		case OutcomeUnknown, OutcomeAccepted, OutcomeSucceeded, OutcomeAbnormal:
-		}
+	if c, ok := s.store.(Clock); ok && q.attempt > 0 && a.err == nil && isRefusal(a.res.Outcome) {
+		now, err := c.Now(ctx)
+		return stored(now), err
 	}
 	return s.now(), nil
 }

@@ -283,3 +283,21 @@ func TestAnswerAboutSomethingElseIsReportedOnce(t *testing.T) {
 	}
 	require.Equal(t, order.StateApproved, e.refund("R1").State)
 }
+
+// TestRefusalNotedByAClockAYearAhead: it waits for its quiet period, not for a year.
+func TestRefusalNotedByAClockAYearAhead(t *testing.T) {
+	e := newEnv(t)
+	ref := e.approved("R1", 4000)
+	e.bank.next(fault{op: "refund", err: errLost}, fault{op: "refund", res: declined("NOTENOUGH")})
+	e.process(ref)
+	e.clock.Advance(year)
+	e.process(ref)
+	require.NotZero(t, e.refund("R1").DeclinedAt)
+	e.clock.Advance(-year + time.Hour)
+	e.process(ref)
+	require.Equal(t, e.clock.Now(), e.refund("R1").DeclinedAt, "a right clock notes it anew")
+	e.steps(ref, 1)
+	require.Equal(t, order.StateFailed, e.refund("R1").State)
+	require.Equal(t, "NOTENOUGH", e.refund("R1").Code)
+	require.Zero(t, e.bank.paid("O1"))
+}

@@ -80,6 +80,10 @@ func judge(r *order.Refund, q *question, a answer, now time.Time, quiet time.Dur
 	if a.err != nil {
 		return verdict{}
 	}
+	if q.owns(r) && r.DeclinedAt.Sub(now) > quiet && isRefusal(a.res.Outcome) {
+		// A clock that is wrong, perhaps by years, noted the refusal. It is not believed: the quiet period begins now.
+		return verdict{keep: true, words: Result{Code: r.Code, Message: r.Message}, refused: true}
+	}
 	switch a.res.Outcome {
 	case OutcomeSucceeded:
 		return judgePaid(r, a.res)
@@ -94,6 +98,16 @@ func judge(r *order.Refund, q *question, a answer, now time.Time, quiet time.Dur
 	case OutcomeUnknown:
 	}
 	return verdict{}
+}
+
+// isRefusal reports whether an outcome may end a refund without a payment, or wait for that.
+func isRefusal(o Outcome) bool {
+	switch o {
+	case OutcomeDeclined, OutcomeClosed, OutcomeNotFound:
+		return true
+	case OutcomeUnknown, OutcomeAccepted, OutcomeSucceeded, OutcomeAbnormal:
+	}
+	return false
 }
 
 // judgePaid judges money returned. It is a fact whenever it was asked about.
