@@ -85,8 +85,8 @@ func (u *update) fact(ctx context.Context, ev order.Event, no string, res Result
 	keep(r, res)
 	if ev == order.EventSettle {
 		r.ConfirmedAt = u.s.now()
-		if y := res.RefundedAt.Year(); !res.RefundedAt.IsZero() && 1 <= y && y <= 9999 {
-			r.RefundedAt = stored(res.RefundedAt) // no store keeps other years; the money counts, not its date
+		if at := stored(res.RefundedAt); !at.IsZero() && 1 <= at.Year() && at.Year() <= 9999 {
+			r.RefundedAt = at // no store keeps other years; the money counts, not its date
 		}
 	}
 	return u.fire(ctx, order.Firing{

@@ -301,3 +301,19 @@ func TestRefusalNotedByAClockAYearAhead(t *testing.T) {
 	require.Equal(t, "NOTENOUGH", e.refund("R1").Code)
 	require.Zero(t, e.bank.paid("O1"))
 }
+
+// TestRefundedAtIsAYearThatStoresKeep: also at the ends of the range, where the year depends on the time zone.
+func TestRefundedAtIsAYearThatStoresKeep(t *testing.T) {
+	east, west := time.FixedZone("east", 14*3600), time.FixedZone("west", -12*3600)
+	for at, kept := range map[time.Time]bool{
+		time.Date(9999, 12, 31, 23, 0, 0, 0, west):     false, // the year 10000 in UTC
+		time.Date(1, 1, 1, 1, 0, 0, 0, east):           false, // the year 0
+		time.Date(10000, 1, 1, 1, 0, 0, 0, east):       true,
+		time.Date(9999, 12, 31, 23, 0, 0, 0, time.UTC): true,
+	} {
+		e := newEnv(t)
+		e.bank.next(fault{op: "refund", res: refund.Result{Outcome: refund.OutcomeSucceeded, RefundedAt: at}})
+		e.process(e.approved("R1", 4000))
+		require.Equal(t, kept, !e.refund("R1").RefundedAt.IsZero(), "%v", at)
+	}
+}
