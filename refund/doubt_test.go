@@ -2,6 +2,8 @@ package refund_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -316,4 +318,39 @@ func TestRefundedAtIsAYearThatStoresKeep(t *testing.T) {
 		e.process(e.approved("R1", 4000))
 		require.Equal(t, kept, !e.refund("R1").RefundedAt.IsZero(), "%v", at)
 	}
+}
+
+// TestSetupFaultOfQueriesIsReportedOnce: refunds work and queries do not, because the key may only write. Each refund
+// that is sent proves nothing for the queries.
+func TestSetupFaultOfQueriesIsReportedOnce(t *testing.T) {
+	e := newEnv(t)
+	for i := range 5 {
+		ref := e.approved(fmt.Sprint("R", i), 1000)
+		e.bank.next(fault{op: "query", err: &refund.SetupError{Err: errors.New("NOAUTH")}})
+		e.process(ref)
+		e.steps(ref, 1)
+	}
+	require.Len(t, e.setup, 1)
+	e.run() // a query works
+	ref := e.approved("R5", 1000)
+	e.bank.next(fault{op: "query", err: &refund.SetupError{Err: errors.New("NOAUTH")}})
+	e.process(ref)
+	e.steps(ref, 1)
+	require.Len(t, e.setup, 2, "another fault")
+}
+
+// TestSetupFaultOfRefundsIsNotHidden: that lists are not permitted is known, and lists are rare. When refunds begin to
+// fail, somebody must hear of it.
+func TestSetupFaultOfRefundsIsNotHidden(t *testing.T) {
+	e, l := newLister(t)
+	l.err = &refund.SetupError{Err: errors.New("lists are not permitted")}
+	_, err := e.svc.Sync(bg, "O1")
+	require.ErrorIs(t, err, refund.ErrSetup)
+	require.Len(t, e.setup, 1)
+	ref := e.approved("R1", 1000)
+	for range 3 {
+		e.bank.next(fault{op: "refund", err: &refund.SetupError{Err: errors.New("the certificate has expired")}})
+		e.steps(ref, 1)
+	}
+	require.Len(t, e.setup, 2)
 }

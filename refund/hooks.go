@@ -29,7 +29,8 @@ type Hooks struct {
 	// Stuck is told on every attempt that ends without an outcome, or with one that could not be recorded,
 	// once AlertAfter has passed since approval.
 	Stuck func(ctx context.Context, s Stuck)
-	// Setup is told when a gateway begins to fail because of its set-up: once, until a call succeeds again.
+	// Setup is called when a gateway begins to fail because of its set-up: once, until the kind of call that failed (a
+	// refund, a query, a list) succeeds again; and once more if refunds begin to fail after the others.
 	Setup func(ctx context.Context, err *SetupError)
 	// UnknownNotification is told of a notification about a refund that the book does not have: made in the
 	// provider's own console, perhaps. Service.Sync of its order takes such a one in.
