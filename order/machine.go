@@ -199,7 +199,8 @@ func (m *Machine) condition(o *Order, r *Refund, f *Firing) error {
 func blocked(o *Order, r *Refund, ev Event) string {
 	switch ev {
 	case EventCancel:
-		// What the provider has accepted may pay, whoever submitted it: a book restored from a backup does not know.
+		// What the provider has accepted may pay. A book that was restored from a backup does not
+		// know that it submitted it.
 		if r.Attempts > 0 || r.Retries > 0 || !r.AcceptedAt.IsZero() {
 			return "it was already submitted to the provider"
 		}

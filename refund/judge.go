@@ -74,14 +74,15 @@ const denial = "the provider denies a refund that it has accepted"
 // judge says what answer a to question q means for refund r as it is now: it may have moved on since the question.
 // now is on the clock that refusals are timed with; quiet is Options.Quiet. judge has no effects.
 func judge(r *order.Refund, q *question, a answer, now time.Time, quiet time.Duration) verdict {
-	if errors.Is(a.err, ErrMismatch) && r.Message != clip(a.err.Error(), order.MaxMessage) { // else reported already
+	isReported := a.err != nil && r.Message == clip(a.err.Error(), order.MaxMessage)
+	if errors.Is(a.err, ErrMismatch) && !isReported {
 		return verdict{discrepancy: a.err}
 	}
 	if a.err != nil {
 		return verdict{}
 	}
 	if q.owns(r) && r.DeclinedAt.Sub(now) > quiet && isRefusal(a.res.Outcome) {
-		// A clock that is wrong, perhaps by years, noted the refusal. It is not believed: the quiet period begins now.
+		// A wrong clock noted the refusal. It is not believed: the quiet period begins now.
 		return verdict{keep: true, words: Result{Code: r.Code, Message: r.Message}, refused: true}
 	}
 	switch a.res.Outcome {
@@ -140,8 +141,8 @@ func judgeAccepted(r *order.Refund, q *question, res Result) verdict {
 	return verdict{adopt: true, words: res, discrepancy: disagreement(r, res)}
 }
 
-// mayBeUnderWay reports whether approved refund r is being submitted, or was retried, so that the provider may still
-// show what was so before. Only Process knows which of its answers is newer.
+// mayBeUnderWay reports whether approved refund r is being submitted, or was retried, so that the
+// provider may still show what was so before. Only Process knows which of its answers is newer.
 func mayBeUnderWay(r *order.Refund) bool { return !r.LeasedUntil.IsZero() || r.Retries > 0 }
 
 // judgeAbnormal judges money that left and did not arrive.
@@ -172,7 +173,8 @@ func judgeRefusal(r *order.Refund, q *question, a answer, now time.Time, quiet t
 		}
 		return judgeContradiction(r, a.res)
 	case !q.current(r):
-		return verdict{again: r.State == order.StateAbnormal && closed} // Process asks about an approved one
+		// Process goes on asking about an approved refund, and nobody about an abnormal one.
+		return verdict{again: r.State == order.StateAbnormal && closed}
 	case r.State == order.StateAbnormal && closed:
 		return verdict{event: order.EventFail, words: a.res}
 	case r.State != order.StateApproved:
@@ -186,7 +188,8 @@ func judgeRefusal(r *order.Refund, q *question, a answer, now time.Time, quiet t
 	case q.attempt > 0 && !r.DeclinedAt.IsZero() && now.Sub(r.DeclinedAt) < quiet:
 		return verdict{} // asked too early, by a clock that is ahead
 	case q.attempt > 0 && q.seen.Outstanding && q.seen.DeclinedAt.IsZero() && (a.submitted || r.Retries > 0):
-		// The echo of an earlier submission, or a refusal from before the retry, which has not arrived everywhere yet.
+		// The echo of an earlier submission, or a refusal from before the retry, which may not have
+		// arrived everywhere yet.
 		return verdict{keep: true, words: a.res, refused: true}
 	}
 	return verdict{event: order.EventFail, words: a.res}
@@ -224,8 +227,8 @@ func judgeDenial(r *order.Refund, res Result, now time.Time, quiet time.Duration
 	return verdict{keep: true, words: Result{Code: res.Code, Message: denial}, discrepancy: errors.New(denial)}
 }
 
-// judgeContradiction judges an answer that a refunded refund cannot have. It is reported once, not each night that the
-// books are compared.
+// judgeContradiction judges an answer that a refunded refund cannot have. It is reported once, not
+// at every nightly comparison.
 func judgeContradiction(r *order.Refund, res Result) verdict {
 	err := disagreement(r, res)
 	if r.Message == err.Error() {

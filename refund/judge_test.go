@@ -203,3 +203,21 @@ func TestDenialIsReportedOnce(t *testing.T) {
 		require.Equal(t, verdict{}, judge(&known, &c.q, answer{res: Result{Outcome: o}, queried: true}, judgeNow(), judgeQuiet))
 	}
 }
+
+// TestOnlyTheNewestAttemptOwnsARefund: the number of an attempt comes again after a retry.
+func TestOnlyTheNewestAttemptOwnsARefund(t *testing.T) {
+	for name, change := range map[string]func(*order.Refund){
+		"a newer attempt": func(r *order.Refund) { r.Attempts++ },
+		"a retry":         func(r *order.Refund) { r.Retries++ },
+		"it has ended":    func(r *order.Refund) { r.State = order.StateFailed },
+	} {
+		c := attempted(name, nil, nil)
+		require.True(t, c.q.owns(&c.r))
+		require.True(t, c.q.current(&c.r))
+		change(&c.r)
+		require.False(t, c.q.owns(&c.r), name)
+		require.False(t, c.q.current(&c.r), name)
+	}
+	c := asked("", order.Refund{State: order.StateApproved}, nil)
+	require.False(t, c.q.owns(&c.r), "nobody attempts it")
+}

@@ -10,8 +10,9 @@ import (
 // mostLooks bounds how often observe asks again because the book has moved on.
 const mostLooks = 3
 
-// errOvertaken is returned if the book moved on every time that the provider was asked: no answer was taken in.
-var errOvertaken = fmt.Errorf("the refund changed each time that the provider was asked: %w", ErrConflict)
+// errOvertaken is returned if the book moved on every time that the provider was asked, so that no
+// answer was taken in.
+var errOvertaken = fmt.Errorf("the refund changed while it was asked about: %w", ErrConflict)
 
 // observe asks the provider about refund seen of o, outside Process, and records the answer. It returns the refund as
 // the book had it when the question was asked. The error is the store's; the provider's is in the answer.

@@ -241,8 +241,9 @@ func (s *Service) record(ctx context.Context, ref Ref, q *question, ans answer) 
 	return Next{State: r.State, At: r.NextAttemptAt, Err: ans.err}, nil
 }
 
-// askAgain asks about refund r of o once more, because answer first may be older than the book. Nobody asks about a
-// refund that is not approved, so that first is reported if no answer confirms or corrects it.
+// askAgain asks about refund r of o once more, because answer first may be older than the book.
+// Nobody else asks about a refund that is not approved, so that first is reported if no answer
+// confirms or corrects it.
 func (s *Service) askAgain(
 	ctx context.Context, o *order.Order, r *order.Refund, first answer,
 ) (answer, order.Refund, error) {

@@ -198,8 +198,8 @@ func (s *Service) update(ctx context.Context, op string, ref Ref, fn func(ctx co
 		return fnErr
 	})
 	if err != nil && u != nil && u.conflict != nil {
-		// What the provider said is so whether or not the book has taken it in, which a lost COMMIT leaves open. This may
-		// be its only report.
+		// What the provider said is so whether or not the book has taken it in, which a lost COMMIT
+		// leaves open. This may be its only report.
 		u.conflict.Err = fmt.Errorf("%w; recording it failed: %w", u.conflict.Err, err)
 		s.conflict(context.WithoutCancel(ctx), *u.conflict)
 	}

@@ -22,9 +22,9 @@ type setupFaults struct {
 	failed map[string]operation // by gateway, the kinds of call that fail
 }
 
-// note takes the result of a call in and reports whether it is news that the gateway's set-up is at fault. A call that
-// works proves nothing for calls of another kind. If no refund can be sent, that is news once more, because the fault
-// that is known may be one of a list that nobody has asked for since.
+// note takes the result of a call in and reports whether it is news that the gateway's set-up is at
+// fault. A call that works proves nothing for calls of another kind. If refunds fail too, that is
+// news once more, because the known fault may be that of a list which nobody has asked for since.
 func (f *setupFaults) note(gateway string, op operation, failed bool) (news bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -42,7 +42,7 @@ func (f *setupFaults) note(gateway string, op operation, failed bool) (news bool
 	return was == 0 || op == opRefund && was&op == 0
 }
 
-// watchSetup reports a set-up fault of a gateway once, until the kind of call that failed succeeds again.
+// watchSetup reports a set-up fault of a gateway once, until the kind of call that failed works again.
 func (s *Service) watchSetup(ctx context.Context, gateway string, op operation, err error) {
 	var fault *SetupError
 	if err != nil && !errors.As(err, &fault) {
