@@ -198,7 +198,8 @@ func TestBookThatNeverStandsStillIsNotAskedForEver(t *testing.T) {
 			}))
 		}})
 	}
-	e.hint()
+	err := e.svc.HandleNotification(bg, success("R1", 4000))
+	require.ErrorIs(t, err, refund.ErrConflict, "the provider should deliver it again")
 	require.Equal(t, []string{"query R1", "query R1", "query R1"}, e.bank.called())
 	require.Equal(t, order.StateRejected, e.refund("R1").State, "the next hint finds it")
 	e.hint()

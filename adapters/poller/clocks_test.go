@@ -30,9 +30,9 @@ func together(t *testing.T, d time.Duration, all ...*env) {
 	}
 }
 
-// TestClocksAYearApart: two replicas share a store, and the clock of one is wrong by a year. Each finds due what the
-// other has put off. A refund without an outcome is asked about by each about once a minute, and not in turns
-// without a pause; and it is paid at last.
+// TestClocksAYearApart: two replicas share a store, and the clock of one is wrong by a year. Each
+// finds due what the other has put off. A refund without an outcome is asked about by each about
+// once a minute, and not in turns without a pause; and it is paid at last.
 func TestClocksAYearApart(t *testing.T) {
 	for name, tc := range map[string]struct {
 		years   int // that the second one is ahead
@@ -79,13 +79,15 @@ func TestClocksAYearApart(t *testing.T) {
 	}
 }
 
-// TestNoHealthyRefundWaitsForClocks: what a right clock makes due is asked about within two seconds.
+// TestNoHealthyRefundWaitsForClocks: what a right clock makes due is asked about within two
+// seconds.
 func TestNoHealthyRefundWaitsForClocks(t *testing.T) {
 	e := newEnv(t, func(o *refund.Options, p *poller.Options) {
 		o.Backoff = func(string, int) time.Duration { return 3 * time.Second }
 		p.IdleMax = time.Second
 	})
-	// Twice three seconds of backoff, and then a person closes and retries it, by a clock that is half a minute behind.
+	// Twice three seconds of backoff, and then a person closes and retries it, by a clock that is
+	// half a minute behind.
 	var done, open bool
 	e.bank.answer = func(_ context.Context, _ string, req refund.Request) (refund.Result, error) {
 		switch {

@@ -13,8 +13,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// TestGoexitLosesNoRefund: code of the host ends the goroutine that processes a refund. Nothing stays in flight,
-// Run goes on, and the refund is paid once.
+// TestGoexitLosesNoRefund: code of the host ends the goroutine that processes a refund. Nothing
+// stays in flight, Run goes on, and the refund is paid once.
 func TestGoexitLosesNoRefund(t *testing.T) {
 	for name, where := range map[string]struct {
 		once string // where Goexit is called, the first time

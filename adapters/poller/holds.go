@@ -7,14 +7,14 @@ import (
 )
 
 const (
-	// holdAgain is how long a refund that is still approved is left alone, whatever the list says: it may
-	// wait for another one of its order, or have a Backoff of nothing.
+	// holdAgain is how long a refund that is still approved is left alone, whatever the list says:
+	// it may wait for another one of its order, or have a Backoff of nothing.
 	holdAgain = time.Second
 	// holdError is how long a refund that could not be processed is left alone.
 	holdError = 10 * time.Second
-	// holdOdd is how long a refund that is still approved is left alone if the list has it with a time that
-	// somebody's clock was wrong by. Two replicas whose clocks are a year apart each find due what the other
-	// has put off, and would ask in turns without a pause.
+	// holdOdd is how long a refund that is still approved is left alone if the list has it with a
+	// time that somebody's clock was wrong by. Two replicas whose clocks are a year apart each find
+	// due what the other has put off, and would ask in turns without a pause.
 	holdOdd = time.Minute
 	// clockSlack is how much clocks may differ that are not wrong.
 	clockSlack = time.Minute
@@ -35,8 +35,8 @@ func (h *hold) keeps(d refund.DueRefund, now time.Time) bool {
 	if !reached(h.firm, now, holdError) {
 		return true
 	}
-	// It is due by the time that it had before: nobody has asked about it since, as it waits for another refund.
-	// Or its time has come since: it was put off, or is to be retried.
+	// It is due by the time that it had before: nobody has asked about it since, as it waits for
+	// another refund. Or its time has come since: it was put off, or is to be retried.
 	wasDue := d.At.Equal(h.at)
 	becameDue := !d.At.After(now) && !d.At.Before(h.since.Add(-clockSlack))
 	h.odd = !wasDue && !becameDue
@@ -71,8 +71,8 @@ func (h *holds) keeps(d refund.DueRefund, now time.Time) bool {
 	return held != nil && held.keeps(d, now)
 }
 
-// freeOthers lets go of the other refunds of an order, which may have waited for this one. It reports
-// whether there were any.
+// freeOthers lets go of the other refunds of an order, which may have waited for this one. It
+// reports whether there were any.
 func (h *holds) freeOthers(ref refund.Ref) (some bool) {
 	of := h.byOrder[ref.OrderID]
 	for number := range of {

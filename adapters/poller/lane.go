@@ -60,8 +60,8 @@ func (l *lane) take(now time.Time) {
 	l.next = now.Add(l.interval)
 }
 
-// rest leaves the gateway alone after an answer that concerns all its refunds. A provider that is busy with one
-// refund delays that refund, by its next attempt in the store, and no other.
+// rest leaves the gateway alone after an answer that concerns all its refunds. A provider that is
+// busy with one refund delays that refund, by its next attempt in the store, and no other.
 func (l *lane) rest(now time.Time, err error) {
 	var d time.Duration
 	var later *refund.RetryLater

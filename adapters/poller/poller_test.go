@@ -177,8 +177,8 @@ func TestProviderThatIsBusy(t *testing.T) {
 	}
 }
 
-// TestOneBusyOrderDoesNotRestTheGateway: the provider is busy with one order, each time that it is asked. All
-// other refunds of the gateway are paid meanwhile.
+// TestOneBusyOrderDoesNotRestTheGateway: the provider is busy with one order, each time that it is
+// asked. All other refunds of the gateway are paid meanwhile.
 func TestOneBusyOrderDoesNotRestTheGateway(t *testing.T) {
 	e := newEnv(t)
 	busy := e.approve("bank", 1)[0]

@@ -254,7 +254,8 @@ func (p *Poller) process(ctx context.Context, d refund.DueRefund) (res result) {
 		}
 		if res.err != nil && ctx.Err() == nil {
 			p.opt.Logger.ErrorContext(ctx, "refund could not be processed, trying again",
-				slog.String("order_id", d.OrderID), slog.String("refund_no", d.RefundNo), slog.Any("error", res.err))
+				slog.String("order_id", d.OrderID), slog.String("refund_no", d.RefundNo),
+				slog.Any("error", res.err))
 		}
 	}()
 	res.next, res.err = p.svc.Process(ctx, d.Ref)

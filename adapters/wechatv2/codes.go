@@ -61,8 +61,8 @@ type Advice struct {
 	Person bool
 	// After is the least time to wait, with ClassRetryLater.
 	After time.Duration
-	// Account reports, with ClassRetryLater, that no refund of the merchant should be sent before After has
-	// passed. If false, only the refund that met the code waits.
+	// Account reports, with ClassRetryLater, that no refund of the merchant should be sent before
+	// After has passed. If false, only the refund that met the code waits.
 	Account bool
 	// Text tells the merchant what happened and what to do.
 	Text string

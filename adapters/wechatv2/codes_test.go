@@ -125,7 +125,9 @@ func TestQueryErrorCodes(t *testing.T) {
 	}
 }
 
-func requireCodeError(t *testing.T, err error, code wechatv2.ErrorCode, class wechatv2.Class, after time.Duration, all bool) {
+func requireCodeError(
+	t *testing.T, err error, code wechatv2.ErrorCode, class wechatv2.Class, after time.Duration, all bool,
+) {
 	t.Helper()
 	var apiErr *wechatv2.APIError
 	require.ErrorAs(t, err, &apiErr, code)

@@ -53,7 +53,9 @@ func againUntraced(next http.RoundTripper) http.RoundTripper {
 	})
 }
 
-func resender(next http.RoundTripper, second func(*http.Request) (*http.Request, error)) http.RoundTripper {
+func resender(
+	next http.RoundTripper, second func(*http.Request) (*http.Request, error),
+) http.RoundTripper {
 	return tripper(func(r *http.Request) (*http.Response, error) {
 		resp, err := next.RoundTrip(r)
 		if err == nil && resp.StatusCode != http.StatusBadGateway {
@@ -83,73 +85,81 @@ func canned(next http.RoundTripper) http.RoundTripper {
 				return nil, err
 			}
 		}
-		return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(bytes.NewReader(answer)), Request: r}, nil
+		body := io.NopCloser(bytes.NewReader(answer))
+		return &http.Response{StatusCode: http.StatusOK, Body: body, Request: r}, nil
 	})
 }
 
-// TestRefusalCountsOnlyIfSentOnce: a refusal is believed if the request reached one host once. If another
-// sending may have paid, by whatever host and whatever wrapper, the number is queried; a query that does not
-// find it decides nothing, because the other sending may still be on its way.
+// TestRefusalCountsOnlyIfSentOnce: a refusal is believed if the request reached one host once. If
+// another sending may have paid, by whatever host and whatever wrapper, the number is queried; a
+// query that does not find it decides nothing, because the other sending may still be on its way.
 func TestRefusalCountsOnlyIfSentOnce(t *testing.T) {
 	t.Parallel()
 	type wrapper = func(http.RoundTripper) http.RoundTripper
-	refuse := func(code string) wechattest.Fault { return wechattest.ErrCode(code, "x", false) }
-	lose, hangUp, unseen := wechattest.LoseAnswer(), wechattest.FailBefore(), wechattest.NotFoundOnce()
+	type script = []wechattest.Fault
+	notEnough := wechattest.ErrCode("NOTENOUGH", "x", false)
+	echo := wechattest.ErrCode("ERROR", "x", false)
+	lose, hangUp := wechattest.LoseAnswer(), wechattest.FailBefore()
+	unseen := wechattest.NotFoundOnce()
 	bad := wechattest.Status(http.StatusBadGateway) // after it has paid
 	const (
 		one    = iota // there is no backup host
 		backup        // there is one, and the first host answers
 		dead          // nobody listens at the first host
 	)
-	const unknown = refund.OutcomeUnknown // an error
+	const (
+		unknown   = refund.OutcomeUnknown // an error
+		declined  = refund.OutcomeDeclined
+		succeeded = refund.OutcomeSucceeded
+	)
 	for name, tt := range map[string]struct {
 		hosts  int
 		wrap   wrapper
-		script []wechattest.Fault
+		script script
 		want   refund.Outcome
 	}{
-		"one host, sent once":         {one, nil, []wechattest.Fault{refuse("NOTENOUGH")}, refund.OutcomeDeclined},
-		"one host, sent once, echo":   {one, nil, []wechattest.Fault{refuse("ERROR")}, refund.OutcomeDeclined},
-		"one host, a wrapper at rest": {one, again, []wechattest.Fault{refuse("NOTENOUGH")}, refund.OutcomeDeclined},
-		"one host, lost, sent again":  {one, again, []wechattest.Fault{lose, refuse("NOTENOUGH")}, refund.OutcomeSucceeded},
+		"one host, sent once":         {one, nil, script{notEnough}, declined},
+		"one host, sent once, echo":   {one, nil, script{echo}, declined},
+		"one host, a wrapper at rest": {one, again, script{notEnough}, declined},
+		"one host, lost, sent again":  {one, again, script{lose, notEnough}, succeeded},
 		"one host, lost, sent again, not seen yet": {
-			one, again, []wechattest.Fault{lose, refuse("NOTENOUGH"), unseen}, unknown,
+			one, again, script{lose, notEnough, unseen}, unknown,
 		},
 		"one host, 502, sent again, not seen yet": {
-			one, again, []wechattest.Fault{bad, refuse("NOTENOUGH"), unseen}, unknown,
+			one, again, script{bad, notEnough, unseen}, unknown,
 		},
 		"one host, lost, sent again untraced, not seen yet": {
-			one, againUntraced, []wechattest.Fault{lose, refuse("NOTENOUGH"), unseen}, unknown,
+			one, againUntraced, script{lose, notEnough, unseen}, unknown,
 		},
 		"one host, 502, sent again untraced, not seen yet": {
-			one, againUntraced, []wechattest.Fault{bad, refuse("NOTENOUGH"), unseen}, unknown,
+			one, againUntraced, script{bad, notEnough, unseen}, unknown,
 		},
-		"one host, untraced":            {one, untraced, []wechattest.Fault{refuse("NOTENOUGH")}, refund.OutcomeDeclined},
-		"one host, untraced and copied": {one, copied, []wechattest.Fault{refuse("NOTENOUGH")}, unknown},
+		"one host, untraced":            {one, untraced, script{notEnough}, declined},
+		"one host, untraced and copied": {one, copied, script{notEnough}, unknown},
 		"one host, untraced, lost, sent again": {
 			one, func(next http.RoundTripper) http.RoundTripper { return again(untraced(next)) },
-			[]wechattest.Fault{lose, refuse("NOTENOUGH")}, refund.OutcomeSucceeded,
+			script{lose, notEnough}, succeeded,
 		},
 
-		"lost, then NOTENOUGH":                  {backup, nil, []wechattest.Fault{lose, refuse("NOTENOUGH")}, refund.OutcomeSucceeded},
-		"lost, then the echo":                   {backup, nil, []wechattest.Fault{lose, refuse("ERROR")}, refund.OutcomeSucceeded},
-		"lost, then NOTENOUGH, not seen yet":    {backup, nil, []wechattest.Fault{lose, refuse("NOTENOUGH"), unseen}, unknown},
-		"lost, then the echo, not seen yet":     {backup, nil, []wechattest.Fault{lose, refuse("ERROR"), unseen}, unknown},
-		"lost, then NOTENOUGH, query lost":      {backup, nil, []wechattest.Fault{lose, refuse("NOTENOUGH"), wechattest.Status(502)}, unknown},
-		"lost, then NOTENOUGH, untraced":        {backup, untraced, []wechattest.Fault{lose, refuse("NOTENOUGH"), unseen}, unknown},
-		"lost, then NOTENOUGH, sent again":      {backup, again, []wechattest.Fault{lose, refuse("NOTENOUGH"), unseen}, unknown},
-		"hung up, then NOTENOUGH":               {backup, nil, []wechattest.Fault{hangUp, refuse("NOTENOUGH")}, unknown},
-		"first host twice, then NOTENOUGH":      {backup, again, []wechattest.Fault{lose, hangUp, refuse("NOTENOUGH"), unseen}, unknown},
-		"not connected, then NOTENOUGH":         {dead, nil, []wechattest.Fault{refuse("NOTENOUGH")}, refund.OutcomeDeclined},
-		"not connected twice, then NOTENOUGH":   {dead, again, []wechattest.Fault{refuse("NOTENOUGH")}, refund.OutcomeDeclined},
-		"not connected, then ERROR":             {dead, nil, []wechattest.Fault{refuse("ERROR")}, refund.OutcomeDeclined},
-		"not connected, untraced, NOTENOUGH":    {dead, untraced, []wechattest.Fault{refuse("NOTENOUGH")}, refund.OutcomeDeclined},
-		"not connected, lost, sent again":       {dead, again, []wechattest.Fault{lose, refuse("NOTENOUGH")}, refund.OutcomeSucceeded},
-		"not connected, lost, again, unseen":    {dead, again, []wechattest.Fault{lose, refuse("NOTENOUGH"), unseen}, unknown},
-		"not connected, lost, again, untraced":  {dead, againUntraced, []wechattest.Fault{lose, refuse("NOTENOUGH"), unseen}, unknown},
-		"not connected, 502, again, unseen":     {dead, again, []wechattest.Fault{bad, refuse("NOTENOUGH"), unseen}, unknown},
-		"not connected, lost, again, the echo":  {dead, again, []wechattest.Fault{lose, refuse("ERROR"), unseen}, unknown},
-		"not connected, hung up, again, unseen": {dead, again, []wechattest.Fault{hangUp, refuse("NOTENOUGH")}, unknown},
+		"lost, then NOTENOUGH":                  {backup, nil, script{lose, notEnough}, succeeded},
+		"lost, then the echo":                   {backup, nil, script{lose, echo}, succeeded},
+		"lost, then NOTENOUGH, not seen yet":    {backup, nil, script{lose, notEnough, unseen}, unknown},
+		"lost, then the echo, not seen yet":     {backup, nil, script{lose, echo, unseen}, unknown},
+		"lost, then NOTENOUGH, query lost":      {backup, nil, script{lose, notEnough, wechattest.Status(502)}, unknown},
+		"lost, then NOTENOUGH, untraced":        {backup, untraced, script{lose, notEnough, unseen}, unknown},
+		"lost, then NOTENOUGH, sent again":      {backup, again, script{lose, notEnough, unseen}, unknown},
+		"hung up, then NOTENOUGH":               {backup, nil, script{hangUp, notEnough}, unknown},
+		"first host twice, then NOTENOUGH":      {backup, again, script{lose, hangUp, notEnough, unseen}, unknown},
+		"not connected, then NOTENOUGH":         {dead, nil, script{notEnough}, declined},
+		"not connected twice, then NOTENOUGH":   {dead, again, script{notEnough}, declined},
+		"not connected, then ERROR":             {dead, nil, script{echo}, declined},
+		"not connected, untraced, NOTENOUGH":    {dead, untraced, script{notEnough}, declined},
+		"not connected, lost, sent again":       {dead, again, script{lose, notEnough}, succeeded},
+		"not connected, lost, again, unseen":    {dead, again, script{lose, notEnough, unseen}, unknown},
+		"not connected, lost, again, untraced":  {dead, againUntraced, script{lose, notEnough, unseen}, unknown},
+		"not connected, 502, again, unseen":     {dead, again, script{bad, notEnough, unseen}, unknown},
+		"not connected, lost, again, the echo":  {dead, again, script{lose, echo, unseen}, unknown},
+		"not connected, hung up, again, unseen": {dead, again, script{hangUp, notEnough}, unknown},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

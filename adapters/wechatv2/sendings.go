@@ -13,16 +13,17 @@ import (
 // errSentAgain is the doubt about a request that may have been sent more than once.
 var errSentAgain = errors.New("the request cannot be shown to have been sent once")
 
-// sendings counts how often one request may have left, to whichever host. What wraps the transport may send
-// it again without a word, so the count is taken where connections are handed out. The request carries it twice,
-// in its context and in its body, because a wrapper may replace one of them.
+// sendings counts how often one request may have left, to whichever host. What wraps the transport
+// may send it again without a word, so the count is taken where connections are handed out. The
+// request carries it twice, in its context and in its body, because a wrapper may replace one of
+// them.
 type sendings struct {
 	connections atomic.Int32
 	answered    atomic.Bool
 }
 
-// once reports whether exactly one connection was given to the request, and brought an answer. No other
-// request is known to have been sent once: a wrapper may have sent it past the count.
+// once reports whether exactly one connection was given to the request, and brought an answer. No
+// other request is known to have been sent once: a wrapper may have sent it past the count.
 func (s *sendings) once() bool { return s.connections.Load() == 1 && s.answered.Load() }
 
 type sendingsKey struct{}
@@ -39,7 +40,9 @@ func (s *sendings) trace(ctx context.Context) context.Context {
 }
 
 // request returns a POST of body that counts for s.
-func (s *sendings) request(ctx context.Context, address string, body []byte) (*http.Request, error) {
+func (s *sendings) request(
+	ctx context.Context, address string, body []byte,
+) (*http.Request, error) {
 	req, err := http.NewRequestWithContext(s.trace(ctx), http.MethodPost, address, nil)
 	if err != nil {
 		return nil, err

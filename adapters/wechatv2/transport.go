@@ -81,12 +81,13 @@ func newClient(rt http.RoundTripper) *http.Client {
 	}
 }
 
-// post sends body to the first host, and to the second if the first could not be connected to or hung up
-// without a byte of an answer. It returns the answer's body, at most limit bytes of it. Any error leaves the
-// outcome unknown; that the first host may have acted is why the body is the same, refund number and all.
+// post sends body to the first host, and to the second if the first could not be connected to or
+// hung up without a byte of an answer. It returns the answer's body, at most limit bytes of it. Any
+// error leaves the outcome unknown; that the first host may have acted is why the body is the same,
+// refund number and all.
 //
-// doubt is not nil unless the answer is for the only sending of the request: a refusal is then no proof that
-// nothing was paid.
+// doubt is not nil unless the answer is for the only sending of the request: a refusal is then no
+// proof that nothing was paid.
 func (g *Gateway) post(ctx context.Context, path string, body []byte, limit int64) (answer []byte, doubt, err error) {
 	if err := g.wait(ctx, path); err != nil {
 		return nil, nil, err
@@ -113,8 +114,8 @@ func (g *Gateway) post(ctx context.Context, path string, body []byte, limit int6
 	return answer, doubt, nil
 }
 
-// postTo also reports whether another host may do better: this one gave no answer at all, for a reason that
-// the other may not have.
+// postTo also reports whether another host may do better: this one gave no answer at all, for a
+// reason that the other may not have.
 func (g *Gateway) postTo(
 	ctx context.Context, s *sendings, address string, body []byte, limit int64,
 ) (answer []byte, elsewhere bool, err error) {
@@ -194,8 +195,8 @@ func whyUntrusted(err error) string {
 	return "its authority is unknown: check root_cas or the system's authorities, and what stands between"
 }
 
-// tooMany is how long the account waits after HTTP status 429, which no document of WeChat Pay v2 describes:
-// what stands before the service sends it.
+// tooMany is how long the account waits after HTTP status 429, which no document of WeChat Pay v2
+// describes: what stands before the service sends it.
 const tooMany = time.Minute
 
 // statusError reads the pages by which the service refuses a client certificate: they are HTML with HTTP

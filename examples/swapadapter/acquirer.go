@@ -78,7 +78,7 @@ func (a *Acquirer) call(ctx context.Context, method, path string, ask slip) (ref
 	case http.StatusTooManyRequests:
 		seconds, _ := strconv.Atoi(answer.Header.Get("Retry-After")) // 0 where it does not say: the usual backoff
 		wait := time.Duration(seconds) * time.Second
-		return refund.Result{}, &refund.RetryLater{After: wait, Account: true, Err: doubt} // it counts all our calls
+		return refund.Result{}, &refund.RetryLater{After: wait, Account: true, Err: doubt}
 	}
 	var got slip
 	if err := json.Unmarshal(body, &got); err != nil {

@@ -60,8 +60,8 @@ func SetupFault() Step {
 	return Fail(&refund.SetupError{Err: errors.New("the certificate has expired")})
 }
 
-// Busy is a provider that wants no call at all before after has passed: a [*refund.RetryLater] about the account.
-// For one about the refund alone use [Fail].
+// Busy is a provider that wants no call at all before after has passed: a [*refund.RetryLater]
+// about the account. For one about the refund alone use [Fail].
 func Busy(after time.Duration) Step {
 	return Fail(&refund.RetryLater{After: after, Account: true, Err: errors.New("too many calls")})
 }
