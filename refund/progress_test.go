@@ -85,7 +85,7 @@ func TestAcceptedAfterItFailedIsAskedAgain(t *testing.T) {
 		e.steps(ref, 1)
 		require.Equal(t, order.StateFailed, e.refund("R1").State)
 	}})
-	require.Equal(t, refund.Next{State: order.StateRefunded}, e.process(ref))
+	e.process(ref)
 	require.Equal(t, order.StateRefunded, e.refund("R1").State)
 	require.EqualValues(t, 4000, e.order().Refunded)
 	require.EqualValues(t, 4000, e.bank.paid("O1"))
