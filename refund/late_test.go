@@ -229,6 +229,24 @@ func TestAbandonTwiceAtOnce(t *testing.T) {
 	require.Equal(t, e.refund("R1"), r)
 }
 
+// TestAbandonWhatFailedAnew: the provider has taken the refund up again and refused it again since
+// Abandon looked.
+func TestAbandonWhatFailedAnew(t *testing.T) {
+	e := newEnv(t)
+	ref := e.closed()
+	e.bank.next(fault{op: "query", res: isNotFound, block: func(context.Context) {
+		e.clock.Advance(time.Minute)
+		e.bank.next(fault{op: "query", res: isAccepted}, fault{op: "query", res: isClosed})
+		e.hint()
+		require.Equal(t, order.StateApproved, e.refund("R1").State)
+		e.steps(ref, 1)
+		require.Equal(t, order.StateFailed, e.refund("R1").State)
+	}})
+	_, err := abandon.do(bg, e.svc)
+	require.ErrorIs(t, err, refund.ErrConflict)
+	require.Equal(t, order.StateFailed, e.refund("R1").State)
+}
+
 func TestAbandonBelievesARefusal(t *testing.T) {
 	e := newEnv(t)
 	e.into(order.StateFailed)

@@ -15,19 +15,19 @@ import (
 // TestAnswerAboutSomethingElseDecidesNothing: whatever it says, of whatever else it says it, and
 // whatever was asked. The refund stays as it is, nothing is sent, and a person hears of it.
 func TestAnswerAboutSomethingElseDecidesNothing(t *testing.T) {
-	others := map[string]refund.Result{
-		"refund_no": {RefundNo: "R2", OrderID: "O1", Amount: 4000},
-		"order_id":  {RefundNo: "R1", OrderID: "O2", Amount: 4000},
-		"amount":    {RefundNo: "R1", OrderID: "O1", Amount: 3999},
+	others := map[refund.MismatchError]refund.Result{
+		{Field: "refund_no", Want: "R1", Got: "R2"}:  {RefundNo: "R2", OrderID: "O1", Amount: 4000},
+		{Field: "order_id", Want: "O1", Got: "O2"}:   {RefundNo: "R1", OrderID: "O2", Amount: 4000},
+		{Field: "amount", Want: "4000", Got: "3999"}: {RefundNo: "R1", OrderID: "O1", Amount: 3999},
 	}
 	for _, outcome := range []refund.Outcome{
 		refund.OutcomeAccepted, refund.OutcomeSucceeded, refund.OutcomeDeclined, refund.OutcomeClosed,
 		refund.OutcomeAbnormal, refund.OutcomeNotFound,
 	} {
-		for field, res := range others {
+		for want, res := range others {
 			res.Outcome = outcome
 			for _, op := range []string{"refund", "query"} {
-				t.Run(fmt.Sprint(op, " ", outcome, " ", field), func(t *testing.T) {
+				t.Run(fmt.Sprint(op, " ", outcome, " ", want.Field), func(t *testing.T) {
 					e := newEnv(t)
 					ref := e.approved("R1", 4000)
 					if op == "query" {
@@ -40,7 +40,7 @@ func TestAnswerAboutSomethingElseDecidesNothing(t *testing.T) {
 					require.Equal(t, order.StateApproved, next.State)
 					var mismatch *refund.MismatchError
 					require.ErrorAs(t, next.Err, &mismatch)
-					require.Equal(t, field, mismatch.Field)
+					require.Equal(t, want, *mismatch)
 					r := e.refund("R1")
 					require.Equal(t, order.StateApproved, r.State)
 					require.True(t, r.Outstanding)

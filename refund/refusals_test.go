@@ -300,6 +300,17 @@ func TestLimitsSayWhichRuleAndWhy(t *testing.T) {
 	require.NoError(t, err, "on the last day")
 }
 
+// TestNoLimitIsNoLimit: a provider that names no rules has none.
+func TestNoLimitIsNoLimit(t *testing.T) {
+	e := newLimited(t, refund.Limits{})
+	first, second := e.approved("R1", 1000), e.approved("R2", 1000)
+	e.process(first)
+	e.process(second)
+	require.Equal(t, []string{"refund R1", "refund R2"}, e.bank.called())
+	e.clock.Advance(10 * 365 * 24 * time.Hour)
+	e.approved("R3", 1000)
+}
+
 // TestNoAgeWithoutADate: an order whose day of payment the host does not know has no age.
 func TestNoAgeWithoutADate(t *testing.T) {
 	e := newEnv(t)
