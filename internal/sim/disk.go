@@ -3,6 +3,7 @@ package sim
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/orderfsm/orderfsm/order"
@@ -13,7 +14,20 @@ import (
 type disk struct {
 	inner refund.Store
 	w     *world
+	marks map[string]int       // by order, which update its row was last written by
+	last  int                  // the newest of all updates
+	held  map[string]*heldBack // by order, the COMMIT that is still to be executed
 }
+
+func newDisk(w *world) *disk {
+	return &disk{inner: w.mem, w: w, marks: map[string]int{}, held: map[string]*heldBack{}}
+}
+
+// clockedDisk is a disk with a clock for all processes.
+type clockedDisk struct{ *disk }
+
+// Now implements [refund.Clock].
+func (d clockedDisk) Now(context.Context) (time.Time, error) { return epoch().Add(d.w.now), nil }
 
 // Joined and AfterCommit forward.
 func (d *disk) Joined(ctx context.Context) bool {
@@ -30,10 +44,10 @@ func (d *disk) AfterCommit(ctx context.Context, f func(context.Context)) bool {
 func (d *disk) reach(c *trip) error {
 	c.t.calling = false
 	c.t.sleep(c.out, nil)
-	switch c.f.Kind {
-	case FaultCrashBefore:
+	switch {
+	case c.f.Kind == FaultCrashBefore:
 		c.t.crash(c.f.For)
-	case FaultBefore, FaultLate, FaultMismatch, FaultGarbage, FaultSetup, FaultBusy, FaultPanic:
+	case c.f.Kind == FaultBefore || c.f.Kind.isGatewayOnly():
 		return errFault
 	}
 	if d.w.now < d.w.diskDown {
@@ -61,30 +75,37 @@ func (d *disk) Update(ctx context.Context, id string, fn func(ctx context.Contex
 	if err := d.reach(c); err != nil {
 		return err
 	}
-	c.t.failHook = c.f.Kind == FaultHook
-	var was, is *order.Order
+	d.release(id)
+	c.t.hook.arm(c)
+	u := &change{t: c.t, id: id, at: d.w.now}
+	defer d.unwound(u)
 	// The caller's context times out in real time; the simulation's own clock is the one that counts.
 	err := d.inner.Update(context.WithoutCancel(ctx), id, func(ctx context.Context, o *order.Order) error {
-		was = o.Clone()
+		u.was = o.Clone()
 		if c.f.Kind == FaultRerun {
 			_ = fn(ctx, o.Clone()) // a deadlock, say: all that it did is undone
 		}
 		if err := fn(ctx, o); err != nil {
 			return err
 		}
+		if err := d.w.check.bookable(o); err != nil {
+			return err
+		}
+		u.is = o.Clone()
 		switch c.f.Kind {
 		case FaultRollback:
 			return errFault
 		case FaultCrashInside:
 			c.t.crash(c.f.For)
+		case FaultLostUndone, FaultLostHeld:
+			return errLost
 		}
-		is = o
 		return nil
 	})
-	c.t.failHook = false
-	if err == nil {
-		d.w.check.committed(c.t, was, is)
-	}
+	c.t.hook.disarm()
+	u.ended = true
+	d.w.check.looked(u)
+	err = d.commit(c, u, err)
 	return d.leave(c, err)
 }
 
@@ -114,6 +135,12 @@ func (d *disk) Due(ctx context.Context, now time.Time, limit int) ([]refund.Ref,
 		return nil, err
 	}
 	refs, err := d.inner.Due(context.WithoutCancel(ctx), now, limit)
+	c.t.due = d.w.check.due(c.t)
+	for _, ref := range c.t.due { // TODO: DueQuery.Beyond
+		if !slices.Contains(refs, ref) {
+			refs = append(refs, ref)
+		}
+	}
 	return refs, d.leave(c, err)
 }
 

@@ -12,6 +12,9 @@ import (
 // is what it is for.
 const maxFlight = 80 * time.Second
 
+// maxLag is how old the answer to a query is at most: the quiet period has room for both.
+const maxLag = 30 * time.Second
+
 // horizon is when the faults end.
 const horizon = 25 * time.Minute
 
@@ -39,6 +42,10 @@ func NewPlan(seed uint64) *Plan {
 	if m.chance(.15) {
 		p.Provider.Most = 1 + m.IntN(3)
 	}
+	if m.chance(.15) {
+		p.Provider.Lag = m.upTo(maxLag)
+	}
+	p.Provider.Wordy, p.StoreClock = m.chance(.25), m.chance(.5)
 	m.rate = []float64{0, .02, .05, .1, .2, .35}[m.IntN(6)]
 	common := .6
 	if m.chance(.4) { // few kinds, and often: more of what only they can do
@@ -47,6 +54,11 @@ func NewPlan(seed uint64) *Plan {
 	for k := FaultBefore; k <= FaultPanic; k++ {
 		if m.chance(common) {
 			m.kinds = append(m.kinds, k)
+		}
+	}
+	if m.chance(.15) { // a store that loses COMMITs
+		for range 4 {
+			m.kinds = append(m.kinds, FaultLostDone, FaultLostUndone, FaultLostHeld)
 		}
 	}
 	m.late = maxFlight
@@ -104,7 +116,7 @@ func (m *maker) add(o Op) {
 			m.breakCalls(&o, 100*(copyNo*(redeliveries+1)+1), calls)
 		}
 		calls = 0
-	case OpConsole, OpFunds, OpLineDown, OpDiskDown, OpCrash, OpClock:
+	case OpConsole, OpFunds, OpDeny, OpLineDown, OpDiskDown, OpCrash, OpClock:
 		calls = 0
 	}
 	m.breakCalls(&o, 0, calls)
@@ -118,8 +130,12 @@ func (m *maker) breakCalls(o *Op, from, calls int) {
 		}
 		f := Fault{Call: from + n, Kind: m.kinds[m.IntN(len(m.kinds))]}
 		switch f.Kind {
-		case FaultSlow:
+		case FaultSlow, FaultResend:
 			f.For = m.upTo(maxFlight)
+		case FaultLostDone, FaultLostUndone, FaultLostHeld:
+			f.For = m.upTo([]time.Duration{time.Second, 20 * time.Second, 2 * time.Minute}[m.IntN(3)])
+		case FaultBusy:
+			f.For = m.upTo([]time.Duration{time.Minute, 8 * time.Minute, 3 * time.Hour}[m.IntN(3)])
 		case FaultLate:
 			f.For = m.upTo(m.late)
 		case FaultPause:
@@ -202,6 +218,20 @@ func (m *maker) refund(id, no string, total int64) {
 	for m.chance(.25) {
 		m.forge(op(OpForge, m.near(decided)))
 	}
+	if m.chance(.12) {
+		m.deny(op(OpDeny, m.near(decided)))
+	}
+}
+
+// deny plans that the provider denies a refund which it has accepted.
+func (m *maker) deny(o Op) {
+	o.Amount, o.Flag = 0, m.chance(.6)
+	o.For = []time.Duration{time.Minute, 10 * time.Minute, 0}[m.IntN(3)]
+	m.add(o)
+	if o.For == 0 && m.chance(.7) { // it lasts: let nothing else end the refund
+		return
+	}
+	m.end(o.Order, o.Refund, m.near(o.At))
 }
 
 // afterwards plans who does what else once a refund is decided.
@@ -225,6 +255,7 @@ func (m *maker) afterwards(decided time.Duration, op func(Kind, time.Duration) O
 		{OpAbandon, .1},
 		{OpResolve, .15},
 		{OpResolve, .1},
+		{OpTransfer, .04},
 	} {
 		for range times {
 			if m.chance(often.chance) {
@@ -249,6 +280,7 @@ func (m *maker) forge(o Op) {
 	case 2:
 		o.Order = "X" + o.Order
 	}
+	o.Flag = m.chance(.2)
 	m.add(o)
 }
 
@@ -310,16 +342,29 @@ func (m *maker) machines() {
 			m.add(Op{At: at, Kind: OpFunds, Amount: int64(m.IntN(2)) * 2000})
 		}
 	}
-	if m.chance(.3) { // wild clocks
-		for range 1 + m.IntN(4) {
-			o := Op{Kind: OpClock, For: m.upTo(2*time.Hour) - time.Hour}
-			if m.chance(.4) {
-				o.For = m.upTo(10*time.Second) - 5*time.Second
-			}
-			if m.chance(.6) {
-				o.At = m.upTo(m.span())
-			}
-			m.add(o)
+	switch n := m.IntN(100); {
+	case n < 15:
+		m.clocks(time.Hour)
+	case n < 27:
+		m.clocks(20 * 365 * 24 * time.Hour)
+	}
+}
+
+// clocks plans clocks that jump by up to most, either way: for good, or for a moment.
+func (m *maker) clocks(most time.Duration) {
+	for range 1 + m.IntN(4) {
+		o := Op{Kind: OpClock, For: m.upTo(2*most) - most}
+		if m.chance(.3) {
+			o.For = m.upTo(10*time.Second) - 5*time.Second
+		}
+		if m.chance(.6) {
+			o.At = m.upTo(m.span())
+		}
+		m.add(o)
+		if m.chance(.5) {
+			back := m.p.Ops[len(m.p.Ops)-1]
+			back.At, back.For = m.near(o.At), -o.For
+			m.add(back)
 		}
 	}
 }

@@ -19,6 +19,8 @@ type Stats struct {
 	Faults, Crashes int
 	// Conflicts and Stuck are what the hooks were told.
 	Conflicts, Stuck int
+	// Denied are the denials that a person was alerted of, Unheard the alerts that were lost with a process.
+	Denied, Unheard int
 	// Repaired are the refunds that only Sync put right, where clocks disagreed, a request arrived after the
 	// quiet period, or nobody had asked since a change was fixed.
 	Repaired int
@@ -39,6 +41,8 @@ func (s *Stats) Add(o Stats) {
 	s.Crashes += o.Crashes
 	s.Conflicts += o.Conflicts
 	s.Stuck += o.Stuck
+	s.Denied += o.Denied
+	s.Unheard += o.Unheard
 	s.Repaired += o.Repaired
 	s.Adopted += o.Adopted
 	s.Virtual += o.Virtual
@@ -91,4 +95,8 @@ type bug struct {
 	name  string
 	store func(w *world, inner refund.Store) refund.Store
 	gate  func(w *world, inner refund.RefundGateway) refund.RefundGateway
+	// proof is what a store takes for proof that its COMMIT was executed.
+	proof func(was, is, now *order.Order) bool
+	// trustsResent takes the refusal of a request's second copy for one of the refund.
+	trustsResent bool
 }

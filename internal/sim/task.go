@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
 )
 
@@ -30,13 +31,23 @@ type task struct {
 	dead   bool // its process has been killed
 	done   bool
 
-	commits  int  // changes of an order that it committed
-	misled   bool // a fault hid from it what it committed
-	failHook bool // the hook of the running transaction fails
-	leasedTo time.Duration
-	excess   bool           // the order had more refunds than it has room for when it was leased
-	heard    refund.Outcome // the last answer to a query
-	calling  bool           // it is in a call to the provider, until deadline
+	commits int  // changes of an order that it committed
+	misled  bool // a fault hid from it what it committed
+	doubt   bool // the store told it that a change may have been committed
+	hook    hookFault
+	lease   leased
+	heard   heard
+	busy    *refund.RetryLater // what the provider answered last, if it was that
+	busyAt  time.Time          // when, on the process's clock
+	stuck   int                // how often the Stuck hook was called
+	leases  int                // how many it has committed
+	due     []refund.Ref       // what was due when it listed that
+
+	loaded   *order.Order // what the first Update of a step found
+	loadedAt time.Time    // when, on the process's clock
+	evidence bool         // it has proof that the refund has not been paid
+
+	calling  bool // it is in a call to the provider, until deadline
 	deadline time.Duration
 	claim    *refund.Notification // what it is about, where it delivers one
 }
@@ -130,4 +141,65 @@ func (w *world) revive(p *proc) {
 	if err := w.boot(p); err != nil {
 		w.fail("boot", "%v", err)
 	}
+}
+
+// leased is the newest lease that a task has committed.
+type leased struct {
+	no       string
+	until    time.Duration // on the right clock
+	attempt  int
+	approved time.Time // what the row said
+	excess   bool      // the order had more refunds than it has room for
+	accepted bool      // the provider had accepted the refund, as the book knew
+	era      int       // of the refund
+	version  int       // likewise
+}
+
+// heard is the last answer of the provider to a task.
+type heard struct {
+	refund.Result
+	no      string
+	era     int  // of the refund when the question was put
+	version int  // likewise
+	denied  bool // it denies what the provider has accepted
+	stale   bool // the refund has changed since the question
+}
+
+// hookFault makes a hook in the running transaction fail.
+type hookFault struct {
+	kind  FaultKind
+	skip  int // how many calls go well before
+	fired bool
+}
+
+// arm prepares for the hooks of an Update.
+func (h *hookFault) arm(c *trip) {
+	*h = hookFault{}
+	if FaultHook <= c.f.Kind && c.f.Kind <= FaultHookExit {
+		h.kind = c.f.Kind
+		if c.chance(4) {
+			h.skip = 1
+		}
+	}
+}
+
+func (h *hookFault) disarm() { h.kind = 0 }
+
+// call is the hook.
+func (h *hookFault) call() error {
+	if h.kind == 0 {
+		return nil
+	}
+	if h.skip > 0 {
+		h.skip--
+		return nil
+	}
+	h.fired = true
+	switch h.kind { //nolint:exhaustive // arm sets no other
+	case FaultHookPanic:
+		panic("the hook panics")
+	case FaultHookExit:
+		runtime.Goexit()
+	}
+	return errFault
 }
