@@ -29,17 +29,19 @@ func (c *checker) conflict(t *task, told refund.Conflict) {
 		if c.denied[no] {
 			c.w.fail("alerted_twice", "order %s: the denial of %s was reported before", told.OrderID, no)
 		}
-		c.denied[no] = true
+		c.denied[no], c.reported[no] = true, true
 	case h.no == no && h.stale && told.Result.Outcome != refund.OutcomeSucceeded:
 		c.w.fail("stale_conflict", "order %s: %s: the answer %s is older than the book: %v",
 			told.OrderID, no, told.Result.Outcome, told.Err)
 	}
 }
 
-// confirmed notes that the provider has answered with anything but a denial: the next one is news again.
+// confirmed notes that the provider has answered about a refund that it has: the next denial is news again.
 func (c *checker) confirmed(t *task) {
-	if h := &t.heard; !h.denied && h.Outcome != refund.OutcomeUnknown {
-		delete(c.denied, h.no)
+	switch t.heard.Outcome {
+	case refund.OutcomeAccepted, refund.OutcomeSucceeded, refund.OutcomeClosed, refund.OutcomeAbnormal:
+		delete(c.denied, t.heard.no)
+	case refund.OutcomeUnknown, refund.OutcomeDeclined, refund.OutcomeNotFound:
 	}
 }
 

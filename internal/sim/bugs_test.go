@@ -169,6 +169,7 @@ type book struct {
 	refund.Store
 	update func(ctx context.Context, id string, fn updateFunc) error
 	due    func(ctx context.Context, now time.Time, limit int) ([]refund.Ref, error)
+	list   func(ctx context.Context, f refund.Filter) (refund.Page, error)
 }
 
 func (b book) Update(ctx context.Context, id string, fn func(ctx context.Context, o *order.Order) error) error {
@@ -183,6 +184,13 @@ func (b book) Due(ctx context.Context, now time.Time, limit int) ([]refund.Ref, 
 		return b.due(ctx, now, limit)
 	}
 	return b.Store.Due(ctx, now, limit)
+}
+
+func (b book) List(ctx context.Context, f refund.Filter) (refund.Page, error) {
+	if b.list != nil {
+		return b.list(ctx, f)
+	}
+	return b.Store.List(ctx, f)
 }
 
 // changing makes Update change the order before or after the Service does.

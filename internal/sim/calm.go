@@ -86,7 +86,7 @@ func (w *world) stepIn(began time.Duration) {
 		}
 		op := w.prov.denials[b.no]
 		switch t := w.check.alerting[b.no]; {
-		case w.check.denied[b.no]:
+		case w.check.reported[b.no]:
 			w.stats.Denied++
 		case t != nil && (t.dead || t.misled):
 			w.stats.Unheard++

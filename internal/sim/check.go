@@ -39,7 +39,8 @@ type checker struct {
 	byHand   map[string]bool  // that person has paid it, by bank transfer
 	paidToo  map[string]int   // alerts that the provider has paid it as well
 	owed     map[string]*task // who must raise that alert
-	denied   map[string]bool  // it is reported that the provider denies it
+	denied   map[string]bool  // it is reported that the provider denies it, which has not been confirmed since
+	reported map[string]bool  // it was reported at any time
 	alerting map[string]*task // who must report that
 }
 
@@ -49,7 +50,7 @@ func newChecker(w *world) *checker {
 		flights: map[string][]flight{}, asked: map[string]string{}, agreed: map[string]bool{},
 		versions: map[string]int{}, eras: map[string]int{}, accepted: map[string]bool{},
 		byPerson: map[string]bool{}, byHand: map[string]bool{}, paidToo: map[string]int{}, owed: map[string]*task{},
-		denied: map[string]bool{}, alerting: map[string]*task{},
+		denied: map[string]bool{}, reported: map[string]bool{}, alerting: map[string]*task{},
 	}
 }
 

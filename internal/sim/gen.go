@@ -61,6 +61,10 @@ func NewPlan(seed uint64) *Plan {
 			m.kinds = append(m.kinds, FaultLostDone, FaultLostUndone, FaultLostHeld)
 		}
 	}
+	if m.chance(.1) { // a transport that resends, to a provider that minds
+		p.Provider.Grumpy = m.chance(.5)
+		m.kinds = append(m.kinds, FaultResend, FaultResend, FaultResend)
+	}
 	m.late = maxFlight
 	if m.chance(.15) { // an untimely run
 		m.late, m.kinds = 15*time.Minute, append(m.kinds, FaultLate, FaultLate)

@@ -92,9 +92,13 @@ func (w *world) count() {
 
 // bug is a deliberate one, to show that the simulation finds it. Production code has none of this.
 type bug struct {
-	name  string
-	store func(w *world, inner refund.Store) refund.Store
-	gate  func(w *world, inner refund.RefundGateway) refund.RefundGateway
+	name string
+	// ignore are rules that do not count: those that see the bug itself, where its effect is to be found.
+	ignore []string
+	store  func(w *world, inner refund.Store) refund.Store
+	gate   func(w *world, inner refund.RefundGateway) refund.RefundGateway
+	// under is between the store that breaks and the one that keeps.
+	under func(w *world, inner refund.Store) refund.Store
 	// proof is what a store takes for proof that its COMMIT was executed.
 	proof func(was, is, now *order.Order) bool
 	// trustsResent takes the refusal of a request's second copy for one of the refund.

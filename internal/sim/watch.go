@@ -172,7 +172,7 @@ func (c *checker) asking(t *task, orderID, no string) (answered func()) {
 // has accepted it.
 func (c *checker) submitting(t *task, req refund.Request) {
 	switch {
-	case t.lease.no == "":
+	case t.lease.no != req.RefundNo:
 		c.w.fail("sent_without_lease", "order %s: %s is sent, and the book has no lease", req.OrderID, req.RefundNo)
 	case t.lease.excess:
 		c.w.fail("sent_with_excess", "order %s: %s is sent although there is no room for it", req.OrderID, req.RefundNo)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -66,6 +67,9 @@ func newWorld(p *Plan, b *bug, trace io.Writer) (*world, error) {
 	w.store, w.gate = d, &line{w}
 	if p.StoreClock {
 		w.store = clockedDisk{d}
+	}
+	if b != nil && b.under != nil {
+		d.inner = b.under(w, d.inner)
 	}
 	if b != nil && b.store != nil {
 		w.store = b.store(w, w.store)
@@ -163,6 +167,9 @@ func (w *world) drain() {
 // fail records that an invariant is broken, unless one is already: the first one explains the others.
 func (w *world) fail(rule, format string, args ...any) {
 	if strings.Contains(os.Getenv("SIM_IGNORE"), rule) {
+		return
+	}
+	if w.bug != nil && slices.Contains(w.bug.ignore, rule) {
 		return
 	}
 	if w.broken == nil {
