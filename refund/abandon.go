@@ -27,11 +27,9 @@ type AbandonParams struct {
 //
 // Errors: [ErrOrderNotFound], [ErrRefundNotFound], [ErrTransition], [ErrVetoed], [ErrUnsettled], [ErrConflict]
 // (retried in the meantime), [ErrInTx], [ErrInvalid].
-func (s *Service) Abandon(ctx context.Context, p AbandonParams) (order.Refund, error) {
-	return run(ctx, s, Command{"abandon", p.OrderID, p.RefundNo}, p, s.abandon)
-}
-
-func (s *Service) abandon(ctx context.Context, p AbandonParams) (order.Refund, error) {
+func (s *Service) Abandon(ctx context.Context, p AbandonParams) (_ order.Refund, err error) {
+	ctx, end := s.trace(ctx, Command{"abandon", p.OrderID, p.RefundNo}, &err)
+	defer end()
 	ref := Ref{p.OrderID, p.RefundNo}
 	if err := s.outsideTx(ctx, "abandon", ref); err != nil {
 		return order.Refund{}, err

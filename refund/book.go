@@ -57,6 +57,7 @@ func (u *update) book(ctx context.Context, no string, v verdict, res Result, now
 	r := u.order.Refund(no)
 	if v.discrepancy != nil {
 		u.disagree(r, res, v.discrepancy)
+		u.heard = v.heard
 	}
 	if v.keep {
 		keep(r, v.words)
@@ -69,8 +70,6 @@ func (u *update) book(ctx context.Context, no string, v verdict, res Result, now
 		}
 	case v.refused:
 		r.DeclinedAt = now
-	case v.confirmed:
-		r.ConfirmedAt = u.s.now()
 	}
 	if v.adopt {
 		if err := u.fact(ctx, order.EventAdopt, no, v.words); err != nil {

@@ -29,22 +29,18 @@ type RequestParams struct {
 //
 // Errors: [ErrOrderNotFound], [ErrAmount], [ErrInvalid] (also what the gateway could never take, see
 // [Checker]), [ErrLimit], [ErrUnknownGateway], [ErrConflict], [ErrVetoed].
-func (s *Service) Request(ctx context.Context, p RequestParams) (order.Refund, error) {
+func (s *Service) Request(ctx context.Context, p RequestParams) (_ order.Refund, err error) {
 	made := p.RefundNo == ""
 	if made {
 		p.RefundNo = s.opt.NewRefundNo()
 	}
-	return run(ctx, s, Command{"request", p.OrderID, p.RefundNo}, p, func(ctx context.Context, p RequestParams) (order.Refund, error) {
-		return s.request(ctx, p, made)
-	})
-}
-
-func (s *Service) request(ctx context.Context, p RequestParams, made bool) (order.Refund, error) {
+	ctx, end := s.trace(ctx, Command{"request", p.OrderID, p.RefundNo}, &err)
+	defer end()
 	if err := isPerson("request", Ref{p.OrderID, p.RefundNo}, p.Actor); err != nil {
 		return order.Refund{}, err
 	}
 	var out order.Refund
-	err := s.update(ctx, "request", Ref{p.OrderID, p.RefundNo}, func(ctx context.Context, u *update) error {
+	err = s.update(ctx, "request", Ref{p.OrderID, p.RefundNo}, func(ctx context.Context, u *update) error {
 		if r := u.order.Refund(p.RefundNo); r != nil {
 			if made { // two refunds are not one because their numbers are
 				return fmt.Errorf("request refund of order %s: new_refund_no made %s again: %w", p.OrderID, p.RefundNo, ErrConflict)
@@ -93,11 +89,9 @@ type ApproveParams struct {
 //
 // Errors: [ErrOrderNotFound], [ErrRefundNotFound], [ErrConflict], [ErrTransition], [ErrLimit], [ErrVetoed],
 // [ErrInvalid].
-func (s *Service) Approve(ctx context.Context, p ApproveParams) (order.Refund, error) {
-	return run(ctx, s, Command{"approve", p.OrderID, p.RefundNo}, p, s.approve)
-}
-
-func (s *Service) approve(ctx context.Context, p ApproveParams) (order.Refund, error) {
+func (s *Service) Approve(ctx context.Context, p ApproveParams) (_ order.Refund, err error) {
+	ctx, end := s.trace(ctx, Command{"approve", p.OrderID, p.RefundNo}, &err)
+	defer end()
 	f := order.Firing{Event: order.EventApprove, RefundNo: p.RefundNo, Actor: p.Actor, Note: p.Note}
 	return s.command(ctx, p.OrderID, f, func(_ *update, r *order.Refund) (bool, error) {
 		if r.Amount != p.Amount {
@@ -120,11 +114,9 @@ type RejectParams struct {
 // Reject refuses a refund in review and releases its amount. Repeated, it returns the refund as it is now.
 //
 // Errors: [ErrOrderNotFound], [ErrRefundNotFound], [ErrTransition], [ErrVetoed], [ErrInvalid].
-func (s *Service) Reject(ctx context.Context, p RejectParams) (order.Refund, error) {
-	return run(ctx, s, Command{"reject", p.OrderID, p.RefundNo}, p, s.reject)
-}
-
-func (s *Service) reject(ctx context.Context, p RejectParams) (order.Refund, error) {
+func (s *Service) Reject(ctx context.Context, p RejectParams) (_ order.Refund, err error) {
+	ctx, end := s.trace(ctx, Command{"reject", p.OrderID, p.RefundNo}, &err)
+	defer end()
 	return s.decide(ctx, p.OrderID, order.Firing{
 		Event: order.EventReject, RefundNo: p.RefundNo, Actor: p.Actor, Note: p.Note,
 	}, func(r *order.Refund) bool { return r.State == order.StateRejected })
@@ -145,11 +137,9 @@ type CancelParams struct {
 // Cancel withdraws a refund and releases its amount. Repeated, it returns the refund as it is now.
 //
 // Errors: [ErrOrderNotFound], [ErrRefundNotFound], [ErrTransition], [ErrVetoed], [ErrInvalid].
-func (s *Service) Cancel(ctx context.Context, p CancelParams) (order.Refund, error) {
-	return run(ctx, s, Command{"cancel", p.OrderID, p.RefundNo}, p, s.cancel)
-}
-
-func (s *Service) cancel(ctx context.Context, p CancelParams) (order.Refund, error) {
+func (s *Service) Cancel(ctx context.Context, p CancelParams) (_ order.Refund, err error) {
+	ctx, end := s.trace(ctx, Command{"cancel", p.OrderID, p.RefundNo}, &err)
+	defer end()
 	f := order.Firing{Event: order.EventCancel, RefundNo: p.RefundNo, Actor: p.Actor, Note: p.Note}
 	return s.command(ctx, p.OrderID, f, func(u *update, r *order.Refund) (bool, error) {
 		if r.State == order.StateApproved && !p.Approved {
@@ -174,11 +164,9 @@ type RetryParams struct {
 // Repeated before the provider has answered, or after it paid, it returns the refund as it is now.
 //
 // Errors: [ErrOrderNotFound], [ErrRefundNotFound], [ErrTransition], [ErrLimit], [ErrVetoed], [ErrInvalid].
-func (s *Service) Retry(ctx context.Context, p RetryParams) (order.Refund, error) {
-	return run(ctx, s, Command{"retry", p.OrderID, p.RefundNo}, p, s.retry)
-}
-
-func (s *Service) retry(ctx context.Context, p RetryParams) (order.Refund, error) {
+func (s *Service) Retry(ctx context.Context, p RetryParams) (_ order.Refund, err error) {
+	ctx, end := s.trace(ctx, Command{"retry", p.OrderID, p.RefundNo}, &err)
+	defer end()
 	return s.decide(ctx, p.OrderID, order.Firing{
 		Event: order.EventRetry, RefundNo: p.RefundNo, Actor: p.Actor, Note: p.Note,
 	}, func(r *order.Refund) bool {
@@ -201,11 +189,9 @@ type FireParams struct {
 // [ErrInvalid] here.
 //
 // Errors: [ErrOrderNotFound], [ErrRefundNotFound], [ErrTransition], [ErrVetoed], [ErrInvalid].
-func (s *Service) Fire(ctx context.Context, p FireParams) (order.Refund, error) {
-	return run(ctx, s, Command{"fire", p.OrderID, p.RefundNo}, p, s.fire)
-}
-
-func (s *Service) fire(ctx context.Context, p FireParams) (order.Refund, error) {
+func (s *Service) Fire(ctx context.Context, p FireParams) (_ order.Refund, err error) {
+	ctx, end := s.trace(ctx, Command{"fire", p.OrderID, p.RefundNo}, &err)
+	defer end()
 	switch p.Event {
 	case order.EventRequestRefund, order.EventApprove, order.EventReject, order.EventCancel, order.EventRetry,
 		order.EventAbandon, order.EventSettle, order.EventFail, order.EventHold, order.EventAdopt:
@@ -237,18 +223,16 @@ type ResolveParams struct {
 // Repeated with the same outcome, it returns the refund as it is now.
 //
 // Errors: [ErrOrderNotFound], [ErrRefundNotFound], [ErrTransition], [ErrConflict], [ErrInvalid].
-func (s *Service) Resolve(ctx context.Context, p ResolveParams) (order.Refund, error) {
-	return run(ctx, s, Command{"resolve", p.OrderID, p.RefundNo}, p, s.resolve)
-}
-
-func (s *Service) resolve(ctx context.Context, p ResolveParams) (order.Refund, error) {
+func (s *Service) Resolve(ctx context.Context, p ResolveParams) (_ order.Refund, err error) {
+	ctx, end := s.trace(ctx, Command{"resolve", p.OrderID, p.RefundNo}, &err)
+	defer end()
 	f := order.Firing{RefundNo: p.RefundNo, Actor: p.Actor, Note: p.Evidence}
-	var end order.State
+	var ending order.State
 	switch p.Outcome {
 	case OutcomeSucceeded:
-		f.Event, end = order.EventSettle, order.StateRefunded
+		f.Event, ending = order.EventSettle, order.StateRefunded
 	case OutcomeClosed:
-		f.Event, end = order.EventFail, order.StateFailed
+		f.Event, ending = order.EventFail, order.StateFailed
 	case OutcomeUnknown, OutcomeAccepted, OutcomeDeclined, OutcomeAbnormal, OutcomeNotFound:
 		fallthrough
 	default:
@@ -264,10 +248,10 @@ func (s *Service) resolve(ctx context.Context, p ResolveParams) (order.Refund, e
 			return false, fmt.Errorf("resolve refund %s of order %s: the provider is being asked until %s: %w",
 				p.RefundNo, p.OrderID, r.LeasedUntil.Format(time.RFC3339), ErrConflict)
 		}
-		if r.State != end && f.Event == order.EventSettle {
+		if r.State != ending && f.Event == order.EventSettle {
 			r.RefundedAt = stored(p.RefundedAt)
 		}
-		return r.State == end, nil
+		return r.State == ending, nil
 	})
 }
 

@@ -115,6 +115,7 @@ func (s *Service) finish(ctx context.Context, u *update) {
 		}
 		if u.conflict != nil {
 			s.conflict(ctx, *u.conflict)
+			s.remember(ctx, u)
 		}
 	}
 	if s.joined(ctx) {
@@ -127,6 +128,27 @@ func (s *Service) finish(ctx context.Context, u *update) {
 	}
 	// The change is committed: a caller that has gone away does not take the hooks with it.
 	run(context.WithoutCancel(ctx))
+}
+
+// remember notes a discrepancy with its refund after it was reported, and not before: a process that dies in between
+// lets it be reported twice rather than never.
+func (s *Service) remember(ctx context.Context, u *update) {
+	if u.heard == nil {
+		return
+	}
+	ref := Ref{u.conflict.OrderID, u.conflict.RefundNo}
+	err := s.update(ctx, "note a discrepancy of", ref, func(_ context.Context, again *update) error {
+		r, err := again.refund("note a discrepancy of", ref.RefundNo)
+		if err != nil {
+			return err
+		}
+		u.heard.note(r, s.now())
+		return nil
+	})
+	if err != nil {
+		s.log.ErrorContext(ctx, "refund conflict not noted, will be reported again",
+			slog.String("order_id", ref.OrderID), slog.String("refund_no", ref.RefundNo), slog.Any("error", err))
+	}
 }
 
 func amountOf(o *order.Order, no string) int64 {

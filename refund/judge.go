@@ -60,12 +60,33 @@ type verdict struct {
 	keep  bool
 	words Result
 	// accepted notes that the provider has the refund; refused that it refuses or denies it, and that this waits for
-	// proof; confirmed that it paid a refund which a person had resolved as paid.
-	accepted, refused, confirmed bool
-	// discrepancy is how the provider and the book disagree; nil if they do not.
+	// proof.
+	accepted, refused bool
+	// discrepancy is how the provider and the book disagree; nil if they do not. heard is what the refund keeps of
+	// it once a person was alerted, so that the same is not reported again; nil if nothing is.
 	discrepancy error
+	heard       *heard
 	// again reports that the answer may be older than the book and that the provider must be asked once more.
 	again bool
+}
+
+// heard is a discrepancy that a refund remembers.
+type heard struct {
+	// paid reports that the provider confirmed what a person had resolved as paid; if false, it denied what it had
+	// accepted.
+	paid  bool
+	words Result
+}
+
+// note makes r remember, unless it has moved on since.
+func (h *heard) note(r *order.Refund, now time.Time) {
+	switch {
+	case h.paid && r.State == order.StateRefunded && r.ConfirmedAt.IsZero():
+		keep(r, h.words)
+		r.ConfirmedAt = now
+	case !h.paid && r.State == order.StateApproved && !r.AcceptedAt.IsZero() && !r.DeclinedAt.IsZero():
+		keep(r, h.words)
+	}
 }
 
 // denial is the message of a refund that the provider denies after it has accepted it.
@@ -103,7 +124,7 @@ func judgePaid(r *order.Refund, res Result) verdict {
 		if !r.ConfirmedAt.IsZero() {
 			return verdict{}
 		}
-		return verdict{keep: true, words: res, confirmed: true, discrepancy: errors.New(
+		return verdict{heard: &heard{paid: true, words: res}, discrepancy: errors.New(
 			"the provider says that it paid a refund that a person had resolved as paid: was it paid twice?")}
 	case order.StateApproved, order.StateAbnormal, order.StateFailed:
 		return verdict{event: order.EventSettle, words: res}
@@ -163,10 +184,9 @@ func judgeRefusal(r *order.Refund, q *question, a answer, now time.Time, quiet t
 		return verdict{}
 	case !r.AcceptedAt.IsZero() && !closed:
 		return judgeDenial(r, a.res, now, quiet)
-	case !r.AcceptedAt.IsZero():
-		return verdict{event: order.EventFail, words: a.res}
 	case q.attempt > 0 && q.seen.Outstanding && q.seen.DeclinedAt.IsZero() && (a.submitted || r.Retries > 0):
-		// The echo of an earlier submission, or a refusal from before the retry that has not arrived yet.
+		// The echo of an earlier submission, or a refusal from before the retry, by a provider that lags behind or
+		// that the retry has not reached yet.
 		return verdict{keep: true, words: a.res, refused: true}
 	}
 	return verdict{event: order.EventFail, words: a.res}
@@ -185,6 +205,8 @@ func judgeNotFound(r *order.Refund, q *question, res Result, now time.Time, quie
 			return verdict{}
 		}
 		return verdict{keep: true, words: Result{Message: q.unsendable}, refused: true}
+	case r.DeclinedAt.After(now):
+		return verdict{refused: true} // a clock that is wrong wrote it: it waits anew
 	case now.Sub(r.DeclinedAt) >= quiet:
 		// An earlier submission has had its time and did not arrive.
 		return verdict{event: order.EventFail, words: Result{Code: r.Code, Message: r.Message}}
@@ -198,10 +220,12 @@ func judgeDenial(r *order.Refund, res Result, now time.Time, quiet time.Duration
 	switch {
 	case r.DeclinedAt.IsZero():
 		return verdict{keep: true, words: Result{Code: res.Code, Message: "the provider does not confirm it any more"}, refused: true}
+	case r.DeclinedAt.After(now):
+		return verdict{refused: true} // a clock that is wrong wrote it: it waits anew
 	case r.Message == denial || now.Sub(r.DeclinedAt) < quiet:
 		return verdict{}
 	}
-	return verdict{keep: true, words: Result{Code: res.Code, Message: denial}, discrepancy: errors.New(denial)}
+	return verdict{discrepancy: errors.New(denial), heard: &heard{words: Result{Code: res.Code, Message: denial}}}
 }
 
 func disagreement(r *order.Refund, res Result) error {

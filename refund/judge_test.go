@@ -79,11 +79,14 @@ func circumstances() []circumstance {
 			func(r *order.Refund) { r.Outstanding, r.Retries = true, 1 }, nil),
 		attempted("approved: a refusal waits", refused(time.Minute), nil),
 		attempted("approved: a refusal has waited", refused(judgeQuiet), nil),
+		attempted("approved: a refusal waits, of a clock that was ahead", refused(-time.Hour), nil),
 		attempted("approved: must not be sent, the order has an excess", nil,
 			func(c *circumstance) { c.q.unsendable = "no room" }),
 		attempted("approved: accepted before", accepted(0), nil),
 		attempted("approved: accepted before, denied since shortly", accepted(time.Minute), nil),
 		attempted("approved: accepted before, denied for long", accepted(judgeQuiet), nil),
+		attempted("approved: accepted after a retry",
+			func(r *order.Refund) { r.Outstanding, r.Retries, r.AcceptedAt = true, 1, ago(time.Hour) }, nil),
 		attempted("approved: accepted while it was asked", outstanding,
 			func(c *circumstance) { c.r.AcceptedAt = judgeNow() }),
 		attempted("approved: a newer attempt is under way", outstanding,
@@ -195,7 +198,7 @@ func TestDenialIsReportedOnce(t *testing.T) {
 		v := judge(&c.r, &c.q, answer{res: Result{Outcome: o}, queried: true}, judgeNow(), judgeQuiet)
 		require.EqualError(t, v.discrepancy, denial)
 		known := c.r
-		keep(&known, v.words)
+		v.heard.note(&known, judgeNow())
 		require.Equal(t, verdict{}, judge(&known, &c.q, answer{res: Result{Outcome: o}, queried: true}, judgeNow(), judgeQuiet))
 	}
 }

@@ -21,16 +21,10 @@ const MaxNotification = 64 << 10
 //
 // Errors: [ErrMismatch] where it contradicts the recorded order, number or amounts; [ErrInTx]; the gateway's,
 // where the provider could not be asked; the store's. After an error the provider should deliver it again.
-func (s *Service) HandleNotification(ctx context.Context, n Notification) error {
-	c := Command{"notification", clip(n.Result.OrderID, order.MaxID), clip(n.Result.RefundNo, order.MaxRefundNo)} // anybody's words
-	_, err := run(ctx, s, c, n, func(ctx context.Context, n Notification) (struct{}, error) {
-		return struct{}{}, s.notification(ctx, n)
-	})
-	return err
-}
-
-func (s *Service) notification(ctx context.Context, n Notification) error {
-	ref := Ref{n.Result.OrderID, n.Result.RefundNo}
+func (s *Service) HandleNotification(ctx context.Context, n Notification) (err error) {
+	ref := Ref{n.Result.OrderID, n.Result.RefundNo} // anybody's words
+	ctx, end := s.trace(ctx, Command{"notification", clip(ref.OrderID, order.MaxID), clip(ref.RefundNo, order.MaxRefundNo)}, &err)
+	defer end()
 	if err := s.outsideTx(ctx, "notification for", ref); err != nil {
 		return err
 	}

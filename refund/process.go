@@ -27,11 +27,9 @@ type Next struct {
 //
 // Errors: [ErrInTx] and those of Approve, without a refund, after which nothing was sent; those of Process, with the
 // refund as it was approved: the provider may have paid, the refund is due again, and nobody must be told that it failed.
-func (s *Service) Execute(ctx context.Context, p ApproveParams) (order.Refund, error) {
-	return run(ctx, s, Command{"execute", p.OrderID, p.RefundNo}, p, s.execute)
-}
-
-func (s *Service) execute(ctx context.Context, p ApproveParams) (order.Refund, error) {
+func (s *Service) Execute(ctx context.Context, p ApproveParams) (_ order.Refund, err error) {
+	ctx, end := s.trace(ctx, Command{"execute", p.OrderID, p.RefundNo}, &err)
+	defer end()
 	ref := Ref{p.OrderID, p.RefundNo}
 	if err := s.outsideTx(ctx, "execute", ref); err != nil {
 		return order.Refund{}, err
@@ -61,17 +59,15 @@ func (s *Service) execute(ctx context.Context, p ApproveParams) (order.Refund, e
 // It returns an error only where it could not do its step: [ErrOrderNotFound], [ErrRefundNotFound],
 // [ErrInTx], or the store's. Trouble with the provider is Next.Err. An answer of the provider is recorded
 // even if ctx ends in the meantime.
-func (s *Service) Process(ctx context.Context, ref Ref) (Next, error) {
-	return run(ctx, s, Command{"process", ref.OrderID, ref.RefundNo}, ref, s.process)
-}
-
-func (s *Service) process(ctx context.Context, ref Ref) (Next, error) {
+func (s *Service) Process(ctx context.Context, ref Ref) (_ Next, err error) {
+	ctx, end := s.trace(ctx, Command{"process", ref.OrderID, ref.RefundNo}, &err)
+	defer end()
 	if err := s.outsideTx(ctx, "process", ref); err != nil {
 		return Next{}, err
 	}
 	var q *question
 	var next Next
-	err := s.update(ctx, "process", ref, func(_ context.Context, u *update) (err error) {
+	err = s.update(ctx, "process", ref, func(_ context.Context, u *update) (err error) {
 		q, next, err = u.lease(ref)
 		return err
 	})

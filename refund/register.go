@@ -30,11 +30,9 @@ type RegisterParams struct {
 // ID is [ErrConflict]: take PaidAt from the payment, not from the clock. Bad input is [ErrInvalid], and a gateway that
 // [NewGateways] has none of [ErrUnknownGateway]. Whether the provider can refund such an order at all, its currency and
 // the form of its number, Request finds out.
-func (s *Service) Register(ctx context.Context, p RegisterParams) (*order.Order, error) {
-	return run(ctx, s, Command{"register", p.OrderID, ""}, p, s.register)
-}
-
-func (s *Service) register(ctx context.Context, p RegisterParams) (*order.Order, error) {
+func (s *Service) Register(ctx context.Context, p RegisterParams) (_ *order.Order, err error) {
+	ctx, end := s.trace(ctx, Command{"register", p.OrderID, ""}, &err)
+	defer end()
 	now := s.now()
 	o := &order.Order{
 		ID: p.OrderID, Gateway: p.Gateway, PaymentID: p.PaymentID, Currency: p.Currency, Total: p.Total,
@@ -43,7 +41,7 @@ func (s *Service) register(ctx context.Context, p RegisterParams) (*order.Order,
 	if err := o.Validate(); err != nil {
 		return nil, fmt.Errorf("register order: %w", err)
 	}
-	err := s.routes(p.Gateway)
+	err = s.routes(p.Gateway)
 	if err == nil {
 		err = s.store.Create(ctx, o)
 	}

@@ -182,6 +182,7 @@ type update struct {
 	order    *order.Order
 	fired    []order.Transition
 	conflict *Conflict
+	heard    *heard
 }
 
 // errUnchanged makes the store commit nothing where there is nothing to commit.

@@ -37,11 +37,9 @@ type Difference struct {
 //
 // Errors: [ErrOrderNotFound], [ErrInTx], the store's; the gateway's where the list could not be had. Trouble
 // with a single refund is a Difference with Err.
-func (s *Service) Sync(ctx context.Context, orderID string) (SyncReport, error) {
-	return run(ctx, s, Command{"sync", orderID, ""}, orderID, s.sync)
-}
-
-func (s *Service) sync(ctx context.Context, orderID string) (SyncReport, error) {
+func (s *Service) Sync(ctx context.Context, orderID string) (_ SyncReport, err error) {
+	ctx, end := s.trace(ctx, Command{"sync", orderID, ""}, &err)
+	defer end()
 	if s.joined(ctx) {
 		return SyncReport{}, fmt.Errorf("sync order %s: %w", orderID, ErrInTx)
 	}
