@@ -10,29 +10,59 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
+// alert is what a person is told of a refund until it is known to have been told.
+type alert struct {
+	no     string
+	denial bool // the provider denies what it has accepted; else it has paid what a person has paid
+}
+
 // conflict looks at what the Conflict hook is told, after the commit.
 func (c *checker) conflict(t *task, told refund.Conflict) {
 	no := told.RefundNo
 	if errors.Is(told.Err, refund.ErrMismatch) || told.Book == order.StatePaid {
 		return
 	}
-	switch h := &t.heard; {
+	h := &t.heard
+	switch a := (alert{no, h.denied}); {
 	case told.Book == order.StateRefunded && told.Result.Outcome == refund.OutcomeSucceeded:
-		c.paidToo[no]++
 		if b := c.w.prov.books[no]; !c.byPerson[no] || b == nil || b.state != truthSuccess {
 			c.w.fail("false_alarm", "order %s: %s is not paid by both a person and the provider", told.OrderID, no)
 		}
-		if c.paidToo[no] > 1 {
-			c.w.fail("alerted_twice", "order %s: %s was reported as paid twice before", told.OrderID, no)
-		}
+		c.report(t, a)
 	case h.no == no && h.denied:
-		if c.denied[no] {
-			c.w.fail("alerted_twice", "order %s: the denial of %s was reported before", told.OrderID, no)
-		}
-		c.denied[no], c.reported[no] = true, true
+		c.report(t, a)
 	case h.no == no && h.stale && told.Result.Outcome != refund.OutcomeSucceeded:
 		c.w.fail("stale_conflict", "order %s: %s: the answer %s is older than the book: %v",
 			told.OrderID, no, told.Result.Outcome, told.Err)
+	}
+}
+
+// report notes that a person is alerted: once, unless the book could not be told of it.
+func (c *checker) report(t *task, a alert) {
+	if t.heard.noted {
+		c.w.fail("alerted_twice", "the alert about %s was given before, and the book knew", a.no)
+	}
+	c.alerts[a]++
+	c.reporter[a] = t
+}
+
+// isReporting reports whether the next thing that t writes is that a person was alerted.
+func (c *checker) isReporting(t *task) bool {
+	for _, by := range c.reporter {
+		if by == t {
+			return true
+		}
+	}
+	return false
+}
+
+// remembered notes what has become of telling the book that t has given an alert: its next update, if it gave any.
+func (c *checker) remembered(t *task, err error) {
+	for a, by := range c.reporter {
+		if by == t {
+			delete(c.reporter, a)
+			c.noted[a] = c.noted[a] || err == nil
+		}
 	}
 }
 
@@ -40,23 +70,19 @@ func (c *checker) conflict(t *task, told refund.Conflict) {
 func (c *checker) confirmed(t *task) {
 	switch t.heard.Outcome {
 	case refund.OutcomeAccepted, refund.OutcomeSucceeded, refund.OutcomeClosed, refund.OutcomeAbnormal:
-		delete(c.denied, t.heard.no)
+		delete(c.reporter, alert{t.heard.no, true})
+		delete(c.noted, alert{t.heard.no, true})
 	case refund.OutcomeUnknown, refund.OutcomeDeclined, refund.OutcomeNotFound:
 	}
 }
 
 // unheard makes sure that a person was alerted whose payment the provider has made as well: by the time at which Sync
-// has run. An alert is lost with the process that has committed the cause, or whose COMMIT was not answered.
+// has run.
 func (c *checker) unheard(orderID, no string) {
 	b := c.w.prov.books[no]
-	if !c.byPerson[no] || c.paidToo[no] > 0 || b == nil || b.state != truthSuccess {
-		return
+	if c.byPerson[no] && c.alerts[alert{no, false}] == 0 && b != nil && b.state == truthSuccess {
+		c.w.fail("unheard", "order %s: %s was paid by a person and by the provider, and nobody was alerted", orderID, no)
 	}
-	if t := c.owed[no]; t != nil && (t.dead || t.misled) {
-		c.w.stats.Unheard++
-		return
-	}
-	c.w.fail("unheard", "order %s: %s was paid by a person and by the provider, and nobody was alerted", orderID, no)
 }
 
 // ahead reports whether at is to come, and no further away than most.

@@ -85,17 +85,13 @@ func (w *world) stepIn(began time.Duration) {
 			continue
 		}
 		op := w.prov.denials[b.no]
-		switch t := w.check.alerting[b.no]; {
-		case w.check.reported[b.no]:
-			w.stats.Denied++
-		case t != nil && (t.dead || t.misled):
-			w.stats.Unheard++
-		case w.now-began > patience:
-			w.fail("denial_unheard", "order %s: %s is denied, and nobody was alerted", b.order, b.no)
-			continue
-		default:
+		if w.check.alerts[alert{b.no, true}] == 0 {
+			if w.now-began > patience {
+				w.fail("denial_unheard", "order %s: %s is denied, and nobody was alerted", b.order, b.no)
+			}
 			continue
 		}
+		w.stats.Denied++
 		if op.ID%2 == 0 {
 			resolve := &Op{ID: calmResolve, Kind: OpResolve, Order: b.order, Refund: b.no}
 			w.spawn(0, resolve, 0, w.command)

@@ -32,16 +32,15 @@ type checker struct {
 	agreed  map[string]bool     // those whose approval was
 
 	// What follows is by refund number.
-	versions map[string]int   // how often the book has changed it
-	eras     map[string]int   // how often it became approved
-	accepted map[string]bool  // the provider has accepted it, and the book knows
-	byPerson map[string]bool  // a person has recorded it as paid
-	byHand   map[string]bool  // that person has paid it, by bank transfer
-	paidToo  map[string]int   // alerts that the provider has paid it as well
-	owed     map[string]*task // who must raise that alert
-	denied   map[string]bool  // it is reported that the provider denies it, which has not been confirmed since
-	reported map[string]bool  // it was reported at any time
-	alerting map[string]*task // who must report that
+	versions map[string]int  // how often the book has changed it
+	eras     map[string]int  // how often it became approved
+	accepted map[string]bool // the provider has accepted it, and the book knows
+	byPerson map[string]bool // a person has recorded it as paid
+	byHand   map[string]bool // that person has paid it, by bank transfer
+
+	alerts   map[alert]int   // how often they were given
+	reporter map[alert]*task // who has given one, and tells the book
+	noted    map[alert]bool  // the book knows
 }
 
 func newChecker(w *world) *checker {
@@ -49,8 +48,8 @@ func newChecker(w *world) *checker {
 		w: w, calm: w.plan.timely() && w.plan.calmClocks(),
 		flights: map[string][]flight{}, asked: map[string]string{}, agreed: map[string]bool{},
 		versions: map[string]int{}, eras: map[string]int{}, accepted: map[string]bool{},
-		byPerson: map[string]bool{}, byHand: map[string]bool{}, paidToo: map[string]int{}, owed: map[string]*task{},
-		denied: map[string]bool{}, reported: map[string]bool{}, alerting: map[string]*task{},
+		byPerson: map[string]bool{}, byHand: map[string]bool{},
+		alerts: map[alert]int{}, reporter: map[alert]*task{}, noted: map[alert]bool{},
 	}
 }
 

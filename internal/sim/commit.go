@@ -85,7 +85,9 @@ func (d *disk) prove(u *change) error {
 		}
 		err = errLost
 	}
-	u.late, u.t.misled, u.t.doubt = true, true, true
+	u.late, u.t.misled = true, true
+	// That a person was alerted is noted after the command: nobody is told if that fails.
+	u.t.doubt = u.t.doubt || !d.w.check.isReporting(u.t)
 	return fmt.Errorf("update order %s: %w: %w", u.id, errDoubt, err)
 }
 

@@ -72,6 +72,12 @@ func (d *disk) leave(c *trip, err error) error {
 // Update implements [refund.Store].
 func (d *disk) Update(ctx context.Context, id string, fn func(ctx context.Context, o *order.Order) error) error {
 	c := d.w.begin("update")
+	err := d.update(ctx, c, id, fn)
+	d.w.check.remembered(c.t, err)
+	return err
+}
+
+func (d *disk) update(ctx context.Context, c *trip, id string, fn func(ctx context.Context, o *order.Order) error) error {
 	if err := d.reach(c); err != nil {
 		return err
 	}
@@ -105,8 +111,7 @@ func (d *disk) Update(ctx context.Context, id string, fn func(ctx context.Contex
 	c.t.hook.disarm()
 	u.ended = true
 	d.w.check.looked(u)
-	err = d.commit(c, u, err)
-	return d.leave(c, err)
+	return d.leave(c, d.commit(c, u, err))
 }
 
 // Get implements [refund.Store].

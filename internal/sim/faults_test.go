@@ -30,6 +30,12 @@ func reviewed() []bug {
 				}
 			}
 		}, nil)},
+		{name: "alert that a process takes with it", store: changing(nil, func(w *world, _, o *order.Order) {
+			h := &w.cur.heard
+			if r := o.Refund(h.no); r != nil && r.State == order.StateRefunded && h.Outcome == refund.OutcomeSucceeded {
+				r.ConfirmedAt = w.clock(w.cur.proc)
+			}
+		})},
 		{name: "paid twice is reported twice", store: changing(nil, unconfirmed)},
 		{name: "every payment is taken for a second one", store: changing(unconfirmedBefore, nil)},
 		{name: "stale acceptance is believed", store: reviving},

@@ -19,8 +19,8 @@ type Stats struct {
 	Faults, Crashes int
 	// Conflicts and Stuck are what the hooks were told.
 	Conflicts, Stuck int
-	// Denied are the denials that a person was alerted of, Unheard the alerts that were lost with a process.
-	Denied, Unheard int
+	// Denied are the denials that a person had to end.
+	Denied int
 	// Repaired are the refunds that only Sync put right, where clocks disagreed, a request arrived after the
 	// quiet period, or nobody had asked since a change was fixed.
 	Repaired int
@@ -42,7 +42,6 @@ func (s *Stats) Add(o Stats) {
 	s.Conflicts += o.Conflicts
 	s.Stuck += o.Stuck
 	s.Denied += o.Denied
-	s.Unheard += o.Unheard
 	s.Repaired += o.Repaired
 	s.Adopted += o.Adopted
 	s.Virtual += o.Virtual

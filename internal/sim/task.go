@@ -163,6 +163,7 @@ type heard struct {
 	version int  // likewise
 	denied  bool // it denies what the provider has accepted
 	stale   bool // the refund has changed since the question
+	noted   bool // the book knew that a person was alerted
 }
 
 // hookFault makes a hook in the running transaction fail.

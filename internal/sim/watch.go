@@ -26,6 +26,7 @@ func (c *checker) committed(u *change) {
 	}
 	fresh := is.History[min(len(was.History), len(is.History)):]
 	t.heard.stale = t.heard.version != c.versions[t.heard.no]
+	t.heard.noted = c.noted[alert{t.heard.no, t.heard.denied}]
 	for _, tr := range fresh {
 		w.tracef("book: %s %s %s>%s by %s, order %s", tr.Event, tr.RefundNo, tr.From, tr.To, tr.Actor, tr.OrderTo)
 		c.step(t, is, tr)
@@ -52,9 +53,6 @@ func (c *checker) moved(u *change, a, b *order.Refund) {
 	t, o := u.t, u.is
 	if a.Amount != b.Amount {
 		c.w.fail("history", "order %s: refund %s changed its amount", o.ID, a.No)
-	}
-	if a.State == order.StateRefunded && b.State == order.StateRefunded && a.ConfirmedAt.IsZero() && !b.ConfirmedAt.IsZero() {
-		c.owed[b.No] = t
 	}
 	if b.State != order.StateApproved {
 		delete(c.accepted, b.No)
@@ -86,9 +84,6 @@ func (c *checker) answered(t *task, o *order.Order, a, b *order.Refund) {
 	}
 	if c.accepted[b.No] && b.AcceptedAt.IsZero() {
 		c.w.fail("acceptance_lost", "order %s: the provider has accepted %s, and the book does not say so", o.ID, b.No)
-	}
-	if h.denied && a.Message != b.Message && !a.DeclinedAt.IsZero() {
-		c.alerting[b.No] = t
 	}
 	if t.busy != nil && c.calm && t.lease.no == b.No && !a.LeasedUntil.IsZero() && b.LeasedUntil.IsZero() {
 		if wait := b.NextAttemptAt.Sub(t.busyAt); wait < min(t.busy.After, maxWait) {
