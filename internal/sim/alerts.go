@@ -43,35 +43,30 @@ func (c *checker) report(t *task, a alert) {
 		c.w.fail("alerted_twice", "the alert about %s was given before, and the book knew", a.no)
 	}
 	c.alerts[a]++
-	c.reporter[a] = t
+	t.report = &report{a, c.news[a]}
 }
 
-// isReporting reports whether the next thing that t writes is that a person was alerted.
-func (c *checker) isReporting(t *task) bool {
-	for _, by := range c.reporter {
-		if by == t {
-			return true
-		}
-	}
-	return false
+// report is an alert that a task has given. The next thing that it writes is that it did.
+type report struct {
+	alert
+	news int
 }
 
-// remembered notes what has become of telling the book that t has given an alert: its next update, if it gave any.
+// remembered notes what has become of telling the book that t has given an alert: its next update, if it gave one.
 func (c *checker) remembered(t *task, err error) {
-	for a, by := range c.reporter {
-		if by == t {
-			delete(c.reporter, a)
-			c.noted[a] = c.noted[a] || err == nil
-		}
+	if r := t.report; r != nil && err == nil && r.news == c.news[r.alert] {
+		c.noted[r.alert] = true
 	}
+	t.report = nil
 }
 
 // confirmed notes that the provider has answered about a refund that it has: the next denial is news again.
 func (c *checker) confirmed(t *task) {
 	switch t.heard.Outcome {
 	case refund.OutcomeAccepted, refund.OutcomeSucceeded, refund.OutcomeClosed, refund.OutcomeAbnormal:
-		delete(c.reporter, alert{t.heard.no, true})
-		delete(c.noted, alert{t.heard.no, true})
+		a := alert{t.heard.no, true}
+		c.news[a]++
+		delete(c.noted, a)
 	case refund.OutcomeUnknown, refund.OutcomeDeclined, refund.OutcomeNotFound:
 	}
 }

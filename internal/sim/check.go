@@ -38,9 +38,9 @@ type checker struct {
 	byPerson map[string]bool // a person has recorded it as paid
 	byHand   map[string]bool // that person has paid it, by bank transfer
 
-	alerts   map[alert]int   // how often they were given
-	reporter map[alert]*task // who has given one, and tells the book
-	noted    map[alert]bool  // the book knows
+	alerts map[alert]int  // how often they were given
+	noted  map[alert]bool // the book knows
+	news   map[alert]int  // how often the cause was over
 }
 
 func newChecker(w *world) *checker {
@@ -49,7 +49,7 @@ func newChecker(w *world) *checker {
 		flights: map[string][]flight{}, asked: map[string]string{}, agreed: map[string]bool{},
 		versions: map[string]int{}, eras: map[string]int{}, accepted: map[string]bool{},
 		byPerson: map[string]bool{}, byHand: map[string]bool{},
-		alerts: map[alert]int{}, reporter: map[alert]*task{}, noted: map[alert]bool{},
+		alerts: map[alert]int{}, noted: map[alert]bool{}, news: map[alert]int{},
 	}
 }
 

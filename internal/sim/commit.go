@@ -87,7 +87,7 @@ func (d *disk) prove(u *change) error {
 	}
 	u.late, u.t.misled = true, true
 	// That a person was alerted is noted after the command: nobody is told if that fails.
-	u.t.doubt = u.t.doubt || !d.w.check.isReporting(u.t)
+	u.t.doubt = u.t.doubt || u.t.report == nil
 	return fmt.Errorf("update order %s: %w: %w", u.id, errDoubt, err)
 }
 

@@ -27,6 +27,7 @@ type maker struct {
 	kinds []FaultKind   // how
 	late  time.Duration // how late a request arrives at most
 	hot   bool          // few refunds, and much that happens to each
+	lossy bool          // the store often loses the answer to a COMMIT
 	ids   int
 }
 
@@ -56,13 +57,13 @@ func NewPlan(seed uint64) *Plan {
 			m.kinds = append(m.kinds, k)
 		}
 	}
-	if m.chance(.15) { // a store that loses COMMITs
+	if m.lossy = m.chance(.15); m.lossy {
 		for range 4 {
 			m.kinds = append(m.kinds, FaultLostDone, FaultLostUndone, FaultLostHeld)
 		}
 	}
 	if m.chance(.1) { // a transport that resends, to a provider that minds
-		p.Provider.Grumpy = m.chance(.5)
+		p.Provider.Grumpy = m.chance(.8)
 		m.kinds = append(m.kinds, FaultResend, FaultResend, FaultResend)
 	}
 	m.late = maxFlight
@@ -134,8 +135,10 @@ func (m *maker) breakCalls(o *Op, from, calls int) {
 		}
 		f := Fault{Call: from + n, Kind: m.kinds[m.IntN(len(m.kinds))]}
 		switch f.Kind {
-		case FaultSlow, FaultResend:
+		case FaultSlow:
 			f.For = m.upTo(maxFlight)
+		case FaultResend:
+			f.For = m.upTo([]time.Duration{5 * time.Second, maxFlight}[m.IntN(2)])
 		case FaultLostDone, FaultLostUndone, FaultLostHeld:
 			f.For = m.upTo([]time.Duration{time.Second, 20 * time.Second, 2 * time.Minute}[m.IntN(3)])
 		case FaultBusy:
@@ -225,6 +228,36 @@ func (m *maker) refund(id, no string, total int64) {
 	if m.chance(.12) {
 		m.deny(op(OpDeny, m.near(decided)))
 	}
+	if m.chance(.05) {
+		m.transfer(op(OpTransfer, m.near(decided)))
+	}
+	if m.lossy && m.chance(.4) {
+		m.withdraw(op, decided+m.upTo(time.Minute))
+	}
+}
+
+// transfer plans that a person pays a refund which the provider may pay too.
+func (m *maker) transfer(o Op) {
+	m.add(o)
+	m.end(o.Order, o.Refund, m.near(o.At))
+	for range m.IntN(4) {
+		m.add(Op{At: m.near(o.At), Kind: OpSync, Order: o.Order})
+	}
+}
+
+// withdraw plans that a refund is cancelled, and another one takes its place, while a store looks what became of a lease.
+func (m *maker) withdraw(op func(Kind, time.Duration) Op, at time.Duration) {
+	p := op(OpProcess, at)
+	p.Faults = []Fault{{Call: 0, Kind: FaultLostUndone, For: 10*time.Second + m.upTo(time.Minute)}}
+	m.add(p)
+	c := op(OpCancel, at+time.Second+m.upTo(8*time.Second))
+	c.Flag = true
+	m.add(c)
+	for i, kind := range []Kind{OpRequest, OpExecute} {
+		o := op(kind, c.At+time.Duration(i+1)*time.Second)
+		o.Refund += "b"
+		m.add(o)
+	}
 }
 
 // deny plans that the provider denies a refund which it has accepted.
@@ -259,7 +292,6 @@ func (m *maker) afterwards(decided time.Duration, op func(Kind, time.Duration) O
 		{OpAbandon, .1},
 		{OpResolve, .15},
 		{OpResolve, .1},
-		{OpTransfer, .04},
 	} {
 		for range times {
 			if m.chance(often.chance) {

@@ -36,6 +36,7 @@ type task struct {
 	doubt   bool // the store told it that a change may have been committed
 	hook    hookFault
 	lease   leased
+	report  *report
 	heard   heard
 	busy    *refund.RetryLater // what the provider answered last, if it was that
 	busyAt  time.Time          // when, on the process's clock
