@@ -199,7 +199,9 @@ func (m *Machine) condition(o *Order, r *Refund, f *Firing) error {
 func blocked(o *Order, r *Refund, ev Event) string {
 	switch ev {
 	case EventCancel:
-		if r.Attempts > 0 || r.Retries > 0 {
+		// What the provider has accepted may pay. A book that was restored from a backup does not
+		// know that it submitted it.
+		if r.Attempts > 0 || r.Retries > 0 || !r.AcceptedAt.IsZero() {
 			return "it was already submitted to the provider"
 		}
 	case EventApprove, EventRetry:

@@ -67,7 +67,7 @@ type Refund struct {
 	Message string `json:"message"`
 
 	// Attempts counts the times that Process set out to ask the provider since it was approved or retried,
-	// Retries the retries. Both 0 proves that it was never submitted.
+	// Retries the retries. Both are 0 until it is submitted for the first time.
 	Attempts int `json:"attempts"`
 	Retries  int `json:"retries"`
 	// NextAttemptAt is when an approved refund is due, UTC.

@@ -47,28 +47,28 @@
 //	approved: sent again after an unknown outcome         settle           note       hold           wait       wait       ·
 //	approved: asked after an unknown outcome              settle           note       hold           fail       fail       ·
 //	approved: asked after an unknown outcome of a retry   settle           note       hold           wait       wait       ·
-//	approved: a refusal waits                             settle           note       hold           fail       fail       ·
+//	approved: a refusal waits                             settle           note       hold           ·          ·          ·
 //	approved: a refusal has waited                        settle           note       hold           fail       fail       fail
-//	approved: a refusal waits, of a clock that was ahead  settle           note       hold           fail       fail       wait
+//	approved: a refusal waits, of a clock that was ahead  settle           note       hold           wait       wait       wait
 //	approved: must not be sent, the order has an excess   settle           note       hold           fail       fail       wait
 //	approved: accepted before                             settle           note       hold           fail       wait       wait
-//	approved: accepted before, denied since shortly       settle           note       hold           fail       ·          ·
+//	approved: accepted before, after a retry              settle           note       hold           wait       wait       wait
+//	approved: accepted before, denied since shortly       settle           note       hold           ·          ·          ·
 //	approved: accepted before, denied for long            settle           note       hold           fail       !          !
-//	approved: accepted after a retry                      settle           note       hold           wait       wait       wait
 //	approved: accepted while it was asked                 settle           note       hold           ·          ·          ·
 //	approved: a newer attempt is under way                settle           note       ·              ·          ·          ·
 //	approved: Sync asked                                  settle           note       hold           fail       ·          ·
 //	approved: Sync asked, accepted before                 settle           note       hold           fail       ·          ·
-//	approved: Sync asked during an attempt                settle           note       hold           ·          ·          ·
-//	approved: Sync asked after a retry                    settle           note       hold           ·          ·          ·
+//	approved: Sync asked during an attempt                settle           note       ·              ·          ·          ·
+//	approved: Sync asked after a retry                    settle           note       ·              ·          ·          ·
 //	approved: retried since Sync asked                    settle           ask again  ·              ·          ·          ·
 //	abnormal                                              settle           ·          ·              fail       ·          ·
-//	abnormal since it was asked                           settle           ·          ·              ·          ·          ·
+//	abnormal since it was asked                           settle           ·          ·              ask again  ·          ·
 //	failed                                                settle           adopt !    adopt, hold !  ·          ·          ·
 //	failed since it was asked                             settle           ask again  ask again      ·          ·          ·
 //	refunded, the provider confirmed it                   ·                ·          !              !          !          ·
 //	refunded since it was asked                           ·                ·          ask again      ask again  ask again  ·
-//	refunded, a person resolved it                        !                ·          !              !          !          ·
+//	refunded, a person resolved it                        !                !          !              !          !          ·
 //	in review, rejected, cancelled, abandoned             adopt, settle !  adopt !    adopt, hold !  ·          ·          ·
 //	the same since it was asked                           adopt, settle !  ask again  ask again      ·          ·          ·
 //

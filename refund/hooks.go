@@ -23,13 +23,16 @@ type Hooks struct {
 	// After runs once the transition is committed. A crash before it loses the call: what must not be lost
 	// belongs into InTx. o is a copy.
 	After func(ctx context.Context, o *order.Order, t order.Transition)
-	// Conflict is told when the provider and the book disagree, or the provider answered about something
-	// else than was asked. It is called after what can be recorded has been recorded.
+	// Conflict is called when the provider and the book disagree, or the provider answered about
+	// something else than was asked. It is called after what can be recorded has been recorded, also
+	// if that failed, and once for a contradiction that stays the same.
 	Conflict func(ctx context.Context, c Conflict)
 	// Stuck is told on every attempt that ends without an outcome, or with one that could not be recorded,
 	// once AlertAfter has passed since approval.
 	Stuck func(ctx context.Context, s Stuck)
-	// Setup is told when a gateway begins to fail because of its set-up: once, until a call succeeds again.
+	// Setup is called when a gateway begins to fail because of its set-up: once, until the kind of
+	// call that failed (a refund, a query, a list) succeeds again; and once more if refunds begin
+	// to fail after the others.
 	Setup func(ctx context.Context, err *SetupError)
 	// UnknownNotification is told of a notification about a refund that the book does not have: made in the
 	// provider's own console, perhaps. Service.Sync of its order takes such a one in.

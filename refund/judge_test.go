@@ -83,10 +83,12 @@ func circumstances() []circumstance {
 		attempted("approved: must not be sent, the order has an excess", nil,
 			func(c *circumstance) { c.q.unsendable = "no room" }),
 		attempted("approved: accepted before", accepted(0), nil),
+		attempted("approved: accepted before, after a retry", func(r *order.Refund) {
+			accepted(0)(r)
+			r.Retries = 1
+		}, nil),
 		attempted("approved: accepted before, denied since shortly", accepted(time.Minute), nil),
 		attempted("approved: accepted before, denied for long", accepted(judgeQuiet), nil),
-		attempted("approved: accepted after a retry",
-			func(r *order.Refund) { r.Outstanding, r.Retries, r.AcceptedAt = true, 1, ago(time.Hour) }, nil),
 		attempted("approved: accepted while it was asked", outstanding,
 			func(c *circumstance) { c.r.AcceptedAt = judgeNow() }),
 		attempted("approved: a newer attempt is under way", outstanding,
@@ -201,4 +203,22 @@ func TestDenialIsReportedOnce(t *testing.T) {
 		v.heard.note(&known, judgeNow())
 		require.Equal(t, verdict{}, judge(&known, &c.q, answer{res: Result{Outcome: o}, queried: true}, judgeNow(), judgeQuiet))
 	}
+}
+
+// TestOnlyTheNewestAttemptOwnsARefund: the number of an attempt comes again after a retry.
+func TestOnlyTheNewestAttemptOwnsARefund(t *testing.T) {
+	for name, change := range map[string]func(*order.Refund){
+		"a newer attempt": func(r *order.Refund) { r.Attempts++ },
+		"a retry":         func(r *order.Refund) { r.Retries++ },
+		"it has ended":    func(r *order.Refund) { r.State = order.StateFailed },
+	} {
+		c := attempted(name, nil, nil)
+		require.True(t, c.q.owns(&c.r))
+		require.True(t, c.q.current(&c.r))
+		change(&c.r)
+		require.False(t, c.q.owns(&c.r), name)
+		require.False(t, c.q.current(&c.r), name)
+	}
+	c := asked("", order.Refund{State: order.StateApproved}, nil)
+	require.False(t, c.q.owns(&c.r), "nobody attempts it")
 }

@@ -198,6 +198,12 @@ func (s *Service) update(ctx context.Context, op string, ref Ref, fn func(ctx co
 		fnErr = fn(ctx, u)
 		return fnErr
 	})
+	if err != nil && u != nil && u.conflict != nil {
+		// What the provider said is so whether or not the book has taken it in, which a lost COMMIT
+		// leaves open. This may be its only report.
+		u.conflict.Err = fmt.Errorf("%w; recording it failed: %w", u.conflict.Err, err)
+		s.conflict(context.WithoutCancel(ctx), *u.conflict)
+	}
 	switch {
 	case err == nil:
 		s.finish(ctx, u)

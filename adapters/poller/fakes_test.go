@@ -2,6 +2,7 @@ package poller_test
 
 import (
 	"context"
+	"math"
 	"sync"
 	"time"
 
@@ -87,16 +88,18 @@ func (c *clock) waiting() bool {
 }
 
 // toNext moves to the moment when the next timer fires.
-func (c *clock) toNext() {
+func (c *clock) toNext() { c.advance(c.untilNext()) }
+
+// untilNext is how long it takes until the next timer fires.
+func (c *clock) untilNext() (least time.Duration) {
 	c.mu.Lock()
-	var least time.Duration
+	defer c.mu.Unlock()
 	for t := range c.pending {
 		if d := t.at.Sub(c.t); least == 0 || d < least {
 			least = d
 		}
 	}
-	c.mu.Unlock()
-	c.advance(least)
+	return least
 }
 
 // bank is a provider. It pays at once unless answer says otherwise.
@@ -185,6 +188,7 @@ type store struct {
 	*memstore.Store
 	hang   func(ctx context.Context) error // in a look
 	twice  bool                            // everything is listed twice
+	beyond time.Duration                   // if > 0, what lies further ahead than that is listed too
 	mu     sync.Mutex
 	looks  int
 	onLook func() error               // may fail or panic
@@ -207,6 +211,17 @@ func (s *store) DueExcept(ctx context.Context, now time.Time, limit int, except 
 		}
 	}
 	due, err := s.Store.DueExcept(ctx, now, limit, except)
+	if s.beyond > 0 && err == nil {
+		all, err := s.Store.DueExcept(ctx, now.AddDate(100, 0, 0), math.MaxInt32, except)
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range all {
+			if d.At.After(now.Add(s.beyond)) && len(due) < limit {
+				due = append(due, d)
+			}
+		}
+	}
 	if s.twice {
 		due = append(due, due...)
 	}

@@ -29,7 +29,8 @@ func TestTexts(t *testing.T) {
 			o := newOrder(id)
 			request(t, o, "R-"+id, 1)
 			r := &o.Refunds[0]
-			r.Reason, r.ReviewNote, r.Message, o.History[0].Note = text, text, text, text
+			r.Reason, r.ReviewNote, o.History[0].Note = text, text, text
+			r.Message = text[:min(len(text), order.MaxMessage/3*3)] // of whole characters
 			require.NoError(t, s.Create(bg, o))
 			got, err := s.Get(bg, id)
 			require.NoError(t, err)

@@ -9,7 +9,6 @@ import (
 	"runtime"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/go-sql-driver/mysql"
 	"github.com/stretchr/testify/require"
@@ -92,7 +91,7 @@ func TestPreparingWaitsForNobody(t *testing.T) {
 		db.SetMaxOpenConns(1)
 		s := d.on(t, db)
 		require.NoError(t, s.Create(bg, newOrder("O-1")))
-		ctx, cancel := context.WithTimeout(bg, 20*time.Second)
+		ctx, cancel := context.WithTimeout(bg, patience)
 		defer cancel()
 		next := make(chan *sql.Conn, 1)
 		require.NoError(t, s.Update(ctx, "O-1", func(_ context.Context, o *order.Order) error {

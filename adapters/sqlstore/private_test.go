@@ -46,26 +46,27 @@ func (s *server) run(t *testing.T) {
 	s.cmd, s.exited = cmd, exited
 }
 
-// start returns when the server answers. What a killed PostgreSQL leaves running for a moment keeps the next one
-// from starting: then it is started again.
+// start returns when the server answers. Each attempt to reach it has the whole time: a busy machine needs longer for
+// a connection than any limit of one attempt allows. What a killed PostgreSQL leaves running for a moment keeps the
+// next one from starting; then start runs it again.
 func (s *server) start(t *testing.T) {
 	t.Helper()
 	db, err := s.open(s.dsn)
 	require.NoError(t, err)
 	defer db.Close()
 	s.run(t)
-	wait, cancel := context.WithTimeout(bg, 30*time.Second)
+	ctx, cancel := context.WithTimeout(bg, patience)
 	defer cancel()
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
 	for {
-		try, cancel := context.WithTimeout(wait, 20*time.Millisecond)
-		err := db.PingContext(try)
+		err := db.PingContext(ctx)
 		if err == nil {
-			cancel()
 			return
 		}
-		<-try.Done() // not again at once
-		cancel()
-		if wait.Err() != nil {
+		select {
+		case <-again.C:
+		case <-ctx.Done():
 			text, _ := os.ReadFile(s.log)
 			require.NoError(t, err, "%s does not start:\n%s", s.program, text)
 		}

@@ -44,10 +44,10 @@ func (s *Store) reading(ctx context.Context, f func(c Conn) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	j, err := s.joint(ctx)
+	t, err := s.carried(ctx)
 	switch {
-	case err == nil && j != nil:
-		return f(j.conn)
+	case err == nil && t != nil:
+		return f(t)
 	case err != nil && !errors.Is(err, errEnded):
 		return err
 	}
@@ -124,7 +124,7 @@ func load(ctx context.Context, c Conn, query string, args int, orderID string) (
 type row struct {
 	kind, place int64
 	texts       [9]string
-	numbers     [13]sql.NullInt64
+	numbers     [15]sql.NullInt64
 }
 
 // dest is where the texts and numbers are scanned to.
@@ -164,8 +164,9 @@ func (r *row) refund() order.Refund {
 		No: t[0], Reason: t[1], State: order.State(t[2]), RequestedBy: order.Actor(t[3]), ReviewedBy: order.Actor(t[4]),
 		ReviewNote: t[5], RefundID: t[6], Code: t[7], Message: t[8],
 		Amount: r.number(0), Attempts: int(r.number(1)), Retries: int(r.number(2)), Outstanding: r.number(3) != 0,
-		NextAttemptAt: r.time(4), LeasedUntil: r.time(5), SubmittedAt: r.time(6), DeclinedAt: r.time(7), RequestedAt: r.time(8),
-		ReviewedAt: r.time(9), ApprovedAt: r.time(10), EndedAt: r.time(11), RefundedAt: r.time(12),
+		NextAttemptAt: r.time(4), LeasedUntil: r.time(5), SubmittedAt: r.time(6), DeclinedAt: r.time(7), AcceptedAt: r.time(8),
+		ConfirmedAt: r.time(9), RequestedAt: r.time(10), ReviewedAt: r.time(11), ApprovedAt: r.time(12), EndedAt: r.time(13),
+		RefundedAt: r.time(14),
 	}
 }
 

@@ -28,7 +28,7 @@ func TestRestart(t *testing.T) {
 			t.Parallel()
 			srv := private(t)
 			require.NoError(t, srv.on(t, srv.connect(t, srv.dsn)).Migrate(bg))
-			ctx, cancel := context.WithTimeout(bg, time.Minute)
+			ctx, cancel := context.WithTimeout(bg, patience)
 			defer cancel()
 			r := &restart{up: make(chan struct{}), failed: make(chan struct{}, 1), paid: ledger{amounts: map[string]int64{}}}
 			close(r.up)
@@ -91,7 +91,7 @@ func (r *restart) isUp() chan struct{} {
 func (r *restart) progress(t *testing.T) {
 	t.Helper()
 	most := r.acked.Load() + 40
-	require.Eventually(t, func() bool { return r.acked.Load() >= most }, 20*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return r.acked.Load() >= most }, patience, time.Millisecond)
 }
 
 // client stands for a process: it has a pool and a clock of its own.

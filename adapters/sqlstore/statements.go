@@ -10,7 +10,7 @@ import (
 const (
 	refundTexts   = "no, reason, state, requested_by, reviewed_by, review_note, refund_id, code, message"
 	refundNumbers = "amount, attempts, retries, outstanding, next_attempt_at, leased_until, submitted_at, declined_at, " +
-		"requested_at, reviewed_at, approved_at, ended_at, refunded_at"
+		"accepted_at, confirmed_at, requested_at, reviewed_at, approved_at, ended_at, refunded_at"
 	transitionColumns = "seq, event, refund_no, from_state, to_state, order_from, order_to, actor, note, at"
 )
 
@@ -25,7 +25,7 @@ var (
 type statements struct {
 	load, lock, reload                            string // an order by its ID, as every argument
 	loadArgs, lockArgs                            int
-	touch                                         string
+	touch, updateID                               string
 	orders, refunds                               string // the tables
 	insertOrder, insertRefunds, insertTransitions string // the last two without the rows
 	due, dueEnd                                   string
@@ -37,10 +37,11 @@ func newStatements(d Dialect, prefix string) statements {
 	orders, refunds, transitions := prefix+"orders", prefix+"refunds", prefix+"transitions"
 	s := statements{
 		orders: orders, refunds: refunds,
-		touch: `UPDATE ` + orders + ` SET version = version WHERE id = NULL`,
+		touch:    `UPDATE ` + orders + ` SET version = version WHERE id = NULL`,
+		updateID: d.bind(`SELECT update_id FROM ` + orders + ` WHERE id = ?`),
 
-		insertOrder: `INSERT INTO ` + orders + ` (id, ` + strings.Join(orderColumns, ", ") + `) VALUES (` +
-			marks(1+len(orderColumns)) + `)` + d.ifNew("id"),
+		insertOrder: `INSERT INTO ` + orders + ` (id, update_id, ` + strings.Join(orderColumns, ", ") + `) VALUES (` +
+			marks(2+len(orderColumns)) + `)` + d.ifNew("id"),
 		insertRefunds:     `INSERT INTO ` + refunds + ` (order_id, place, ` + strings.Join(refundColumns, ", ") + `) VALUES `,
 		insertTransitions: `INSERT INTO ` + transitions + ` (order_id, ` + transitionColumns + `) VALUES `,
 
@@ -65,17 +66,17 @@ const (
 )
 
 // loads writes the ways to read an order by one statement, and so as of one moment: its parts have the same
-// columns, what the row is, its place, nine texts and thirteen numbers. Refunds come first: they set the types.
+// columns, what the row is, its place, nine texts and fifteen numbers. Refunds come first: they set the types.
 func (s *statements) loads(d Dialect, orders, refunds, transitions string) {
 	key := "?"
 	if d == SQLite {
 		key = d.value("TEXT")
 	}
-	const nulls = ", NULL, NULL, NULL, NULL, NULL, NULL"
+	const nulls = ", NULL, NULL, NULL, NULL, NULL, NULL, NULL"
 	parts := []string{
 		`SELECT 0 AS kind, place, ` + refundTexts + `, ` + refundNumbers + ` FROM ` + refunds + ` WHERE order_id = ` + key,
 		`SELECT 1, version, id, gateway, payment_id, currency, state, '', '', '', '',
-			total, refunded, reserved, seq, paid_at, created_at, updated_at` + nulls + ` FROM ` + orders + ` WHERE id = ?`,
+			total, refunded, reserved, seq, paid_at, created_at, updated_at, NULL` + nulls + ` FROM ` + orders + ` WHERE id = ?`,
 		`SELECT 2, seq, refund_no, event, from_state, to_state, order_from, order_to, actor, note, '',
 			at` + nulls + nulls + ` FROM ` + transitions + ` WHERE order_id = ` + key,
 	}

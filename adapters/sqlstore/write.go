@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -22,36 +23,49 @@ type change struct {
 
 var errOverwritten = errors.New("the order was changed by others while it was locked")
 
+// updateID identifies one write of an order's row, which holds it. It is 0 if nothing was written.
+type updateID int64
+
+// newUpdateID returns an ID that no other write has: 63 random bits.
+func newUpdateID() updateID { return updateID(rand.Int64()) + 1 } //nolint:gosec // no secret
+
 // insert stores a new order.
-func (s *Store) insert(ctx context.Context, c Conn, o *order.Order) error {
+func (s *Store) insert(ctx context.Context, c Conn, o *order.Order) (updateID, error) {
 	if err := check(o); err != nil {
-		return err
+		return 0, err
 	}
-	o.Version = 1
-	first := change{s.sql.insertOrder, append([]any{o.ID}, orderValues(o)...), 1, refund.ErrExists}
-	return s.apply(ctx, c, append([]change{first}, s.added(o, 0, 0)...))
+	first := *o
+	first.Version = 1
+	id := newUpdateID()
+	row := change{s.sql.insertOrder, append([]any{o.ID, int64(id)}, orderValues(&first)...), 1, refund.ErrExists}
+	// The order first and on its own: what else is taken then is so because the order is there.
+	if err := s.apply(ctx, c, []change{row}); err != nil {
+		return 0, err
+	}
+	return id, s.apply(ctx, c, s.added(o, 0, 0))
 }
 
 // write stores what has changed between before and after: the order's row, the refunds that differ, and the
 // new refunds and transitions in one statement each.
-func (s *Store) write(ctx context.Context, c Conn, before, after *order.Order) error {
+func (s *Store) write(ctx context.Context, c Conn, before, after *order.Order) (updateID, error) {
 	if after.ID != before.ID {
-		return fmt.Errorf("the ID was changed: %w", order.ErrInvalid)
+		return 0, fmt.Errorf("the ID was changed: %w", order.ErrInvalid)
 	}
 	if before.Equal(after) {
 		after.Version = before.Version
-		return nil
+		return 0, nil
 	}
 	if err := check(after); err != nil {
-		return err
+		return 0, err
 	}
 	known, past := len(before.Refunds), len(before.History)
 	if len(after.Refunds) < known || len(after.History) < past || !slices.Equal(after.History[:past], before.History) {
-		return fmt.Errorf("refunds and history are only ever added to: %w", order.ErrInvalid)
+		return 0, fmt.Errorf("refunds and history are only ever added to: %w", order.ErrInvalid)
 	}
 	after.Version = before.Version + 1
+	id := newUpdateID()
 	updates := []update{{
-		s.sql.orders, changed(orderColumns, orderValues(before), orderValues(after)),
+		s.sql.orders, append(changed(orderColumns, orderValues(before), orderValues(after)), column{"update_id", int64(id)}),
 		[]column{{"id", after.ID}, {"version", before.Version}},
 	}}
 	for i := range known {
@@ -60,7 +74,7 @@ func (s *Store) write(ctx context.Context, c Conn, before, after *order.Order) e
 			continue
 		}
 		if r.No != was.No {
-			return fmt.Errorf("the number of a refund was changed: %w", order.ErrInvalid)
+			return 0, fmt.Errorf("the number of a refund was changed: %w", order.ErrInvalid)
 		}
 		set := changed(refundColumns, refundValues(before, was), refundValues(after, r))
 		if len(set) > 0 { // they may differ by what is not stored
@@ -77,7 +91,7 @@ func (s *Store) write(ctx context.Context, c Conn, before, after *order.Order) e
 			changes = append(changes, together(u))
 		}
 	}
-	return s.apply(ctx, c, append(changes, s.added(after, known, past)...))
+	return id, s.apply(ctx, c, append(changes, s.added(after, known, past)...))
 }
 
 // added are the refunds and transitions of o from these indexes on.
@@ -219,7 +233,7 @@ func refundValues(o *order.Order, r *order.Refund) []any {
 	return []any{
 		r.No, r.Reason, string(r.State), string(r.RequestedBy), string(r.ReviewedBy), r.ReviewNote, r.RefundID, r.Code, r.Message,
 		r.Amount, r.Attempts, r.Retries, outstanding, r.NextAttemptAt.UnixMicro(), micros(r.LeasedUntil), micros(r.SubmittedAt),
-		micros(r.DeclinedAt), r.RequestedAt.UnixMicro(), micros(r.ReviewedAt), micros(r.ApprovedAt), micros(r.EndedAt), micros(r.RefundedAt),
+		micros(r.DeclinedAt), micros(r.AcceptedAt), micros(r.ConfirmedAt), r.RequestedAt.UnixMicro(), micros(r.ReviewedAt), micros(r.ApprovedAt), micros(r.EndedAt), micros(r.RefundedAt),
 		o.Gateway,
 	}
 }
@@ -250,9 +264,9 @@ func check(o *order.Order) error {
 		text("reviewed_by", string(r.ReviewedBy), order.MaxActor)
 		text("reason", r.Reason, maxText)
 		text("review_note", r.ReviewNote, maxText)
-		text("message", r.Message, maxText)
-		text("refund_id", r.RefundID, order.MaxActor)
-		text("code", r.Code, order.MaxActor)
+		text("message", r.Message, order.MaxMessage)
+		text("refund_id", r.RefundID, order.MaxCode)
+		text("code", r.Code, order.MaxCode)
 	}
 	for i := range o.History {
 		t := &o.History[i]
