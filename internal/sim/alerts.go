@@ -22,6 +22,7 @@ func (c *checker) conflict(t *task, told refund.Conflict) {
 	if errors.Is(told.Err, refund.ErrMismatch) || told.Book == order.StatePaid {
 		return
 	}
+	t.report = &report{} // the book may be told of it
 	h := &t.heard
 	switch a := (alert{no, h.denied}); {
 	case told.Book == order.StateRefunded && told.Result.Outcome == refund.OutcomeSucceeded:
@@ -43,7 +44,9 @@ func (c *checker) report(t *task, a alert) {
 		c.w.fail("alerted_twice", "the alert about %s was given before, and the book knew", a.no)
 	}
 	c.alerts[a]++
-	t.report = &report{a, c.news[a]}
+	if !t.failed {
+		t.report = &report{a, c.news[a]}
+	}
 }
 
 // report is an alert that a task has given. The next thing that it writes is that it did.
@@ -52,12 +55,12 @@ type report struct {
 	news int
 }
 
-// remembered notes what has become of telling the book that t has given an alert: its next update, if it gave one.
+// remembered looks at the end of each update: it is the one that tells the book of an alert, if t has just given one.
 func (c *checker) remembered(t *task, err error) {
 	if r := t.report; r != nil && err == nil && r.news == c.news[r.alert] {
 		c.noted[r.alert] = true
 	}
-	t.report = nil
+	t.report, t.failed = nil, err != nil
 }
 
 // confirmed notes that the provider has answered about a refund that it has: the next denial is news again.

@@ -37,6 +37,7 @@ type task struct {
 	hook    hookFault
 	lease   leased
 	report  *report
+	failed  bool // its last update
 	heard   heard
 	busy    *refund.RetryLater // what the provider answered last, if it was that
 	busyAt  time.Time          // when, on the process's clock
