@@ -57,7 +57,7 @@ type report struct {
 
 // remembered looks at the end of each update: it is the one that tells the book of an alert, if t has just given one.
 func (c *checker) remembered(t *task, err error) {
-	if r := t.report; r != nil && err == nil && r.news == c.news[r.alert] {
+	if r := t.report; r != nil && r.no != "" && err == nil && r.news == c.news[r.alert] {
 		c.noted[r.alert] = true
 	}
 	t.report, t.failed = nil, err != nil
@@ -132,6 +132,13 @@ func (c *checker) listed(t *task, refs []refund.Ref, most int) {
 		if len(refs) < most && !slices.Contains(refs, ref) {
 			c.w.fail("not_listed", "order %s: %s is due and not listed", ref.OrderID, ref.RefundNo)
 		}
+	}
+}
+
+// left looks at a task that has come to its end.
+func (c *checker) left(t *task) {
+	if t.fact {
+		c.w.fail("fact_dropped", "the provider answered %s of %s, and nothing was recorded", t.heard.Outcome, t.heard.no)
 	}
 }
 

@@ -41,9 +41,12 @@ func (d *disk) AfterCommit(ctx context.Context, f func(context.Context)) bool {
 }
 
 // reach is the way to the store.
-func (d *disk) reach(c *trip) error {
+func (d *disk) reach(ctx context.Context, c *trip) error {
 	c.t.calling = false
 	c.t.sleep(c.out, nil)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	switch {
 	case c.f.Kind == FaultCrashBefore:
 		c.t.crash(c.f.For)
@@ -62,6 +65,9 @@ func (d *disk) leave(c *trip, err error) error {
 		c.t.crash(c.f.For)
 	}
 	c.t.sleep(c.ret, nil)
+	if c.f.Kind == FaultGone {
+		c.t.cancel()
+	}
 	if err == nil && c.f.Kind == FaultAfter {
 		c.t.misled = true
 		return errFault
@@ -78,9 +84,11 @@ func (d *disk) Update(ctx context.Context, id string, fn func(ctx context.Contex
 }
 
 func (d *disk) update(ctx context.Context, c *trip, id string, fn func(ctx context.Context, o *order.Order) error) error {
-	if err := d.reach(c); err != nil {
+	if err := d.reach(ctx, c); err != nil {
+		c.t.fact = c.t.fact && ctx.Err() != nil
 		return err
 	}
+	c.t.fact = false
 	d.release(id)
 	c.t.hook.arm(c)
 	u := &change{t: c.t, id: id, at: d.w.now}
@@ -120,7 +128,7 @@ func (d *disk) Get(ctx context.Context, id string) (o *order.Order, err error) {
 		return d.inner.Get(context.WithoutCancel(ctx), id)
 	}
 	c := d.w.begin("get")
-	if err = d.reach(c); err != nil {
+	if err = d.reach(ctx, c); err != nil {
 		return nil, err
 	}
 	o, err = d.inner.Get(context.WithoutCancel(ctx), id)
@@ -136,7 +144,7 @@ func (d *disk) Create(ctx context.Context, o *order.Order) error { return d.inne
 // Due implements [refund.Store].
 func (d *disk) Due(ctx context.Context, now time.Time, limit int) ([]refund.Ref, error) {
 	c := d.w.begin("due")
-	if err := d.reach(c); err != nil {
+	if err := d.reach(ctx, c); err != nil {
 		return nil, err
 	}
 	refs, err := d.inner.Due(context.WithoutCancel(ctx), now, limit)

@@ -26,6 +26,8 @@ const (
 	// FaultCrashBefore and FaultCrashAfter kill the process, before and after the call has its effect.
 	FaultCrashBefore
 	FaultCrashAfter
+	// FaultGone is a caller that does not wait any longer: its context ends while the call is on its way back.
+	FaultGone
 
 	// FaultRollback is a store that fails at the commit; FaultRerun one that runs the change twice;
 	// FaultCrashInside a process that dies in the transaction.
@@ -59,7 +61,7 @@ const (
 
 var faultNames = [...]string{
 	FaultBefore: "error_before", FaultAfter: "error_after", FaultSlow: "slow", FaultPause: "pause",
-	FaultCrashBefore: "crash_before", FaultCrashAfter: "crash_after", FaultRollback: "rollback",
+	FaultCrashBefore: "crash_before", FaultCrashAfter: "crash_after", FaultGone: "caller_gone", FaultRollback: "rollback",
 	FaultRerun: "rerun", FaultCrashInside: "crash_inside", FaultHook: "hook_error", FaultHookPanic: "hook_panic",
 	FaultHookExit: "hook_exit", FaultLostDone: "commit_lost_done", FaultLostUndone: "commit_lost_undone",
 	FaultLostHeld: "commit_lost_held", FaultLate: "late", FaultResend: "resend", FaultMismatch: "mismatch",

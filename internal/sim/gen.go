@@ -46,7 +46,7 @@ func NewPlan(seed uint64) *Plan {
 	if m.chance(.15) {
 		p.Provider.Lag = m.upTo(maxLag)
 	}
-	p.Provider.Wordy, p.StoreClock = m.chance(.25), m.chance(.5)
+	p.Provider.Wordy, p.StoreClock, p.BadHooks = m.chance(.25), m.chance(.5), m.chance(.15)
 	m.rate = []float64{0, .02, .05, .1, .2, .35}[m.IntN(6)]
 	common := .6
 	if m.chance(.4) { // few kinds, and often: more of what only they can do

@@ -120,7 +120,7 @@ func (t *task) asks(no string) {
 // hears notes what came of it.
 func (t *task) hears(res refund.Result, err error) {
 	if err == nil {
-		t.heard.Result = res
+		t.heard.Result, t.fact = res, true
 		t.w.check.confirmed(t)
 	}
 }
@@ -136,6 +136,8 @@ func (l *line) call(c *trip, do func() refund.Result) (refund.Result, error) {
 	}
 	c.t.sleep(c.ret, nil)
 	switch c.f.Kind { //nolint:exhaustive // the others are no answers
+	case FaultGone:
+		c.t.cancel()
 	case FaultAfter:
 		return refund.Result{}, l.w.prov.fault()
 	case FaultMismatch:

@@ -24,6 +24,8 @@ type Plan struct {
 	Provider Habits
 	// StoreClock makes the store a refund.Clock, whose time is right.
 	StoreClock bool
+	// BadHooks makes the host's hooks and its Backoff panic now and then, end the goroutine, or return nonsense.
+	BadHooks bool
 	// Even makes all calls equally fast, so that the Ops alone decide what overlaps.
 	Even bool
 	// Ops are what happens, sorted by At.

@@ -28,6 +28,7 @@ type task struct {
 	base   int // the number of its first call in op.Faults
 	calls  int
 	resume chan struct{}
+	cancel context.CancelFunc
 	dead   bool // its process has been killed
 	done   bool
 
@@ -36,6 +37,7 @@ type task struct {
 	doubt   bool // the store told it that a change may have been committed
 	hook    hookFault
 	lease   leased
+	fact    bool // the provider has answered, and nothing was recorded since
 	report  *report
 	failed  bool // its last update
 	heard   heard
@@ -74,15 +76,18 @@ func (w *world) spawn(p int, op *Op, base int, run func(ctx context.Context, t *
 			continue
 		}
 		t := &task{w: w, proc: on, op: op, base: base, resume: make(chan struct{})}
+		var ctx context.Context
+		ctx, t.cancel = context.WithCancel(context.Background())
 		on.tasks = append(on.tasks, t)
-		go t.live(run)
+		go t.live(virtual{ctx}, run)
 		w.step(t)
 		return true
 	}
 	return false
 }
 
-func (t *task) live(run func(ctx context.Context, t *task)) {
+func (t *task) live(ctx context.Context, run func(ctx context.Context, t *task)) {
+	defer t.cancel()
 	defer func() { // also where the process was killed: by runtime.Goexit, which no recover stops
 		if p := recover(); p != nil {
 			t.w.fail("panic", "%v\n%s", p, debug.Stack())
@@ -92,7 +97,8 @@ func (t *task) live(run func(ctx context.Context, t *task)) {
 		t.w.back <- struct{}{}
 	}()
 	<-t.resume
-	run(virtual{context.Background()}, t)
+	run(ctx, t)
+	t.w.check.left(t)
 }
 
 // sleep gives the token away for d. If the process is killed meanwhile, killed is called (it may be nil) and

@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -111,13 +113,16 @@ func (w *world) boot(p *proc) error {
 				return w.cur.hook.call()
 			},
 			Conflict: func(_ context.Context, c refund.Conflict) {
+				w.misbehave()
 				w.stats.Conflicts++
 				w.check.conflict(w.cur, c)
 			},
 			Stuck: func(context.Context, refund.Stuck) {
 				w.stats.Stuck++
 				w.cur.stuck++
+				w.misbehave()
 			},
+			After: func(context.Context, *order.Order, order.Transition) { w.misbehave() },
 		},
 	})
 	p.svc, p.up = svc, true
@@ -127,10 +132,35 @@ func (w *world) boot(p *proc) error {
 // clock is what a process takes for the time.
 func (w *world) clock(p *proc) time.Time { return epoch().Add(w.now + p.off) }
 
+// misbehave is a hook that panics or ends its goroutine, now and then.
+func (w *world) misbehave() {
+	if !w.plan.BadHooks || w.honest || w.cur == nil {
+		return
+	}
+	switch mix(w.plan.Seed, uint64(w.now)) % 8 { //nolint:gosec // no negative numbers
+	case 0:
+		panic("the hook panics")
+	case 1:
+		w.tracef("the hook ends its goroutine")
+		runtime.Goexit()
+	}
+}
+
 // backoff doubles from 5 s to 2 min, with jitter from the seed.
 func (w *world) backoff(_ string, attempts int) time.Duration {
+	h := mix(w.plan.Seed, uint64(w.now), uint64(attempts)) //nolint:gosec // no negative numbers
+	if w.plan.BadHooks && !w.honest {
+		switch h >> 32 % 8 {
+		case 0:
+			panic("Backoff panics")
+		case 1:
+			return -time.Hour
+		case 2:
+			return math.MaxInt64
+		}
+	}
 	d := min(5*time.Second<<min(attempts-1, 5), 2*time.Minute)
-	return d - time.Duration(mix(w.plan.Seed, uint64(w.now), uint64(attempts))%uint64(d/5)) //nolint:gosec // positive
+	return d - time.Duration(h%uint64(d/5)) //nolint:gosec // positive
 }
 
 // after has do called when d has passed.
