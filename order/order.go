@@ -30,7 +30,9 @@ type Order struct {
 	Refunds []Refund `json:"refunds"`
 	// Seq is the number of the newest transition; 0 where there is none.
 	Seq int64 `json:"seq"`
-	// History holds every transition, oldest first, with Seq from 1 and without gaps. It is only appended to.
+	// History holds transitions, oldest first and without gaps, the newest with number Seq. It is only appended to.
+	// Which ones depends on who made the order: refund's Service.Order and LoadOrder return all of them, from Seq 1;
+	// in hooks and guards and from a Store it holds those of the running command alone, and none before there is one.
 	History []Transition `json:"history"`
 	// Version counts the committed changes. The store keeps it: 1 after Create.
 	Version int64 `json:"version"`
@@ -158,7 +160,8 @@ func (o *Order) Excess() int64 { return max(0, o.Refunded+o.Reserved-o.Total) }
 func (o *Order) PartiallyRefunded() bool { return 0 < o.Refunded && o.Refunded < o.Total }
 
 // Equal reports whether o and p are the same but for Version: a store has nothing to write then. Times are compared
-// as moments.
+// as moments. History counts too: an order as a Store returns it, without history, is not the same as that order
+// with it.
 func (o *Order) Equal(p *Order) bool {
 	return slices.EqualFunc(o.Refunds, p.Refunds, equalRefund) &&
 		slices.EqualFunc(o.History, p.History, equalTransition) &&

@@ -31,7 +31,7 @@ func (s *Service) abandon(ctx context.Context, p AbandonParams) (order.Refund, e
 	if err := s.outsideTx(ctx, "abandon", ref); err != nil {
 		return order.Refund{}, err
 	}
-	o, err := s.Order(ctx, p.OrderID)
+	o, err := s.get(ctx, p.OrderID)
 	if err != nil {
 		return order.Refund{}, err
 	}

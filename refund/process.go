@@ -43,7 +43,7 @@ func (s *Service) execute(ctx context.Context, p ApproveParams) (order.Refund, e
 	if _, err := s.Process(ctx, ref); err != nil {
 		return approved, err
 	}
-	o, err := s.Order(context.WithoutCancel(ctx), p.OrderID)
+	o, err := s.get(context.WithoutCancel(ctx), p.OrderID)
 	if err != nil {
 		return approved, err
 	}

@@ -45,7 +45,7 @@ func (s *Service) sync(ctx context.Context, orderID string) (SyncReport, error) 
 	if s.joined(ctx) {
 		return SyncReport{}, fmt.Errorf("sync order %s: %w", orderID, ErrInTx)
 	}
-	o, err := s.Order(ctx, orderID)
+	o, err := s.get(ctx, orderID)
 	if err != nil {
 		return SyncReport{}, err
 	}

@@ -66,6 +66,7 @@ func (d *disk) Update(ctx context.Context, id string, fn func(ctx context.Contex
 	// The caller's context times out in real time; the simulation's own clock is the one that counts.
 	err := d.inner.Update(context.WithoutCancel(ctx), id, func(ctx context.Context, o *order.Order) error {
 		was = o.Clone()
+		was.History = d.history(ctx, id)
 		if c.f.Kind == FaultRerun {
 			_ = fn(ctx, o.Clone()) // a deadlock, say: all that it did is undone
 		}
@@ -78,7 +79,8 @@ func (d *disk) Update(ctx context.Context, id string, fn func(ctx context.Contex
 		case FaultCrashInside:
 			c.t.crash(c.f.For)
 		}
-		is = o
+		is = o.Clone()
+		is.History = append(was.History[:len(was.History):len(was.History)], o.History...)
 		return nil
 	})
 	c.t.failHook = false
@@ -102,6 +104,20 @@ func (d *disk) Get(ctx context.Context, id string) (o *order.Order, err error) {
 		return nil, err
 	}
 	return o, nil
+}
+
+// History implements [refund.Store].
+func (d *disk) History(ctx context.Context, id string, after int64, limit int) ([]order.Transition, error) {
+	return d.inner.History(context.WithoutCancel(ctx), id, after, limit)
+}
+
+// history is the whole history of an order that is there.
+func (d *disk) history(ctx context.Context, id string) []order.Transition {
+	o, err := refund.LoadOrder(context.WithoutCancel(ctx), d.inner, id)
+	if err != nil {
+		return nil
+	}
+	return o.History
 }
 
 // Create implements [refund.Store].
