@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/orderfsm/orderfsm/adapters/memstore"
+	"github.com/orderfsm/orderfsm/adapters/poller"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
 )
@@ -191,7 +192,10 @@ type store struct {
 	onID   func(orderID string) error // before an Update
 }
 
-func (s *store) DueExcept(ctx context.Context, now time.Time, limit int, except []string) ([]refund.DueRefund, error) {
+func (s *store) Due(ctx context.Context, q refund.DueQuery) ([]refund.DueRefund, error) {
+	if q.Limit == poller.MaxCount { // Stats counts, the Poller does not look
+		return s.Store.Due(ctx, q)
+	}
 	s.mu.Lock()
 	s.looks++
 	f := s.onLook
@@ -206,7 +210,7 @@ func (s *store) DueExcept(ctx context.Context, now time.Time, limit int, except 
 			return nil, err
 		}
 	}
-	due, err := s.Store.DueExcept(ctx, now, limit, except)
+	due, err := s.Store.Due(ctx, q)
 	if s.twice {
 		due = append(due, due...)
 	}

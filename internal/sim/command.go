@@ -115,12 +115,12 @@ func (w *world) resolve(ctx context.Context, t *task) error {
 
 // poll is what a worker does: everything that is due, one after the other.
 func (w *world) poll(ctx context.Context, t *task) {
-	refs, err := t.proc.svc.Due(ctx, 20)
+	due, err := t.proc.svc.Due(ctx, 20, nil)
 	if err != nil {
 		return
 	}
-	for _, ref := range refs {
-		_, err := t.proc.svc.Process(ctx, ref)
+	for _, d := range due {
+		_, err := t.proc.svc.Process(ctx, d.Ref)
 		if err != nil && t.op.ID == calmPoll {
 			w.fail("process", "%v, after all faults are over", err)
 		}

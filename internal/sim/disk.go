@@ -3,7 +3,6 @@ package sim
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
@@ -124,13 +123,13 @@ func (d *disk) history(ctx context.Context, id string) []order.Transition {
 func (d *disk) Create(ctx context.Context, o *order.Order) error { return d.inner.Create(ctx, o) }
 
 // Due implements [refund.Store].
-func (d *disk) Due(ctx context.Context, now time.Time, limit int) ([]refund.Ref, error) {
+func (d *disk) Due(ctx context.Context, q refund.DueQuery) ([]refund.DueRefund, error) {
 	c := d.w.begin("due")
 	if err := d.reach(c); err != nil {
 		return nil, err
 	}
-	refs, err := d.inner.Due(context.WithoutCancel(ctx), now, limit)
-	return refs, d.leave(c, err)
+	due, err := d.inner.Due(context.WithoutCancel(ctx), q)
+	return due, d.leave(c, err)
 }
 
 // List implements [refund.Store].
