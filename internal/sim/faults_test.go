@@ -116,12 +116,9 @@ func clockBugs() []bug {
 		}},
 		{name: "refusal in the future is believed", store: refusedLater},
 		{name: "due in the future is not listed", store: func(_ *world, inner refund.Store) refund.Store {
-			return book{Store: inner, due: func(ctx context.Context, now time.Time, limit int) ([]refund.Ref, error) {
-				refs, err := inner.Due(ctx, now, limit)
-				return slices.DeleteFunc(refs, func(ref refund.Ref) bool {
-					o, err := inner.Get(ctx, ref.OrderID)
-					return err == nil && o.Refund(ref.RefundNo).NextAttemptAt.After(now)
-				}), err
+			return book{Store: inner, due: func(ctx context.Context, q refund.DueQuery) ([]refund.DueRefund, error) {
+				q.Beyond = time.Time{}
+				return inner.Due(ctx, q)
 			}}
 		}},
 	}
