@@ -101,8 +101,8 @@ func (t *task) live(ctx context.Context, run func(ctx context.Context, t *task))
 	t.w.check.left(t)
 }
 
-// sleep gives the token away for d. If the process is killed meanwhile, killed is called (it may be nil) and
-// sleep does not return.
+// sleep gives the token away for d. If the process is killed meanwhile, killed is called (it may be
+// nil) and sleep does not return.
 func (t *task) sleep(d time.Duration, killed func()) {
 	t.w.queue.push(t.w.now+max(0, d), t, nil)
 	t.w.back <- struct{}{}
@@ -155,12 +155,11 @@ func (w *world) revive(p *proc) {
 type leased struct {
 	no       string
 	until    time.Duration // on the right clock
-	attempt  int
-	approved time.Time // what the row said
-	excess   bool      // the order had more refunds than it has room for
-	accepted bool      // the provider had accepted the refund, as the book knew
-	era      int       // of the refund
-	version  int       // likewise
+	approved time.Time     // what the row said
+	excess   bool          // the order had more refunds than it has room for
+	accepted bool          // the provider had accepted the refund, as the book knew
+	era      int           // of the refund
+	version  int           // likewise
 }
 
 // heard is the last answer of the provider to a task.
