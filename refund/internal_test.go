@@ -1,6 +1,7 @@
 package refund
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -84,5 +85,63 @@ func TestRefusalOfTheFutureWaitsAnew(t *testing.T) {
 			judgeQuiet,
 		)
 		require.Equal(t, verdict{keep: true, refused: true}, v, name)
+	}
+}
+
+// TestSetupFaultIsOverOnceTheCallThatFailedSucceeds: a call of another kind proves nothing.
+func TestSetupFaultIsOverOnceTheCallThatFailedSucceeds(t *testing.T) {
+	const works, fails = false, true
+	type call struct {
+		gateway string
+		op      operation
+		failed  bool
+		news    bool
+	}
+	query, list := call{"a", opQuery, fails, true}, call{"a", opList, fails, true}
+	refund := call{"a", opRefund, fails, true}
+	known := func(c call) call { c.news = false; return c }
+	over := func(c call) call { c.failed, c.news = works, false; return c }
+	other := func(c call) call { c.gateway = "b"; return c }
+	for name, calls := range map[string][]call{
+		"told once":               {query, known(query)},
+		"for each gateway":        {query, other(query)},
+		"not for each operation":  {query, known(list)},
+		"once more for refunds":   {query, refund, known(refund), known(query)},
+		"once if refunds began":   {refund, known(query), known(refund)},
+		"over":                    {list, over(list), list},
+		"not over by another one": {list, over(query), over(refund), known(list)},
+		"of another gateway":      {list, other(over(list)), known(list)},
+		"over when both are over": {
+			list, known(query), over(query), known(query), over(query), over(list), query,
+		},
+		"nothing was wrong": {over(list), over(refund), list},
+	} {
+		var f setupFaults
+		for i, c := range calls {
+			require.Equal(t, c.news, f.note(c.gateway, c.op, c.failed), "%s, call %d", name, i+1)
+		}
+	}
+}
+
+// TestAgrees: what of the book and what of the provider mean the same.
+func TestAgrees(t *testing.T) {
+	confirmed := order.Refund{State: order.StateRefunded, ConfirmedAt: judgeNow()}
+	ended := []order.Refund{
+		{State: order.StateRefundRequested}, {State: order.StateFailed}, {State: order.StateRejected},
+		{State: order.StateCancelled}, {State: order.StateAbandoned},
+	}
+	open := []order.Refund{
+		{State: order.StateApproved}, {State: order.StateAbnormal}, {State: order.StateRefunded},
+		confirmed,
+	}
+	for outcome, agreeing := range map[Outcome][]order.Refund{
+		OutcomeUnknown: nil, OutcomeAccepted: {{State: order.StateApproved}},
+		OutcomeSucceeded: {confirmed}, OutcomeAbnormal: {{State: order.StateAbnormal}},
+		OutcomeDeclined: ended, OutcomeClosed: ended,
+		OutcomeNotFound: ended,
+	} {
+		for _, r := range slices.Concat(ended, open) {
+			require.Equal(t, slices.Contains(agreeing, r), agrees(&r, outcome), "%s, %v", outcome, r.State)
+		}
 	}
 }

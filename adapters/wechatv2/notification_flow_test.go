@@ -60,9 +60,9 @@ func newNotified(t *testing.T) *notified {
 	require.NoError(t, f.sim.AddOrder(wechattest.Order{OutTradeNo: "ORD-1", TotalFee: 100}))
 	m, err := order.NewMachine()
 	require.NoError(t, err)
-	f.svc, err = refund.NewService(m, f.store, newGateway(t, config(f.sim)), refund.Options{Now: f.clock, Hooks: refund.Hooks{
+	f.svc, err = refund.NewService(m, f.store, newGateway(t, config(f.sim)), patient(refund.Options{Now: f.clock, Hooks: refund.Hooks{
 		UnknownNotification: func(context.Context, refund.Notification) { f.unknown++ },
-	}})
+	}}))
 	require.NoError(t, err)
 	ctx := context.Background()
 	_, err = f.svc.Register(ctx, refund.RegisterParams{OrderID: "ORD-1", Gateway: "wechatv2", Currency: "CNY", Total: 100})

@@ -112,7 +112,7 @@ func bugs() []bug {
 				if err := fn(ctx, o); err != nil {
 					return err
 				}
-				return inner.Update(ctx, id, func(_ context.Context, now *order.Order) error { *now = *o; return nil })
+				return inner.Update(ctx, id, func(_ context.Context, now *order.Order) error { over(now, o); return nil })
 			}}
 		}},
 		{name: "commit that is lost", store: func(w *world, inner refund.Store) refund.Store {
@@ -216,13 +216,26 @@ func changing(before func(w *world, o *order.Order), after func(w *world, was, o
 	}
 }
 
+// over writes o over the order that is stored now, in a history that goes on all the same.
+func over(now, o *order.Order) {
+	seq := now.Seq
+	*now = *o
+	for i := range now.History {
+		seq++
+		now.History[i].Seq = seq
+	}
+	now.Seq = seq
+}
+
 // remembering has each task go on from the order as it left it itself.
 func remembering(w *world, inner refund.Store) refund.Store {
 	known := map[*task]*order.Order{}
 	return book{Store: inner, update: func(ctx context.Context, id string, fn updateFunc) error {
 		return inner.Update(ctx, id, func(ctx context.Context, o *order.Order) error {
 			if mine := known[w.cur]; mine != nil && mine.ID == id {
-				*o = *mine.Clone()
+				was := mine.Clone()
+				was.History = nil
+				over(o, was)
 			}
 			err := fn(ctx, o)
 			known[w.cur] = o.Clone()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
 )
 
 // Violation is an invariant that a run broke.
@@ -85,7 +86,7 @@ func (c *checker) refused(t *task, err error) {
 // until it has run: the console's refunds, and what is excused.
 func (c *checker) quiet(synced bool) {
 	for _, paid := range c.w.plan.Orders {
-		o, err := c.w.mem.Get(context.Background(), paid.ID)
+		o, err := refund.LoadOrder(context.Background(), c.w.mem, paid.ID)
 		if err != nil {
 			c.w.fail("lost_order", "%v", err)
 			return

@@ -81,6 +81,7 @@ func (d *disk) prove(u *change) error {
 	if err == nil {
 		is := d.marks[u.id] == u.mark
 		if b := d.w.bug; b != nil && b.proof != nil {
+			now.History = d.history(context.Background(), u.id)
 			is = b.proof(u.was, u.is, now)
 		}
 		if is {
@@ -104,7 +105,7 @@ func (d *disk) release(id string) {
 	err := d.inner.Update(context.Background(), id, func(_ context.Context, o *order.Order) error {
 		version := o.Version
 		*o = *h.is.Clone()
-		o.Version = version
+		o.Version, o.History = version, o.History[len(h.was.History):]
 		return nil
 	})
 	if err != nil {

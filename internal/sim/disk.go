@@ -101,6 +101,7 @@ func (d *disk) update(
 	ctx = context.WithoutCancel(ctx)
 	err := d.inner.Update(ctx, id, func(ctx context.Context, o *order.Order) error {
 		u.was = o.Clone()
+		u.was.History = d.history(ctx, id)
 		if c.f.Kind == FaultRerun {
 			_ = fn(ctx, o.Clone()) // a deadlock, say: all that it did is undone
 		}
@@ -111,6 +112,7 @@ func (d *disk) update(
 			return err
 		}
 		u.is = o.Clone()
+		u.is.History = append(u.was.History[:len(u.was.History):len(u.was.History)], o.History...)
 		switch c.f.Kind {
 		case FaultRollback:
 			return errFault
@@ -141,6 +143,20 @@ func (d *disk) Get(ctx context.Context, id string) (o *order.Order, err error) {
 		return nil, err
 	}
 	return o, nil
+}
+
+// History implements [refund.Store].
+func (d *disk) History(ctx context.Context, id string, after int64, limit int) ([]order.Transition, error) {
+	return d.inner.History(context.WithoutCancel(ctx), id, after, limit)
+}
+
+// history is the whole history of an order that is there.
+func (d *disk) history(ctx context.Context, id string) []order.Transition {
+	o, err := refund.LoadOrder(context.WithoutCancel(ctx), d.inner, id)
+	if err != nil {
+		return nil
+	}
+	return o.History
 }
 
 // Create implements [refund.Store].

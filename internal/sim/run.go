@@ -80,7 +80,7 @@ func (w *world) count() {
 			continue
 		}
 		w.stats.Refunds += len(o.Refunds)
-		w.stats.Transitions += len(o.History)
+		w.stats.Transitions += int(o.Seq)
 		for i := range o.Refunds {
 			if o.Refunds[i].State == order.StateRefunded {
 				w.stats.Refunded++
