@@ -69,6 +69,9 @@ func run(p *Plan, b *bug, trace io.Writer) (Stats, *Violation) {
 	for _, p := range w.procs { // nobody is left behind where a run was broken off
 		w.unwind(p)
 	}
+	for _, jobs := range w.idle {
+		close(jobs)
+	}
 	w.count()
 	return w.stats, w.broken
 }

@@ -38,6 +38,7 @@ type world struct {
 	queue queue
 	back  chan struct{} // the running task gives the token back
 	cur   *task         // who has it
+	idle  []chan job    // goroutines that wait for a task
 
 	procs  []*proc
 	mem    *memstore.Store
