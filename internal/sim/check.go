@@ -64,23 +64,26 @@ func (c *checker) done(op *Op) {
 	}
 }
 
-// refused makes sure that a command which failed has changed nothing, and that one whose COMMIT is in doubt says so.
+// refused makes sure that a command which failed has changed nothing, and that one whose COMMIT is
+// in doubt says so.
 func (c *checker) refused(t *task, err error) {
-	switch t.op.Kind { //nolint:exhaustive // the others may commit and then fail, or have no error to return
+	switch t.op.Kind { //nolint:exhaustive // the others may commit and then fail
 	case OpRequest, OpApprove, OpReject, OpCancel, OpRetry, OpResolve, OpTransfer:
 		if err != nil && t.commits > 0 && !t.misled {
-			c.w.fail("failed_but_changed", "%s %s failed and committed %d times: %v", t.op.Kind, t.op.Refund, t.commits, err)
+			c.w.fail("failed_but_changed", "%s %s failed and committed %d times: %v",
+				t.op.Kind, t.op.Refund, t.commits, err)
 		}
 	case OpPoll:
 		return
 	}
 	if t.doubt && !errors.Is(err, errDoubt) {
-		c.w.fail("doubt_hidden", "%s %s may have been committed, and says %v", t.op.Kind, t.op.Refund, err)
+		c.w.fail("doubt_hidden", "%s %s may have been committed, and says %v",
+			t.op.Kind, t.op.Refund, err)
 	}
 }
 
-// quiet compares book and ledger when nothing happens any more. What only Sync can find is left out until it
-// has run: the console's refunds, and what is excused.
+// quiet compares book and ledger when nothing happens any more. What only Sync can find is left out
+// until it has run: the console's refunds, and what is excused.
 func (c *checker) quiet(synced bool) {
 	for _, paid := range c.w.plan.Orders {
 		o, err := refund.LoadOrder(context.Background(), c.w.mem, paid.ID)
@@ -140,21 +143,24 @@ func (c *checker) balance(o *order.Order, synced bool) {
 		r := o.Refund(b.no)
 		switch {
 		case r == nil && b.gone() > 0 && (synced || !b.console):
-			w.fail("unknown_payment", "order %s: the book does not have %s; the ledger has %v", o.ID, b.no, w.prov.numbers(o.ID))
+			w.fail("unknown_payment", "order %s: the book does not have %s; the ledger has %v",
+				o.ID, b.no, w.prov.numbers(o.ID))
 		case r != nil && r.State == order.StateRefunded && !c.byHand[r.No]:
 			paid += b.gone()
 		}
 	}
 	if booked != o.Refunded || booked != paid {
-		w.fail("sums", "order %s: refunded is %d, its refunds make it %d, the provider paid %d", o.ID, o.Refunded, booked, paid)
+		w.fail("sums", "order %s: refunded is %d, its refunds make it %d, the provider paid %d",
+			o.ID, o.Refunded, booked, paid)
 	}
 	if total := w.prov.totals[o.ID]; sum > total {
 		w.fail("over_total", "order %s: %d of %d is paid back", o.ID, sum, total)
 	}
 }
 
-// excused reports whether the book may not know better before Sync has run: nobody has asked since a change
-// was fixed; or a no was true when it was booked, and clocks or a late request made nothing of the quiet period.
+// excused reports whether the book may not know better before Sync has run: nobody has asked since
+// a change was fixed; or a no was true when it was booked, and clocks or a late request made
+// nothing of the quiet period.
 func (c *checker) excused(s order.State, b *payout) bool {
 	switch s {
 	case order.StateAbnormal:
