@@ -34,7 +34,7 @@ func (s *Service) Abandon(ctx context.Context, p AbandonParams) (_ order.Refund,
 	if err := s.outsideTx(ctx, "abandon", ref); err != nil {
 		return order.Refund{}, err
 	}
-	o, err := s.Order(ctx, p.OrderID)
+	o, err := s.get(ctx, p.OrderID)
 	if err != nil {
 		return order.Refund{}, err
 	}

@@ -31,7 +31,7 @@ func (u *update) learn(ctx context.Context, no string, q *question, a answer) (a
 	if q.owns(r) {
 		u.reschedule(r, a.err, now)
 	}
-	if *r == before && len(u.fired) == 0 && u.conflict == nil {
+	if r.Equal(&before) && len(u.fired) == 0 && u.conflict == nil {
 		return v.again, errUnchanged
 	}
 	u.order.UpdatedAt = u.s.now()

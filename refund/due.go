@@ -45,7 +45,7 @@ func (s *Service) DueExcept(ctx context.Context, limit int, except []string) ([]
 	}
 	due := make([]DueRefund, 0, len(refs))
 	for _, ref := range refs {
-		o, err := s.Order(ctx, ref.OrderID)
+		o, err := s.get(ctx, ref.OrderID)
 		if ctx.Err() != nil {
 			return nil, fmt.Errorf("list due refunds: %w", ctx.Err())
 		}

@@ -254,7 +254,7 @@ func (e *env) process(ref refund.Ref) refund.Next {
 // order returns O1 after checking that it is sound.
 func (e *env) order() *order.Order {
 	e.t.Helper()
-	o, err := e.store.Get(bg, "O1")
+	o, err := refund.LoadOrder(bg, e.store, "O1")
 	require.NoError(e.t, err)
 	require.NoError(e.t, e.machine.Verify(o))
 	return o

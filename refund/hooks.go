@@ -14,7 +14,8 @@ import (
 // several.
 type Hooks struct {
 	// Guard is asked before a decision is carried out and may veto it; see [order.Guard]. It may run more
-	// than once for one command.
+	// than once for one command. The order's History holds the transitions of the running command alone, here and in
+	// InTx and After; what came before is in [Service.History].
 	Guard order.Guard
 	// InTx runs inside the Update, after the transition: its error, or panic, rolls everything back. ctx
 	// carries the store's transaction, for the host's own rows or an outbox. It may run more than once for

@@ -34,7 +34,7 @@ func (q *question) current(r *order.Refund) bool {
 	if q.attempt > 0 {
 		return q.owns(r)
 	}
-	return *r == q.seen
+	return r.Equal(&q.seen)
 }
 
 // isBeforeAcceptance reports whether the provider's acceptance of r was booked after the question was asked. What denies

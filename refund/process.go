@@ -42,7 +42,7 @@ func (s *Service) Execute(ctx context.Context, p ApproveParams) (_ order.Refund,
 	if _, err := s.Process(ctx, ref); err != nil {
 		return approved, err
 	}
-	o, err := s.Order(context.WithoutCancel(ctx), p.OrderID)
+	o, err := s.get(context.WithoutCancel(ctx), p.OrderID)
 	if err != nil {
 		return approved, err
 	}

@@ -255,8 +255,24 @@ func (u *update) refund(op, no string) (*order.Refund, error) {
 	return nil, fmt.Errorf("%s refund %s of order %s: %w", op, no, u.order.ID, ErrRefundNotFound)
 }
 
-// Order returns the order with its refunds and history, or [ErrOrderNotFound].
+// Order returns the order with its refunds and its whole history, or [ErrOrderNotFound].
 func (s *Service) Order(ctx context.Context, orderID string) (*order.Order, error) {
+	return LoadOrder(ctx, s.store, orderID)
+}
+
+// History returns a page of an order's history: the transitions whose Seq is above after, oldest first, at most limit
+// (see [DefaultLimit] and [MaxLimit]), or [ErrOrderNotFound]. A guard or hook that needs what happened before
+// its command asks with its own ctx.
+func (s *Service) History(ctx context.Context, orderID string, after int64, limit int) ([]order.Transition, error) {
+	page, err := s.store.History(ctx, orderID, after, Filter{Limit: limit}.PageSize())
+	if err != nil {
+		return nil, fmt.Errorf("get the history of order %s: %w", orderID, err)
+	}
+	return page, nil
+}
+
+// get returns the order with its refunds and an empty history.
+func (s *Service) get(ctx context.Context, orderID string) (*order.Order, error) {
 	o, err := s.store.Get(ctx, orderID)
 	if err != nil {
 		return nil, fmt.Errorf("get order %s: %w", orderID, err)

@@ -43,7 +43,7 @@ func (s *Service) Sync(ctx context.Context, orderID string) (_ SyncReport, err e
 	if s.joined(ctx) {
 		return SyncReport{}, fmt.Errorf("sync order %s: %w", orderID, ErrInTx)
 	}
-	o, err := s.Order(ctx, orderID)
+	o, err := s.get(ctx, orderID)
 	if err != nil {
 		return SyncReport{}, err
 	}

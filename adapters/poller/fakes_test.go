@@ -87,6 +87,13 @@ func (c *clock) waiting() bool {
 	return len(c.pending) > 0
 }
 
+// timers counts all timers that were ever started.
+func (c *clock) timers() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.waits)
+}
+
 // toNext moves to the moment when the next timer fires.
 func (c *clock) toNext() { c.advance(c.untilNext()) }
 

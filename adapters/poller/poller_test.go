@@ -71,6 +71,9 @@ func TestConcurrencyIsBounded(t *testing.T) {
 			}
 			e.run()
 			e.soon(func() bool { return e.bank.running() == tc.want })
+			timers := e.clock.timers()
+			require.Never(t, func() bool { return e.clock.timers() > timers+2 },
+				20*time.Millisecond, time.Millisecond, "it does not spin while there is no place")
 			require.Equal(t, tc.want, e.stats().InFlight)
 			require.Equal(t, e.clock.now(), e.stats().OldestInFlight)
 			close(gate)
@@ -334,6 +337,7 @@ func TestOptions(t *testing.T) {
 		"stop_timeout: is negative":                              {StopTimeout: -1},
 		`gateways: concurrency of "b" is negative`:               {Gateways: map[string]poller.Limits{"b": {Concurrency: -1}}},
 		`gateways: rate of "b" is not a number of refunds per s`: {Gateways: map[string]poller.Limits{"b": {Rate: math.NaN()}}},
+		`gateways: rate of "c" is not a number of refunds per s`: {Gateways: map[string]poller.Limits{"c": {Rate: -1}}},
 	} {
 		_, err := poller.New(svc, opt)
 		require.ErrorIs(t, err, refund.ErrInvalid)

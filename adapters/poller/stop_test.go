@@ -133,17 +133,20 @@ func TestShutdownWhileTheStoreHangs(t *testing.T) {
 }
 
 func TestOneRun(t *testing.T) {
+	ctx, cancel := context.WithTimeout(bg, patience/2) // for a Run that goes on
+	defer cancel()
 	e := newEnv(t)
 	e.run()
 	e.idle()
-	require.ErrorIs(t, e.p.Run(bg), poller.ErrStarted)
+	require.ErrorIs(t, e.p.Run(ctx), poller.ErrStarted)
 	require.NoError(t, e.shutdown(bg))
-	require.ErrorIs(t, e.p.Run(bg), poller.ErrStarted)
+	require.ErrorIs(t, e.p.Run(ctx), poller.ErrStarted)
 
 	e = newEnv(t)
 	require.NoError(t, e.shutdown(bg), "before Run there is nothing to wait for")
 	e.approve("bank", 1)
-	require.NoError(t, e.p.Run(bg), "and Run does nothing")
+	require.NoError(t, e.p.Run(ctx), "and Run does nothing")
+	require.NoError(t, ctx.Err())
 	require.Zero(t, e.bank.total())
 	require.Zero(t, e.store.looked())
 }

@@ -256,7 +256,7 @@ func recovery(t *testing.T, leads bool, after time.Duration) time.Duration {
 	kill()
 	var begin, end time.Time
 	require.NoError(t, s.db.QueryRowContext(bg, "SELECT clock_timestamp()").Scan(&begin))
-	require.Eventually(t, func() bool { return s.refund("1").State == order.StateRefunded }, 2*time.Minute, 50*time.Millisecond)
+	s.becomes("1", order.StateRefunded)
 	require.NoError(t, s.db.QueryRowContext(bg, "SELECT clock_timestamp()").Scan(&end))
 	return end.Sub(begin)
 }

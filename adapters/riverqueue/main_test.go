@@ -32,6 +32,12 @@ const dsnVar = "ORDERFSM_POSTGRES_DSN"
 
 var bg = context.Background()
 
+// patience is how long a test waits for what a slow and busy machine gets done. Nothing shorter decides.
+const patience = 3 * time.Minute
+
+// patient are options under which no call ends, and no lease runs out, while a test waits.
+var patient = refund.Options{CallTimeout: 2 * patience, Lease: 4 * patience}
+
 // TestMain is the process that is killed where it is told so.
 func TestMain(m *testing.M) {
 	if dsn := os.Getenv(childVar); dsn != "" {
@@ -262,10 +268,10 @@ func (s *shop) start(opts riverqueue.Options, change func(*river.Config)) *river
 	return c
 }
 
-// eventually waits until ok, for no longer than a minute.
+// eventually waits until ok, for as long as patience lasts.
 func (s *shop) eventually(ok func() bool, msg string) {
 	s.t.Helper()
-	require.Eventually(s.t, ok, time.Minute, 10*time.Millisecond, msg)
+	require.Eventually(s.t, ok, patience, 10*time.Millisecond, msg)
 }
 
 func (s *shop) becomes(no string, want order.State) {

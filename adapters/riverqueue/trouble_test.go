@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/riverqueue/river/rivertype"
 	"github.com/stretchr/testify/require"
 
 	"github.com/orderfsm/orderfsm/adapters/riverqueue"
@@ -75,18 +76,25 @@ func TestAnswerAfterTheLease(t *testing.T) {
 		}
 		return nil
 	}}
-	opts := refund.Options{CallTimeout: 50 * time.Millisecond, Lease: 100 * time.Millisecond, Backoff: soon}
+	begun, ahead := wall(), atomic.Int64{}
+	now := func() time.Time { return begun.Add(time.Duration(ahead.Load())) }
+	opts := patient
+	opts.Now = now
 	dsn := freshDSN(t)
 	s := newShop(t, dsn, b, opts)
 	s.approve("1")
-	s.start(riverqueue.Options{CallTimeout: opts.CallTimeout}, nil)
+	s.start(riverqueue.Options{CallTimeout: opts.CallTimeout, Now: now}, nil)
 	<-called
 	other := newShop(t, dsn, b, opts)
-	s.eventually(func() bool {
-		_, err := other.svc.Process(bg, refund.Ref{OrderID: "O-1", RefundNo: "R-1"})
+	process := func() order.State {
+		t.Helper()
+		next, err := other.svc.Process(bg, refund.Ref{OrderID: "O-1", RefundNo: "R-1"})
 		require.NoError(t, err)
-		return s.refund("1").State == order.StateRefunded
-	}, "another process has it when the lease is over")
+		return next.State
+	}
+	require.Equal(t, order.StateApproved, process(), "the lease holds")
+	ahead.Store(int64(opts.Lease))
+	require.Equal(t, order.StateRefunded, process(), "another process has it when the lease is over")
 	close(answer)
 	s.jobBecomes("completed")
 	require.Equal(t, order.StateRefunded, s.refund("1").State)
@@ -97,7 +105,7 @@ func TestAnswerAfterTheLease(t *testing.T) {
 }
 
 // TestClockSetBack: the clock of the only process jumps back an hour, and is put right later. What is approved
-// meanwhile goes on at once, and what sleeps by the wrong clock when the sweep finds it due.
+// meanwhile goes on at once. What wakes meanwhile sleeps by the wrong clock until the sweep finds it due.
 func TestClockSetBack(t *testing.T) {
 	t.Parallel()
 	var behind atomic.Int64
@@ -109,20 +117,24 @@ func TestClockSetBack(t *testing.T) {
 		}
 		return &refund.Result{Outcome: refund.OutcomeAccepted}, nil
 	}}
-	s := newShop(t, freshDSN(t), b, refund.Options{Now: now, Backoff: func(string, int) time.Duration { return 2 * time.Second }})
+	s := newShop(t, freshDSN(t), b, refund.Options{Now: now, Backoff: func(string, int) time.Duration { return time.Hour }})
 	s.approve("1")
 	s.start(riverqueue.Options{Now: now}, nil)
-	s.eventually(func() bool { return s.refund("1").Attempts == 1 && s.refund("1").LeasedUntil.IsZero() }, "it is on its way")
+	s.jobBecomes(rivertype.JobStateScheduled)
+	require.Equal(t, 1, s.refund("1").Attempts, "it is on its way")
 	behind.Store(int64(time.Hour))
 	pays.Store(true)
 	s.approve("2")
 	s.becomes("2", order.StateRefunded)
+	sleeping := s.list()[0]
+	_, err := s.db.ExecContext(bg, "UPDATE river_job SET state = 'available', scheduled_at = now() WHERE id = $1", sleeping.ID)
+	require.NoError(t, err)
 	s.eventually(func() bool {
-		return s.list()[0].ScheduledAt.After(wall().Add(30 * time.Minute))
-	}, "what was due by the old clock sleeps for an hour")
+		return s.list()[0].ScheduledAt.After(sleeping.ScheduledAt.Add(30 * time.Minute))
+	}, "what wakes when it was due by the old clock sleeps for another hour")
 	require.Equal(t, order.StateApproved, s.refund("1").State)
 
-	behind.Store(0)
+	behind.Store(-int64(time.Hour + time.Minute)) // the clock is right, and the hour is over
 	s.eventually(func() bool {
 		_, err := s.scheduler.Sweep(bg, s.svc, 100)
 		require.NoError(t, err)
@@ -165,14 +177,14 @@ func TestDatabaseAway(t *testing.T) {
 	line.mend()
 	pays.Store(true)
 	began := wall()
-	require.Eventually(t, func() bool {
+	s.eventually(func() bool {
 		for i := range 20 {
 			if book.refund(strconv.Itoa(i)).State != order.StateRefunded {
 				return false
 			}
 		}
 		return true
-	}, 2*time.Minute, 50*time.Millisecond)
+	}, "all are settled")
 	t.Logf("away for %s; %s later all is settled", away, wall().Sub(began).Round(100*time.Millisecond))
 	for i := range 20 {
 		require.Equal(t, 1, b.payments("R-"+strconv.Itoa(i)))
@@ -223,8 +235,16 @@ func (w *wire) mend() {
 				continue
 			}
 			w.mu.Lock()
-			w.ends = append(w.ends, near, far)
+			isCut := w.listen != l
+			if !isCut {
+				w.ends = append(w.ends, near, far)
+			}
 			w.mu.Unlock()
+			if isCut { // since it was accepted, and nobody else would close it
+				near.Close()
+				far.Close()
+				return
+			}
 			for _, pair := range [][2]net.Conn{{near, far}, {far, near}} {
 				w.all.Go(func() {
 					_, _ = io.Copy(pair[0], pair[1])
@@ -238,11 +258,13 @@ func (w *wire) mend() {
 // cut ends all connections, and lets none be made.
 func (w *wire) cut() {
 	w.mu.Lock()
-	w.listen.Close()
+	if w.listen != nil {
+		w.listen.Close()
+	}
 	for _, c := range w.ends {
 		c.Close()
 	}
-	w.ends = nil
+	w.listen, w.ends = nil, nil
 	w.mu.Unlock()
 	w.all.Wait()
 }

@@ -65,7 +65,8 @@
 //
 // # Growth
 //
-// Get, Update, Due and a review queue (List with States) cost what they return, however many refunds are stored: each
+// An Update does not read the order's history, so that it costs the same for the ten-thousandth transition as for the
+// tenth. Get, Update, History, Due and a review queue (List with States) cost what they return, however many refunds are stored: each
 // reads a range of an index, state by state, which a test asks the database to explain. The Gateway of a
 // [refund.Filter] is compared within the index, the OrderID on PostgreSQL row by row: of a queue that is cheap, of all
 // refunds it is not, if few of them match. Give such a list a From, or States that few are in. A queue that is spread

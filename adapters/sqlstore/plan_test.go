@@ -72,7 +72,7 @@ func (p *plan) read(table, index string, ranged bool) {
 func TestPlans(t *testing.T) {
 	t.Parallel()
 	machine := newMachine(t)
-	byKey := []string{"orderfsm_orders: key range", "orderfsm_refunds: key range", "orderfsm_transitions: key range"}
+	byKey := []string{"orderfsm_orders: key range", "orderfsm_refunds: key range"}
 	after := &refund.Position{RequestedAt: at(10_000 * filledEvery), OrderID: "O-1", RefundNo: "R-1"}
 	requested := []order.State{order.StateRefundRequested}
 	due := []string{"orderfsm_refunds: due range"}
@@ -95,6 +95,10 @@ func TestPlans(t *testing.T) {
 				return err
 			})
 		}, byKey, false, nil},
+		{"history", func(ctx context.Context, s *sqlstore.Store) error {
+			_, err := s.History(ctx, filledID(5), 1, 10)
+			return err
+		}, []string{"orderfsm_transitions: key range"}, false, nil},
 		{"due", func(ctx context.Context, s *sqlstore.Store) error {
 			_, err := s.Due(ctx, at(1<<30), 10)
 			return err

@@ -25,7 +25,8 @@ func micros(t time.Time) any {
 
 func moment(n int64) time.Time { return time.UnixMicro(n).UTC() }
 
-// Get implements [refund.Store]. With a context that carries a transaction it sees what that has written.
+// Get implements [refund.Store]. With a context that carries a transaction it sees what that has written, and so does
+// History.
 func (s *Store) Get(ctx context.Context, orderID string) (*order.Order, error) {
 	var o *order.Order
 	err := s.reading(ctx, func(c Conn) (err error) {
@@ -36,6 +37,39 @@ func (s *Store) Get(ctx context.Context, orderID string) (*order.Order, error) {
 		return nil, fmt.Errorf("get order %s: %w", orderID, err)
 	}
 	return o, nil
+}
+
+// History implements [refund.Store]: one range of the table's key.
+func (s *Store) History(ctx context.Context, orderID string, after int64, limit int) ([]order.Transition, error) {
+	var page []order.Transition
+	args := []any{orderID, after, max(limit, 0)}
+	err := s.query(ctx, s.sql.history, args, func() { page = nil }, func(r Rows) error {
+		var id string
+		var t order.Transition
+		var at int64
+		err := r.Scan(&id, &t.Seq, &t.Event, &t.RefundNo, &t.From, &t.To, &t.OrderFrom, &t.OrderTo, &t.Actor, &t.Note, &at)
+		if t.At = moment(at); id == orderID { // MySQL's collation passes over spaces at the end
+			page = append(page, t)
+		}
+		return err
+	})
+	if err == nil && len(page) == 0 {
+		err = s.exists(ctx, orderID)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("get the history of order %s: %w", orderID, err)
+	}
+	return page, nil
+}
+
+// exists returns refund.ErrOrderNotFound if there is no such order.
+func (s *Store) exists(ctx context.Context, orderID string) error {
+	var id string
+	err := s.query(ctx, s.sql.exists, []any{orderID}, func() { id = "" }, func(r Rows) error { return r.Scan(&id) })
+	if err == nil && id != orderID {
+		return refund.ErrOrderNotFound
+	}
+	return err
 }
 
 // reading calls f with the transaction that ctx carries, or else with the pool: then again where the database is
@@ -78,7 +112,6 @@ func load(ctx context.Context, c Conn, query string, args int, orderID string) (
 		refund order.Refund
 	}
 	var refunds []placed
-	var history []order.Transition
 	var locked int64
 	var r row
 	dest := append([]any{&r.kind, &r.place}, r.dest()...)
@@ -95,8 +128,6 @@ func load(ctx context.Context, c Conn, query string, args int, orderID string) (
 			o = r.order()
 		case rowRefund:
 			refunds = append(refunds, placed{r.place, r.refund()})
-		case rowTransition:
-			history = append(history, r.transition())
 		case rowLock:
 			locked = r.place
 		}
@@ -115,8 +146,6 @@ func load(ctx context.Context, c Conn, query string, args int, orderID string) (
 	for i := range refunds {
 		o.Refunds = append(o.Refunds, refunds[i].refund)
 	}
-	slices.SortFunc(history, func(a, b order.Transition) int { return cmp.Compare(a.Seq, b.Seq) })
-	o.History = history
 	return o, locked == 0 || locked == o.Version, nil
 }
 
@@ -167,14 +196,6 @@ func (r *row) refund() order.Refund {
 		NextAttemptAt: r.time(4), LeasedUntil: r.time(5), SubmittedAt: r.time(6), DeclinedAt: r.time(7), AcceptedAt: r.time(8),
 		ConfirmedAt: r.time(9), RequestedAt: r.time(10), ReviewedAt: r.time(11), ApprovedAt: r.time(12), EndedAt: r.time(13),
 		RefundedAt: r.time(14),
-	}
-}
-
-func (r *row) transition() order.Transition {
-	t := &r.texts
-	return order.Transition{
-		Seq: r.place, RefundNo: t[0], Event: order.Event(t[1]), From: order.State(t[2]), To: order.State(t[3]),
-		OrderFrom: order.State(t[4]), OrderTo: order.State(t[5]), Actor: order.Actor(t[6]), Note: t[7], At: moment(r.number(0)),
 	}
 }
 

@@ -24,6 +24,7 @@ var (
 // statements are all the SQL there is: complete, or a beginning and an end where a part depends on the call.
 type statements struct {
 	load, lock, reload                            string // an order by its ID, as every argument
+	history, exists                               string // transitions of an order behind a number; its ID
 	loadArgs, lockArgs                            int
 	touch, updateID                               string
 	orders, refunds                               string // the tables
@@ -45,6 +46,10 @@ func newStatements(d Dialect, prefix string) statements {
 		insertRefunds:     `INSERT INTO ` + refunds + ` (order_id, place, ` + strings.Join(refundColumns, ", ") + `) VALUES `,
 		insertTransitions: `INSERT INTO ` + transitions + ` (order_id, ` + transitionColumns + `) VALUES `,
 
+		history: d.bind(`SELECT order_id, ` + transitionColumns + ` FROM ` + transitions +
+			` WHERE order_id = ? AND seq > ? ORDER BY seq LIMIT ?`),
+		exists: d.bind(`SELECT id FROM ` + orders + ` WHERE id = ?`),
+
 		due: `SELECT order_id, no, gateway, next_attempt_at FROM ` + refunds + d.by(prefix+"refunds_due") + ` WHERE ` + approved +
 			` AND next_attempt_at <= ?`,
 		dueEnd: ` ORDER BY next_attempt_at, order_id, no LIMIT ?`,
@@ -53,7 +58,7 @@ func newStatements(d Dialect, prefix string) statements {
 		listJoin: ` ` + d.join() + ` ` + orders + ` o ON o.id = r.order_id WHERE `,
 		listEnd:  `r.requested_at, r.order_id, r.no`,
 	}
-	s.loads(d, orders, refunds, transitions)
+	s.loads(d, orders, refunds)
 	return s
 }
 
@@ -61,13 +66,12 @@ func newStatements(d Dialect, prefix string) statements {
 const (
 	rowRefund = iota
 	rowOrder
-	rowTransition
 	rowLock
 )
 
 // loads writes the ways to read an order by one statement, and so as of one moment: its parts have the same
 // columns, what the row is, its place, nine texts and fifteen numbers. Refunds come first: they set the types.
-func (s *statements) loads(d Dialect, orders, refunds, transitions string) {
+func (s *statements) loads(d Dialect, orders, refunds string) {
 	key := "?"
 	if d == SQLite {
 		key = d.value("TEXT")
@@ -77,15 +81,13 @@ func (s *statements) loads(d Dialect, orders, refunds, transitions string) {
 		`SELECT 0 AS kind, place, ` + refundTexts + `, ` + refundNumbers + ` FROM ` + refunds + ` WHERE order_id = ` + key,
 		`SELECT 1, version, id, gateway, payment_id, currency, state, '', '', '', '',
 			total, refunded, reserved, seq, paid_at, created_at, updated_at, NULL` + nulls + ` FROM ` + orders + ` WHERE id = ?`,
-		`SELECT 2, seq, refund_no, event, from_state, to_state, order_from, order_to, actor, note, '',
-			at` + nulls + nulls + ` FROM ` + transitions + ` WHERE order_id = ` + key,
 	}
 	all := strings.Join(parts, " UNION ALL ")
 	s.load, s.loadArgs = d.bind(all), len(parts)
 	s.lock, s.lockArgs, s.reload = s.load, len(parts), s.load
 	// One more part waits for the order's row, and brings the version that it then has: the other parts may
 	// be older, of the moment at which the statement or its transaction began.
-	const version = `SELECT 3, version, '', '', '', '', '', '', '', '', ''` + ", NULL" + nulls + nulls + ` FROM `
+	const version = `SELECT 2, version, '', '', '', '', '', '', '', '', ''` + ", NULL" + nulls + nulls + ` FROM `
 	row := orders + ` WHERE id = ?`
 	switch d {
 	case SQLite: // locks the database: see Store.lock

@@ -38,6 +38,8 @@ type Options struct {
 	// Pool is what Begin begins on, a pointer: Stores that have the same one may work in each other's transactions.
 	// Default: db.
 	Pool any
+	// Now is the clock of Store.Now, for tests that move the time. If nil, the database's.
+	Now func() time.Time
 	// Pause waits before a retry, for up to d, or until ctx ends. Default: a timer.
 	Pause func(ctx context.Context, d time.Duration) error
 }
@@ -53,6 +55,7 @@ type Store struct {
 	begin   func(ctx context.Context) (Tx, error)
 	pool    any
 	prefix  string
+	now     func() time.Time // nil: the database's
 	// turn holds a token while this Store writes to SQLite, which takes one writer at a time and has the
 	// others try again and again; waiting for a channel is fair, and ends with the context.
 	turn chan struct{}
@@ -88,7 +91,7 @@ func New(db *sql.DB, d Dialect, opts Options) (*Store, error) {
 	}
 	s := &Store{
 		db: db, d: d, sql: newStatements(d, opts.Prefix), retries: opts.Retries, pause: opts.Pause, begin: opts.Begin,
-		pool: opts.Pool, prefix: opts.Prefix,
+		pool: opts.Pool, prefix: opts.Prefix, now: opts.Now,
 	}
 	if d == SQLite {
 		s.turn = make(chan struct{}, 1)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -34,6 +33,9 @@ func (s *Store) insert(ctx context.Context, c Conn, o *order.Order) (updateID, e
 	if err := check(o); err != nil {
 		return 0, err
 	}
+	if err := refund.CheckHistory(o, 0); err != nil {
+		return 0, err
+	}
 	first := *o
 	first.Version = 1
 	id := newUpdateID()
@@ -42,30 +44,33 @@ func (s *Store) insert(ctx context.Context, c Conn, o *order.Order) (updateID, e
 	if err := s.apply(ctx, c, []change{row}); err != nil {
 		return 0, err
 	}
-	return id, s.apply(ctx, c, s.added(o, 0, 0))
+	return id, s.apply(ctx, c, s.added(o, 0))
 }
 
 // write stores what has changed between before and after: the order's row, the refunds that differ, and the
-// new refunds and transitions in one statement each.
+// new refunds and the transitions of after in one statement each.
 func (s *Store) write(ctx context.Context, c Conn, before, after *order.Order) (updateID, error) {
 	if after.ID != before.ID {
 		return 0, fmt.Errorf("the ID was changed: %w", order.ErrInvalid)
 	}
 	if before.Equal(after) {
-		after.Version = before.Version
 		return 0, nil
 	}
 	if err := check(after); err != nil {
 		return 0, err
 	}
-	known, past := len(before.Refunds), len(before.History)
-	if len(after.Refunds) < known || len(after.History) < past || !slices.Equal(after.History[:past], before.History) {
-		return 0, fmt.Errorf("refunds and history are only ever added to: %w", order.ErrInvalid)
+	if err := refund.CheckHistory(after, before.Seq); err != nil {
+		return 0, err
 	}
-	after.Version = before.Version + 1
+	known := len(before.Refunds)
+	if len(after.Refunds) < known {
+		return 0, fmt.Errorf("refunds are only ever added to: %w", order.ErrInvalid)
+	}
+	row := *after
+	row.Version = before.Version + 1
 	id := newUpdateID()
 	updates := []update{{
-		s.sql.orders, append(changed(orderColumns, orderValues(before), orderValues(after)), column{"update_id", int64(id)}),
+		s.sql.orders, append(changed(orderColumns, orderValues(before), orderValues(&row)), column{"update_id", int64(id)}),
 		[]column{{"id", after.ID}, {"version", before.Version}},
 	}}
 	for i := range known {
@@ -91,17 +96,17 @@ func (s *Store) write(ctx context.Context, c Conn, before, after *order.Order) (
 			changes = append(changes, together(u))
 		}
 	}
-	return id, s.apply(ctx, c, append(changes, s.added(after, known, past)...))
+	return id, s.apply(ctx, c, append(changes, s.added(after, known)...))
 }
 
-// added are the refunds and transitions of o from these indexes on.
-func (s *Store) added(o *order.Order, known, past int) []change {
+// added are the refunds of o from this index on, and the transitions that it holds.
+func (s *Store) added(o *order.Order, known int) []change {
 	taken := fmt.Errorf("a refund number is taken: %w", refund.ErrConflict)
 	return append(
 		inserts(s.sql.insertRefunds, s.d.ifNew("no"), known, len(o.Refunds), taken, func(i int) []any {
 			return append([]any{o.ID, i}, refundValues(o, &o.Refunds[i])...)
 		}),
-		inserts(s.sql.insertTransitions, "", past, len(o.History), errOverwritten, func(i int) []any {
+		inserts(s.sql.insertTransitions, "", 0, len(o.History), errOverwritten, func(i int) []any {
 			t := &o.History[i]
 			return []any{
 				o.ID, t.Seq, string(t.Event), t.RefundNo, string(t.From), string(t.To), string(t.OrderFrom), string(t.OrderTo),

@@ -106,7 +106,8 @@ type Config struct {
 	// end. It may hold a user and a password, which are not shown. The certificate of an https proxy is
 	// verified with RootCAs, and it may ask for the merchant's. Default: none; the environment is not looked at.
 	ProxyURL string
-	// Timeout bounds one call to one host. Default: DefaultTimeout.
+	// Timeout bounds one call to one host; the TCP connection and the TLS handshake get a third of it each.
+	// Default: DefaultTimeout.
 	Timeout time.Duration
 	// TotalTimeout bounds one method of the Gateway with all its calls: the backup host, the query of a
 	// refusal, the pages of a list. It must not be shorter than Timeout. Default: DefaultTotalTimeout, or twice

@@ -135,7 +135,7 @@ func TestNewReadsFiles(t *testing.T) {
 func TestDefaults(t *testing.T) {
 	t.Parallel()
 	cfg := config(newServer(t, wechattest.Options{}))
-	cfg.BaseURL = ""
+	cfg.BaseURL, cfg.Timeout = "", 0
 	shown := newGateway(t, cfg).String()
 	for _, want := range []string{
 		`name="wechatv2"`, `base_url="https://api.mch.weixin.qq.com"`, `timeout="15s"`, `sign_type="MD5"`,

@@ -2,6 +2,7 @@ package wechatv2_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -20,11 +21,33 @@ func newServer(t testing.TB, opts wechattest.Options) *wechattest.Server {
 	return srv
 }
 
+// patience is how long a test waits for what a slow and busy machine gets done. Nothing shorter decides.
+const patience = 3 * time.Minute
+
+// patient are options under which no call ends while a test waits.
+func patient(opts refund.Options) refund.Options {
+	opts.CallTimeout, opts.Lease = 2*patience, 3*patience
+	return opts
+}
+
+// adapt gives try longer and longer limits until it reports that it came to its point within one. What is to be seen
+// is a time limit that ends; how long this machine needs to get there is not known.
+func adapt(t *testing.T, try func(limit time.Duration) bool) {
+	t.Helper()
+	for limit := 200 * time.Millisecond; limit < patience; limit *= 2 {
+		if try(limit) {
+			return
+		}
+	}
+	require.FailNow(t, "no limit is long enough")
+}
+
 func config(srv *wechattest.Server) wechatv2.Config {
 	return wechatv2.Config{
 		AppID: srv.AppID(), MchID: srv.MchID(), APIKey: srv.APIKey(),
 		CertPEM: srv.ClientCertPEM(), KeyPEM: srv.ClientKeyPEM(),
 		BaseURL: srv.URL(), RootCAs: srv.RootCAs(), RefundRate: -1, QueryRate: -1,
+		Timeout: patience,
 	}
 }
 

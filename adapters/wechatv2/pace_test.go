@@ -45,9 +45,10 @@ func TestRateKeepsTime(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t, wechattest.Options{})
 	cfg := config(srv)
-	cfg.QueryRate = 0.1
+	cfg.QueryRate = 1.0 / 600 // one in ten minutes, which TotalTimeout alone would wait for
+	cfg.TotalTimeout = time.Hour
 	g := newGateway(t, cfg)
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	_, err := g.Query(ctx, query(request()))
 	require.NoError(t, err)

@@ -55,7 +55,11 @@ func TestServiceOverTLS(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := newFlow(t)
+			limit := patience
+			if name == "time-out after paying" {
+				limit = time.Second
+			}
+			f := newFlowWithin(t, limit)
 			f.sim.Next(script...)
 			f.approve("R1", 3000)
 			f.finish("R1")
@@ -123,6 +127,12 @@ type flow struct {
 
 func newFlow(t *testing.T) *flow {
 	t.Helper()
+	return newFlowWithin(t, patience)
+}
+
+// newFlowWithin is newFlow with a limit for each call.
+func newFlowWithin(t *testing.T, limit time.Duration) *flow {
+	t.Helper()
 	f := &flow{t: t, now: time.Date(2026, 1, 5, 2, 0, 0, 0, time.UTC)}
 	var err error
 	f.sim, err = wechattest.NewServer(wechattest.Options{Now: f.clock})
@@ -131,13 +141,13 @@ func newFlow(t *testing.T) *flow {
 	g, err := wechatv2.New(wechatv2.Config{
 		AppID: f.sim.AppID(), MchID: f.sim.MchID(), APIKey: f.sim.APIKey(), BaseURL: f.sim.URL(),
 		RootCAs: f.sim.RootCAs(), CertPEM: f.sim.ClientCertPEM(), KeyPEM: f.sim.ClientKeyPEM(),
-		Timeout: 3 * time.Second,
+		Timeout: limit,
 	})
 	require.NoError(t, err)
 	t.Cleanup(g.CloseIdleConnections)
 	m, err := order.NewMachine()
 	require.NoError(t, err)
-	f.svc, err = refund.NewService(m, memstore.New(), g, refund.Options{Now: f.clock})
+	f.svc, err = refund.NewService(m, memstore.New(), g, patient(refund.Options{Now: f.clock}))
 	require.NoError(t, err)
 	require.NoError(t, f.sim.AddOrder(wechattest.Order{OutTradeNo: "ORDER-1", TotalFee: 10000}))
 	_, err = f.svc.Register(context.Background(), refund.RegisterParams{

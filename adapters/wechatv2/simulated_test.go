@@ -32,6 +32,7 @@ func newShop(t *testing.T, opts wechattest.Options, limits *refund.Limits) *shop
 	web := httptest.NewServer(mux)
 	t.Cleanup(web.Close)
 	opts.Now, opts.NotifyURL = s.clock, web.URL+"/wechat/refunds"
+	opts.NotifyClient = unhurried(t)
 	var err error
 	s.sim, err = wechattest.NewServer(opts)
 	require.NoError(t, err)
@@ -42,13 +43,13 @@ func newShop(t *testing.T, opts wechattest.Options, limits *refund.Limits) *shop
 	m, err := order.NewMachine()
 	require.NoError(t, err)
 	var mu sync.Mutex
-	s.svc, err = refund.NewService(m, memstore.New(), s.gateway, refund.Options{Now: s.clock, Hooks: refund.Hooks{
+	s.svc, err = refund.NewService(m, memstore.New(), s.gateway, patient(refund.Options{Now: s.clock, Hooks: refund.Hooks{
 		UnknownNotification: func(_ context.Context, n refund.Notification) {
 			mu.Lock()
 			defer mu.Unlock()
 			s.unknown = append(s.unknown, n)
 		},
-	}})
+	}}))
 	require.NoError(t, err)
 	h, err := s.svc.NotificationHandler("wechatv2")
 	require.NoError(t, err)
@@ -62,6 +63,16 @@ func newShop(t *testing.T, opts wechattest.Options, limits *refund.Limits) *shop
 	})
 	require.NoError(t, err)
 	return s
+}
+
+// unhurried sends notifications without the limit that WeChat Pay has for each.
+func unhurried(t *testing.T) *http.Client {
+	t.Helper()
+	transport := &http.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: tripper(func(r *http.Request) (*http.Response, error) {
+		return transport.RoundTrip(r.WithContext(context.WithoutCancel(r.Context())))
+	})}
 }
 
 func (s *shop) process(no string) refund.Next {

@@ -217,7 +217,7 @@ func TestNothingIsLeftOpen(t *testing.T) { //nolint:paralleltest // it counts wh
 	for range 5 {
 		round()
 	}
-	require.Eventually(t, func() bool { return count() <= before }, 5*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return count() <= before }, patience, 10*time.Millisecond)
 }
 
 // TestVerificationCannotBeTurnedOff looks for the switch in every file of the module.

@@ -25,11 +25,7 @@ const (
 	maxQueryAnswer  = 1 << 20
 )
 
-// Bounds of a connection. A host that cannot be reached is given up early enough to try the other one.
-const (
-	maxDial        = 5 * time.Second
-	maxConnections = 64
-)
+const maxConnections = 64
 
 // transport is the HTTP transport, which may be renewed while calls go on. It verifies the service's
 // certificate, always; presents the merchant's whenever it is asked for; and uses no proxy from the environment.
@@ -43,7 +39,7 @@ func newTransport(c Config, cert *certificate) *transport {
 	if u, err := url.Parse(c.ProxyURL); c.ProxyURL != "" && err == nil { // withDefaults has parsed it before
 		proxy = http.ProxyURL(u)
 	}
-	dialTimeout := min(maxDial, c.Timeout/2)
+	dialTimeout := c.Timeout / 3 // a host that cannot be reached is given up early enough to try the other one
 	t := &transport{make: func() *http.Transport {
 		return &http.Transport{
 			TLSClientConfig: &tls.Config{

@@ -1,5 +1,5 @@
 // Package ownstore is a [refund.Store] over a shop's own table of orders, for reading: a shop keeps what it has,
-// and adds one column with the refunds of an order as JSON, and one small table to find refunds by.
+// and adds one column with the refunds of an order as JSON, one small table to find refunds by, and one for the history.
 package ownstore
 
 import (
@@ -15,7 +15,7 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// Schema is the shop's own table with the new column, and the new table. SQLite.
+// Schema is the shop's own table with the new columns, and the new tables. SQLite.
 const Schema = `
 CREATE TABLE shop_orders (
     number TEXT PRIMARY KEY, customer TEXT, paid_fen INTEGER NOT NULL,
@@ -25,6 +25,7 @@ CREATE TABLE shop_refunds (
     no TEXT PRIMARY KEY, order_number TEXT NOT NULL REFERENCES shop_orders (number),
     gateway TEXT NOT NULL, state TEXT NOT NULL, requested_at INTEGER NOT NULL, next_attempt_at INTEGER NOT NULL
 );
+CREATE TABLE shop_refund_history (order_number TEXT, seq INTEGER, step TEXT NOT NULL, PRIMARY KEY (order_number, seq));
 CREATE INDEX shop_refunds_due ON shop_refunds (state, next_attempt_at, order_number, no);
 CREATE INDEX shop_refunds_list ON shop_refunds (requested_at, order_number, no);`
 
@@ -48,14 +49,14 @@ func (s Store) Update(ctx context.Context, id string, fn func(context.Context, *
 		if err := fn(context.WithValue(ctx, updating{}, id), after); err != nil || before.Equal(after) {
 			return err
 		}
-		return save(ctx, tx, after, before.Version+1, `UPDATE shop_orders SET refund_book = ?3, book_version = ?4 WHERE number = ?1`)
+		return save(ctx, tx, before, after, `UPDATE shop_orders SET refund_book = ?3, book_version = ?4 WHERE number = ?1`)
 	})
 }
 
 // Create implements [refund.Store]. A shop may call it where an order is paid, in place of Service.Register.
 func (s Store) Create(ctx context.Context, o *order.Order) error {
 	return s.inTx(ctx, func(tx *sql.Tx) error {
-		return save(ctx, tx, o, 1, `INSERT INTO shop_orders (number, paid_fen, refund_book, book_version) VALUES (?1, ?2, ?3, ?4)
+		return save(ctx, tx, &order.Order{}, o, `INSERT INTO shop_orders (number, paid_fen, refund_book, book_version) VALUES (?1, ?2, ?3, ?4)
 			ON CONFLICT (number) DO NOTHING`)
 	})
 }
@@ -72,16 +73,28 @@ func (s Store) inTx(ctx context.Context, fn func(tx *sql.Tx) error) error {
 	return tx.Commit()
 }
 
-// save writes an order, and what its refunds are found by.
-func save(ctx context.Context, tx *sql.Tx, o *order.Order, version int64, query string) error {
-	o = o.Clone()
-	o.Version = version
+// save writes an order, what its refunds are found by, and its new transitions.
+func save(ctx context.Context, tx *sql.Tx, before, after *order.Order, query string) error {
+	if err := refund.CheckHistory(after, before.Seq); err != nil {
+		return err
+	}
+	o := *after
+	o.History, o.Version = nil, before.Version+1
 	book, err := json.Marshal(o)
 	if err != nil {
 		return err
 	}
 	if err := exec(ctx, tx, refund.ErrExists, query, o.ID, o.Total, book, o.Version); err != nil {
 		return fmt.Errorf("order %s: %w", o.ID, err)
+	}
+	for _, t := range after.History {
+		step, err := json.Marshal(t)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `INSERT INTO shop_refund_history VALUES (?, ?, ?)`, o.ID, t.Seq, step); err != nil {
+			return err
+		}
 	}
 	for _, r := range o.Refunds {
 		err := exec(ctx, tx, refund.ErrConflict, `INSERT INTO shop_refunds (no, order_number, gateway, state, requested_at,
@@ -128,6 +141,28 @@ func get(ctx context.Context, q querier, id string) (*order.Order, error) {
 		return nil, fmt.Errorf("get order %s: %w", id, err)
 	}
 	return o, nil
+}
+
+// History implements [refund.Store].
+func (s Store) History(ctx context.Context, id string, after int64, limit int) (page []order.Transition, err error) {
+	rows, err := s.DB.QueryContext(ctx, `SELECT step FROM shop_refund_history WHERE order_number = ? AND seq > ?
+		ORDER BY seq LIMIT ?`, id, after, limit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var step []byte
+		var t order.Transition
+		if err := errors.Join(rows.Scan(&step), json.Unmarshal(step, &t)); err != nil {
+			return nil, err
+		}
+		page = append(page, t)
+	}
+	if len(page) == 0 && rows.Err() == nil {
+		_, err = s.Get(ctx, id) // there may be no such order
+	}
+	return page, errors.Join(err, rows.Err())
 }
 
 // Due implements [refund.Store].

@@ -80,7 +80,7 @@ func (b *broken) load(id string) (*order.Order, bool) {
 	b.data.mu.Lock()
 	defer b.data.mu.Unlock()
 	o, ok := b.data.orders[b.key(id)]
-	if ok && !b.is("gives what it keeps") {
+	if ok && !b.is("gives what it keeps") && !b.is("history is shared") {
 		o = o.Clone()
 	}
 	return o, ok
@@ -137,6 +137,9 @@ func (b *broken) Create(ctx context.Context, o *order.Order) error {
 	if b.taken(o) {
 		return refund.ErrConflict
 	}
+	if err := refund.CheckHistory(o, 0); err != nil && !b.is("history has gaps") {
+		return err
+	}
 	version := o.Version
 	if !b.is("version starts at 0") {
 		o.Version = 1
@@ -149,6 +152,36 @@ func (b *broken) Create(ctx context.Context, o *order.Order) error {
 }
 
 func (b *broken) Get(ctx context.Context, id string) (*order.Order, error) {
+	o, err := b.read(ctx, id)
+	if err == nil && !b.is("get brings the history") {
+		stripped := *o
+		stripped.History = nil
+		o = &stripped
+	}
+	return o, err
+}
+
+func (b *broken) History(ctx context.Context, id string, after int64, limit int) (page []order.Transition, err error) {
+	o, err := b.read(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range o.History {
+		if (t.Seq > after || b.is("history from the beginning")) && (len(page) < limit || b.is("history without limit")) {
+			page = append(page, t)
+		}
+	}
+	switch {
+	case b.is("history newest first"):
+		slices.Reverse(page)
+	case b.is("history is shared"):
+		return o.History[min(int(after), len(o.History)):min(int(after)+limit, len(o.History))], nil
+	}
+	return page, nil
+}
+
+// read is what Get and History see.
+func (b *broken) read(ctx context.Context, id string) (*order.Order, error) {
 	if err := b.ctxErr(ctx); err != nil {
 		return nil, err
 	}
@@ -219,6 +252,18 @@ func (b *broken) change(ctx context.Context, id string, fn func(context.Context,
 		o = &order.Order{ID: id}
 	}
 	before := o.Clone()
+	o = o.Clone()
+	if o.History = nil; b.is("update loads the history") {
+		o.History = before.Clone().History
+	}
+	past := before.History
+	// whole puts what fn left behind the history that there was, once.
+	whole := func() *order.Order {
+		if !b.is("update loads the history") && !b.is("history of the last update") {
+			o.History, past = append(past, o.History...), nil
+		}
+		return o
+	}
 	if b.is("numbers are checked too early") && b.taken(o) {
 		return refund.ErrConflict
 	}
@@ -226,13 +271,13 @@ func (b *broken) change(ctx context.Context, id string, fn func(context.Context,
 		defer func() { _ = recover() }()
 	}
 	if b.is("commits on panic") {
-		defer b.save(o)
+		defer func() { b.save(whole()) }()
 	}
 	runtime.Gosched()
 	if err := fn(ctx, o); err != nil {
 		switch b.bug {
 		case "commits on error", "joined failure stays":
-			b.save(o)
+			b.save(whole())
 		case "swallows fn's error":
 			return nil
 		}
@@ -245,22 +290,23 @@ func (b *broken) change(ctx context.Context, id string, fn func(context.Context,
 	if !b.is("numbers are checked too early") && b.taken(o) {
 		return refund.ErrConflict
 	}
+	if err := refund.CheckHistory(o, before.Seq); err != nil && !b.is("history has gaps") && !b.is("update loads the history") {
+		return err
+	}
 	if !b.is("version stands still") {
 		o.Version = before.Version + 1
 	}
 	switch b.bug {
 	case "update commits nothing":
 		return nil
-	case "history of the last update":
-		o.History = o.History[len(before.History):]
 	case "update forgets the gateway":
 		o.Gateway = before.Gateway
 	case "update ignores schedules":
-		if len(o.History) == len(before.History) {
+		if len(o.History) == 0 {
 			return nil
 		}
 	}
-	b.save(o)
+	b.save(whole())
 	return nil
 }
 

@@ -70,7 +70,7 @@ func noLostUpdate(t tb, e *env) { race(t, e, e.store) }
 
 func twoHandles(t tb, e *env) {
 	race(t, e, e.store, e.second)
-	o, err := e.second.Get(bg, "O-1")
+	o, err := refund.LoadOrder(bg, e.second, "O-1")
 	require.NoError(t, err)
 	requireSame(t, e.get(t, "O-1"), o, "both handles see the same")
 }
@@ -118,6 +118,8 @@ func contextEndedBefore(t tb, e *env) {
 	require.ErrorIs(t, e.store.Update(ctx, "O-1", e.request(t, "R-2")), context.Canceled)
 	require.ErrorIs(t, e.store.Create(ctx, e.paid("O-2")), context.Canceled)
 	_, err := e.store.Get(ctx, "O-1")
+	require.ErrorIs(t, err, context.Canceled)
+	_, err = e.store.History(ctx, "O-1", 0, 1)
 	require.ErrorIs(t, err, context.Canceled)
 	_, err = e.store.Due(ctx, e.at(0), 1)
 	require.ErrorIs(t, err, context.Canceled)

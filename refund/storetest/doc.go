@@ -9,9 +9,10 @@
 //
 //   - Three tables do: orders, refunds (unique by number, over all orders), transitions (unique by order and
 //     seq, only ever inserted into). Or the shop's own orders table in place of the first.
-//   - Update: begin, read the order with a row lock (SELECT … FOR UPDATE), its refunds (oldest first) and its
-//     history, call fn, write what changed, commit. Roll back on fn's error, on its panic (and panic on), and
-//     when ctx has ended.
+//   - Update: begin, read the order with a row lock (SELECT … FOR UPDATE) and its refunds (oldest first), call fn,
+//     write what changed, insert the transitions that fn left in History, commit. Roll back on fn's error, on its panic
+//     (and panic on), and when ctx has ended. Do not read the history: it grows for as long as the order lives.
+//   - Before you insert transitions, let refund.CheckHistory say whether they continue what is stored.
 //   - Put the transaction into the ctx that fn gets, so that hooks can use it, and refuse an Update of the
 //     same order with that ctx.
 //   - Count Version up with every committed change.

@@ -71,6 +71,9 @@ func checks() []check {
 		{"UpdateRollsBackOnPanic", updateRollsBackOnPanic, nil},
 		{"VersionCountsCommits", versionCountsCommits, nil},
 		{"HistoryStaysWhole", historyStaysWhole, nil},
+		{"HistoryIsNotLoaded", historyIsNotLoaded, nil},
+		{"HistoryPages", historyPages, nil},
+		{"HistoryContinues", historyContinues, nil},
 		{"RefundNoIsUnique", refundNoIsUnique, nil},
 		{"RefundNoIsUniqueAtOnce", refundNoIsUniqueAtOnce, nil},
 		{"CopiesIn", copiesIn, nil},
@@ -171,9 +174,10 @@ func (e *env) create(t tb, id string, numbers ...string) *order.Order {
 	return e.get(t, id)
 }
 
+// get reads an order with its whole history.
 func (e *env) get(t tb, id string) *order.Order {
 	t.Helper()
-	o, err := e.store.Get(bg, id)
+	o, err := refund.LoadOrder(bg, e.store, id)
 	require.NoError(t, err)
 	require.NotNil(t, o)
 	return o

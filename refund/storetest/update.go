@@ -40,6 +40,8 @@ func createTwice(t tb, e *env) {
 	other := e.paid("O-1")
 	other.Total = 5
 	require.ErrorIs(t, e.store.Create(bg, other), refund.ErrExists)
+	e.fire(t, other, order.EventRequestRefund, "R-2", 1, e.at(3))
+	require.ErrorIs(t, e.store.Create(bg, other), refund.ErrExists, "also with refunds and a history")
 	requireSame(t, first, e.get(t, "O-1"), "the first one stays")
 }
 
@@ -51,18 +53,28 @@ func notFound(t tb, e *env) {
 	err = e.store.Update(bg, "O-2", func(context.Context, *order.Order) error { called = true; return nil })
 	require.ErrorIs(t, err, refund.ErrOrderNotFound)
 	require.False(t, called, "fn must not run without an order")
-	_, err = e.store.Get(bg, "o-1")
-	require.ErrorIs(t, err, refund.ErrOrderNotFound, "IDs are case-sensitive")
+	_, err = e.store.History(bg, "O-2", 0, 10)
+	require.ErrorIs(t, err, refund.ErrOrderNotFound)
+	for _, id := range []string{"o-1", "O-1 "} {
+		_, err = e.store.Get(bg, id)
+		require.ErrorIs(t, err, refund.ErrOrderNotFound, "IDs are case-sensitive, and spaces count")
+		_, err = e.store.History(bg, id, 0, 10)
+		require.ErrorIs(t, err, refund.ErrOrderNotFound)
+		require.ErrorIs(t, e.store.Update(bg, id, e.request(t, "R-1")), refund.ErrOrderNotFound)
+	}
 }
 
 func updateCommits(t tb, e *env) {
 	want := e.create(t, "O-1", "R-1")
 	err := e.store.Update(bg, "O-1", func(_ context.Context, o *order.Order) error {
+		past := want.History
+		want.History = nil
 		requireSame(t, want, o, "fn gets the order as it is stored")
 		e.fire(t, o, order.EventApprove, "R-1", 0, e.at(2))
 		e.fire(t, o, order.EventRequestRefund, "R-2", 7, e.at(3))
 		o.Refund("R-1").Attempts++
 		want = o.Clone()
+		want.History = append(past, o.History...)
 		return nil
 	})
 	require.NoError(t, err)
@@ -119,7 +131,7 @@ func historyStaysWhole(t tb, e *env) {
 		no string
 	}{{order.EventApprove, "R-2"}, {order.EventReject, "R-1"}, {order.EventHold, "R-2"}, {order.EventSettle, "R-2"}} {
 		require.NoError(t, e.store.Update(bg, "O-1", func(_ context.Context, o *order.Order) error {
-			require.Len(t, o.History, i+2, "fn sees the whole history")
+			require.EqualValues(t, i+2, o.Seq)
 			e.fire(t, o, f.ev, f.no, 0, e.at(i+20))
 			return nil
 		}))
@@ -129,6 +141,69 @@ func historyStaysWhole(t tb, e *env) {
 	m, err := order.NewMachine()
 	require.NoError(t, err)
 	require.NoError(t, m.Verify(o), "refunds and transitions come back oldest first")
+}
+
+// historyIsNotLoaded: what an order costs does not grow with its history.
+func historyIsNotLoaded(t tb, e *env) {
+	e.create(t, "O-1", "R-1", "R-2")
+	o, err := e.store.Get(bg, "O-1")
+	require.NoError(t, err)
+	require.Empty(t, o.History, "Get returns none")
+	require.NoError(t, e.store.Update(bg, "O-1", func(_ context.Context, o *order.Order) error {
+		require.Empty(t, o.History, "fn gets none")
+		o.Refunds[0].Attempts++
+		return nil
+	}))
+	require.Len(t, e.get(t, "O-1").History, 2, "and none is lost by that")
+}
+
+func historyPages(t tb, e *env) {
+	want := e.create(t, "O-1", "R-1", "R-2", "R-3", "R-4", "R-5").History
+	e.create(t, "O-2", "R-6")
+	require.Len(t, want, 5)
+	page := func(after int64, limit int) []order.Transition {
+		page, err := e.store.History(bg, "O-1", after, limit)
+		require.NoError(t, err)
+		return page
+	}
+	for after := range 6 {
+		for limit := 1; limit <= 6; limit++ {
+			expected := want[after:min(after+limit, len(want))]
+			require.Equal(t, append([]order.Transition{}, expected...), append([]order.Transition{}, page(int64(after), limit)...),
+				"at most %d after %d, oldest first", limit, after)
+		}
+	}
+	require.Empty(t, page(99, 1))
+	got := page(0, 1)
+	got[0].Note = "scribbled"
+	require.Equal(t, want[0], page(0, 1)[0], "what History returned is the caller's")
+}
+
+// historyContinues: a history with a gap, or of another order's length, is refused.
+func historyContinues(t tb, e *env) {
+	before := e.create(t, "O-1", "R-1")
+	for name, spoil := range map[string]func(o *order.Order){
+		"a gap":               func(o *order.Order) { o.History[0].Seq, o.Seq = 9, 9 },
+		"twice the same":      func(o *order.Order) { o.History = append(o.History, o.History[0]) },
+		"not up to seq":       func(o *order.Order) { o.Seq++ },
+		"beyond seq":          func(o *order.Order) { o.Seq-- },
+		"seq without history": func(o *order.Order) { o.History = nil },
+		"from the beginning":  func(o *order.Order) { o.History = append(before.Clone().History, o.History...) },
+	} {
+		require.ErrorIs(t, e.store.Update(bg, "O-1", func(ctx context.Context, o *order.Order) error {
+			require.NoError(t, e.request(t, "R-2")(ctx, o))
+			spoil(o)
+			return nil
+		}), order.ErrInvalid, name)
+		requireSame(t, before, e.get(t, "O-1"), "%s: nothing is committed", name)
+		if name == "from the beginning" {
+			continue // where a new order begins
+		}
+		o := e.paid("O-2")
+		e.fire(t, o, order.EventRequestRefund, "R-2", 1, e.at(1))
+		spoil(o)
+		require.ErrorIs(t, e.store.Create(bg, o), order.ErrInvalid, name)
+	}
 }
 
 func refundNoIsUnique(t tb, e *env) {
@@ -163,7 +238,7 @@ func copiesIn(t tb, e *env) {
 }
 
 func copiesOut(t tb, e *env) {
-	before := e.create(t, "O-1", "R-1")
+	before := e.create(t, "O-1", "R-1").Clone()
 	scribble(e.get(t, "O-1"))
 	requireSame(t, before, e.get(t, "O-1"), "what Get returned is the caller's")
 

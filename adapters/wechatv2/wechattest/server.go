@@ -124,7 +124,7 @@ func NewServer(opts Options) (*Server, error) {
 	s.stop = stop
 	s.http = &http.Server{
 		Handler:           http.HandlerFunc(s.serve),
-		ReadHeaderTimeout: 10 * time.Second,
+		ReadHeaderTimeout: time.Minute, // a busy machine must not look like a broken service
 		BaseContext:       func(net.Listener) context.Context { return base },
 		ConnState:         s.countConn,
 		ErrorLog:          log.New(io.Discard, "", 0),

@@ -274,5 +274,5 @@ func TestClose(t *testing.T) {
 	require.Error(t, <-failed)
 	srv.Close()
 	client.CloseIdleConnections()
-	require.Eventually(t, func() bool { return runtime.NumGoroutine() <= before+1 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return runtime.NumGoroutine() <= before+1 }, 3*time.Minute, time.Millisecond)
 }
