@@ -71,24 +71,79 @@ func TestReconcileCountsForItself(t *testing.T) {
 	require.Equal(t, 2, p.Total)
 }
 
-// TestAcceptedAfterItFailedIsAskedAgain: an attempt outlives its lease. Meanwhile a newer one is
-// refused, the number is not found, and the refund fails. Then the older one says that it was
-// accepted: the money may move after all.
-func TestAcceptedAfterItFailedIsAskedAgain(t *testing.T) {
-	e := newEnv(t)
-	ref := e.approved("R1", 4000)
+// outlived is an attempt of R1 that outlives its lease, whose answer is that the provider accepted
+// it. Meanwhile a newer attempt is refused, the number is not found, and the refund fails.
+func (e *env) outlived(ref refund.Ref, then func()) {
 	e.bank.next(fault{op: "refund", pay: true, res: isAccepted, block: func(context.Context) {
 		e.clock.Advance(2 * time.Minute)
 		e.bank.next(fault{op: "query", res: isNotFound}, fault{op: "refund", res: declined("NOTENOUGH")},
 			fault{op: "query", res: isNotFound})
 		e.process(ref)
 		e.steps(ref, 1)
-		require.Equal(t, order.StateFailed, e.refund("R1").State)
+		require.Equal(e.t, order.StateFailed, e.refund("R1").State)
+		then()
 	}})
+}
+
+// TestAcceptedAfterItFailedIsAskedAgain: the money may move after all.
+func TestAcceptedAfterItFailedIsAskedAgain(t *testing.T) {
+	e := newEnv(t)
+	ref := e.approved("R1", 4000)
+	e.outlived(ref, func() {})
 	e.process(ref)
 	require.Equal(t, order.StateRefunded, e.refund("R1").State)
 	require.EqualValues(t, 4000, e.order().Refunded)
 	require.EqualValues(t, 4000, e.bank.paid("O1"))
+}
+
+// TestAcceptedAfterItFailedIsReported: if the provider cannot be asked again, because nobody else
+// would.
+func TestAcceptedAfterItFailedIsReported(t *testing.T) {
+	e := newEnv(t)
+	ref := e.approved("R1", 4000)
+	e.outlived(ref, func() { e.bank.next(fault{op: "query", err: errLost}) })
+	e.process(ref)
+	require.Len(t, e.conflicts, 1)
+	c := e.conflicts[0]
+	require.ErrorIs(t, c.Err, errLost)
+	require.EqualError(t, c.Err, "refund R1 of order O1: the provider says accepted "+
+		"of a refund that is booked as failed, and asking again failed: connection reset")
+	c.Err = nil
+	said := refund.Result{Outcome: refund.OutcomeAccepted, RefundNo: "R1", OrderID: "O1", Amount: 4000}
+	require.Equal(t, refund.Conflict{
+		OrderID: "O1", RefundNo: "R1", Book: order.StateFailed, Result: said,
+	}, c)
+}
+
+// TestAcceptedAfterARetryIsLeftToIt: the refund is approved again, so that Process goes on asking.
+func TestAcceptedAfterARetryIsLeftToIt(t *testing.T) {
+	e := newEnv(t)
+	ref := e.approved("R1", 4000)
+	e.outlived(ref, func() {
+		_, err := retry.do(bg, e.svc)
+		require.NoError(t, err)
+		e.bank.next(fault{op: "query", err: errLost})
+	})
+	e.process(ref)
+	require.Empty(t, e.conflicts)
+	e.run()
+	require.Equal(t, order.StateRefunded, e.refund("R1").State)
+	require.EqualValues(t, 4000, e.bank.paid("O1"))
+}
+
+// TestAcceptedAfterItFailedIsNotDoneWhenTheStoreIsDown: Process says so.
+func TestAcceptedAfterItFailedIsNotDoneWhenTheStoreIsDown(t *testing.T) {
+	e := newEnv(t)
+	ref := e.approved("R1", 4000)
+	failing := &flakyStore{Store: e.store}
+	s, err := refund.NewService(e.machine, failing, e.bank, refund.Options{Now: e.clock.Now})
+	require.NoError(t, err)
+	e.outlived(ref, func() {
+		down := func(context.Context) { failing.fail(errLost) }
+		e.bank.next(fault{op: "query", res: isAccepted, block: down})
+	})
+	_, err = s.Process(bg, ref)
+	require.ErrorIs(t, err, errLost)
 }
 
 // TestBackupRestoredWhileTheProviderAnswers: the answer cannot be recorded, and Process says why.
