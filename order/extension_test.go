@@ -2,6 +2,7 @@ package order_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -66,7 +67,12 @@ func TestExtensionFaults(t *testing.T) {
 		"from paid":            {[]order.Row{out, {"x", order.StatePaid, reviewed}}, []string{"paid is closed", "cannot be reached"}},
 		"back to paid":         {[]order.Row{in, out, {"x", reviewed, order.StatePaid}}, []string{"paid is closed"}},
 		"unreachable":          {[]order.Row{out}, []string{"reviewed cannot be reached"}},
-		"no way out":           {[]order.Row{in}, []string{"reviewed has no way out"}},
+		"one of two unreachable": {
+			[]order.Row{in, out, {order.EventApprove, goodsReturning, approved}},
+			[]string{"goods_returning cannot be reached"},
+		},
+		"bad name":   {[]order.Row{{order.EventApprove, "Reviewed", approved}}, []string{"names are"}},
+		"no way out": {[]order.Row{in}, []string{"reviewed has no way out"}},
 		"circle with no way out": {
 			[]order.Row{in, {"a", reviewed, goodsReturning}, {"b", goodsReturning, reviewed}},
 			[]string{"reviewed has no way out", "goods_returning has no way out"},
@@ -87,6 +93,43 @@ func TestExtensionFaults(t *testing.T) {
 				require.ErrorContains(t, err, text)
 			}
 		})
+	}
+}
+
+// A row that leaves a core state has one fault: the state is not also taken for an added one.
+func TestRowFromACoreStateHasOneFault(t *testing.T) {
+	for _, from := range coreStates() {
+		if from == order.StateRefundRequested {
+			continue
+		}
+		row := order.Row{Event: "x", From: from, To: order.StateRefundRequested}
+		_, err := order.NewMachine(order.WithTransitions(row))
+		require.EqualError(t, err, fmt.Sprintf(
+			"new machine: row x: %[1]s → refund_requested: state %[1]s is closed to extension", from))
+	}
+}
+
+func TestNamesOfAddedRows(t *testing.T) {
+	for name, ok := range map[string]bool{
+		"a": true, "z": true, "a_z": true, "a09": true, "za": true, "az": true, "a_": true,
+		"events":                true,
+		strings.Repeat("z", 32): true, strings.Repeat("z", 33): false,
+		"": false, "_a": false, "0a": false, "9a": false, "`a": false, "{a": false, "A": false,
+		"Z": false, "a`": false, "a{": false, "a/": false, "a:": false, "aA": false, "aZ": false,
+		"a-b": false, "a b": false,
+		"a\n": false, "a\x00": false, "aé": false, "event": false, "state": false,
+	} {
+		event, state := order.Event(name), order.State(name)
+		_, err := order.NewMachine(order.WithTransitions(
+			order.Row{Event: event, From: order.StateRefundRequested, To: reviewed},
+			order.Row{Event: order.EventApprove, From: reviewed, To: order.StateApproved},
+		))
+		require.Equal(t, ok, err == nil, "event %q: %v", name, err)
+		_, err = order.NewMachine(order.WithTransitions(
+			order.Row{Event: "x", From: order.StateRefundRequested, To: state},
+			order.Row{Event: order.EventApprove, From: state, To: order.StateApproved},
+		))
+		require.Equal(t, ok, err == nil, "state %q: %v", name, err)
 	}
 }
 

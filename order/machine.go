@@ -22,7 +22,8 @@ type Machine struct {
 // Guard is asked before a decision is carried out (see [Event.IsFact]) and may veto it by returning an
 // error, whose text is the reason. o is the guard's own copy of the order as it is before t, so that
 // o.Refund(t.RefundNo) is in state t.From: also one that is only being requested, of which o then tells amount and
-// reason, last of all, and which counts in no sum yet. A panic is [ErrGuardPanic], and no transition either. A guard may
+// reason, last of all, and which counts in no sum yet. In a refund.Service o.History holds only what the running command
+// has done before t; Service.History has the rest. A panic is [ErrGuardPanic], and no transition either. A guard may
 // be called for several orders at once.
 type Guard func(ctx context.Context, o *Order, t Transition) error
 
@@ -199,7 +200,9 @@ func (m *Machine) condition(o *Order, r *Refund, f *Firing) error {
 func blocked(o *Order, r *Refund, ev Event) string {
 	switch ev {
 	case EventCancel:
-		if r.Attempts > 0 || r.Retries > 0 {
+		// What the provider has accepted may pay. A book that was restored from a backup does not
+		// know that it submitted it.
+		if r.Attempts > 0 || r.Retries > 0 || !r.AcceptedAt.IsZero() {
 			return "it was already submitted to the provider"
 		}
 	case EventApprove, EventRetry:

@@ -30,7 +30,9 @@ type Order struct {
 	Refunds []Refund `json:"refunds"`
 	// Seq is the number of the newest transition; 0 where there is none.
 	Seq int64 `json:"seq"`
-	// History holds every transition, oldest first, with Seq from 1 and without gaps. It is only appended to.
+	// History holds transitions, oldest first and without gaps, the newest with number Seq. It is only appended to.
+	// Which ones depends on who made the order: refund's Service.Order and LoadOrder return all of them, from Seq 1;
+	// in hooks and guards and from a Store it holds those of the running command alone, and none before there is one.
 	History []Transition `json:"history"`
 	// Version counts the committed changes. The store keeps it: 1 after Create.
 	Version int64 `json:"version"`
@@ -67,7 +69,7 @@ type Refund struct {
 	Message string `json:"message"`
 
 	// Attempts counts the times that Process set out to ask the provider since it was approved or retried,
-	// Retries the retries. Both 0 proves that it was never submitted.
+	// Retries the retries. Both are 0 until it is submitted for the first time.
 	Attempts int `json:"attempts"`
 	Retries  int `json:"retries"`
 	// NextAttemptAt is when an approved refund is due, UTC.
@@ -158,9 +160,10 @@ func (o *Order) Excess() int64 { return max(0, o.Refunded+o.Reserved-o.Total) }
 func (o *Order) PartiallyRefunded() bool { return 0 < o.Refunded && o.Refunded < o.Total }
 
 // Equal reports whether o and p are the same but for Version: a store has nothing to write then. Times are compared
-// as moments.
+// as moments. History counts too: an order as a Store returns it, without history, is not the same as that order
+// with it.
 func (o *Order) Equal(p *Order) bool {
-	return slices.EqualFunc(o.Refunds, p.Refunds, equalRefund) &&
+	return slices.EqualFunc(o.Refunds, p.Refunds, func(a, b Refund) bool { return a.Equal(&b) }) &&
 		slices.EqualFunc(o.History, p.History, equalTransition) &&
 		o.ID == p.ID && o.Gateway == p.Gateway && o.PaymentID == p.PaymentID && o.Currency == p.Currency &&
 		o.Total == p.Total && o.Refunded == p.Refunded && o.Reserved == p.Reserved && o.State == p.State && o.Seq == p.Seq &&
@@ -173,15 +176,16 @@ func equalTransition(a, b Transition) bool {
 	return at && a == b
 }
 
-func equalRefund(a, b Refund) bool {
-	return a.No == b.No && a.Amount == b.Amount && a.Reason == b.Reason && a.State == b.State &&
-		a.RequestedBy == b.RequestedBy && a.ReviewedBy == b.ReviewedBy && a.ReviewNote == b.ReviewNote &&
-		a.RefundID == b.RefundID && a.Code == b.Code && a.Message == b.Message &&
-		a.Attempts == b.Attempts && a.Retries == b.Retries && a.Outstanding == b.Outstanding &&
-		a.NextAttemptAt.Equal(b.NextAttemptAt) && a.LeasedUntil.Equal(b.LeasedUntil) && a.SubmittedAt.Equal(b.SubmittedAt) &&
-		a.DeclinedAt.Equal(b.DeclinedAt) && a.AcceptedAt.Equal(b.AcceptedAt) && a.ConfirmedAt.Equal(b.ConfirmedAt) &&
-		a.RequestedAt.Equal(b.RequestedAt) && a.ReviewedAt.Equal(b.ReviewedAt) &&
-		a.ApprovedAt.Equal(b.ApprovedAt) && a.EndedAt.Equal(b.EndedAt) && a.RefundedAt.Equal(b.RefundedAt)
+// Equal reports whether r and p are the same. Times are compared as moments.
+func (r *Refund) Equal(p *Refund) bool {
+	return r.No == p.No && r.Amount == p.Amount && r.Reason == p.Reason && r.State == p.State &&
+		r.RequestedBy == p.RequestedBy && r.ReviewedBy == p.ReviewedBy && r.ReviewNote == p.ReviewNote &&
+		r.RefundID == p.RefundID && r.Code == p.Code && r.Message == p.Message &&
+		r.Attempts == p.Attempts && r.Retries == p.Retries && r.Outstanding == p.Outstanding &&
+		r.NextAttemptAt.Equal(p.NextAttemptAt) && r.LeasedUntil.Equal(p.LeasedUntil) && r.SubmittedAt.Equal(p.SubmittedAt) &&
+		r.DeclinedAt.Equal(p.DeclinedAt) && r.AcceptedAt.Equal(p.AcceptedAt) && r.ConfirmedAt.Equal(p.ConfirmedAt) &&
+		r.RequestedAt.Equal(p.RequestedAt) && r.ReviewedAt.Equal(p.ReviewedAt) &&
+		r.ApprovedAt.Equal(p.ApprovedAt) && r.EndedAt.Equal(p.EndedAt) && r.RefundedAt.Equal(p.RefundedAt)
 }
 
 // Clone returns a deep copy: nothing done to it reaches o.

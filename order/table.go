@@ -128,19 +128,16 @@ func addedStates(core, added []Row) []State {
 
 // reaches reports whether rows lead from one state, in one or more steps, to a state for which goal holds.
 func reaches(rows []Row, from State, goal func(State) bool) bool {
-	visited, todo := map[State]bool{}, []State{from}
-	for len(todo) > 0 {
-		s := todo[0]
-		todo = todo[1:]
+	reached := map[State]bool{from: true}
+	for range rows { // no way without a circle is longer than that
 		for _, r := range rows {
-			if r.From != s || visited[r.To] {
+			if !reached[r.From] {
 				continue
 			}
 			if goal(r.To) {
 				return true
 			}
-			visited[r.To] = true
-			todo = append(todo, r.To)
+			reached[r.To] = true
 		}
 	}
 	return false

@@ -173,7 +173,9 @@ func TestNothingLeftToRequest(t *testing.T) {
 func TestAdoptAmounts(t *testing.T) {
 	m := newMachine(t)
 	for _, amount := range []int64{0, -1, math.MinInt64, math.MaxInt64, order.MaxAmount + 1} {
-		require.ErrorIs(t, refuse(t, m, newOrder(100), firing(order.EventAdopt, "R1", amount)), order.ErrAmount)
+		var ae *order.AmountError
+		require.ErrorAs(t, refuse(t, m, newOrder(100), firing(order.EventAdopt, "R1", amount)), &ae)
+		require.Equal(t, &order.AmountError{OrderID: "O1", Asked: amount, Left: order.MaxAmount}, ae)
 	}
 	o := newOrder(100)
 	fire(t, m, o, order.EventAdopt, "R1", order.MaxAmount)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 
@@ -110,6 +111,42 @@ func TestTrapGuardOfARequest(t *testing.T) {
 	require.Len(t, o.Refunds, 1)
 }
 
+func TestGuardSeesEachRefundOnce(t *testing.T) {
+	m, o := newMachine(t), newOrder(100)
+	addRefund(t, m, o, "R1", 10, order.StateFailed)
+	addRefund(t, m, o, "R2", 10, order.StateRefundRequested)
+	for ev, want := range map[order.Event][]string{
+		order.EventApprove: {"R1", "R2"}, order.EventRequestRefund: {"R1", "R2", "R3"},
+	} {
+		_, err := m.Fire(context.Background(), o, firing(ev, want[len(want)-1], 10),
+			func(_ context.Context, view *order.Order, _ order.Transition) error {
+				var seen []string
+				for _, r := range view.Refunds {
+					seen = append(seen, r.No)
+				}
+				require.Equal(t, want, seen)
+				return errors.New("seen")
+			})
+		require.ErrorContains(t, err, "seen")
+	}
+}
+
+// A guard may try on its copy what would come next: the refund that is being requested holds no
+// amount there.
+func TestGuardTriesOnItsCopyWhatWouldComeNext(t *testing.T) {
+	m, o := newMachine(t), newOrder(100)
+	addRefund(t, m, o, "R1", 30, order.StateRefundRequested)
+	_, err := m.Fire(context.Background(), o, firing(order.EventRequestRefund, "R2", 50),
+		func(ctx context.Context, view *order.Order, _ order.Transition) error {
+			_, err := m.Fire(ctx, view, firing(order.EventCancel, "R1", 0))
+			require.Zero(t, view.Reserved)
+			require.Equal(t, order.StatePaid, view.State)
+			return err
+		})
+	require.NoError(t, err)
+	require.Equal(t, int64(80), o.Reserved)
+}
+
 func TestTrapGuardUsesTheMachine(t *testing.T) {
 	m, o := newMachine(t), inState(t, newMachine(t), order.StateRefundRequested)
 	_, err := m.Fire(context.Background(), o, firing(order.EventApprove, "R1", 0),
@@ -165,6 +202,13 @@ func TestTrapFactsAreNotVetoed(t *testing.T) {
 		_, err := m.Fire(context.Background(), inState(t, plain, w.from), firing(w.ev, "R1", 60), never)
 		require.Equal(t, !w.ev.IsFact(), errors.Is(err, order.ErrVetoed), "%v", w)
 		require.Equal(t, w.ev.IsFact(), err == nil, "%v", w)
+	}
+}
+
+func TestFactsAreWhatTheProviderDid(t *testing.T) {
+	facts := []order.Event{order.EventAdopt, order.EventSettle, order.EventFail, order.EventHold}
+	for _, ev := range append(coreEvents(), "", "second_review") {
+		require.Equal(t, slices.Contains(facts, ev), ev.IsFact(), ev)
 	}
 }
 

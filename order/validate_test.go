@@ -13,7 +13,7 @@ import (
 )
 
 func TestValidateRefundNo(t *testing.T) {
-	for _, no := range []string{"1", "R-2025_03|01*@", strings.Repeat("Z", 64), "-"} {
+	for _, no := range []string{"1", "R-2025_03|01*@", "AZaz09", strings.Repeat("Z", 64), "-"} {
 		require.NoError(t, order.ValidateRefundNo(no))
 	}
 	for _, no := range []string{
@@ -49,6 +49,7 @@ func TestOrderValidate(t *testing.T) {
 		"gateway capital":        {func(o *order.Order) { o.Gateway = "WeChat" }, "gateway"},
 		"gateway with space":     {func(o *order.Order) { o.Gateway = "we chat" }, "gateway"},
 		"gateway of 33":          {func(o *order.Order) { o.Gateway = strings.Repeat("g", 33) }, "gateway"},
+		"gateway of 32":          {func(o *order.Order) { o.Gateway = strings.Repeat("g", 32) }, ""},
 		"gateway with its signs": {func(o *order.Order) { o.Gateway = "wechat-v2.cn_1" }, ""},
 		"currency empty":         {func(o *order.Order) { o.Currency = "" }, "currency"},
 		"currency small":         {func(o *order.Order) { o.Currency = "cny" }, "currency"},
@@ -99,6 +100,8 @@ func TestFiringIsValidated(t *testing.T) {
 		"reason of 4097":        {func(f *order.Firing) { f.Reason = strings.Repeat("é", 2048) + "x" }, "reason"},
 		"reason with DEL":       {func(f *order.Firing) { f.Reason = "\x7f" }, "reason"},
 		"reason not UTF-8":      {func(f *order.Firing) { f.Reason = "\xf0\x9f\x98" }, "reason"},
+		"year 1":                {func(f *order.Firing) { f.At = time.Time{}.Add(1) }, ""},
+		"year 9999":             {func(f *order.Firing) { f.At = time.Date(9999, 12, 31, 23, 0, 0, 0, time.UTC) }, ""},
 		"time not set":          {func(f *order.Firing) { f.At = time.Time{} }, "at"},
 		"year 10000 in UTC":     {func(f *order.Firing) { f.At = time.Date(9999, 12, 31, 23, 0, 0, 0, time.FixedZone("west", -3600)) }, "at"},
 		"year 0":                {func(f *order.Firing) { f.At = time.Time{}.Add(-1) }, "at"},

@@ -9,7 +9,8 @@ import (
 // Verify checks that o is what its history makes it: every transition is a row of the table, Seq has no
 // gap, the refunds and the order stand where their transitions left them, the sums are those of the
 // refunds, amounts are > 0, and no refund was asked for, approved or retried without room. It returns every
-// fault found. It is meant for audits and tests; Fire keeps all of it true.
+// fault found. It is meant for audits and tests; Fire keeps all of it true. It needs the whole history, as refund's
+// Service.Order returns it.
 func (m *Machine) Verify(o *Order) error {
 	var errs []error
 	fault := func(format string, args ...any) {

@@ -34,7 +34,7 @@ func (s *Service) Abandon(ctx context.Context, p AbandonParams) (_ order.Refund,
 	if err := s.outsideTx(ctx, "abandon", ref); err != nil {
 		return order.Refund{}, err
 	}
-	o, err := s.Order(ctx, p.OrderID)
+	o, err := s.get(ctx, p.OrderID)
 	if err != nil {
 		return order.Refund{}, err
 	}
@@ -80,7 +80,8 @@ func (s *Service) confirmUnpaid(ctx context.Context, o *order.Order, r *order.Re
 	}
 	switch {
 	case ans.err == nil:
-	case errors.Is(ans.err, ErrMismatch) || ctx.Err() != nil: // an answer, or no time for one
+	case errors.Is(ans.err, ErrMismatch), errors.Is(ans.err, errOvertaken), ctx.Err() != nil:
+		// The provider did answer, or was given no time to.
 		return fmt.Errorf("abandon refund %s of order %s: %w: %w", r.No, o.ID, ErrUnsettled, ans.err)
 	default:
 		return fmt.Errorf("abandon refund %s of order %s: %w", r.No, o.ID, &silentError{ans.err})

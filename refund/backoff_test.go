@@ -40,6 +40,7 @@ func TestBackoffNeverOverflows(t *testing.T) {
 		}
 	}
 	require.Zero(t, refund.ExponentialBackoff(0, time.Hour)("g", 1<<62), "at once, and not after 2^62 rounds")
+	require.LessOrEqual(t, refund.ExponentialBackoff(time.Hour, time.Second)("g", 1), time.Second)
 }
 
 func TestBackoffByGateway(t *testing.T) {

@@ -31,7 +31,7 @@ func (u *update) learn(ctx context.Context, no string, q *question, a answer) (a
 	if q.owns(r) {
 		u.reschedule(r, a.err, now)
 	}
-	if *r == before && len(u.fired) == 0 && u.conflict == nil {
+	if r.Equal(&before) && len(u.fired) == 0 && u.conflict == nil {
 		return v.again, errUnchanged
 	}
 	u.order.UpdatedAt = u.s.now()
@@ -41,13 +41,9 @@ func (u *update) learn(ctx context.Context, no string, q *question, a answer) (a
 // quietClock is what refusals are timed with: the store's clock if it has one and a refusal may be timed, so that
 // the quiet period is measured on one clock whatever process sees its end.
 func (s *Service) quietClock(ctx context.Context, q *question, a answer) (time.Time, error) {
-	if c, ok := s.store.(Clock); ok && q.attempt > 0 && a.err == nil {
-		switch a.res.Outcome {
-		case OutcomeDeclined, OutcomeClosed, OutcomeNotFound:
-			now, err := c.Now(ctx)
-			return stored(now), err
-		case OutcomeUnknown, OutcomeAccepted, OutcomeSucceeded, OutcomeAbnormal:
-		}
+	if c, ok := s.store.(Clock); ok && q.attempt > 0 && a.err == nil && isRefusal(a.res.Outcome) {
+		now, err := c.Now(ctx)
+		return stored(now), err
 	}
 	return s.now(), nil
 }
@@ -57,6 +53,7 @@ func (u *update) book(ctx context.Context, no string, v verdict, res Result, now
 	r := u.order.Refund(no)
 	if v.discrepancy != nil {
 		u.disagree(r, res, v.discrepancy)
+		u.heard = v.heard
 	}
 	if v.keep {
 		keep(r, v.words)
@@ -69,8 +66,6 @@ func (u *update) book(ctx context.Context, no string, v verdict, res Result, now
 		}
 	case v.refused:
 		r.DeclinedAt = now
-	case v.confirmed:
-		r.ConfirmedAt = u.s.now()
 	}
 	if v.adopt {
 		if err := u.fact(ctx, order.EventAdopt, no, v.words); err != nil {
@@ -89,8 +84,8 @@ func (u *update) fact(ctx context.Context, ev order.Event, no string, res Result
 	keep(r, res)
 	if ev == order.EventSettle {
 		r.ConfirmedAt = u.s.now()
-		if y := res.RefundedAt.Year(); !res.RefundedAt.IsZero() && 1 <= y && y <= 9999 {
-			r.RefundedAt = stored(res.RefundedAt) // no store keeps other years; the money counts, not its date
+		if at := stored(res.RefundedAt); !at.IsZero() && 1 <= at.Year() && at.Year() <= 9999 {
+			r.RefundedAt = at // no store keeps other years; the money counts, not its date
 		}
 	}
 	return u.fire(ctx, order.Firing{

@@ -3,6 +3,8 @@ package refund_test
 import (
 	"context"
 	"errors"
+	"io"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -96,6 +98,102 @@ func TestResolvedAndPaidByTheProvider(t *testing.T) {
 			require.Empty(t, rep.Differences, "it is known now")
 		})
 	}
+}
+
+// alertedTwice resolves a refund of O1 as paid and lets the provider pay it too, while the store fails after the alert. It
+// returns how the store failed.
+func (e *env) alertedTwice(log *slog.Logger) error {
+	e.t.Helper()
+	e.process(e.approved("R8", 10)) // accepted
+	_, err := e.svc.Resolve(bg, refund.ResolveParams{
+		OrderID: "O1", RefundNo: "R8", Outcome: refund.OutcomeSucceeded, Evidence: "x", Actor: seller,
+	})
+	require.NoError(e.t, err)
+	store := &flakyStore{Store: e.store}
+	hooks := e.hooks()
+	conflict := hooks.Conflict
+	hooks.Conflict = func(ctx context.Context, c refund.Conflict) {
+		conflict(ctx, c)
+		store.fail(errStore)
+	}
+	s, err := refund.NewService(e.machine, store, e.bank, refund.Options{Now: e.clock.Now, Hooks: hooks, Logger: log})
+	require.NoError(e.t, err)
+	before := len(e.conflicts)
+	require.NoError(e.t, s.HandleNotification(bg, success("R8", 10)))
+	require.Len(e.t, e.conflicts, before+1)
+	require.Zero(e.t, e.refund("R8").ConfirmedAt)
+	return store.err
+}
+
+// TestAlertIsNotLost: the process dies after a contradiction was booked and before a person was alerted, or before it
+// could note that. Then the next answer alerts again.
+func TestAlertIsNotLost(t *testing.T) {
+	e := newEnv(t)
+	require.ErrorIs(t, e.alertedTwice(slog.New(slog.NewTextHandler(io.Discard, nil))), errStore)
+	for range 2 {
+		_, err := e.svc.Sync(bg, "O1")
+		require.NoError(t, err)
+		require.Len(t, e.conflicts, 2, "again, and then not any more")
+		require.NotZero(t, e.refund("R8").ConfirmedAt)
+	}
+}
+
+// TestDenialIsForgottenWithItsCause: a person resolves the refund while the alert about it goes out.
+func TestDenialIsForgottenWithItsCause(t *testing.T) {
+	var e *env
+	e = newEnv(t, func(_ *env, o *refund.Options) {
+		o.Hooks.Conflict = func(context.Context, refund.Conflict) {
+			_, err := resolve(refund.OutcomeClosed, "looked it up").do(bg, e.svc)
+			require.NoError(e.t, err)
+		}
+	})
+	ref := e.approved("R1", 4000)
+	e.process(ref)
+	e.bank.next(fault{op: "query", res: isNotFound}, fault{op: "query", res: isNotFound})
+	e.steps(ref, 2)
+	r := e.refund("R1")
+	require.Equal(t, order.StateFailed, r.State)
+	require.NotContains(t, r.Message, "denies")
+}
+
+// TestRefusalTimedByAClockYearsAhead: the quiet period begins again on the clock at hand, instead of ending in years.
+func TestRefusalTimedByAClockYearsAhead(t *testing.T) {
+	e := newEnv(t)
+	ref := e.approved("R1", 4000)
+	e.bank.next(fault{op: "refund", err: errLost}, fault{op: "refund", res: declined("NOTENOUGH")})
+	e.process(ref)
+	e.clock.Advance(10 * year)
+	e.process(ref) // refused
+	e.clock.Advance(-10 * year)
+	start := e.clock.Now()
+	for i := range 4 {
+		e.bank.next(fault{op: "query", res: isNotFound})
+		e.steps(ref, 1)
+		if e.refund("R1").State == order.StateFailed {
+			require.Equal(t, "NOTENOUGH", e.refund("R1").Code)
+			require.GreaterOrEqual(t, e.clock.Now().Sub(start), 2*time.Minute)
+			return
+		}
+		require.Less(t, i, 3)
+	}
+}
+
+// TestClosedFromBeforeARetry: the retried refund was accepted, and a query that lags behind still says closed.
+func TestClosedFromBeforeARetry(t *testing.T) {
+	e := newEnv(t)
+	ref := e.approved("R1", 4000)
+	e.process(ref)
+	e.bank.next(fault{op: "query", res: isClosed})
+	e.steps(ref, 1)
+	require.Equal(t, order.StateFailed, e.refund("R1").State)
+	_, err := retry.do(bg, e.svc)
+	require.NoError(t, err)
+	e.process(ref) // accepted
+	e.bank.next(fault{op: "query", res: isClosed})
+	e.steps(ref, 1)
+	require.Equal(t, order.StateApproved, e.refund("R1").State)
+	e.run()
+	require.Equal(t, order.StateRefunded, e.refund("R1").State)
 }
 
 // TestStaleAcceptedRevivesNothing: Sync asks while the refund is under way, and its answer is held up. Meanwhile the

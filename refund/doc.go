@@ -42,33 +42,35 @@
 // answer that may be older than the book, "!" is reported to a person, and "·" changes nothing: an approved refund is
 // asked about again.
 //
-//	the book says                                        succeeded        accepted   abnormal       closed     declined   not_found
-//	approved: sent for the first time                    settle           note       hold           fail       fail       ·
-//	approved: sent again after an unknown outcome        settle           note       hold           wait       wait       ·
-//	approved: asked after an unknown outcome             settle           note       hold           fail       fail       ·
-//	approved: asked after an unknown outcome of a retry  settle           note       hold           wait       wait       ·
-//	approved: a refusal waits                            settle           note       hold           fail       fail       ·
-//	approved: a refusal has waited                       settle           note       hold           fail       fail       fail
-//	approved: must not be sent, the order has an excess  settle           note       hold           fail       fail       wait
-//	approved: accepted before                            settle           note       hold           fail       wait       wait
-//	approved: accepted before, denied since shortly      settle           note       hold           fail       ·          ·
-//	approved: accepted before, denied for long           settle           note       hold           fail       !          !
-//	approved: accepted while it was asked                settle           note       hold           ·          ·          ·
-//	approved: a newer attempt is under way               settle           note       ·              ·          ·          ·
-//	approved: Sync asked                                 settle           note       hold           fail       ·          ·
-//	approved: Sync asked, accepted before                settle           note       hold           fail       ·          ·
-//	approved: Sync asked during an attempt               settle           note       hold           ·          ·          ·
-//	approved: Sync asked after a retry                   settle           note       hold           ·          ·          ·
-//	approved: retried since Sync asked                   settle           ask again  ·              ·          ·          ·
-//	abnormal                                             settle           ·          ·              fail       ·          ·
-//	abnormal since it was asked                          settle           ·          ·              ·          ·          ·
-//	failed                                               settle           adopt !    adopt, hold !  ·          ·          ·
-//	failed since it was asked                            settle           ask again  ask again      ·          ·          ·
-//	refunded, the provider confirmed it                  ·                ·          !              !          !          ·
-//	refunded since it was asked                          ·                ·          ask again      ask again  ask again  ·
-//	refunded, a person resolved it                       !                ·          !              !          !          ·
-//	in review, rejected, cancelled, abandoned            adopt, settle !  adopt !    adopt, hold !  ·          ·          ·
-//	the same since it was asked                          adopt, settle !  ask again  ask again      ·          ·          ·
+//	the book says                                         succeeded        accepted   abnormal       closed     declined   not_found
+//	approved: sent for the first time                     settle           note       hold           fail       fail       ·
+//	approved: sent again after an unknown outcome         settle           note       hold           wait       wait       ·
+//	approved: asked after an unknown outcome              settle           note       hold           fail       fail       ·
+//	approved: asked after an unknown outcome of a retry   settle           note       hold           wait       wait       ·
+//	approved: a refusal waits                             settle           note       hold           ·          ·          ·
+//	approved: a refusal has waited                        settle           note       hold           fail       fail       fail
+//	approved: a refusal waits, of a clock that was ahead  settle           note       hold           wait       wait       wait
+//	approved: must not be sent, the order has an excess   settle           note       hold           fail       fail       wait
+//	approved: accepted before                             settle           note       hold           fail       wait       wait
+//	approved: accepted before, after a retry              settle           note       hold           wait       wait       wait
+//	approved: accepted before, denied since shortly       settle           note       hold           ·          ·          ·
+//	approved: accepted before, denied for long            settle           note       hold           fail       !          !
+//	approved: accepted while it was asked                 settle           note       hold           ·          ·          ·
+//	approved: a newer attempt is under way                settle           note       ·              ·          ·          ·
+//	approved: Sync asked                                  settle           note       hold           fail       ·          ·
+//	approved: Sync asked, accepted before                 settle           note       hold           fail       ·          ·
+//	approved: Sync asked during an attempt                settle           note       ·              ·          ·          ·
+//	approved: Sync asked after a retry                    settle           note       ·              ·          ·          ·
+//	approved: retried since Sync asked                    settle           ask again  ·              ·          ·          ·
+//	abnormal                                              settle           ·          ·              fail       ·          ·
+//	abnormal since it was asked                           settle           ·          ·              ask again  ·          ·
+//	failed                                                settle           adopt !    adopt, hold !  ·          ·          ·
+//	failed since it was asked                             settle           ask again  ask again      ·          ·          ·
+//	refunded, the provider confirmed it                   ·                ·          !              !          !          ·
+//	refunded since it was asked                           ·                ·          ask again      ask again  ask again  ·
+//	refunded, a person resolved it                        !                !          !              !          !          ·
+//	in review, rejected, cancelled, abandoned             adopt, settle !  adopt !    adopt, hold !  ·          ·          ·
+//	the same since it was asked                           adopt, settle !  ask again  ask again      ·          ·          ·
 //
 // # Joining the host's transaction
 //
@@ -108,6 +110,7 @@
 //	INFO   refund has no outcome yet                    order_id, refund_no, outcome, attempts, next_attempt_at, [error]
 //	WARN   refund stuck                                 order_id, refund_no, gateway, approved_at, attempts, [error]
 //	ERROR  refund conflict                              order_id, refund_no, state, outcome, error
+//	ERROR  refund conflict not noted, will be reported again     order_id, refund_no, error
 //	ERROR  refund answer not recorded, will be asked for again   order_id, refund_no, outcome, error
 //	ERROR  gateway set-up fault                         gateway, error
 //	WARN   notification for an unknown refund           gateway, order_id, refund_no

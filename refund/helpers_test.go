@@ -254,7 +254,7 @@ func (e *env) process(ref refund.Ref) refund.Next {
 // order returns O1 after checking that it is sound.
 func (e *env) order() *order.Order {
 	e.t.Helper()
-	o, err := e.store.Get(bg, "O1")
+	o, err := refund.LoadOrder(bg, e.store, "O1")
 	require.NoError(e.t, err)
 	require.NoError(e.t, e.machine.Verify(o))
 	return o
@@ -271,12 +271,12 @@ func (e *env) refund(no string) order.Refund {
 func (e *env) run() {
 	e.t.Helper()
 	for range 100 {
-		refs, err := e.store.Due(bg, e.clock.Now().Add(24*time.Hour), 100)
+		due, err := e.store.Due(bg, refund.DueQuery{Now: e.clock.Now().Add(24 * time.Hour), Limit: 100})
 		require.NoError(e.t, err)
-		if len(refs) == 0 {
+		if len(due) == 0 {
 			return
 		}
-		for _, ref := range refs {
+		for _, ref := range refs(due) {
 			next := e.process(ref)
 			if wait := next.At.Sub(e.clock.Now()); wait > 0 && !next.At.IsZero() {
 				e.clock.Advance(wait)

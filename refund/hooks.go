@@ -14,7 +14,8 @@ import (
 // several.
 type Hooks struct {
 	// Guard is asked before a decision is carried out and may veto it; see [order.Guard]. It may run more
-	// than once for one command.
+	// than once for one command. The order's History holds the transitions of the running command alone, here and in
+	// InTx and After; what came before is in [Service.History].
 	Guard order.Guard
 	// InTx runs inside the Update, after the transition: its error, or panic, rolls everything back. ctx
 	// carries the store's transaction, for the host's own rows or an outbox. It may run more than once for
@@ -23,13 +24,16 @@ type Hooks struct {
 	// After runs once the transition is committed. A crash before it loses the call: what must not be lost
 	// belongs into InTx. o is a copy.
 	After func(ctx context.Context, o *order.Order, t order.Transition)
-	// Conflict is told when the provider and the book disagree, or the provider answered about something
-	// else than was asked. It is called after what can be recorded has been recorded.
+	// Conflict is called when the provider and the book disagree, or the provider answered about
+	// something else than was asked. It is called after what can be recorded has been recorded, also
+	// if that failed, and once for a contradiction that stays the same.
 	Conflict func(ctx context.Context, c Conflict)
 	// Stuck is told on every attempt that ends without an outcome, or with one that could not be recorded,
 	// once AlertAfter has passed since approval.
 	Stuck func(ctx context.Context, s Stuck)
-	// Setup is told when a gateway begins to fail because of its set-up: once, until a call succeeds again.
+	// Setup is called when a gateway begins to fail because of its set-up: once, until the kind of
+	// call that failed (a refund, a query, a list) succeeds again; and once more if refunds begin
+	// to fail after the others.
 	Setup func(ctx context.Context, err *SetupError)
 	// UnknownNotification is told of a notification about a refund that the book does not have: made in the
 	// provider's own console, perhaps. Service.Sync of its order takes such a one in.
@@ -115,6 +119,7 @@ func (s *Service) finish(ctx context.Context, u *update) {
 		}
 		if u.conflict != nil {
 			s.conflict(ctx, *u.conflict)
+			s.remember(ctx, u)
 		}
 	}
 	if s.joined(ctx) {
@@ -127,6 +132,27 @@ func (s *Service) finish(ctx context.Context, u *update) {
 	}
 	// The change is committed: a caller that has gone away does not take the hooks with it.
 	run(context.WithoutCancel(ctx))
+}
+
+// remember notes a discrepancy with its refund after it was reported, and not before: a process that dies in between
+// lets it be reported twice rather than never.
+func (s *Service) remember(ctx context.Context, u *update) {
+	if u.heard == nil {
+		return
+	}
+	ref := Ref{u.conflict.OrderID, u.conflict.RefundNo}
+	err := s.update(ctx, "note a discrepancy of", ref, func(_ context.Context, again *update) error {
+		r, err := again.refund("note a discrepancy of", ref.RefundNo)
+		if err != nil {
+			return err
+		}
+		u.heard.note(r, s.now())
+		return nil
+	})
+	if err != nil {
+		s.log.ErrorContext(ctx, "refund conflict not noted, will be reported again",
+			slog.String("order_id", ref.OrderID), slog.String("refund_no", ref.RefundNo), slog.Any("error", err))
+	}
 }
 
 func amountOf(o *order.Order, no string) int64 {

@@ -34,7 +34,7 @@ func (q *question) current(r *order.Refund) bool {
 	if q.attempt > 0 {
 		return q.owns(r)
 	}
-	return *r == q.seen
+	return r.Equal(&q.seen)
 }
 
 // isBeforeAcceptance reports whether the provider's acceptance of r was booked after the question was asked. What denies
@@ -60,12 +60,37 @@ type verdict struct {
 	keep  bool
 	words Result
 	// accepted notes that the provider has the refund; refused that it refuses or denies it, and that this waits for
-	// proof; confirmed that it paid a refund which a person had resolved as paid.
-	accepted, refused, confirmed bool
-	// discrepancy is how the provider and the book disagree; nil if they do not.
+	// proof.
+	accepted, refused bool
+	// discrepancy is how the provider and the book disagree; nil if they do not. heard is what the refund keeps of
+	// it once a person was alerted, so that the same is not reported again; nil if nothing is.
 	discrepancy error
+	heard       *heard
 	// again reports that the answer may be older than the book and that the provider must be asked once more.
 	again bool
+}
+
+// heard is a discrepancy that a refund remembers in its words.
+type heard struct {
+	book  order.State // of the refund when it was judged
+	words Result
+}
+
+// note makes r remember, unless it has moved on since.
+func (h *heard) note(r *order.Refund, now time.Time) {
+	paid := h.words.Outcome == OutcomeSucceeded
+	switch {
+	case r.State != h.book:
+		return
+	case r.State == order.StateApproved && (r.AcceptedAt.IsZero() || r.DeclinedAt.IsZero()):
+		return
+	case r.State == order.StateRefunded && paid && !r.ConfirmedAt.IsZero():
+		return
+	}
+	keep(r, h.words)
+	if paid {
+		r.ConfirmedAt = now
+	}
 }
 
 // denial is the message of a refund that the provider denies after it has accepted it.
@@ -74,11 +99,16 @@ const denial = "the provider denies a refund that it has accepted"
 // judge says what answer a to question q means for refund r as it is now: it may have moved on since the question.
 // now is on the clock that refusals are timed with; quiet is Options.Quiet. judge has no effects.
 func judge(r *order.Refund, q *question, a answer, now time.Time, quiet time.Duration) verdict {
-	if errors.Is(a.err, ErrMismatch) {
+	isReported := a.err != nil && r.Message == clip(a.err.Error(), order.MaxMessage)
+	if errors.Is(a.err, ErrMismatch) && !isReported {
 		return verdict{discrepancy: a.err}
 	}
 	if a.err != nil {
 		return verdict{}
+	}
+	if q.owns(r) && r.DeclinedAt.Sub(now) > quiet && isRefusal(a.res.Outcome) {
+		// A wrong clock noted the refusal. It is not believed: the quiet period begins now.
+		return verdict{keep: true, words: Result{Code: r.Code, Message: r.Message}, refused: true}
 	}
 	switch a.res.Outcome {
 	case OutcomeSucceeded:
@@ -96,6 +126,16 @@ func judge(r *order.Refund, q *question, a answer, now time.Time, quiet time.Dur
 	return verdict{}
 }
 
+// isRefusal reports whether an outcome may end a refund without a payment, or wait for that.
+func isRefusal(o Outcome) bool {
+	switch o {
+	case OutcomeDeclined, OutcomeClosed, OutcomeNotFound:
+		return true
+	case OutcomeUnknown, OutcomeAccepted, OutcomeSucceeded, OutcomeAbnormal:
+	}
+	return false
+}
+
 // judgePaid judges money returned. It is a fact whenever it was asked about.
 func judgePaid(r *order.Refund, res Result) verdict {
 	switch r.State {
@@ -103,7 +143,7 @@ func judgePaid(r *order.Refund, res Result) verdict {
 		if !r.ConfirmedAt.IsZero() {
 			return verdict{}
 		}
-		return verdict{keep: true, words: res, confirmed: true, discrepancy: errors.New(
+		return verdict{heard: &heard{r.State, res}, discrepancy: errors.New(
 			"the provider says that it paid a refund that a person had resolved as paid: was it paid twice?")}
 	case order.StateApproved, order.StateAbnormal, order.StateFailed:
 		return verdict{event: order.EventSettle, words: res}
@@ -114,27 +154,33 @@ func judgePaid(r *order.Refund, res Result) verdict {
 // judgeAccepted judges a refund that is on its way.
 func judgeAccepted(r *order.Refund, q *question, res Result) verdict {
 	switch {
-	case r.State == order.StateRefunded, r.State == order.StateAbnormal:
+	case r.State == order.StateAbnormal, !r.ConfirmedAt.IsZero():
 		return verdict{} // older than what the book knows
 	case r.State == order.StateApproved && q.seen.State == order.StateApproved && r.Retries == q.seen.Retries:
 		return verdict{keep: true, words: res, accepted: true}
 	case !q.current(r):
 		return verdict{again: true}
+	case r.State == order.StateRefunded:
+		return judgeContradiction(r, res) // it is about to pay what a person has resolved as paid
 	}
 	return verdict{adopt: true, words: res, discrepancy: disagreement(r, res)}
 }
+
+// mayBeUnderWay reports whether approved refund r is being submitted, or was retried, so that the
+// provider may still show what was so before. Only Process knows which of its answers is newer.
+func mayBeUnderWay(r *order.Refund) bool { return !r.LeasedUntil.IsZero() || r.Retries > 0 }
 
 // judgeAbnormal judges money that left and did not arrive.
 func judgeAbnormal(r *order.Refund, q *question, res Result) verdict {
 	switch {
 	case r.State == order.StateAbnormal:
 		return verdict{}
-	case r.State == order.StateApproved && !q.current(r):
-		return verdict{} // Process goes on asking
+	case r.State == order.StateApproved && (!q.current(r) || q.attempt == 0 && mayBeUnderWay(r)):
+		return verdict{} // left to Process, which goes on asking
 	case !q.current(r):
 		return verdict{again: true}
 	case r.State == order.StateRefunded:
-		return verdict{discrepancy: disagreement(r, res)}
+		return judgeContradiction(r, res)
 	case r.State == order.StateApproved:
 		return verdict{event: order.EventHold, words: res}
 	}
@@ -150,23 +196,25 @@ func judgeRefusal(r *order.Refund, q *question, a answer, now time.Time, quiet t
 		if !q.current(r) {
 			return verdict{again: true}
 		}
-		return verdict{discrepancy: disagreement(r, a.res)}
+		return judgeContradiction(r, a.res)
 	case !q.current(r):
-		return verdict{}
+		// Process goes on asking about an approved refund, and nobody about an abnormal one.
+		return verdict{again: r.State == order.StateAbnormal && closed}
 	case r.State == order.StateAbnormal && closed:
 		return verdict{event: order.EventFail, words: a.res}
 	case r.State != order.StateApproved:
 		return verdict{}
-	case q.attempt == 0 && (!r.LeasedUntil.IsZero() || r.Retries > 0 || !closed):
-		return verdict{} // left to Process, which goes on asking and knows what may be under way
+	case q.attempt == 0 && (mayBeUnderWay(r) || !closed):
+		return verdict{} // left to Process, which goes on asking
 	case q.isBeforeAcceptance(r):
 		return verdict{}
 	case !r.AcceptedAt.IsZero() && !closed:
 		return judgeDenial(r, a.res, now, quiet)
-	case !r.AcceptedAt.IsZero():
-		return verdict{event: order.EventFail, words: a.res}
+	case q.attempt > 0 && !r.DeclinedAt.IsZero() && now.Sub(r.DeclinedAt) < quiet:
+		return verdict{} // asked too early, by a clock that is ahead
 	case q.attempt > 0 && q.seen.Outstanding && q.seen.DeclinedAt.IsZero() && (a.submitted || r.Retries > 0):
-		// The echo of an earlier submission, or a refusal from before the retry that has not arrived yet.
+		// The echo of an earlier submission, or a refusal from before the retry, which may not have
+		// arrived everywhere yet.
 		return verdict{keep: true, words: a.res, refused: true}
 	}
 	return verdict{event: order.EventFail, words: a.res}
@@ -201,7 +249,17 @@ func judgeDenial(r *order.Refund, res Result, now time.Time, quiet time.Duration
 	case r.Message == denial || now.Sub(r.DeclinedAt) < quiet:
 		return verdict{}
 	}
-	return verdict{keep: true, words: Result{Code: res.Code, Message: denial}, discrepancy: errors.New(denial)}
+	return verdict{discrepancy: errors.New(denial), heard: &heard{r.State, Result{Code: res.Code, Message: denial}}}
+}
+
+// judgeContradiction judges an answer that a refunded refund cannot have. It is reported once, not
+// at every nightly comparison.
+func judgeContradiction(r *order.Refund, res Result) verdict {
+	err := disagreement(r, res)
+	if r.Message == err.Error() {
+		return verdict{}
+	}
+	return verdict{discrepancy: err, heard: &heard{r.State, Result{Code: res.Code, Message: err.Error()}}}
 }
 
 func disagreement(r *order.Refund, res Result) error {

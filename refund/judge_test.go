@@ -79,9 +79,14 @@ func circumstances() []circumstance {
 			func(r *order.Refund) { r.Outstanding, r.Retries = true, 1 }, nil),
 		attempted("approved: a refusal waits", refused(time.Minute), nil),
 		attempted("approved: a refusal has waited", refused(judgeQuiet), nil),
+		attempted("approved: a refusal waits, of a clock that was ahead", refused(-time.Hour), nil),
 		attempted("approved: must not be sent, the order has an excess", nil,
 			func(c *circumstance) { c.q.unsendable = "no room" }),
 		attempted("approved: accepted before", accepted(0), nil),
+		attempted("approved: accepted before, after a retry", func(r *order.Refund) {
+			accepted(0)(r)
+			r.Retries = 1
+		}, nil),
 		attempted("approved: accepted before, denied since shortly", accepted(time.Minute), nil),
 		attempted("approved: accepted before, denied for long", accepted(judgeQuiet), nil),
 		attempted("approved: accepted while it was asked", outstanding,
@@ -195,7 +200,25 @@ func TestDenialIsReportedOnce(t *testing.T) {
 		v := judge(&c.r, &c.q, answer{res: Result{Outcome: o}, queried: true}, judgeNow(), judgeQuiet)
 		require.EqualError(t, v.discrepancy, denial)
 		known := c.r
-		keep(&known, v.words)
+		v.heard.note(&known, judgeNow())
 		require.Equal(t, verdict{}, judge(&known, &c.q, answer{res: Result{Outcome: o}, queried: true}, judgeNow(), judgeQuiet))
 	}
+}
+
+// TestOnlyTheNewestAttemptOwnsARefund: the number of an attempt comes again after a retry.
+func TestOnlyTheNewestAttemptOwnsARefund(t *testing.T) {
+	for name, change := range map[string]func(*order.Refund){
+		"a newer attempt": func(r *order.Refund) { r.Attempts++ },
+		"a retry":         func(r *order.Refund) { r.Retries++ },
+		"it has ended":    func(r *order.Refund) { r.State = order.StateFailed },
+	} {
+		c := attempted(name, nil, nil)
+		require.True(t, c.q.owns(&c.r))
+		require.True(t, c.q.current(&c.r))
+		change(&c.r)
+		require.False(t, c.q.owns(&c.r), name)
+		require.False(t, c.q.current(&c.r), name)
+	}
+	c := asked("", order.Refund{State: order.StateApproved}, nil)
+	require.False(t, c.q.owns(&c.r), "nobody attempts it")
 }

@@ -86,6 +86,8 @@ func TestLogs(t *testing.T) {
 	_, err = s.Request(bg, refund.RequestParams{OrderID: "O1", RefundNo: "R2", Amount: 10, Reason: secret, Actor: buyer})
 	require.NoError(t, err) // after hooks do not run
 
+	require.ErrorIs(t, e.alertedTwice(log.Logger()), errStore) // refund conflict not noted
+
 	require.Empty(t, logtest.Check(".", log.Records()))
 	for _, r := range log.Records() {
 		for _, a := range r.Attrs {

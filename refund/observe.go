@@ -2,6 +2,7 @@ package refund
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/orderfsm/orderfsm/order"
 )
@@ -9,13 +10,21 @@ import (
 // mostLooks bounds how often observe asks again because the book has moved on.
 const mostLooks = 3
 
+// errOvertaken is returned if the book moved on every time that the provider was asked, so that no
+// answer was taken in.
+var errOvertaken = fmt.Errorf("the refund changed while it was asked about: %w", ErrConflict)
+
 // observe asks the provider about refund seen of o, outside Process, and records the answer. It returns the refund as
 // the book had it when the question was asked. The error is the store's; the provider's is in the answer.
 func (s *Service) observe(ctx context.Context, op string, o *order.Order, seen *order.Refund) (answer, order.Refund, error) {
 	for look := 1; ; look++ {
 		ans, again, err := s.look(ctx, op, o, seen)
-		if err != nil || !again || look == mostLooks {
+		if err != nil || !again {
 			return ans, *seen, err
+		}
+		if look == mostLooks {
+			ans.err = errOvertaken
+			return ans, *seen, nil
 		}
 		if o, err = s.Order(ctx, o.ID); err != nil {
 			return ans, *seen, err

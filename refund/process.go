@@ -1,6 +1,7 @@
 package refund
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,7 +42,7 @@ func (s *Service) Execute(ctx context.Context, p ApproveParams) (_ order.Refund,
 	if _, err := s.Process(ctx, ref); err != nil {
 		return approved, err
 	}
-	o, err := s.Order(context.WithoutCancel(ctx), p.OrderID)
+	o, err := s.get(context.WithoutCancel(ctx), p.OrderID)
 	if err != nil {
 		return approved, err
 	}
@@ -220,7 +221,7 @@ func (s *Service) record(ctx context.Context, ref Ref, q *question, ans answer) 
 		return err
 	})
 	if err == nil && again {
-		ans, r, err = s.observe(ctx, "process", o, &r)
+		ans, r, err = s.askAgain(ctx, o, &r, ans)
 	}
 	if err != nil {
 		s.log.ErrorContext(ctx, "refund answer not recorded, will be asked for again",
@@ -238,6 +239,23 @@ func (s *Service) record(ctx context.Context, ref Ref, q *question, ans answer) 
 		slog.Time("next_attempt_at", r.NextAttemptAt), errorAttr(ans.err))
 	s.alert(ctx, ref, q, ans.err)
 	return Next{State: r.State, At: r.NextAttemptAt, Err: ans.err}, nil
+}
+
+// askAgain asks about refund r of o once more, because answer first may be older than the book.
+// Nobody else asks about a refund that is not approved, so that first is reported if no answer
+// confirms or corrects it.
+func (s *Service) askAgain(
+	ctx context.Context, o *order.Order, r *order.Refund, first answer,
+) (answer, order.Refund, error) {
+	ans, seen, err := s.observe(ctx, "process", o, r)
+	if cause := cmp.Or(err, ans.err); cause != nil && r.State != order.StateApproved {
+		s.conflict(ctx, Conflict{
+			OrderID: o.ID, RefundNo: r.No, Book: r.State, Result: first.res,
+			Err: fmt.Errorf("refund %s of order %s: %w, and asking again failed: %w",
+				r.No, o.ID, disagreement(r, first.res), cause),
+		})
+	}
+	return ans, seen, err
 }
 
 // alert reports a refund as stuck if its newest attempt left no outcome in the book, once that has lasted too long.

@@ -149,7 +149,7 @@ func (w *world) Query(_ context.Context, q refund.Query) (refund.Result, error) 
 }
 
 func (w *world) order(id string) *order.Order {
-	o, err := w.store.Get(bg, id)
+	o, err := refund.LoadOrder(bg, w.store, id)
 	require.NoError(w.t, err)
 	return o
 }

@@ -89,6 +89,9 @@ type reconcile struct {
 	p        ReconcileParams
 	start    time.Time
 	progress Progress
+	// firsts are the orders on the newest page, each with the number of its first refund in the window: an order with
+	// many refunds is read once, not for each of them.
+	firsts map[string]string
 }
 
 func (r *reconcile) run(ctx context.Context) error {
@@ -201,11 +204,21 @@ func (r *reconcile) refunded(ctx context.Context, cursor string) (ids []string, 
 	if err != nil {
 		return nil, "", err
 	}
+	firsts := map[string]string{}
 	for _, e := range page.Entries {
-		if r.first(ctx, e) {
+		number, known := firsts[e.OrderID]
+		if !known {
+			number, known = r.firsts[e.OrderID]
+		}
+		if !known {
+			number = r.first(ctx, e)
+		}
+		firsts[e.OrderID] = number
+		if e.Refund.No == number {
 			ids = append(ids, e.OrderID)
 		}
 	}
+	r.firsts = firsts
 	if page.Next != nil {
 		text, err := json.Marshal(page.Next)
 		if err != nil {
@@ -216,18 +229,18 @@ func (r *reconcile) refunded(ctx context.Context, cursor string) (ids []string, 
 	return ids, next, nil
 }
 
-// first reports whether e is the first refund of its order in the window: an order with several is compared
-// once. An order that cannot be read is for Sync to tell of.
-func (r *reconcile) first(ctx context.Context, e Entry) bool {
-	o, err := r.s.Order(ctx, e.OrderID)
+// first returns the number of the first refund in the window of e's order, so that an order with several is compared
+// once. An order that cannot be read is for Sync to report.
+func (r *reconcile) first(ctx context.Context, e Entry) string {
+	o, err := r.s.get(ctx, e.OrderID)
 	if err != nil {
-		return true
+		return e.Refund.No
 	}
 	for i := range o.Refunds {
 		other := Entry{OrderID: o.ID, Refund: o.Refunds[i]}
 		if !other.Refund.RequestedAt.Before(r.p.From) && other.Position().Compare(e.Position()) < 0 {
-			return false
+			e = other
 		}
 	}
-	return true
+	return e.Refund.No
 }

@@ -26,7 +26,7 @@ type RegisterParams struct {
 }
 
 // Register records a paid order, where the store is not the host's own orders table. The same call again
-// returns the order as it is now; another gateway, payment ID, currency, total or time of payment under the same
+// returns the order as it is now, without its history; another gateway, payment ID, currency, total or time of payment under the same
 // ID is [ErrConflict]: take PaidAt from the payment, not from the clock. Bad input is [ErrInvalid], and a gateway that
 // [NewGateways] has none of [ErrUnknownGateway]. Whether the provider can refund such an order at all, its currency and
 // the form of its number, Request finds out.
@@ -48,7 +48,7 @@ func (s *Service) Register(ctx context.Context, p RegisterParams) (_ *order.Orde
 	if err != nil && !errors.Is(err, ErrExists) && !errors.Is(err, ErrUnknownGateway) {
 		return nil, fmt.Errorf("register order %s: %w", p.OrderID, err)
 	}
-	known, getErr := s.Order(ctx, p.OrderID)
+	known, getErr := s.get(ctx, p.OrderID)
 	if errors.Is(getErr, ErrOrderNotFound) && err != nil { // one that is known already may have outlived its gateway
 		return nil, fmt.Errorf("register order %s: %w", p.OrderID, err)
 	}

@@ -182,6 +182,7 @@ type update struct {
 	order    *order.Order
 	fired    []order.Transition
 	conflict *Conflict
+	heard    *heard
 }
 
 // errUnchanged makes the store commit nothing where there is nothing to commit.
@@ -197,6 +198,12 @@ func (s *Service) update(ctx context.Context, op string, ref Ref, fn func(ctx co
 		fnErr = fn(ctx, u)
 		return fnErr
 	})
+	if err != nil && u != nil && u.conflict != nil {
+		// What the provider said is so whether or not the book has taken it in, which a lost COMMIT
+		// leaves open. This may be its only report.
+		u.conflict.Err = fmt.Errorf("%w; recording it failed: %w", u.conflict.Err, err)
+		s.conflict(context.WithoutCancel(ctx), *u.conflict)
+	}
 	switch {
 	case err == nil:
 		s.finish(ctx, u)
@@ -248,8 +255,24 @@ func (u *update) refund(op, no string) (*order.Refund, error) {
 	return nil, fmt.Errorf("%s refund %s of order %s: %w", op, no, u.order.ID, ErrRefundNotFound)
 }
 
-// Order returns the order with its refunds and history, or [ErrOrderNotFound].
+// Order returns the order with its refunds and its whole history, or [ErrOrderNotFound].
 func (s *Service) Order(ctx context.Context, orderID string) (*order.Order, error) {
+	return LoadOrder(ctx, s.store, orderID)
+}
+
+// History returns a page of an order's history: the transitions whose Seq is above after, oldest first, at most limit
+// (see [DefaultLimit] and [MaxLimit]), or [ErrOrderNotFound]. A guard or hook that needs what happened before
+// its command asks with its own ctx.
+func (s *Service) History(ctx context.Context, orderID string, after int64, limit int) ([]order.Transition, error) {
+	page, err := s.store.History(ctx, orderID, after, Filter{Limit: limit}.PageSize())
+	if err != nil {
+		return nil, fmt.Errorf("get the history of order %s: %w", orderID, err)
+	}
+	return page, nil
+}
+
+// get returns the order with its refunds and an empty history.
+func (s *Service) get(ctx context.Context, orderID string) (*order.Order, error) {
 	o, err := s.store.Get(ctx, orderID)
 	if err != nil {
 		return nil, fmt.Errorf("get order %s: %w", orderID, err)
@@ -264,17 +287,4 @@ func (s *Service) List(ctx context.Context, f Filter) (Page, error) {
 		return Page{}, fmt.Errorf("list refunds: %w", err)
 	}
 	return p, nil
-}
-
-// Due lists the approved refunds that [Service.Process] can move now, longest due first; at most limit, which
-// must be above 0 ([ErrInvalid]).
-func (s *Service) Due(ctx context.Context, limit int) ([]Ref, error) {
-	if limit <= 0 {
-		return nil, fmt.Errorf("list due refunds: %w", &order.InvalidError{Field: "limit", Problem: "must be above 0"})
-	}
-	refs, err := s.store.Due(ctx, s.now(), limit)
-	if err != nil {
-		return nil, fmt.Errorf("list due refunds: %w", err)
-	}
-	return refs, nil
 }

@@ -22,28 +22,27 @@ type setupFaults struct {
 	failed map[string]operation // by gateway, the kinds of call that fail
 }
 
-// note takes the result of a call in and reports whether it is news that the gateway's set-up is at fault. A fault is
-// over once the call that failed succeeds; a refund that is sent proves the most.
+// note takes the result of a call in and reports whether it is news that the gateway's set-up is at
+// fault. A call that works proves nothing for calls of another kind. If refunds fail too, that is
+// news once more, because the known fault may be that of a list which nobody has asked for since.
 func (f *setupFaults) note(gateway string, op operation, failed bool) (news bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	was := f.failed[gateway]
-	switch {
-	case failed:
-		if f.failed == nil {
-			f.failed = map[string]operation{}
+	if !failed {
+		if was&op != 0 {
+			f.failed[gateway] = was &^ op
 		}
-		f.failed[gateway] = was | op
-		return was == 0
-	case op == opRefund || was == op:
-		delete(f.failed, gateway)
-	case was != 0:
-		f.failed[gateway] = was &^ op
+		return false
 	}
-	return false
+	if f.failed == nil {
+		f.failed = map[string]operation{}
+	}
+	f.failed[gateway] = was | op
+	return was == 0 || op == opRefund && was&op == 0
 }
 
-// watchSetup reports a set-up fault once for each gateway, until the call that failed succeeds again.
+// watchSetup reports a set-up fault of a gateway once, until the kind of call that failed works again.
 func (s *Service) watchSetup(ctx context.Context, gateway string, op operation, err error) {
 	var fault *SetupError
 	if err != nil && !errors.As(err, &fault) {

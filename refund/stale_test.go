@@ -55,6 +55,7 @@ func TestStaleNo(t *testing.T) {
 					require.Equal(t, tc.want, e.process(ref).State)
 				}},
 				fault{op: "refund", res: tc.resent},
+				fault{op: "query", res: tc.resent}, // if it is asked again
 			)
 			e.hint()
 			require.Equal(t, tc.want, e.refund("R1").State)

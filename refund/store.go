@@ -3,6 +3,7 @@ package refund
 import (
 	"context"
 	"encoding/base64"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -16,27 +17,71 @@ import (
 // Methods must be safe for concurrent use and honour ctx. What they return must share no memory with what
 // is stored. Refund numbers are unique among all orders.
 type Store interface {
-	// Update loads the order, calls fn on it and commits what fn left. It must commit nothing if fn returns
-	// an error (which it returns, wrapped or not) or panics. Two Updates of one order must never interleave.
+	// Update loads the order with all its refunds and an empty History, calls fn on it and commits what fn left. It
+	// appends the transitions that fn left in o.History to those that are stored, and refuses them if they do not
+	// continue these: see [CheckHistory]. It must commit nothing if fn returns an error (which it returns, wrapped or
+	// not) or panics. Two Updates of one order must never interleave.
 	//
 	// fn may run more than once (deadlock, serialization failure), each time on a fresh copy; it has no
 	// effect but through o and its ctx. That ctx carries the store's transaction, so that hooks can write
 	// the host's own rows with it. An Update of the same order with that ctx must be an error, never a
 	// deadlock.
 	//
-	// Errors: [ErrOrderNotFound]; [ErrConflict] where o carries a refund number that another order has.
+	// Errors: [ErrOrderNotFound]; [ErrConflict] if o carries a refund number that another order has; [ErrInvalid] if
+	// o.History does not continue what is stored.
 	Update(ctx context.Context, orderID string, fn func(ctx context.Context, o *order.Order) error) error
-	// Get returns the order with all its refunds and its whole history, or [ErrOrderNotFound].
+	// Get returns the order with all its refunds and an empty History, or [ErrOrderNotFound].
 	Get(ctx context.Context, orderID string) (*order.Order, error)
+	// History returns the order's transitions whose Seq is above after, by Seq, at most limit of them (> 0), or
+	// [ErrOrderNotFound]. With the ctx of an Update it need not return what that has not written yet.
+	History(ctx context.Context, orderID string, after int64, limit int) ([]order.Transition, error)
 	// Create stores a new order, with the refunds and the history that it has, as Version 1.
 	//
-	// Errors: [ErrExists] where its ID is already there; [ErrConflict] where a refund number of it is.
+	// Errors: [ErrExists] if its ID is already there; [ErrConflict] if a refund number of it is; [ErrInvalid] if its
+	// history does not begin with 1, has gaps or does not end with o.Seq.
 	Create(ctx context.Context, o *order.Order) error
-	// Due lists the approved refunds whose NextAttemptAt is at or before now: by NextAttemptAt, then order
-	// ID, then refund number; at most limit of them (> 0).
-	Due(ctx context.Context, now time.Time, limit int) ([]Ref, error)
+	// Due lists the approved refunds that q selects; see [DueQuery].
+	Due(ctx context.Context, q DueQuery) ([]DueRefund, error)
 	// List pages through refunds, for review queues: by RequestedAt, then order ID, then refund number, oldest first.
 	List(ctx context.Context, f Filter) (Page, error)
+}
+
+// CheckHistory returns nil if o.History continues an order whose newest transition is seq: if it is numbered from
+// seq + 1 to o.Seq without gaps. Otherwise its error wraps [ErrInvalid]. A Store calls it before it appends o.History;
+// in Create seq is 0.
+func CheckHistory(o *order.Order, seq int64) error {
+	problem := func(format string, args ...any) error {
+		return &order.InvalidError{Field: "history", Problem: fmt.Sprintf(format, args...)}
+	}
+	for i := range o.History {
+		if seq++; o.History[i].Seq != seq {
+			return problem("has transition %d in place of %d", o.History[i].Seq, seq)
+		}
+	}
+	if o.Seq != seq {
+		return problem("ends with transition %d, but the order's seq is %d", seq, o.Seq)
+	}
+	return nil
+}
+
+// LoadOrder returns an order of s with its refunds and its whole history, as [Service.Order] does. It reads the history
+// page by page. What is committed meanwhile it leaves out, so that order and history are of one moment.
+func LoadOrder(ctx context.Context, s Store, orderID string) (*order.Order, error) {
+	o, err := s.Get(ctx, orderID)
+	if err != nil {
+		return nil, fmt.Errorf("get order %s: %w", orderID, err)
+	}
+	for last := int64(0); last < o.Seq; last = int64(len(o.History)) {
+		page, err := s.History(ctx, orderID, last, int(min(o.Seq-last, MaxLimit)))
+		if err != nil {
+			return nil, fmt.Errorf("get the history of order %s: %w", orderID, err)
+		}
+		if len(page) == 0 || page[0].Seq != last+1 {
+			return nil, fmt.Errorf("get the history of order %s: the store has no transition %d of %d", orderID, last+1, o.Seq)
+		}
+		o.History = append(o.History, page...)
+	}
+	return o, nil
 }
 
 // Joiner is an optional interface of a [Store] that can work in a transaction which is already open:

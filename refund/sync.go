@@ -43,7 +43,7 @@ func (s *Service) Sync(ctx context.Context, orderID string) (_ SyncReport, err e
 	if s.joined(ctx) {
 		return SyncReport{}, fmt.Errorf("sync order %s: %w", orderID, ErrInTx)
 	}
-	o, err := s.Order(ctx, orderID)
+	o, err := s.get(ctx, orderID)
 	if err != nil {
 		return SyncReport{}, err
 	}
@@ -129,7 +129,9 @@ func (s *Service) adopt(ctx context.Context, o *order.Order, res Result, rep *Sy
 	adopted, err := s.takeIn(ctx, o.ID, res)
 	d := Difference{RefundNo: res.RefundNo, Book: order.StatePaid, Result: res}
 	switch {
-	case errors.Is(err, ErrInvalid), errors.Is(err, ErrAmount), errors.Is(err, ErrConflict), errors.Is(err, ErrMismatch):
+	case errors.Is(err, ErrConflict):
+		d.Err = err // another order has the number, which is reported already
+	case errors.Is(err, ErrInvalid), errors.Is(err, ErrAmount), errors.Is(err, ErrMismatch):
 		d.Err = err // a number or an amount that the book cannot hold: a person must look
 		s.conflict(ctx, Conflict{OrderID: o.ID, RefundNo: clip(res.RefundNo, order.MaxRefundNo), Book: order.StatePaid, Result: res, Err: err})
 	case err != nil:

@@ -5,7 +5,7 @@
 //
 // # What it does
 //
-// All of the port, and the optional interfaces [refund.Joiner] and [refund.GatewayDuer]: a command on another order,
+// All of the port, and the optional interface [refund.Joiner]: a command on another order,
 // called with the context of an InTx hook, joins that Update. One Update runs at a time in the whole store. Readers
 // see committed orders only and wait for nobody.
 //
@@ -18,20 +18,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
 )
 
 var (
-	_ refund.Store       = (*Store)(nil)
-	_ refund.Joiner      = (*Store)(nil)
-	_ refund.GatewayDuer = (*Store)(nil)
+	_ refund.Store  = (*Store)(nil)
+	_ refund.Joiner = (*Store)(nil)
 )
 
 // Store keeps orders in memory. Make it with [New]; it is safe for concurrent use.
@@ -39,19 +38,26 @@ type Store struct {
 	writing chan struct{} // holds a token while a transaction is open; unlike a mutex it can be waited for with a context
 
 	mu     sync.RWMutex // guards the maps
-	orders map[string]*order.Order
+	orders map[string]entry
 	owner  map[string]string // refund number → order ID
+}
+
+// entry is an order without its history, and the history. Neither is written to once it is stored, but the
+// history may be appended to behind its end.
+type entry struct {
+	order   *order.Order
+	history []order.Transition
 }
 
 // New returns an empty store.
 func New() *Store {
-	return &Store{writing: make(chan struct{}, 1), orders: map[string]*order.Order{}, owner: map[string]string{}}
+	return &Store{writing: make(chan struct{}, 1), orders: map[string]entry{}, owner: map[string]string{}}
 }
 
 // tx is an open transaction: what it has written and who waits for its commit.
 type tx struct {
 	store   *Store
-	staged  map[string]*order.Order
+	staged  map[string]entry
 	busy    map[string]bool // orders whose fn is running
 	pending []func(context.Context)
 	ended   atomic.Bool // its ctx may outlive it, in a goroutine that a hook started
@@ -78,7 +84,7 @@ func (s *Store) AfterCommit(ctx context.Context, f func(ctx context.Context)) bo
 }
 
 // Update implements [refund.Store]. With the ctx of an Update's fn, an Update or Create of another order
-// joins that transaction: all of it is committed, or nothing.
+// joins that transaction: all of it is committed, or nothing. If it fails, it leaves nothing in that.
 func (s *Store) Update(ctx context.Context, orderID string, fn func(ctx context.Context, o *order.Order) error) error {
 	return s.transact(ctx, func(ctx context.Context, t *tx) error {
 		if t.busy[orderID] {
@@ -90,22 +96,19 @@ func (s *Store) Update(ctx context.Context, orderID string, fn func(ctx context.
 		}
 		t.busy[orderID] = true
 		defer delete(t.busy, orderID)
-		after := before.Clone()
+		after := before.order.Clone()
 		if err := fn(ctx, after); err != nil {
 			return err
 		}
 		if after.ID != orderID {
 			return fmt.Errorf("update order %s: the ID was changed: %w", orderID, order.ErrInvalid)
 		}
-		if err := t.checkNumbers(after); err != nil {
-			return err
-		}
-		if before.Equal(after) {
+		if before.order.Equal(after) {
 			return nil
 		}
-		after = after.Clone() // what fn kept of the order reaches nothing
-		after.Version = before.Version + 1
-		t.staged[orderID] = after
+		if err := t.stage(after, before); err != nil {
+			return fmt.Errorf("update order %s: %w", orderID, err)
+		}
 		return nil
 	})
 }
@@ -116,17 +119,29 @@ func (s *Store) Create(ctx context.Context, o *order.Order) error {
 		if _, err := t.get(o.ID); err == nil {
 			return fmt.Errorf("create order %s: %w", o.ID, refund.ErrExists)
 		}
-		if err := t.checkNumbers(o); err != nil {
-			return err
+		if err := t.stage(o, entry{order: &order.Order{}}); err != nil {
+			return fmt.Errorf("create order %s: %w", o.ID, err)
 		}
-		c := o.Clone()
-		c.Version = 1
-		t.staged[o.ID] = c
 		return nil
 	})
 }
 
-// transact runs fn in the transaction that ctx carries, or else in one of its own.
+// stage writes o as what follows before.
+func (t *tx) stage(o *order.Order, before entry) error {
+	if err := t.checkNumbers(o); err != nil {
+		return err
+	}
+	if err := refund.CheckHistory(o, before.order.Seq); err != nil {
+		return err
+	}
+	after := o.Clone()                                  // what the caller keeps of the order reaches nothing
+	history := append(before.history, after.History...) //nolint:gocritic // behind the end of what others see
+	after.History, after.Version = nil, before.order.Version+1
+	t.staged[o.ID] = entry{after, history}
+	return nil
+}
+
+// transact runs fn in the transaction that ctx carries, or else in a new one.
 func (s *Store) transact(ctx context.Context, fn func(ctx context.Context, t *tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -135,9 +150,9 @@ func (s *Store) transact(ctx context.Context, fn func(ctx context.Context, t *tx
 		if t.ended.Load() {
 			return errors.New("the transaction of this context has ended")
 		}
-		return fn(ctx, t)
+		return t.nested(ctx, fn)
 	}
-	t := &tx{store: s, staged: map[string]*order.Order{}, busy: map[string]bool{}}
+	t := &tx{store: s, staged: map[string]entry{}, busy: map[string]bool{}}
 	if err := s.commit(ctx, t, fn); err != nil {
 		return err
 	}
@@ -145,6 +160,19 @@ func (s *Store) transact(ctx context.Context, fn func(ctx context.Context, t *tx
 		f(context.WithoutCancel(ctx))
 	}
 	return nil
+}
+
+// nested runs one command in a transaction that goes on: one that fails leaves nothing in it.
+func (t *tx) nested(ctx context.Context, fn func(ctx context.Context, t *tx) error) error {
+	staged, pending, done := maps.Clone(t.staged), len(t.pending), false
+	defer func() {
+		if !done { // also if fn panicked, or its goroutine ends
+			t.staged, t.pending = staged, t.pending[:pending]
+		}
+	}()
+	err := fn(ctx, t)
+	done = err == nil
+	return err
 }
 
 func (s *Store) commit(ctx context.Context, t *tx, fn func(ctx context.Context, t *tx) error) error {
@@ -168,26 +196,26 @@ func (s *Store) commit(ctx context.Context, t *tx, fn func(ctx context.Context, 
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for id, o := range t.staged {
-		s.orders[id] = o
-		for i := range o.Refunds {
-			s.owner[o.Refunds[i].No] = id
+	for id, e := range t.staged {
+		s.orders[id] = e
+		for i := range e.order.Refunds {
+			s.owner[e.order.Refunds[i].No] = id
 		}
 	}
 	return nil
 }
 
 // get returns the order as the transaction sees it; it must not be written to.
-func (t *tx) get(orderID string) (*order.Order, error) {
-	if o := t.staged[orderID]; o != nil {
-		return o, nil
+func (t *tx) get(orderID string) (entry, error) {
+	if e, ok := t.staged[orderID]; ok {
+		return e, nil
 	}
 	t.store.mu.RLock()
 	defer t.store.mu.RUnlock()
-	if o := t.store.orders[orderID]; o != nil {
-		return o, nil
+	if e, ok := t.store.orders[orderID]; ok {
+		return e, nil
 	}
-	return nil, fmt.Errorf("order %s: %w", orderID, refund.ErrOrderNotFound)
+	return entry{}, fmt.Errorf("order %s: %w", orderID, refund.ErrOrderNotFound)
 }
 
 // checkNumbers refuses a refund number that another order has, or that stands twice.
@@ -198,7 +226,7 @@ func (t *tx) checkNumbers(o *order.Order) error {
 		no := o.Refunds[i].No
 		owner, taken := t.store.owner[no]
 		for id, other := range t.staged {
-			if id != o.ID && other.Refund(no) != nil {
+			if id != o.ID && other.order.Refund(no) != nil {
 				owner, taken = id, true
 			}
 		}
@@ -211,47 +239,56 @@ func (t *tx) checkNumbers(o *order.Order) error {
 
 // Get implements [refund.Store]. With the ctx of an Update's fn it sees what that transaction has written.
 func (s *Store) Get(ctx context.Context, orderID string) (*order.Order, error) {
-	if err := ctx.Err(); err != nil {
+	e, err := s.read(ctx, orderID)
+	return e.order.Clone(), err
+}
+
+// History implements [refund.Store]. It sees what Get sees.
+func (s *Store) History(ctx context.Context, orderID string, after int64, limit int) ([]order.Transition, error) {
+	e, err := s.read(ctx, orderID)
+	if err != nil {
 		return nil, err
+	}
+	page := e.history[min(max(after, 0), int64(len(e.history))):] // a transition's index is its Seq less one
+	return slices.Clone(page[:min(len(page), max(limit, 0))]), nil
+}
+
+func (s *Store) read(ctx context.Context, orderID string) (entry, error) {
+	if err := ctx.Err(); err != nil {
+		return entry{}, err
 	}
 	t := s.txFrom(ctx)
 	if t == nil || t.ended.Load() { // what an ended one wrote may have been rolled back
 		t = &tx{store: s}
 	}
-	o, err := t.get(orderID)
-	return o.Clone(), err
+	return t.get(orderID)
 }
 
 // Due implements [refund.Store].
-func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]refund.Ref, error) {
-	due, err := s.DueExcept(ctx, now, limit, nil)
-	if err != nil {
-		return nil, err
-	}
-	refs := make([]refund.Ref, 0, len(due))
-	for _, d := range due {
-		refs = append(refs, d.Ref)
-	}
-	return refs, nil
-}
-
-// DueExcept implements [refund.GatewayDuer].
-func (s *Store) DueExcept(ctx context.Context, now time.Time, limit int, except []string) ([]refund.DueRefund, error) {
+func (s *Store) Due(ctx context.Context, q refund.DueQuery) ([]refund.DueRefund, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	var due []refund.DueRefund
+	var past, ahead []refund.DueRefund
 	s.each(func(o *order.Order, r *order.Refund) {
-		if r.State == order.StateApproved && !r.NextAttemptAt.After(now) && !slices.Contains(except, o.Gateway) {
-			ref := refund.Ref{OrderID: o.ID, RefundNo: r.No}
-			due = append(due, refund.DueRefund{Ref: ref, Gateway: o.Gateway, At: r.NextAttemptAt})
+		if r.State != order.StateApproved || slices.Contains(q.Except, o.Gateway) {
+			return
+		}
+		d := refund.DueRefund{Ref: refund.Ref{OrderID: o.ID, RefundNo: r.No}, Gateway: o.Gateway, At: r.NextAttemptAt}
+		switch {
+		case !d.At.After(q.Now):
+			past = append(past, d)
+		case !q.Beyond.IsZero() && d.At.After(q.Beyond):
+			ahead = append(ahead, d)
 		}
 	})
-	slices.SortFunc(due, func(a, b refund.DueRefund) int {
-		return refund.Position{RequestedAt: a.At, OrderID: a.OrderID, RefundNo: a.RefundNo}.Compare(
-			refund.Position{RequestedAt: b.At, OrderID: b.OrderID, RefundNo: b.RefundNo})
-	})
-	return due[:min(len(due), max(limit, 0))], nil
+	for _, due := range [][]refund.DueRefund{past, ahead} {
+		slices.SortFunc(due, func(a, b refund.DueRefund) int {
+			return refund.Position{RequestedAt: a.At, OrderID: a.OrderID, RefundNo: a.RefundNo}.Compare(
+				refund.Position{RequestedAt: b.At, OrderID: b.OrderID, RefundNo: b.RefundNo})
+		})
+	}
+	return q.Join(past, ahead), nil
 }
 
 // List implements [refund.Store].
@@ -292,9 +329,9 @@ func matches(f refund.Filter, e refund.Entry) bool {
 func (s *Store) each(f func(o *order.Order, r *order.Refund)) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	for _, o := range s.orders {
-		for i := range o.Refunds {
-			f(o, &o.Refunds[i])
+	for _, e := range s.orders {
+		for i := range e.order.Refunds {
+			f(e.order, &e.order.Refunds[i])
 		}
 	}
 }

@@ -2,6 +2,7 @@ package memstore_test
 
 import (
 	"context"
+	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -59,6 +60,67 @@ func TestNestedOrdersCommitTogether(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestFailedNestedLeavesNothing: an Update of another order that fails in a transaction which goes on leaves nothing in
+// it, nor does what it has called itself.
+func TestFailedNestedLeavesNothing(t *testing.T) {
+	for name, fail := range map[string]func() error{
+		"error": func() error { return context.Canceled },
+		"panic": func() error { panic(context.Canceled) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := memstore.New()
+			create(t, s, "O1", "O2", "O3")
+			set := func(ctx context.Context, id string, then func(ctx context.Context) error) error {
+				return s.Update(ctx, id, func(ctx context.Context, o *order.Order) error { o.PaymentID = "P"; return then(ctx) })
+			}
+			fine := func(context.Context) error { return nil }
+			calls := 0
+			require.NoError(t, set(bg, "O1", func(ctx context.Context) error {
+				require.True(t, s.AfterCommit(ctx, func(context.Context) { calls++ }))
+				func() {
+					defer func() { _ = recover() }()
+					require.ErrorIs(t, set(ctx, "O2", func(ctx context.Context) error {
+						require.True(t, s.AfterCommit(ctx, func(context.Context) { t.Error("of an Update that failed") }))
+						require.NoError(t, set(ctx, "O3", fine))
+						return fail()
+					}), context.Canceled)
+				}()
+				return nil
+			}))
+			for id, want := range map[string]string{"O1": "P", "O2": "", "O3": ""} {
+				o, err := s.Get(bg, id)
+				require.NoError(t, err)
+				require.Equal(t, want, o.PaymentID, id)
+			}
+			require.Equal(t, 1, calls)
+		})
+	}
+}
+
+// TestGoexit: a goroutine that ends in fn commits nothing and holds nothing.
+func TestGoexit(t *testing.T) {
+	s := memstore.New()
+	create(t, s, "O1", "O2")
+	for _, id := range []string{"O1", "O2"} {
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			_ = s.Update(bg, "O1", func(ctx context.Context, o *order.Order) error {
+				o.PaymentID = "P1"
+				if id == "O1" {
+					runtime.Goexit()
+				}
+				return s.Update(ctx, "O2", func(_ context.Context, o *order.Order) error { runtime.Goexit(); return nil })
+			})
+		}()
+		<-done
+		o, err := s.Get(bg, "O1")
+		require.NoError(t, err)
+		require.EqualValues(t, 1, o.Version)
+	}
+	require.NoError(t, s.Update(bg, "O1", func(context.Context, *order.Order) error { return nil }), "nobody holds it")
 }
 
 // TestEndedTransaction: a hook's goroutine that keeps the ctx cannot write into a transaction that is over,

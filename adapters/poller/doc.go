@@ -16,6 +16,10 @@
 // order of its own, so that they seldom meet. Where a process dies, what it had in flight is due again when
 // its lease ends.
 //
+// A replica's clock may be wrong. If it is wrong by more than refund.Options.MaxWait, each side
+// finds due what the other has put off. Each then asks about such a refund once a minute at most,
+// beside what its own Backoff asks for.
+//
 // # Waking up
 //
 // A [Waker] in refund.Options.Scheduler makes the Poller look at once when a refund is approved or retried in
@@ -25,16 +29,22 @@
 //
 // # Fairness
 //
+// A gateway rests, for a minute at most, if its provider limits the account ([refund.RetryLater]
+// with Account), and for a second after a fault of its set-up. A provider that is busy with one
+// refund delays that refund only.
+//
 // Of one gateway at most three quarters of the places are in use at a time, unless configured otherwise, so a
-// provider that hangs holds up its own refunds only. The store's list leaves busy gateways out where it is a
-// [refund.GatewayDuer]; without that, a backlog longer than [Options].Batch hides what is due for other
-// gateways.
+// provider that hangs holds up its own refunds only. The store's list leaves busy gateways out, so that their
+// backlog hides nothing that is due for the others.
 //
 // # Stopping
 //
 // [Poller.Shutdown] takes nothing new and lets what is in flight finish. When its context ends, and when the
 // context of Run ends, the calls to the providers are cancelled, which releases their leases: the outcome is
 // unknown, and the next Process asks for it. Neither loses or repeats a payment.
+//
+// Neither does code of the host that panics, or that ends its goroutine with runtime.Goexit: the
+// refund counts as one that could not be processed, and is tried again.
 //
 // # Logs
 //

@@ -2,10 +2,12 @@ package poller_test
 
 import (
 	"context"
+	"math"
 	"sync"
 	"time"
 
 	"github.com/orderfsm/orderfsm/adapters/memstore"
+	"github.com/orderfsm/orderfsm/adapters/poller"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
 )
@@ -86,17 +88,26 @@ func (c *clock) waiting() bool {
 	return len(c.pending) > 0
 }
 
-// toNext moves to the moment when the next timer fires.
-func (c *clock) toNext() {
+// timers counts all timers that were ever started.
+func (c *clock) timers() int {
 	c.mu.Lock()
-	var least time.Duration
+	defer c.mu.Unlock()
+	return len(c.waits)
+}
+
+// toNext moves to the moment when the next timer fires.
+func (c *clock) toNext() { c.advance(c.untilNext()) }
+
+// untilNext is how long it takes until the next timer fires.
+func (c *clock) untilNext() (least time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	for t := range c.pending {
 		if d := t.at.Sub(c.t); least == 0 || d < least {
 			least = d
 		}
 	}
-	c.mu.Unlock()
-	c.advance(least)
+	return least
 }
 
 // bank is a provider. It pays at once unless answer says otherwise.
@@ -185,13 +196,17 @@ type store struct {
 	*memstore.Store
 	hang   func(ctx context.Context) error // in a look
 	twice  bool                            // everything is listed twice
+	beyond time.Duration                   // if > 0, what lies further ahead than that is listed too
 	mu     sync.Mutex
 	looks  int
 	onLook func() error               // may fail or panic
 	onID   func(orderID string) error // before an Update
 }
 
-func (s *store) DueExcept(ctx context.Context, now time.Time, limit int, except []string) ([]refund.DueRefund, error) {
+func (s *store) Due(ctx context.Context, q refund.DueQuery) ([]refund.DueRefund, error) {
+	if q.Limit == poller.MaxCount { // Stats counts, the Poller does not look
+		return s.Store.Due(ctx, q)
+	}
 	s.mu.Lock()
 	s.looks++
 	f := s.onLook
@@ -206,7 +221,18 @@ func (s *store) DueExcept(ctx context.Context, now time.Time, limit int, except 
 			return nil, err
 		}
 	}
-	due, err := s.Store.DueExcept(ctx, now, limit, except)
+	due, err := s.Store.Due(ctx, q)
+	if s.beyond > 0 && err == nil {
+		all, err := s.Store.Due(ctx, refund.DueQuery{Now: q.Now.AddDate(100, 0, 0), Limit: math.MaxInt32, Except: q.Except})
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range all {
+			if d.At.After(q.Now.Add(s.beyond)) && len(due) < q.Limit {
+				due = append(due, d)
+			}
+		}
+	}
 	if s.twice {
 		due = append(due, due...)
 	}

@@ -78,8 +78,39 @@ func (e *env) run() {
 	go func() { e.ran <- e.p.Run(ctx) }()
 	e.t.Cleanup(func() {
 		cancel()
-		require.NoError(e.t, e.p.Shutdown(bg))
+		if !e.t.Failed() { // else it may never return
+			require.NoError(e.t, e.shutdown(bg))
+		}
 	})
+}
+
+// shutdown fails if Shutdown does not return.
+func (e *env) shutdown(ctx context.Context) error {
+	e.t.Helper()
+	down := make(chan error, 1)
+	go func() { down <- e.p.Shutdown(ctx) }()
+	patient, cancel := context.WithTimeout(bg, patience)
+	defer cancel()
+	select {
+	case err := <-down:
+		return err
+	case <-patient.Done():
+		require.FailNow(e.t, "Shutdown does not return")
+		return nil
+	}
+}
+
+// replica builds another Poller on the store of e, with a clock and a bank of its own.
+func (e *env) replica(opt refund.Options) *env {
+	e.t.Helper()
+	other := &env{t: e.t, clock: newClock(), store: e.store, ran: make(chan error, 1)}
+	other.bank = newBank(other.clock.now)
+	opt.Now = other.clock.now
+	other.svc = newService(e.t, other.store, other.bank, opt)
+	var err error
+	other.p, err = poller.New(other.svc, poller.Options{Now: other.clock.now, NewTimer: other.clock.newTimer})
+	require.NoError(e.t, err)
+	return other
 }
 
 // result returns what Run returned.
@@ -192,7 +223,7 @@ func (e *env) idle() {
 func (e *env) until(ok func() bool) time.Duration {
 	e.t.Helper()
 	start := e.clock.now()
-	for range 100000 {
+	for range 5000 { // hours, at an idle wait each
 		e.idle()
 		if ok() {
 			return e.clock.now().Sub(start)

@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	// restMost bounds how long a gateway is left alone because its provider is busy.
+	// restMost bounds how long a gateway is left alone because its provider limits the account.
 	restMost = time.Minute
 	// restSetup is how long a gateway is left alone that fails because of its set-up: each refund waits
 	// long by itself, but a backlog of them need not knock on a locked door in one go.
@@ -60,12 +60,13 @@ func (l *lane) take(now time.Time) {
 	l.next = now.Add(l.interval)
 }
 
-// rest leaves the gateway alone after an answer that concerns all its refunds.
+// rest leaves the gateway alone after an answer that concerns all its refunds. A provider that is
+// busy with one refund delays that refund, by its next attempt in the store, and no other.
 func (l *lane) rest(now time.Time, err error) {
 	var d time.Duration
 	var later *refund.RetryLater
 	switch {
-	case errors.As(err, &later):
+	case errors.As(err, &later) && later.Account:
 		d = min(later.After, restMost)
 	case errors.Is(err, refund.ErrSetup):
 		d = restSetup
@@ -84,47 +85,4 @@ func (r *run) busy(now time.Time) (names []string) {
 	}
 	slices.Sort(names)
 	return names
-}
-
-// holds are the refunds that are left alone for a while, by order and number.
-type holds map[string]map[string]time.Time
-
-func (h holds) add(ref refund.Ref, until time.Time) {
-	if h[ref.OrderID] == nil {
-		h[ref.OrderID] = map[string]time.Time{}
-	}
-	h[ref.OrderID][ref.RefundNo] = until
-}
-
-func (h holds) has(ref refund.Ref) bool {
-	_, ok := h[ref.OrderID][ref.RefundNo]
-	return ok
-}
-
-// freeOthers lets go of the other refunds of an order, which may have waited for this one. It reports
-// whether there were any.
-func (h holds) freeOthers(ref refund.Ref) (some bool) {
-	of := h[ref.OrderID]
-	for no := range of {
-		if no != ref.RefundNo {
-			delete(of, no)
-			some = true
-		}
-	}
-	return some
-}
-
-// expire lets go of what has been held long enough, and returns how many are left.
-func (h holds) expire(now time.Time) (left int) {
-	for id, of := range h {
-		for no, until := range of {
-			if reached(until, now, holdError) {
-				delete(of, no)
-			}
-		}
-		if left += len(of); len(of) == 0 {
-			delete(h, id)
-		}
-	}
-	return left
 }

@@ -30,7 +30,8 @@ type Options struct {
 	StopTimeout time.Duration
 	// Logger gets one record per trouble. If nil, nothing is logged.
 	Logger *slog.Logger
-	// Now is the clock. If nil, time.Now, of which only the monotonic part counts.
+	// Now is the clock. If nil, time.Now. It should be that of the Service: by it the Poller sees
+	// that a refund was put off by a clock that is wrong.
 	Now func() time.Time
 	// NewTimer starts a timer: fired receives once d has passed, unless stop was called before. If nil, that
 	// of package time.

@@ -2,6 +2,7 @@ package poller_test
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"runtime"
 	"slices"
@@ -70,6 +71,9 @@ func TestConcurrencyIsBounded(t *testing.T) {
 			}
 			e.run()
 			e.soon(func() bool { return e.bank.running() == tc.want })
+			timers := e.clock.timers()
+			require.Never(t, func() bool { return e.clock.timers() > timers+2 },
+				20*time.Millisecond, time.Millisecond, "it does not spin while there is no place")
 			require.Equal(t, tc.want, e.stats().InFlight)
 			require.Equal(t, e.clock.now(), e.stats().OldestInFlight)
 			close(gate)
@@ -144,10 +148,16 @@ func TestProviderThatIsBusy(t *testing.T) {
 		err         error
 		least, most time.Duration
 	}{
-		"busy":              {&refund.RetryLater{After: 20 * time.Second, Err: errLost}, 20 * time.Second, 30 * time.Second},
-		"busy for ever":     {&refund.RetryLater{After: math.MaxInt64, Err: errLost}, time.Minute, 70 * time.Second},
-		"busy until before": {&refund.RetryLater{After: -time.Hour, Err: errLost}, 0, 10 * time.Second},
-		"set-up":            {&refund.SetupError{Err: errLost}, time.Second, 10 * time.Second},
+		"the account": {
+			fmt.Errorf("call: %w", &refund.RetryLater{After: 20 * time.Second, Account: true, Err: errLost}),
+			20 * time.Second, 30 * time.Second,
+		},
+		"the account, without end": {
+			&refund.RetryLater{After: math.MaxInt64, Account: true, Err: errLost}, time.Minute, 70 * time.Second,
+		},
+		"the account, until before": {&refund.RetryLater{After: -time.Hour, Account: true, Err: errLost}, 0, time.Second},
+		"one refund":                {&refund.RetryLater{After: time.Hour, Err: errLost}, 0, time.Second},
+		"set-up":                    {&refund.SetupError{Err: errLost}, time.Second, 10 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := newEnv(t, func(_ *refund.Options, o *poller.Options) {
@@ -168,6 +178,25 @@ func TestProviderThatIsBusy(t *testing.T) {
 			require.LessOrEqual(t, took, tc.most)
 		})
 	}
+}
+
+// TestOneBusyOrderDoesNotRestTheGateway: the provider is busy with one order, each time that it is
+// asked. All other refunds of the gateway are paid meanwhile.
+func TestOneBusyOrderDoesNotRestTheGateway(t *testing.T) {
+	e := newEnv(t)
+	busy := e.approve("bank", 1)[0]
+	refs := e.approve("bank", 300)
+	e.bank.answer = func(_ context.Context, _ string, req refund.Request) (refund.Result, error) {
+		if req.OrderID == busy.OrderID {
+			return refund.Result{}, &refund.RetryLater{After: 5 * time.Second, Err: errLost}
+		}
+		return refund.Result{}, nil
+	}
+	e.run()
+	took := e.until(func() bool { return e.count(refs, order.StateRefunded) == len(refs) })
+	require.Less(t, took, time.Second, "nothing waits for the busy order")
+	require.Equal(t, order.StateApproved, e.refund(busy).State)
+	require.Positive(t, e.bank.callsOf(busy.RefundNo))
 }
 
 // TestRefundsOfOneOrder go one at a time, one right after the other, without asking the store all the time.
@@ -278,8 +307,7 @@ func TestSeveralReplicas(t *testing.T) {
 		svc := newService(t, e.store, e.bank, refund.Options{Now: e.clock.now})
 		p, err := poller.New(svc, poller.Options{Now: e.clock.now, NewTimer: e.clock.newTimer})
 		require.NoError(t, err)
-		go func() { _ = p.Run(bg) }()
-		t.Cleanup(func() { require.NoError(t, p.Shutdown(bg)) })
+		(&env{t: t, p: p, ran: make(chan error, 1)}).run()
 	}
 	e.until(func() bool { return e.count(refs, order.StateRefunded) == len(refs) })
 	require.Equal(t, 300, e.bank.total(), "nobody asked what another one was asking")
@@ -309,6 +337,7 @@ func TestOptions(t *testing.T) {
 		"stop_timeout: is negative":                              {StopTimeout: -1},
 		`gateways: concurrency of "b" is negative`:               {Gateways: map[string]poller.Limits{"b": {Concurrency: -1}}},
 		`gateways: rate of "b" is not a number of refunds per s`: {Gateways: map[string]poller.Limits{"b": {Rate: math.NaN()}}},
+		`gateways: rate of "c" is not a number of refunds per s`: {Gateways: map[string]poller.Limits{"c": {Rate: -1}}},
 	} {
 		_, err := poller.New(svc, opt)
 		require.ErrorIs(t, err, refund.ErrInvalid)

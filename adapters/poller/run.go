@@ -2,6 +2,7 @@ package poller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -17,11 +18,6 @@ const (
 	// queueLife is how long a list of what is due is worked from: other replicas work on the same refunds. With four of
 	// them on 500 refunds, 1 s had each refund begun twice in vain, and 50 ms every third.
 	queueLife = 50 * time.Millisecond
-	// holdAgain is how long a refund that is still approved is left alone, whatever the list says: it may
-	// wait for another one of its order, or have a Backoff of nothing.
-	holdAgain = time.Second
-	// holdError is how long a refund that could not be processed is left alone.
-	holdError = 10 * time.Second
 	// lookTimeout bounds the store's answer to a look.
 	lookTimeout = 30 * time.Second
 )
@@ -56,7 +52,7 @@ func newRun(calls context.Context, p *Poller) *run {
 		call:     func(d refund.DueRefund) result { return p.process(calls, d) },
 		done:     make(chan result, p.opt.Concurrency),
 		lanes:    map[string]*lane{},
-		held:     holds{},
+		held:     holds{byOrder: map[string]map[string]*hold{}},
 		nextLook: p.opt.Now(),
 		idle:     p.opt.IdleMin,
 	}
@@ -145,7 +141,11 @@ func (r *run) start(now time.Time) {
 		}
 		l.take(now)
 		r.p.took(d)
-		go func() { r.done <- r.call(d) }()
+		go func() {
+			res := result{d: d, err: errEnded}
+			defer func() { r.done <- res }() // also if a hook ends the goroutine
+			res = r.call(d)
+		}()
 		return true
 	})
 }
@@ -164,7 +164,7 @@ func (r *run) look(ctx context.Context, now time.Time) {
 		return
 	}
 	fresh := slices.DeleteFunc(slices.Clone(due), func(d refund.DueRefund) bool {
-		return r.held.has(d.Ref) || r.p.flies(d.Ref)
+		return r.held.keeps(d, now) || r.p.flies(d.Ref)
 	})
 	rand.Shuffle(len(fresh), func(i, k int) { fresh[i], fresh[k] = fresh[k], fresh[i] }) //nolint:gosec // spreads load
 	if len(r.queue) == 0 {
@@ -200,12 +200,12 @@ func (r *run) finished(res result) {
 	l.rest(now, res.next.Err)
 	switch {
 	case res.err != nil:
-		r.held.add(res.d.Ref, now.Add(holdError))
+		r.held.add(res.d, now, holdError)
 		r.queue = nil
 		r.pause(now) // it may be the store: other refunds would fare no better
 		return
 	case res.next.State == order.StateApproved:
-		r.held.add(res.d.Ref, now.Add(holdAgain))
+		r.held.add(res.d, now, holdAgain)
 	case r.held.freeOthers(res.d.Ref):
 		r.nextLook = now // they may have waited for this one
 	}
@@ -235,23 +235,29 @@ func (p *Poller) list(ctx context.Context, limit int, without []string) (due []r
 			due, err = nil, fmt.Errorf("list due refunds: store panicked: %v", v)
 		}
 	}()
-	return p.svc.DueExcept(ctx, limit, without)
+	return p.svc.Due(ctx, limit, without)
 }
+
+// errEnded is what came of a refund if the host's code ended the goroutine that processed it.
+var errEnded = errors.New("runtime.Goexit was called")
 
 // process runs in a goroutine of its own, which the run waits for.
 func (p *Poller) process(ctx context.Context, d refund.DueRefund) (res result) {
-	res.d = d
+	res.d, res.err = d, errEnded
 	defer func() {
 		if v := recover(); v != nil {
 			res.err, res.panicked = fmt.Errorf("process refund %s of order %s: panicked: %v", d.RefundNo, d.OrderID, v), true
 			p.opt.Logger.ErrorContext(ctx, "processing a refund panicked",
 				slog.String("order_id", d.OrderID), slog.String("refund_no", d.RefundNo),
 				slog.Any("panic", v), slog.String("stack", string(debug.Stack())))
+			return
+		}
+		if res.err != nil && ctx.Err() == nil {
+			p.opt.Logger.ErrorContext(ctx, "refund could not be processed, trying again",
+				slog.String("order_id", d.OrderID), slog.String("refund_no", d.RefundNo),
+				slog.Any("error", res.err))
 		}
 	}()
-	if res.next, res.err = p.svc.Process(ctx, d.Ref); res.err != nil && ctx.Err() == nil {
-		p.opt.Logger.ErrorContext(ctx, "refund could not be processed, trying again",
-			slog.String("order_id", d.OrderID), slog.String("refund_no", d.RefundNo), slog.Any("error", res.err))
-	}
+	res.next, res.err = p.svc.Process(ctx, d.Ref)
 	return res
 }

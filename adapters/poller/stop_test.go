@@ -40,7 +40,7 @@ func TestShutdownFinishesWhatIsInFlight(t *testing.T) {
 	before := goleak.IgnoreCurrent()
 	e, refs, gate := inCall(t, true)
 	down := make(chan error, 1)
-	go func() { down <- e.p.Shutdown(bg) }()
+	go func() { down <- e.shutdown(bg) }()
 	require.Never(t, func() bool { return len(down) > 0 || len(e.ran) > 0 }, 20*time.Millisecond, time.Millisecond, "it waits")
 	e.clock.advance(time.Hour)
 	require.Never(t, func() bool { return len(down) > 0 || len(e.ran) > 0 }, 20*time.Millisecond, time.Millisecond, "as long as it has to")
@@ -50,7 +50,7 @@ func TestShutdownFinishesWhatIsInFlight(t *testing.T) {
 	goleak.VerifyNone(t, before)
 	require.Equal(t, 6, e.count(refs, order.StateRefunded))
 	require.Equal(t, 6, e.bank.total(), "nothing new was begun")
-	require.NoError(t, e.p.Shutdown(bg), "again")
+	require.NoError(t, e.shutdown(bg), "again")
 }
 
 // TestShutdownOutOfTime: the calls are cancelled, their leases are released, and their outcome is unknown.
@@ -59,7 +59,7 @@ func TestShutdownOutOfTime(t *testing.T) {
 	e, refs, _ := inCall(t, true)
 	ctx, cancel := context.WithCancel(bg)
 	cancel()
-	require.ErrorIs(t, e.p.Shutdown(ctx), context.Canceled)
+	require.ErrorIs(t, e.shutdown(ctx), context.Canceled)
 	require.NoError(t, e.result())
 	goleak.VerifyNone(t, before)
 	e.released(refs)
@@ -126,24 +126,27 @@ func TestShutdownWhileTheStoreHangs(t *testing.T) {
 	}
 	go func() { e.ran <- e.p.Run(ctx) }()
 	e.wait(looking)
-	require.NoError(t, e.p.Shutdown(bg))
+	require.NoError(t, e.shutdown(bg))
 	require.NoError(t, e.result())
 	e.store.hang = nil
 	require.NoError(t, e.own().LookError, "stopped, not failed")
 }
 
 func TestOneRun(t *testing.T) {
+	ctx, cancel := context.WithTimeout(bg, patience/2) // for a Run that goes on
+	defer cancel()
 	e := newEnv(t)
 	e.run()
 	e.idle()
-	require.ErrorIs(t, e.p.Run(bg), poller.ErrStarted)
-	require.NoError(t, e.p.Shutdown(bg))
-	require.ErrorIs(t, e.p.Run(bg), poller.ErrStarted)
+	require.ErrorIs(t, e.p.Run(ctx), poller.ErrStarted)
+	require.NoError(t, e.shutdown(bg))
+	require.ErrorIs(t, e.p.Run(ctx), poller.ErrStarted)
 
 	e = newEnv(t)
-	require.NoError(t, e.p.Shutdown(bg), "before Run there is nothing to wait for")
+	require.NoError(t, e.shutdown(bg), "before Run there is nothing to wait for")
 	e.approve("bank", 1)
-	require.NoError(t, e.p.Run(bg), "and Run does nothing")
+	require.NoError(t, e.p.Run(ctx), "and Run does nothing")
+	require.NoError(t, ctx.Err())
 	require.Zero(t, e.bank.total())
 	require.Zero(t, e.store.looked())
 }

@@ -227,7 +227,7 @@ func TestStoreThatListsTwice(t *testing.T) {
 	e.approve("bank", 5)
 	e.run()
 	e.soon(func() bool { return e.own().Processed > 0 })
-	require.NoError(t, e.p.Shutdown(bg))
+	require.NoError(t, e.shutdown(bg))
 	require.EqualValues(t, 5, e.own().Processed)
 	require.EqualValues(t, 5, e.own().Ended)
 }

@@ -15,7 +15,7 @@ func (s *shop) backlog(gateway string, n int) {
 	s.t.Helper()
 	at := wall().Add(-time.Hour).UnixMicro()
 	for _, statement := range []string{
-		`INSERT INTO orderfsm_orders SELECT 'B-'||i, $1::text, '', 'CNY', 100, 0, 100, 0, 'approved', 2, 1, $3::bigint, $3, $3
+		`INSERT INTO orderfsm_orders SELECT 'B-'||i, $1::text, '', 'CNY', 100, 0, 100, 0, 'approved', 2, 1, 0, $3::bigint, $3, $3
 			FROM generate_series(1, $2::int) i`,
 		`INSERT INTO orderfsm_refunds (order_id, gateway, place, no, amount, reason, state, requested_by, reviewed_by, review_note, refund_id,
 				code, message, attempts, retries, outstanding, next_attempt_at, requested_at, reviewed_at, approved_at)

@@ -41,10 +41,13 @@
 //
 // # Never given up
 //
-// [Worker] calls Service.Process and has the job sleep until that is due again, as the Backoff of the service
-// has it. The job completes when the refund is not approved any more. Nothing else ends it: trouble with the
-// provider, with the store, and panics are reasons to sleep. River's own count of attempts, which counts the
-// errors outside of the Worker and the killed processes, is set to the most it can be.
+// [Worker] calls Service.Process and has the job sleep until that is due again, as the Backoff of
+// the service has it. The job completes when the refund is not approved any more. Nothing else ends
+// it: trouble with the provider, with the store, panics, and code of the host that calls
+// runtime.Goexit are reasons to sleep. Every refund waits by itself: if the provider limits the
+// account ([refund.RetryLater] with Account), each of the others still asks once before it waits
+// too. River's own count of attempts, which counts the errors outside of the Worker and the killed
+// processes, is set to the most it can be.
 //
 // [Scheduler.Sweep] looks for due refunds that have no job, or one that sleeps: what was approved before River
 // came, what somebody has cancelled or deleted in River's tables, what was retried while its last job was about to

@@ -44,9 +44,12 @@ func NewScheduler[TTx any](
 	return &Scheduler[TTx]{client: client, txFrom: txFrom, lanes: lanes}, nil
 }
 
-// Schedule implements [refund.Scheduler]: it inserts the job of ref, or wakes the one that sleeps, in the
-// transaction that ctx carries. The error is [ErrNoTx], or that of the database or of Lanes.Orders.
-func (s *Scheduler[TTx]) Schedule(ctx context.Context, ref refund.Ref, at time.Time) error {
+// Schedule implements [refund.Scheduler]: it inserts the job of ref, or wakes the one that sleeps,
+// in the transaction that ctx carries. The job is worked at once, whatever the time: one that comes
+// too early sleeps until the refund is due. With the time of a clock that is wrong the only job of
+// the refund could sleep for years. The error is [ErrNoTx], or that of the database or of
+// Lanes.Orders.
+func (s *Scheduler[TTx]) Schedule(ctx context.Context, ref refund.Ref, _ time.Time) error {
 	tx, ok := s.txFrom(ctx)
 	if !ok {
 		return ErrNoTx
@@ -55,12 +58,8 @@ func (s *Scheduler[TTx]) Schedule(ctx context.Context, ref refund.Ref, at time.T
 	if err != nil {
 		return err
 	}
-	opts := &river.InsertOpts{Queue: queue}
-	if at.After(time.Now()) { //nolint:forbidigo // River's clock; a job that comes too early sleeps again
-		// Only then: jobs with a time of their own wait for River to look for them, every five seconds.
-		opts.ScheduledAt = at
-	}
-	res, err := s.client.InsertTx(ctx, tx, Args{OrderID: ref.OrderID, RefundNo: ref.RefundNo}, opts)
+	res, err := s.client.InsertTx(ctx, tx, Args{OrderID: ref.OrderID, RefundNo: ref.RefundNo},
+		&river.InsertOpts{Queue: queue})
 	if err != nil {
 		return fmt.Errorf("insert the job: %w", err)
 	}
@@ -70,8 +69,8 @@ func (s *Scheduler[TTx]) Schedule(ctx context.Context, ref refund.Ref, at time.T
 
 // Due lists the refunds that a Process can move now; [refund.Service] implements it.
 type Due interface {
-	// DueExcept is [refund.Service.DueExcept].
-	DueExcept(ctx context.Context, limit int, except []string) ([]refund.DueRefund, error)
+	// Due is [refund.Service.Due].
+	Due(ctx context.Context, limit int, except []string) ([]refund.DueRefund, error)
 }
 
 // Sweep sees to it that the limit (> 0) refunds that are due for the longest time have a job, that it does not
@@ -86,7 +85,7 @@ func (s *Scheduler[TTx]) Sweep(ctx context.Context, due Due, limit int) (int, er
 	var except []string
 	var errs []error
 	for {
-		refs, err := due.DueExcept(ctx, limit, except)
+		refs, err := due.Due(ctx, limit, except)
 		if err != nil {
 			return found, errors.Join(append(errs, err)...)
 		}

@@ -69,7 +69,8 @@ func TestJobAndStateCommitTogether(t *testing.T) {
 	require.Len(t, s.list(), 1)
 }
 
-func TestScheduledForLater(t *testing.T) {
+// TestScheduleDelaysNoJob: the time comes from the clock of another process, which may be wrong.
+func TestScheduleDelaysNoJob(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, freshDSN(t), &bank{}, refund.Options{})
 	schedule := func(at time.Time) {
@@ -80,9 +81,55 @@ func TestScheduledForLater(t *testing.T) {
 	}
 	later := time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)
 	schedule(later)
-	require.True(t, later.Equal(s.jobBecomes(rivertype.JobStateScheduled).ScheduledAt))
+	job := s.jobBecomes(rivertype.JobStateAvailable)
+	require.Less(t, job.ScheduledAt.Sub(job.CreatedAt).Abs(), time.Minute)
 	schedule(later.AddDate(-100, 0, 0))
-	s.jobBecomes(rivertype.JobStateAvailable)
+	require.Equal(t, job.ID, s.jobBecomes(rivertype.JobStateAvailable).ID)
+}
+
+// listed is a list of due refunds.
+type listed []refund.DueRefund
+
+func (l listed) DueExcept(context.Context, int, []string) ([]refund.DueRefund, error) {
+	return l, nil
+}
+
+// TestClockAYearAheadHidesNoRefund: a process whose clock is a year ahead has asked about the
+// refund and has put it off, and its job, until next year. The job is the refund's only one, so no
+// other can be inserted. The sweep of a process with a right clock wakes it, and the refund is
+// paid.
+func TestClockAYearAheadHidesNoRefund(t *testing.T) {
+	t.Parallel()
+	dsn := freshDSN(t)
+	year := time.Now().AddDate(1, 0, 0)
+	b := &bank{answer: func(call int) (*refund.Result, error) {
+		if call == 1 {
+			return &refund.Result{Outcome: refund.OutcomeAccepted}, nil
+		}
+		return &refund.Result{Outcome: refund.OutcomeSucceeded}, nil
+	}}
+	s := newShop(t, dsn, b, refund.Options{})
+	wrong := *s
+	wrong.svc = newService(t, s.db, b, refund.Options{Scheduler: s.scheduler, Now: func() time.Time { return year }})
+	wrong.approve("1")
+	job := s.jobBecomes(rivertype.JobStateAvailable)
+	ref := refund.Ref{OrderID: "O-1", RefundNo: "R-1"}
+	next, err := wrong.svc.Process(bg, ref)
+	require.NoError(t, err)
+	require.True(t, next.At.After(year))
+	for _, state := range []string{"scheduled", "available", "retryable"} {
+		_, err = s.db.ExecContext(bg, "UPDATE river_job SET state = $1, scheduled_at = $2", state, next.At)
+		require.NoError(t, err)
+		found, err := s.scheduler.Sweep(bg, listed{{Ref: ref, Gateway: "bank", At: next.At}}, 100)
+		require.NoError(t, err)
+		require.Equal(t, 1, found, state)
+		woken := s.jobBecomes(rivertype.JobStateAvailable)
+		require.Equal(t, job.ID, woken.ID)
+		require.True(t, woken.ScheduledAt.Before(year.AddDate(0, -11, 0)), state)
+	}
+	s.start(riverqueue.Options{}, nil)
+	s.becomes("1", order.StateRefunded)
+	require.Equal(t, job.ID, s.jobBecomes(rivertype.JobStateCompleted).ID)
 }
 
 func TestWithoutTransaction(t *testing.T) {

@@ -69,7 +69,7 @@ func NewWorker(svc *refund.Service, opts Options) (*Worker, error) {
 
 // Work implements [river.Worker]: one step of the refund. The job completes where the refund is not approved any
 // more, is cancelled where there is no such refund, and sleeps in all other cases.
-func (w *Worker) Work(ctx context.Context, job *river.Job[Args]) (err error) {
+func (w *Worker) Work(ctx context.Context, job *river.Job[Args]) error {
 	ref := job.Args.ref()
 	ahead := time.Duration(0)
 	if job.AttemptedAt != nil {
@@ -77,13 +77,10 @@ func (w *Worker) Work(ctx context.Context, job *river.Job[Args]) (err error) {
 		// fetches by the database's: the job would come at once, again and again.
 		ahead = max(0, job.AttemptedAt.Sub(w.now()))
 	}
-	defer func() {
-		if p := recover(); p != nil {
-			err = w.troubled(ctx, ref, fmt.Errorf("panic: %v", p), slog.String("stack", string(debug.Stack())))
-		}
-	}()
-	next, err := w.svc.Process(ctx, ref)
+	next, stack, err := w.process(ctx, ref)
 	switch {
+	case stack != nil:
+		return w.troubled(ctx, ref, err, slog.String("stack", string(stack)))
 	case errors.Is(err, refund.ErrOrderNotFound), errors.Is(err, refund.ErrRefundNotFound):
 		return river.JobCancel(err) // were it to come back, the sweep would find it
 	case err != nil:
@@ -96,6 +93,29 @@ func (w *Worker) Work(ctx context.Context, job *river.Job[Args]) (err error) {
 		wait = hold
 	}
 	return river.JobSnooze(wait + ahead)
+}
+
+// errEnded is the error of Work if the host's code ended the goroutine that it ran in.
+var errEnded = errors.New("runtime.Goexit was called")
+
+// process calls Process in a goroutine of its own. Code of the host that panics has a stack, and
+// code that ends its goroutine ends none of River's, which would never report the job.
+func (w *Worker) process(
+	ctx context.Context, ref refund.Ref,
+) (next refund.Next, stack []byte, err error) {
+	err = errEnded
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer func() {
+			if p := recover(); p != nil {
+				stack, err = debug.Stack(), fmt.Errorf("panic: %v", p)
+			}
+		}()
+		next, err = w.svc.Process(ctx, ref)
+	}()
+	<-done
+	return next, stack, err
 }
 
 // troubled has the job sleep. An error would count as one of River's attempts, which end.

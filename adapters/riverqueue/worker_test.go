@@ -2,7 +2,9 @@ package riverqueue_test
 
 import (
 	"errors"
+	"runtime"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -36,6 +38,30 @@ func TestSleepsUntilSettled(t *testing.T) {
 	require.Empty(t, job.Errors)
 	require.Equal(t, 1, job.Attempt, "sleeping does not count")
 	require.Equal(t, map[string]int{"R-1": 1}, b.paid)
+}
+
+// TestGoexitLosesNoJob: code of the host ends the goroutine that it runs in. It is not the one that
+// River waits for, so the job sleeps and comes again.
+func TestGoexitLosesNoJob(t *testing.T) {
+	t.Parallel()
+	var exits atomic.Bool
+	s := newShop(t, freshDSN(t), &bank{}, refund.Options{Now: func() time.Time {
+		if exits.Load() {
+			runtime.Goexit()
+		}
+		return time.Now()
+	}})
+	s.approve("1")
+	w, err := riverqueue.NewWorker(s.svc, riverqueue.Options{})
+	require.NoError(t, err)
+	job := &river.Job[riverqueue.Args]{JobRow: &rivertype.JobRow{}, Args: riverqueue.Args{OrderID: "O-1", RefundNo: "R-1"}}
+	exits.Store(true)
+	var snooze *rivertype.JobSnoozeError
+	require.ErrorAs(t, w.Work(bg, job), &snooze)
+	require.Equal(t, 10*time.Second, snooze.Duration)
+	exits.Store(false)
+	require.NoError(t, w.Work(bg, job))
+	require.Equal(t, order.StateRefunded, s.refund("1").State)
 }
 
 // TestUnknownIsNeverGivenUp: errors and panics of the provider's side, more than River's usual attempts.

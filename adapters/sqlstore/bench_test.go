@@ -7,10 +7,12 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/orderfsm/orderfsm/adapters/sqlstore"
+	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
 )
 
@@ -161,4 +163,56 @@ func each(b *testing.B, clients int, run func(i int64) error) {
 	}
 	b.StopTimer()
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "lifecycles/s")
+}
+
+// BenchmarkUpdateLongOrder leases a refund of an order with ten transitions, and of one with ten thousand, by turns. What
+// it costs must not depend on what has happened: long/short is how many times as long the second takes.
+//
+//	go test -run '^$' -bench UpdateLongOrder -benchtime 500x ./adapters/sqlstore
+func BenchmarkUpdateLongOrder(b *testing.B) {
+	for _, d := range databases() {
+		b.Run(d.name, func(b *testing.B) {
+			s, _ := d.store(b)
+			var took [2]time.Duration
+			ids := [2]string{"O-short", "O-long"}
+			for i, transitions := range []int{10, 10_000} {
+				require.NoError(b, s.Create(bg, longOrder(b, ids[i], transitions)))
+			}
+			b.ResetTimer()
+			for range b.N {
+				for i, id := range ids {
+					began := b.Elapsed()
+					if err := s.Update(bg, id, lease); err != nil {
+						b.Fatal(err)
+					}
+					took[i] += b.Elapsed() - began
+				}
+			}
+			for i, name := range []string{"short-ns", "long-ns"} {
+				b.ReportMetric(float64(took[i].Nanoseconds())/float64(b.N), name)
+			}
+			b.ReportMetric(float64(took[1])/float64(took[0]), "long/short")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+// longOrder is an order with two refunds, one of which has failed and was retried again and again.
+func longOrder(t testing.TB, id string, transitions int) *order.Order {
+	t.Helper()
+	m := newMachine(t)
+	o := newOrder(id)
+	fire := func(event order.Event, number string) {
+		_, err := m.Fire(bg, o, order.Firing{Event: event, RefundNo: number, Amount: 10, Actor: "staff:1", At: at(1)})
+		require.NoError(t, err)
+	}
+	for _, number := range []string{"R-" + id + "-1", "R-" + id + "-2"} {
+		fire(order.EventRequestRefund, number)
+		fire(order.EventApprove, number)
+	}
+	for len(o.History) < transitions {
+		fire(order.EventFail, "R-"+id+"-1")
+		fire(order.EventRetry, "R-"+id+"-1")
+	}
+	return o
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/orderfsm/orderfsm/adapters/sqlstore"
 	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
 )
 
 // cutter breaks the connection at the n-th operation: before it reaches the database, or after it was executed
@@ -225,7 +226,7 @@ func TestCutConnection(t *testing.T) {
 				})
 				where := c.done()
 				c.arm(0, false)
-				now, getErr := plain.Get(bg, id)
+				now, getErr := refund.LoadOrder(bg, plain, id)
 				require.NoError(t, getErr)
 				if err == nil {
 					require.Equal(t, left.Refunds, now.Refunds)

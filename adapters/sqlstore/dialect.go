@@ -1,9 +1,6 @@
 package sqlstore
 
 import (
-	"context"
-	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 )
@@ -13,7 +10,8 @@ type Dialect string
 
 // The dialects.
 const (
-	// SQLite is SQLite 3.37 or newer, for example through modernc.org/sqlite or github.com/mattn/go-sqlite3.
+	// SQLite is SQLite 3.37 or newer, through modernc.org/sqlite, github.com/mattn/go-sqlite3, or another driver whose
+	// errors look like those of one of them: see Dialect.IsRetryable.
 	SQLite Dialect = "sqlite"
 	// PostgreSQL is PostgreSQL 12 or newer, through github.com/jackc/pgx/v5 or another driver that numbers
 	// its placeholders and whose errors have a method SQLState() string.
@@ -95,92 +93,4 @@ func (d Dialect) ifNew(key string) string {
 		return ""
 	}
 	return " ON CONFLICT (" + key + ") DO NOTHING"
-}
-
-// IsRetryable reports whether err is the database's word that it did nothing for the sake of another transaction (a
-// deadlock, a serialization failure, a lock that was not got in time), so that the whole transaction may be run again.
-func (d Dialect) IsRetryable(err error) bool { return d.classify(err) == faultRetry }
-
-// IsDuplicate reports whether err is the database's word that a key is taken.
-func (d Dialect) IsDuplicate(err error) bool { return d.classify(err) == faultDuplicate }
-
-// fault is what an error of the database means.
-type fault int
-
-const (
-	faultOther     fault = iota
-	faultDuplicate       // a key is taken
-	faultRetry           // nothing was done, because of another transaction; the same again may succeed
-)
-
-// classify reads the errors of the drivers, none of which it imports.
-func (d Dialect) classify(err error) fault {
-	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return faultOther
-	}
-	switch d {
-	case PostgreSQL:
-		var state interface{ SQLState() string }
-		if !errors.As(err, &state) {
-			return faultOther
-		}
-		switch state.SQLState() {
-		case "40001", "40P01": // serialization_failure, deadlock_detected
-			return faultRetry
-		case "23505": // unique_violation
-			return faultDuplicate
-		}
-	case MySQL:
-		switch mysqlNumber(err) {
-		case 1213, 1205, 1020: // deadlock, lock wait time-out, record has changed
-			return faultRetry
-		case 1062:
-			return faultDuplicate
-		}
-	case SQLite:
-		text := err.Error()
-		if strings.Contains(text, "database is locked") || strings.Contains(text, "SQLITE_BUSY") ||
-			strings.Contains(text, "database table is locked") {
-			return faultRetry
-		}
-		if strings.Contains(text, "UNIQUE constraint failed") {
-			return faultDuplicate
-		}
-	}
-	return faultOther
-}
-
-// isMissingTable reports whether the database has no table of that name.
-func (d Dialect) isMissingTable(err error) bool {
-	var state interface{ SQLState() string }
-	switch d {
-	case PostgreSQL:
-		return errors.As(err, &state) && state.SQLState() == "42P01"
-	case MySQL:
-		return mysqlNumber(err) == 1146
-	case SQLite:
-	}
-	return err != nil && strings.Contains(err.Error(), "no such table")
-}
-
-// mysqlNumber reads the number of a server's error from its text, which begins "Error 1213 (40001): …".
-func mysqlNumber(err error) int {
-	if err == nil {
-		return 0
-	}
-	var n int
-	if _, scanErr := fmt.Sscanf(err.Error(), "Error %d", &n); scanErr == nil {
-		return n
-	}
-	switch e := err.(type) { //nolint:errorlint // it walks the tree itself
-	case interface{ Unwrap() error }:
-		return mysqlNumber(e.Unwrap())
-	case interface{ Unwrap() []error }:
-		for _, err := range e.Unwrap() {
-			if n := mysqlNumber(err); n != 0 {
-				return n
-			}
-		}
-	}
-	return 0
 }

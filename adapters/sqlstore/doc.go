@@ -29,9 +29,14 @@
 //     it asks: a rollback must not lose a payment that was made.
 //   - An Update of the same order inside an Update is an error, and so is any call with the transaction that a Store
 //     on another pool began. Which database the host's own transaction is of, nobody can tell: give it to no other's Store.
-//   - A command that fails leaves nothing in the transaction (it has a savepoint), which goes on. Not after a
-//     deadlock on MySQL: there the database rolls all of it back, and further commands and InTx say so. End
-//     your own function on such an error: MySQL would commit what you write next, statement by statement.
+//   - A command that fails leaves nothing in the transaction (it has a savepoint), which goes on.
+//   - A transaction that the database has ended is not written to. MySQL ends it on a deadlock, SQLite on a full disk,
+//     and both would commit what is sent next, statement by statement. After a statement of the store has failed, the
+//     store sends no other until it has rolled back to a savepoint. If your code has had the transaction in its hands,
+//     the store checks that it still lives before it writes and before it commits: two more statements for a command
+//     on MySQL and SQLite, none on PostgreSQL, which refuses by itself. [Store.InTx] and single commands then begin again.
+//     On MySQL with autocommit=0 a transaction that ended before the first command in it cannot be told from a new one:
+//     return the errors of your own statements.
 //
 // Call the command first, and read your own rows after it: the command waits for the order's row, and on MySQL, in its
 // default isolation, what was read before stays as it was before the wait (SELECT … FOR UPDATE sees the present).
@@ -47,8 +52,11 @@
 // by one statement. Only what changed is written, new refunds and transitions in one statement each, on MySQL the order
 // and its refund in one (no trigger on either may write to the other then), on PostgreSQL all of it together;
 // transitions are never changed or deleted. Deadlocks and serialization failures are retried, with a pause, unless
-// joined. Where the answer to COMMIT is lost the order is read again; [ErrCommit] is what is left where that does not
-// help.
+// joined.
+//
+// If the answer to COMMIT is lost, the store looks for the random number that it wrote into the order's row. If it is
+// there, the command has succeeded. If it is not, for example because others have written to the order since, the error
+// wraps [ErrCommit], and nobody knows. Give the same command again: each one is idempotent.
 //
 // Amounts are minor units. Times are microseconds since 1970 UTC, so that no session setting changes them; the
 // constraints of the tables hold the invariants of an order whoever writes to it. What refunds repeat of their order, its
@@ -57,14 +65,15 @@
 //
 // # Growth
 //
-// Get, Update, Due and a review queue (List with States) cost what they return, however many refunds are stored: each
+// An Update does not read the order's history, so that it costs the same for the ten-thousandth transition as for the
+// tenth. Get, Update, History, Due and a review queue (List with States) cost what they return, however many refunds are stored: each
 // reads a range of an index, state by state, which a test asks the database to explain. The Gateway of a
 // [refund.Filter] is compared within the index, the OrderID on PostgreSQL row by row: of a queue that is cheap, of all
 // refunds it is not, if few of them match. Give such a list a From, or States that few are in. A queue that is spread
 // over years of orders needs the pages of them: give SQLite a cache that holds these, for example
 // _pragma=cache_size(-65536) for 64 MiB.
 //
-// Due and DueExcept take no locks, not with SKIP LOCKED either: such a lock ends with the list, before anything is
+// Due takes no locks, not with SKIP LOCKED either: such a lock ends with the list, before anything is
 // processed, and PostgreSQL writes to each row for it. Who gets a refund is decided by the lease, in an Update of one
 // order; others that come for it find it taken and have lost one locking read.
 //

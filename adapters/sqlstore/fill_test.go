@@ -88,11 +88,11 @@ func filling(refunds, from int) []string {
 		WHEN i * 7919 %% 101 < 95 THEN 'alipay' ELSE 'card' END`, rare)
 	return []string{
 		`INSERT INTO orderfsm_orders (id, gateway, payment_id, currency, total, refunded, reserved, excess, state, seq, version,
-			paid_at, created_at, updated_at)
+			update_id, paid_at, created_at, updated_at)
 			SELECT concat('O-', n),
 			` + gateway + `,
 			concat('42000', n), 'CNY', 100, ` + state("0", "0", "0", "100") + `, ` + state("100", "100", "0", "0") + `, 0,
-			` + state("'refund_requested'", "'approved'", "'paid'", "'refunded'") + `, 3, 4, at, at, at
+			` + state("'refund_requested'", "'approved'", "'paid'", "'refunded'") + `, 3, 4, 0, at, at, at
 			FROM ` + rows + ` ORDER BY n`,
 		`INSERT INTO orderfsm_refunds (no, order_id, gateway, place, amount, reason, state, requested_by, reviewed_by, review_note, refund_id,
 			code, message, attempts, retries, outstanding, next_attempt_at, submitted_at, requested_at, reviewed_at, approved_at,

@@ -77,7 +77,7 @@ func ask(ctx context.Context, svc *refund.Service, id, no string, amount int64) 
 // requireLegal reads an order and checks its history and its sums.
 func requireLegal(t testing.TB, s *sqlstore.Store, id string) *order.Order {
 	t.Helper()
-	o, err := s.Get(bg, id)
+	o, err := refund.LoadOrder(bg, s, id)
 	require.NoError(t, err)
 	require.NoError(t, newMachine(t).Verify(o))
 	require.LessOrEqual(t, o.Refunded+o.Reserved, o.Total)

@@ -2,9 +2,11 @@ package sqlstore_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/orderfsm/orderfsm/adapters/sqlstore"
+	"github.com/orderfsm/orderfsm/adapters/sqlstore/internal/sqlite3"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
 )
@@ -35,7 +38,7 @@ func TestStoreInTx(t *testing.T) {
 				return err
 			}
 			if tries == 1 {
-				return fmt.Errorf("the host's own statement: %w", deadlock(d.dialect))
+				return fmt.Errorf("the host's own statement: %w", deadlock(t, d.dialect))
 			}
 			return s.InTx(ctx, func(ctx context.Context) error { return ask(ctx, svc, "O-1", "R-1", 60) }) // in the same one
 		}))
@@ -81,7 +84,8 @@ func TestStoreInTxOtherContext(t *testing.T) {
 }
 
 // deadlock is what the database's driver says of one.
-func deadlock(d sqlstore.Dialect) error {
+func deadlock(t testing.TB, d sqlstore.Dialect) error {
+	t.Helper()
 	switch d {
 	case sqlstore.PostgreSQL:
 		return &pgconn.PgError{Code: "40P01"}
@@ -89,28 +93,108 @@ func deadlock(d sqlstore.Dialect) error {
 		return &mysql.MySQLError{Number: 1213, Message: "Deadlock found"}
 	case sqlstore.SQLite:
 	}
-	return errors.New("database is locked (5) (SQLITE_BUSY)")
+	return sqliteSays(t, func(a, b *sql.Conn) error {
+		_, err := a.ExecContext(bg, "BEGIN IMMEDIATE")
+		require.NoError(t, err)
+		_, err = b.ExecContext(bg, "BEGIN IMMEDIATE")
+		return err
+	})
+}
+
+// sqliteSays returns an error of the driver, which nobody else can make.
+func sqliteSays(t testing.TB, ask func(a, b *sql.Conn) error) error {
+	t.Helper()
+	d := databases()[0]
+	db := d.connect(t, strings.Replace(d.fresh(t), "busy_timeout(5000)", "busy_timeout(0)", 1))
+	conns := make([]*sql.Conn, 2)
+	for i := range conns {
+		var err error
+		conns[i], err = db.Conn(bg)
+		require.NoError(t, err)
+		defer conns[i].Close()
+	}
+	err := ask(conns[0], conns[1])
+	require.Error(t, err)
+	return err
+}
+
+// duplicate is what the database's driver says of a key that is taken.
+func duplicate(t testing.TB, d sqlstore.Dialect, index string) error {
+	t.Helper()
+	switch d {
+	case sqlstore.PostgreSQL:
+		return &pgconn.PgError{Code: "23505"}
+	case sqlstore.MySQL:
+		return &mysql.MySQLError{Number: 1062, Message: "Duplicate entry"}
+	case sqlstore.SQLite:
+	}
+	return sqliteSays(t, func(a, _ *sql.Conn) error {
+		_, err := a.ExecContext(bg, "CREATE TABLE t (id TEXT "+index+"); INSERT INTO t VALUES ('a')")
+		require.NoError(t, err)
+		_, err = a.ExecContext(bg, "INSERT INTO t VALUES ('a')")
+		return err
+	})
+}
+
+// wraps are the ways in which an error may arrive.
+var wraps = []func(error) error{
+	func(err error) error { return err },
+	func(err error) error { return fmt.Errorf("save: %w", err) },
+	func(err error) error { return errors.Join(io.EOF, fmt.Errorf("save: %w", err)) },
+	func(err error) error { return fmt.Errorf("%w: %w", io.EOF, err) },
 }
 
 // TestErrorKinds: what a driver said is found in whatever it was wrapped or joined.
 func TestErrorKinds(t *testing.T) {
-	duplicate := map[sqlstore.Dialect]error{
-		sqlstore.PostgreSQL: &pgconn.PgError{Code: "23505"},
-		sqlstore.MySQL:      &mysql.MySQLError{Number: 1062, Message: "Duplicate entry"},
-		sqlstore.SQLite:     errors.New("constraint failed: UNIQUE constraint failed: t.id (1555)"),
-	}
-	for d, dup := range duplicate {
-		for _, wrap := range []func(error) error{
-			func(err error) error { return err },
-			func(err error) error { return fmt.Errorf("save: %w", err) },
-			func(err error) error { return errors.Join(io.EOF, fmt.Errorf("save: %w", err)) },
-			func(err error) error { return fmt.Errorf("%w: %w", io.EOF, err) },
-		} {
-			require.True(t, d.IsDuplicate(wrap(dup)), "%s: %v", d, wrap(dup))
-			require.False(t, d.IsRetryable(wrap(dup)))
-			require.True(t, d.IsRetryable(wrap(deadlock(d))), "%s: %v", d, wrap(deadlock(d)))
-			require.False(t, d.IsDuplicate(wrap(deadlock(d))))
+	t.Parallel()
+	for _, d := range []sqlstore.Dialect{sqlstore.PostgreSQL, sqlstore.MySQL, sqlstore.SQLite} {
+		for _, wrap := range wraps {
+			for _, index := range []string{"PRIMARY KEY", "UNIQUE"} {
+				dup := wrap(duplicate(t, d, index))
+				require.True(t, d.IsDuplicate(dup), "%s: %v", d, dup)
+				require.False(t, d.IsRetryable(dup))
+			}
+			locked := wrap(deadlock(t, d))
+			require.True(t, d.IsRetryable(locked), "%s: %v", d, locked)
+			require.False(t, d.IsDuplicate(locked))
 		}
 		require.False(t, d.IsDuplicate(nil) || d.IsRetryable(nil) || d.IsRetryable(io.EOF))
 	}
+	for _, err := range []error{sqlite3.Error{Code: 5}, sqlite3.Error{Code: 5, ExtendedCode: 517}, sqlite3.Methods(6), sqlite3.Methods(262)} {
+		require.True(t, sqlstore.SQLite.IsRetryable(err), "%#v", err)
+	}
+	for _, err := range []error{sqlite3.Error{Code: 19, ExtendedCode: 2067}, sqlite3.Methods(1555)} {
+		require.True(t, sqlstore.SQLite.IsDuplicate(err), "%#v", err)
+	}
+	check := sqlite3.Error{Code: 19, ExtendedCode: 275} // SQLITE_CONSTRAINT_CHECK
+	require.False(t, sqlstore.SQLite.IsDuplicate(check) || sqlstore.SQLite.IsRetryable(check))
+}
+
+// TestErrorText: what an error of a host says is not the database's word, whatever its text is.
+func TestErrorText(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		"database is locked", "SQLITE_BUSY", "database table is locked", "UNIQUE constraint failed: t.id", "no such table: stock",
+		"Error 1213 (40001): Deadlock found", "Error 1062: Duplicate entry", "Error 1146 (42S02): no table", "40001", "40P01",
+	} {
+		for _, wrap := range wraps {
+			err := wrap(errors.New(text))
+			for _, d := range []sqlstore.Dialect{sqlstore.PostgreSQL, sqlstore.MySQL, sqlstore.SQLite} {
+				require.False(t, d.IsRetryable(err) || d.IsDuplicate(err), "%s: %v", d, err)
+			}
+		}
+	}
+	onEach(t, func(t *testing.T, d database) {
+		s, _ := d.store(t)
+		require.NoError(t, s.Create(bg, newOrder("O-1")))
+		for _, text := range []string{"the stock database is locked", "Error 1213 (40001): Deadlock found", "no such table"} {
+			ran := 0
+			err := s.Update(bg, "O-1", func(context.Context, *order.Order) error {
+				ran++
+				return errors.New(text)
+			})
+			require.EqualError(t, err, "update order O-1: "+text)
+			require.Equal(t, 1, ran, text)
+		}
+	})
 }

@@ -72,7 +72,7 @@ func (p *plan) read(table, index string, ranged bool) {
 func TestPlans(t *testing.T) {
 	t.Parallel()
 	machine := newMachine(t)
-	byKey := []string{"orderfsm_orders: key range", "orderfsm_refunds: key range", "orderfsm_transitions: key range"}
+	byKey := []string{"orderfsm_orders: key range", "orderfsm_refunds: key range"}
 	after := &refund.Position{RequestedAt: at(10_000 * filledEvery), OrderID: "O-1", RefundNo: "R-1"}
 	requested := []order.State{order.StateRefundRequested}
 	due := []string{"orderfsm_refunds: due range"}
@@ -80,6 +80,9 @@ func TestPlans(t *testing.T) {
 	alone, inside := func(p plan) bool { return p.alone }, func(p plan) bool { return p.inside }
 	list := func(f refund.Filter) func(context.Context, *sqlstore.Store) error {
 		return func(ctx context.Context, s *sqlstore.Store) error { _, err := s.List(ctx, f); return err }
+	}
+	dueQuery := func(q refund.DueQuery) func(context.Context, *sqlstore.Store) error {
+		return func(ctx context.Context, s *sqlstore.Store) error { _, err := s.Due(ctx, q); return err }
 	}
 	cases := []struct {
 		name  string
@@ -95,18 +98,15 @@ func TestPlans(t *testing.T) {
 				return err
 			})
 		}, byKey, false, nil},
-		{"due", func(ctx context.Context, s *sqlstore.Store) error {
-			_, err := s.Due(ctx, at(1<<30), 10)
+		{"history", func(ctx context.Context, s *sqlstore.Store) error {
+			_, err := s.History(ctx, filledID(5), 1, 10)
 			return err
-		}, due, false, alone},
-		{"due with gateways", func(ctx context.Context, s *sqlstore.Store) error {
-			_, err := s.DueExcept(ctx, at(1<<30), 10, nil)
-			return err
-		}, due, false, alone},
-		{"due except", func(ctx context.Context, s *sqlstore.Store) error {
-			_, err := s.DueExcept(ctx, at(1<<30), 10, []string{"wechat", "card"})
-			return err
-		}, due, false, alone},
+		}, []string{"orderfsm_transitions: key range"}, false, nil},
+		{"due", dueQuery(refund.DueQuery{Now: at(1 << 30), Limit: 10}), due, false, alone},
+		{"due, too far ahead", dueQuery(refund.DueQuery{Now: at(0), Beyond: at(1 << 20), Limit: 10}), due, false, alone},
+		{"due except", dueQuery(refund.DueQuery{
+			Now: at(1 << 30), Beyond: at(1 << 31), Limit: 10, Except: []string{"wechat", "card"},
+		}), due, false, alone},
 		{"all", list(refund.Filter{}), all, false, nil},
 		{"all, on", list(refund.Filter{After: after}), all, false, nil},
 		{"all, a time", list(refund.Filter{From: at(3000), To: at(9000)}), all, false, nil},

@@ -25,7 +25,8 @@ func micros(t time.Time) any {
 
 func moment(n int64) time.Time { return time.UnixMicro(n).UTC() }
 
-// Get implements [refund.Store]. With a context that carries a transaction it sees what that has written.
+// Get implements [refund.Store]. With a context that carries a transaction it sees what that has written, and so does
+// History.
 func (s *Store) Get(ctx context.Context, orderID string) (*order.Order, error) {
 	var o *order.Order
 	err := s.reading(ctx, func(c Conn) (err error) {
@@ -38,16 +39,49 @@ func (s *Store) Get(ctx context.Context, orderID string) (*order.Order, error) {
 	return o, nil
 }
 
+// History implements [refund.Store]: one range of the table's key.
+func (s *Store) History(ctx context.Context, orderID string, after int64, limit int) ([]order.Transition, error) {
+	var page []order.Transition
+	args := []any{orderID, after, max(limit, 0)}
+	err := s.query(ctx, s.sql.history, args, func() { page = nil }, func(r Rows) error {
+		var id string
+		var t order.Transition
+		var at int64
+		err := r.Scan(&id, &t.Seq, &t.Event, &t.RefundNo, &t.From, &t.To, &t.OrderFrom, &t.OrderTo, &t.Actor, &t.Note, &at)
+		if t.At = moment(at); id == orderID { // MySQL's collation passes over spaces at the end
+			page = append(page, t)
+		}
+		return err
+	})
+	if err == nil && len(page) == 0 {
+		err = s.exists(ctx, orderID)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("get the history of order %s: %w", orderID, err)
+	}
+	return page, nil
+}
+
+// exists returns refund.ErrOrderNotFound if there is no such order.
+func (s *Store) exists(ctx context.Context, orderID string) error {
+	var id string
+	err := s.query(ctx, s.sql.exists, []any{orderID}, func() { id = "" }, func(r Rows) error { return r.Scan(&id) })
+	if err == nil && id != orderID {
+		return refund.ErrOrderNotFound
+	}
+	return err
+}
+
 // reading calls f with the transaction that ctx carries, or else with the pool: then again where the database is
 // busy, which SQLite can be for readers too.
 func (s *Store) reading(ctx context.Context, f func(c Conn) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	j, err := s.joint(ctx)
+	t, err := s.carried(ctx)
 	switch {
-	case err == nil && j != nil:
-		return f(j.conn)
+	case err == nil && t != nil:
+		return f(t)
 	case err != nil && !errors.Is(err, errEnded):
 		return err
 	}
@@ -78,7 +112,6 @@ func load(ctx context.Context, c Conn, query string, args int, orderID string) (
 		refund order.Refund
 	}
 	var refunds []placed
-	var history []order.Transition
 	var locked int64
 	var r row
 	dest := append([]any{&r.kind, &r.place}, r.dest()...)
@@ -95,8 +128,6 @@ func load(ctx context.Context, c Conn, query string, args int, orderID string) (
 			o = r.order()
 		case rowRefund:
 			refunds = append(refunds, placed{r.place, r.refund()})
-		case rowTransition:
-			history = append(history, r.transition())
 		case rowLock:
 			locked = r.place
 		}
@@ -115,8 +146,6 @@ func load(ctx context.Context, c Conn, query string, args int, orderID string) (
 	for i := range refunds {
 		o.Refunds = append(o.Refunds, refunds[i].refund)
 	}
-	slices.SortFunc(history, func(a, b order.Transition) int { return cmp.Compare(a.Seq, b.Seq) })
-	o.History = history
 	return o, locked == 0 || locked == o.Version, nil
 }
 
@@ -124,7 +153,7 @@ func load(ctx context.Context, c Conn, query string, args int, orderID string) (
 type row struct {
 	kind, place int64
 	texts       [9]string
-	numbers     [13]sql.NullInt64
+	numbers     [15]sql.NullInt64
 }
 
 // dest is where the texts and numbers are scanned to.
@@ -164,16 +193,9 @@ func (r *row) refund() order.Refund {
 		No: t[0], Reason: t[1], State: order.State(t[2]), RequestedBy: order.Actor(t[3]), ReviewedBy: order.Actor(t[4]),
 		ReviewNote: t[5], RefundID: t[6], Code: t[7], Message: t[8],
 		Amount: r.number(0), Attempts: int(r.number(1)), Retries: int(r.number(2)), Outstanding: r.number(3) != 0,
-		NextAttemptAt: r.time(4), LeasedUntil: r.time(5), SubmittedAt: r.time(6), DeclinedAt: r.time(7), RequestedAt: r.time(8),
-		ReviewedAt: r.time(9), ApprovedAt: r.time(10), EndedAt: r.time(11), RefundedAt: r.time(12),
-	}
-}
-
-func (r *row) transition() order.Transition {
-	t := &r.texts
-	return order.Transition{
-		Seq: r.place, RefundNo: t[0], Event: order.Event(t[1]), From: order.State(t[2]), To: order.State(t[3]),
-		OrderFrom: order.State(t[4]), OrderTo: order.State(t[5]), Actor: order.Actor(t[6]), Note: t[7], At: moment(r.number(0)),
+		NextAttemptAt: r.time(4), LeasedUntil: r.time(5), SubmittedAt: r.time(6), DeclinedAt: r.time(7), AcceptedAt: r.time(8),
+		ConfirmedAt: r.time(9), RequestedAt: r.time(10), ReviewedAt: r.time(11), ApprovedAt: r.time(12), EndedAt: r.time(13),
+		RefundedAt: r.time(14),
 	}
 }
 
@@ -191,30 +213,31 @@ func each(ctx context.Context, c Conn, query string, args []any, fn func(Rows) e
 	return errors.Join(rows.Err(), rows.Close())
 }
 
-// Due implements [refund.Store]: one range of an index, whatever else the table holds.
-func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]refund.Ref, error) {
-	due, err := s.DueExcept(ctx, now, limit, nil)
+// Due implements [refund.Store]: two ranges of an index, which tells the gateways too, whatever else the table holds.
+func (s *Store) Due(ctx context.Context, q refund.DueQuery) ([]refund.DueRefund, error) {
+	past, err := s.due(ctx, s.sql.due, q.Now, q)
+	if err != nil || q.Beyond.IsZero() {
+		return past, err
+	}
+	ahead, err := s.due(ctx, s.sql.ahead, q.Beyond, q)
 	if err != nil {
 		return nil, err
 	}
-	refs := make([]refund.Ref, len(due))
-	for i, d := range due {
-		refs[i] = d.Ref
-	}
-	return refs, nil
+	return q.Join(past, ahead), nil
 }
 
-// DueExcept implements [refund.GatewayDuer]. The index tells the gateways.
-func (s *Store) DueExcept(ctx context.Context, now time.Time, limit int, except []string) ([]refund.DueRefund, error) {
-	query, args := s.sql.due, []any{now.UnixMicro()}
-	if len(except) > 0 {
-		query += " AND gateway NOT IN (" + marks(len(except)) + ")"
-		for _, name := range except {
+// due lists one range of what is due.
+func (s *Store) due(ctx context.Context, query string, bound time.Time, q refund.DueQuery) ([]refund.DueRefund, error) {
+	args := []any{bound.UnixMicro()}
+	if len(q.Except) > 0 {
+		query += " AND gateway NOT IN (" + marks(len(q.Except)) + ")"
+		for _, name := range q.Except {
 			args = append(args, name)
 		}
 	}
+	args = append(args, max(q.Limit, 0))
 	var due []refund.DueRefund
-	err := s.query(ctx, s.d.bind(query+s.sql.dueEnd), append(args, max(limit, 0)), func() { due = nil }, func(r Rows) error {
+	err := s.query(ctx, s.d.bind(query+s.sql.dueEnd), args, func() { due = nil }, func(r Rows) error {
 		var d refund.DueRefund
 		var at int64
 		err := r.Scan(&d.OrderID, &d.RefundNo, &d.Gateway, &at)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"github.com/orderfsm/orderfsm/order"
@@ -14,9 +13,8 @@ import (
 )
 
 var (
-	_ refund.Store       = (*Store)(nil)
-	_ refund.Joiner      = (*Store)(nil)
-	_ refund.GatewayDuer = (*Store)(nil)
+	_ refund.Store  = (*Store)(nil)
+	_ refund.Joiner = (*Store)(nil)
 )
 
 // DefaultPrefix begins the names of the tables.
@@ -39,6 +37,8 @@ type Options struct {
 	// Pool is what Begin begins on, a pointer: Stores that have the same one may work in each other's transactions.
 	// Default: db.
 	Pool any
+	// Now is the clock of Store.Now, for tests that move the time. If nil, the database's.
+	Now func() time.Time
 	// Pause waits before a retry, for up to d, or until ctx ends. Default: a timer.
 	Pause func(ctx context.Context, d time.Duration) error
 }
@@ -51,9 +51,10 @@ type Store struct {
 	sql     statements
 	retries int
 	pause   func(ctx context.Context, d time.Duration) error
-	begin   func(ctx context.Context) (Tx, error) // nil: database/sql's
+	begin   func(ctx context.Context) (Tx, error)
 	pool    any
 	prefix  string
+	now     func() time.Time // nil: the database's
 	// turn holds a token while this Store writes to SQLite, which takes one writer at a time and has the
 	// others try again and again; waiting for a channel is fair, and ends with the context.
 	turn chan struct{}
@@ -89,13 +90,16 @@ func New(db *sql.DB, d Dialect, opts Options) (*Store, error) {
 	}
 	s := &Store{
 		db: db, d: d, sql: newStatements(d, opts.Prefix), retries: opts.Retries, pause: opts.Pause, begin: opts.Begin,
-		pool: opts.Pool, prefix: opts.Prefix,
+		pool: opts.Pool, prefix: opts.Prefix, now: opts.Now,
 	}
 	if d == SQLite {
 		s.turn = make(chan struct{}, 1)
 	}
 	if d != PostgreSQL && !opts.NoPrepare { // whose drivers do it by themselves
 		s.prepared = &prepared{db: db, ready: map[string]*sql.Stmt{}}
+	}
+	if s.begin == nil {
+		s.begin = func(ctx context.Context) (Tx, error) { return beginSQL(ctx, db, s.txOptions(), s.prepared) }
 	}
 	return s, nil
 }
@@ -121,49 +125,54 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// Update implements [refund.Store]. fn runs again, on a fresh copy, where the database gives up on a deadlock
-// or a serialization failure. Where the answer to COMMIT is lost, the order is read again: the error wraps
-// [ErrCommit] if that does not show what has become of it.
+// Update implements [refund.Store]. fn runs again, on a fresh copy, if the database gives up on a deadlock or a
+// serialization failure. If the answer to COMMIT is lost, Update looks for the random number that it wrote into the
+// order's row: found, it has succeeded. In all other cases the error wraps [ErrCommit], and nobody knows whether it was
+// committed; the same command may be given again, because each one is idempotent.
 func (s *Store) Update(ctx context.Context, orderID string, fn func(ctx context.Context, o *order.Order) error) error {
-	var after *order.Order
-	err := s.transact(ctx, func(ctx context.Context, j *joint) error {
-		var err error
-		after, err = s.update(ctx, j, orderID, fn)
-		return err
-	}, func() *order.Order { return after })
+	err := s.transact(ctx, orderID, func(ctx context.Context, t *txn) (updateID, error) {
+		return s.update(ctx, t, orderID, fn)
+	})
 	if err != nil {
 		return fmt.Errorf("update order %s: %w", orderID, err)
 	}
 	return nil
 }
 
-func (s *Store) update(ctx context.Context, j *joint, orderID string, fn func(context.Context, *order.Order) error) (*order.Order, error) {
-	if j.busy[orderID] {
-		return nil, errors.New("nested in an update of the same order")
+func (s *Store) update(
+	ctx context.Context, t *txn, orderID string, fn func(context.Context, *order.Order) error,
+) (updateID, error) {
+	key := orderKey{s.prefix, orderID}
+	if t.busy[key] {
+		return 0, errors.New("nested in an update of the same order")
 	}
-	before, err := s.lock(ctx, j.conn, orderID)
+	before, err := s.lock(ctx, t, orderID)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	j.busy[orderID] = true
-	defer delete(j.busy, orderID)
+	t.busy[key] = true
+	defer delete(t.busy, key)
 	after := before.Clone()
 	if err := fn(ctx, after); err != nil {
-		return nil, err
+		return 0, err
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return 0, err
 	}
-	after = after.Clone() // what fn kept of it reaches nothing
-	return after, s.write(ctx, j.conn, before, after)
+	if err := t.alive(ctx); err != nil {
+		return 0, err
+	}
+	return s.write(ctx, t, before, after)
 }
 
-// Create implements [refund.Store].
+// Create implements [refund.Store]. It treats a lost answer to COMMIT as Update does.
 func (s *Store) Create(ctx context.Context, o *order.Order) error {
-	after := o.Clone()
-	err := s.transact(ctx, func(ctx context.Context, j *joint) error {
-		return s.insert(ctx, j.conn, after)
-	}, func() *order.Order { return after })
+	err := s.transact(ctx, o.ID, func(ctx context.Context, t *txn) (updateID, error) {
+		if err := t.alive(ctx); err != nil {
+			return 0, err
+		}
+		return s.insert(ctx, t, o)
+	})
 	if err != nil {
 		return fmt.Errorf("create order %s: %w", o.ID, err)
 	}
@@ -177,58 +186,84 @@ func (s *Store) Create(ctx context.Context, o *order.Order) error {
 // fn must hand on its own ctx. A command that gets another one waits for this transaction, which waits for fn: until
 // that ctx ends, or for ever.
 func (s *Store) InTx(ctx context.Context, fn func(ctx context.Context) error) error {
-	j, err := s.joint(ctx)
+	t, err := s.carried(ctx)
 	if err != nil {
 		return err
 	}
-	if j != nil {
+	if t != nil {
 		return fn(ctx)
 	}
-	return s.begun(ctx, func(j *joint) error { return s.run(ctx, j, fn) })
+	return s.begun(ctx, func(t *txn) error { return s.run(ctx, t, fn) })
 }
 
 // begun calls run with a new transaction, as often as it takes, and then what waited for its commit.
-func (s *Store) begun(ctx context.Context, run func(j *joint) error) error {
-	var j *joint
+func (s *Store) begun(ctx context.Context, run func(t *txn) error) error {
+	var t *txn
 	err := s.retry(ctx, func() error {
-		j = &joint{told: true, prepared: s.prepared, pool: s.pool}
-		return s.inTurn(ctx, func() error { return run(j) })
+		t = &txn{ours: true, pool: s.pool, d: s.d}
+		return s.inTurn(ctx, func() error { return run(t) })
 	})
 	if err == nil {
-		j.after(ctx)
+		t.after(ctx)
 	}
 	s.prepared.catchUp(ctx) // last: nobody waits for it but the caller
 	return err
 }
 
-// joint is the transaction that ctx carries, if there is one.
-func (s *Store) joint(ctx context.Context) (*joint, error) {
-	j := jointFrom(ctx)
+// carried returns the transaction that ctx carries, if there is one.
+func (s *Store) carried(ctx context.Context) (*txn, error) {
+	t := txnFrom(ctx)
 	switch {
-	case j == nil:
+	case t == nil:
 		return nil, nil
-	case j.ended.Load():
+	case t.ended.Load():
 		return nil, errEnded
-	case j.pool != nil && j.pool != s.pool:
+	case t.pool != nil && t.pool != s.pool:
 		return nil, errForeign
 	}
-	return j, nil
+	t.d = s.d
+	return t, nil
 }
 
-// transact runs fn in the transaction that ctx carries, or else in one of its own, as often as it takes.
-// wrote tells what a COMMIT would have left.
-func (s *Store) transact(ctx context.Context, fn func(ctx context.Context, j *joint) error, wrote func() *order.Order) error {
+// transact runs fn in the transaction that ctx carries, or else in a new one, as often as it takes. fn returns the ID
+// that it wrote into the row of the order.
+func (s *Store) transact(
+	ctx context.Context, orderID string, fn func(ctx context.Context, t *txn) (updateID, error),
+) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	j, err := s.joint(ctx)
+	t, err := s.carried(ctx)
 	if err != nil {
 		return err
 	}
-	if j != nil {
-		return j.nested(ctx, fn)
+	if t != nil {
+		return t.nested(ctx, func(ctx context.Context) error { _, err := fn(ctx, t); return err })
 	}
-	return s.begun(ctx, func(j *joint) error { return s.once(ctx, j, fn, wrote) })
+	return s.begun(ctx, func(t *txn) error {
+		var id updateID
+		err := s.run(ctx, t, func(ctx context.Context) (err error) {
+			id, err = fn(ctx, t)
+			return err
+		})
+		if errors.Is(err, ErrCommit) && id != 0 && s.committed(ctx, orderID, id) {
+			return nil
+		}
+		return err
+	})
+}
+
+// committed reports whether the database holds the order as the write with this ID left it, after the answer to the
+// COMMIT of that write was lost. Nothing else proves that the COMMIT was executed: a later version or a longer history
+// may be the work of others.
+func (s *Store) committed(ctx context.Context, orderID string, id updateID) bool {
+	ctx, cancel := outlive(ctx)
+	defer cancel()
+	var found int64
+	err := s.retry(ctx, func() error {
+		return each(ctx, sqlConn{on: s.db}, s.sql.updateID, []any{orderID}, func(r Rows) error { return r.Scan(&found) })
+	})
+	return err == nil && updateID(found) == id
 }
 
 // retry calls f again where the database gave up for another transaction's sake.
@@ -238,7 +273,7 @@ func (s *Store) retry(ctx context.Context, f func() error) error {
 		if s.d.isMissingTable(err) {
 			return fmt.Errorf("%w (are the tables there? see Store.Migrate)", err)
 		}
-		if s.d.classify(err) != faultRetry || try >= s.retries {
+		if s.d.classify(err) != faultRetry && !errors.Is(err, errGone) || try >= s.retries {
 			return err
 		}
 		// Up to 1, 2, 4 … 128 ms, so that those who met do not meet again.
@@ -263,37 +298,13 @@ func (s *Store) inTurn(ctx context.Context, f func() error) error {
 	return f()
 }
 
-// once runs one transaction, and finds out what became of it where the answer to COMMIT is lost.
-func (s *Store) once(ctx context.Context, j *joint, fn func(ctx context.Context, j *joint) error, wrote func() *order.Order) error {
-	err := s.run(ctx, j, func(ctx context.Context) error { return fn(ctx, j) })
-	if !errors.Is(err, ErrCommit) {
-		return err
-	}
-	if now, readErr := s.Get(context.WithoutCancel(ctx), wrote().ID); readErr == nil && includes(now, wrote()) {
-		return nil
-	}
-	return err
-}
-
-// run calls fn in a new transaction of the store's kind.
-func (s *Store) run(ctx context.Context, j *joint, fn func(ctx context.Context) error) error {
-	if s.begin != nil {
-		return j.runConn(ctx, s.begin, fn)
-	}
-	err := j.run(ctx, s.db, s.txOptions(), fn)
+// run calls fn in a new transaction of the store's kind and commits it.
+func (s *Store) run(ctx context.Context, t *txn, fn func(ctx context.Context) error) error {
+	err := t.run(ctx, s.begin, fn)
 	if lost, ok := err.(*commitError); ok && s.d.classify(err) == faultRetry { //nolint:errorlint // as run returned it
 		return fmt.Errorf("commit: %w", lost.err) // the answer is there: that it was rolled back
 	}
 	return err
-}
-
-// includes reports whether now proves that after was committed: it is after, or has after's new transitions.
-func includes(now, after *order.Order) bool {
-	if now.Version == after.Version {
-		return now.Equal(after)
-	}
-	return now.Version > after.Version && len(after.History) > 0 && len(now.History) >= len(after.History) &&
-		slices.Equal(now.History[:len(after.History)], after.History)
 }
 
 // txOptions are those of the store's own transactions. SQLite has one isolation only, and MySQL's default does: where

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"math/rand/v2"
 	"strings"
 	"unicode/utf8"
 
@@ -22,36 +22,55 @@ type change struct {
 
 var errOverwritten = errors.New("the order was changed by others while it was locked")
 
+// updateID identifies one write of an order's row, which holds it. It is 0 if nothing was written.
+type updateID int64
+
+// newUpdateID returns an ID that no other write has: 63 random bits.
+func newUpdateID() updateID { return updateID(rand.Int64()) + 1 } //nolint:gosec // no secret
+
 // insert stores a new order.
-func (s *Store) insert(ctx context.Context, c Conn, o *order.Order) error {
+func (s *Store) insert(ctx context.Context, c Conn, o *order.Order) (updateID, error) {
 	if err := check(o); err != nil {
-		return err
+		return 0, err
 	}
-	o.Version = 1
-	first := change{s.sql.insertOrder, append([]any{o.ID}, orderValues(o)...), 1, refund.ErrExists}
-	return s.apply(ctx, c, append([]change{first}, s.added(o, 0, 0)...))
+	if err := refund.CheckHistory(o, 0); err != nil {
+		return 0, err
+	}
+	first := *o
+	first.Version = 1
+	id := newUpdateID()
+	row := change{s.sql.insertOrder, append([]any{o.ID, int64(id)}, orderValues(&first)...), 1, refund.ErrExists}
+	// The order first and on its own: what else is taken then is so because the order is there.
+	if err := s.apply(ctx, c, []change{row}); err != nil {
+		return 0, err
+	}
+	return id, s.apply(ctx, c, s.added(o, 0))
 }
 
 // write stores what has changed between before and after: the order's row, the refunds that differ, and the
-// new refunds and transitions in one statement each.
-func (s *Store) write(ctx context.Context, c Conn, before, after *order.Order) error {
+// new refunds and the transitions of after in one statement each.
+func (s *Store) write(ctx context.Context, c Conn, before, after *order.Order) (updateID, error) {
 	if after.ID != before.ID {
-		return fmt.Errorf("the ID was changed: %w", order.ErrInvalid)
+		return 0, fmt.Errorf("the ID was changed: %w", order.ErrInvalid)
 	}
 	if before.Equal(after) {
-		after.Version = before.Version
-		return nil
+		return 0, nil
 	}
 	if err := check(after); err != nil {
-		return err
+		return 0, err
 	}
-	known, past := len(before.Refunds), len(before.History)
-	if len(after.Refunds) < known || len(after.History) < past || !slices.Equal(after.History[:past], before.History) {
-		return fmt.Errorf("refunds and history are only ever added to: %w", order.ErrInvalid)
+	if err := refund.CheckHistory(after, before.Seq); err != nil {
+		return 0, err
 	}
-	after.Version = before.Version + 1
+	known := len(before.Refunds)
+	if len(after.Refunds) < known {
+		return 0, fmt.Errorf("refunds are only ever added to: %w", order.ErrInvalid)
+	}
+	row := *after
+	row.Version = before.Version + 1
+	id := newUpdateID()
 	updates := []update{{
-		s.sql.orders, changed(orderColumns, orderValues(before), orderValues(after)),
+		s.sql.orders, append(changed(orderColumns, orderValues(before), orderValues(&row)), column{"update_id", int64(id)}),
 		[]column{{"id", after.ID}, {"version", before.Version}},
 	}}
 	for i := range known {
@@ -60,7 +79,7 @@ func (s *Store) write(ctx context.Context, c Conn, before, after *order.Order) e
 			continue
 		}
 		if r.No != was.No {
-			return fmt.Errorf("the number of a refund was changed: %w", order.ErrInvalid)
+			return 0, fmt.Errorf("the number of a refund was changed: %w", order.ErrInvalid)
 		}
 		set := changed(refundColumns, refundValues(before, was), refundValues(after, r))
 		if len(set) > 0 { // they may differ by what is not stored
@@ -77,17 +96,17 @@ func (s *Store) write(ctx context.Context, c Conn, before, after *order.Order) e
 			changes = append(changes, together(u))
 		}
 	}
-	return s.apply(ctx, c, append(changes, s.added(after, known, past)...))
+	return id, s.apply(ctx, c, append(changes, s.added(after, known)...))
 }
 
-// added are the refunds and transitions of o from these indexes on.
-func (s *Store) added(o *order.Order, known, past int) []change {
+// added are the refunds of o from this index on, and the transitions that it holds.
+func (s *Store) added(o *order.Order, known int) []change {
 	taken := fmt.Errorf("a refund number is taken: %w", refund.ErrConflict)
 	return append(
 		inserts(s.sql.insertRefunds, s.d.ifNew("no"), known, len(o.Refunds), taken, func(i int) []any {
 			return append([]any{o.ID, i}, refundValues(o, &o.Refunds[i])...)
 		}),
-		inserts(s.sql.insertTransitions, "", past, len(o.History), errOverwritten, func(i int) []any {
+		inserts(s.sql.insertTransitions, "", 0, len(o.History), errOverwritten, func(i int) []any {
 			t := &o.History[i]
 			return []any{
 				o.ID, t.Seq, string(t.Event), t.RefundNo, string(t.From), string(t.To), string(t.OrderFrom), string(t.OrderTo),
@@ -219,7 +238,7 @@ func refundValues(o *order.Order, r *order.Refund) []any {
 	return []any{
 		r.No, r.Reason, string(r.State), string(r.RequestedBy), string(r.ReviewedBy), r.ReviewNote, r.RefundID, r.Code, r.Message,
 		r.Amount, r.Attempts, r.Retries, outstanding, r.NextAttemptAt.UnixMicro(), micros(r.LeasedUntil), micros(r.SubmittedAt),
-		micros(r.DeclinedAt), r.RequestedAt.UnixMicro(), micros(r.ReviewedAt), micros(r.ApprovedAt), micros(r.EndedAt), micros(r.RefundedAt),
+		micros(r.DeclinedAt), micros(r.AcceptedAt), micros(r.ConfirmedAt), r.RequestedAt.UnixMicro(), micros(r.ReviewedAt), micros(r.ApprovedAt), micros(r.EndedAt), micros(r.RefundedAt),
 		o.Gateway,
 	}
 }
@@ -250,9 +269,9 @@ func check(o *order.Order) error {
 		text("reviewed_by", string(r.ReviewedBy), order.MaxActor)
 		text("reason", r.Reason, maxText)
 		text("review_note", r.ReviewNote, maxText)
-		text("message", r.Message, maxText)
-		text("refund_id", r.RefundID, order.MaxActor)
-		text("code", r.Code, order.MaxActor)
+		text("message", r.Message, order.MaxMessage)
+		text("refund_id", r.RefundID, order.MaxCode)
+		text("code", r.Code, order.MaxCode)
 	}
 	for i := range o.History {
 		t := &o.History[i]

@@ -60,7 +60,7 @@ func (g *Gateway) codeError(err *APIError) error {
 	case ClassSetup:
 		return g.setup(err)
 	case ClassRetryLater:
-		return &refund.RetryLater{After: a.After, Err: err}
+		return &refund.RetryLater{After: a.After, Account: a.Account, Err: err}
 	case ClassUnknown, ClassDeclined, ClassEcho, ClassNotFound:
 	}
 	return err

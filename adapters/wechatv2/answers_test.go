@@ -109,6 +109,24 @@ func TestDoubt(t *testing.T) {
 	}
 }
 
+// TestTooManyRequests: HTTP status 429 is about the account, and decides nothing about the refund.
+func TestTooManyRequests(t *testing.T) {
+	t.Parallel()
+	srv := newServer(t, wechattest.Options{})
+	g := newGateway(t, config(srv))
+	srv.Next(wechattest.Status(http.StatusTooManyRequests), wechattest.Status(http.StatusTooManyRequests))
+	res, refundErr := g.Refund(context.Background(), request())
+	requireDoubt(t, res, refundErr, wechatv2.ErrAnswer)
+	res, queryErr := g.Query(context.Background(), query(request()))
+	requireDoubt(t, res, queryErr, wechatv2.ErrAnswer)
+	for _, err := range []error{refundErr, queryErr} {
+		var later *refund.RetryLater
+		require.ErrorAs(t, err, &later)
+		require.Equal(t, time.Minute, later.After)
+		require.True(t, later.Account)
+	}
+}
+
 func requireDoubt(t *testing.T, res refund.Result, err, is error) {
 	t.Helper()
 	require.Error(t, err)

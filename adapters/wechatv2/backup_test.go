@@ -175,64 +175,6 @@ func TestBackupHostNotForTheCaller(t *testing.T) {
 	require.Len(t, hosts.names, 2, "one call more")
 }
 
-// TestBackupHostsNo: a no of the backup host decides nothing where the first host may have paid.
-func TestBackupHostsNo(t *testing.T) {
-	t.Parallel()
-	no := func(code string) wechattest.Fault { return wechattest.ErrCode(code, "x", false) }
-	untraced := func(next http.RoundTripper) http.RoundTripper { // a wrapper that drops the request's context
-		return tripper(func(r *http.Request) (*http.Response, error) {
-			return next.RoundTrip(r.WithContext(context.Background()))
-		})
-	}
-	again := func(next http.RoundTripper) http.RoundTripper { // a wrapper that sends again what was lost
-		return tripper(func(r *http.Request) (*http.Response, error) {
-			resp, err := next.RoundTrip(r)
-			if err == nil {
-				return resp, nil
-			}
-			if r.Body, err = r.GetBody(); err != nil {
-				return nil, err
-			}
-			return next.RoundTrip(r)
-		})
-	}
-	for name, tt := range map[string]struct {
-		script []wechattest.Fault
-		dead   bool // nobody listens at the first host
-		wrap   func(http.RoundTripper) http.RoundTripper
-		want   refund.Outcome // unknown is an error
-	}{
-		"paid, then NOTENOUGH":                 {[]wechattest.Fault{wechattest.LoseAnswer(), no("NOTENOUGH")}, false, nil, refund.OutcomeSucceeded},
-		"paid, then the echo":                  {[]wechattest.Fault{wechattest.LoseAnswer(), no("ERROR")}, false, nil, refund.OutcomeSucceeded},
-		"paid, then NOTENOUGH, not seen yet":   {[]wechattest.Fault{wechattest.LoseAnswer(), no("NOTENOUGH"), wechattest.NotFoundOnce()}, false, nil, 0},
-		"paid, then the echo, not seen yet":    {[]wechattest.Fault{wechattest.LoseAnswer(), no("ERROR"), wechattest.NotFoundOnce()}, false, nil, 0},
-		"paid, then NOTENOUGH, query lost":     {[]wechattest.Fault{wechattest.LoseAnswer(), no("NOTENOUGH"), wechattest.Status(502)}, false, nil, 0},
-		"paid, then NOTENOUGH, untraced":       {[]wechattest.Fault{wechattest.LoseAnswer(), no("NOTENOUGH"), wechattest.NotFoundOnce()}, false, untraced, 0},
-		"paid, then NOTENOUGH, sent again":     {[]wechattest.Fault{wechattest.LoseAnswer(), no("NOTENOUGH"), wechattest.NotFoundOnce()}, false, again, 0},
-		"not paid, then NOTENOUGH":             {[]wechattest.Fault{wechattest.FailBefore(), no("NOTENOUGH")}, false, nil, 0},
-		"not connected, then NOTENOUGH":        {[]wechattest.Fault{no("NOTENOUGH")}, true, nil, refund.OutcomeDeclined},
-		"not connected, then ERROR, not found": {[]wechattest.Fault{no("ERROR")}, true, nil, refund.OutcomeDeclined},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			srv := newServer(t, wechattest.Options{})
-			cfg := config(srv)
-			cfg.BackupURL = strings.Replace(srv.URL(), "127.0.0.1", "localhost", 1)
-			if tt.dead {
-				cfg.BaseURL = closedPort(t)
-			}
-			cfg.WrapTransport = tt.wrap
-			srv.Next(tt.script...)
-			res, err := newGateway(t, cfg).Refund(context.Background(), request())
-			require.Equal(t, tt.want, res.Outcome)
-			require.Equal(t, tt.want == refund.OutcomeUnknown, err != nil, err)
-			if err != nil {
-				require.ErrorContains(t, err, "; then wechat pay answered ")
-			}
-		})
-	}
-}
-
 // TestTotalTimeout bounds all calls of one Refund, however long each may take.
 func TestTotalTimeout(t *testing.T) {
 	t.Parallel()

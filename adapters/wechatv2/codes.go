@@ -61,6 +61,9 @@ type Advice struct {
 	Person bool
 	// After is the least time to wait, with ClassRetryLater.
 	After time.Duration
+	// Account reports, with ClassRetryLater, that no refund of the merchant should be sent before
+	// After has passed. If false, only the refund that met the code waits.
+	Account bool
 	// Text tells the merchant what happened and what to do.
 	Text string
 }
@@ -81,7 +84,7 @@ var advice = map[ErrorCode]Advice{
 
 	CodeRetry:              {Class: ClassRetryLater, After: 5 * time.Second, Text: "WeChat Pay was busy with the same order. The refund is asked again under the same number."},
 	CodeFrequencyLimited:   {Class: ClassRetryLater, After: time.Minute, Text: "Refunds came too fast: of one order at least a minute apart, of orders older than a month slowly. The refund is asked again."},
-	CodeTooManyBadRequests: {Class: ClassRetryLater, After: time.Minute, Person: true, Text: "WeChat Pay blocks this merchant for a while after too many bad requests. Find what sends them; the refund is asked again."},
+	CodeTooManyBadRequests: {Class: ClassRetryLater, After: time.Minute, Account: true, Person: true, Text: "WeChat Pay blocks this merchant for a while after too many bad requests. Find what sends them; the refund is asked again."},
 	CodeOrderNotReady:      {Class: ClassRetryLater, After: time.Minute, Text: "WeChat Pay is still processing the order. The refund is asked again."},
 
 	CodeNotEnough:            {Class: ClassDeclined, Person: true, Text: "The merchant's funds do not cover the refund. Top up, then retry this refund: it keeps its number."},

@@ -18,34 +18,35 @@ var codeTests = []struct {
 	code  wechatv2.ErrorCode
 	class wechatv2.Class
 	after time.Duration
+	all   bool // the whole account waits
 }{
-	{wechatv2.CodeSystemError, wechatv2.ClassUnknown, 0},
-	{wechatv2.CodeRetry, wechatv2.ClassRetryLater, 5 * time.Second},
-	{wechatv2.CodeFrequencyLimited, wechatv2.ClassRetryLater, time.Minute},
-	{wechatv2.CodeTooManyBadRequests, wechatv2.ClassRetryLater, time.Minute},
-	{wechatv2.CodeOrderNotReady, wechatv2.ClassRetryLater, time.Minute},
-	{wechatv2.CodeNotEnough, wechatv2.ClassDeclined, 0},
-	{wechatv2.CodeTradeOverdue, wechatv2.ClassDeclined, 0},
-	{wechatv2.CodeUserAccountAbnormal, wechatv2.ClassDeclined, 0},
-	{wechatv2.CodeOrderNotExist, wechatv2.ClassDeclined, 0},
-	{wechatv2.CodeInvalidTransactionID, wechatv2.ClassDeclined, 0},
-	{wechatv2.CodeParamError, wechatv2.ClassDeclined, 0},
-	{wechatv2.CodeError, wechatv2.ClassEcho, 0},
-	{wechatv2.CodeInvalidRequest, wechatv2.ClassEcho, 0},
-	{wechatv2.CodeRefundFeeMismatch, wechatv2.ClassEcho, 0},
-	{wechatv2.CodeRefundNotExist, wechatv2.ClassNotFound, 0},
-	{wechatv2.CodeAppIDNotExist, wechatv2.ClassSetup, 0},
-	{wechatv2.CodeMchIDNotExist, wechatv2.ClassSetup, 0},
-	{wechatv2.CodeAppIDMchIDNotMatch, wechatv2.ClassSetup, 0},
-	{wechatv2.CodeSignError, wechatv2.ClassSetup, 0},
-	{wechatv2.CodeXMLFormatError, wechatv2.ClassSetup, 0},
-	{wechatv2.CodeRequirePostMethod, wechatv2.ClassSetup, 0},
-	{wechatv2.CodeNoAuth, wechatv2.ClassSetup, 0},
-	{wechatv2.CodeCertError, wechatv2.ClassSetup, 0},
-	{"SUCCESS", wechatv2.ClassUnknown, 0},
-	{"", wechatv2.ClassUnknown, 0},
-	{"NOTENOUGH2", wechatv2.ClassUnknown, 0},
-	{"notenough", wechatv2.ClassUnknown, 0},
+	{wechatv2.CodeSystemError, wechatv2.ClassUnknown, 0, false},
+	{wechatv2.CodeRetry, wechatv2.ClassRetryLater, 5 * time.Second, false},
+	{wechatv2.CodeFrequencyLimited, wechatv2.ClassRetryLater, time.Minute, false},
+	{wechatv2.CodeTooManyBadRequests, wechatv2.ClassRetryLater, time.Minute, true},
+	{wechatv2.CodeOrderNotReady, wechatv2.ClassRetryLater, time.Minute, false},
+	{wechatv2.CodeNotEnough, wechatv2.ClassDeclined, 0, false},
+	{wechatv2.CodeTradeOverdue, wechatv2.ClassDeclined, 0, false},
+	{wechatv2.CodeUserAccountAbnormal, wechatv2.ClassDeclined, 0, false},
+	{wechatv2.CodeOrderNotExist, wechatv2.ClassDeclined, 0, false},
+	{wechatv2.CodeInvalidTransactionID, wechatv2.ClassDeclined, 0, false},
+	{wechatv2.CodeParamError, wechatv2.ClassDeclined, 0, false},
+	{wechatv2.CodeError, wechatv2.ClassEcho, 0, false},
+	{wechatv2.CodeInvalidRequest, wechatv2.ClassEcho, 0, false},
+	{wechatv2.CodeRefundFeeMismatch, wechatv2.ClassEcho, 0, false},
+	{wechatv2.CodeRefundNotExist, wechatv2.ClassNotFound, 0, false},
+	{wechatv2.CodeAppIDNotExist, wechatv2.ClassSetup, 0, false},
+	{wechatv2.CodeMchIDNotExist, wechatv2.ClassSetup, 0, false},
+	{wechatv2.CodeAppIDMchIDNotMatch, wechatv2.ClassSetup, 0, false},
+	{wechatv2.CodeSignError, wechatv2.ClassSetup, 0, false},
+	{wechatv2.CodeXMLFormatError, wechatv2.ClassSetup, 0, false},
+	{wechatv2.CodeRequirePostMethod, wechatv2.ClassSetup, 0, false},
+	{wechatv2.CodeNoAuth, wechatv2.ClassSetup, 0, false},
+	{wechatv2.CodeCertError, wechatv2.ClassSetup, 0, false},
+	{"SUCCESS", wechatv2.ClassUnknown, 0, false},
+	{"", wechatv2.ClassUnknown, 0, false},
+	{"NOTENOUGH2", wechatv2.ClassUnknown, 0, false},
+	{"notenough", wechatv2.ClassUnknown, 0, false},
 }
 
 // TestEveryDocumentedCode names the codes as the documents spell them.
@@ -75,6 +76,7 @@ func TestDescribe(t *testing.T) {
 		a, known := wechatv2.Describe(tt.code)
 		require.Equal(t, tt.class, a.Class, tt.code)
 		require.Equal(t, tt.after, a.After, tt.code)
+		require.Equal(t, tt.all, a.Account, tt.code)
 		require.NotEmpty(t, a.Text, tt.code)
 		require.Equal(t, len(tt.code) > 3 && tt.code != "SUCCESS" && tt.code != "NOTENOUGH2" && tt.code != "notenough", known, tt.code)
 	}
@@ -93,7 +95,7 @@ func TestRefundErrorCodes(t *testing.T) {
 			require.NoError(t, err, tt.code)
 			require.Equal(t, refund.Result{Outcome: refund.OutcomeDeclined, Code: string(tt.code), Message: "余额"}, res)
 		case wechatv2.ClassUnknown, wechatv2.ClassNotFound, wechatv2.ClassSetup, wechatv2.ClassRetryLater:
-			requireCodeError(t, err, tt.code, tt.class, tt.after)
+			requireCodeError(t, err, tt.code, tt.class, tt.after, tt.all)
 			require.Zero(t, res)
 		}
 		asked := 0
@@ -118,12 +120,14 @@ func TestQueryErrorCodes(t *testing.T) {
 			require.Equal(t, refund.Result{Outcome: refund.OutcomeNotFound, Code: "REFUNDNOTEXIST", Message: "x"}, res)
 			continue
 		}
-		requireCodeError(t, err, tt.code, tt.class, tt.after)
+		requireCodeError(t, err, tt.code, tt.class, tt.after, tt.all)
 		require.Zero(t, res)
 	}
 }
 
-func requireCodeError(t *testing.T, err error, code wechatv2.ErrorCode, class wechatv2.Class, after time.Duration) {
+func requireCodeError(
+	t *testing.T, err error, code wechatv2.ErrorCode, class wechatv2.Class, after time.Duration, all bool,
+) {
 	t.Helper()
 	var apiErr *wechatv2.APIError
 	require.ErrorAs(t, err, &apiErr, code)
@@ -140,6 +144,7 @@ func requireCodeError(t *testing.T, err error, code wechatv2.ErrorCode, class we
 	if class == wechatv2.ClassRetryLater {
 		require.ErrorAs(t, err, &later, code)
 		require.Equal(t, after, later.After)
+		require.Equal(t, all, later.Account, code)
 	} else {
 		require.NotErrorIs(t, err, refund.ErrRetryLater, code)
 	}

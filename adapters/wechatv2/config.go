@@ -113,8 +113,11 @@ type Config struct {
 	// refusal, the pages of a list. It must not be shorter than Timeout. Default: DefaultTotalTimeout, or twice
 	// Timeout where that is longer.
 	TotalTimeout time.Duration
-	// WrapTransport wraps the HTTP transport, once, for tracing and metrics. What it wraps verifies TLS. The
-	// wrapper sees signed bodies: it must not log them. It must be safe for concurrent use. Default: none.
+	// WrapTransport wraps the HTTP transport, once, for tracing and metrics. What it wraps verifies
+	// TLS. The wrapper sees signed bodies: it must not log them. It must be safe for concurrent
+	// use. It should pass on the request's context and body, by which the Gateway counts how often
+	// a request was sent: a refusal of what may have been sent twice is no [refund.OutcomeDeclined]
+	// but an error. Default: none.
 	WrapTransport func(http.RoundTripper) http.RoundTripper
 	// RefundRate and QueryRate bound the HTTP requests per second of the Gateway, all its methods together;
 	// what comes faster waits, for up to half of the time that its caller and TotalTimeout allow, and is a

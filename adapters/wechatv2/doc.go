@@ -13,11 +13,15 @@
 //   - Declined is said only on a signed answer with a documented code that moved nothing. Where such a code
 //     may be the echo of this refund's own earlier success (ERROR, INVALID_REQUEST, REFUND_FEE_MISMATCH),
 //     the number is queried first.
+//   - A refusal counts only if the request was sent once. After a second sending, to the backup host
+//     or by what [Config].WrapTransport added, the first one may have paid: the number is queried, and
+//     if the query does not find it, the outcome stays unknown.
 //   - Everything else is an error, which means unknown: a time-out, an HTTP status, broken or oversized XML,
 //     a missing or wrong signature, another merchant, refund, order or amount in the answer, SYSTEMERROR, a
 //     code or a status that no document names, and every unsigned refusal (return_code FAIL).
 //   - Faults of the set-up (certificate, signature, permission, unknown merchant) are [*refund.SetupError],
-//     a busy service is [*refund.RetryLater].
+//     a busy service is [*refund.RetryLater]. It is about the whole account if the configured rate is
+//     used up, after INVALID_REQ_TOO_MUCH, and after HTTP status 429, else about the one refund.
 //
 // An answer is believed in this order: HTTP status and size, strict form, return_code, signature (in
 // constant time, by the algorithm of the request, over all fields including unknown ones), merchant,

@@ -2,6 +2,7 @@ package wechatv2_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -20,13 +21,36 @@ import (
 // RF-1 of 30, approved: those of the vectors.
 type notified struct {
 	*flow
+	store   *unsteady
 	url     string
 	unknown int
 }
 
+// unsteady is a store that may be down.
+type unsteady struct {
+	*memstore.Store
+	read, write error
+}
+
+func (s *unsteady) Get(ctx context.Context, orderID string) (*order.Order, error) {
+	if s.read != nil {
+		return nil, s.read
+	}
+	return s.Store.Get(ctx, orderID)
+}
+
+func (s *unsteady) Update(
+	ctx context.Context, orderID string, fn func(context.Context, *order.Order) error,
+) error {
+	if s.write != nil {
+		return s.write
+	}
+	return s.Store.Update(ctx, orderID, fn)
+}
+
 func newNotified(t *testing.T) *notified {
 	t.Helper()
-	f := &notified{flow: newFlow(t)}
+	f := &notified{flow: newFlow(t), store: &unsteady{Store: memstore.New()}}
 	var err error
 	f.sim, err = wechattest.NewServer(wechattest.Options{
 		AppID: "wx0000000000000001", MchID: "1000000001", APIKey: testKey, Now: f.clock,
@@ -36,7 +60,7 @@ func newNotified(t *testing.T) *notified {
 	require.NoError(t, f.sim.AddOrder(wechattest.Order{OutTradeNo: "ORD-1", TotalFee: 100}))
 	m, err := order.NewMachine()
 	require.NoError(t, err)
-	f.svc, err = refund.NewService(m, memstore.New(), newGateway(t, config(f.sim)), patient(refund.Options{Now: f.clock, Hooks: refund.Hooks{
+	f.svc, err = refund.NewService(m, f.store, newGateway(t, config(f.sim)), patient(refund.Options{Now: f.clock, Hooks: refund.Hooks{
 		UnknownNotification: func(context.Context, refund.Notification) { f.unknown++ },
 	}}))
 	require.NoError(t, err)
@@ -155,4 +179,35 @@ func TestNotificationForged(t *testing.T) {
 	require.Len(t, o.History, 2, "asked for and approved, nothing else")
 	require.Zero(t, f.sim.Calls(wechattest.PathRefund), "a notification pays nothing")
 	require.Zero(t, f.sim.PaidTotal("ORD-1"))
+}
+
+// TestNotificationIsDeliveredAgainUntilItIsBooked: as long as the store or the query fails, WeChat Pay is asked to
+// deliver again. An acknowledgement would be the last that is heard of it.
+func TestNotificationIsDeliveredAgainUntilItIsBooked(t *testing.T) {
+	f := newNotified(t)
+	f.sim.Next(wechattest.LoseAnswer())
+	_, err := f.svc.Process(context.Background(), refund.Ref{OrderID: "ORD-1", RefundNo: "RF-1"})
+	require.NoError(t, err)
+	message := envelope(infoVectors(t)["notify_success"].ReqInfo)
+	down := errors.New("connection refused")
+	f.store.read = down
+	require.Equal(t, "FAIL", f.deliver(message), "the store cannot be read")
+	f.store.read, f.store.write = nil, down
+	require.Equal(t, "FAIL", f.deliver(message), "nothing can be written")
+	require.Equal(t, order.StateApproved, f.book().Refund("RF-1").State)
+	f.store.write = nil
+	for name, fault := range map[string]wechattest.Fault{
+		"502": wechattest.Status(502), "no answer": wechattest.FailBefore(), "unsigned": wechattest.NoSign(),
+		"another refund": wechattest.WrongRefundNo("RF-2"), "busy": wechattest.ErrCode("FREQUENCY_LIMITED", "x", false),
+		"certificate": wechattest.ErrCode("CERT_ERROR", "x", false), "new status": wechattest.UnknownStatus("NEW"),
+	} {
+		f.sim.Next(fault.On(wechattest.PathQuery))
+		require.Equal(t, "FAIL", f.deliver(message), name)
+		require.Equal(t, order.StateApproved, f.book().Refund("RF-1").State, name)
+	}
+	require.Zero(t, f.unknown, "a refund that cannot be read is not unknown")
+	require.Equal(t, "SUCCESS", f.deliver(message))
+	require.Equal(t, order.StateRefunded, f.book().Refund("RF-1").State)
+	f.store.read = down
+	require.Equal(t, "FAIL", f.deliver(message), "whether it was booked cannot be read")
 }

@@ -28,6 +28,7 @@ func TestRate(t *testing.T) {
 		var later *refund.RetryLater
 		require.ErrorAs(t, err, &later)
 		require.Greater(t, later.After, time.Minute, "when its turn would come")
+		require.True(t, later.Account, "all refunds share the rate")
 		_, err = g.List(ctx, wholeOrder())
 		require.ErrorAs(t, err, &later)
 	}

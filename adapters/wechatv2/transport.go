@@ -11,7 +11,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
 	"strings"
 	"sync/atomic"
@@ -64,7 +63,7 @@ func newTransport(c Config, cert *certificate) *transport {
 
 // RoundTrip implements http.RoundTripper.
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	return t.current.Load().RoundTrip(r)
+	return t.current.Load().RoundTrip(counted(r))
 }
 
 // renew leaves the old connections to the calls that use them: no other call gets one, however busy they are.
@@ -78,75 +77,62 @@ func newClient(rt http.RoundTripper) *http.Client {
 	}
 }
 
-// post sends body to the first host, and to the second where the first could not be connected to or hung
-// up without a byte of an answer. It returns the answer's body, at most limit bytes of it. Any error leaves
-// the outcome unknown; that the first host may have acted is why the body is the same, refund number and all.
+// post sends body to the first host, and to the second if the first could not be connected to or
+// hung up without a byte of an answer. It returns the answer's body, at most limit bytes of it. Any
+// error leaves the outcome unknown; that the first host may have acted is why the body is the same,
+// refund number and all.
 //
-// doubt is not nil where the request was sent before, to the first host or by the transport, and may have been
-// executed: a no is then no proof that nothing was paid.
+// doubt is not nil unless the answer is for the only sending of the request: a refusal is then no
+// proof that nothing was paid.
 func (g *Gateway) post(ctx context.Context, path string, body []byte, limit int64) (answer []byte, doubt, err error) {
 	if err := g.wait(ctx, path); err != nil {
 		return nil, nil, err
 	}
-	answer, first, err := g.postTo(ctx, g.hosts[0]+path, body, limit)
-	if first.connected.Load() > 1 {
-		doubt = errors.New("the transport sent the request more than once")
+	s := &sendings{}
+	answer, elsewhere, err := g.postTo(ctx, s, g.hosts[0]+path, body, limit)
+	if elsewhere && len(g.hosts) > 1 && ctx.Err() == nil && g.wait(ctx, path) == nil {
+		g.log.LogAttrs(ctx, slog.LevelDebug, "wechat pay goes on at the backup host",
+			slog.String("path", path), slog.String("error", err.Error()))
+		first := err
+		if answer, _, err = g.postTo(ctx, s, g.hosts[1]+path, body, limit); err != nil {
+			err = fmt.Errorf("%w; at the backup host: %w", first, err)
+		}
+		doubt = first
 	}
-	if !first.elsewhere() || len(g.hosts) == 1 || ctx.Err() != nil || g.wait(ctx, path) != nil {
-		return answer, doubt, err
-	}
-	g.log.LogAttrs(ctx, slog.LevelDebug, "wechat pay goes on at the backup host",
-		slog.String("path", path), slog.String("error", err.Error()))
-	answer, _, backupErr := g.postTo(ctx, g.hosts[1]+path, body, limit)
-	if backupErr != nil {
-		return nil, nil, fmt.Errorf("%w; at the backup host: %w", err, backupErr)
-	}
-	if first.sent() {
-		doubt = err
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case s.once():
+		return answer, nil, nil
+	case doubt == nil:
+		doubt = errSentAgain
 	}
 	return answer, doubt, nil
 }
 
-// attempt is how far a request came.
-type attempt struct {
-	// As the transport tells, if it does: a wrapper may not. It may also send again, on its own account.
-	begun, answered atomic.Bool
-	connected       atomic.Int32
-	failed          bool // for a reason that another host may not have
-}
-
-// sent reports whether the request may have reached the host: it did not where no connection was had.
-func (a *attempt) sent() bool { return !a.begun.Load() || a.connected.Load() > 0 }
-
-// elsewhere reports whether another host may do better.
-func (a *attempt) elsewhere() bool { return a.failed && !a.answered.Load() }
-
-func (g *Gateway) postTo(ctx context.Context, address string, body []byte, limit int64) ([]byte, *attempt, error) {
+// postTo also reports whether another host may do better: this one gave no answer at all, for a
+// reason that the other may not have.
+func (g *Gateway) postTo(
+	ctx context.Context, s *sendings, address string, body []byte, limit int64,
+) (answer []byte, elsewhere bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, g.timeout)
 	defer cancel()
-	a := &attempt{}
-	trace := &httptrace.ClientTrace{
-		GetConn:              func(string) { a.begun.Store(true) },
-		GotConn:              func(httptrace.GotConnInfo) { a.connected.Add(1) },
-		GotFirstResponseByte: func() { a.answered.Store(true) },
-	}
-	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, trace), http.MethodPost, address, bytes.NewReader(body))
+	req, err := s.request(ctx, address, body)
 	if err != nil {
-		return nil, a, fmt.Errorf("make the HTTP request: %w", err)
+		return nil, false, fmt.Errorf("make the HTTP request: %w", err)
 	}
 	req.Header.Set("Content-Type", "text/xml; charset=utf-8")
 	resp, err := g.client.Do(req)
 	if err != nil {
 		err = g.transportError(err)
-		a.failed = ctx.Err() == nil && !errors.Is(err, refund.ErrSetup)
-		return nil, a, err
+		return nil, !s.answered.Load() && ctx.Err() == nil && !errors.Is(err, refund.ErrSetup), err
 	}
 	defer resp.Body.Close()
-	answer, err := readBody(resp, limit)
+	answer, err = readBody(resp, limit)
 	if resp.StatusCode != http.StatusOK {
-		return nil, a, g.statusError(resp.StatusCode, answer)
+		err = g.statusError(resp.StatusCode, answer)
 	}
-	return answer, a, err
+	return answer, false, err
 }
 
 func readBody(resp *http.Response, limit int64) ([]byte, error) {
@@ -205,8 +191,12 @@ func whyUntrusted(err error) string {
 	return "its authority is unknown: check root_cas or the system's authorities, and what stands between"
 }
 
+// tooMany is how long the account waits after HTTP status 429, which no document of WeChat Pay v2
+// describes: what stands before the service sends it.
+const tooMany = time.Minute
+
 // statusError reads the pages by which the service refuses a client certificate: they are HTML with HTTP
-// status 400. Every other status decides nothing.
+// status 400. No status decides anything about a refund.
 func (g *Gateway) statusError(status int, page []byte) error {
 	if status == http.StatusBadRequest {
 		switch {
@@ -216,7 +206,11 @@ func (g *Gateway) statusError(status int, page []byte) error {
 			return g.setup(errors.New("the service refused the merchant's certificate: wrong, expired or revoked"))
 		}
 	}
-	return unusable("HTTP status %d", status)
+	err := unusable("HTTP status %d", status)
+	if status == http.StatusTooManyRequests {
+		return &refund.RetryLater{After: tooMany, Account: true, Err: err}
+	}
+	return err
 }
 
 func (g *Gateway) setup(err error) error { return &refund.SetupError{Gateway: g.name, Err: err} }

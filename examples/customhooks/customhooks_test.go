@@ -188,10 +188,11 @@ func TestAnotherRefundsGoods(t *testing.T) {
 // TestNoTimeOfPayment: what is not known is not in time.
 func TestNoTimeOfPayment(t *testing.T) {
 	t.Parallel()
-	m, err := customhooks.NewMachine(rules)
+	store := memstore.New()
+	m, err := customhooks.NewMachine(rules, store)
 	require.NoError(t, err)
 	gw := refundtest.New()
-	svc, err := refund.NewService(m, memstore.New(), gw, refund.Options{Now: refundtest.NewClock(paid).Now})
+	svc, err := refund.NewService(m, store, gw, refund.Options{Now: refundtest.NewClock(paid).Now})
 	require.NoError(t, err)
 	_, err = svc.Register(ctx, refund.RegisterParams{OrderID: "O1", Gateway: "bank", Currency: "CNY", Total: 100})
 	require.NoError(t, err)

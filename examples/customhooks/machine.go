@@ -33,7 +33,7 @@ func rows() []order.Row {
 	}
 }
 
-// NewMachine returns the shop's machine: the core's table, its own rows, and its rules.
-func NewMachine(r Rules) (*order.Machine, error) {
-	return order.NewMachine(order.WithTransitions(rows()...), order.WithGuard(r.guard))
+// NewMachine returns the shop's machine: the core's table, its own rows, and its rules, which look things up in book.
+func NewMachine(r Rules, book Book) (*order.Machine, error) {
+	return order.NewMachine(order.WithTransitions(rows()...), order.WithGuard(rules{r, book}.guard))
 }

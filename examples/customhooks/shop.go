@@ -16,11 +16,11 @@ import (
 func New(
 	db *sql.DB, gateway refund.RefundGateway, r Rules, opt refund.Options, tell func(orderID, text string),
 ) (*refund.Service, error) {
-	machine, err := NewMachine(r)
+	store, err := sqlstore.New(db, sqlstore.SQLite, sqlstore.Options{})
 	if err != nil {
 		return nil, err
 	}
-	store, err := sqlstore.New(db, sqlstore.SQLite, sqlstore.Options{})
+	machine, err := NewMachine(r, store)
 	if err != nil {
 		return nil, err
 	}

@@ -1,5 +1,5 @@
 // Package ownstore is a [refund.Store] over a shop's own table of orders, for reading: a shop keeps what it has,
-// and adds one column with the refunds of an order as JSON, and one small table to find refunds by.
+// and adds one column with the refunds of an order as JSON, one small table to find refunds by, and one for the history.
 package ownstore
 
 import (
@@ -15,7 +15,7 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// Schema is the shop's own table with the new column, and the new table. SQLite.
+// Schema is the shop's own table with the new columns, and the new tables. SQLite.
 const Schema = `
 CREATE TABLE shop_orders (
     number TEXT PRIMARY KEY, customer TEXT, paid_fen INTEGER NOT NULL,
@@ -25,6 +25,7 @@ CREATE TABLE shop_refunds (
     no TEXT PRIMARY KEY, order_number TEXT NOT NULL REFERENCES shop_orders (number),
     gateway TEXT NOT NULL, state TEXT NOT NULL, requested_at INTEGER NOT NULL, next_attempt_at INTEGER NOT NULL
 );
+CREATE TABLE shop_refund_history (order_number TEXT, seq INTEGER, step TEXT NOT NULL, PRIMARY KEY (order_number, seq));
 CREATE INDEX shop_refunds_due ON shop_refunds (state, next_attempt_at, order_number, no);
 CREATE INDEX shop_refunds_list ON shop_refunds (requested_at, order_number, no);`
 
@@ -48,14 +49,14 @@ func (s Store) Update(ctx context.Context, id string, fn func(context.Context, *
 		if err := fn(context.WithValue(ctx, updating{}, id), after); err != nil || before.Equal(after) {
 			return err
 		}
-		return save(ctx, tx, after, before.Version+1, `UPDATE shop_orders SET refund_book = ?3, book_version = ?4 WHERE number = ?1`)
+		return save(ctx, tx, before, after, `UPDATE shop_orders SET refund_book = ?3, book_version = ?4 WHERE number = ?1`)
 	})
 }
 
 // Create implements [refund.Store]. A shop may call it where an order is paid, in place of Service.Register.
 func (s Store) Create(ctx context.Context, o *order.Order) error {
 	return s.inTx(ctx, func(tx *sql.Tx) error {
-		return save(ctx, tx, o, 1, `INSERT INTO shop_orders (number, paid_fen, refund_book, book_version) VALUES (?1, ?2, ?3, ?4)
+		return save(ctx, tx, &order.Order{}, o, `INSERT INTO shop_orders (number, paid_fen, refund_book, book_version) VALUES (?1, ?2, ?3, ?4)
 			ON CONFLICT (number) DO NOTHING`)
 	})
 }
@@ -72,16 +73,28 @@ func (s Store) inTx(ctx context.Context, fn func(tx *sql.Tx) error) error {
 	return tx.Commit()
 }
 
-// save writes an order, and what its refunds are found by.
-func save(ctx context.Context, tx *sql.Tx, o *order.Order, version int64, query string) error {
-	o = o.Clone()
-	o.Version = version
+// save writes an order, what its refunds are found by, and its new transitions.
+func save(ctx context.Context, tx *sql.Tx, before, after *order.Order, query string) error {
+	if err := refund.CheckHistory(after, before.Seq); err != nil {
+		return err
+	}
+	o := *after
+	o.History, o.Version = nil, before.Version+1
 	book, err := json.Marshal(o)
 	if err != nil {
 		return err
 	}
 	if err := exec(ctx, tx, refund.ErrExists, query, o.ID, o.Total, book, o.Version); err != nil {
 		return fmt.Errorf("order %s: %w", o.ID, err)
+	}
+	for _, t := range after.History {
+		step, err := json.Marshal(t)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `INSERT INTO shop_refund_history VALUES (?, ?, ?)`, o.ID, t.Seq, step); err != nil {
+			return err
+		}
 	}
 	for _, r := range o.Refunds {
 		err := exec(ctx, tx, refund.ErrConflict, `INSERT INTO shop_refunds (no, order_number, gateway, state, requested_at,
@@ -130,26 +143,61 @@ func get(ctx context.Context, q querier, id string) (*order.Order, error) {
 	return o, nil
 }
 
-// Due implements [refund.Store].
-func (s Store) Due(ctx context.Context, now time.Time, limit int) ([]refund.Ref, error) {
-	return s.refs(ctx, `SELECT order_number, no FROM shop_refunds WHERE state = ? AND next_attempt_at <= ?
-		ORDER BY next_attempt_at, order_number, no LIMIT ?`, order.StateApproved, now.UnixMicro(), limit)
+// History implements [refund.Store].
+func (s Store) History(ctx context.Context, id string, after int64, limit int) (page []order.Transition, err error) {
+	err = s.each(ctx, func(scan func(...any) error) error {
+		var step []byte
+		var t order.Transition
+		err := errors.Join(scan(&step), json.Unmarshal(step, &t))
+		page = append(page, t)
+		return err
+	}, `SELECT step FROM shop_refund_history WHERE order_number = ? AND seq > ? ORDER BY seq LIMIT ?`, id, after, limit)
+	if err == nil && len(page) == 0 {
+		_, err = s.Get(ctx, id) // there may be no such order
+	}
+	return page, err
 }
 
-func (s Store) refs(ctx context.Context, query string, args ...any) (refs []refund.Ref, err error) {
-	rows, err := s.DB.QueryContext(ctx, query, args...)
+// Due implements [refund.Store].
+func (s Store) Due(ctx context.Context, q refund.DueQuery) ([]refund.DueRefund, error) {
+	except, err := json.Marshal(q.Except) // null without any
 	if err != nil {
 		return nil, err
 	}
+	list := func(condition string, bound time.Time) (due []refund.DueRefund, err error) {
+		err = s.each(ctx, func(scan func(...any) error) error {
+			var d refund.DueRefund
+			var at int64
+			err := scan(&d.OrderID, &d.RefundNo, &d.Gateway, &at)
+			d.At = time.UnixMicro(at).UTC()
+			due = append(due, d)
+			return err
+		}, `SELECT order_number, no, gateway, next_attempt_at FROM shop_refunds WHERE state = ?
+			AND next_attempt_at `+condition+` ? AND gateway NOT IN (SELECT value FROM json_each(?) WHERE value IS NOT NULL)
+			ORDER BY next_attempt_at, order_number, no LIMIT ?`, order.StateApproved, bound.UnixMicro(), string(except), q.Limit)
+		return due, err
+	}
+	past, err := list("<=", q.Now)
+	if err != nil || q.Beyond.IsZero() {
+		return past, err
+	}
+	ahead, err := list(">", q.Beyond)
+	return q.Join(past, ahead), err
+}
+
+// each calls fn for every row of a query.
+func (s Store) each(ctx context.Context, fn func(scan func(...any) error) error, query string, args ...any) error {
+	rows, err := s.DB.QueryContext(ctx, query, args...)
+	if err != nil {
+		return err
+	}
 	defer rows.Close()
 	for rows.Next() {
-		var ref refund.Ref
-		if err := rows.Scan(&ref.OrderID, &ref.RefundNo); err != nil {
-			return nil, err
+		if err := fn(rows.Scan); err != nil {
+			return err
 		}
-		refs = append(refs, ref)
 	}
-	return refs, rows.Err()
+	return rows.Err()
 }
 
 // List implements [refund.Store].
@@ -165,7 +213,13 @@ func (s Store) List(ctx context.Context, f refund.Filter) (refund.Page, error) {
 	if f.After != nil {
 		after = *f.After
 	}
-	refs, err := s.refs(ctx, `SELECT order_number, no FROM shop_refunds WHERE instr(order_number, ?1) > 0
+	var refs []refund.Ref
+	err = s.each(ctx, func(scan func(...any) error) error {
+		var ref refund.Ref
+		err := scan(&ref.OrderID, &ref.RefundNo)
+		refs = append(refs, ref)
+		return err
+	}, `SELECT order_number, no FROM shop_refunds WHERE instr(order_number, ?1) > 0
 		AND (?2 = '' OR gateway = ?2) AND (?3 = 'null' OR state IN (SELECT value FROM json_each(?3)))
 		AND requested_at >= ?4 AND requested_at < ?5 AND (requested_at, order_number, no) > (?6, ?7, ?8)
 		ORDER BY requested_at, order_number, no LIMIT ?9`, f.OrderID, f.Gateway, string(states),

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -80,16 +82,34 @@ func TestREADMEKilled(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds two programs and waits for leases; without it nothing shows that the README's last block works")
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	require.NoError(t, ln.Close())
-	script := strings.ReplaceAll(blocks[len(blocks)-1], "127.0.0.1:8081", ln.Addr().String())
-	require.NotContains(t, script, "8081")
-	cmd := exec.Command("bash", "-e", "-c", "trap 'kill $(jobs -p) 2> /dev/null || true' EXIT\n"+script)
+	addr := unusedAddr(t)
+	script := strings.ReplaceAll(blocks[len(blocks)-1], "127.0.0.1:8081", addr)
+	require.NotContains(t, script, ":8081")
+	ctx := context.Background()
+	if deadline, ok := t.Deadline(); ok { // the script waits without end; what it printed should be seen
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-10*time.Second))
+		defer cancel()
+	}
+	cmd := exec.CommandContext(ctx, "bash", "-e", "-c", "trap 'kill $(jobs -p) 2> /dev/null || true' EXIT\n"+script)
+	cmd.WaitDelay = time.Second
 	cmd.Dir = filepath.Join("..", "..")
 	cmd.Env = append(os.Environ(), "TMPDIR="+t.TempDir())
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	require.Contains(t, string(out), `"out_refund_no":"ORD-7_a"`)
 	require.Contains(t, string(out), `"payments":1`)
+}
+
+// unusedAddr is a port that no server has, and that the system gives to nobody who asks for any: those begin at 32768.
+func unusedAddr(t *testing.T) string {
+	t.Helper()
+	for port := 20000 + rand.IntN(10000); ; port++ {
+		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err == nil {
+			require.NoError(t, ln.Close())
+			return ln.Addr().String()
+		}
+		require.Less(t, port, 32000, "%v", err)
+	}
 }

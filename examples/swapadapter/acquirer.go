@@ -77,7 +77,8 @@ func (a *Acquirer) call(ctx context.Context, method, path string, ask slip) (ref
 		return refund.Result{}, &refund.SetupError{Err: doubt}
 	case http.StatusTooManyRequests:
 		seconds, _ := strconv.Atoi(answer.Header.Get("Retry-After")) // 0 where it does not say: the usual backoff
-		return refund.Result{}, &refund.RetryLater{After: time.Duration(seconds) * time.Second, Err: doubt}
+		wait := time.Duration(seconds) * time.Second
+		return refund.Result{}, &refund.RetryLater{After: wait, Account: true, Err: doubt}
 	}
 	var got slip
 	if err := json.Unmarshal(body, &got); err != nil {

@@ -282,6 +282,7 @@ func TestAnswers(t *testing.T) {
 					}
 					if later := (*refund.RetryLater)(nil); errors.As(err, &later) {
 						require.Equal(t, c.later, later.After)
+						require.True(t, later.Account)
 					}
 					require.NotContains(t, err.Error(), "sesame", "an error is logged and stored")
 					return

@@ -60,7 +60,7 @@ func (d *driver) report(ctx context.Context) (Report, error) {
 	}
 	a := audit{machine: m, ledger: d.srv}
 	for _, p := range d.plan {
-		o, err := d.shop.Store.Get(ctx, p.id)
+		o, err := refund.LoadOrder(ctx, d.shop.Store, p.id)
 		if err != nil && !errors.Is(err, refund.ErrOrderNotFound) {
 			return Report{}, err
 		}

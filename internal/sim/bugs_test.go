@@ -102,7 +102,7 @@ func bugs() []bug {
 		})},
 		{name: "record without re-reading state", store: remembering},
 		{name: "update that is not atomic", store: func(w *world, inner refund.Store) refund.Store {
-			return book{Store: inner, update: func(ctx context.Context, id string, fn change) error {
+			return book{Store: inner, update: func(ctx context.Context, id string, fn updateFunc) error {
 				o, err := inner.Get(ctx, id)
 				if err != nil {
 					return err
@@ -110,12 +110,12 @@ func bugs() []bug {
 				if err := fn(ctx, o); err != nil {
 					return err
 				}
-				return inner.Update(ctx, id, func(_ context.Context, now *order.Order) error { *now = *o; return nil })
+				return inner.Update(ctx, id, func(_ context.Context, now *order.Order) error { over(now, o); return nil })
 			}}
 		}},
 		{name: "commit that is lost", store: func(w *world, inner refund.Store) refund.Store {
 			n := 0
-			return book{Store: inner, update: func(ctx context.Context, id string, fn change) error {
+			return book{Store: inner, update: func(ctx context.Context, id string, fn updateFunc) error {
 				n++
 				err := inner.Update(ctx, id, func(ctx context.Context, o *order.Order) error {
 					if err := fn(ctx, o); err != nil {
@@ -133,8 +133,8 @@ func bugs() []bug {
 			}}
 		}},
 		{name: "refund forgotten", store: func(_ *world, inner refund.Store) refund.Store {
-			return book{Store: inner, due: func(ctx context.Context, now time.Time, limit int) ([]refund.Ref, error) {
-				refs, err := inner.Due(ctx, now, limit)
+			return book{Store: inner, due: func(ctx context.Context, q refund.DueQuery) ([]refund.DueRefund, error) {
+				refs, err := inner.Due(ctx, q)
 				for i, ref := range refs { // the worker that had it died, and so did its queue
 					o, err := inner.Get(ctx, ref.OrderID)
 					if err == nil && o.Refund(ref.RefundNo).Attempts == 2 {
@@ -149,7 +149,7 @@ func bugs() []bug {
 
 var errDropped = errors.New("dropped")
 
-type change = func(ctx context.Context, o *order.Order) error
+type updateFunc = func(ctx context.Context, o *order.Order) error
 
 // leasedNow reports whether r was leased by the change that came after was.
 func leasedNow(was *order.Order, r *order.Refund) bool {
@@ -167,8 +167,9 @@ func (w *world) force(o *order.Order, r *order.Refund, ev order.Event) {
 // book is a Store of which some methods have a bug.
 type book struct {
 	refund.Store
-	update func(ctx context.Context, id string, fn change) error
-	due    func(ctx context.Context, now time.Time, limit int) ([]refund.Ref, error)
+	update func(ctx context.Context, id string, fn updateFunc) error
+	due    func(ctx context.Context, q refund.DueQuery) ([]refund.DueRefund, error)
+	list   func(ctx context.Context, f refund.Filter) (refund.Page, error)
 }
 
 func (b book) Update(ctx context.Context, id string, fn func(ctx context.Context, o *order.Order) error) error {
@@ -178,17 +179,24 @@ func (b book) Update(ctx context.Context, id string, fn func(ctx context.Context
 	return b.Store.Update(ctx, id, fn)
 }
 
-func (b book) Due(ctx context.Context, now time.Time, limit int) ([]refund.Ref, error) {
+func (b book) Due(ctx context.Context, q refund.DueQuery) ([]refund.DueRefund, error) {
 	if b.due != nil {
-		return b.due(ctx, now, limit)
+		return b.due(ctx, q)
 	}
-	return b.Store.Due(ctx, now, limit)
+	return b.Store.Due(ctx, q)
+}
+
+func (b book) List(ctx context.Context, f refund.Filter) (refund.Page, error) {
+	if b.list != nil {
+		return b.list(ctx, f)
+	}
+	return b.Store.List(ctx, f)
 }
 
 // changing makes Update change the order before or after the Service does.
 func changing(before func(w *world, o *order.Order), after func(w *world, was, o *order.Order)) func(*world, refund.Store) refund.Store {
 	return func(w *world, inner refund.Store) refund.Store {
-		return book{Store: inner, update: func(ctx context.Context, id string, fn change) error {
+		return book{Store: inner, update: func(ctx context.Context, id string, fn updateFunc) error {
 			return inner.Update(ctx, id, func(ctx context.Context, o *order.Order) error {
 				if before != nil {
 					before(w, o)
@@ -206,13 +214,26 @@ func changing(before func(w *world, o *order.Order), after func(w *world, was, o
 	}
 }
 
+// over writes o over the order that is stored now, in a history that goes on all the same.
+func over(now, o *order.Order) {
+	seq := now.Seq
+	*now = *o
+	for i := range now.History {
+		seq++
+		now.History[i].Seq = seq
+	}
+	now.Seq = seq
+}
+
 // remembering has each task go on from the order as it left it itself.
 func remembering(w *world, inner refund.Store) refund.Store {
 	known := map[*task]*order.Order{}
-	return book{Store: inner, update: func(ctx context.Context, id string, fn change) error {
+	return book{Store: inner, update: func(ctx context.Context, id string, fn updateFunc) error {
 		return inner.Update(ctx, id, func(ctx context.Context, o *order.Order) error {
 			if mine := known[w.cur]; mine != nil && mine.ID == id {
-				*o = *mine.Clone()
+				was := mine.Clone()
+				was.History = nil
+				over(o, was)
 			}
 			err := fn(ctx, o)
 			known[w.cur] = o.Clone()

@@ -17,14 +17,16 @@ func (w *world) calm() {
 		w.revive(p)
 	}
 	w.tracef("all faults are over")
+	w.check.stuckListed(w.procs[0])
 	w.drain()
 	w.settleDown()
 }
 
 // The IDs of what runs once all is calm; those of a Plan are smaller.
 const (
-	calmPoll = 1 << 20
-	calmSync = calmPoll + 1
+	calmPoll    = 1 << 20
+	calmSync    = calmPoll + 1
+	calmResolve = calmPoll + 2
 )
 
 // tick is how often the poller looks once all is calm.
@@ -32,9 +34,11 @@ const tick = 30 * time.Second
 
 // settleDown polls until nothing is approved any more. A refund that takes for ever is found by the checks.
 func (w *world) settleDown() {
+	began := w.now
 	for round := 0; round < 300 && w.broken == nil; round++ {
 		w.prov.settle()
 		w.drain()
+		w.stepIn(began)
 		due, ok := w.nextDue()
 		if !ok {
 			return
@@ -46,7 +50,7 @@ func (w *world) settleDown() {
 	}
 }
 
-// nextDue returns when the first approved refund is due.
+// nextDue returns when the first approved refund is due, now that all clocks are right.
 func (w *world) nextDue() (first time.Duration, ok bool) {
 	for _, paid := range w.plan.Orders {
 		o, err := w.mem.Get(context.Background(), paid.ID)
@@ -54,14 +58,47 @@ func (w *world) nextDue() (first time.Duration, ok bool) {
 			continue
 		}
 		for i := range o.Refunds {
-			if r := &o.Refunds[i]; r.State == order.StateApproved {
-				if at := r.NextAttemptAt.Sub(epoch()); !ok || at < first {
-					first, ok = at, true
-				}
+			r := &o.Refunds[i]
+			if r.State != order.StateApproved {
+				continue
+			}
+			at := r.NextAttemptAt.Sub(epoch())
+			if isDue(r, epoch().Add(w.now)) {
+				at = w.now
+			}
+			if !ok || at < first {
+				first, ok = at, true
 			}
 		}
 	}
 	return first, ok
+}
+
+// patience is how long a person waits for the alert about a refund that the provider denies for good.
+const patience = quiet + 4*maxWait
+
+// stepIn is the person who is alerted because the provider denies what it has accepted: it puts the set-up right, or
+// records what the provider's statement says.
+func (w *world) stepIn(began time.Duration) {
+	for _, b := range w.prov.ledger {
+		if !w.prov.denies(b.no) {
+			continue
+		}
+		op := w.prov.denials[b.no]
+		if w.check.alerts[alert{b.no, true}] == 0 {
+			if w.now-began > patience {
+				w.fail("denial_unheard", "order %s: %s is denied, and nobody was alerted", b.order, b.no)
+			}
+			continue
+		}
+		w.stats.Denied++
+		if op.ID%2 == 0 {
+			resolve := &Op{ID: calmResolve, Kind: OpResolve, Order: b.order, Refund: b.no}
+			w.spawn(0, resolve, 0, w.command)
+			w.drain()
+		}
+		delete(w.prov.denials, b.no)
+	}
 }
 
 // reconcile compares every order with the provider, as a host does each night. The second time there is

@@ -2,8 +2,8 @@ package sim
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/orderfsm/orderfsm/order"
@@ -24,12 +24,6 @@ func (v *Violation) Error() string {
 	return fmt.Sprintf("%s at %v: %s", v.Rule, v.At.Round(time.Millisecond), v.Detail)
 }
 
-// flight is a call to the provider by a task that holds a lease.
-type flight struct {
-	t  *task
-	no string
-}
-
 // checker watches what is committed and what the provider is asked, and compares both in the end.
 type checker struct {
 	w       *world
@@ -37,111 +31,26 @@ type checker struct {
 	flights map[string][]flight // by order
 	asked   map[string]string   // refunds whose request was answered with success, and their orders
 	agreed  map[string]bool     // those whose approval was
+
+	// What follows is by refund number.
+	versions map[string]int  // how often the book has changed it
+	eras     map[string]int  // how often it became approved
+	accepted map[string]bool // the provider has accepted it, and the book knows
+	byPerson map[string]bool // a person has recorded it as paid
+	byHand   map[string]bool // that person has paid it, by bank transfer
+
+	alerts map[alert]int  // how often they were given
+	noted  map[alert]bool // the book knows
+	news   map[alert]int  // how often the cause was over
 }
 
 func newChecker(w *world) *checker {
 	return &checker{
 		w: w, calm: w.plan.timely() && w.plan.calmClocks(),
 		flights: map[string][]flight{}, asked: map[string]string{}, agreed: map[string]bool{},
-	}
-}
-
-// committed looks at each change of an order as it is committed.
-func (c *checker) committed(t *task, was, is *order.Order) {
-	if t == nil || was == nil || is == nil {
-		return
-	}
-	w := c.w
-	t.commits++
-	if err := w.machine.Verify(is); err != nil {
-		w.fail("illegal", "%v", err)
-	}
-	if len(is.History) < len(was.History) || !slices.Equal(is.History[:len(was.History)], was.History) {
-		w.fail("history", "order %s: %d transitions were rewritten", was.ID, len(was.History))
-	}
-	for i := range was.Refunds {
-		a, b := &was.Refunds[i], is.Refund(was.Refunds[i].No)
-		if b == nil || a.Amount != b.Amount {
-			w.fail("history", "order %s: refund %s was lost or changed its amount", was.ID, a.No)
-			continue
-		}
-		if b.State == order.StateApproved && (b.Attempts > a.Attempts && b.Retries == a.Retries) {
-			t.leasedTo, t.excess = w.now+lease, is.Excess() > 0
-		}
-	}
-	for _, tr := range is.History[min(len(was.History), len(is.History)):] {
-		w.tracef("book: %s %s %s>%s by %s, order %s", tr.Event, tr.RefundNo, tr.From, tr.To, tr.Actor, tr.OrderTo)
-		c.step(t, is, tr)
-	}
-}
-
-// step compares what is booked with the ledger, and with what the task could know.
-func (c *checker) step(by *task, o *order.Order, t order.Transition) {
-	b := c.w.prov.books[t.RefundNo]
-	switch {
-	case t.Event == order.EventAbandon && by.heard != refund.OutcomeNotFound && by.heard != refund.OutcomeClosed:
-		c.w.fail("abandoned_unasked", "order %s: %s is abandoned after the answer %s", o.ID, t.RefundNo, by.heard)
-	case t.Event == order.EventSettle && (b == nil || b.state != truthSuccess && b.outside != truthSuccess):
-		c.w.fail("booked_not_paid", "order %s: %s is booked as refunded by %s; the ledger has %v",
-			o.ID, t.RefundNo, t.Actor, c.w.prov.numbers(o.ID))
-	case t.Event == order.EventFail && b != nil && b.gone() > 0 && c.calm:
-		c.w.fail("wrongly_failed", "order %s: %s is booked as failed by %s; the ledger has %v",
-			o.ID, t.RefundNo, t.Actor, c.w.prov.numbers(o.ID))
-	}
-}
-
-// asking notes a call about a refund and returns what ends it. While the lease of one call holds, no other
-// task may have one for the same order, unless the provider is done with the first one's refund.
-func (c *checker) asking(t *task, orderID, no string) (answered func()) {
-	w := c.w
-	if w.now >= t.leasedTo {
-		return func() {}
-	}
-	var still []flight
-	for _, f := range c.flights[orderID] {
-		if f.t == t || w.now >= f.t.leasedTo {
-			continue
-		}
-		if b := w.prov.books[f.no]; b != nil && b.state != truthProcessing {
-			continue
-		}
-		still = append(still, f)
-		if c.calm {
-			w.fail("two_in_flight", "order %s: #%d asks about %s until %v, and #%d about %s",
-				orderID, f.t.op.ID, f.no, f.t.leasedTo, t.op.ID, no)
-		}
-	}
-	c.flights[orderID] = append(still, flight{t, no})
-	return func() {
-		if t.dead { // the others do not know, and leave it alone for as long as the lease
-			return
-		}
-		c.flights[orderID] = slices.DeleteFunc(c.flights[orderID], func(f flight) bool { return f.t == t })
-	}
-}
-
-// sending makes sure that nothing is sent without room, or by a task whose lease has run out.
-func (c *checker) sending(t *task, req refund.Request) {
-	if t.excess {
-		c.w.fail("sent_with_excess", "order %s: %s is sent although there is no room for it", req.OrderID, req.RefundNo)
-	}
-	if c.calm && c.w.now >= t.leasedTo {
-		c.w.fail("late_send", "order %s: %s is sent %v after the lease", req.OrderID, req.RefundNo, c.w.now-t.leasedTo)
-	}
-}
-
-// paying makes sure that money leaves only for a refund that the book calls approved: a no that is booked too
-// early is found here even if somebody puts it right later.
-func (c *checker) paying(req refund.Request) {
-	if !c.calm {
-		return
-	}
-	o, err := c.w.mem.Get(context.Background(), req.OrderID)
-	if err != nil {
-		return
-	}
-	if r := o.Refund(req.RefundNo); r != nil && r.State != order.StateApproved {
-		c.w.fail("paid_after_no", "order %s: %s is paid when the book says %s", o.ID, r.No, r.State)
+		versions: map[string]int{}, eras: map[string]int{}, accepted: map[string]bool{},
+		byPerson: map[string]bool{}, byHand: map[string]bool{},
+		alerts: map[alert]int{}, noted: map[alert]bool{}, news: map[alert]int{},
 	}
 }
 
@@ -155,10 +64,18 @@ func (c *checker) done(op *Op) {
 	}
 }
 
-// refused makes sure that a command which failed has changed nothing.
+// refused makes sure that a command which failed has changed nothing, and that one whose COMMIT is in doubt says so.
 func (c *checker) refused(t *task, err error) {
-	if err != nil && t.commits > 0 && !t.misled {
-		c.w.fail("failed_but_changed", "%s %s failed and committed %d times: %v", t.op.Kind, t.op.Refund, t.commits, err)
+	switch t.op.Kind { //nolint:exhaustive // the others may commit and then fail, or have no error to return
+	case OpRequest, OpApprove, OpReject, OpCancel, OpRetry, OpResolve, OpTransfer:
+		if err != nil && t.commits > 0 && !t.misled {
+			c.w.fail("failed_but_changed", "%s %s failed and committed %d times: %v", t.op.Kind, t.op.Refund, t.commits, err)
+		}
+	case OpPoll:
+		return
+	}
+	if t.doubt && !errors.Is(err, errDoubt) {
+		c.w.fail("doubt_hidden", "%s %s may have been committed, and says %v", t.op.Kind, t.op.Refund, err)
 	}
 }
 
@@ -166,7 +83,7 @@ func (c *checker) refused(t *task, err error) {
 // has run: the console's refunds, and what is excused.
 func (c *checker) quiet(synced bool) {
 	for _, paid := range c.w.plan.Orders {
-		o, err := c.w.mem.Get(context.Background(), paid.ID)
+		o, err := refund.LoadOrder(context.Background(), c.w.mem, paid.ID)
 		if err != nil {
 			c.w.fail("lost_order", "%v", err)
 			return
@@ -188,7 +105,7 @@ func (c *checker) balance(o *order.Order, synced bool) {
 		if b == nil {
 			b = &payout{amount: r.Amount}
 		}
-		agree := fits(r.State, b)
+		agree := fits(r.State, b) || r.State == order.StateRefunded && c.byHand[r.No]
 		if !agree && !synced && c.excused(r.State, b) {
 			w.stats.Repaired++ // or else the check after Sync finds it
 			agree = true
@@ -202,6 +119,12 @@ func (c *checker) balance(o *order.Order, synced bool) {
 		}
 		if r.State == order.StateRefunded {
 			booked += r.Amount
+			if c.byHand[r.No] {
+				paid += r.Amount
+			}
+		}
+		if synced {
+			c.unheard(o.ID, r.No)
 		}
 	}
 	for no, of := range c.asked {
@@ -218,7 +141,7 @@ func (c *checker) balance(o *order.Order, synced bool) {
 		switch {
 		case r == nil && b.gone() > 0 && (synced || !b.console):
 			w.fail("unknown_payment", "order %s: the book does not have %s; the ledger has %v", o.ID, b.no, w.prov.numbers(o.ID))
-		case r != nil && r.State == order.StateRefunded:
+		case r != nil && r.State == order.StateRefunded && !c.byHand[r.No]:
 			paid += b.gone()
 		}
 	}

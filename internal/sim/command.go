@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/orderfsm/orderfsm/order"
@@ -23,6 +24,8 @@ func (w *world) happen(op *Op) {
 		w.prov.refundInConsole(op)
 	case OpFunds:
 		w.prov.balance = op.Amount
+	case OpDeny:
+		w.prov.deny(op)
 	case OpLineDown:
 		w.lineDown = w.now + op.For
 	case OpDiskDown:
@@ -32,8 +35,8 @@ func (w *world) happen(op *Op) {
 	case OpClock:
 		w.procs[op.Proc%len(w.procs)].off += op.For
 		w.tracef("the clock of p%d jumps by %v", op.Proc%len(w.procs), op.For)
-	case OpRequest, OpApprove, OpReject, OpCancel, OpRetry, OpAbandon, OpResolve, OpProcess, OpPoll, OpExecute,
-		OpSync, OpForge:
+	case OpRequest, OpApprove, OpReject, OpCancel, OpRetry, OpAbandon, OpResolve, OpTransfer, OpProcess,
+		OpPoll, OpExecute, OpSync, OpForge:
 		w.spawn(op.Proc, op, 0, w.command)
 	}
 }
@@ -44,10 +47,7 @@ func (w *world) command(ctx context.Context, t *task) {
 	w.tracef("%s %s %s", op.Kind, op.Order, op.Refund)
 	err := w.dispatch(ctx, t)
 	w.tracef("%s %s %s: %v", op.Kind, op.Order, op.Refund, err)
-	switch op.Kind {
-	case OpRequest, OpApprove, OpReject, OpCancel, OpRetry, OpResolve:
-		w.check.refused(t, err)
-	}
+	w.check.refused(t, err)
 	if err == nil {
 		w.check.done(op)
 	}
@@ -75,11 +75,12 @@ func (w *world) dispatch(ctx context.Context, t *task) (err error) {
 	case OpRetry:
 		_, err = svc.Retry(ctx, refund.RetryParams{OrderID: op.Order, RefundNo: op.Refund, Actor: staff})
 	case OpAbandon:
-		_, err = svc.Abandon(ctx, refund.AbandonParams{OrderID: op.Order, RefundNo: op.Refund, Actor: staff})
-	case OpResolve:
+		err = w.abandon(ctx, t)
+	case OpResolve, OpTransfer:
 		err = w.resolve(ctx, t)
+		w.check.refusedAsLeased(t, err)
 	case OpProcess:
-		_, err = svc.Process(ctx, refund.Ref{OrderID: op.Order, RefundNo: op.Refund})
+		_, err = w.process(ctx, t, refund.Ref{OrderID: op.Order, RefundNo: op.Refund})
 	case OpPoll:
 		w.poll(ctx, t)
 	case OpSync:
@@ -88,20 +89,37 @@ func (w *world) dispatch(ctx context.Context, t *task) (err error) {
 		n := refund.Notification{Gateway: gatewayName, Result: refund.Result{
 			Outcome: op.Outcome, OrderID: op.Order, RefundNo: op.Refund, Amount: op.Amount,
 		}}
+		if op.Flag {
+			h := mix(w.plan.Seed, uint64(op.ID)) //nolint:gosec // no negative numbers
+			n.PaymentID, n.Result.RefundID, n.Result.Message = words(h>>5), words(h>>7), words(h>>11)
+			n.Result.OrderID += words(h >> 3)
+		}
 		t.claim = &n
 		err = svc.HandleNotification(ctx, n)
 	}
 	return err
 }
 
-// resolve is an operator who believes only what the provider has ended for good.
+// abandon gives a refund up. Evidence is what an operator has if it is true: nothing was paid, and nothing is on its way.
+func (w *world) abandon(ctx context.Context, t *task) error {
+	p := refund.AbandonParams{OrderID: t.op.Order, RefundNo: t.op.Refund, Actor: staff}
+	b := w.prov.books[p.RefundNo]
+	if t.evidence = t.op.Flag && w.prov.copies[p.RefundNo] == 0 && (b == nil || b.state == truthClosed); t.evidence {
+		p.Evidence = "letter"
+	}
+	_, err := t.proc.svc.Abandon(ctx, p)
+	return err
+}
+
+// resolve is an operator who believes only what the provider has ended for good, or who has paid himself.
 func (w *world) resolve(ctx context.Context, t *task) error {
 	b := w.prov.books[t.op.Refund]
-	if b == nil {
-		return nil
-	}
 	p := refund.ResolveParams{OrderID: t.op.Order, RefundNo: t.op.Refund, Evidence: "statement", Actor: staff}
 	switch {
+	case t.op.Kind == OpTransfer:
+		p.Outcome = refund.OutcomeSucceeded
+	case b == nil:
+		return nil
 	case b.state == truthSuccess, b.outside == truthSuccess:
 		p.Outcome = refund.OutcomeSucceeded
 	case b.state == truthClosed && b.final, b.outside == truthClosed:
@@ -113,16 +131,33 @@ func (w *world) resolve(ctx context.Context, t *task) error {
 	return err
 }
 
-// poll is what a worker does: everything that is due, one after the other.
+// process moves one refund.
+func (w *world) process(ctx context.Context, t *task, ref refund.Ref) (refund.Next, error) {
+	leases, stuck := t.leases, t.stuck
+	t.loaded, t.busy = nil, nil
+	next, err := t.proc.svc.Process(ctx, ref)
+	if err == nil {
+		w.check.processed(t, ref, next, leases, stuck)
+	}
+	return next, err
+}
+
+// poll is what a worker does: everything that is due, one after the other, until the provider wants to be left alone.
 func (w *world) poll(ctx context.Context, t *task) {
-	refs, err := t.proc.svc.Due(ctx, 20)
+	const most = 20
+	due, err := t.proc.svc.Due(ctx, most, nil)
 	if err != nil {
 		return
 	}
-	for _, ref := range refs {
-		_, err := t.proc.svc.Process(ctx, ref)
+	w.check.listed(t, due, most)
+	for _, d := range due {
+		next, err := w.process(ctx, t, d.Ref)
 		if err != nil && t.op.ID == calmPoll {
 			w.fail("process", "%v, after all faults are over", err)
+		}
+		var later *refund.RetryLater
+		if errors.As(next.Err, &later) && later.Account {
+			return
 		}
 	}
 }

@@ -12,6 +12,9 @@ import (
 // is what it is for.
 const maxFlight = 80 * time.Second
 
+// maxLag is how old the answer to a query is at most: the quiet period has room for both.
+const maxLag = 30 * time.Second
+
 // horizon is when the faults end.
 const horizon = 25 * time.Minute
 
@@ -24,6 +27,7 @@ type maker struct {
 	kinds []FaultKind   // how
 	late  time.Duration // how late a request arrives at most
 	hot   bool          // few refunds, and much that happens to each
+	lossy bool          // the store often loses the answer to a COMMIT
 	ids   int
 }
 
@@ -39,6 +43,10 @@ func NewPlan(seed uint64) *Plan {
 	if m.chance(.15) {
 		p.Provider.Most = 1 + m.IntN(3)
 	}
+	if m.chance(.15) {
+		p.Provider.Lag = m.upTo(maxLag)
+	}
+	p.Provider.Wordy, p.StoreClock, p.BadHooks = m.chance(.25), m.chance(.5), m.chance(.15)
 	m.rate = []float64{0, .02, .05, .1, .2, .35}[m.IntN(6)]
 	common := .6
 	if m.chance(.4) { // few kinds, and often: more of what only they can do
@@ -48,6 +56,15 @@ func NewPlan(seed uint64) *Plan {
 		if m.chance(common) {
 			m.kinds = append(m.kinds, k)
 		}
+	}
+	if m.lossy = m.chance(.15); m.lossy {
+		for range 4 {
+			m.kinds = append(m.kinds, FaultLostDone, FaultLostUndone, FaultLostHeld)
+		}
+	}
+	if m.chance(.1) { // a transport that resends, to a provider that minds
+		p.Provider.Grumpy = m.chance(.8)
+		m.kinds = append(m.kinds, FaultResend, FaultResend, FaultResend)
 	}
 	m.late = maxFlight
 	if m.chance(.15) { // an untimely run
@@ -104,7 +121,7 @@ func (m *maker) add(o Op) {
 			m.breakCalls(&o, 100*(copyNo*(redeliveries+1)+1), calls)
 		}
 		calls = 0
-	case OpConsole, OpFunds, OpLineDown, OpDiskDown, OpCrash, OpClock:
+	case OpConsole, OpFunds, OpDeny, OpLineDown, OpDiskDown, OpCrash, OpClock:
 		calls = 0
 	}
 	m.breakCalls(&o, 0, calls)
@@ -120,6 +137,12 @@ func (m *maker) breakCalls(o *Op, from, calls int) {
 		switch f.Kind {
 		case FaultSlow:
 			f.For = m.upTo(maxFlight)
+		case FaultResend:
+			f.For = m.upTo([]time.Duration{5 * time.Second, maxFlight}[m.IntN(2)])
+		case FaultLostDone, FaultLostUndone, FaultLostHeld:
+			f.For = m.upTo([]time.Duration{time.Second, 20 * time.Second, 2 * time.Minute}[m.IntN(3)])
+		case FaultBusy:
+			f.For = m.upTo([]time.Duration{time.Minute, 8 * time.Minute, 3 * time.Hour}[m.IntN(3)])
 		case FaultLate:
 			f.For = m.upTo(m.late)
 		case FaultPause:
@@ -202,6 +225,50 @@ func (m *maker) refund(id, no string, total int64) {
 	for m.chance(.25) {
 		m.forge(op(OpForge, m.near(decided)))
 	}
+	if m.chance(.12) {
+		m.deny(op(OpDeny, m.near(decided)))
+	}
+	if m.chance(.05) {
+		m.transfer(op(OpTransfer, m.near(decided)))
+	}
+	if m.lossy && m.chance(.4) {
+		m.withdraw(op, decided+m.upTo(time.Minute))
+	}
+}
+
+// transfer plans that a person pays a refund which the provider may pay too.
+func (m *maker) transfer(o Op) {
+	m.add(o)
+	m.end(o.Order, o.Refund, m.near(o.At))
+	for range m.IntN(4) {
+		m.add(Op{At: m.near(o.At), Kind: OpSync, Order: o.Order})
+	}
+}
+
+// withdraw plans that a refund is cancelled, and another one takes its place, while a store looks what became of a lease.
+func (m *maker) withdraw(op func(Kind, time.Duration) Op, at time.Duration) {
+	p := op(OpProcess, at)
+	p.Faults = []Fault{{Call: 0, Kind: FaultLostUndone, For: 10*time.Second + m.upTo(time.Minute)}}
+	m.add(p)
+	c := op(OpCancel, at+time.Second+m.upTo(8*time.Second))
+	c.Flag = true
+	m.add(c)
+	for i, kind := range []Kind{OpRequest, OpExecute} {
+		o := op(kind, c.At+time.Duration(i+1)*time.Second)
+		o.Refund += "b"
+		m.add(o)
+	}
+}
+
+// deny plans that the provider denies a refund which it has accepted.
+func (m *maker) deny(o Op) {
+	o.Amount, o.Flag = 0, m.chance(.6)
+	o.For = []time.Duration{time.Minute, 10 * time.Minute, 0}[m.IntN(3)]
+	m.add(o)
+	if o.For == 0 && m.chance(.7) { // it lasts: let nothing else end the refund
+		return
+	}
+	m.end(o.Order, o.Refund, m.near(o.At))
 }
 
 // afterwards plans who does what else once a refund is decided.
@@ -249,6 +316,7 @@ func (m *maker) forge(o Op) {
 	case 2:
 		o.Order = "X" + o.Order
 	}
+	o.Flag = m.chance(.2)
 	m.add(o)
 }
 
@@ -310,16 +378,29 @@ func (m *maker) machines() {
 			m.add(Op{At: at, Kind: OpFunds, Amount: int64(m.IntN(2)) * 2000})
 		}
 	}
-	if m.chance(.3) { // wild clocks
-		for range 1 + m.IntN(4) {
-			o := Op{Kind: OpClock, For: m.upTo(2*time.Hour) - time.Hour}
-			if m.chance(.4) {
-				o.For = m.upTo(10*time.Second) - 5*time.Second
-			}
-			if m.chance(.6) {
-				o.At = m.upTo(m.span())
-			}
-			m.add(o)
+	switch n := m.IntN(100); {
+	case n < 15:
+		m.clocks(time.Hour)
+	case n < 27:
+		m.clocks(20 * 365 * 24 * time.Hour)
+	}
+}
+
+// clocks plans clocks that jump by up to most, either way: for good, or for a moment.
+func (m *maker) clocks(most time.Duration) {
+	for range 1 + m.IntN(4) {
+		o := Op{Kind: OpClock, For: m.upTo(2*most) - most}
+		if m.chance(.3) {
+			o.For = m.upTo(10*time.Second) - 5*time.Second
+		}
+		if m.chance(.6) {
+			o.At = m.upTo(m.span())
+		}
+		m.add(o)
+		if m.chance(.5) {
+			back := m.p.Ops[len(m.p.Ops)-1]
+			back.At, back.For = m.near(o.At), -o.For
+			m.add(back)
 		}
 	}
 }

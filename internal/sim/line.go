@@ -17,28 +17,24 @@ var (
 )
 
 // Refund implements [refund.RefundGateway].
-func (l *line) Refund(_ context.Context, req refund.Request) (refund.Result, error) {
+func (l *line) Refund(_ context.Context, req refund.Request) (res refund.Result, err error) {
 	w := l.w
 	w.tracef("refund %s of %d", req.RefundNo, req.Amount)
 	c := w.begin("refund")
 	defer w.check.asking(c.t, req.OrderID, req.RefundNo)()
-	arrive := func(after time.Duration) { // a copy is on its way, whatever happens to the caller
-		w.prov.copies[req.RefundNo]++
-		w.after(after, func() {
-			w.prov.copies[req.RefundNo]--
-			w.prov.execute(req)
-		})
-	}
+	c.t.heard = heard{no: req.RefundNo, era: c.t.lease.era, version: c.t.lease.version}
+	defer func() { c.t.hears(res, err) }()
+	w.check.submitting(c.t, req)
 	if c.f.Kind == FaultLate {
-		arrive(c.f.For)
+		l.arrive(req, c.f.For)
 		c.t.sleep(c.out, nil)
-		return refund.Result{}, errFault
+		return refund.Result{}, w.prov.fault()
 	}
 	w.check.sending(c.t, req)
-	odd := mix(w.plan.Seed, uint64(c.t.op.ID), uint64(c.t.calls))&1 == 1 //nolint:gosec // no negative numbers
+	odd := c.chance(2)
 	if left := c.t.left(); c.out > left {
 		if odd {
-			arrive(c.out)
+			l.arrive(req, c.out)
 		}
 		c.t.sleep(left, nil)
 		return refund.Result{}, context.DeadlineExceeded
@@ -48,35 +44,85 @@ func (l *line) Refund(_ context.Context, req refund.Request) (refund.Result, err
 	c.t.sleep(c.out, func() {
 		w.prov.copies[req.RefundNo]--
 		if odd {
-			arrive(start + c.out - w.now)
+			l.arrive(req, start+c.out-w.now)
 		}
 	})
 	w.prov.copies[req.RefundNo]--
+	if c.f.Kind == FaultResend {
+		return l.resend(c, req)
+	}
 	return l.call(c, func() refund.Result { return w.prov.execute(req) })
 }
 
+// arrive puts a copy of a request on its way, whatever happens to the caller.
+func (l *line) arrive(req refund.Request, after time.Duration) {
+	w := l.w
+	w.prov.copies[req.RefundNo]++
+	w.after(after, func() {
+		w.prov.copies[req.RefundNo]--
+		w.prov.execute(req)
+	})
+}
+
+// resend is a transport that sends a request twice: the first copy has arrived, and nobody hears what became of it. A
+// gateway that does so must not take a refusal of the second copy for one of the refund.
+func (l *line) resend(c *trip, req refund.Request) (refund.Result, error) {
+	if err := l.arrived(c); err != nil {
+		return refund.Result{}, err
+	}
+	l.w.prov.execute(req)
+	left := c.t.left()
+	if c.f.For > left {
+		l.arrive(req, c.f.For)
+		c.t.sleep(left, nil)
+		return refund.Result{}, context.DeadlineExceeded
+	}
+	l.w.prov.copies[req.RefundNo]++
+	c.t.sleep(c.f.For, func() { l.w.prov.copies[req.RefundNo]-- })
+	l.w.prov.copies[req.RefundNo]--
+	res, err := l.call(c, func() refund.Result { return l.w.prov.execute(req) })
+	if b := l.w.bug; err == nil && res.Outcome == refund.OutcomeDeclined && (b == nil || !b.trustsResent) {
+		return refund.Result{}, fmt.Errorf("the second copy was declined: %w", errFault)
+	}
+	return res, err
+}
+
 // Query implements [refund.RefundGateway].
-func (l *line) Query(_ context.Context, q refund.Query) (refund.Result, error) {
+func (l *line) Query(_ context.Context, q refund.Query) (res refund.Result, err error) {
 	l.w.tracef("query %s", q.RefundNo)
 	c := l.w.begin("query")
 	defer l.w.check.asking(c.t, q.OrderID, q.RefundNo)()
+	c.t.asks(q.RefundNo)
+	defer func() { c.t.hears(res, err) }()
 	if left := c.t.left(); c.out > left {
 		c.t.sleep(left, nil)
 		return refund.Result{}, context.DeadlineExceeded
 	}
 	c.t.sleep(c.out, nil)
-	res, err := l.call(c, func() refund.Result { return l.w.prov.query(q.RefundNo) })
-	c.t.heard = res.Outcome
-	return res, err
+	return l.call(c, func() refund.Result { return l.w.prov.query(q.RefundNo) })
 }
 
 // left is what the task's deadline leaves for a call: the gateway gives up then, as it must. The deadline is
 // for all calls that follow one another without the store.
 func (t *task) left() time.Duration {
+	t.busy = nil
 	if !t.calling {
 		t.calling, t.deadline = true, t.w.now+callTimeout
 	}
 	return max(0, t.deadline-t.w.now)
+}
+
+// asks notes that a question about a refund is put, and how the refund stands in the book.
+func (t *task) asks(no string) {
+	t.heard = heard{no: no, era: t.w.check.eras[no], version: t.w.check.versions[no]}
+}
+
+// hears notes what came of it.
+func (t *task) hears(res refund.Result, err error) {
+	if err == nil {
+		t.heard.Result, t.fact = res, true
+		t.w.check.confirmed(t)
+	}
 }
 
 // call carries out what has arrived at the provider, and takes the answer back.
@@ -89,9 +135,11 @@ func (l *line) call(c *trip, do func() refund.Result) (refund.Result, error) {
 		c.t.crash(c.f.For)
 	}
 	c.t.sleep(c.ret, nil)
-	switch c.f.Kind {
+	switch c.f.Kind { //nolint:exhaustive // the others are no answers
+	case FaultGone:
+		c.t.cancel()
 	case FaultAfter:
-		return refund.Result{}, errFault
+		return refund.Result{}, l.w.prov.fault()
 	case FaultMismatch:
 		res = refund.Result{Outcome: refund.OutcomeSucceeded, RefundNo: "someone-else", Amount: res.Amount + 1}
 	case FaultGarbage:
@@ -99,25 +147,27 @@ func (l *line) call(c *trip, do func() refund.Result) (refund.Result, error) {
 	case FaultPanic:
 		panic("the gateway panics")
 	case FaultSetup:
-		return refund.Result{}, &refund.SetupError{Gateway: gatewayName, Err: errFault}
+		return refund.Result{}, &refund.SetupError{Gateway: gatewayName, Err: l.w.prov.fault()}
 	case FaultBusy:
-		return refund.Result{}, &refund.RetryLater{After: 40 * time.Second, Err: errFault}
+		c.t.busy = &refund.RetryLater{After: c.f.For, Account: c.chance(2), Err: l.w.prov.fault()}
+		c.t.busyAt = l.w.clock(c.t.proc)
+		return refund.Result{}, c.t.busy
 	}
-	l.w.tracef("answer %s: %s %s", res.RefundNo, res.Outcome, res.Code)
-	return res, nil
+	l.w.tracef("answer %s: %s %.40q", res.RefundNo, res.Outcome, res.Code)
+	return l.w.prov.say(res), nil
 }
 
 // arrived fails where the call does not get as far as the provider.
 func (l *line) arrived(c *trip) error {
-	switch c.f.Kind {
-	case FaultCrashBefore, FaultCrashInside:
+	switch k := c.f.Kind; {
+	case k == FaultCrashBefore || k == FaultCrashInside:
 		c.t.crash(c.f.For)
-	case FaultBefore, FaultRollback, FaultHook:
+	case k == FaultBefore || k.isStoreOnly():
 		c.t.sleep(c.ret, nil)
-		return errFault
+		return l.w.prov.fault()
 	}
 	if l.w.now < l.w.lineDown {
-		return fmt.Errorf("the line is down: %w", errFault)
+		return fmt.Errorf("the line is down: %w", l.w.prov.fault())
 	}
 	return nil
 }

@@ -22,6 +22,10 @@ type Plan struct {
 	Balance int64
 	// Provider says how this provider behaves.
 	Provider Habits
+	// StoreClock makes the store a refund.Clock, whose time is right.
+	StoreClock bool
+	// BadHooks makes the host's hooks and its Backoff panic now and then, end the goroutine, or return nonsense.
+	BadHooks bool
 	// Even makes all calls equally fast, so that the Ops alone decide what overlaps.
 	Even bool
 	// Ops are what happens, sorted by At.
@@ -44,6 +48,10 @@ type Habits struct {
 	Spacing time.Duration
 	// Most is how many refunds of one order the gateway declares; 0 is no limit.
 	Most int
+	// Lag is how old the answers to queries are. It is less than the quiet period leaves beside maxFlight.
+	Lag time.Duration
+	// Wordy makes the provider's numbers, codes, messages and dates longer and odder than any store takes.
+	Wordy bool
 }
 
 // Op is one thing that happens.
@@ -84,15 +92,19 @@ const (
 	// OpCancel withdraws; with Flag also what is approved.
 	OpCancel
 	OpRetry
+	// OpAbandon gives up; with Flag also if the provider does not answer, on evidence that is true.
 	OpAbandon
 	// OpResolve is an operator who looks the refund up at the provider and records how it ended for good.
 	OpResolve
+	// OpTransfer is an operator who pays by bank transfer, whatever the provider says, and records the refund as paid.
+	OpTransfer
 	// OpProcess moves one refund; OpPoll all that are due; OpExecute approves and moves.
 	OpProcess
 	OpPoll
 	OpExecute
 	OpSync
-	// OpForge delivers a notification with a claim that may be false, or about something that nobody knows.
+	// OpForge delivers a notification with a claim that may be false, or about something that nobody knows; with
+	// Flag in words that are far too long.
 	OpForge
 
 	// OpEnd ends an accepted refund with Outcome, or one that is accepted later, For after that. With Flag a
@@ -104,6 +116,9 @@ const (
 	OpConsole
 	// OpFunds sets the merchant's balance to Amount.
 	OpFunds
+	// OpDeny makes the provider deny for that long what it has accepted, or until a person acts if For is 0. Queries
+	// do not find it, and with Flag requests are declined too.
+	OpDeny
 
 	// OpLineDown and OpDiskDown make every call to provider or store fail, For long.
 	OpLineDown
@@ -115,75 +130,13 @@ const (
 
 var kindNames = [...]string{
 	OpRequest: "request", OpApprove: "approve", OpReject: "reject", OpCancel: "cancel", OpRetry: "retry",
-	OpAbandon: "abandon", OpResolve: "resolve", OpProcess: "process", OpPoll: "poll", OpExecute: "execute",
-	OpSync: "sync", OpForge: "forge", OpEnd: "end", OpFix: "fix", OpConsole: "console", OpFunds: "funds",
+	OpAbandon: "abandon", OpResolve: "resolve", OpTransfer: "transfer", OpProcess: "process", OpPoll: "poll", OpExecute: "execute",
+	OpSync: "sync", OpForge: "forge", OpEnd: "end", OpFix: "fix", OpConsole: "console", OpFunds: "funds", OpDeny: "deny",
 	OpLineDown: "line_down", OpDiskDown: "disk_down", OpCrash: "crash", OpClock: "clock",
 }
 
 // String returns the kind's name in lower case.
 func (k Kind) String() string { return kindNames[k] }
-
-// Fault breaks one call of an Op's task.
-type Fault struct {
-	// Call counts the calls to store and gateway from 0; each delivery of a notification has its own hundred.
-	Call int
-	Kind FaultKind
-	// For is how long a slow call takes longer, a late one is on its way, or a crashed process is down.
-	For time.Duration
-}
-
-// FaultKind is how a call breaks. Those that only a store or only a gateway knows are FaultBefore for the other.
-type FaultKind uint8
-
-// The faults.
-const (
-	// FaultBefore is an error before anything happened; FaultAfter one although it all happened.
-	FaultBefore FaultKind = iota + 1
-	FaultAfter
-	// FaultSlow takes For longer on the way there, FaultPause on the way back.
-	FaultSlow
-	FaultPause
-	// FaultCrashBefore and FaultCrashAfter kill the process, before and after the call has its effect.
-	FaultCrashBefore
-	FaultCrashAfter
-
-	// FaultRollback is a store that fails at the commit; FaultRerun one that runs the change twice;
-	// FaultHook a hook in the transaction that fails; FaultCrashInside a process that dies in the transaction.
-	FaultRollback
-	FaultRerun
-	FaultHook
-	FaultCrashInside
-
-	// FaultLate is a request that is given up on and arrives after For.
-	FaultLate
-	// FaultMismatch answers with somebody else's refund, FaultGarbage with no outcome; FaultSetup, FaultBusy and
-	// FaultPanic are the gateway's ways of saying unknown.
-	FaultMismatch
-	FaultGarbage
-	FaultSetup
-	FaultBusy
-	FaultPanic
-)
-
-var faultNames = [...]string{
-	FaultBefore: "error_before", FaultAfter: "error_after", FaultSlow: "slow", FaultPause: "pause",
-	FaultCrashBefore: "crash_before", FaultCrashAfter: "crash_after", FaultRollback: "rollback",
-	FaultRerun: "rerun", FaultHook: "hook_error", FaultCrashInside: "crash_inside", FaultLate: "late", FaultMismatch: "mismatch",
-	FaultGarbage: "garbage", FaultSetup: "setup", FaultBusy: "busy", FaultPanic: "panic",
-}
-
-// String returns the fault's name in lower case.
-func (k FaultKind) String() string { return faultNames[k] }
-
-// fault returns the fault of that call; its Kind is 0 where there is none.
-func (o *Op) fault(call int) Fault {
-	for _, f := range o.Faults {
-		if f.Call == call {
-			return f
-		}
-	}
-	return Fault{}
-}
 
 // sorted puts the Ops into the order of their times; Ops of the same time keep theirs.
 func (p *Plan) sorted() *Plan {

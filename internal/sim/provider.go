@@ -29,17 +29,24 @@ type payout struct {
 	no, order string
 	amount    int64
 	state     truth
-	final     bool  // closed for good: it is not opened again
-	outside   truth // how a change ended that a query goes on calling a change
-	console   bool  // made in the provider's own console
-	paid      int64 // what left the merchant, over all times, and what came back
+	before    truth         // what it was before, and
+	since     time.Duration // until when
+	final     bool          // closed for good: it is not opened again
+	outside   truth         // how a change ended that a query goes on calling a change
+	console   bool          // made in the provider's own console
+	paid      int64         // what left the merchant, over all times, and what came back
 	back      int64
 }
 
 // gone is what the refund has cost the merchant.
 func (p *payout) gone() int64 { return p.paid - p.back }
 
-// provider pays a refund number once, and never more than an order's total. It never lies.
+// become changes the state. Queries may go on answering with the one before, see Habits.Lag.
+func (p *payout) become(s truth, now time.Duration) {
+	p.before, p.state, p.since = p.state, s, now
+}
+
+// provider pays a refund number once, and never more than an order's total. It lies as an OpDeny says only.
 type provider struct {
 	w       *world
 	totals  map[string]int64
@@ -50,12 +57,15 @@ type provider struct {
 	terms   map[string]refund.Request
 	fates   map[string]*Op  // how refunds end that are not accepted yet
 	console map[string]bool // orders that were refunded in the console
+	denials map[string]*Op  // what is denied at the moment, by refund number
+	said    uint64          // how often it has said something
 }
 
 func newProvider(w *world) *provider {
 	p := &provider{
 		w: w, totals: map[string]int64{}, balance: w.plan.Balance, books: map[string]*payout{},
 		copies: map[string]int{}, terms: map[string]refund.Request{}, fates: map[string]*Op{}, console: map[string]bool{},
+		denials: map[string]*Op{},
 	}
 	for _, o := range w.plan.Orders {
 		p.totals[o.ID] = o.Total
@@ -87,6 +97,11 @@ func (p *provider) execute(req refund.Request) refund.Result {
 	p.sameTerms(req)
 	b := p.books[req.RefundNo]
 	switch {
+	case p.denies(req.RefundNo) && p.denials[req.RefundNo].Flag:
+		if t := p.w.cur; t != nil {
+			t.heard.denied = true
+		}
+		return declined("ORDERNOTEXIST")
 	case b == nil || b.state == truthClosed && !b.final:
 	case p.w.plan.Provider.Grumpy && b.state != truthClosed:
 		return declined("DUPLICATE")
@@ -134,7 +149,7 @@ func (p *provider) pay(b *payout, no, order string, amount int64) *payout {
 		p.books[no] = b
 		p.ledger = append(p.ledger, b)
 	}
-	b.state = truthProcessing
+	b.become(truthProcessing, p.w.now)
 	b.paid += amount
 	p.balance -= amount
 	p.w.tracef("provider pays %s: %d of order %s", no, amount, order)
@@ -152,9 +167,12 @@ func (p *provider) returned(b *payout) {
 }
 
 // answer says where a refund stands.
-func (p *provider) answer(b *payout) refund.Result {
+func (p *provider) answer(b *payout) refund.Result { return p.describe(b, b.state) }
+
+// describe is the answer about a refund in that state.
+func (p *provider) describe(b *payout, s truth) refund.Result {
 	res := refund.Result{RefundNo: b.no, OrderID: b.order, Amount: b.amount, RefundID: "id-" + b.no}
-	switch b.state {
+	switch s {
 	case truthProcessing:
 		res.Outcome = refund.OutcomeAccepted
 	case truthSuccess:
@@ -164,24 +182,55 @@ func (p *provider) answer(b *payout) refund.Result {
 	case truthClosed:
 		res.Outcome, res.Code = refund.OutcomeClosed, "REFUNDCLOSE"
 	case truthNone:
-		res.Outcome = refund.OutcomeNotFound
+		return notFound(b.no)
 	}
 	return res
 }
 
+func notFound(no string) refund.Result {
+	return refund.Result{Outcome: refund.OutcomeNotFound, RefundNo: no}
+}
+
 // query answers what became of a number.
 func (p *provider) query(no string) refund.Result {
-	if b := p.books[no]; b != nil {
-		return p.answer(b)
+	b := p.books[no]
+	switch {
+	case b == nil:
+		return notFound(no)
+	case p.denies(no):
+		p.w.tracef("provider denies %s", no)
+		p.w.cur.heard.denied = true
+		return notFound(no)
+	case !p.w.honest && p.w.now < b.since+p.w.plan.Provider.Lag:
+		return p.describe(b, b.before)
 	}
-	return refund.Result{Outcome: refund.OutcomeNotFound, RefundNo: no}
+	return p.answer(b)
+}
+
+// denies reports whether the provider denies a refund now: one that it has accepted, as the book knows. A provider that
+// denies what it has not confirmed yet cannot be told from one that never had it.
+func (p *provider) denies(no string) bool {
+	return p.denials[no] != nil && p.w.check.accepted[no]
+}
+
+// deny begins to deny a refund.
+func (p *provider) deny(op *Op) {
+	p.denials[op.Refund] = op
+	if op.For == 0 {
+		return
+	}
+	p.w.after(op.For, func() {
+		if p.denials[op.Refund] == op {
+			delete(p.denials, op.Refund)
+		}
+	})
 }
 
 // list answers with all refunds of an order.
 func (p *provider) list(order string) (all []refund.Result) {
 	for _, b := range p.ledger {
-		if b.order == order {
-			all = append(all, p.answer(b))
+		if b.order == order && !p.denies(b.no) {
+			all = append(all, p.say(p.answer(b)))
 		}
 	}
 	return all
@@ -198,13 +247,15 @@ func (p *provider) end(b *payout, op *Op) {
 		p.w.after(time.Minute, func() { p.end(b, op) })
 		return
 	}
-	b.state = truthSuccess
-	if op.Outcome == refund.OutcomeAbnormal {
-		b.state = truthChange
-	}
-	if op.Outcome == refund.OutcomeClosed {
-		b.state, b.final = truthClosed, op.Flag
+	switch op.Outcome { //nolint:exhaustive // a refund ends in no other way
+	case refund.OutcomeAbnormal:
+		b.become(truthChange, p.w.now)
+	case refund.OutcomeClosed:
+		b.become(truthClosed, p.w.now)
+		b.final = op.Flag
 		p.returned(b)
+	default:
+		b.become(truthSuccess, p.w.now)
 	}
 	p.w.tracef("provider ends %s: %s", b.no, b.state)
 	p.notify(b, op)
@@ -225,7 +276,7 @@ func (p *provider) fix(b *payout, op *Op) {
 	if op.Flag {
 		b.outside = end
 	} else {
-		b.state = end
+		b.become(end, p.w.now)
 	}
 	p.w.tracef("provider fixes %s: %s, shown as %s", b.no, end, b.state)
 	p.notify(b, op)
@@ -233,7 +284,7 @@ func (p *provider) fix(b *payout, op *Op) {
 
 // notify sends the notification of what the ledger says now, as often as op says.
 func (p *provider) notify(b *payout, op *Op) {
-	n := refund.Notification{Gateway: gatewayName, Result: p.answer(b), Total: p.totals[b.order]}
+	n := refund.Notification{Gateway: gatewayName, Result: p.say(p.answer(b)), Total: p.totals[b.order]}
 	for i, d := range op.Deliver {
 		p.w.deliver(op, n, d, i, 0)
 	}
@@ -249,9 +300,13 @@ func (p *provider) refundInConsole(op *Op) {
 }
 
 // odd reports whether Sync tells of a difference each time: a change that has ended and that a query goes on
-// calling a change, and a refund of the console's that never paid, which the book does not take.
+// calling a change, a refund of the console's that never paid, which the book does not take, and one that was paid by
+// bank transfer and not by the provider.
 func (p *provider) odd(d refund.Difference) bool {
 	b := p.books[d.RefundNo]
+	if p.w.check.byHand[d.RefundNo] && (b == nil || b.state != truthSuccess) {
+		return true
+	}
 	return b != nil && (b.outside != truthNone || b.console && b.gone() == 0 && d.Book == order.StatePaid)
 }
 

@@ -19,6 +19,8 @@ type Stats struct {
 	Faults, Crashes int
 	// Conflicts and Stuck are what the hooks were told.
 	Conflicts, Stuck int
+	// Denied are the denials that a person had to end.
+	Denied int
 	// Repaired are the refunds that only Sync put right, where clocks disagreed, a request arrived after the
 	// quiet period, or nobody had asked since a change was fixed.
 	Repaired int
@@ -39,6 +41,7 @@ func (s *Stats) Add(o Stats) {
 	s.Crashes += o.Crashes
 	s.Conflicts += o.Conflicts
 	s.Stuck += o.Stuck
+	s.Denied += o.Denied
 	s.Repaired += o.Repaired
 	s.Adopted += o.Adopted
 	s.Virtual += o.Virtual
@@ -76,7 +79,7 @@ func (w *world) count() {
 			continue
 		}
 		w.stats.Refunds += len(o.Refunds)
-		w.stats.Transitions += len(o.History)
+		w.stats.Transitions += int(o.Seq)
 		for i := range o.Refunds {
 			if o.Refunds[i].State == order.StateRefunded {
 				w.stats.Refunded++
@@ -88,7 +91,15 @@ func (w *world) count() {
 
 // bug is a deliberate one, to show that the simulation finds it. Production code has none of this.
 type bug struct {
-	name  string
-	store func(w *world, inner refund.Store) refund.Store
-	gate  func(w *world, inner refund.RefundGateway) refund.RefundGateway
+	name string
+	// ignore are rules that do not count: those that see the bug itself, where its effect is to be found.
+	ignore []string
+	store  func(w *world, inner refund.Store) refund.Store
+	gate   func(w *world, inner refund.RefundGateway) refund.RefundGateway
+	// under is between the store that breaks and the one that keeps.
+	under func(w *world, inner refund.Store) refund.Store
+	// proof is what a store takes for proof that its COMMIT was executed.
+	proof func(was, is, now *order.Order) bool
+	// trustsResent takes the refusal of a request's second copy for one of the refund.
+	trustsResent bool
 }

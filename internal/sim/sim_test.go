@@ -70,7 +70,7 @@ func TestNoGoroutineLeft(t *testing.T) {
 // TestBugs: each deliberate bug is caught, and its trace can be shrunk.
 func TestBugs(t *testing.T) {
 	const within = 10_000
-	for _, b := range bugs() {
+	for _, b := range append(bugs(), reviewed()...) {
 		t.Run(b.name, func(t *testing.T) {
 			for seed := range uint64(within) {
 				_, v := run(NewPlan(seed), &b, nil)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
 )
 
@@ -27,16 +28,30 @@ type task struct {
 	base   int // the number of its first call in op.Faults
 	calls  int
 	resume chan struct{}
+	cancel context.CancelFunc
 	dead   bool // its process has been killed
 	done   bool
 
-	commits  int  // changes of an order that it committed
-	misled   bool // a fault hid from it what it committed
-	failHook bool // the hook of the running transaction fails
-	leasedTo time.Duration
-	excess   bool           // the order had more refunds than it has room for when it was leased
-	heard    refund.Outcome // the last answer to a query
-	calling  bool           // it is in a call to the provider, until deadline
+	commits int  // changes of an order that it committed
+	misled  bool // a fault hid from it what it committed
+	doubt   bool // the store told it that a change may have been committed
+	hook    hookFault
+	lease   leased
+	fact    bool // the provider has answered, and nothing was recorded since
+	report  *report
+	failed  bool // its last update
+	heard   heard
+	busy    *refund.RetryLater // what the provider answered last, if it was that
+	busyAt  time.Time          // when, on the process's clock
+	stuck   int                // how often the Stuck hook was called
+	leases  int                // how many it has committed
+	due     []refund.Ref       // what was due when it listed that
+
+	loaded   *order.Order // what the first Update of a step found
+	loadedAt time.Time    // when, on the process's clock
+	evidence bool         // it has proof that the refund has not been paid
+
+	calling  bool // it is in a call to the provider, until deadline
 	deadline time.Duration
 	claim    *refund.Notification // what it is about, where it delivers one
 }
@@ -61,15 +76,18 @@ func (w *world) spawn(p int, op *Op, base int, run func(ctx context.Context, t *
 			continue
 		}
 		t := &task{w: w, proc: on, op: op, base: base, resume: make(chan struct{})}
+		var ctx context.Context
+		ctx, t.cancel = context.WithCancel(context.Background())
 		on.tasks = append(on.tasks, t)
-		go t.live(run)
+		go t.live(virtual{ctx}, run)
 		w.step(t)
 		return true
 	}
 	return false
 }
 
-func (t *task) live(run func(ctx context.Context, t *task)) {
+func (t *task) live(ctx context.Context, run func(ctx context.Context, t *task)) {
+	defer t.cancel()
 	defer func() { // also where the process was killed: by runtime.Goexit, which no recover stops
 		if p := recover(); p != nil {
 			t.w.fail("panic", "%v\n%s", p, debug.Stack())
@@ -79,7 +97,8 @@ func (t *task) live(run func(ctx context.Context, t *task)) {
 		t.w.back <- struct{}{}
 	}()
 	<-t.resume
-	run(virtual{context.Background()}, t)
+	run(ctx, t)
+	t.w.check.left(t)
 }
 
 // sleep gives the token away for d. If the process is killed meanwhile, killed is called (it may be nil) and
@@ -130,4 +149,66 @@ func (w *world) revive(p *proc) {
 	if err := w.boot(p); err != nil {
 		w.fail("boot", "%v", err)
 	}
+}
+
+// leased is the newest lease that a task has committed.
+type leased struct {
+	no       string
+	until    time.Duration // on the right clock
+	attempt  int
+	approved time.Time // what the row said
+	excess   bool      // the order had more refunds than it has room for
+	accepted bool      // the provider had accepted the refund, as the book knew
+	era      int       // of the refund
+	version  int       // likewise
+}
+
+// heard is the last answer of the provider to a task.
+type heard struct {
+	refund.Result
+	no      string
+	era     int  // of the refund when the question was put
+	version int  // likewise
+	denied  bool // it denies what the provider has accepted
+	stale   bool // the refund has changed since the question
+	noted   bool // the book knew that a person was alerted
+}
+
+// hookFault makes a hook in the running transaction fail.
+type hookFault struct {
+	kind  FaultKind
+	skip  int // how many calls go well before
+	fired bool
+}
+
+// arm prepares for the hooks of an Update.
+func (h *hookFault) arm(c *trip) {
+	*h = hookFault{}
+	if FaultHook <= c.f.Kind && c.f.Kind <= FaultHookExit {
+		h.kind = c.f.Kind
+		if c.chance(4) {
+			h.skip = 1
+		}
+	}
+}
+
+func (h *hookFault) disarm() { h.kind = 0 }
+
+// call is the hook.
+func (h *hookFault) call() error {
+	if h.kind == 0 {
+		return nil
+	}
+	if h.skip > 0 {
+		h.skip--
+		return nil
+	}
+	h.fired = true
+	switch h.kind { //nolint:exhaustive // arm sets no other
+	case FaultHookPanic:
+		panic("the hook panics")
+	case FaultHookExit:
+		runtime.Goexit()
+	}
+	return errFault
 }

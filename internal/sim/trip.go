@@ -40,6 +40,11 @@ func (w *world) begin(what string) *trip {
 	return c
 }
 
+// chance is true once in n times, always the same for the same call.
+func (c *trip) chance(n uint64) bool {
+	return mix(c.t.w.plan.Seed, uint64(c.t.op.ID), uint64(c.t.base+c.t.calls), n)%n == 0 //nolint:gosec // no negative numbers
+}
+
 // latency is mostly a few milliseconds, and sometimes seconds.
 func (w *world) latency(op, call, way int) time.Duration {
 	h := mix(w.plan.Seed, uint64(op), uint64(call), uint64(way)) //nolint:gosec // no negative numbers

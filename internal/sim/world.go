@@ -4,6 +4,11 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/orderfsm/orderfsm/adapters/memstore"
@@ -16,6 +21,8 @@ const (
 	callTimeout = 30 * time.Second
 	lease       = time.Minute
 	quiet       = 2 * time.Minute
+	maxWait     = 10 * time.Minute
+	alertAfter  = time.Hour
 	gatewayName = "bank"
 )
 
@@ -58,7 +65,14 @@ func newWorld(p *Plan, b *bug, trace io.Writer) (*world, error) {
 	w := &world{plan: p, bug: b, machine: m, back: make(chan struct{}), mem: memstore.New(), trace: trace}
 	w.prov = newProvider(w)
 	w.check = newChecker(w)
-	w.store, w.gate = &disk{w.mem, w}, &line{w}
+	d := newDisk(w)
+	w.store, w.gate = d, &line{w}
+	if p.StoreClock {
+		w.store = clockedDisk{d}
+	}
+	if b != nil && b.under != nil {
+		d.inner = b.under(w, d.inner)
+	}
 	if b != nil && b.store != nil {
 		w.store = b.store(w, w.store)
 	}
@@ -86,29 +100,67 @@ func newWorld(p *Plan, b *bug, trace io.Writer) (*world, error) {
 func (w *world) boot(p *proc) error {
 	made := 0
 	svc, err := refund.NewService(w.machine, w.store, w.gate, refund.Options{
-		Now:         func() time.Time { return epoch().Add(w.now + p.off) },
-		CallTimeout: callTimeout, Lease: lease, Quiet: quiet, SetupBackoff: 3 * time.Minute, AlertAfter: time.Hour,
+		Now:         func() time.Time { return w.clock(p) },
+		CallTimeout: callTimeout, Lease: lease, Quiet: quiet, MaxWait: maxWait, SetupBackoff: 3 * time.Minute,
+		AlertAfter:  alertAfter,
 		NewRefundNo: func() string { made++; return fmt.Sprintf("N%d-%d-%d", p.id, w.now, made) },
 		Backoff:     w.backoff,
 		Hooks: refund.Hooks{
 			InTx: func(context.Context, *order.Order, order.Transition) error {
-				if w.cur != nil && w.cur.failHook {
-					return errFault
+				if w.cur == nil {
+					return nil
 				}
-				return nil
+				return w.cur.hook.call()
 			},
-			Conflict: func(context.Context, refund.Conflict) { w.stats.Conflicts++ },
-			Stuck:    func(context.Context, refund.Stuck) { w.stats.Stuck++ },
+			Conflict: func(_ context.Context, c refund.Conflict) {
+				w.misbehave()
+				w.stats.Conflicts++
+				w.check.conflict(w.cur, c)
+			},
+			Stuck: func(context.Context, refund.Stuck) {
+				w.stats.Stuck++
+				w.cur.stuck++
+				w.misbehave()
+			},
+			After: func(context.Context, *order.Order, order.Transition) { w.misbehave() },
 		},
 	})
 	p.svc, p.up = svc, true
 	return err
 }
 
+// clock is what a process takes for the time.
+func (w *world) clock(p *proc) time.Time { return epoch().Add(w.now + p.off) }
+
+// misbehave is a hook that panics or ends its goroutine, now and then.
+func (w *world) misbehave() {
+	if !w.plan.BadHooks || w.honest || w.cur == nil {
+		return
+	}
+	switch mix(w.plan.Seed, uint64(w.now)) % 8 { //nolint:gosec // no negative numbers
+	case 0:
+		panic("the hook panics")
+	case 1:
+		w.tracef("the hook ends its goroutine")
+		runtime.Goexit()
+	}
+}
+
 // backoff doubles from 5 s to 2 min, with jitter from the seed.
 func (w *world) backoff(_ string, attempts int) time.Duration {
+	h := mix(w.plan.Seed, uint64(w.now), uint64(attempts)) //nolint:gosec // no negative numbers
+	if w.plan.BadHooks && !w.honest {
+		switch h >> 32 % 8 {
+		case 0:
+			panic("Backoff panics")
+		case 1:
+			return -time.Hour
+		case 2:
+			return math.MaxInt64
+		}
+	}
 	d := min(5*time.Second<<min(attempts-1, 5), 2*time.Minute)
-	return d - time.Duration(mix(w.plan.Seed, uint64(w.now), uint64(attempts))%uint64(d/5)) //nolint:gosec // positive
+	return d - time.Duration(h%uint64(d/5)) //nolint:gosec // positive
 }
 
 // after has do called when d has passed.
@@ -144,6 +196,12 @@ func (w *world) drain() {
 
 // fail records that an invariant is broken, unless one is already: the first one explains the others.
 func (w *world) fail(rule, format string, args ...any) {
+	if strings.Contains(os.Getenv("SIM_IGNORE"), rule) {
+		return
+	}
+	if w.bug != nil && slices.Contains(w.bug.ignore, rule) {
+		return
+	}
 	if w.broken == nil {
 		w.broken = &Violation{Rule: rule, Detail: fmt.Sprintf(format, args...), At: w.now}
 		w.tracef("VIOLATION %s", w.broken)

@@ -96,6 +96,7 @@ func TestScript(t *testing.T) {
 	var later *refund.RetryLater
 	require.ErrorAs(t, err, &later)
 	require.Equal(t, time.Second, later.After)
+	require.True(t, later.Account)
 	_, err = gw.Query(ctx, asked("R3"))
 	require.ErrorContains(t, err, "no answer")
 	require.Equal(t, "succeeded", answer("R3"))

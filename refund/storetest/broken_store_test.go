@@ -80,7 +80,7 @@ func (b *broken) load(id string) (*order.Order, bool) {
 	b.data.mu.Lock()
 	defer b.data.mu.Unlock()
 	o, ok := b.data.orders[b.key(id)]
-	if ok && !b.is("gives what it keeps") {
+	if ok && !b.is("gives what it keeps") && !b.is("history is shared") {
 		o = o.Clone()
 	}
 	return o, ok
@@ -102,6 +102,10 @@ func (b *broken) save(o *order.Order) {
 		switch b.bug {
 		case "forgets fields":
 			r.DeclinedAt = time.Time{}
+		case "texts are cut":
+			r.Message = r.Message[:min(len(r.Message), 255)]
+		case "codes are short":
+			r.Code = r.Code[:min(len(r.Code), 64)]
 		case "times lose their fractions":
 			r.RequestedAt = r.RequestedAt.Truncate(time.Second)
 		}
@@ -137,6 +141,9 @@ func (b *broken) Create(ctx context.Context, o *order.Order) error {
 	if b.taken(o) {
 		return refund.ErrConflict
 	}
+	if err := refund.CheckHistory(o, 0); err != nil && !b.is("history has gaps") {
+		return err
+	}
 	version := o.Version
 	if !b.is("version starts at 0") {
 		o.Version = 1
@@ -149,6 +156,36 @@ func (b *broken) Create(ctx context.Context, o *order.Order) error {
 }
 
 func (b *broken) Get(ctx context.Context, id string) (*order.Order, error) {
+	o, err := b.read(ctx, id)
+	if err == nil && !b.is("get brings the history") {
+		stripped := *o
+		stripped.History = nil
+		o = &stripped
+	}
+	return o, err
+}
+
+func (b *broken) History(ctx context.Context, id string, after int64, limit int) (page []order.Transition, err error) {
+	o, err := b.read(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range o.History {
+		if (t.Seq > after || b.is("history from the beginning")) && (len(page) < limit || b.is("history without limit")) {
+			page = append(page, t)
+		}
+	}
+	switch {
+	case b.is("history newest first"):
+		slices.Reverse(page)
+	case b.is("history is shared"):
+		return o.History[min(int(after), len(o.History)):min(int(after)+limit, len(o.History))], nil
+	}
+	return page, nil
+}
+
+// read is what Get and History see.
+func (b *broken) read(ctx context.Context, id string) (*order.Order, error) {
 	if err := b.ctxErr(ctx); err != nil {
 		return nil, err
 	}
@@ -219,6 +256,18 @@ func (b *broken) change(ctx context.Context, id string, fn func(context.Context,
 		o = &order.Order{ID: id}
 	}
 	before := o.Clone()
+	o = o.Clone()
+	if o.History = nil; b.is("update loads the history") {
+		o.History = before.Clone().History
+	}
+	past := before.History
+	// whole puts what fn left behind the history that there was, once.
+	whole := func() *order.Order {
+		if !b.is("update loads the history") && !b.is("history of the last update") {
+			o.History, past = append(past, o.History...), nil
+		}
+		return o
+	}
 	if b.is("numbers are checked too early") && b.taken(o) {
 		return refund.ErrConflict
 	}
@@ -226,13 +275,13 @@ func (b *broken) change(ctx context.Context, id string, fn func(context.Context,
 		defer func() { _ = recover() }()
 	}
 	if b.is("commits on panic") {
-		defer b.save(o)
+		defer func() { b.save(whole()) }()
 	}
 	runtime.Gosched()
 	if err := fn(ctx, o); err != nil {
 		switch b.bug {
 		case "commits on error", "joined failure stays":
-			b.save(o)
+			b.save(whole())
 		case "swallows fn's error":
 			return nil
 		}
@@ -245,22 +294,23 @@ func (b *broken) change(ctx context.Context, id string, fn func(context.Context,
 	if !b.is("numbers are checked too early") && b.taken(o) {
 		return refund.ErrConflict
 	}
+	if err := refund.CheckHistory(o, before.Seq); err != nil && !b.is("history has gaps") && !b.is("update loads the history") {
+		return err
+	}
 	if !b.is("version stands still") {
 		o.Version = before.Version + 1
 	}
 	switch b.bug {
 	case "update commits nothing":
 		return nil
-	case "history of the last update":
-		o.History = o.History[len(before.History):]
 	case "update forgets the gateway":
 		o.Gateway = before.Gateway
 	case "update ignores schedules":
-		if len(o.History) == len(before.History) {
+		if len(o.History) == 0 {
 			return nil
 		}
 	}
-	b.save(o)
+	b.save(whole())
 	return nil
 }
 
@@ -279,15 +329,7 @@ func (b *broken) entries() []refund.Entry {
 	return all
 }
 
-func (b *broken) Due(ctx context.Context, now time.Time, limit int) (refs []refund.Ref, err error) {
-	due, err := b.DueExcept(ctx, now, limit, nil)
-	for _, d := range due {
-		refs = append(refs, d.Ref)
-	}
-	return refs, err
-}
-
-func (b *broken) DueExcept(ctx context.Context, now time.Time, limit int, except []string) ([]refund.DueRefund, error) {
+func (b *broken) Due(ctx context.Context, q refund.DueQuery) ([]refund.DueRefund, error) {
 	if err := b.ctxErr(ctx); err != nil {
 		return nil, err
 	}
@@ -303,28 +345,56 @@ func (b *broken) DueExcept(ctx context.Context, now time.Time, limit int, except
 		}
 		return p.Compare(q)
 	})
-	var found []refund.DueRefund
+	var past, ahead []refund.DueRefund
 	for i, e := range all {
-		due := !e.Refund.NextAttemptAt.After(now)
-		switch b.bug {
-		case "due is exclusive":
-			due = e.Refund.NextAttemptAt.Before(now)
-		case "due before its time":
-			due = true
+		if b.is("leaves gateways out after the limit") && i >= q.Limit {
+			break
 		}
-		if b.is("leaves gateways out after the limit") && i >= limit || !b.is("due of every gateway") && slices.Contains(except, e.Gateway) {
-			continue
+		d := refund.DueRefund{Ref: refund.Ref{OrderID: e.OrderID, RefundNo: e.Refund.No}, Gateway: e.Gateway, At: e.Refund.NextAttemptAt}
+		if b.is("due forgets since when") {
+			d.At = time.Time{}
 		}
-		if due && (e.Refund.State == order.StateApproved || b.is("due in any state")) &&
-			(len(found) < limit || b.is("due without limit")) {
-			d := refund.DueRefund{Ref: refund.Ref{OrderID: e.OrderID, RefundNo: e.Refund.No}, Gateway: e.Gateway, At: e.Refund.NextAttemptAt}
-			if b.is("due forgets since when") {
-				d.At = time.Time{}
-			}
-			found = append(found, d)
+		isDue, isAhead := b.due(q, e)
+		switch {
+		case isDue:
+			past = append(past, d)
+		case isAhead:
+			ahead = append(ahead, d)
 		}
 	}
-	return found, nil
+	list := slices.Concat(past, ahead)
+	switch b.bug {
+	case "due without limit":
+		return list, nil
+	case "what is due hides the rest":
+		return list[:min(len(list), q.Limit)], nil
+	case "the rest hides what is due":
+		list = slices.Concat(ahead, past)
+		return list[:min(len(list), q.Limit)], nil
+	}
+	return q.Join(past, ahead), nil
+}
+
+// due reports whether a refund is due, or too far ahead.
+func (b *broken) due(q refund.DueQuery, e refund.Entry) (due, ahead bool) {
+	at := e.Refund.NextAttemptAt
+	due = !at.After(q.Now)
+	ahead = !q.Beyond.IsZero() && at.After(q.Beyond)
+	switch b.bug {
+	case "due is exclusive":
+		due = at.Before(q.Now)
+	case "due before its time":
+		due = true
+	case "too far ahead is never due":
+		ahead = false
+	case "too far ahead is inclusive":
+		ahead = !q.Beyond.IsZero() && !at.Before(q.Beyond)
+	case "all is too far ahead":
+		ahead = at.After(q.Beyond)
+	}
+	state := e.Refund.State == order.StateApproved || b.is("due in any state") || ahead && b.is("too far ahead in any state")
+	left := slices.Contains(q.Except, e.Gateway) && !b.is("due of every gateway") && !(ahead && b.is("too far ahead of every gateway"))
+	return due && state && !left, ahead && state && !left
 }
 
 func (b *broken) List(ctx context.Context, f refund.Filter) (refund.Page, error) {

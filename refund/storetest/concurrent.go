@@ -70,7 +70,7 @@ func noLostUpdate(t tb, e *env) { race(t, e, e.store) }
 
 func twoHandles(t tb, e *env) {
 	race(t, e, e.store, e.second)
-	o, err := e.second.Get(bg, "O-1")
+	o, err := refund.LoadOrder(bg, e.second, "O-1")
 	require.NoError(t, err)
 	requireSame(t, e.get(t, "O-1"), o, "both handles see the same")
 }
@@ -119,7 +119,9 @@ func contextEndedBefore(t tb, e *env) {
 	require.ErrorIs(t, e.store.Create(ctx, e.paid("O-2")), context.Canceled)
 	_, err := e.store.Get(ctx, "O-1")
 	require.ErrorIs(t, err, context.Canceled)
-	_, err = e.store.Due(ctx, e.at(0), 1)
+	_, err = e.store.History(ctx, "O-1", 0, 1)
+	require.ErrorIs(t, err, context.Canceled)
+	_, err = e.store.Due(ctx, refund.DueQuery{Now: e.at(0), Limit: 1})
 	require.ErrorIs(t, err, context.Canceled)
 	_, err = e.store.List(ctx, refund.Filter{})
 	require.ErrorIs(t, err, context.Canceled)

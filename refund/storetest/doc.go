@@ -9,17 +9,19 @@
 //
 //   - Three tables do: orders, refunds (unique by number, over all orders), transitions (unique by order and
 //     seq, only ever inserted into). Or the shop's own orders table in place of the first.
-//   - Update: begin, read the order with a row lock (SELECT … FOR UPDATE), its refunds (oldest first) and its
-//     history, call fn, write what changed, commit. Roll back on fn's error, on its panic (and panic on), and
-//     when ctx has ended.
+//   - Update: begin, read the order with a row lock (SELECT … FOR UPDATE) and its refunds (oldest first), call fn,
+//     write what changed, insert the transitions that fn left in History, commit. Roll back on fn's error, on its panic
+//     (and panic on), and when ctx has ended. Do not read the history: it grows for as long as the order lives.
+//   - Before you insert transitions, let refund.CheckHistory say whether they continue what is stored.
 //   - Put the transaction into the ctx that fn gets, so that hooks can use it, and refuse an Update of the
 //     same order with that ctx.
 //   - Count Version up with every committed change.
 //   - Keep times in UTC with microseconds, and give them back so.
 //   - Due and List are one index range scan each: (state, next_attempt_at, order_id, no) and
 //     (requested_at, order_id, no). With the order's gateway as a last column of both, lists of one gateway cost less.
-//   - Optional: DueExcept is Due with the gateway, less some gateways. It keeps a backlog of one provider from
-//     hiding what is due for another.
+//   - Due is two such scans, of what is due and of what lies too far ahead, which DueQuery.Join puts together.
+//   - Texts may be as long as the Max constants of package order say, in bytes of UTF-8. Of what the provider says the
+//     Service keeps no more, and a column that is shorter would keep an outcome from being booked.
 //   - Map a missing order to ErrOrderNotFound, a taken order ID to ErrExists, a taken refund number to
 //     ErrConflict.
 //

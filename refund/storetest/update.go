@@ -3,6 +3,8 @@ package storetest
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 
 	"github.com/stretchr/testify/require"
 
@@ -24,6 +26,7 @@ func createAndGet(t tb, e *env) {
 	r.Attempts, r.Retries = 3, 2
 	r.NextAttemptAt, r.LeasedUntil, r.SubmittedAt, r.DeclinedAt = e.at(5), e.at(6), e.at(7), e.at(8)
 	r.EndedAt, r.RefundedAt, r.Outstanding = e.at(9), e.at(10), true
+	r.AcceptedAt, r.ConfirmedAt = e.at(11), e.at(12)
 	want := o.Clone()
 	require.NoError(t, e.store.Create(bg, o))
 	want.Version = 1
@@ -35,11 +38,48 @@ func createAndGet(t tb, e *env) {
 	requireSame(t, want, e.get(t, "O-2"), "an order without refunds")
 }
 
+// texts of every length that the Service lets through are kept as they are, by Create and by Update.
+func texts(t tb, e *env) {
+	long := func(unit string, most int) string { // of most bytes
+		return strings.Repeat(unit, most/len(unit)) + strings.Repeat("x", most%len(unit))
+	}
+	for i, unit := range []string{"x", "é", "长", "👕"} {
+		o := e.paid(long(unit, order.MaxID-1) + "x") // no space or part of a character at its end
+		o.PaymentID, o.Gateway = long(unit, order.MaxID), long("g", order.MaxName)
+		number := fmt.Sprintf("%d", i) + long("R", order.MaxRefundNo-1)
+		e.fire(t, o, order.EventRequestRefund, number, 1, e.at(1))
+		fill := func(o *order.Order) {
+			r := o.Refund(number)
+			r.Reason, r.ReviewNote = long(unit, order.MaxText), long(unit, order.MaxText)
+			r.RequestedBy, r.ReviewedBy = order.Actor(long(unit, order.MaxActor)), order.Actor(long(unit, order.MaxActor))
+			r.RefundID, r.Code, r.Message = long(unit, order.MaxCode), long(unit, order.MaxCode), long(unit, order.MaxMessage)
+			last := &o.History[len(o.History)-1]
+			last.Note, last.Actor = long(unit, order.MaxText), order.Actor(long(unit, order.MaxActor))
+		}
+		if i%2 == 0 {
+			fill(o)
+		}
+		require.NoError(t, e.store.Create(bg, o), "%q", unit)
+		require.NoError(t, e.store.Update(bg, o.ID, func(_ context.Context, stored *order.Order) error {
+			e.fire(t, stored, order.EventApprove, number, 0, e.at(2))
+			fill(stored)
+			past := o.History
+			*o = *stored.Clone()
+			o.History = append(past, o.History...)
+			return nil
+		}), "%q", unit)
+		o.Version++
+		requireSame(t, o, e.get(t, o.ID), "texts of %q", unit)
+	}
+}
+
 func createTwice(t tb, e *env) {
 	first := e.create(t, "O-1", "R-1")
 	other := e.paid("O-1")
 	other.Total = 5
 	require.ErrorIs(t, e.store.Create(bg, other), refund.ErrExists)
+	e.fire(t, other, order.EventRequestRefund, "R-2", 1, e.at(3))
+	require.ErrorIs(t, e.store.Create(bg, other), refund.ErrExists, "also with refunds and a history")
 	requireSame(t, first, e.get(t, "O-1"), "the first one stays")
 }
 
@@ -51,18 +91,28 @@ func notFound(t tb, e *env) {
 	err = e.store.Update(bg, "O-2", func(context.Context, *order.Order) error { called = true; return nil })
 	require.ErrorIs(t, err, refund.ErrOrderNotFound)
 	require.False(t, called, "fn must not run without an order")
-	_, err = e.store.Get(bg, "o-1")
-	require.ErrorIs(t, err, refund.ErrOrderNotFound, "IDs are case-sensitive")
+	_, err = e.store.History(bg, "O-2", 0, 10)
+	require.ErrorIs(t, err, refund.ErrOrderNotFound)
+	for _, id := range []string{"o-1", "O-1 "} {
+		_, err = e.store.Get(bg, id)
+		require.ErrorIs(t, err, refund.ErrOrderNotFound, "IDs are case-sensitive, and spaces count")
+		_, err = e.store.History(bg, id, 0, 10)
+		require.ErrorIs(t, err, refund.ErrOrderNotFound)
+		require.ErrorIs(t, e.store.Update(bg, id, e.request(t, "R-1")), refund.ErrOrderNotFound)
+	}
 }
 
 func updateCommits(t tb, e *env) {
 	want := e.create(t, "O-1", "R-1")
 	err := e.store.Update(bg, "O-1", func(_ context.Context, o *order.Order) error {
+		past := want.History
+		want.History = nil
 		requireSame(t, want, o, "fn gets the order as it is stored")
 		e.fire(t, o, order.EventApprove, "R-1", 0, e.at(2))
 		e.fire(t, o, order.EventRequestRefund, "R-2", 7, e.at(3))
 		o.Refund("R-1").Attempts++
 		want = o.Clone()
+		want.History = append(past, o.History...)
 		return nil
 	})
 	require.NoError(t, err)
@@ -119,7 +169,7 @@ func historyStaysWhole(t tb, e *env) {
 		no string
 	}{{order.EventApprove, "R-2"}, {order.EventReject, "R-1"}, {order.EventHold, "R-2"}, {order.EventSettle, "R-2"}} {
 		require.NoError(t, e.store.Update(bg, "O-1", func(_ context.Context, o *order.Order) error {
-			require.Len(t, o.History, i+2, "fn sees the whole history")
+			require.EqualValues(t, i+2, o.Seq)
 			e.fire(t, o, f.ev, f.no, 0, e.at(i+20))
 			return nil
 		}))
@@ -129,6 +179,69 @@ func historyStaysWhole(t tb, e *env) {
 	m, err := order.NewMachine()
 	require.NoError(t, err)
 	require.NoError(t, m.Verify(o), "refunds and transitions come back oldest first")
+}
+
+// historyIsNotLoaded: what an order costs does not grow with its history.
+func historyIsNotLoaded(t tb, e *env) {
+	e.create(t, "O-1", "R-1", "R-2")
+	o, err := e.store.Get(bg, "O-1")
+	require.NoError(t, err)
+	require.Empty(t, o.History, "Get returns none")
+	require.NoError(t, e.store.Update(bg, "O-1", func(_ context.Context, o *order.Order) error {
+		require.Empty(t, o.History, "fn gets none")
+		o.Refunds[0].Attempts++
+		return nil
+	}))
+	require.Len(t, e.get(t, "O-1").History, 2, "and none is lost by that")
+}
+
+func historyPages(t tb, e *env) {
+	want := e.create(t, "O-1", "R-1", "R-2", "R-3", "R-4", "R-5").History
+	e.create(t, "O-2", "R-6")
+	require.Len(t, want, 5)
+	page := func(after int64, limit int) []order.Transition {
+		page, err := e.store.History(bg, "O-1", after, limit)
+		require.NoError(t, err)
+		return page
+	}
+	for after := range 6 {
+		for limit := 1; limit <= 6; limit++ {
+			expected := want[after:min(after+limit, len(want))]
+			require.Equal(t, append([]order.Transition{}, expected...), append([]order.Transition{}, page(int64(after), limit)...),
+				"at most %d after %d, oldest first", limit, after)
+		}
+	}
+	require.Empty(t, page(99, 1))
+	got := page(0, 1)
+	got[0].Note = "scribbled"
+	require.Equal(t, want[0], page(0, 1)[0], "what History returned is the caller's")
+}
+
+// historyContinues: a history with a gap, or of another order's length, is refused.
+func historyContinues(t tb, e *env) {
+	before := e.create(t, "O-1", "R-1")
+	for name, spoil := range map[string]func(o *order.Order){
+		"a gap":               func(o *order.Order) { o.History[0].Seq, o.Seq = 9, 9 },
+		"twice the same":      func(o *order.Order) { o.History = append(o.History, o.History[0]) },
+		"not up to seq":       func(o *order.Order) { o.Seq++ },
+		"beyond seq":          func(o *order.Order) { o.Seq-- },
+		"seq without history": func(o *order.Order) { o.History = nil },
+		"from the beginning":  func(o *order.Order) { o.History = append(before.Clone().History, o.History...) },
+	} {
+		require.ErrorIs(t, e.store.Update(bg, "O-1", func(ctx context.Context, o *order.Order) error {
+			require.NoError(t, e.request(t, "R-2")(ctx, o))
+			spoil(o)
+			return nil
+		}), order.ErrInvalid, name)
+		requireSame(t, before, e.get(t, "O-1"), "%s: nothing is committed", name)
+		if name == "from the beginning" {
+			continue // where a new order begins
+		}
+		o := e.paid("O-2")
+		e.fire(t, o, order.EventRequestRefund, "R-2", 1, e.at(1))
+		spoil(o)
+		require.ErrorIs(t, e.store.Create(bg, o), order.ErrInvalid, name)
+	}
 }
 
 func refundNoIsUnique(t tb, e *env) {
@@ -163,7 +276,7 @@ func copiesIn(t tb, e *env) {
 }
 
 func copiesOut(t tb, e *env) {
-	before := e.create(t, "O-1", "R-1")
+	before := e.create(t, "O-1", "R-1").Clone()
 	scribble(e.get(t, "O-1"))
 	requireSame(t, before, e.get(t, "O-1"), "what Get returned is the caller's")
 

@@ -14,6 +14,8 @@ CREATE TABLE IF NOT EXISTS orderfsm_orders (
     state      TEXT COLLATE "C" NOT NULL,
     seq        BIGINT NOT NULL,
     version    BIGINT NOT NULL,
+    -- a random number that the newest write of this row chose: proof of a COMMIT without an answer
+    update_id  BIGINT NOT NULL,
     paid_at    BIGINT,
     created_at BIGINT,
     updated_at BIGINT,
@@ -45,6 +47,8 @@ CREATE TABLE IF NOT EXISTS orderfsm_refunds (
     leased_until    BIGINT,
     submitted_at    BIGINT,
     declined_at     BIGINT,
+    accepted_at     BIGINT,
+    confirmed_at    BIGINT,
     requested_at    BIGINT NOT NULL,
     reviewed_at     BIGINT,
     approved_at     BIGINT,

@@ -14,6 +14,8 @@ CREATE TABLE IF NOT EXISTS orderfsm_orders (
     state      TEXT NOT NULL,
     seq        INTEGER NOT NULL,
     version    INTEGER NOT NULL,
+    -- a random number that the newest write of this row chose: proof of a COMMIT without an answer
+    update_id  INTEGER NOT NULL,
     paid_at    INTEGER,
     created_at INTEGER,
     updated_at INTEGER,
@@ -46,6 +48,8 @@ CREATE TABLE IF NOT EXISTS orderfsm_refunds (
     leased_until    INTEGER,
     submitted_at    INTEGER,
     declined_at     INTEGER,
+    accepted_at     INTEGER,
+    confirmed_at    INTEGER,
     requested_at    INTEGER NOT NULL,
     reviewed_at     INTEGER,
     approved_at     INTEGER,

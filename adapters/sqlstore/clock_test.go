@@ -1,0 +1,52 @@
+package sqlstore_test
+
+import (
+	"context"
+	"database/sql"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderfsm/orderfsm/adapters/sqlstore"
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// TestNow: the database's time is UTC and goes on, in a transaction too. The databases of these tests run on
+// this machine, so that it is this machine's time.
+func TestNow(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, d database) {
+		s, _ := d.store(t)
+		before := time.Now().Add(-time.Millisecond) //nolint:forbidigo // compared with it; SQLite's is not exact to the microsecond
+		now, err := s.Now(bg)
+		require.NoError(t, err)
+		require.False(t, now.Before(before), "%v is before %v", now, before)
+		require.False(t, now.After(time.Now().Add(time.Millisecond))) //nolint:forbidigo // as above
+		require.Equal(t, time.UTC, now.Location())
+
+		require.NoError(t, s.Create(bg, newOrder("O-1")))
+		require.NoError(t, s.Update(bg, "O-1", func(ctx context.Context, _ *order.Order) error {
+			inside, err := s.Now(ctx)
+			require.NoError(t, err)
+			require.False(t, inside.Before(now.Add(-time.Millisecond)))
+			return nil
+		}))
+
+		ended, cancel := context.WithCancel(bg)
+		cancel()
+		_, err = s.Now(ended)
+		require.ErrorIs(t, err, context.Canceled)
+	})
+}
+
+// TestNowOfTheHost: tests with a clock that they move set it for the store too.
+func TestNowOfTheHost(t *testing.T) {
+	t.Parallel()
+	s, err := sqlstore.New(new(sql.DB), sqlstore.SQLite, sqlstore.Options{Now: func() time.Time { return at(7) }})
+	require.NoError(t, err)
+	now, err := refund.Clock(s).Now(bg)
+	require.NoError(t, err)
+	require.Equal(t, at(7), now)
+}

@@ -1,0 +1,238 @@
+package sqlstore_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderfsm/orderfsm/adapters/sqlstore"
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
+)
+
+// TestLostCommitNeedsProof: a write whose COMMIT was lost succeeds only if the database holds what it wrote. What
+// others have committed since proves nothing, whatever it looks like.
+func TestLostCommitNeedsProof(t *testing.T) {
+	t.Parallel()
+	ask := func(_ context.Context, o *order.Order) error {
+		o.Refunds, o.Reserved = append(o.Refunds, order.Refund{
+			No: fmt.Sprintf("R-%s-%d", o.ID, len(o.Refunds)), Amount: 1, State: order.StateRefundRequested, RequestedAt: at(1),
+		}), o.Reserved+1
+		return nil
+	}
+	update := func(fn func(context.Context, *order.Order) error) func(*sqlstore.Store, string) error {
+		return func(s *sqlstore.Store, id string) error { return s.Update(bg, id, fn) }
+	}
+	create := func(s *sqlstore.Store, id string) error {
+		o := newOrder(id)
+		request(t, o, "R-"+id, 10)
+		return s.Create(bg, o)
+	}
+	writes := []struct {
+		name   string
+		write  func(s *sqlstore.Store, id string) error
+		others func(s *sqlstore.Store, id string) error
+	}{
+		{"a lease, others' leases", update(lease), update(lease)},
+		{"a lease, others' commands", update(lease), update(ask)},
+		{"a command, others' commands", update(ask), update(ask)},
+		{"a command, others' leases", update(ask), update(lease)},
+		{"a new order, others' order", create, func(s *sqlstore.Store, id string) error {
+			err := create(s, id)
+			if errors.Is(err, refund.ErrExists) { // the lost one was executed
+				return s.Update(bg, id, lease)
+			}
+			return err
+		}},
+	}
+	onEach(t, func(t *testing.T, d database) {
+		plain, shaky, l := losing(t, d)
+		for i, w := range writes {
+			for _, executed := range []bool{false, true} {
+				for others := range 3 {
+					name := fmt.Sprintf("%s, executed: %v, %d commits between", w.name, executed, others)
+					id := fmt.Sprintf("O-%d-%v-%d", i, executed, others)
+					if i < len(writes)-1 {
+						require.NoError(t, create(plain, id))
+					}
+					l.lose(executed, func() {
+						for range others {
+							assert.NoError(t, w.others(plain, id), name)
+						}
+					})
+					err := w.write(shaky, id)
+					if executed && others == 0 {
+						require.NoError(t, err, name)
+					} else {
+						require.ErrorIs(t, err, sqlstore.ErrCommit, name)
+					}
+				}
+			}
+		}
+	})
+}
+
+// TestLostCommitOfNothing: an Update that wrote nothing into the order's row has no proof of what its hooks wrote.
+func TestLostCommitOfNothing(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, d database) {
+		plain, shaky, l := losing(t, d)
+		require.NoError(t, plain.Create(bg, newOrder("O-1")))
+		l.lose(true, nil)
+		nothing := func(context.Context, *order.Order) error { return nil }
+		require.ErrorIs(t, shaky.Update(bg, "O-1", nothing), sqlstore.ErrCommit)
+		require.NoError(t, shaky.Update(bg, "O-1", nothing))
+	})
+}
+
+// TestLostCommitOfLeasePaysOnce: a lease is lost and was not executed. Before the store looks, the merchant
+// cancels the refund, which was never sent, and the buyer asks again. The cancelled refund must not be sent.
+func TestLostCommitOfLeasePaysOnce(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, d database) {
+		plain, shaky, l := losing(t, d)
+		bank := refundtest.New()
+		services := map[*sqlstore.Store]*refund.Service{}
+		for _, s := range []*sqlstore.Store{plain, shaky} {
+			svc, err := refund.NewService(newMachine(t), s, bank, refund.Options{})
+			require.NoError(t, err)
+			services[s] = svc
+		}
+		good, bad := services[plain], services[shaky]
+		register(t, good, "O-1")
+		require.NoError(t, ask(bg, good, "O-1", "R-1", 50))
+		_, err := good.Approve(bg, refund.ApproveParams{OrderID: "O-1", RefundNo: "R-1", Amount: 50, Actor: "staff:1"})
+		require.NoError(t, err)
+		l.lose(false, func() {
+			_, err := good.Cancel(bg, refund.CancelParams{OrderID: "O-1", RefundNo: "R-1", Actor: "staff:1", Approved: true})
+			assert.NoError(t, err)
+			assert.NoError(t, ask(bg, good, "O-1", "R-2", 50))
+		})
+		_, err = bad.Process(bg, refund.Ref{OrderID: "O-1", RefundNo: "R-1"})
+		require.ErrorIs(t, err, sqlstore.ErrCommit)
+		_, err = good.Execute(bg, refund.ApproveParams{OrderID: "O-1", RefundNo: "R-2", Amount: 50, Actor: "staff:1"})
+		require.NoError(t, err)
+		require.Zero(t, bank.Paid("R-1"))
+		require.EqualValues(t, 50, bank.Paid("R-2"))
+	})
+}
+
+// TestLostCommitRepeats: a command whose COMMIT was lost is given again, and answers as it would have at first,
+// whether the COMMIT was executed or not, and whoever has committed since.
+func TestLostCommitRepeats(t *testing.T) {
+	t.Parallel()
+	ref := func(id string) (string, string) { return id, "R-" + id }
+	commands := []struct {
+		name   string
+		events []order.Event // that lead to it
+		state  order.State   // that it leaves
+		run    func(svc *refund.Service, id, no string) (order.Refund, error)
+	}{
+		{"request", nil, order.StateRefundRequested, func(svc *refund.Service, id, no string) (order.Refund, error) {
+			return svc.Request(bg, refund.RequestParams{OrderID: id, RefundNo: no, Amount: 50, Actor: "buyer:1"})
+		}},
+		{"approve", events(order.EventRequestRefund), order.StateApproved, func(svc *refund.Service, id, no string) (order.Refund, error) {
+			return svc.Approve(bg, refund.ApproveParams{OrderID: id, RefundNo: no, Amount: 50, Actor: "staff:1"})
+		}},
+		{"reject", events(order.EventRequestRefund), order.StateRejected, func(svc *refund.Service, id, no string) (order.Refund, error) {
+			return svc.Reject(bg, refund.RejectParams{OrderID: id, RefundNo: no, Actor: "staff:1", Note: "worn"})
+		}},
+		{"cancel", events(order.EventRequestRefund), order.StateCancelled, func(svc *refund.Service, id, no string) (order.Refund, error) {
+			return svc.Cancel(bg, refund.CancelParams{OrderID: id, RefundNo: no, Actor: "buyer:1"})
+		}},
+		{
+			"retry", events(order.EventRequestRefund, order.EventApprove, order.EventFail), order.StateApproved,
+			func(svc *refund.Service, id, no string) (order.Refund, error) {
+				return svc.Retry(bg, refund.RetryParams{OrderID: id, RefundNo: no, Actor: "staff:1"})
+			},
+		},
+		{
+			"abandon", events(order.EventRequestRefund, order.EventApprove, order.EventFail), order.StateAbandoned,
+			func(svc *refund.Service, id, no string) (order.Refund, error) {
+				return svc.Abandon(bg, refund.AbandonParams{OrderID: id, RefundNo: no, Actor: "staff:1"})
+			},
+		},
+		{
+			"resolve", events(order.EventRequestRefund, order.EventApprove, order.EventHold), order.StateRefunded,
+			func(svc *refund.Service, id, no string) (order.Refund, error) {
+				return svc.Resolve(bg, refund.ResolveParams{
+					OrderID: id, RefundNo: no, Outcome: refund.OutcomeSucceeded, Evidence: "transfer 7", Actor: "staff:1",
+				})
+			},
+		},
+	}
+	touch := func(_ context.Context, o *order.Order) error { // a commit of others that is no command
+		o.UpdatedAt = o.UpdatedAt.Add(time.Second)
+		return nil
+	}
+	onEach(t, func(t *testing.T, d database) {
+		plain, shaky, l := losing(t, d)
+		svc := service(t, shaky, refund.Options{})
+		for _, c := range commands {
+			for _, executed := range []bool{false, true} {
+				id, no := ref(fmt.Sprintf("O-%s-%v", c.name, executed))
+				o := newOrder(id)
+				for _, ev := range c.events {
+					_, err := newMachine(t).Fire(bg, o, order.Firing{Event: ev, RefundNo: no, Amount: 50, Actor: "staff:1", At: at(1)})
+					require.NoError(t, err)
+				}
+				require.NoError(t, plain.Create(bg, o))
+				l.lose(executed, func() {
+					assert.NoError(t, plain.Update(bg, id, touch))
+				})
+				_, err := c.run(svc, id, no)
+				require.ErrorIs(t, err, sqlstore.ErrCommit, "%s, executed: %v", c.name, executed)
+				r, err := c.run(svc, id, no)
+				require.NoError(t, err, "%s, executed: %v", c.name, executed)
+				require.Equal(t, c.state, r.State)
+				require.Len(t, requireLegal(t, plain, id).Refunds, 1)
+			}
+		}
+		l.lose(true, func() { assert.NoError(t, plain.Update(bg, "O-new", touch)) })
+		params := refund.RegisterParams{OrderID: "O-new", Gateway: "bank", Currency: "CNY", Total: 100}
+		_, err := svc.Register(bg, params)
+		require.ErrorIs(t, err, sqlstore.ErrCommit)
+		_, err = svc.Register(bg, params)
+		require.NoError(t, err)
+	})
+}
+
+func events(all ...order.Event) []order.Event { return all }
+
+// TestCallerLeavesAtCommit: a caller that leaves during a COMMIT whose answer is lost still has its After hooks run.
+func TestCallerLeavesAtCommit(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, d database) {
+		_, shaky, l := losing(t, d)
+		ran := 0
+		svc := service(t, shaky, refund.Options{Hooks: refund.Hooks{After: func(context.Context, *order.Order, order.Transition) { ran++ }}})
+		register(t, svc, "O-1")
+		ctx, leave := context.WithCancel(bg)
+		l.lose(true, leave)
+		require.NoError(t, ask(ctx, svc, "O-1", "R-1", 10))
+		require.Error(t, ctx.Err())
+		require.Equal(t, 1, ran)
+	})
+}
+
+// TestSilentDatabase: a database that says nothing any more from the COMMIT on does not hold a caller much longer than
+// its context.
+func TestSilentDatabase(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, d database) {
+		plain, shaky, l := losing(t, d)
+		require.NoError(t, plain.Create(bg, newOrder("O-1")))
+		ctx, cancel := context.WithCancel(bg)
+		defer cancel()
+		l.silent = make(chan struct{})
+		l.lose(true, func() { close(l.silent); cancel() })
+		err := shaky.Update(ctx, "O-1", func(_ context.Context, o *order.Order) error { request(t, o, "R-1", 60); return nil })
+		require.ErrorIs(t, err, sqlstore.ErrCommit) // the test's own deadline is the only other end
+	})
+}

@@ -1,0 +1,212 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// alert is what a person is told of a refund until it is known to have been told.
+type alert struct {
+	no     string
+	denial bool // the provider denies what it has accepted; else it has paid what a person has paid
+}
+
+// conflict looks at what the Conflict hook is told, after the commit.
+func (c *checker) conflict(t *task, told refund.Conflict) {
+	no := told.RefundNo
+	if errors.Is(told.Err, refund.ErrMismatch) || told.Book == order.StatePaid {
+		return
+	}
+	t.report = &report{} // the book may be told of it
+	h := &t.heard
+	switch a := (alert{no, h.denied}); {
+	case told.Book == order.StateRefunded && told.Result.Outcome == refund.OutcomeSucceeded:
+		if b := c.w.prov.books[no]; !c.byPerson[no] || b == nil || b.state != truthSuccess {
+			c.w.fail("false_alarm", "order %s: %s is not paid by both a person and the provider", told.OrderID, no)
+		}
+		c.report(t, a)
+	case h.no == no && h.denied:
+		c.report(t, a)
+	case h.no == no && h.stale && told.Result.Outcome != refund.OutcomeSucceeded:
+		c.w.fail("stale_conflict", "order %s: %s: the answer %s is older than the book: %v",
+			told.OrderID, no, told.Result.Outcome, told.Err)
+	}
+}
+
+// report notes that a person is alerted: once, unless the book could not be told of it.
+func (c *checker) report(t *task, a alert) {
+	if t.heard.noted {
+		c.w.fail("alerted_twice", "the alert about %s was given before, and the book knew", a.no)
+	}
+	c.alerts[a]++
+	if !t.failed {
+		t.report = &report{a, c.news[a]}
+	}
+}
+
+// report is an alert that a task has given. The next thing that it writes is that it did.
+type report struct {
+	alert
+	news int
+}
+
+// remembered looks at the end of each update: it is the one that tells the book of an alert, if t has just given one.
+func (c *checker) remembered(t *task, err error) {
+	if r := t.report; r != nil && r.no != "" && err == nil && r.news == c.news[r.alert] {
+		c.noted[r.alert] = true
+	}
+	t.report, t.failed = nil, err != nil
+}
+
+// confirmed notes that the provider has answered about a refund that it has: the next denial is news again.
+func (c *checker) confirmed(t *task) {
+	switch t.heard.Outcome {
+	case refund.OutcomeAccepted, refund.OutcomeSucceeded, refund.OutcomeClosed, refund.OutcomeAbnormal:
+		a := alert{t.heard.no, true}
+		c.news[a]++
+		delete(c.noted, a)
+	case refund.OutcomeUnknown, refund.OutcomeDeclined, refund.OutcomeNotFound:
+	}
+}
+
+// unheard makes sure that a person was alerted whose payment the provider has made as well: by the time at which Sync
+// has run.
+func (c *checker) unheard(orderID, no string) {
+	b := c.w.prov.books[no]
+	if c.byPerson[no] && c.alerts[alert{no, false}] == 0 && b != nil && b.state == truthSuccess {
+		c.w.fail("unheard", "order %s: %s was paid by a person and by the provider, and nobody was alerted", orderID, no)
+	}
+}
+
+// ahead reports whether at is to come, and no further away than most.
+func ahead(at, now time.Time, most time.Duration) bool {
+	d := at.Sub(now)
+	return 0 < d && d <= most
+}
+
+// isDue reports whether an approved refund is due on a clock that believes no row further than a right clock can have
+// written it.
+func isDue(r *order.Refund, now time.Time) bool {
+	return r.State == order.StateApproved && !ahead(r.NextAttemptAt, now, maxWait)
+}
+
+// isFree reports whether the provider may be asked about refund r of o now.
+func isFree(o *order.Order, r *order.Refund, now time.Time) bool {
+	return !slices.ContainsFunc(o.Refunds, func(other order.Refund) bool {
+		return other.No != r.No && ahead(other.LeasedUntil, now, 2*lease)
+	})
+}
+
+// looked notes what the first Update of a step has found.
+func (c *checker) looked(u *change) {
+	if t := u.t; t.loaded == nil && u.was != nil {
+		t.loaded, t.loadedAt = u.was, c.w.clock(t.proc)
+	}
+}
+
+// due lists what must be due on a process's clock.
+func (c *checker) due(now time.Time) (refs []refund.Ref) {
+	for _, paid := range c.w.plan.Orders {
+		o, err := c.w.mem.Get(context.Background(), paid.ID)
+		if err != nil {
+			continue
+		}
+		for i := range o.Refunds {
+			if r := &o.Refunds[i]; isDue(r, now) {
+				refs = append(refs, refund.Ref{OrderID: o.ID, RefundNo: r.No})
+			}
+		}
+	}
+	return refs
+}
+
+// listed makes sure that nothing which is due was left out of a list with room for more.
+func (c *checker) listed(t *task, due []refund.DueRefund, most int) {
+	for _, ref := range t.due {
+		if len(due) < most && !slices.ContainsFunc(due, func(d refund.DueRefund) bool { return d.Ref == ref }) {
+			c.w.fail("not_listed", "order %s: %s is due and not listed", ref.OrderID, ref.RefundNo)
+		}
+	}
+}
+
+// left looks at a task that has come to its end.
+func (c *checker) left(t *task) {
+	if t.fact {
+		c.w.fail("fact_dropped", "the provider answered %s of %s, and nothing was recorded", t.heard.Outcome, t.heard.no)
+	}
+}
+
+// processed looks at one Process: that it has taken what it could, and told what it had to.
+func (c *checker) processed(t *task, ref refund.Ref, next refund.Next, leases, stuck int) {
+	if t.leases == leases {
+		if o := t.loaded; o != nil && c.w.plan.Provider.Spacing == 0 {
+			if r := o.Refund(ref.RefundNo); isDue(r, t.loadedAt) && isFree(o, r, t.loadedAt) {
+				c.w.fail("left_waiting", "order %s: %s is due at %v, on a clock that says %v, and was not taken",
+					o.ID, r.No, r.NextAttemptAt, t.loadedAt)
+			}
+		}
+		return
+	}
+	if next.State != order.StateApproved {
+		return
+	}
+	var later *refund.RetryLater
+	if t.busy != nil && (!errors.As(next.Err, &later) || later != t.busy) {
+		c.w.fail("busy_hidden", "order %s: %s met a busy provider, and Process says %v", ref.OrderID, ref.RefundNo, next.Err)
+	}
+	switch age := c.w.clock(t.proc).Sub(t.lease.approved); {
+	case (age >= alertAfter || age <= -alertAfter) && t.stuck == stuck:
+		c.w.fail("stuck_unheard", "order %s: %s was approved %v ago, and nobody was alerted", ref.OrderID, ref.RefundNo, age)
+	case 0 <= age && age < alertAfter && t.stuck > stuck:
+		c.w.fail("false_alarm", "order %s: %s is called stuck after %v", ref.OrderID, ref.RefundNo, age)
+	}
+}
+
+// refusedAsLeased makes sure that a person is only kept from a refund while the provider may be asked about it.
+func (c *checker) refusedAsLeased(t *task, err error) {
+	if !errors.Is(err, refund.ErrConflict) || t.loaded == nil {
+		return
+	}
+	if r := t.loaded.Refund(t.op.Refund); r != nil && !ahead(r.LeasedUntil, t.loadedAt, 2*lease) {
+		c.w.fail("left_waiting", "order %s: %s is not resolved because of a lease until %v, on a clock that says %v",
+			t.op.Order, t.op.Refund, r.LeasedUntil, t.loadedAt)
+	}
+}
+
+// stuckListed makes sure that what is stuck on a right clock is listed as such: above all what a clock approved that is
+// ahead.
+func (c *checker) stuckListed(p *proc) {
+	listed := map[string]bool{}
+	for f := (refund.Filter{}); ; {
+		page, err := p.svc.Stuck(context.Background(), f)
+		if err != nil {
+			c.w.fail("stuck", "%v", err)
+			return
+		}
+		for _, e := range page.Entries {
+			listed[e.Refund.No] = true
+		}
+		if f.After = page.Next; f.After == nil {
+			break
+		}
+	}
+	now := c.w.clock(p)
+	for _, paid := range c.w.plan.Orders {
+		o, err := c.w.mem.Get(context.Background(), paid.ID)
+		if err != nil {
+			continue
+		}
+		for i := range o.Refunds {
+			r := &o.Refunds[i]
+			age := now.Sub(r.ApprovedAt)
+			if r.State == order.StateApproved && !listed[r.No] && (age <= -alertAfter || age >= alertAfter && now.Sub(r.RequestedAt) >= alertAfter) {
+				c.w.fail("stuck_unlisted", "order %s: %s was approved %v ago, and Stuck does not list it", o.ID, r.No, age)
+			}
+		}
+	}
+}

@@ -1,0 +1,135 @@
+package refund_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// TestDiscrepancyIsReportedEvenIfTheStoreFails: the answer to COMMIT is lost. The book may know by
+// then that the provider paid what a person had resolved as paid, so that the next answer is no
+// news: this report is the only one.
+func TestDiscrepancyIsReportedEvenIfTheStoreFails(t *testing.T) {
+	for _, how := range []string{failsRollback, failsAfter} {
+		t.Run(how, func(t *testing.T) {
+			e := newEnv(t)
+			e.process(e.approved("R1", 4000))
+			_, err := resolve(refund.OutcomeSucceeded, "bank transfer 77").do(bg, e.svc)
+			require.NoError(t, err)
+			store := &countingStore{Store: e.store, fails: 2, how: how}
+			s, err := refund.NewService(e.machine, store, e.bank, refund.Options{
+				Now: e.clock.Now, Hooks: e.hooks(),
+			})
+			require.NoError(t, err)
+			require.ErrorIs(t, s.HandleNotification(bg, success("R1", 4000)), errStore)
+			require.Len(t, e.conflicts, 1)
+			require.Equal(t, refund.OutcomeSucceeded, e.conflicts[0].Result.Outcome)
+		})
+	}
+}
+
+// TestNumberOfAnotherOrderIsReportedOnce: the provider lists a refund for this order whose number
+// another order has.
+func TestNumberOfAnotherOrderIsReportedOnce(t *testing.T) {
+	e, l := newLister(t)
+	_, err := e.svc.Register(bg, refund.RegisterParams{
+		OrderID: "O2", Gateway: "bank", Currency: "CNY", Total: 10000,
+	})
+	require.NoError(t, err)
+	_, err = e.svc.Request(bg, refund.RequestParams{
+		OrderID: "O2", RefundNo: "C1", Amount: 1, Actor: buyer,
+	})
+	require.NoError(t, err)
+	l.console("C1", 4000, refund.OutcomeSucceeded)
+	rep, err := e.svc.Sync(bg, "O1")
+	require.NoError(t, err)
+	require.Len(t, rep.Differences, 1)
+	require.ErrorIs(t, rep.Differences[0].Err, refund.ErrConflict)
+	require.Len(t, e.conflicts, 1)
+	require.ErrorIs(t, e.conflicts[0].Err, refund.ErrConflict)
+}
+
+// TestContradictionIsReportedOnce: the operator paid the buyer by other means, as the manual
+// advises, and resolved the refund as paid. The provider never changes its answer, and the books
+// are compared every night. One alert calls a person; every comparison still lists the difference.
+func TestContradictionIsReportedOnce(t *testing.T) {
+	for _, answer := range []refund.Result{isAccepted, isAbnormal, isClosed, declined("NOTENOUGH")} {
+		t.Run(answer.Outcome.String(), func(t *testing.T) {
+			e := newEnv(t)
+			e.process(e.approved("R1", 4000))
+			_, err := resolve(refund.OutcomeSucceeded, "bank transfer 77").do(bg, e.svc)
+			require.NoError(t, err)
+			for range 3 {
+				e.bank.next(fault{op: "query", res: answer})
+				rep, err := e.svc.Sync(bg, "O1")
+				require.NoError(t, err)
+				require.Len(t, rep.Differences, 1)
+				require.Len(t, e.conflicts, 1)
+			}
+			require.Equal(t, order.StateRefunded, e.refund("R1").State)
+			require.Equal(t, answer.Outcome, e.conflicts[0].Result.Outcome)
+
+			rep, err := e.svc.Sync(bg, "O1") // and then it pays
+			require.NoError(t, err)
+			require.Len(t, rep.Differences, 1, "which the book knew from a person only")
+			require.Len(t, e.conflicts, 2)
+			require.Equal(t, refund.OutcomeSucceeded, e.conflicts[1].Result.Outcome)
+		})
+	}
+}
+
+// TestAnswerAboutSomethingElseIsReportedOnce: a provider that goes on answering with another amount
+// raises one alert, and another one when the answer changes.
+func TestAnswerAboutSomethingElseIsReportedOnce(t *testing.T) {
+	e := newEnv(t)
+	ref := e.approved("R1", 4000)
+	e.process(ref)
+	for i, amount := range []int64{1, 1, 1, 2} {
+		e.bank.next(fault{op: "query", asIs: true, res: refund.Result{
+			Outcome: refund.OutcomeSucceeded, RefundNo: "R1", Amount: amount,
+		}})
+		e.steps(ref, 1)
+		require.Len(t, e.conflicts, 1+i/3)
+	}
+	require.Equal(t, order.StateApproved, e.refund("R1").State)
+}
+
+// TestSetupFaultOfQueriesIsReportedOnce: refunds work and queries do not, because the key may only
+// write. Each refund that is sent proves nothing for the queries.
+func TestSetupFaultOfQueriesIsReportedOnce(t *testing.T) {
+	e := newEnv(t)
+	for i := range 5 {
+		ref := e.approved(fmt.Sprint("R", i), 1000)
+		e.bank.next(fault{op: "query", err: &refund.SetupError{Err: errors.New("NOAUTH")}})
+		e.process(ref)
+		e.steps(ref, 1)
+	}
+	require.Len(t, e.setup, 1)
+	e.run() // a query works
+	ref := e.approved("R5", 1000)
+	e.bank.next(fault{op: "query", err: &refund.SetupError{Err: errors.New("NOAUTH")}})
+	e.process(ref)
+	e.steps(ref, 1)
+	require.Len(t, e.setup, 2, "another fault")
+}
+
+// TestSetupFaultOfRefundsIsNotHidden: that lists are not permitted is known, and lists are rare.
+// When refunds begin to fail, somebody must hear of it.
+func TestSetupFaultOfRefundsIsNotHidden(t *testing.T) {
+	e, l := newLister(t)
+	l.err = &refund.SetupError{Err: errors.New("lists are not permitted")}
+	_, err := e.svc.Sync(bg, "O1")
+	require.ErrorIs(t, err, refund.ErrSetup)
+	require.Len(t, e.setup, 1)
+	ref := e.approved("R1", 1000)
+	for range 3 {
+		e.bank.next(fault{op: "refund", err: &refund.SetupError{Err: errors.New("expired")}})
+		e.steps(ref, 1)
+	}
+	require.Len(t, e.setup, 2)
+}

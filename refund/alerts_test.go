@@ -1,0 +1,101 @@
+package refund_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderfsm/orderfsm/internal/logtest"
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// TestWordsWithoutAMoveChangeTheOrder: Sync learns that a refund is on its way.
+func TestWordsWithoutAMoveChangeTheOrder(t *testing.T) {
+	e := newEnv(t)
+	e.bank.next(fault{op: "refund", err: errLost, pay: true})
+	e.process(e.approved("R1", 4000))
+	e.clock.Advance(time.Second)
+	e.bank.next(
+		fault{op: "query", res: refund.Result{Outcome: refund.OutcomeAccepted, RefundID: "501"}},
+	)
+	_, err := e.svc.Sync(bg, "O1")
+	require.NoError(t, err)
+	require.Equal(t, "501", e.refund("R1").RefundID)
+	require.Equal(t, e.clock.Now(), e.order().UpdatedAt)
+}
+
+// TestAlertIsNotedInSilence: that a person was alerted is written down, which is not worth a record
+// of trouble.
+func TestAlertIsNotedInSilence(t *testing.T) {
+	var log logtest.Recorder
+	e := newEnv(t, func(_ *env, o *refund.Options) { o.Logger = log.Logger() })
+	e.process(e.approved("R1", 4000))
+	_, err := resolve(refund.OutcomeSucceeded, "cash").do(bg, e.svc)
+	require.NoError(t, err)
+	e.hint()
+	require.Len(t, e.conflicts, 1)
+	require.NotZero(t, e.refund("R1").ConfirmedAt)
+	for _, r := range log.Records() {
+		require.NotContains(t, r.Message, "not noted")
+	}
+}
+
+// TestBackupRestoredWhileAPersonIsAlerted: the refund is gone when the alert would be noted with
+// it. The log says so.
+func TestBackupRestoredWhileAPersonIsAlerted(t *testing.T) {
+	var log logtest.Recorder
+	e := newEnv(t)
+	e.process(e.approved("R1", 4000))
+	_, err := resolve(refund.OutcomeSucceeded, "cash").do(bg, e.svc)
+	require.NoError(t, err)
+	backup := newEnv(t)
+	backup.register()
+	store := &restored{Store: e.store, backup: backup.store, at: 3} // read, record, note
+	s, err := refund.NewService(
+		e.machine,
+		store,
+		e.bank,
+		refund.Options{Now: e.clock.Now, Logger: log.Logger()},
+	)
+	require.NoError(t, err)
+	require.NoError(t, s.HandleNotification(bg, success("R1", 4000)))
+	records := log.Records()
+	require.Equal(
+		t,
+		"refund conflict not noted, will be reported again",
+		records[len(records)-1].Message,
+	)
+}
+
+// TestBackupRestoredWhileTheProviderIsAskedAgain: what is not there any more cannot have been dealt
+// with.
+func TestBackupRestoredWhileTheProviderIsAskedAgain(t *testing.T) {
+	e := newEnv(t)
+	e.into(order.StateRejected)
+	e.bank.next(fault{op: "query", res: isAccepted, block: func(context.Context) {
+		require.NoError(t, e.store.Update(bg, "O1", func(_ context.Context, o *order.Order) error {
+			o.Refunds[0].Message = "something else has changed"
+			return nil
+		}))
+	}})
+	backup := newEnv(t)
+	backup.register()
+	store := &restored{Store: e.store, backup: backup.store, at: 3} // read, record, read again
+	s, err := refund.NewService(e.machine, store, e.bank, refund.Options{Now: e.clock.Now})
+	require.NoError(t, err)
+	require.ErrorIs(t, s.HandleNotification(bg, success("R1", 4000)), refund.ErrRefundNotFound)
+}
+
+// TestProcessOfWhatIsNotThere says so.
+func TestProcessOfWhatIsNotThere(t *testing.T) {
+	e := newEnv(t)
+	e.register()
+	_, err := e.svc.Process(bg, refund.Ref{OrderID: "O1", RefundNo: "R1"})
+	require.ErrorIs(t, err, refund.ErrRefundNotFound)
+	require.EqualError(t, err, "process refund R1 of order O1: refund not found")
+	_, err = e.svc.Process(bg, refund.Ref{OrderID: "O2", RefundNo: "R1"})
+	require.ErrorIs(t, err, refund.ErrOrderNotFound)
+}

@@ -1,0 +1,297 @@
+package refund_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// TestHistoryKeepsWhoAndWhy: of every command, and of the provider.
+func TestHistoryKeepsWhoAndWhy(t *testing.T) {
+	const no, why = "R1", "because"
+	type does = func(s *refund.Service) (order.Refund, error)
+	for ev, tc := range map[order.Event]struct {
+		from order.State
+		do   does
+	}{
+		order.EventApprove: {order.StateRefundRequested, func(s *refund.Service) (order.Refund, error) {
+			return s.Approve(bg, refund.ApproveParams{
+				OrderID: "O1", RefundNo: no, Amount: 4000, Actor: "staff:9", Note: why,
+			})
+		}},
+		order.EventReject: {order.StateRefundRequested, func(s *refund.Service) (order.Refund, error) {
+			p := refund.RejectParams{OrderID: "O1", RefundNo: no, Actor: "staff:9", Note: why}
+			return s.Reject(bg, p)
+		}},
+		order.EventCancel: {order.StateRefundRequested, func(s *refund.Service) (order.Refund, error) {
+			p := refund.CancelParams{OrderID: "O1", RefundNo: no, Actor: "staff:9", Note: why}
+			return s.Cancel(bg, p)
+		}},
+		order.EventRetry: {order.StateFailed, func(s *refund.Service) (order.Refund, error) {
+			return s.Retry(bg, refund.RetryParams{OrderID: "O1", RefundNo: no, Actor: "staff:9", Note: why})
+		}},
+		order.EventAbandon: {order.StateFailed, func(s *refund.Service) (order.Refund, error) {
+			p := refund.AbandonParams{OrderID: "O1", RefundNo: no, Actor: "staff:9", Note: why}
+			return s.Abandon(bg, p)
+		}},
+		order.EventSettle: {order.StateFailed, func(s *refund.Service) (order.Refund, error) {
+			return s.Resolve(bg, refund.ResolveParams{
+				OrderID: "O1", RefundNo: no, Outcome: refund.OutcomeSucceeded, Evidence: why, Actor: "staff:9",
+			})
+		}},
+		order.EventFail: {order.StateAbnormal, func(s *refund.Service) (order.Refund, error) {
+			return s.Resolve(bg, refund.ResolveParams{
+				OrderID: "O1", RefundNo: no, Outcome: refund.OutcomeClosed, Evidence: why, Actor: "staff:9",
+			})
+		}},
+	} {
+		t.Run(string(ev), func(t *testing.T) {
+			e := newEnv(t)
+			e.into(tc.from)
+			e.clock.Advance(time.Minute)
+			_, err := tc.do(e.svc)
+			require.NoError(t, err)
+			tr := e.newest()
+			require.Equal(
+				t,
+				[]any{ev, order.Actor("staff:9"), why, e.clock.Now()},
+				[]any{tr.Event, tr.Actor, tr.Note, tr.At},
+			)
+		})
+	}
+	t.Run("the provider", func(t *testing.T) {
+		e := newEnv(t)
+		e.bank.next(fault{op: "refund", res: declined("NOTENOUGH")})
+		e.process(e.approved(no, 4000))
+		tr := e.newest()
+		require.Equal(
+			t,
+			[]any{order.EventFail, order.ActorProvider, "NOTENOUGH no"},
+			[]any{tr.Event, tr.Actor, tr.Note},
+		)
+	})
+}
+
+// newest is the last transition of O1.
+func (e *env) newest() order.Transition {
+	e.t.Helper()
+	h := e.order().History
+	require.NotEmpty(e.t, h)
+	return h[len(h)-1]
+}
+
+func TestHostsEventKeepsWhoAndWhy(t *testing.T) {
+	m, err := order.NewMachine(order.WithTransitions(
+		order.Row{Event: "second_review", From: order.StateRefundRequested, To: "reviewed"},
+		order.Row{Event: order.EventApprove, From: "reviewed", To: order.StateApproved},
+	))
+	require.NoError(t, err)
+	e := newEnv(t, func(e *env, _ *refund.Options) { e.machine = m })
+	e.into(order.StateRefundRequested)
+	r, err := e.svc.Fire(bg, refund.FireParams{
+		OrderID: "O1", RefundNo: "R1", Event: "second_review", Actor: "staff:9", Note: "because",
+	})
+	require.NoError(t, err)
+	require.Equal(t, order.State("reviewed"), r.State)
+	require.Equal(t, order.Actor("staff:9"), e.newest().Actor)
+	require.Equal(t, "because", e.newest().Note)
+}
+
+// commits counts what a store is asked to write.
+type commits struct {
+	refund.Store
+	n int
+}
+
+func (c *commits) Update(
+	ctx context.Context,
+	id string,
+	fn func(context.Context, *order.Order) error,
+) error {
+	return c.Store.Update(ctx, id, func(ctx context.Context, o *order.Order) error {
+		err := fn(ctx, o)
+		if err == nil {
+			c.n++
+		}
+		return err
+	})
+}
+
+// TestWhatChangesNothingIsNotWritten: a repeated command, and an answer that says what is known.
+func TestWhatChangesNothingIsNotWritten(t *testing.T) {
+	ref := refund.Ref{OrderID: "O1", RefundNo: "R1"}
+	again := func(c call) func(*refund.Service) error {
+		return func(s *refund.Service) error { _, err := c.do(bg, s); return err }
+	}
+	process := func(s *refund.Service) error { _, err := s.Process(bg, ref); return err }
+	sync := func(s *refund.Service) error { _, err := s.Sync(bg, "O1"); return err }
+	for _, tc := range []struct {
+		name   string
+		from   order.State
+		answer refund.Result
+		do     func(*refund.Service) error
+	}{
+		{"request", order.StateRefundRequested, refund.Result{}, again(request(4000, "r"))},
+		{"approve", order.StateApproved, refund.Result{}, again(approve(4000))},
+		{"reject", order.StateRejected, refund.Result{}, again(reject("no"))},
+		{"resolve", order.StateRefunded, refund.Result{}, again(resolve(refund.OutcomeSucceeded, "e"))},
+		{"process, not approved", order.StateFailed, refund.Result{}, process},
+		{"sync, paid", order.StateRefunded, refund.Result{Outcome: refund.OutcomeSucceeded}, sync},
+		{"sync, abnormal", order.StateAbnormal, isAbnormal, sync},
+		{"sync, failed", order.StateFailed, isNotFound, sync},
+		{"sync, on its way", order.StateApproved, isNotFound, sync},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			e := newEnv(t)
+			e.into(tc.from)
+			before := e.order()
+			e.clock.Advance(time.Hour)
+			store := &commits{Store: e.store}
+			s, err := refund.NewService(
+				e.machine,
+				store,
+				e.bank,
+				refund.Options{Now: e.clock.Now, Hooks: e.hooks()},
+			)
+			require.NoError(t, err)
+			e.bank.next(fault{op: "query", res: tc.answer})
+			told := len(e.after)
+			require.NoError(t, tc.do(s))
+			require.Zero(t, store.n)
+			require.Equal(t, before, e.order())
+			require.Len(t, e.after, told)
+			require.Empty(t, e.conflicts)
+		})
+	}
+}
+
+// TestOnlyPaymentsAreConfirmed: ConfirmedAt is proof that the provider says that it paid.
+func TestOnlyPaymentsAreConfirmed(t *testing.T) {
+	for _, s := range []order.State{order.StateFailed, order.StateAbnormal, order.StateAbandoned} {
+		e := newEnv(t)
+		e.into(s)
+		require.Zero(t, e.refund("R1").ConfirmedAt, s)
+	}
+	e := newEnv(t)
+	e.into(order.StateRejected)
+	e.bank.next(fault{op: "query", res: isAccepted})
+	e.hint()
+	require.Equal(t, order.StateApproved, e.refund("R1").State, "adopted")
+	require.Zero(t, e.refund("R1").ConfirmedAt)
+	e = newEnv(t)
+	e.into(order.StateRefunded)
+	require.Equal(t, e.clock.Now(), e.refund("R1").ConfirmedAt)
+}
+
+// TestDayOfTheRefund: what a store can keep is kept, in UTC and microseconds; the money counts
+// without it, too.
+func TestDayOfTheRefund(t *testing.T) {
+	china := time.FixedZone("CST", 8*3600)
+	day := func(year int) time.Time { return time.Date(year, 6, 1, 8, 0, 0, 1001, china) }
+	kept := func(year int) time.Time { return time.Date(year, 6, 1, 0, 0, 0, 1000, time.UTC) }
+	for said, want := range map[time.Time]time.Time{
+		day(2026): kept(2026), day(1): kept(1), day(9999): kept(9999), day(0): {}, day(10000): {}, {}: {},
+	} {
+		e := newEnv(t)
+		ref := e.approved("R1", 4000)
+		e.bank.next(
+			fault{op: "refund", res: refund.Result{Outcome: refund.OutcomeSucceeded, RefundedAt: said}},
+		)
+		require.Equal(t, order.StateRefunded, e.process(ref).State)
+		require.Equal(t, want, e.refund("R1").RefundedAt, said)
+	}
+}
+
+func TestResolveKeepsTheDayOfThePayment(t *testing.T) {
+	day := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	resolved := func(e *env, out refund.Outcome, at time.Time) order.Refund {
+		r, err := e.svc.Resolve(bg, refund.ResolveParams{
+			OrderID: "O1", RefundNo: "R1", Outcome: out, Evidence: "e", Actor: seller, RefundedAt: at,
+		})
+		require.NoError(t, err)
+		return r
+	}
+	e := newEnv(t)
+	e.into(order.StateAbnormal)
+	require.Equal(t, day, resolved(e, refund.OutcomeSucceeded, day).RefundedAt)
+	require.Equal(
+		t,
+		day,
+		resolved(e, refund.OutcomeSucceeded, day.Add(time.Hour)).RefundedAt,
+		"a repeat changes nothing",
+	)
+	require.Equal(t, day, e.refund("R1").RefundedAt)
+	e = newEnv(t)
+	e.into(order.StateAbnormal)
+	require.Zero(t, resolved(e, refund.OutcomeClosed, day).RefundedAt, "nothing was refunded")
+	require.Zero(t, e.refund("R1").RefundedAt)
+}
+
+// TestAcceptanceIsDatedOnce: when the provider first said that it has the refund.
+func TestAcceptanceIsDatedOnce(t *testing.T) {
+	e := newEnv(t)
+	ref := e.approved("R1", 4000)
+	e.process(ref)
+	first := e.clock.Now()
+	e.bank.next(fault{op: "query", res: isAccepted})
+	e.steps(ref, 1)
+	require.True(t, e.clock.Now().After(first))
+	require.Equal(t, first, e.refund("R1").AcceptedAt)
+	require.Equal(t, e.clock.Now(), e.order().UpdatedAt, "an answer is a change of the order")
+}
+
+// noting is a bank that notes what it is asked.
+type noting struct {
+	*bank
+	requests []refund.Request
+	queries  []refund.Query
+}
+
+func (n *noting) Refund(ctx context.Context, req refund.Request) (refund.Result, error) {
+	n.requests = append(n.requests, req)
+	return n.bank.Refund(ctx, req)
+}
+
+func (n *noting) Query(ctx context.Context, q refund.Query) (refund.Result, error) {
+	n.queries = append(n.queries, q)
+	return n.bank.Query(ctx, q)
+}
+
+func (n *noting) List(_ context.Context, q refund.Query) ([]refund.Result, error) {
+	n.queries = append(n.queries, q)
+	return nil, nil
+}
+
+// TestProviderIsAskedWithAllThatTheBookKnows: with the payment's number and the total, without
+// which some providers cannot tell which refund is meant.
+func TestProviderIsAskedWithAllThatTheBookKnows(t *testing.T) {
+	e := newEnv(t)
+	g := &noting{bank: e.bank}
+	e.svc = e.service(g, refund.Options{Now: e.clock.Now})
+	_, err := e.svc.Register(bg, refund.RegisterParams{
+		OrderID: "O1", Gateway: "bank", PaymentID: "P1", Currency: "CNY", Total: 10000,
+	})
+	require.NoError(t, err)
+	ref := e.approved("R1", 4000)
+	e.process(ref)
+	e.steps(ref, 1)
+	require.Equal(t, []refund.Request{{
+		Gateway: "bank", OrderID: "O1", PaymentID: "P1", RefundNo: "R1", Amount: 4000, Total: 10000,
+		Currency: "CNY", Reason: "r",
+	}}, g.requests)
+	one := refund.Query{
+		Gateway: "bank", OrderID: "O1", PaymentID: "P1", RefundNo: "R1", Amount: 4000, Total: 10000,
+		Currency: "CNY",
+	}
+	require.Equal(t, []refund.Query{one}, g.queries)
+	_, err = e.svc.Sync(bg, "O1")
+	require.NoError(t, err)
+	all := one
+	all.RefundNo, all.Amount = "", 0
+	require.Equal(t, []refund.Query{one, all, one}, g.queries)
+}

@@ -1,0 +1,292 @@
+package refund_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// TestAcceptedIsNeverCancelled: the book was restored from a backup in which the refund had not
+// been sent yet, and the provider has it. Once that is known, the amount must not be released for
+// another refund.
+func TestAcceptedIsNeverCancelled(t *testing.T) {
+	e := newEnv(t)
+	ref := e.approved("R1", 4000)
+	e.bank.pay(refund.Request{OrderID: "O1", RefundNo: "R1", Amount: 4000})
+	e.bank.next(fault{op: "query", res: isAccepted})
+	e.hint()
+	require.Zero(t, e.refund("R1").Attempts)
+	require.NotZero(t, e.refund("R1").AcceptedAt)
+
+	_, err := cancel(true).do(bg, e.svc)
+	require.ErrorIs(t, err, refund.ErrTransition)
+	require.EqualValues(t, 4000, e.order().Reserved)
+	e.process(ref)
+	require.Equal(t, order.StateRefunded, e.refund("R1").State)
+	require.Empty(t, e.bank.submissions("R1"))
+}
+
+// lateAccepted leaves R1 abandoned, and the answer of an attempt that was held up says that it is
+// accepted. then is what the provider says when it is asked again.
+func (e *env) lateAccepted(then ...fault) {
+	e.t.Helper()
+	ref := e.approved("R1", 4000)
+	e.bank.next(fault{op: "refund", res: isAccepted, pay: true, block: func(context.Context) {
+		_, err := e.svc.Resolve(bg, refund.ResolveParams{
+			OrderID: "O1", RefundNo: "R1", Outcome: refund.OutcomeClosed, Evidence: "x", Actor: seller,
+		})
+		require.ErrorIs(e.t, err, refund.ErrConflict, "the provider is being asked")
+		e.clock.Advance(2 * time.Minute) // the call hangs, and its lease runs out
+		_, err = resolve(refund.OutcomeClosed, "x").do(bg, e.svc)
+		require.NoError(e.t, err)
+		e.bank.next(fault{op: "query", res: isNotFound})
+		_, err = abandon.do(bg, e.svc)
+		require.NoError(e.t, err)
+		e.bank.next(then...)
+	}})
+	require.Equal(e.t, order.StateAbandoned, e.process(ref).State)
+}
+
+// TestOvertakenAnswerIsReportedIfNothingConfirmsIt: the provider says that it accepted a refund
+// which has been abandoned meanwhile. It is asked again, because that may be old, and does not
+// answer. Nobody asks about an abandoned refund, and its amount can be paid again: a person must
+// look.
+func TestOvertakenAnswerIsReportedIfNothingConfirmsIt(t *testing.T) {
+	t.Run("no answer", func(t *testing.T) {
+		e := newEnv(t)
+		e.lateAccepted(fault{op: "query", err: errLost})
+		require.Len(t, e.conflicts, 1)
+		require.Equal(t, order.StateAbandoned, e.conflicts[0].Book)
+		require.Equal(t, refund.OutcomeAccepted, e.conflicts[0].Result.Outcome)
+		require.ErrorIs(t, e.conflicts[0].Err, errLost)
+	})
+	t.Run("corrected", func(t *testing.T) {
+		e := newEnv(t)
+		e.lateAccepted(fault{op: "query", res: isClosed})
+		require.Empty(t, e.conflicts)
+	})
+}
+
+// touching are answers to queries during each of which the book changes.
+func (e *env) touching(n int, res refund.Result) (script []fault) {
+	for i := range n {
+		script = append(script, fault{op: "query", res: res, block: func(context.Context) {
+			require.NoError(e.t, e.store.Update(bg, "O1", func(_ context.Context, o *order.Order) error {
+				o.Refunds[0].Code = strings.Repeat("x", i+1)
+				return nil
+			}))
+		}})
+	}
+	return script
+}
+
+// TestAnswersThatAreAllOvertakenAreNoAnswer: the book changes each time that the provider is asked.
+// That nothing was taken in is an error, so that a notification comes again and evidence does not
+// outweigh what the provider said.
+func TestAnswersThatAreAllOvertakenAreNoAnswer(t *testing.T) {
+	e := newEnv(t)
+	e.into(order.StateFailed)
+	for range 3 {
+		e.bank.next(e.touching(3, isAccepted)...)
+		require.ErrorIs(t, e.svc.HandleNotification(bg, success("R1", 4000)), refund.ErrConflict)
+
+		e.bank.next(e.touching(3, isAccepted)...)
+		rep, err := e.svc.Sync(bg, "O1")
+		require.NoError(t, err)
+		require.ErrorIs(t, rep.Differences[0].Err, refund.ErrConflict)
+
+		e.bank.next(e.touching(3, isAccepted)...)
+		_, err = e.svc.Abandon(bg, refund.AbandonParams{
+			OrderID: "O1", RefundNo: "R1", Evidence: "x", Actor: seller,
+		})
+		require.ErrorIs(t, err, refund.ErrUnsettled)
+	}
+	require.Equal(t, order.StateFailed, e.refund("R1").State)
+
+	e.bank.next(append(e.touching(2, isAccepted), fault{op: "query", res: isAccepted})...)
+	e.hint()
+	require.Equal(t, order.StateApproved, e.refund("R1").State, "the third look still counts")
+}
+
+// TestSecondRefusalWaitsForTheQuietPeriodToo: a retry was lost, and the provider says that the
+// number is closed, which may be old. A process whose clock is an hour ahead asks again at once.
+// The store's clock says that this is too early.
+func TestSecondRefusalWaitsForTheQuietPeriodToo(t *testing.T) {
+	for _, refusal := range []refund.Result{isClosed, declined("NOTENOUGH")} {
+		t.Run(refusal.Outcome.String(), func(t *testing.T) {
+			e := newEnv(t)
+			ref := e.closed()
+			_, err := retry.do(bg, e.svc)
+			require.NoError(t, err)
+			e.bank.next(fault{op: "refund", err: errLost}, fault{op: "query", res: refusal})
+			e.steps(ref, 2)
+			require.NotZero(t, e.refund("R1").DeclinedAt)
+			store := timedStore{e.store, func() (time.Time, error) { return e.clock.Now(), nil }}
+			fast, err := refund.NewService(e.machine, store, e.bank, refund.Options{
+				Now: func() time.Time { return e.clock.Now().Add(time.Hour) },
+			})
+			require.NoError(t, err)
+			for _, want := range []order.State{order.StateApproved, order.StateFailed} {
+				e.bank.next(fault{op: "query", res: refusal})
+				next, err := fast.Process(bg, ref)
+				require.NoError(t, err)
+				require.Equal(t, want, next.State)
+				e.clock.Advance(2 * time.Minute)
+			}
+		})
+	}
+}
+
+// TestClosedFromBeforeTheRetryIsChecked: the provider takes the retry, and a replica of it still
+// shows that the number is closed. A failed refund is asked about no more, so that this must not
+// end it.
+func TestClosedFromBeforeTheRetryIsChecked(t *testing.T) {
+	e := newEnv(t)
+	ref := e.closed()
+	_, err := retry.do(bg, e.svc)
+	require.NoError(t, err)
+	e.bank.next(fault{op: "refund", res: isAccepted}, fault{op: "query", res: isClosed})
+	e.steps(ref, 2)
+	require.Equal(t, order.StateApproved, e.refund("R1").State)
+	require.GreaterOrEqual(t, e.refund("R1").NextAttemptAt.Sub(e.clock.Now()), 2*time.Minute)
+	e.run()
+	require.Equal(t, order.StateRefunded, e.refund("R1").State)
+
+	e = newEnv(t)
+	ref = e.closed()
+	_, err = retry.do(bg, e.svc)
+	require.NoError(t, err)
+	e.bank.next(
+		fault{op: "refund", res: isAccepted},
+		fault{op: "query", res: isClosed}, fault{op: "query", res: isClosed},
+	)
+	e.steps(ref, 3)
+	require.Equal(t, order.StateFailed, e.refund("R1").State, "it is closed indeed")
+	require.Empty(t, e.conflicts)
+}
+
+// TestAbnormalFromBeforeTheRetry: a person resolved an abnormal refund and retries it. While it is
+// sent, Sync hears that it is abnormal, as it was. An abnormal refund is asked about no more, so
+// that the answer to the retry would be lost.
+func TestAbnormalFromBeforeTheRetry(t *testing.T) {
+	e := newEnv(t)
+	e.into(order.StateAbnormal)
+	_, err := resolve(refund.OutcomeClosed, "the merchant has the money back").do(bg, e.svc)
+	require.NoError(t, err)
+	_, err = retry.do(bg, e.svc)
+	require.NoError(t, err)
+	e.bank.next(
+		fault{op: "query", res: isAbnormal},
+		fault{op: "refund", res: isAccepted, block: func(context.Context) {
+			_, err := e.svc.Sync(bg, "O1")
+			require.NoError(t, err)
+		}},
+	)
+	e.process(refund.Ref{OrderID: "O1", RefundNo: "R1"})
+	require.Equal(t, order.StateApproved, e.refund("R1").State)
+	require.NotZero(t, e.refund("R1").AcceptedAt)
+}
+
+// TestClosedIsNotLostBehindAbnormal: Sync asks, Process books meanwhile that the refund is
+// abnormal, and the answer to Sync is that it is closed. Nobody asks about an abnormal refund, so
+// that Sync asks again.
+func TestClosedIsNotLostBehindAbnormal(t *testing.T) {
+	for name, tc := range map[string]struct {
+		then refund.Result
+		want order.State
+	}{
+		"newer": {isClosed, order.StateFailed},
+		"older": {isAbnormal, order.StateAbnormal},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := newEnv(t)
+			ref := e.approved("R1", 4000)
+			e.process(ref)
+			e.clock.Advance(time.Minute)
+			e.bank.next(fault{op: "query", res: isClosed, block: func(context.Context) {
+				e.bank.next(fault{op: "query", res: isAbnormal}, fault{op: "query", res: tc.then})
+				require.Equal(t, order.StateAbnormal, e.process(ref).State)
+			}})
+			e.hint()
+			require.Equal(t, tc.want, e.refund("R1").State)
+		})
+	}
+}
+
+// TestRefusalNotedByAClockAYearAhead: it waits for its quiet period, not for a year.
+func TestRefusalNotedByAClockAYearAhead(t *testing.T) {
+	e := newEnv(t)
+	ref := e.approved("R1", 4000)
+	e.bank.next(fault{op: "refund", err: errLost}, fault{op: "refund", res: declined("NOTENOUGH")})
+	e.process(ref)
+	e.clock.Advance(year)
+	e.process(ref)
+	require.NotZero(t, e.refund("R1").DeclinedAt)
+	e.clock.Advance(-year + time.Hour)
+	e.process(ref)
+	require.Equal(t, e.clock.Now(), e.refund("R1").DeclinedAt, "a right clock notes it anew")
+	e.steps(ref, 1)
+	require.Equal(t, order.StateFailed, e.refund("R1").State)
+	require.Equal(t, "NOTENOUGH", e.refund("R1").Code)
+	require.Zero(t, e.bank.paid("O1"))
+}
+
+// TestRefundedAtIsAYearThatStoresKeep: also at the ends of the range, where the year depends on the
+// time zone.
+func TestRefundedAtIsAYearThatStoresKeep(t *testing.T) {
+	east, west := time.FixedZone("east", 14*3600), time.FixedZone("west", -12*3600)
+	for at, kept := range map[time.Time]bool{
+		time.Date(9999, 12, 31, 23, 0, 0, 0, west):     false, // the year 10000 in UTC
+		time.Date(1, 1, 1, 1, 0, 0, 0, east):           false, // the year 0
+		time.Date(10000, 1, 1, 1, 0, 0, 0, east):       true,
+		time.Date(9999, 12, 31, 23, 0, 0, 0, time.UTC): true,
+	} {
+		e := newEnv(t)
+		e.bank.next(fault{op: "refund", res: refund.Result{
+			Outcome: refund.OutcomeSucceeded, RefundedAt: at,
+		}})
+		e.process(e.approved("R1", 4000))
+		require.Equal(t, kept, !e.refund("R1").RefundedAt.IsZero(), "%v", at)
+	}
+}
+
+// TestALateAttemptLeavesTheNewerOneAlone: a process stood still until its lease had run out. A second
+// one took over, submitted, and lost the answer. That the late one sends nothing must not make the
+// newer submission count as not sent: a refusal would be believed at once.
+func TestALateAttemptLeavesTheNewerOneAlone(t *testing.T) {
+	e := newEnv(t)
+	ref := e.approved("R1", 4000)
+	slept := false
+	late, err := refund.NewService(e.machine, pausing{e.store, func() {
+		if slept {
+			return
+		}
+		slept = true
+		e.clock.Advance(time.Minute)
+		e.bank.next(fault{op: "query", res: isNotFound}, fault{op: "refund", err: errLost})
+		e.process(ref)
+	}}, e.bank, refund.Options{Now: e.clock.Now})
+	require.NoError(t, err)
+	_, err = late.Process(bg, ref)
+	require.NoError(t, err)
+	require.True(t, e.refund("R1").Outstanding)
+	require.Equal(t, e.clock.Now(), e.refund("R1").SubmittedAt)
+}
+
+// TestAskingIsNoSubmission: the interval between two refunds of an order counts from what was sent.
+func TestAskingIsNoSubmission(t *testing.T) {
+	e := newEnv(t)
+	ref := e.approved("R1", 4000)
+	e.bank.next(fault{op: "refund", err: errLost}, fault{op: "query", err: errLost})
+	e.process(ref)
+	sent := e.clock.Now()
+	e.steps(ref, 1)
+	require.Equal(t, []string{"refund R1", "query R1"}, e.bank.called())
+	require.Equal(t, sent, e.refund("R1").SubmittedAt)
+}

@@ -1,0 +1,289 @@
+package refund_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// TestNotAskedBeforeItsTime: however long the wait is, within MaxWait.
+func TestNotAskedBeforeItsTime(t *testing.T) {
+	for _, wait := range []time.Duration{time.Minute, 3 * time.Minute, 23 * time.Hour} {
+		e := newEnv(t, func(_ *env, o *refund.Options) {
+			o.Backoff = func(string, int) time.Duration { return wait }
+		})
+		ref := e.approved("R1", 4000)
+		due := e.process(ref).At
+		require.Equal(t, e.clock.Now().Add(wait), due)
+		for _, pass := range []time.Duration{0, wait / 2, wait/2 - time.Microsecond} {
+			e.clock.Advance(pass)
+			require.Equal(t, refund.Next{State: order.StateApproved, At: due}, e.process(ref), "%v", wait)
+		}
+		require.Equal(t, []string{"refund R1"}, e.bank.called())
+		e.clock.Advance(time.Microsecond)
+		require.Equal(t, order.StateRefunded, e.process(ref).State)
+	}
+}
+
+// TestSyncDuringACallForgetsNothing: the refund is being sent while Sync asks about it. That the
+// sending may still pay stays in the book, so that its refusal is not believed without proof.
+func TestSyncDuringACallForgetsNothing(t *testing.T) {
+	e := newEnv(t)
+	ref := e.approved("R1", 4000)
+	e.bank.next(fault{op: "refund", err: errLost})
+	e.process(ref)
+	e.bank.next(fault{op: "query", res: isNotFound, block: func(context.Context) {
+		e.clock.Advance(time.Minute)
+		e.bank.next(fault{op: "query", res: isNotFound}, fault{op: "refund", err: errLost, pay: true})
+		e.process(ref)
+	}})
+	sent := e.clock.Now().Add(time.Minute)
+	_, err := e.svc.Sync(bg, "O1")
+	require.NoError(t, err)
+	r := e.refund("R1")
+	require.True(t, r.Outstanding)
+	require.Equal(t, sent, r.SubmittedAt)
+	e.run()
+	require.EqualValues(t, 4000, e.bank.paid("O1"))
+}
+
+// TestRefusalFromBeforeTheRetryFailsNothing: an attempt outlives its lease by so much that the
+// refund has failed and was retried in the meantime. The attempt of the retry has the same number,
+// and it paid.
+func TestRefusalFromBeforeTheRetryFailsNothing(t *testing.T) {
+	e := newEnv(t)
+	ref := e.approved("R1", 4000)
+	e.bank.next(fault{op: "refund", res: declined("NOTENOUGH"), block: func(context.Context) {
+		e.clock.Advance(2 * time.Minute)
+		e.bank.next(fault{op: "query", res: isNotFound}, fault{op: "refund", res: declined("NOTENOUGH")},
+			fault{op: "query", res: isNotFound})
+		e.process(ref)
+		e.steps(ref, 1)
+		require.Equal(t, order.StateFailed, e.refund("R1").State)
+		_, err := retry.do(bg, e.svc)
+		require.NoError(t, err)
+		e.bank.next(fault{op: "refund", err: errLost, pay: true})
+		e.process(ref)
+		require.Equal(t, 1, e.refund("R1").Attempts)
+	}})
+	require.Equal(t, order.StateApproved, e.process(ref).State)
+	require.Equal(t, order.StateApproved, e.refund("R1").State)
+	e.run()
+	require.Equal(t, order.StateRefunded, e.refund("R1").State)
+	require.EqualValues(t, 4000, e.bank.paid("O1"))
+	require.EqualValues(t, 4000, e.order().Refunded)
+}
+
+// TestAnswerToWhatHasEndedSchedulesNothing: a notification settles the refund during the call.
+func TestAnswerToWhatHasEndedSchedulesNothing(t *testing.T) {
+	for name, late := range map[string]fault{
+		"lost": {op: "refund", err: errLost}, "declined": {op: "refund", res: declined("NOTENOUGH")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := newEnv(t)
+			ref := e.approved("R1", 4000)
+			late.pay = true
+			late.block = func(context.Context) {
+				e.bank.next(
+					fault{op: "query", res: refund.Result{Outcome: refund.OutcomeSucceeded, Code: "PAID"}},
+				)
+				e.hint()
+			}
+			e.bank.next(late)
+			require.Equal(t, refund.Next{State: order.StateRefunded}, e.process(ref))
+			r := e.refund("R1")
+			require.Zero(t, r.NextAttemptAt)
+			require.Zero(t, r.LeasedUntil)
+			require.Equal(t, "PAID", r.Code, "the words of the outcome stand")
+			require.Empty(t, e.conflicts)
+			require.Equal(t, []string{"refund R1", "query R1"}, e.bank.called(), "nothing is in doubt")
+		})
+	}
+}
+
+// TestCallerGoesAwayAndTheAnswerIsBooked: what the provider said is a fact, whoever waits for it.
+func TestCallerGoesAwayAndTheAnswerIsBooked(t *testing.T) {
+	paid := refund.Result{Outcome: refund.OutcomeSucceeded}
+	for name, tc := range map[string]struct {
+		op string
+		do func(ctx context.Context, e *env) error
+	}{
+		"process": {"refund", func(ctx context.Context, e *env) error {
+			_, err := e.svc.Process(ctx, refund.Ref{OrderID: "O1", RefundNo: "R1"})
+			return err
+		}},
+		"execute": {"refund", func(ctx context.Context, e *env) error {
+			p := refund.ApproveParams{OrderID: "O1", RefundNo: "R1", Amount: 4000, Actor: seller}
+			r, err := e.svc.Execute(ctx, p)
+			require.Equal(e.t, order.StateRefunded, r.State)
+			return err
+		}},
+		"notification": {"query", func(ctx context.Context, e *env) error {
+			return e.svc.HandleNotification(ctx, success("R1", 4000))
+		}},
+		"sync": {"query", func(ctx context.Context, e *env) error {
+			e.clock.Advance(time.Hour)
+			_, err := e.svc.Sync(ctx, "O1")
+			return err
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := newEnv(t)
+			ref := e.approved("R1", 4000)
+			if tc.op == "query" {
+				e.bank.next(fault{op: "refund", err: errLost, pay: true})
+				e.process(ref)
+			}
+			ctx, cancel := context.WithCancel(bg)
+			e.bank.next(fault{op: tc.op, res: paid, pay: true, block: func(context.Context) { cancel() }})
+			require.NoError(t, tc.do(ctx, e))
+			require.Equal(t, order.StateRefunded, e.refund("R1").State)
+			require.NotEmpty(t, e.after)
+			require.Equal(t, order.EventSettle, e.after[len(e.after)-1].Event, "the After hook runs as well")
+		})
+	}
+}
+
+// TestRefusalIsTimedByTheStoresClock: so that the quiet period is as long as it should be,
+// whichever process ends it.
+func TestRefusalIsTimedByTheStoresClock(t *testing.T) {
+	for _, refused := range []refund.Result{declined("NOTENOUGH"), isClosed} {
+		e := newEnv(t)
+		ahead := clockedStore{e.store, func() time.Time { return e.clock.Now().Add(time.Hour) }}
+		s, err := refund.NewService(e.machine, ahead, e.bank, refund.Options{Now: e.clock.Now})
+		require.NoError(t, err)
+		ref := e.approved("R1", 4000)
+		e.bank.next(fault{op: "refund", err: errLost})
+		_, err = s.Process(bg, ref)
+		require.NoError(t, err)
+		e.clock.Advance(time.Hour)
+		e.bank.next(fault{op: "query", res: isNotFound}, fault{op: "refund", res: refused})
+		_, err = s.Process(bg, ref)
+		require.NoError(t, err)
+		require.Equal(t, e.clock.Now().Add(time.Hour), e.refund("R1").DeclinedAt, refused.Outcome)
+	}
+}
+
+// clockedStore has a clock of its own.
+type clockedStore struct {
+	refund.Store
+	now func() time.Time
+}
+
+func (s clockedStore) Now(context.Context) (time.Time, error) { return s.now(), nil }
+
+// TestAskedAboutAtAnyTime: the provider's interval holds for what is sent, not for questions.
+func TestAskedAboutAtAnyTime(t *testing.T) {
+	e := newLimited(t, refund.Limits{MinInterval: time.Hour})
+	first, second := e.approved("R1", 1000), e.approved("R2", 1000)
+	e.bank.next(fault{op: "refund", err: errLost, pay: true})
+	e.process(first)
+	e.clock.Advance(time.Hour)
+	e.process(second)
+	require.Equal(t, order.StateRefunded, e.process(first).State)
+}
+
+// TestIntervalCountsFromTheNewest: of several refunds that were sent, one of them twice.
+func TestIntervalCountsFromTheNewest(t *testing.T) {
+	e := newLimited(t, refund.Limits{MinInterval: time.Hour})
+	first, second, third := e.approved("R1", 1000), e.approved("R2", 1000), e.approved("R3", 1000)
+	e.bank.next(fault{op: "refund", err: errLost})
+	e.process(first)
+	e.clock.Advance(time.Hour)
+	e.process(second)
+	e.clock.Advance(time.Minute)
+	e.process(first)
+	require.Equal(t, []string{"refund R1", "refund R1"}, e.bank.submissions("R1"))
+	require.Equal(t, e.clock.Now().Add(time.Hour), e.process(third).At)
+	require.Empty(t, e.bank.submissions("R3"))
+}
+
+// TestIntervalIsBetweenDifferentRefunds: one that failed may be retried at once.
+func TestIntervalIsBetweenDifferentRefunds(t *testing.T) {
+	e := newLimited(t, refund.Limits{MinInterval: time.Hour})
+	ref := e.approved("R1", 1000)
+	e.bank.next(fault{op: "refund", res: declined("NOTENOUGH")})
+	e.process(ref)
+	_, err := retry.do(bg, e.svc)
+	require.NoError(t, err)
+	e.process(ref)
+	require.Equal(t, []string{"refund R1", "refund R1"}, e.bank.submissions("R1"))
+}
+
+// TestAbandonTwiceAtOnce: both get the same answer.
+func TestAbandonTwiceAtOnce(t *testing.T) {
+	e := newEnv(t)
+	e.into(order.StateFailed)
+	e.bank.next(fault{op: "query", res: isNotFound, block: func(context.Context) {
+		e.clock.Advance(time.Minute)
+		_, err := abandon.do(bg, e.svc)
+		require.NoError(t, err)
+	}})
+	r, err := abandon.do(bg, e.svc)
+	require.NoError(t, err)
+	require.Equal(t, e.refund("R1"), r)
+}
+
+// TestAbandonWhatFailedAnew: the provider has taken the refund up again and refused it again since
+// Abandon looked.
+func TestAbandonWhatFailedAnew(t *testing.T) {
+	e := newEnv(t)
+	ref := e.closed()
+	e.bank.next(fault{op: "query", res: isNotFound, block: func(context.Context) {
+		e.clock.Advance(time.Minute)
+		e.bank.next(fault{op: "query", res: isAccepted}, fault{op: "query", res: isClosed})
+		e.hint()
+		require.Equal(t, order.StateApproved, e.refund("R1").State)
+		e.steps(ref, 1)
+		require.Equal(t, order.StateFailed, e.refund("R1").State)
+	}})
+	_, err := abandon.do(bg, e.svc)
+	require.ErrorIs(t, err, refund.ErrConflict)
+	require.Equal(t, order.StateFailed, e.refund("R1").State)
+}
+
+func TestAbandonBelievesARefusal(t *testing.T) {
+	e := newEnv(t)
+	e.into(order.StateFailed)
+	e.bank.next(fault{op: "query", res: declined("NOTENOUGH")})
+	_, err := abandon.do(bg, e.svc)
+	require.NoError(t, err)
+	require.Equal(t, order.StateAbandoned, e.refund("R1").State)
+}
+
+// TestApproveDoesNotSayYesToACancelledRefund: also if it had been approved before it was cancelled.
+func TestApproveDoesNotSayYesToACancelledRefund(t *testing.T) {
+	e := newEnv(t)
+	e.into(order.StateApproved)
+	_, err := cancel(true).do(bg, e.svc)
+	require.NoError(t, err)
+	_, err = approve(4000).do(bg, e.svc)
+	require.ErrorIs(t, err, refund.ErrTransition)
+	require.Equal(t, order.StateCancelled, e.refund("R1").State)
+}
+
+// TestRetryOfARetry: a refund that failed again is sent again; one that was given up is not.
+func TestRetryOfARetry(t *testing.T) {
+	e := newEnv(t)
+	e.into(order.StateFailed)
+	ref := refund.Ref{OrderID: "O1", RefundNo: "R1"}
+	for want := 1; want <= 2; want++ {
+		r, err := retry.do(bg, e.svc)
+		require.NoError(t, err)
+		require.Equal(t, order.StateApproved, r.State)
+		require.Equal(t, want, r.Retries)
+		e.bank.next(fault{op: "refund", res: declined("NOTENOUGH")})
+		e.process(ref)
+		require.Equal(t, order.StateFailed, e.refund("R1").State)
+	}
+	e.bank.next(fault{op: "query", res: isNotFound})
+	_, err := abandon.do(bg, e.svc)
+	require.NoError(t, err)
+	_, err = retry.do(bg, e.svc)
+	require.ErrorIs(t, err, refund.ErrTransition)
+}

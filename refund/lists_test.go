@@ -1,0 +1,86 @@
+package refund_test
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// noLists is a store whose lists fail.
+type noLists struct{ refund.Store }
+
+func (noLists) Due(context.Context, refund.DueQuery) ([]refund.DueRefund, error) {
+	return nil, errStore
+}
+
+func (noLists) List(context.Context, refund.Filter) (refund.Page, error) {
+	return refund.Page{}, errStore
+}
+
+// TestListsSayWhatTheyList when the store fails.
+func TestListsSayWhatTheyList(t *testing.T) {
+	e := newEnv(t)
+	s, err := refund.NewService(
+		e.machine,
+		noLists{e.store},
+		e.bank,
+		refund.Options{},
+	)
+	require.NoError(t, err)
+	_, due := s.Due(bg, 1, nil)
+	_, list := s.List(bg, refund.Filter{})
+	_, stuck := s.Stuck(bg, refund.Filter{})
+	for err, says := range map[error]string{
+		due: "list due refunds: ", list: "list refunds: ",
+		stuck: "list stuck refunds: ",
+	} {
+		require.ErrorIs(t, err, errStore)
+		require.EqualError(t, err, says+"the store is down")
+	}
+	_, err = s.Due(bg, 0, nil)
+	require.EqualError(t, err, "list due refunds: limit: must be above 0")
+}
+
+// TestDueLimitsWhatIsWanted: the gateways that are left out do not use up the limit of a store that
+// knows them.
+func TestDueLimitsWhatIsWanted(t *testing.T) {
+	e := newEnv(t)
+	e.approvedOf("a", "A1")
+	e.clock.Advance(time.Second)
+	wanted := e.approvedOf("b", "B1")
+	due, err := e.svc.Due(bg, 1, []string{"a"})
+	require.NoError(t, err)
+	require.Equal(t, []refund.DueRefund{{Ref: wanted, Gateway: "b", At: e.clock.Now()}}, due)
+}
+
+// TestHandlerSaysWhichGateway: the endpoint decides for which gateway a notification is, and not
+// the message.
+func TestHandlerSaysWhichGateway(t *testing.T) {
+	e := newEnv(t)
+	e.process(e.approved("R1", 4000))
+	two, err := refund.NewGateways(
+		map[string]refund.RefundGateway{"bank": reader{e.bank}, "other": reader{e.bank}},
+	)
+	require.NoError(t, err)
+	h, err := e.service(two, refund.Options{Now: e.clock.Now}).NotificationHandler("other")
+	require.NoError(t, err)
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/notify", strings.NewReader("paid R1")))
+	require.Equal(t, http.StatusInternalServerError, w.Code)
+	require.Equal(t, order.StateApproved, e.refund("R1").State)
+
+	_, err = e.svc.NotificationHandler("bank")
+	require.EqualError(t, err, `notification handler for gateway "bank": not supported by the gateway`)
+	router, err := refund.NewGateways(map[string]refund.RefundGateway{"bank": e.bank})
+	require.NoError(t, err)
+	_, err = e.service(router, refund.Options{}).NotificationHandler("x")
+	require.EqualError(t, err, `notification handler: gateway "x": unknown gateway`)
+}

@@ -1,0 +1,184 @@
+package refund_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// TestAnswerAboutSomethingElseDecidesNothing: whatever it says, of whatever else it says it, and
+// whatever was asked. The refund stays as it is, nothing is sent, and a person hears of it.
+func TestAnswerAboutSomethingElseDecidesNothing(t *testing.T) {
+	others := map[refund.MismatchError]refund.Result{
+		{Field: "refund_no", Want: "R1", Got: "R2"}:  {RefundNo: "R2", OrderID: "O1", Amount: 4000},
+		{Field: "order_id", Want: "O1", Got: "O2"}:   {RefundNo: "R1", OrderID: "O2", Amount: 4000},
+		{Field: "amount", Want: "4000", Got: "3999"}: {RefundNo: "R1", OrderID: "O1", Amount: 3999},
+	}
+	for _, outcome := range []refund.Outcome{
+		refund.OutcomeAccepted, refund.OutcomeSucceeded, refund.OutcomeDeclined, refund.OutcomeClosed,
+		refund.OutcomeAbnormal, refund.OutcomeNotFound,
+	} {
+		for want, res := range others {
+			res.Outcome = outcome
+			for _, op := range []string{"refund", "query"} {
+				t.Run(fmt.Sprint(op, " ", outcome, " ", want.Field), func(t *testing.T) {
+					e := newEnv(t)
+					ref := e.approved("R1", 4000)
+					if op == "query" {
+						e.bank.next(fault{op: "refund", err: errLost})
+						e.process(ref)
+						e.clock.Advance(time.Minute)
+					}
+					e.bank.next(fault{op: op, asIs: true, res: res})
+					next := e.process(ref)
+					require.Equal(t, order.StateApproved, next.State)
+					var mismatch *refund.MismatchError
+					require.ErrorAs(t, next.Err, &mismatch)
+					require.Equal(t, want, *mismatch)
+					r := e.refund("R1")
+					require.Equal(t, order.StateApproved, r.State)
+					require.True(t, r.Outstanding)
+					require.Zero(t, r.DeclinedAt)
+					require.Zero(t, r.AcceptedAt)
+					require.Len(t, e.bank.submissions("R1"), 1)
+					require.Len(t, e.conflicts, 1)
+					require.ErrorIs(t, e.conflicts[0].Err, refund.ErrMismatch)
+					e.run()
+					require.EqualValues(t, 4000, e.bank.paid("O1"))
+				})
+			}
+		}
+	}
+}
+
+// TestAnswerThatNamesNothing: of money it says nothing; that a number is not known, or refused,
+// needs no names.
+func TestAnswerThatNamesNothing(t *testing.T) {
+	for outcome, believed := range map[refund.Outcome]bool{
+		refund.OutcomeAccepted: false, refund.OutcomeSucceeded: false, refund.OutcomeClosed: false,
+		refund.OutcomeAbnormal: false, refund.OutcomeDeclined: true,
+	} {
+		for _, half := range []refund.Result{{}, {RefundNo: "R1"}, {Amount: 4000}} {
+			e := newEnv(t)
+			half.Outcome = outcome
+			e.bank.next(fault{op: "refund", asIs: true, res: half})
+			next := e.process(e.approved("R1", 4000))
+			require.Equal(t, believed, next.Err == nil, "%v", half)
+		}
+	}
+}
+
+// TestDeadCallerIsNotAskedFor: not even a gateway that does not look at its ctx is called.
+func TestDeadCallerIsNotAskedFor(t *testing.T) {
+	e := newEnv(t)
+	ref := e.approved("R1", 4000)
+	ctx, cancel := context.WithCancel(bg)
+	calls := 0
+	g := dieOn{e.bank, func() { calls++ }, nil}
+	s, err := refund.NewService(
+		e.machine,
+		pausing{e.store, cancel},
+		g,
+		refund.Options{Now: e.clock.Now},
+	)
+	require.NoError(t, err)
+	next, err := s.Process(ctx, ref)
+	require.NoError(t, err)
+	require.ErrorIs(t, next.Err, context.Canceled)
+	require.Zero(t, calls)
+}
+
+// TestProcessTooEarlyWritesNothing: before the refund is due, and while another call of the order
+// is under way.
+func TestProcessTooEarlyWritesNothing(t *testing.T) {
+	e := newEnv(t)
+	first, second := e.approved("R1", 1000), e.approved("R2", 1000)
+	store := &commits{Store: e.store}
+	s, err := refund.NewService(e.machine, store, e.bank, refund.Options{Now: e.clock.Now})
+	require.NoError(t, err)
+	early := func(ref refund.Ref) {
+		next, err := s.Process(bg, ref)
+		require.NoError(t, err)
+		require.Equal(t, order.StateApproved, next.State)
+		require.True(t, next.At.After(e.clock.Now()))
+		require.Zero(t, store.n)
+	}
+	e.bank.next(fault{op: "refund", res: isAccepted, block: func(context.Context) {
+		early(first)
+		early(second)
+	}})
+	e.process(first)
+	early(first)
+}
+
+// TestLeaseIsAChangeOfTheOrder: it is dated, so that whoever follows the orders by UpdatedAt sees
+// it.
+func TestLeaseIsAChangeOfTheOrder(t *testing.T) {
+	e := newEnv(t)
+	ref := e.approved("R1", 4000)
+	e.clock.Advance(time.Second)
+	e.bank.next(fault{op: "refund", res: isAccepted, block: func(context.Context) {
+		require.Equal(t, e.clock.Now(), e.order().UpdatedAt)
+	}})
+	e.process(ref)
+}
+
+// TestQuestionIsNoSubmission: a process that dies while it only asks leaves no trace of having
+// sent.
+func TestQuestionIsNoSubmission(t *testing.T) {
+	e := newEnv(t)
+	ref := e.approved("R1", 4000)
+	e.bank.next(fault{op: "refund", err: errLost}, fault{op: "query", res: isNotFound},
+		fault{op: "refund", res: declined("NOTENOUGH")})
+	e.process(ref)
+	e.steps(ref, 1)
+	sent := e.refund("R1").SubmittedAt
+	require.NotZero(t, e.refund("R1").DeclinedAt, "a refusal waits for proof")
+	e.clock.Advance(2 * time.Minute)
+	failing := &flakyStore{Store: e.store}
+	s, err := refund.NewService(e.machine, failing, e.bank, refund.Options{Now: e.clock.Now})
+	require.NoError(t, err)
+	e.bank.next(
+		fault{op: "query", res: isNotFound, block: func(context.Context) { failing.fail(errLost) }},
+	)
+	_, err = s.Process(bg, ref)
+	require.ErrorIs(t, err, errLost)
+	require.Equal(t, sent, e.refund("R1").SubmittedAt)
+}
+
+// TestExecuteClaimsNothingThatItCannotRead: the provider may have paid by then, so the approved
+// refund comes with it.
+func TestExecuteClaimsNothingThatItCannotRead(t *testing.T) {
+	e := newEnv(t)
+	e.into(order.StateRefundRequested)
+	p := refund.ApproveParams{OrderID: "O1", RefundNo: "R1", Amount: 4000, Actor: seller}
+	s, err := refund.NewService(
+		e.machine,
+		unreadable{e.store, "O1"},
+		e.bank,
+		refund.Options{Now: e.clock.Now},
+	)
+	require.NoError(t, err)
+	r, err := s.Execute(bg, p)
+	require.ErrorIs(t, err, errLost)
+	require.Equal(t, order.StateApproved, r.State)
+	require.Equal(t, "R1", r.No)
+
+	e = newEnv(t)
+	e.into(order.StateRefundRequested)
+	backup := newEnv(t)
+	backup.register()
+	store := &restored{Store: e.store, backup: backup.store, at: 4} // approve, lease, record, read
+	s, err = refund.NewService(e.machine, store, e.bank, refund.Options{Now: e.clock.Now})
+	require.NoError(t, err)
+	r, err = s.Execute(bg, p)
+	require.ErrorIs(t, err, refund.ErrRefundNotFound)
+	require.EqualError(t, err, "execute refund R1 of order O1: refund not found")
+	require.Equal(t, order.StateApproved, r.State)
+}

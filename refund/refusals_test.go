@@ -1,0 +1,387 @@
+package refund_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// refusal is a command that is refused: from which state, how, as which error, and in which words.
+type refusal struct {
+	name string
+	from order.State
+	do   func(e *env) error
+	is   error
+	says string
+}
+
+// by turns a command into what a refusal does.
+func by(c call) func(*env) error {
+	return func(e *env) error { _, err := c.do(bg, e.svc); return err }
+}
+
+// with is by on a Service with other options, on the same order.
+func with(change func(*env, *refund.Options), c call) func(*env) error {
+	return func(e *env) error {
+		opt := refund.Options{Now: e.clock.Now}
+		change(e, &opt)
+		_, err := c.do(bg, e.service(e.bank, opt))
+		return err
+	}
+}
+
+// after is by, with the provider's next answer to a query.
+func after(answer fault, c call) func(*env) error {
+	return func(e *env) error {
+		answer.op = "query"
+		e.bank.next(answer)
+		return by(c)(e)
+	}
+}
+
+func requestRefusals() []refusal {
+	const paid, requested = order.StatePaid, order.StateRefundRequested
+	asking := func(id, no string, actor order.Actor) call {
+		return call{"", func(ctx context.Context, s *refund.Service) (order.Refund, error) {
+			return s.Request(ctx, refund.RequestParams{OrderID: id, RefundNo: no, Amount: 1, Actor: actor})
+		}}
+	}
+	return []refusal{
+		{
+			"request in the provider's name", paid,
+			by(asking("O1", "R1", order.ActorProvider)), refund.ErrInvalid,
+			"request refund R1 of order O1: actor: is what the provider's own answers are recorded under",
+		},
+		{
+			"request for an order that is not there", paid,
+			by(asking("O9", "R1", buyer)), refund.ErrOrderNotFound,
+			"request refund R1 of order O9: order O9: order not found",
+		},
+		{
+			"request of another amount", requested, by(request(4001, "r")), refund.ErrConflict,
+			"request refund R1 of order O1: the number is taken with another amount or reason: conflict",
+		},
+		{
+			"request for another reason", requested, by(request(4000, "other")), refund.ErrConflict,
+			"request refund R1 of order O1: the number is taken with another amount or reason: conflict",
+		},
+		{
+			"request that is one too many", requested,
+			with(func(_ *env, o *refund.Options) { o.MaxRequests = 1 }, asking("O1", "R2", buyer)),
+			refund.ErrLimit,
+			"request refund R2 of order O1: max_requests: 1 refunds were requested already",
+		},
+		{
+			"request that the gateway could never take", paid,
+			func(e *env) error {
+				_, err := asking("O1", "unlucky", buyer).do(bg, e.service(checker{e.bank}, refund.Options{}))
+				return err
+			}, refund.ErrInvalid, "request refund unlucky of order O1: refund_no: is unlucky",
+		},
+	}
+}
+
+func decisionRefusals() []refusal {
+	const (
+		paid, requested  = order.StatePaid, order.StateRefundRequested
+		approved, failed = order.StateApproved, order.StateFailed
+	)
+	return []refusal{
+		{
+			"approve in the provider's name", requested,
+			by(call{"", func(ctx context.Context, s *refund.Service) (order.Refund, error) {
+				return s.Approve(ctx, refund.ApproveParams{
+					OrderID: "O1", RefundNo: "R1", Amount: 4000, Actor: order.ActorProvider,
+				})
+			}}), refund.ErrInvalid,
+			"approve refund R1 of order O1: actor: is what the provider's own answers are recorded under",
+		},
+		{
+			"approve another amount", requested, by(approve(3999)), refund.ErrConflict,
+			"approve refund R1 of order O1: amount is 4000, the reviewer saw 3999: conflict",
+		},
+		{
+			"approve a refund that is not there", paid, by(approve(4000)), refund.ErrRefundNotFound,
+			"approve refund R1 of order O1: refund not found",
+		},
+		{
+			"cancel after the approval", approved, by(cancel(false)), refund.ErrTransition,
+			"cancel refund R1 of order O1: not allowed in state approved: " +
+				"it has been approved in the meantime (possible now: cancel)",
+		},
+		{
+			"resolve without evidence", approved, by(resolve(refund.OutcomeClosed, " ")), refund.ErrInvalid,
+			"resolve refund R1 of order O1: evidence: is required",
+		},
+		{
+			"resolve during a call", approved, func(e *env) error {
+				var err error
+				e.bank.next(fault{op: "refund", err: errLost, block: func(context.Context) {
+					err = by(resolve(refund.OutcomeClosed, "e"))(e)
+				}})
+				e.process(refund.Ref{OrderID: "O1", RefundNo: "R1"})
+				return err
+			}, refund.ErrConflict,
+			"resolve refund R1 of order O1: " +
+				"the provider is being asked until 2026-01-02T03:05:05Z: conflict",
+		},
+		{
+			"abandon a refund that is not there", paid, by(abandon), refund.ErrRefundNotFound,
+			"abandon refund R1 of order O1: refund not found",
+		},
+		{
+			"abandon without an answer", failed, after(fault{err: errLost}, abandon), errLost,
+			"abandon refund R1 of order O1: the provider may still pay: connection reset",
+		},
+		{
+			"abandon what is accepted", failed, after(fault{res: isAccepted}, abandon), refund.ErrUnsettled,
+			"abandon refund R1 of order O1: it is accepted: the provider may still pay",
+		},
+		{
+			"abandon on an answer about something else", failed,
+			after(fault{asIs: true, res: refund.Result{
+				Outcome: refund.OutcomeClosed, RefundNo: "R1", Amount: 1,
+			}}, abandon), refund.ErrMismatch,
+			"abandon refund R1 of order O1: the provider may still pay: " +
+				`answer does not match: amount is "1", want "4000"`,
+		},
+		{
+			"abandon what was sent again in the meantime", failed,
+			func(e *env) error {
+				return after(fault{res: isNotFound, block: func(context.Context) {
+					_, err := retry.do(bg, e.svc)
+					require.NoError(e.t, err)
+					e.bank.next(fault{op: "refund", res: declined("NOTENOUGH")})
+					e.process(refund.Ref{OrderID: "O1", RefundNo: "R1"})
+				}}, abandon)(e)
+			}, refund.ErrConflict,
+			"abandon refund R1 of order O1: it was sent again in the meantime: conflict",
+		},
+	}
+}
+
+func hookRefusals() []refusal {
+	const requested, approved = order.StateRefundRequested, order.StateApproved
+	return []refusal{
+		{
+			"a guard's veto", requested, with(func(_ *env, o *refund.Options) {
+				o.Hooks.Guard = func(context.Context, *order.Order, order.Transition) error { return errLost }
+			}, approve(4000)), refund.ErrVetoed, "approve refund R1 of order O1: vetoed: connection reset",
+		},
+		{
+			"a guard that panics", requested, with(func(_ *env, o *refund.Options) {
+				o.Hooks.Guard = func(context.Context, *order.Order, order.Transition) error { panic("boo") }
+			}, approve(4000)), refund.ErrHookPanic,
+			"hook panicked: approve refund R1 of order O1: guard panicked: boo",
+		},
+		{
+			"a hook that fails", requested, with(func(_ *env, o *refund.Options) {
+				o.Hooks.InTx = func(context.Context, *order.Order, order.Transition) error { return errLost }
+			}, approve(4000)), errLost,
+			"approve refund R1 of order O1: in-transaction hook: connection reset",
+		},
+		{
+			"a hook that panics", requested, with(func(_ *env, o *refund.Options) {
+				o.Hooks.InTx = func(context.Context, *order.Order, order.Transition) error { panic("boo") }
+			}, approve(4000)), refund.ErrHookPanic,
+			"approve refund R1 of order O1: in-transaction hook: hook panicked: boo",
+		},
+		{
+			"a scheduler that fails", requested,
+			with(func(_ *env, o *refund.Options) { o.Scheduler = brokenScheduler{} }, approve(4000)),
+			errLost,
+			"approve refund R1 of order O1: schedule: connection reset",
+		},
+		{
+			"a notification of another amount", approved, func(e *env) error {
+				return e.svc.HandleNotification(bg, success("R1", 3999))
+			}, refund.ErrMismatch,
+			`notification for refund R1 of order O1: answer does not match: amount is "3999", want "4000"`,
+		},
+		{
+			"a notification that cannot be confirmed", approved, func(e *env) error {
+				e.bank.next(fault{op: "query", err: errLost})
+				return e.svc.HandleNotification(bg, success("R1", 4000))
+			}, errLost, "notification for refund R1 of order O1: confirm: connection reset",
+		},
+	}
+}
+
+// wrongChoices are the outcomes that no person can record, and the events that have a method of
+// their own.
+func wrongChoices() (all []refusal) {
+	for _, o := range []refund.Outcome{
+		refund.OutcomeUnknown, refund.OutcomeAccepted, refund.OutcomeDeclined, refund.OutcomeAbnormal,
+		refund.OutcomeNotFound, 42,
+	} {
+		all = append(all, refusal{
+			fmt.Sprintf("resolve as %s %d", o, o), order.StateApproved, by(resolve(o, "e")),
+			refund.ErrInvalid,
+			"resolve refund R1 of order O1: outcome: must be succeeded or closed",
+		})
+	}
+	for _, ev := range []order.Event{
+		order.EventRequestRefund, order.EventApprove, order.EventReject, order.EventCancel,
+		order.EventRetry, order.EventAbandon, order.EventSettle, order.EventFail, order.EventHold,
+		order.EventAdopt,
+	} {
+		all = append(all, refusal{
+			"fire " + string(ev), order.StateRefundRequested, func(e *env) error {
+				p := refund.FireParams{OrderID: "O1", RefundNo: "R1", Event: ev, Actor: seller}
+				_, err := e.svc.Fire(bg, p)
+				return err
+			}, refund.ErrInvalid,
+			fmt.Sprintf("fire %s on refund R1 of order O1: "+
+				"event: is a core event: use the method of that name", ev),
+		})
+	}
+	return all
+}
+
+// TestRefusalsSayWhatWasTriedAndWhy: each refusal has one error value to test for and says which
+// refund of which order it is about. It leaves the order alone, but for what the provider says of
+// it.
+func TestRefusalsSayWhatWasTriedAndWhy(t *testing.T) {
+	all := slices.Concat(requestRefusals(), decisionRefusals(), hookRefusals(), wrongChoices())
+	for _, r := range all {
+		t.Run(r.name, func(t *testing.T) {
+			e := newEnv(t)
+			e.into(r.from)
+			err := r.do(e)
+			require.ErrorIs(t, err, r.is)
+			require.EqualError(t, err, r.says)
+		})
+	}
+}
+
+func TestCancelAfterTheApprovalNamesTheWayOut(t *testing.T) {
+	e := newEnv(t)
+	e.into(order.StateApproved)
+	var refused *order.TransitionError
+	require.ErrorAs(t, by(cancel(false))(e), &refused)
+	require.Equal(t, &order.TransitionError{
+		OrderID: "O1", RefundNo: "R1", Event: order.EventCancel, From: order.StateApproved,
+		Available: e.machine.Available(e.order(), "R1"), Reason: "it has been approved in the meantime",
+	}, refused)
+}
+
+// TestLimitsSayWhichRuleAndWhy: also when a refund is sent again, after the provider's time is
+// over.
+func TestLimitsSayWhichRuleAndWhy(t *testing.T) {
+	e := newLimited(t, refund.Limits{MaxAge: 24 * time.Hour, MaxRefunds: 1})
+	e.bank.next(fault{op: "refund", res: declined("NOTENOUGH")})
+	e.process(e.approved("R1", 4000))
+	second := refund.RequestParams{OrderID: "O1", RefundNo: "R2", Amount: 1, Actor: buyer}
+	_, err := e.svc.Request(bg, second)
+	require.EqualError(t, err,
+		"request_refund refund R2 of order O1: max_refunds: the provider takes 1 refunds of one order")
+	e.clock.Advance(24 * time.Hour)
+	before := e.order()
+	e.clock.Advance(time.Microsecond)
+	_, err = retry.do(bg, e.svc)
+	require.EqualError(t, err,
+		"retry refund R1 of order O1: max_age: paid 2026-01-02T03:04:05Z, refundable for 24h0m0s")
+	require.ErrorIs(t, err, refund.ErrLimit)
+	var limit *refund.LimitError
+	require.ErrorAs(t, err, &limit)
+	require.Equal(t, "O1", limit.OrderID)
+	require.Equal(t, "R1", limit.RefundNo)
+	require.Equal(t, before, e.order())
+	e.clock.Advance(-time.Microsecond)
+	_, err = retry.do(bg, e.svc)
+	require.NoError(t, err, "on the last day")
+}
+
+// TestNoLimitIsNoLimit: a provider that names no rules has none.
+func TestNoLimitIsNoLimit(t *testing.T) {
+	e := newLimited(t, refund.Limits{})
+	first, second := e.approved("R1", 1000), e.approved("R2", 1000)
+	e.process(first)
+	e.process(second)
+	require.Equal(t, []string{"refund R1", "refund R2"}, e.bank.called())
+	e.clock.Advance(10 * 365 * 24 * time.Hour)
+	e.approved("R3", 1000)
+}
+
+// TestNoAgeWithoutADate: an order whose day of payment the host does not know has no age.
+func TestNoAgeWithoutADate(t *testing.T) {
+	e := newEnv(t)
+	e.register()
+	s := e.service(limited{e.bank, refund.Limits{MaxAge: time.Hour}}, refund.Options{Now: e.clock.Now})
+	_, err := request(4000, "r").do(bg, s)
+	require.NoError(t, err)
+}
+
+// TestWhatNeverReachedTheProviderCountsForNothing: the provider's number of refunds is bounded, not
+// the shop's.
+func TestWhatNeverReachedTheProviderCountsForNothing(t *testing.T) {
+	ends := []order.State{order.StateRejected, order.StateCancelled, order.StateAbandoned}
+	for _, state := range ends {
+		e := newEnv(t)
+		e.into(state)
+		s := e.service(limited{e.bank, refund.Limits{MaxRefunds: 1}}, refund.Options{Now: e.clock.Now})
+		p := refund.RequestParams{OrderID: "O1", RefundNo: "R2", Amount: 1, Actor: buyer}
+		_, err := s.Request(bg, p)
+		require.NoError(t, err, state)
+	}
+}
+
+func TestRegisterSaysWhatIsWrong(t *testing.T) {
+	e := newEnv(t)
+	good := refund.RegisterParams{OrderID: "O1", Gateway: "bank", Currency: "CNY", Total: 10000}
+	router, err := refund.NewGateways(map[string]refund.RefundGateway{"bank": e.bank})
+	require.NoError(t, err)
+	down := errors.New("down")
+	broken, err := refund.NewService(e.machine, createFails{e.store, down}, e.bank, refund.Options{})
+	require.NoError(t, err)
+	for name, tc := range map[string]struct {
+		s      *refund.Service
+		change func(*refund.RegisterParams)
+		is     error
+		says   string
+	}{
+		"no ID": {
+			e.svc, func(p *refund.RegisterParams) { p.OrderID = "" }, refund.ErrInvalid,
+			"register order: id: must have 1 to 64 bytes, has 0",
+		},
+		"a gateway that is not there": {
+			e.service(router, refund.Options{}),
+			func(p *refund.RegisterParams) { p.OrderID, p.Gateway = "O2", "other" },
+			refund.ErrUnknownGateway, `register order O2: gateway "other": unknown gateway`,
+		},
+		"other terms": {
+			e.svc, func(p *refund.RegisterParams) { p.Total++ }, refund.ErrConflict,
+			"register order O1: it is registered with another total: conflict",
+		},
+		"the store": {
+			broken, func(p *refund.RegisterParams) { p.OrderID = "O2" }, down, "register order O2: down",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := e.svc.Register(bg, good)
+			require.NoError(t, err)
+			p := good
+			tc.change(&p)
+			o, err := tc.s.Register(bg, p)
+			require.Nil(t, o)
+			require.ErrorIs(t, err, tc.is)
+			require.EqualError(t, err, tc.says)
+		})
+	}
+}
+
+// createFails is a store that cannot create.
+type createFails struct {
+	refund.Store
+	err error
+}
+
+func (s createFails) Create(context.Context, *order.Order) error { return s.err }

@@ -1,0 +1,289 @@
+package refund_test
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// TestOnlyWhatMayHavePaidIsTakenIn: of what the provider lists and the book does not have.
+func TestOnlyWhatMayHavePaidIsTakenIn(t *testing.T) {
+	for outcome, want := range map[refund.Outcome]order.State{
+		refund.OutcomeAccepted: order.StateApproved, refund.OutcomeSucceeded: order.StateRefunded,
+		refund.OutcomeAbnormal: order.StateAbnormal, refund.OutcomeUnknown: "",
+		refund.OutcomeDeclined: "", refund.OutcomeClosed: "", refund.OutcomeNotFound: "",
+	} {
+		t.Run(outcome.String(), func(t *testing.T) {
+			e, l := newLister(t)
+			res := refund.Result{
+				Outcome: outcome, RefundNo: "C1", Amount: 1000, RefundID: "501", Code: "CODE", Message: "words",
+			}
+			l.list = []refund.Result{res}
+			rep, err := e.svc.Sync(bg, "O1")
+			require.NoError(t, err)
+			require.True(t, rep.Complete)
+			require.Equal(t, []refund.Difference{{
+				RefundNo: "C1", Book: order.StatePaid, Result: res,
+			}}, rep.Differences)
+			r := e.order().Refund("C1")
+			if want == "" {
+				require.Nil(t, r)
+				require.Empty(t, rep.Adopted)
+				require.Empty(t, e.conflicts)
+				return
+			}
+			require.Equal(t, []string{"C1"}, rep.Adopted)
+			require.Equal(t,
+				[]any{want, "501", "CODE", "words", "made at the provider", order.ActorProvider},
+				[]any{r.State, r.RefundID, r.Code, r.Message, r.Reason, r.RequestedBy})
+			require.Len(t, e.conflicts, 1)
+			c := e.conflicts[0]
+			require.EqualError(t, c.Err,
+				"refund C1 of order O1: the provider has a refund that the book did not")
+			c.Err = nil
+			require.Equal(t, refund.Conflict{
+				OrderID: "O1", RefundNo: "C1", Book: order.StatePaid, Result: res,
+			}, c)
+		})
+	}
+}
+
+// TestWhatIsNotTakenInIsNotWritten: one that never paid is only reported.
+func TestWhatIsNotTakenInIsNotWritten(t *testing.T) {
+	e := newEnv(t)
+	e.register()
+	closed := refund.Result{Outcome: refund.OutcomeClosed, RefundNo: "C1", Amount: 1}
+	l := &lister{bank: e.bank, list: []refund.Result{closed}}
+	store := &commits{Store: e.store}
+	s, err := refund.NewService(e.machine, store, l, refund.Options{Now: e.clock.Now})
+	require.NoError(t, err)
+	_, err = s.Sync(bg, "O1")
+	require.NoError(t, err)
+	require.Zero(t, store.n)
+}
+
+// TestWhatCannotBeTakenInIsReportedWhole: with what the provider said and why that cannot be booked.
+func TestWhatCannotBeTakenInIsReportedWhole(t *testing.T) {
+	e, l := newLister(t)
+	foreign := refund.Result{
+		Outcome: refund.OutcomeSucceeded, RefundNo: "C1", OrderID: "O2", Amount: 1,
+	}
+	l.list = []refund.Result{foreign}
+	rep, err := e.svc.Sync(bg, "O1")
+	require.NoError(t, err)
+	require.Empty(t, rep.Adopted)
+	mismatch := &refund.MismatchError{Field: "order_id", Want: "O1", Got: "O2"}
+	require.Equal(t, []refund.Difference{{
+		RefundNo: "C1", Book: order.StatePaid, Result: foreign, Err: mismatch,
+	}}, rep.Differences)
+	require.Equal(t, []refund.Conflict{{
+		OrderID: "O1", RefundNo: "C1", Book: order.StatePaid, Result: foreign, Err: mismatch,
+	}}, e.conflicts)
+}
+
+// TestSyncAsksOnlyAboutWhatTheProviderCouldKnow: what was sent, also before a retry, and what it
+// lists.
+func TestSyncAsksOnlyAboutWhatTheProviderCouldKnow(t *testing.T) {
+	e, l := newLister(t)
+	e.approved("R1", 1000) // never sent
+	failed := e.approved("R2", 1000)
+	e.bank.next(fault{op: "refund", res: declined("NOTENOUGH")})
+	e.process(failed)
+	_, err := e.svc.Retry(bg, refund.RetryParams{OrderID: "O1", RefundNo: "R2", Actor: seller})
+	require.NoError(t, err)
+	require.Zero(t, e.refund("R2").Attempts)
+	e.approved("R3", 1000)
+	l.console("R3", 1000, refund.OutcomeSucceeded)
+	_, err = e.svc.Sync(bg, "O1")
+	require.NoError(t, err)
+	require.Equal(t, []string{"refund R2", "query R2", "query R3"}, e.bank.called())
+}
+
+// TestSyncOfWhatAgreesIsSilent: with and without a list, in every state.
+func TestSyncOfWhatAgreesIsSilent(t *testing.T) {
+	e, l := newLister(t)
+	ref := e.approved("R1", 1000)
+	e.process(ref)
+	e.steps(ref, 1)
+	l.list = []refund.Result{{
+		Outcome: refund.OutcomeSucceeded, RefundNo: "R1", OrderID: "O1", Amount: 1000,
+	}}
+	rep, err := e.svc.Sync(bg, "O1")
+	require.NoError(t, err)
+	require.Equal(t, refund.SyncReport{Complete: true}, rep)
+}
+
+// TestAgreementAboutSomethingElseIsNone: the right outcome, of another amount.
+func TestAgreementAboutSomethingElseIsNone(t *testing.T) {
+	e := newEnv(t)
+	e.into(order.StateRefunded)
+	res := refund.Result{Outcome: refund.OutcomeSucceeded, RefundNo: "R1", OrderID: "O1", Amount: 1}
+	e.bank.next(fault{op: "query", asIs: true, res: res})
+	rep, err := e.svc.Sync(bg, "O1")
+	require.NoError(t, err)
+	require.Len(t, rep.Differences, 1)
+	require.ErrorIs(t, rep.Differences[0].Err, refund.ErrMismatch)
+	require.Equal(t, order.StateRefunded, rep.Differences[0].Book)
+	require.Len(t, e.conflicts, 1)
+}
+
+// TestSyncReportsWhatItDidBeforeTheStoreFailed: it is committed.
+func TestSyncReportsWhatItDidBeforeTheStoreFailed(t *testing.T) {
+	for name, fails := range map[string]int{"taking in": 3, "comparing": 4} { // read, C1, C2, R1
+		t.Run(name, func(t *testing.T) {
+			e := newEnv(t)
+			l := &lister{bank: e.bank}
+			e.process(e.approved("R1", 1000))
+			l.console("C1", 1000, refund.OutcomeSucceeded)
+			l.console("C2", 1000, refund.OutcomeSucceeded)
+			store := &countingStore{Store: e.store, fails: fails, how: failsBefore}
+			s, err := refund.NewService(e.machine, store, l, refund.Options{Now: e.clock.Now})
+			require.NoError(t, err)
+			rep, err := s.Sync(bg, "O1")
+			require.ErrorIs(t, err, errStore)
+			require.True(t, rep.Complete)
+			require.Equal(t, []string{"C1", "C2"}[:fails-2], rep.Adopted)
+			require.Len(t, rep.Differences, fails-2)
+		})
+	}
+}
+
+// TestNothingIsTakenInHalf: the host's hook refuses the second of the two steps, and so the first
+// does not stand.
+func TestNothingIsTakenInHalf(t *testing.T) {
+	e := newEnv(t)
+	e.register()
+	l := &lister{bank: e.bank}
+	l.console("C1", 1000, refund.OutcomeSucceeded)
+	s := e.service(l, refund.Options{Now: e.clock.Now, Hooks: refund.Hooks{
+		InTx: func(_ context.Context, _ *order.Order, tr order.Transition) error {
+			if tr.Event == order.EventSettle {
+				return errLost
+			}
+			return nil
+		},
+	}})
+	rep, err := s.Sync(bg, "O1")
+	require.ErrorIs(t, err, errLost)
+	require.Empty(t, rep.Adopted)
+	require.Empty(t, e.order().Refunds)
+}
+
+// beforeAgain is a store that runs an update twice, as after a deadlock, with something between.
+type beforeAgain struct {
+	refund.Store
+	do func()
+}
+
+func (s *beforeAgain) Update(
+	ctx context.Context, id string, fn func(context.Context, *order.Order) error,
+) error {
+	o, err := s.Get(ctx, id)
+	if err != nil {
+		return err
+	}
+	_ = fn(ctx, o)
+	s.do()
+	return s.Store.Update(ctx, id, fn)
+}
+
+// TestTakenInOnlyIfTheLastRunSaysSo: the store runs the update again, and by then the shop has
+// asked for the number.
+func TestTakenInOnlyIfTheLastRunSaysSo(t *testing.T) {
+	e := newEnv(t)
+	e.register()
+	l := &lister{bank: e.bank}
+	l.console("R1", 4000, refund.OutcomeSucceeded)
+	store := &beforeAgain{e.store, func() { require.NoError(t, by(request(4000, "r"))(e)) }}
+	s, err := refund.NewService(e.machine, store, l, refund.Options{Now: e.clock.Now})
+	require.NoError(t, err)
+	rep, err := s.Sync(bg, "O1")
+	require.NoError(t, err)
+	require.Empty(t, rep.Adopted)
+	require.Equal(t, order.StateRefundRequested, e.refund("R1").State)
+}
+
+// deaf is a store that fails whatever fn says.
+type deaf struct{ refund.Store }
+
+func (s deaf) Update(
+	ctx context.Context, id string, fn func(context.Context, *order.Order) error,
+) error {
+	_ = s.Store.Update(ctx, id, fn)
+	return errStore
+}
+
+// TestStoreFailsWhenThereIsNothingToWrite: then nobody knows whether there was something, and the
+// command fails.
+func TestStoreFailsWhenThereIsNothingToWrite(t *testing.T) {
+	e := newEnv(t)
+	e.into(order.StateApproved)
+	s, err := refund.NewService(e.machine, deaf{e.store}, e.bank, refund.Options{Now: e.clock.Now})
+	require.NoError(t, err)
+	for _, c := range []call{approve(4000), approve(1), request(4000, "r")} {
+		r, err := c.do(bg, s)
+		require.ErrorIs(t, err, errStore)
+		require.EqualError(t, err, c.name+" refund R1 of order O1: the store is down")
+		require.Zero(t, r)
+	}
+}
+
+func TestSetupHookHearsTheCause(t *testing.T) {
+	e := newEnv(t)
+	setup := &refund.SetupError{Gateway: "x", Err: errLost}
+	e.bank.next(fault{op: "refund", err: fmt.Errorf("send: %w", setup)})
+	e.process(e.approved("R1", 4000))
+	require.Len(t, e.setup, 1)
+	require.ErrorIs(t, e.setup[0], errLost)
+	require.EqualError(t, e.setup[0], `set-up of gateway "bank": connection reset`)
+}
+
+func TestCursorsThatAreNone(t *testing.T) {
+	p := refund.Position{RequestedAt: time.Unix(0, 0).UTC(), OrderID: "O", RefundNo: "R"}
+	good, err := p.MarshalText()
+	require.NoError(t, err)
+	holds := base64.RawURLEncoding.EncodeToString
+	for _, text := range []string{
+		"", "!", string(good) + "!", holds([]byte("0\x00O")), holds([]byte("0\x00O\x00R\x00S")),
+		holds([]byte("x\x00O\x00R")), holds([]byte("99999999999999999999\x00O\x00R")),
+	} {
+		before := refund.Position{OrderID: "as it was"}
+		q := before
+		err := q.UnmarshalText([]byte(text))
+		require.ErrorIs(t, err, refund.ErrInvalid)
+		require.EqualError(t, err, "after: is not a cursor")
+		require.Equal(t, before, q)
+	}
+}
+
+// TestPositionsAreInTheOrderOfTheList: by time, then by order, then by refund.
+func TestPositionsAreInTheOrderOfTheList(t *testing.T) {
+	at := time.Unix(0, 0).UTC()
+	entry := func(after time.Duration, id, no string) refund.Position {
+		r := order.Refund{No: no, RequestedAt: at.Add(after)}
+		return refund.Entry{OrderID: id, Refund: r}.Position()
+	}
+	ordered := []refund.Position{
+		entry(0, "A", "x"), entry(0, "A", "y"), entry(0, "B", "a"), entry(0, "B", "x"),
+		entry(1, "A", "a"), entry(2, "", ""),
+	}
+	for i, p := range ordered {
+		for j, q := range ordered {
+			switch c := p.Compare(q); {
+			case i < j:
+				require.Negative(t, c)
+			case i > j:
+				require.Positive(t, c)
+			default:
+				require.Zero(t, c)
+			}
+		}
+	}
+}

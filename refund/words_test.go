@@ -1,0 +1,310 @@
+package refund_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderfsm/orderfsm/internal/logtest"
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// TestProvidersWordsStayWithTheRefund: its number, its code and its message, whatever the answer
+// makes of the refund.
+func TestProvidersWordsStayWithTheRefund(t *testing.T) {
+	settled := func(e *env) { require.NoError(e.t, by(resolve(refund.OutcomeSucceeded, "e"))(e)) }
+	for _, tc := range []struct {
+		name    string
+		from    order.State
+		outcome refund.Outcome
+		to      order.State
+	}{
+		{"paid", order.StateApproved, refund.OutcomeSucceeded, order.StateRefunded},
+		{"paid after a failure", order.StateFailed, refund.OutcomeSucceeded, order.StateRefunded},
+		{"paid after a rejection", order.StateRejected, refund.OutcomeSucceeded, order.StateRefunded},
+		{"accepted", order.StateApproved, refund.OutcomeAccepted, order.StateApproved},
+		{"accepted, cancelled", order.StateCancelled, refund.OutcomeAccepted, order.StateApproved},
+		{"abnormal", order.StateApproved, refund.OutcomeAbnormal, order.StateAbnormal},
+		{"abnormal, given up", order.StateAbandoned, refund.OutcomeAbnormal, order.StateAbnormal},
+		{"closed", order.StateApproved, refund.OutcomeClosed, order.StateFailed},
+		{"closed after it was abnormal", order.StateAbnormal, refund.OutcomeClosed, order.StateFailed},
+		{"paid, a person said so", order.StateRefunded, refund.OutcomeSucceeded, order.StateRefunded},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			e := newEnv(t)
+			if tc.to == order.StateRefunded && tc.from == tc.to {
+				e.into(order.StateAbnormal)
+				settled(e)
+			} else {
+				e.into(tc.from)
+			}
+			if tc.from == order.StateApproved {
+				e.process(refund.Ref{OrderID: "O1", RefundNo: "R1"}) // accepted: it may also close
+				e.clock.Advance(time.Minute)
+			}
+			said := fault{
+				op:  "query",
+				res: refund.Result{Outcome: tc.outcome, RefundID: "501", Code: "CODE", Message: "words"},
+			}
+			e.bank.next(said)
+			if tc.from == order.StateApproved {
+				e.process(refund.Ref{OrderID: "O1", RefundNo: "R1"})
+			} else {
+				e.clock.Advance(time.Minute)
+				_, err := e.svc.Sync(bg, "O1")
+				require.NoError(t, err)
+				// Never sent: only a hint asks about it.
+				if e.refund("R1").State == tc.from && tc.from != tc.to {
+					e.hint()
+				}
+			}
+			r := e.refund("R1")
+			require.Equal(
+				t,
+				[]any{tc.to, "501", "CODE", "words"},
+				[]any{r.State, r.RefundID, r.Code, r.Message},
+			)
+			require.Equal(t, e.clock.Now(), e.order().UpdatedAt)
+		})
+	}
+}
+
+// TestDeniedAcceptanceSaysSo: first that the provider does not confirm it any more, and after the
+// quiet period that it denies it, each with the provider's code.
+func TestDeniedAcceptanceSaysSo(t *testing.T) {
+	for _, denied := range []refund.Outcome{refund.OutcomeNotFound, refund.OutcomeDeclined} {
+		e := newEnv(t)
+		ref := e.approved("R1", 4000)
+		e.process(ref)
+		for _, step := range []struct{ code, message string }{
+			{"FIRST", "the provider does not confirm it any more"},
+			{"SECOND", "the provider denies a refund that it has accepted"},
+		} {
+			e.bank.next(fault{op: "query", res: refund.Result{Outcome: denied, Code: step.code}})
+			e.steps(ref, 1)
+			r := e.refund("R1")
+			require.Equal(t, []any{step.code, step.message}, []any{r.Code, r.Message}, denied)
+			require.Equal(t, "bank-R1", r.RefundID)
+		}
+	}
+}
+
+// TestConflictSaysAll that a person needs: which refund, what the book has, what the provider says,
+// and why it matters.
+func TestConflictSaysAll(t *testing.T) {
+	e := newEnv(t)
+	e.into(order.StateRefunded)
+	e.bank.next(
+		fault{op: "query", res: refund.Result{Outcome: refund.OutcomeClosed, Code: "REFUNDCLOSE"}},
+	)
+	_, err := e.svc.Sync(bg, "O1")
+	require.NoError(t, err)
+	require.Len(t, e.conflicts, 1)
+	c := e.conflicts[0]
+	require.EqualError(t, c.Err,
+		"refund R1 of order O1: the provider says closed of a refund that is booked as refunded")
+	c.Err = nil
+	require.Equal(t, refund.Conflict{
+		OrderID: "O1", RefundNo: "R1", Book: order.StateRefunded,
+		Result: refund.Result{
+			Outcome: refund.OutcomeClosed, RefundNo: "R1", OrderID: "O1", Amount: 4000, Code: "REFUNDCLOSE",
+		},
+	}, c)
+}
+
+// TestStuckSaysAll that a person needs.
+func TestStuckSaysAll(t *testing.T) {
+	e := newEnv(t)
+	ref := e.approved("R1", 4000)
+	approved := e.clock.Now()
+	e.clock.Advance(24 * time.Hour)
+	e.bank.next(fault{op: "refund", err: errLost})
+	e.process(ref)
+	require.Equal(t, []refund.Stuck{{
+		OrderID: "O1", RefundNo: "R1", Gateway: "bank", ApprovedAt: approved, Attempts: 1, Err: errLost,
+	}}, e.stuck)
+}
+
+// TestNoHookIsNoTrouble: hooks that the host left out are not called.
+func TestNoHookIsNoTrouble(t *testing.T) {
+	var log logtest.Recorder
+	e := newEnv(
+		t,
+		func(_ *env, o *refund.Options) { o.Hooks, o.Logger = refund.Hooks{}, log.Logger() },
+	)
+	e.into(order.StateRefunded)
+	e.bank.next(fault{op: "query", res: isClosed})
+	_, err := e.svc.Sync(bg, "O1") // a conflict
+	require.NoError(t, err)
+	require.NoError(t, e.svc.HandleNotification(bg, success("R9", 1)))
+	ref := e.approved("R2", 1000)
+	e.clock.Advance(48 * time.Hour)
+	e.bank.next(fault{op: "refund", err: &refund.SetupError{Err: errLost}})
+	e.process(ref) // a set-up fault, and stuck
+	for _, r := range log.Records() {
+		require.NotEqual(t, "hook panicked", r.Message)
+	}
+}
+
+// TestTransitionIsLoggedWithItsAmount: the log alone tells where the money went.
+func TestTransitionIsLoggedWithItsAmount(t *testing.T) {
+	var log logtest.Recorder
+	e := newEnv(t, func(_ *env, o *refund.Options) { o.Logger = log.Logger() })
+	e.into(order.StateRefundRequested)
+	records := log.Records()
+	require.Len(t, records, 1)
+	got := map[string]string{}
+	for _, a := range records[0].Attrs {
+		got[a.Key] = a.Value.String()
+	}
+	require.Equal(t, map[string]string{
+		"order_id": "O1", "refund_no": "R1", "event": "request_refund", "from": "paid",
+		"to":    "refund_requested",
+		"actor": "buyer:1", "amount": "4000", "currency": "CNY",
+	}, got)
+}
+
+// TestTracedCommandsReturnTheSame: the Start hook changes neither result nor error.
+func TestTracedCommandsReturnTheSame(t *testing.T) {
+	e := newEnv(t, func(_ *env, o *refund.Options) {
+		o.Hooks.Start = func(ctx context.Context, _ refund.Command) (context.Context, func(error)) {
+			return ctx, nil
+		}
+	})
+	e.into(order.StateRefundRequested)
+	r, err := approve(4000).do(bg, e.svc)
+	require.NoError(t, err)
+	require.Equal(t, e.refund("R1"), r)
+	_, err = approve(1).do(bg, e.svc)
+	require.ErrorIs(t, err, refund.ErrConflict)
+}
+
+// TestBookThatNeverStandsStillIsNotAskedForEver: the provider is asked three times at most.
+func TestBookThatNeverStandsStillIsNotAskedForEver(t *testing.T) {
+	e := newEnv(t)
+	e.into(order.StateRejected)
+	e.bank.pay(refund.Request{OrderID: "O1", RefundNo: "R1", Amount: 4000})
+	for i := range 3 {
+		e.bank.next(fault{op: "query", res: isAccepted, block: func(context.Context) {
+			require.NoError(t, e.store.Update(bg, "O1", func(_ context.Context, o *order.Order) error {
+				o.Refunds[0].Message = fmt.Sprint("something else has changed ", i)
+				return nil
+			}))
+		}})
+	}
+	err := e.svc.HandleNotification(bg, success("R1", 4000))
+	require.ErrorIs(t, err, refund.ErrConflict, "the provider should deliver it again")
+	require.Equal(t, []string{"query R1", "query R1", "query R1"}, e.bank.called())
+	require.Equal(t, order.StateRejected, e.refund("R1").State, "the next hint finds it")
+	e.hint()
+	require.Equal(t, order.StateRefunded, e.refund("R1").State)
+}
+
+// TestNotificationSaysWhatDiffers, and one that says nothing of a number or a total contradicts
+// nothing.
+func TestNotificationSaysWhatDiffers(t *testing.T) {
+	e := newEnv(t)
+	_, err := e.svc.Register(bg, refund.RegisterParams{
+		OrderID: "O1", Gateway: "bank", PaymentID: "P1", Currency: "CNY", Total: 10000,
+	})
+	require.NoError(t, err)
+	e.process(e.approved("R1", 4000))
+	for says, change := range map[string]func(*refund.Notification){
+		`amount is "1", want "4000"`:         func(n *refund.Notification) { n.Result.Amount = 1 },
+		`total is "1", want "10000"`:         func(n *refund.Notification) { n.Total = 1 },
+		`gateway is "other", want "bank"`:    func(n *refund.Notification) { n.Gateway = "other" },
+		`payment_id is "other", want "P1"`:   func(n *refund.Notification) { n.PaymentID = "other" },
+		`refund_id is "1", want "bank-R1"`:   func(n *refund.Notification) { n.Result.RefundID = "1" },
+		`amount is "0", want "4000"`:         func(n *refund.Notification) { n.Result.Amount = 0 },
+		`total is "-10000", want "10000"`:    func(n *refund.Notification) { n.Total = -10000 },
+		`payment_id is "P1\x00", want "P1"`:  func(n *refund.Notification) { n.PaymentID = "P1\x00" },
+		`gateway is "banks", want "bank"`:    func(n *refund.Notification) { n.Gateway = "banks" },
+		`refund_id is "bank", want "bank-R1`: func(n *refund.Notification) { n.Result.RefundID = "bank" },
+	} {
+		n := success("R1", 4000)
+		change(&n)
+		require.ErrorContains(t, e.svc.HandleNotification(bg, n), says)
+	}
+	n := success("R1", 4000)
+	n.Gateway, n.PaymentID, n.Total, n.Result.RefundID = "bank", "P1", 10000, "bank-R1"
+	require.NoError(t, e.svc.HandleNotification(bg, n))
+}
+
+// TestNotificationOfAnOrderWithoutPaymentNumber: what the book does not know cannot be
+// contradicted.
+func TestNotificationOfAnOrderWithoutPaymentNumber(t *testing.T) {
+	e := newEnv(t)
+	e.bank.next(fault{op: "refund", err: errLost, pay: true})
+	e.process(e.approved("R1", 4000))
+	n := success("R1", 4000)
+	n.PaymentID, n.Result.RefundID = "P1", "bank-R1"
+	require.NoError(t, e.svc.HandleNotification(bg, n))
+	require.Equal(t, order.StateRefunded, e.refund("R1").State)
+}
+
+// TestServiceSaysWhatIsMissing: everything at once.
+func TestServiceSaysWhatIsMissing(t *testing.T) {
+	_, err := refund.NewService(nil, nil, nil, refund.Options{
+		CallTimeout: -1, Lease: -2, Quiet: -1, MaxWait: -1, SetupBackoff: -1, AlertAfter: -1,
+		MaxRequests: -1,
+	})
+	require.ErrorIs(t, err, refund.ErrInvalid)
+	require.EqualError(t, err, "new refund service: "+strings.Join([]string{
+		"machine: is nil", "store: is nil", "gateway: is nil", "call_timeout: is negative",
+		"lease: is negative", "quiet: is negative", "max_wait: is negative",
+		"setup_backoff: is negative", "alert_after: is negative", "max_requests: is negative",
+		"lease: must be longer than call_timeout",
+	}, "\n"))
+	e := newEnv(t)
+	_, err = refund.NewService(&order.Machine{}, e.store, e.bank, refund.Options{})
+	require.EqualError(t, err, "new refund service: machine: is not made with NewMachine")
+	_, err = refund.NewService(
+		e.machine,
+		e.store,
+		e.bank,
+		refund.Options{CallTimeout: time.Minute, Lease: time.Minute},
+	)
+	require.EqualError(t, err, "new refund service: lease: must be longer than call_timeout")
+}
+
+func TestGatewaysSayWhichOne(t *testing.T) {
+	_, err := refund.NewGateways(nil)
+	require.EqualError(t, err, "new gateways: gateways: there is none")
+	require.ErrorIs(t, err, refund.ErrInvalid)
+	_, err = refund.NewGateways(map[string]refund.RefundGateway{"x": nil})
+	require.EqualError(t, err, `new gateways: gateway: "x" is nil`)
+	require.ErrorIs(t, err, refund.ErrInvalid)
+
+	g, err := refund.NewGateways(map[string]refund.RefundGateway{"bank": newBank()})
+	require.NoError(t, err)
+	_, refundErr := g.Refund(bg, refund.Request{Gateway: "x"})
+	_, queryErr := g.Query(bg, refund.Query{Gateway: "x"})
+	_, listErr := g.List(bg, refund.Query{Gateway: "x"})
+	for _, err := range []error{refundErr, queryErr, listErr} {
+		var setup *refund.SetupError
+		require.ErrorAs(t, err, &setup)
+		require.Equal(t, "x", setup.Gateway)
+		require.ErrorIs(t, err, refund.ErrUnknownGateway)
+		require.EqualError(t, err, `set-up of gateway "x": gateway "x": unknown gateway`)
+	}
+	_, err = g.List(bg, refund.Query{Gateway: "bank"})
+	require.EqualError(t, err, `list refunds through gateway "bank": not supported by the gateway`)
+}
+
+func TestOutcomesThatThereAreNot(t *testing.T) {
+	require.Equal(t, "invalid", refund.Outcome(42).String())
+	require.Equal(t, "invalid", refund.Outcome(-1).String())
+	var o refund.Outcome
+	require.EqualError(t, o.UnmarshalText([]byte("paid")), "outcome: is not known")
+	require.EqualError(
+		t,
+		&refund.RetryLater{After: time.Second, Err: errors.New("busy")},
+		"retry in 1s: busy",
+	)
+}
