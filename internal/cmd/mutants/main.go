@@ -60,7 +60,8 @@ func main() {
 	flag.StringVar(&o.dir, "C", ".", "`folder` of the module")
 	flag.StringVar(&o.tests, "tests", "",
 		"`packages` whose tests are run after the package's own; separated by commas")
-	flag.StringVar(&o.base, "base", "", "only functions that differ from this git `revision`")
+	flag.StringVar(&o.base, "base", "",
+		"only functions that differ from this git `revision`, and no bugs that are judged")
 	flag.StringVar(&o.run, "run", "", "only bugs whose line of output matches this `regexp`")
 	flag.StringVar(&o.judged, "judged", ".ci/mutants.txt", "`file` of the judged survivors")
 	flag.IntVar(&o.sample, "sample", 0, "only `n` bugs of each package, drawn by chance; 0 is all")
@@ -93,13 +94,9 @@ func run(ctx context.Context, out io.Writer, o options, patterns []string) error
 	}
 	open := 0
 	for _, t := range targets {
-		mutants := t.find()
-		if o.base != "" {
-			changed, err := changedLines(ctx, t.Dir, o.base)
-			if err != nil {
-				return err
-			}
-			mutants = slices.DeleteFunc(mutants, func(m *mutant) bool { return !changed.touches(m) })
+		mutants, err := choose(ctx, o, t, judged)
+		if err != nil {
+			return err
 		}
 		mutants = slices.DeleteFunc(mutants, func(m *mutant) bool {
 			return !only.MatchString(m.String())
@@ -120,6 +117,28 @@ func run(ctx context.Context, out io.Writer, o options, patterns []string) error
 		return fmt.Errorf("%d survived or hung and are not judged in %s", open, o.judged)
 	}
 	return nil
+}
+
+// choose lists the bugs of a package, or with flag -base those that a change brings: all in the
+// functions that it touches, but for the judged ones, which take the longest and can tell nothing
+// new.
+func choose(ctx context.Context, o options, t *target, judged judgements) ([]*mutant, error) {
+	mutants := t.find()
+	if o.base == "" {
+		return mutants, nil
+	}
+	changed, err := changedLines(ctx, t.Dir, o.base)
+	if err != nil {
+		return nil, err
+	}
+	mutants = slices.DeleteFunc(mutants, func(m *mutant) bool { return !changed.touches(m) })
+	count := map[string]int{}
+	for _, m := range mutants {
+		count[m.key()]++
+	}
+	return slices.DeleteFunc(mutants, func(m *mutant) bool {
+		return len(judged[m.key()]) >= count[m.key()]
+	}), nil
 }
 
 // pick draws n mutants and leaves them in their order; 0 is all.

@@ -145,6 +145,12 @@ func TestOnlyWhatAChangeTouches(t *testing.T) {
 	require.Contains(t, out, "p/p.go:7:9: odd: n%2 == 1 -> true: ")
 	require.Contains(t, out, "p/new.go:3:26: yes: true -> false: ")
 	require.NotContains(t, out, "Big")
+
+	judged := "p.odd: n%2 == 1 -> true # never called\np.odd: n%2 == 1 -> false # never called\n"
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "judged.txt"), []byte(judged), 0o600))
+	out, err = mutants(t, dir, options{base: "HEAD"})
+	require.ErrorContains(t, err, "1 survived")
+	require.NotContains(t, out, "odd", "what is judged is not tried again")
 }
 
 func TestTestsThatFailWithoutABugAreAnError(t *testing.T) {
