@@ -49,6 +49,7 @@ func TestAnswerAboutSomethingElseDecidesNothing(t *testing.T) {
 					require.Len(t, e.bank.submissions("R1"), 1)
 					require.Len(t, e.conflicts, 1)
 					require.ErrorIs(t, e.conflicts[0].Err, refund.ErrMismatch)
+					require.Equal(t, res, e.conflicts[0].Result)
 					e.run()
 					require.EqualValues(t, 4000, e.bank.paid("O1"))
 				})
