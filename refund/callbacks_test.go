@@ -54,7 +54,7 @@ func TestRegisterNamesTheTerm(t *testing.T) {
 		require.ErrorContains(t, err, "another "+term+":")
 	}
 	for _, limit := range []int{0, -1} {
-		_, err = e.svc.Due(bg, limit)
+		_, err = e.svc.Due(bg, limit, nil)
 		require.ErrorIs(t, err, refund.ErrInvalid)
 	}
 }

@@ -28,30 +28,84 @@ func (e *env) approvedOf(gateway, id string) refund.Ref {
 	return ref
 }
 
+// refs are the names of what is due.
+func refs(due []refund.DueRefund) (refs []refund.Ref) {
+	for _, d := range due {
+		refs = append(refs, d.Ref)
+	}
+	return refs
+}
+
 func TestDueExcept(t *testing.T) {
 	e := newEnv(t)
 	start := e.clock.Now()
 	a := refund.DueRefund{Ref: e.approvedOf("a", "A1"), Gateway: "a", At: start}
 	e.clock.Advance(time.Second)
 	b := refund.DueRefund{Ref: e.approvedOf("b", "B1"), Gateway: "b", At: start.Add(time.Second)}
-	plain, err := refund.NewService(e.machine, plainStore{e.store}, e.bank, refund.Options{Now: e.clock.Now})
+	due, err := e.svc.Due(bg, 10, nil)
 	require.NoError(t, err)
-	for name, s := range map[string]*refund.Service{"store with gateways": e.svc, "plain store": plain} {
-		due, err := s.DueExcept(bg, 10, nil)
-		require.NoError(t, err, name)
-		require.Equal(t, []refund.DueRefund{a, b}, due, name)
-		due, err = s.DueExcept(bg, 10, []string{"a"})
-		require.NoError(t, err, name)
-		require.Equal(t, []refund.DueRefund{b}, due, name)
+	require.Equal(t, []refund.DueRefund{a, b}, due)
+	due, err = e.svc.Due(bg, 10, []string{"a"})
+	require.NoError(t, err)
+	require.Equal(t, []refund.DueRefund{b}, due)
 
-		gone, cancel := context.WithCancel(bg)
-		cancel()
-		_, err = s.DueExcept(gone, 10, nil)
-		require.ErrorIs(t, err, context.Canceled, name)
+	gone, cancel := context.WithCancel(bg)
+	cancel()
+	_, err = e.svc.Due(gone, 10, nil)
+	require.ErrorIs(t, err, context.Canceled)
+}
+
+// TestDueOfAWrongClock: a next attempt that lies further ahead than the Service ever puts it is due now, and one that
+// lies as far ahead as that is not.
+func TestDueOfAWrongClock(t *testing.T) {
+	for name, wait := range map[string]struct{ most, quiet, longest time.Duration }{
+		"max wait": {time.Hour, time.Minute, time.Hour},
+		"quiet":    {time.Hour, 2 * time.Hour, 2 * time.Hour},
+	} {
+		e := newEnv(t, func(_ *env, o *refund.Options) { o.MaxWait, o.Quiet = wait.most, wait.quiet })
+		ref := e.approvedOf("a", "A1")
+		for ahead, want := range map[time.Duration][]refund.Ref{
+			wait.longest:                    nil,
+			wait.longest + time.Microsecond: {ref},
+			365 * 24 * time.Hour:            {ref},
+		} {
+			require.NoError(t, e.store.Update(bg, ref.OrderID, func(_ context.Context, o *order.Order) error {
+				o.Refunds[0].NextAttemptAt = e.clock.Now().Add(ahead)
+				return nil
+			}))
+			due, err := e.svc.Due(bg, 10, nil)
+			require.NoError(t, err)
+			require.Equal(t, want, refs(due), "%s: %v ahead", name, ahead)
+		}
 	}
-	due, err := plain.DueExcept(bg, 1, []string{"a"})
-	require.NoError(t, err)
-	require.Empty(t, due, "as documented: the limit comes first")
+}
+
+func TestDueQueryJoin(t *testing.T) {
+	list := func(kind string, n int) (due []refund.DueRefund) {
+		for i := range n {
+			due = append(due, refund.DueRefund{Gateway: fmt.Sprint(kind, i)})
+		}
+		return due
+	}
+	for limit := range 30 {
+		for past := range 30 {
+			for ahead := range 10 {
+				p, a := list("past", past), list("ahead", ahead)
+				joined := refund.DueQuery{Limit: limit}.Join(p, a)
+				require.Len(t, joined, min(limit, past+ahead))
+				n := 0
+				for n < len(joined) && n < past && joined[n] == p[n] {
+					n++
+				}
+				require.Equal(t, append(list("past", n), list("ahead", len(joined)-n)...), append([]refund.DueRefund(nil), joined...))
+				if limit > 1 {
+					require.GreaterOrEqual(t, len(joined)-n, min(ahead, (limit+4)/5), "of %d", limit)
+					require.GreaterOrEqual(t, n, min(past, limit-(limit+4)/5), "of %d", limit)
+				}
+			}
+		}
+	}
+	require.Empty(t, refund.DueQuery{Limit: -1}.Join(list("past", 1), list("ahead", 1)))
 }
 
 // unreadable is a plain store that cannot give the orders of some ID.
@@ -67,23 +121,46 @@ func (u unreadable) Get(ctx context.Context, id string) (*order.Order, error) {
 	return u.Store.Get(ctx, id)
 }
 
-func TestDueWithAnOrderThatCannotBeRead(t *testing.T) {
+func TestReconcileWithAnOrderThatCannotBeRead(t *testing.T) {
 	e := newEnv(t)
-	start := e.clock.Now()
-	bad := refund.DueRefund{Ref: e.approvedOf("a", "A1"), At: start.Add(time.Hour)}
-	good := refund.DueRefund{Ref: e.approvedOf("a", "A2"), Gateway: "a", At: start}
+	e.approvedOf("a", "A1")
+	e.approvedOf("a", "A2")
 	e.clock.Advance(time.Hour)
 	s, err := refund.NewService(e.machine, unreadable{e.store, "A1"}, e.bank, refund.Options{Now: e.clock.Now})
 	require.NoError(t, err)
-	due, err := s.DueExcept(bg, 10, nil)
-	require.NoError(t, err)
-	require.Equal(t, []refund.DueRefund{bad, good}, due)
-
 	var n notebook
 	_, err = s.Reconcile(bg, n.params())
 	require.NoError(t, err)
-	require.Equal(t, []string{"A1"}, n.ids(), "nor does it keep the others from being compared")
+	require.Equal(t, []string{"A1"}, n.ids(), "it does not keep the others from being compared")
 	require.ErrorIs(t, n.reports[0].Err, errLost)
+}
+
+// TestStuckOfAWrongClock: a refund that was approved in the future is stuck, whenever it was asked for; clocks that
+// differ by less than a lease are right.
+func TestStuckOfAWrongClock(t *testing.T) {
+	const lease = time.Minute
+	e := newEnv(t, func(_ *env, o *refund.Options) { o.AlertAfter, o.Lease, o.CallTimeout = time.Hour, lease, time.Second })
+	for i, tc := range []struct {
+		name                string
+		requested, approved time.Duration // from now
+		stuck               bool
+	}{
+		{"approved a year ahead", -time.Second, 365 * 24 * time.Hour, true},
+		{"asked for and approved a year ahead", 365 * 24 * time.Hour, 365 * 24 * time.Hour, true},
+		{"approved just too far ahead", 0, lease + time.Microsecond, true},
+		{"approved by a clock that is near", 0, lease, false},
+		{"approved long ago", -2 * time.Hour, -time.Hour, true},
+		{"approved just now", -2 * time.Hour, -time.Hour + time.Microsecond, false},
+	} {
+		ref := e.approvedOf(fmt.Sprintf("g%d", i), fmt.Sprintf("A%d", i))
+		require.NoError(t, e.store.Update(bg, ref.OrderID, func(_ context.Context, o *order.Order) error {
+			o.Refunds[0].RequestedAt, o.Refunds[0].ApprovedAt = e.clock.Now().Add(tc.requested), e.clock.Now().Add(tc.approved)
+			return nil
+		}))
+		numbers := e.stuckNos(refund.Filter{Gateway: fmt.Sprintf("g%d", i), Limit: 1})
+		require.Equal(t, tc.stuck, len(numbers) == 1, tc.name)
+	}
+	require.Len(t, e.stuckNos(refund.Filter{Limit: 2}), 4, "page by page")
 }
 
 func TestStuckLists(t *testing.T) {

@@ -52,13 +52,13 @@ func Example() {
 	fmt.Println(r.State, err)
 
 	for range 2 { // a worker's loop: package poller has a better one
-		due, err := svc.Due(ctx, 100)
+		due, err := svc.Due(ctx, 100, nil)
 		if err != nil {
 			fmt.Println(err)
 			return
 		}
-		for _, ref := range due {
-			next, err := svc.Process(ctx, ref)
+		for _, d := range due {
+			next, err := svc.Process(ctx, d.Ref)
 			fmt.Println(next.State, err)
 		}
 		clock.Advance(time.Minute)

@@ -271,12 +271,12 @@ func (e *env) refund(no string) order.Refund {
 func (e *env) run() {
 	e.t.Helper()
 	for range 100 {
-		refs, err := e.store.Due(bg, e.clock.Now().Add(24*time.Hour), 100)
+		due, err := e.store.Due(bg, refund.DueQuery{Now: e.clock.Now().Add(24 * time.Hour), Limit: 100})
 		require.NoError(e.t, err)
-		if len(refs) == 0 {
+		if len(due) == 0 {
 			return
 		}
-		for _, ref := range refs {
+		for _, ref := range refs(due) {
 			next := e.process(ref)
 			if wait := next.At.Sub(e.clock.Now()); wait > 0 && !next.At.IsZero() {
 				e.clock.Advance(wait)

@@ -127,11 +127,16 @@ func TestSetupFaultIsOverOnceTheCallThatFailedSucceeds(t *testing.T) {
 func TestAgrees(t *testing.T) {
 	confirmed := order.Refund{State: order.StateRefunded, ConfirmedAt: judgeNow()}
 	ended := []order.Refund{
-		{State: order.StateRefundRequested}, {State: order.StateFailed}, {State: order.StateRejected},
-		{State: order.StateCancelled}, {State: order.StateAbandoned},
+		{State: order.StateRefundRequested},
+		{State: order.StateFailed},
+		{State: order.StateRejected},
+		{State: order.StateCancelled},
+		{State: order.StateAbandoned},
 	}
 	open := []order.Refund{
-		{State: order.StateApproved}, {State: order.StateAbnormal}, {State: order.StateRefunded},
+		{State: order.StateApproved},
+		{State: order.StateAbnormal},
+		{State: order.StateRefunded},
 		confirmed,
 	}
 	for outcome, agreeing := range map[Outcome][]order.Refund{

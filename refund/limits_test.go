@@ -82,7 +82,7 @@ func TestMinInterval(t *testing.T) {
 	e.process(first)
 	wait := refund.Next{State: order.StateApproved, At: start.Add(5 * time.Minute)}
 	require.Equal(t, wait, e.process(second))
-	refs, err := e.svc.Due(bg, 10)
+	refs, err := e.svc.Due(bg, 10, nil)
 	require.NoError(t, err)
 	require.Empty(t, refs, "it is not listed before it may go")
 

@@ -288,16 +288,3 @@ func (s *Service) List(ctx context.Context, f Filter) (Page, error) {
 	}
 	return p, nil
 }
-
-// Due lists the approved refunds that [Service.Process] can move now, longest due first; at most limit, which
-// must be above 0 ([ErrInvalid]).
-func (s *Service) Due(ctx context.Context, limit int) ([]Ref, error) {
-	if limit <= 0 {
-		return nil, fmt.Errorf("list due refunds: %w", &order.InvalidError{Field: "limit", Problem: "must be above 0"})
-	}
-	refs, err := s.store.Due(ctx, s.now(), limit)
-	if err != nil {
-		return nil, fmt.Errorf("list due refunds: %w", err)
-	}
-	return refs, nil
-}

@@ -23,12 +23,12 @@ func TestQueues(t *testing.T) {
 	_, err := e.svc.Request(bg, refund.RequestParams{OrderID: "O1", RefundNo: "R3", Amount: 3000, Actor: buyer})
 	require.NoError(t, err)
 
-	refs, err := e.svc.Due(bg, 10)
+	due, err := e.svc.Due(bg, 10, nil)
 	require.NoError(t, err)
-	require.Equal(t, []refund.Ref{first, second}, refs, "longest due first, only approved ones")
-	refs, err = e.svc.Due(bg, 1)
+	require.Equal(t, []refund.Ref{first, second}, refs(due), "longest due first, only approved ones")
+	due, err = e.svc.Due(bg, 1, nil)
 	require.NoError(t, err)
-	require.Equal(t, []refund.Ref{first}, refs)
+	require.Equal(t, []refund.Ref{first}, refs(due))
 
 	page, err := e.svc.List(bg, refund.Filter{States: []order.State{order.StateRefundRequested}})
 	require.NoError(t, err)
@@ -45,7 +45,7 @@ func TestQueues(t *testing.T) {
 
 	ctx, cancel := context.WithCancel(bg)
 	cancel()
-	_, err = e.svc.Due(ctx, 10)
+	_, err = e.svc.Due(ctx, 10, nil)
 	require.ErrorIs(t, err, context.Canceled)
 	_, err = e.svc.List(ctx, refund.Filter{})
 	require.ErrorIs(t, err, context.Canceled)

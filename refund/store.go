@@ -40,9 +40,8 @@ type Store interface {
 	// Errors: [ErrExists] if its ID is already there; [ErrConflict] if a refund number of it is; [ErrInvalid] if its
 	// history does not begin with 1, has gaps or does not end with o.Seq.
 	Create(ctx context.Context, o *order.Order) error
-	// Due lists the approved refunds whose NextAttemptAt is at or before now: by NextAttemptAt, then order
-	// ID, then refund number; at most limit of them (> 0).
-	Due(ctx context.Context, now time.Time, limit int) ([]Ref, error)
+	// Due lists the approved refunds that q selects; see [DueQuery].
+	Due(ctx context.Context, q DueQuery) ([]DueRefund, error)
 	// List pages through refunds, for review queues: by RequestedAt, then order ID, then refund number, oldest first.
 	List(ctx context.Context, f Filter) (Page, error)
 }

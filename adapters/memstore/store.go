@@ -5,7 +5,7 @@
 //
 // # What it does
 //
-// All of the port, and the optional interfaces [refund.Joiner] and [refund.GatewayDuer]: a command on another order,
+// All of the port, and the optional interface [refund.Joiner]: a command on another order,
 // called with the context of an InTx hook, joins that Update. One Update runs at a time in the whole store. Readers
 // see committed orders only and wait for nobody.
 //
@@ -23,16 +23,14 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
 )
 
 var (
-	_ refund.Store       = (*Store)(nil)
-	_ refund.Joiner      = (*Store)(nil)
-	_ refund.GatewayDuer = (*Store)(nil)
+	_ refund.Store  = (*Store)(nil)
+	_ refund.Joiner = (*Store)(nil)
 )
 
 // Store keeps orders in memory. Make it with [New]; it is safe for concurrent use.
@@ -267,35 +265,30 @@ func (s *Store) read(ctx context.Context, orderID string) (entry, error) {
 }
 
 // Due implements [refund.Store].
-func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]refund.Ref, error) {
-	due, err := s.DueExcept(ctx, now, limit, nil)
-	if err != nil {
-		return nil, err
-	}
-	refs := make([]refund.Ref, 0, len(due))
-	for _, d := range due {
-		refs = append(refs, d.Ref)
-	}
-	return refs, nil
-}
-
-// DueExcept implements [refund.GatewayDuer].
-func (s *Store) DueExcept(ctx context.Context, now time.Time, limit int, except []string) ([]refund.DueRefund, error) {
+func (s *Store) Due(ctx context.Context, q refund.DueQuery) ([]refund.DueRefund, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	var due []refund.DueRefund
+	var past, ahead []refund.DueRefund
 	s.each(func(o *order.Order, r *order.Refund) {
-		if r.State == order.StateApproved && !r.NextAttemptAt.After(now) && !slices.Contains(except, o.Gateway) {
-			ref := refund.Ref{OrderID: o.ID, RefundNo: r.No}
-			due = append(due, refund.DueRefund{Ref: ref, Gateway: o.Gateway, At: r.NextAttemptAt})
+		if r.State != order.StateApproved || slices.Contains(q.Except, o.Gateway) {
+			return
+		}
+		d := refund.DueRefund{Ref: refund.Ref{OrderID: o.ID, RefundNo: r.No}, Gateway: o.Gateway, At: r.NextAttemptAt}
+		switch {
+		case !d.At.After(q.Now):
+			past = append(past, d)
+		case !q.Beyond.IsZero() && d.At.After(q.Beyond):
+			ahead = append(ahead, d)
 		}
 	})
-	slices.SortFunc(due, func(a, b refund.DueRefund) int {
-		return refund.Position{RequestedAt: a.At, OrderID: a.OrderID, RefundNo: a.RefundNo}.Compare(
-			refund.Position{RequestedAt: b.At, OrderID: b.OrderID, RefundNo: b.RefundNo})
-	})
-	return due[:min(len(due), max(limit, 0))], nil
+	for _, due := range [][]refund.DueRefund{past, ahead} {
+		slices.SortFunc(due, func(a, b refund.DueRefund) int {
+			return refund.Position{RequestedAt: a.At, OrderID: a.OrderID, RefundNo: a.RefundNo}.Compare(
+				refund.Position{RequestedAt: b.At, OrderID: b.OrderID, RefundNo: b.RefundNo})
+		})
+	}
+	return q.Join(past, ahead), nil
 }
 
 // List implements [refund.Store].

@@ -34,9 +34,8 @@
 // refund delays that refund only.
 //
 // Of one gateway at most three quarters of the places are in use at a time, unless configured otherwise, so a
-// provider that hangs holds up its own refunds only. The store's list leaves busy gateways out where it is a
-// [refund.GatewayDuer]; without that, a backlog longer than [Options].Batch hides what is due for other
-// gateways.
+// provider that hangs holds up its own refunds only. The store's list leaves busy gateways out, so that their
+// backlog hides nothing that is due for the others.
 //
 // # Stopping
 //

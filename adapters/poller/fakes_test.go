@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/orderfsm/orderfsm/adapters/memstore"
+	"github.com/orderfsm/orderfsm/adapters/poller"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
 )
@@ -202,7 +203,10 @@ type store struct {
 	onID   func(orderID string) error // before an Update
 }
 
-func (s *store) DueExcept(ctx context.Context, now time.Time, limit int, except []string) ([]refund.DueRefund, error) {
+func (s *store) Due(ctx context.Context, q refund.DueQuery) ([]refund.DueRefund, error) {
+	if q.Limit == poller.MaxCount { // Stats counts, the Poller does not look
+		return s.Store.Due(ctx, q)
+	}
 	s.mu.Lock()
 	s.looks++
 	f := s.onLook
@@ -217,14 +221,14 @@ func (s *store) DueExcept(ctx context.Context, now time.Time, limit int, except 
 			return nil, err
 		}
 	}
-	due, err := s.Store.DueExcept(ctx, now, limit, except)
+	due, err := s.Store.Due(ctx, q)
 	if s.beyond > 0 && err == nil {
-		all, err := s.Store.DueExcept(ctx, now.AddDate(100, 0, 0), math.MaxInt32, except)
+		all, err := s.Store.Due(ctx, refund.DueQuery{Now: q.Now.AddDate(100, 0, 0), Limit: math.MaxInt32, Except: q.Except})
 		if err != nil {
 			return nil, err
 		}
 		for _, d := range all {
-			if d.At.After(now.Add(s.beyond)) && len(due) < limit {
+			if d.At.After(q.Now.Add(s.beyond)) && len(due) < q.Limit {
 				due = append(due, d)
 			}
 		}

@@ -235,7 +235,7 @@ func (p *Poller) list(ctx context.Context, limit int, without []string) (due []r
 			due, err = nil, fmt.Errorf("list due refunds: store panicked: %v", v)
 		}
 	}()
-	return p.svc.DueExcept(ctx, limit, without)
+	return p.svc.Due(ctx, limit, without)
 }
 
 // errEnded is what came of a refund if the host's code ended the goroutine that processed it.

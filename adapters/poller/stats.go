@@ -41,11 +41,7 @@ type Stats struct {
 // itself. If the store fails, its figures are zero and the error is returned with the others.
 func (p *Poller) Stats(ctx context.Context) (Stats, error) {
 	st := p.own()
-	due, err := p.svc.Due(ctx, MaxCount)
-	if err != nil {
-		return st, fmt.Errorf("poller stats: %w", err)
-	}
-	oldest, err := p.svc.DueExcept(ctx, 1, nil)
+	due, err := p.svc.Due(ctx, MaxCount, nil)
 	if err != nil {
 		return st, fmt.Errorf("poller stats: %w", err)
 	}
@@ -54,8 +50,8 @@ func (p *Poller) Stats(ctx context.Context) (Stats, error) {
 		return st, fmt.Errorf("poller stats: %w", err)
 	}
 	st.Due, st.Stuck = len(due), stuck
-	if len(oldest) > 0 {
-		st.OldestDue = oldest[0].At
+	if len(due) > 0 {
+		st.OldestDue = due[0].At
 	}
 	return st, nil
 }

@@ -153,8 +153,8 @@ func TestSweepBehindABacklog(t *testing.T) {
 // deaf lists the same whatever is to be left out.
 type deaf struct{ svc *refund.Service }
 
-func (d deaf) DueExcept(ctx context.Context, limit int, _ []string) ([]refund.DueRefund, error) {
-	return d.svc.DueExcept(ctx, limit, nil)
+func (d deaf) Due(ctx context.Context, limit int, _ []string) ([]refund.DueRefund, error) {
+	return d.svc.Due(ctx, limit, nil)
 }
 
 // TestQueueOf: every name of a gateway makes a queue that River takes, and no two make the same.

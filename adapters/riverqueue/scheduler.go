@@ -69,8 +69,8 @@ func (s *Scheduler[TTx]) Schedule(ctx context.Context, ref refund.Ref, _ time.Ti
 
 // Due lists the refunds that a Process can move now; [refund.Service] implements it.
 type Due interface {
-	// DueExcept is [refund.Service.DueExcept].
-	DueExcept(ctx context.Context, limit int, except []string) ([]refund.DueRefund, error)
+	// Due is [refund.Service.Due].
+	Due(ctx context.Context, limit int, except []string) ([]refund.DueRefund, error)
 }
 
 // Sweep sees to it that the limit (> 0) refunds that are due for the longest time have a job, that it does not
@@ -85,7 +85,7 @@ func (s *Scheduler[TTx]) Sweep(ctx context.Context, due Due, limit int) (int, er
 	var except []string
 	var errs []error
 	for {
-		refs, err := due.DueExcept(ctx, limit, except)
+		refs, err := due.Due(ctx, limit, except)
 		if err != nil {
 			return found, errors.Join(append(errs, err)...)
 		}

@@ -19,11 +19,11 @@ func TestNow(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
 		s, _ := d.store(t)
-		before := time.Now().Add(-time.Millisecond) // SQLite's is not exact to the microsecond
+		before := time.Now().Add(-time.Millisecond) //nolint:forbidigo // compared with it; SQLite's is not exact to the microsecond
 		now, err := s.Now(bg)
 		require.NoError(t, err)
 		require.False(t, now.Before(before), "%v is before %v", now, before)
-		require.False(t, now.After(time.Now().Add(time.Millisecond)))
+		require.False(t, now.After(time.Now().Add(time.Millisecond))) //nolint:forbidigo // as above
 		require.Equal(t, time.UTC, now.Location())
 
 		require.NoError(t, s.Create(bg, newOrder("O-1")))

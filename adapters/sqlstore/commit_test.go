@@ -146,20 +146,26 @@ func TestLostCommitRepeats(t *testing.T) {
 		{"cancel", events(order.EventRequestRefund), order.StateCancelled, func(svc *refund.Service, id, no string) (order.Refund, error) {
 			return svc.Cancel(bg, refund.CancelParams{OrderID: id, RefundNo: no, Actor: "buyer:1"})
 		}},
-		{"retry", events(order.EventRequestRefund, order.EventApprove, order.EventFail), order.StateApproved,
+		{
+			"retry", events(order.EventRequestRefund, order.EventApprove, order.EventFail), order.StateApproved,
 			func(svc *refund.Service, id, no string) (order.Refund, error) {
 				return svc.Retry(bg, refund.RetryParams{OrderID: id, RefundNo: no, Actor: "staff:1"})
-			}},
-		{"abandon", events(order.EventRequestRefund, order.EventApprove, order.EventFail), order.StateAbandoned,
+			},
+		},
+		{
+			"abandon", events(order.EventRequestRefund, order.EventApprove, order.EventFail), order.StateAbandoned,
 			func(svc *refund.Service, id, no string) (order.Refund, error) {
 				return svc.Abandon(bg, refund.AbandonParams{OrderID: id, RefundNo: no, Actor: "staff:1"})
-			}},
-		{"resolve", events(order.EventRequestRefund, order.EventApprove, order.EventHold), order.StateRefunded,
+			},
+		},
+		{
+			"resolve", events(order.EventRequestRefund, order.EventApprove, order.EventHold), order.StateRefunded,
 			func(svc *refund.Service, id, no string) (order.Refund, error) {
 				return svc.Resolve(bg, refund.ResolveParams{
 					OrderID: id, RefundNo: no, Outcome: refund.OutcomeSucceeded, Evidence: "transfer 7", Actor: "staff:1",
 				})
-			}},
+			},
+		},
 	}
 	touch := func(_ context.Context, o *order.Order) error { // a commit of others that is no command
 		o.UpdatedAt = o.UpdatedAt.Add(time.Second)
@@ -226,10 +232,7 @@ func TestSilentDatabase(t *testing.T) {
 		defer cancel()
 		l.silent = make(chan struct{})
 		l.lose(true, func() { close(l.silent); cancel() })
-		done := make(chan error, 1)
-		go func() {
-			done <- shaky.Update(ctx, "O-1", func(_ context.Context, o *order.Order) error { request(t, o, "R-1", 60); return nil })
-		}()
-		require.ErrorIs(t, <-done, sqlstore.ErrCommit) // the test's own deadline is the only other end
+		err := shaky.Update(ctx, "O-1", func(_ context.Context, o *order.Order) error { request(t, o, "R-1", 60); return nil })
+		require.ErrorIs(t, err, sqlstore.ErrCommit) // the test's own deadline is the only other end
 	})
 }

@@ -73,7 +73,7 @@
 // over years of orders needs the pages of them: give SQLite a cache that holds these, for example
 // _pragma=cache_size(-65536) for 64 MiB.
 //
-// Due and DueExcept take no locks, not with SKIP LOCKED either: such a lock ends with the list, before anything is
+// Due takes no locks, not with SKIP LOCKED either: such a lock ends with the list, before anything is
 // processed, and PostgreSQL writes to each row for it. Who gets a refund is decided by the lease, in an Update of one
 // order; others that come for it find it taken and have lost one locking read.
 //

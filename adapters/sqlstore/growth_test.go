@@ -139,14 +139,21 @@ func growthOps(s *sqlstore.Store, refunds int) []growthOp {
 			return s.Update(bg, recent(i), func(_ context.Context, o *order.Order) error { o.Refunds[0].Attempts++; return nil })
 		}},
 		{"Due", func(int) error {
-			refs, err := s.Due(bg, now, 100)
+			refs, err := s.Due(bg, refund.DueQuery{Now: now, Limit: 100})
 			if err == nil && len(refs) != 100 {
 				return fmt.Errorf("%d are due, not 100", len(refs))
 			}
 			return err
 		}},
+		{"DueBeyond", func(int) error {
+			due, err := s.Due(bg, refund.DueQuery{Now: now, Beyond: at(1 << 40), Limit: 100})
+			if err == nil && len(due) != 100 {
+				return fmt.Errorf("%d are due, not 100", len(due))
+			}
+			return err
+		}},
 		{"DueExcept", func(int) error {
-			due, err := s.DueExcept(bg, now, 100, []string{"wechat"})
+			due, err := s.Due(bg, refund.DueQuery{Now: now, Limit: 100, Except: []string{"wechat"}})
 			if err == nil && len(due) < 50 {
 				return fmt.Errorf("%d are due", len(due))
 			}

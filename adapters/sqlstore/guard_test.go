@@ -148,9 +148,9 @@ func TestReadOnly(t *testing.T) {
 		require.Error(t, err)
 		require.Contains(t, strings.ToLower(strings.ReplaceAll(err.Error(), "-", "")), "read") // readonly, READ ONLY
 		requireLegal(t, ro, "O-1")
-		_, err = ro.Due(bg, at(9), 10)
+		_, err = ro.Due(bg, refund.DueQuery{Now: at(9), Beyond: at(10), Limit: 10})
 		require.NoError(t, err, "what only reads works on")
-		_, err = ro.DueExcept(bg, at(9), 10, []string{"other"})
+		_, err = ro.Due(bg, refund.DueQuery{Now: at(9), Limit: 10, Except: []string{"other"}})
 		require.NoError(t, err)
 		_, err = ro.List(bg, refund.Filter{States: []order.State{order.StateRefundRequested, order.StateFailed}})
 		require.NoError(t, err)
@@ -275,7 +275,7 @@ func TestInjection(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, evil, got.Refund(no).Code)
 		}
-		due, err := s.DueExcept(bg, at(1<<30), 10, []string{evil[:32]})
+		due, err := s.Due(bg, refund.DueQuery{Now: at(1 << 30), Limit: 10, Except: []string{evil[:32]}})
 		require.NoError(t, err)
 		require.Len(t, due, 1)
 		for found, f := range map[int]refund.Filter{

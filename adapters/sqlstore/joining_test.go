@@ -97,7 +97,7 @@ func TestWithTx(t *testing.T) {
 			seen, err := h.svc.Order(ctx, "O-1")
 			require.NoError(t, err)
 			require.EqualValues(t, 100, seen.Reserved)
-			refs, err := h.svc.Due(ctx, 10)
+			refs, err := h.svc.Due(ctx, 10, nil)
 			require.NoError(t, err)
 			require.Empty(t, refs)
 			page, err := h.svc.List(ctx, refund.Filter{})

@@ -81,6 +81,9 @@ func TestPlans(t *testing.T) {
 	list := func(f refund.Filter) func(context.Context, *sqlstore.Store) error {
 		return func(ctx context.Context, s *sqlstore.Store) error { _, err := s.List(ctx, f); return err }
 	}
+	dueQuery := func(q refund.DueQuery) func(context.Context, *sqlstore.Store) error {
+		return func(ctx context.Context, s *sqlstore.Store) error { _, err := s.Due(ctx, q); return err }
+	}
 	cases := []struct {
 		name  string
 		run   func(ctx context.Context, s *sqlstore.Store) error
@@ -99,18 +102,11 @@ func TestPlans(t *testing.T) {
 			_, err := s.History(ctx, filledID(5), 1, 10)
 			return err
 		}, []string{"orderfsm_transitions: key range"}, false, nil},
-		{"due", func(ctx context.Context, s *sqlstore.Store) error {
-			_, err := s.Due(ctx, at(1<<30), 10)
-			return err
-		}, due, false, alone},
-		{"due with gateways", func(ctx context.Context, s *sqlstore.Store) error {
-			_, err := s.DueExcept(ctx, at(1<<30), 10, nil)
-			return err
-		}, due, false, alone},
-		{"due except", func(ctx context.Context, s *sqlstore.Store) error {
-			_, err := s.DueExcept(ctx, at(1<<30), 10, []string{"wechat", "card"})
-			return err
-		}, due, false, alone},
+		{"due", dueQuery(refund.DueQuery{Now: at(1 << 30), Limit: 10}), due, false, alone},
+		{"due, too far ahead", dueQuery(refund.DueQuery{Now: at(0), Beyond: at(1 << 20), Limit: 10}), due, false, alone},
+		{"due except", dueQuery(refund.DueQuery{
+			Now: at(1 << 30), Beyond: at(1 << 31), Limit: 10, Except: []string{"wechat", "card"},
+		}), due, false, alone},
 		{"all", list(refund.Filter{}), all, false, nil},
 		{"all, on", list(refund.Filter{After: after}), all, false, nil},
 		{"all, a time", list(refund.Filter{From: at(3000), To: at(9000)}), all, false, nil},

@@ -213,30 +213,31 @@ func each(ctx context.Context, c Conn, query string, args []any, fn func(Rows) e
 	return errors.Join(rows.Err(), rows.Close())
 }
 
-// Due implements [refund.Store]: one range of an index, whatever else the table holds.
-func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]refund.Ref, error) {
-	due, err := s.DueExcept(ctx, now, limit, nil)
+// Due implements [refund.Store]: two ranges of an index, which tells the gateways too, whatever else the table holds.
+func (s *Store) Due(ctx context.Context, q refund.DueQuery) ([]refund.DueRefund, error) {
+	past, err := s.due(ctx, s.sql.due, q.Now, q)
+	if err != nil || q.Beyond.IsZero() {
+		return past, err
+	}
+	ahead, err := s.due(ctx, s.sql.ahead, q.Beyond, q)
 	if err != nil {
 		return nil, err
 	}
-	refs := make([]refund.Ref, len(due))
-	for i, d := range due {
-		refs[i] = d.Ref
-	}
-	return refs, nil
+	return q.Join(past, ahead), nil
 }
 
-// DueExcept implements [refund.GatewayDuer]. The index tells the gateways.
-func (s *Store) DueExcept(ctx context.Context, now time.Time, limit int, except []string) ([]refund.DueRefund, error) {
-	query, args := s.sql.due, []any{now.UnixMicro()}
-	if len(except) > 0 {
-		query += " AND gateway NOT IN (" + marks(len(except)) + ")"
-		for _, name := range except {
+// due lists one range of what is due.
+func (s *Store) due(ctx context.Context, query string, bound time.Time, q refund.DueQuery) ([]refund.DueRefund, error) {
+	args := []any{bound.UnixMicro()}
+	if len(q.Except) > 0 {
+		query += " AND gateway NOT IN (" + marks(len(q.Except)) + ")"
+		for _, name := range q.Except {
 			args = append(args, name)
 		}
 	}
+	args = append(args, max(q.Limit, 0))
 	var due []refund.DueRefund
-	err := s.query(ctx, s.d.bind(query+s.sql.dueEnd), append(args, max(limit, 0)), func() { due = nil }, func(r Rows) error {
+	err := s.query(ctx, s.d.bind(query+s.sql.dueEnd), args, func() { due = nil }, func(r Rows) error {
 		var d refund.DueRefund
 		var at int64
 		err := r.Scan(&d.OrderID, &d.RefundNo, &d.Gateway, &at)

@@ -29,13 +29,15 @@ type statements struct {
 	touch, updateID                               string
 	orders, refunds                               string // the tables
 	insertOrder, insertRefunds, insertTransitions string // the last two without the rows
-	due, dueEnd                                   string
+	due, ahead, dueEnd                            string
 	list, listJoin, listEnd                       string
 }
 
 func newStatements(d Dialect, prefix string) statements {
 	const approved = `state = '` + string(order.StateApproved) + `'` // no parameter: it is the condition of an index
 	orders, refunds, transitions := prefix+"orders", prefix+"refunds", prefix+"transitions"
+	due := `SELECT order_id, no, gateway, next_attempt_at FROM ` + refunds + d.by(prefix+"refunds_due") + ` WHERE ` + approved +
+		` AND next_attempt_at `
 	s := statements{
 		orders: orders, refunds: refunds,
 		touch:    `UPDATE ` + orders + ` SET version = version WHERE id = NULL`,
@@ -50,8 +52,8 @@ func newStatements(d Dialect, prefix string) statements {
 			` WHERE order_id = ? AND seq > ? ORDER BY seq LIMIT ?`),
 		exists: d.bind(`SELECT id FROM ` + orders + ` WHERE id = ?`),
 
-		due: `SELECT order_id, no, gateway, next_attempt_at FROM ` + refunds + d.by(prefix+"refunds_due") + ` WHERE ` + approved +
-			` AND next_attempt_at <= ?`,
+		due:    due + `<= ` + d.value("BIGINT"),
+		ahead:  due + `> ` + d.value("BIGINT"),
 		dueEnd: ` ORDER BY next_attempt_at, order_id, no LIMIT ?`,
 		list: `SELECT o.id, o.gateway, o.currency, o.total, o.refunded, r.` +
 			strings.ReplaceAll(refundTexts+", "+refundNumbers, ", ", ", r.") + ` FROM ` + refunds + ` r`,

@@ -13,9 +13,8 @@ import (
 )
 
 var (
-	_ refund.Store       = (*Store)(nil)
-	_ refund.Joiner      = (*Store)(nil)
-	_ refund.GatewayDuer = (*Store)(nil)
+	_ refund.Store  = (*Store)(nil)
+	_ refund.Joiner = (*Store)(nil)
 )
 
 // DefaultPrefix begins the names of the tables.

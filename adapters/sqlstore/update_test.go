@@ -72,7 +72,7 @@ func TestGatewayOfRefunds(t *testing.T) {
 			for _, e := range all.Entries {
 				require.Equal(t, gateway, e.Gateway)
 			}
-			due, err := s.DueExcept(bg, at(0), 10, []string{gateway})
+			due, err := s.Due(bg, refund.DueQuery{Now: at(0), Limit: 10, Except: []string{gateway}})
 			require.NoError(t, err)
 			require.Equal(t, len(due) == 0, len(all.Entries) == 1)
 			return len(all.Entries) == 1

@@ -138,7 +138,8 @@ func TestRefusalCountsOnlyIfSentOnce(t *testing.T) {
 		"one host, untraced and copied": {one, copied, script{notEnough}, unknown},
 		"one host, untraced, lost, sent again": {
 			one, func(next http.RoundTripper) http.RoundTripper { return again(untraced(next)) },
-			script{lose, notEnough}, succeeded,
+			script{lose, notEnough},
+			succeeded,
 		},
 
 		"lost, then NOTENOUGH":                  {backup, nil, script{lose, notEnough}, succeeded},

@@ -94,10 +94,10 @@ func (s *shop) state(t *testing.T, id, no string) order.State {
 func (s *shop) process(t *testing.T) {
 	t.Helper()
 	for range 5 {
-		refs, err := s.Due(context.Background(), 100)
+		due, err := s.Due(context.Background(), 100, nil)
 		require.NoError(t, err)
-		for _, ref := range refs {
-			_, err := s.Process(context.Background(), ref)
+		for _, d := range due {
+			_, err := s.Process(context.Background(), d.Ref)
 			require.NoError(t, err)
 		}
 		s.advance(3 * time.Hour)

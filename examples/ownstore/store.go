@@ -145,46 +145,59 @@ func get(ctx context.Context, q querier, id string) (*order.Order, error) {
 
 // History implements [refund.Store].
 func (s Store) History(ctx context.Context, id string, after int64, limit int) (page []order.Transition, err error) {
-	rows, err := s.DB.QueryContext(ctx, `SELECT step FROM shop_refund_history WHERE order_number = ? AND seq > ?
-		ORDER BY seq LIMIT ?`, id, after, limit)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
+	err = s.each(ctx, func(scan func(...any) error) error {
 		var step []byte
 		var t order.Transition
-		if err := errors.Join(rows.Scan(&step), json.Unmarshal(step, &t)); err != nil {
-			return nil, err
-		}
+		err := errors.Join(scan(&step), json.Unmarshal(step, &t))
 		page = append(page, t)
-	}
-	if len(page) == 0 && rows.Err() == nil {
+		return err
+	}, `SELECT step FROM shop_refund_history WHERE order_number = ? AND seq > ? ORDER BY seq LIMIT ?`, id, after, limit)
+	if err == nil && len(page) == 0 {
 		_, err = s.Get(ctx, id) // there may be no such order
 	}
-	return page, errors.Join(err, rows.Err())
+	return page, err
 }
 
 // Due implements [refund.Store].
-func (s Store) Due(ctx context.Context, now time.Time, limit int) ([]refund.Ref, error) {
-	return s.refs(ctx, `SELECT order_number, no FROM shop_refunds WHERE state = ? AND next_attempt_at <= ?
-		ORDER BY next_attempt_at, order_number, no LIMIT ?`, order.StateApproved, now.UnixMicro(), limit)
-}
-
-func (s Store) refs(ctx context.Context, query string, args ...any) (refs []refund.Ref, err error) {
-	rows, err := s.DB.QueryContext(ctx, query, args...)
+func (s Store) Due(ctx context.Context, q refund.DueQuery) ([]refund.DueRefund, error) {
+	except, err := json.Marshal(q.Except) // null without any
 	if err != nil {
 		return nil, err
 	}
+	list := func(condition string, bound time.Time) (due []refund.DueRefund, err error) {
+		err = s.each(ctx, func(scan func(...any) error) error {
+			var d refund.DueRefund
+			var at int64
+			err := scan(&d.OrderID, &d.RefundNo, &d.Gateway, &at)
+			d.At = time.UnixMicro(at).UTC()
+			due = append(due, d)
+			return err
+		}, `SELECT order_number, no, gateway, next_attempt_at FROM shop_refunds WHERE state = ?
+			AND next_attempt_at `+condition+` ? AND gateway NOT IN (SELECT value FROM json_each(?) WHERE value IS NOT NULL)
+			ORDER BY next_attempt_at, order_number, no LIMIT ?`, order.StateApproved, bound.UnixMicro(), string(except), q.Limit)
+		return due, err
+	}
+	past, err := list("<=", q.Now)
+	if err != nil || q.Beyond.IsZero() {
+		return past, err
+	}
+	ahead, err := list(">", q.Beyond)
+	return q.Join(past, ahead), err
+}
+
+// each calls fn for every row of a query.
+func (s Store) each(ctx context.Context, fn func(scan func(...any) error) error, query string, args ...any) error {
+	rows, err := s.DB.QueryContext(ctx, query, args...)
+	if err != nil {
+		return err
+	}
 	defer rows.Close()
 	for rows.Next() {
-		var ref refund.Ref
-		if err := rows.Scan(&ref.OrderID, &ref.RefundNo); err != nil {
-			return nil, err
+		if err := fn(rows.Scan); err != nil {
+			return err
 		}
-		refs = append(refs, ref)
 	}
-	return refs, rows.Err()
+	return rows.Err()
 }
 
 // List implements [refund.Store].
@@ -200,7 +213,13 @@ func (s Store) List(ctx context.Context, f refund.Filter) (refund.Page, error) {
 	if f.After != nil {
 		after = *f.After
 	}
-	refs, err := s.refs(ctx, `SELECT order_number, no FROM shop_refunds WHERE instr(order_number, ?1) > 0
+	var refs []refund.Ref
+	err = s.each(ctx, func(scan func(...any) error) error {
+		var ref refund.Ref
+		err := scan(&ref.OrderID, &ref.RefundNo)
+		refs = append(refs, ref)
+		return err
+	}, `SELECT order_number, no FROM shop_refunds WHERE instr(order_number, ?1) > 0
 		AND (?2 = '' OR gateway = ?2) AND (?3 = 'null' OR state IN (SELECT value FROM json_each(?3)))
 		AND requested_at >= ?4 AND requested_at < ?5 AND (requested_at, order_number, no) > (?6, ?7, ?8)
 		ORDER BY requested_at, order_number, no LIMIT ?9`, f.OrderID, f.Gateway, string(states),

@@ -114,8 +114,7 @@ func (c *checker) looked(u *change) {
 }
 
 // due lists what must be due on a process's clock.
-func (c *checker) due(t *task) (refs []refund.Ref) {
-	now := c.w.clock(t.proc)
+func (c *checker) due(now time.Time) (refs []refund.Ref) {
 	for _, paid := range c.w.plan.Orders {
 		o, err := c.w.mem.Get(context.Background(), paid.ID)
 		if err != nil {
@@ -131,9 +130,9 @@ func (c *checker) due(t *task) (refs []refund.Ref) {
 }
 
 // listed makes sure that nothing which is due was left out of a list with room for more.
-func (c *checker) listed(t *task, refs []refund.Ref, most int) {
+func (c *checker) listed(t *task, due []refund.DueRefund, most int) {
 	for _, ref := range t.due {
-		if len(refs) < most && !slices.Contains(refs, ref) {
+		if len(due) < most && !slices.ContainsFunc(due, func(d refund.DueRefund) bool { return d.Ref == ref }) {
 			c.w.fail("not_listed", "order %s: %s is due and not listed", ref.OrderID, ref.RefundNo)
 		}
 	}

@@ -135,8 +135,8 @@ func bugs() []bug {
 			}}
 		}},
 		{name: "refund forgotten", store: func(_ *world, inner refund.Store) refund.Store {
-			return book{Store: inner, due: func(ctx context.Context, now time.Time, limit int) ([]refund.Ref, error) {
-				refs, err := inner.Due(ctx, now, limit)
+			return book{Store: inner, due: func(ctx context.Context, q refund.DueQuery) ([]refund.DueRefund, error) {
+				refs, err := inner.Due(ctx, q)
 				for i, ref := range refs { // the worker that had it died, and so did its queue
 					o, err := inner.Get(ctx, ref.OrderID)
 					if err == nil && o.Refund(ref.RefundNo).Attempts == 2 {
@@ -170,7 +170,7 @@ func (w *world) force(o *order.Order, r *order.Refund, ev order.Event) {
 type book struct {
 	refund.Store
 	update func(ctx context.Context, id string, fn updateFunc) error
-	due    func(ctx context.Context, now time.Time, limit int) ([]refund.Ref, error)
+	due    func(ctx context.Context, q refund.DueQuery) ([]refund.DueRefund, error)
 	list   func(ctx context.Context, f refund.Filter) (refund.Page, error)
 }
 
@@ -181,11 +181,11 @@ func (b book) Update(ctx context.Context, id string, fn func(ctx context.Context
 	return b.Store.Update(ctx, id, fn)
 }
 
-func (b book) Due(ctx context.Context, now time.Time, limit int) ([]refund.Ref, error) {
+func (b book) Due(ctx context.Context, q refund.DueQuery) ([]refund.DueRefund, error) {
 	if b.due != nil {
-		return b.due(ctx, now, limit)
+		return b.due(ctx, q)
 	}
-	return b.Store.Due(ctx, now, limit)
+	return b.Store.Due(ctx, q)
 }
 
 func (b book) List(ctx context.Context, f refund.Filter) (refund.Page, error) {

@@ -151,13 +151,13 @@ func (w *world) process(ctx context.Context, t *task, ref refund.Ref) (refund.Ne
 // to be left alone.
 func (w *world) poll(ctx context.Context, t *task) {
 	const most = 20
-	refs, err := t.proc.svc.Due(ctx, most)
+	due, err := t.proc.svc.Due(ctx, most, nil)
 	if err != nil {
 		return
 	}
-	w.check.listed(t, refs, most)
-	for _, ref := range refs {
-		next, err := w.process(ctx, t, ref)
+	w.check.listed(t, due, most)
+	for _, d := range due {
+		next, err := w.process(ctx, t, d.Ref)
 		if err != nil && t.op.ID == calmPoll {
 			w.fail("process", "%v, after all faults are over", err)
 		}

@@ -3,7 +3,6 @@ package sim
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/orderfsm/orderfsm/order"
@@ -163,19 +162,14 @@ func (d *disk) history(ctx context.Context, id string) []order.Transition {
 func (d *disk) Create(ctx context.Context, o *order.Order) error { return d.inner.Create(ctx, o) }
 
 // Due implements [refund.Store].
-func (d *disk) Due(ctx context.Context, now time.Time, limit int) ([]refund.Ref, error) {
+func (d *disk) Due(ctx context.Context, q refund.DueQuery) ([]refund.DueRefund, error) {
 	c := d.w.begin("due")
 	if err := d.reach(ctx, c); err != nil {
 		return nil, err
 	}
-	refs, err := d.inner.Due(context.WithoutCancel(ctx), now, limit)
-	c.t.due = d.w.check.due(c.t)
-	for _, ref := range c.t.due { // TODO: DueQuery.Beyond
-		if !slices.Contains(refs, ref) {
-			refs = append(refs, ref)
-		}
-	}
-	return refs, d.leave(c, err)
+	due, err := d.inner.Due(context.WithoutCancel(ctx), q)
+	c.t.due = d.w.check.due(q.Now)
+	return due, d.leave(c, err)
 }
 
 // List implements [refund.Store].

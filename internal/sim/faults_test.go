@@ -125,14 +125,10 @@ func unlisting(_ *world, inner refund.Store) refund.Store {
 
 // onlyPast lists what is due by its time alone.
 func onlyPast(_ *world, inner refund.Store) refund.Store {
-	due := func(ctx context.Context, now time.Time, limit int) ([]refund.Ref, error) {
-		refs, err := inner.Due(ctx, now, limit)
-		return slices.DeleteFunc(refs, func(ref refund.Ref) bool {
-			o, err := inner.Get(ctx, ref.OrderID)
-			return err == nil && o.Refund(ref.RefundNo).NextAttemptAt.After(now)
-		}), err
-	}
-	return book{Store: inner, due: due}
+	return book{Store: inner, due: func(ctx context.Context, q refund.DueQuery) ([]refund.DueRefund, error) {
+		q.Beyond = time.Time{}
+		return inner.Due(ctx, q)
+	}}
 }
 
 // refusedLater believes that a refusal was booked in the future, and waits for the quiet period

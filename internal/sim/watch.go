@@ -126,7 +126,7 @@ func (c *checker) step(by *task, o *order.Order, t order.Transition) {
 		}
 	case order.EventAbandon:
 		switch unpaid := h.Outcome == refund.OutcomeNotFound || h.Outcome == refund.OutcomeClosed; {
-		case !unpaid && !(by.evidence && h.Outcome == refund.OutcomeUnknown):
+		case !unpaid && (!by.evidence || h.Outcome != refund.OutcomeUnknown):
 			fail("abandoned_unasked", "abandoned")
 		case gone && (c.calm || h.denied):
 			fail("abandoned_paid", "abandoned")

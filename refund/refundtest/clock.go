@@ -61,12 +61,12 @@ func Pass(ctx context.Context, clock *Clock, svc *refund.Service, d time.Duratio
 		if rounds++; rounds > maxRounds {
 			return fmt.Errorf("pass %v: refunds are due at %s after %d rounds", d, next.Format(time.RFC3339Nano), maxRounds)
 		}
-		due, err := svc.Due(ctx, refund.MaxLimit)
+		due, err := svc.Due(ctx, refund.MaxLimit, nil)
 		if err != nil {
 			return err
 		}
-		for _, ref := range due {
-			if _, err := svc.Process(ctx, ref); err != nil {
+		for _, d := range due {
+			if _, err := svc.Process(ctx, d.Ref); err != nil {
 				return err
 			}
 		}

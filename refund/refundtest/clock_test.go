@@ -31,11 +31,11 @@ type store struct {
 
 var errBroken = errors.New("broken")
 
-func (s *store) Due(ctx context.Context, now time.Time, limit int) ([]refund.Ref, error) {
+func (s *store) Due(ctx context.Context, q refund.DueQuery) ([]refund.DueRefund, error) {
 	if s.due--; s.due < 0 {
 		return nil, errBroken
 	}
-	return s.Store.Due(ctx, now, limit)
+	return s.Store.Due(ctx, q)
 }
 
 func (s *store) List(ctx context.Context, f refund.Filter) (refund.Page, error) {
@@ -85,7 +85,7 @@ func TestPassWithManyPages(t *testing.T) {
 	gw, clock := refundtest.New(), newClock()
 	svc := passing(t, memstore.New(), gw, clock, time.Hour, refund.MaxLimit+1)
 	require.NoError(t, refundtest.Pass(ctx, clock, svc, 0))
-	left, err := svc.Due(ctx, 1)
+	left, err := svc.Due(ctx, 1, nil)
 	require.NoError(t, err)
 	require.Empty(t, left)
 	require.Len(t, gw.Calls(), refund.MaxLimit+1)

@@ -30,7 +30,7 @@ func Benchmark(b *testing.B, open func(b *testing.B) refund.Store) {
 		"Get":    func(b *testing.B, i int) { e.get(b, fmt.Sprintf("O-%d", i%orders)) },
 		"Update": update,
 		"Due": func(b *testing.B, _ int) {
-			refs, err := e.store.Due(bg, e.at(orders), 100)
+			refs, err := e.store.Due(bg, refund.DueQuery{Now: e.at(orders), Limit: 100})
 			require.NoError(b, err)
 			require.Len(b, refs, 100)
 		},

@@ -102,6 +102,10 @@ func (b *broken) save(o *order.Order) {
 		switch b.bug {
 		case "forgets fields":
 			r.DeclinedAt = time.Time{}
+		case "texts are cut":
+			r.Message = r.Message[:min(len(r.Message), 255)]
+		case "codes are short":
+			r.Code = r.Code[:min(len(r.Code), 64)]
 		case "times lose their fractions":
 			r.RequestedAt = r.RequestedAt.Truncate(time.Second)
 		}
@@ -325,15 +329,7 @@ func (b *broken) entries() []refund.Entry {
 	return all
 }
 
-func (b *broken) Due(ctx context.Context, now time.Time, limit int) (refs []refund.Ref, err error) {
-	due, err := b.DueExcept(ctx, now, limit, nil)
-	for _, d := range due {
-		refs = append(refs, d.Ref)
-	}
-	return refs, err
-}
-
-func (b *broken) DueExcept(ctx context.Context, now time.Time, limit int, except []string) ([]refund.DueRefund, error) {
+func (b *broken) Due(ctx context.Context, q refund.DueQuery) ([]refund.DueRefund, error) {
 	if err := b.ctxErr(ctx); err != nil {
 		return nil, err
 	}
@@ -349,28 +345,56 @@ func (b *broken) DueExcept(ctx context.Context, now time.Time, limit int, except
 		}
 		return p.Compare(q)
 	})
-	var found []refund.DueRefund
+	var past, ahead []refund.DueRefund
 	for i, e := range all {
-		due := !e.Refund.NextAttemptAt.After(now)
-		switch b.bug {
-		case "due is exclusive":
-			due = e.Refund.NextAttemptAt.Before(now)
-		case "due before its time":
-			due = true
+		if b.is("leaves gateways out after the limit") && i >= q.Limit {
+			break
 		}
-		if b.is("leaves gateways out after the limit") && i >= limit || !b.is("due of every gateway") && slices.Contains(except, e.Gateway) {
-			continue
+		d := refund.DueRefund{Ref: refund.Ref{OrderID: e.OrderID, RefundNo: e.Refund.No}, Gateway: e.Gateway, At: e.Refund.NextAttemptAt}
+		if b.is("due forgets since when") {
+			d.At = time.Time{}
 		}
-		if due && (e.Refund.State == order.StateApproved || b.is("due in any state")) &&
-			(len(found) < limit || b.is("due without limit")) {
-			d := refund.DueRefund{Ref: refund.Ref{OrderID: e.OrderID, RefundNo: e.Refund.No}, Gateway: e.Gateway, At: e.Refund.NextAttemptAt}
-			if b.is("due forgets since when") {
-				d.At = time.Time{}
-			}
-			found = append(found, d)
+		isDue, isAhead := b.due(q, e)
+		switch {
+		case isDue:
+			past = append(past, d)
+		case isAhead:
+			ahead = append(ahead, d)
 		}
 	}
-	return found, nil
+	list := slices.Concat(past, ahead)
+	switch b.bug {
+	case "due without limit":
+		return list, nil
+	case "what is due hides the rest":
+		return list[:min(len(list), q.Limit)], nil
+	case "the rest hides what is due":
+		list = slices.Concat(ahead, past)
+		return list[:min(len(list), q.Limit)], nil
+	}
+	return q.Join(past, ahead), nil
+}
+
+// due reports whether a refund is due, or too far ahead.
+func (b *broken) due(q refund.DueQuery, e refund.Entry) (due, ahead bool) {
+	at := e.Refund.NextAttemptAt
+	due = !at.After(q.Now)
+	ahead = !q.Beyond.IsZero() && at.After(q.Beyond)
+	switch b.bug {
+	case "due is exclusive":
+		due = at.Before(q.Now)
+	case "due before its time":
+		due = true
+	case "too far ahead is never due":
+		ahead = false
+	case "too far ahead is inclusive":
+		ahead = !q.Beyond.IsZero() && !at.Before(q.Beyond)
+	case "all is too far ahead":
+		ahead = at.After(q.Beyond)
+	}
+	state := e.Refund.State == order.StateApproved || b.is("due in any state") || ahead && b.is("too far ahead in any state")
+	left := slices.Contains(q.Except, e.Gateway) && !b.is("due of every gateway") && !(ahead && b.is("too far ahead of every gateway"))
+	return due && state && !left, ahead && state && !left
 }
 
 func (b *broken) List(ctx context.Context, f refund.Filter) (refund.Page, error) {

@@ -121,7 +121,7 @@ func contextEndedBefore(t tb, e *env) {
 	require.ErrorIs(t, err, context.Canceled)
 	_, err = e.store.History(ctx, "O-1", 0, 1)
 	require.ErrorIs(t, err, context.Canceled)
-	_, err = e.store.Due(ctx, e.at(0), 1)
+	_, err = e.store.Due(ctx, refund.DueQuery{Now: e.at(0), Limit: 1})
 	require.ErrorIs(t, err, context.Canceled)
 	_, err = e.store.List(ctx, refund.Filter{})
 	require.ErrorIs(t, err, context.Canceled)

@@ -19,8 +19,9 @@
 //   - Keep times in UTC with microseconds, and give them back so.
 //   - Due and List are one index range scan each: (state, next_attempt_at, order_id, no) and
 //     (requested_at, order_id, no). With the order's gateway as a last column of both, lists of one gateway cost less.
-//   - Optional: DueExcept is Due with the gateway, less some gateways. It keeps a backlog of one provider from
-//     hiding what is due for another.
+//   - Due is two such scans, of what is due and of what lies too far ahead, which DueQuery.Join puts together.
+//   - Texts may be as long as the Max constants of package order say, in bytes of UTF-8. Of what the provider says the
+//     Service keeps no more, and a column that is shorter would keep an outcome from being booked.
 //   - Map a missing order to ErrOrderNotFound, a taken order ID to ErrExists, a taken refund number to
 //     ErrConflict.
 //

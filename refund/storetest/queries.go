@@ -41,19 +41,16 @@ func dueIsApprovedAndDue(t tb, e *env) {
 	require.NoError(t, e.store.Create(bg, o))
 	e.due(t, "O-2", "later", e.at(51))
 
-	refs, err := e.store.Due(bg, e.at(49), 10)
-	require.NoError(t, err)
+	refs := e.listDue(t, refund.DueQuery{Now: e.at(49), Limit: 10})
 	require.Empty(t, refs, "nothing is due before its time")
-	refs, err = e.store.Due(bg, e.at(50), 10)
-	require.NoError(t, err)
+	refs = e.listDue(t, refund.DueQuery{Now: e.at(50), Limit: 10})
 	require.Equal(t, []refund.Ref{{OrderID: "O-1", RefundNo: "approved"}}, refs, "approved only, from its very moment on")
 
 	require.NoError(t, e.store.Update(bg, "O-1", func(_ context.Context, o *order.Order) error {
 		o.Refund("approved").NextAttemptAt = e.at(60)
 		return nil
 	}))
-	refs, err = e.store.Due(bg, e.at(55), 10)
-	require.NoError(t, err)
+	refs = e.listDue(t, refund.DueQuery{Now: e.at(55), Limit: 10})
 	require.Equal(t, []refund.Ref{{OrderID: "O-2", RefundNo: "later"}}, refs, "a new schedule counts at once")
 }
 
@@ -76,10 +73,20 @@ func dueOrderAndLimit(t tb, e *env) {
 		{OrderID: "O-5", RefundNo: "R-a"},
 	}
 	for limit := 1; limit <= len(want)+1; limit++ {
-		refs, err := e.store.Due(bg, e.at(100), limit)
-		require.NoError(t, err)
+		refs := e.listDue(t, refund.DueQuery{Now: e.at(100), Limit: limit})
 		require.Equal(t, want[:min(limit, len(want))], refs, "by time, order and number, at most %d", limit)
 	}
+}
+
+// listDue lists what a query selects.
+func (e *env) listDue(t tb, q refund.DueQuery) (refs []refund.Ref) {
+	t.Helper()
+	due, err := e.store.Due(bg, q)
+	require.NoError(t, err)
+	for _, d := range due {
+		refs = append(refs, d.Ref)
+	}
+	return refs
 }
 
 func dueExcept(t tb, e *env) {
@@ -99,26 +106,65 @@ func dueExcept(t tb, e *env) {
 		{Ref: refund.Ref{OrderID: "O-second", RefundNo: "R-second"}, Gateway: "second", At: e.at(30)},
 		{Ref: refund.Ref{OrderID: "O-third", RefundNo: "R-third"}, Gateway: "third", At: e.at(31)},
 	}
-	duer, ok := e.store.(refund.GatewayDuer)
-	require.True(t, ok)
 	for _, tc := range []struct {
-		name   string
-		except []string
-		now    time.Time
-		limit  int
-		want   []refund.DueRefund
+		name string
+		q    refund.DueQuery
+		want []refund.DueRefund
 	}{
-		{"all", nil, e.at(99), 9, all},
-		{"all up to the limit", nil, e.at(99), 3, all[:3]},
-		{"one gateway less", []string{"test"}, e.at(99), 9, all[2:]},
-		{"two gateways less", []string{"third", "test"}, e.at(99), 9, all[2:3]},
-		{"a gateway that has none", []string{"fourth"}, e.at(99), 9, all},
-		{"the limit counts what is left", []string{"test"}, e.at(99), 1, all[2:3]},
-		{"not before its time", []string{"test"}, e.at(30), 9, all[2:3]},
+		{"all", refund.DueQuery{Now: e.at(99), Limit: 9}, all},
+		{"all up to the limit", refund.DueQuery{Now: e.at(99), Limit: 3}, all[:3]},
+		{"one gateway less", refund.DueQuery{Now: e.at(99), Limit: 9, Except: []string{"test"}}, all[2:]},
+		{"two gateways less", refund.DueQuery{Now: e.at(99), Limit: 9, Except: []string{"third", "test"}}, all[2:3]},
+		{"a gateway that has none", refund.DueQuery{Now: e.at(99), Limit: 9, Except: []string{"fourth"}}, all},
+		{"the limit counts what is left", refund.DueQuery{Now: e.at(99), Limit: 1, Except: []string{"test"}}, all[2:3]},
+		{"not before its time", refund.DueQuery{Now: e.at(30), Limit: 9, Except: []string{"test"}}, all[2:3]},
+		{"too far ahead", refund.DueQuery{Now: e.at(1), Beyond: e.at(2), Limit: 9, Except: []string{"test"}}, all[2:]},
 	} {
-		due, err := duer.DueExcept(bg, tc.now, tc.limit, tc.except)
+		due, err := e.store.Due(bg, tc.q)
 		require.NoError(t, err, tc.name)
 		require.Equal(t, tc.want, due, tc.name)
+	}
+}
+
+// dueBeyond: what lies further ahead than a right clock can have written it is due too, and neither kind hides the
+// other.
+func dueBeyond(t tb, e *env) {
+	ref := func(n int) refund.Ref {
+		return refund.Ref{OrderID: fmt.Sprintf("O-%d", n), RefundNo: fmt.Sprintf("R-%d", n)}
+	}
+	for _, n := range []int{101, 3, 1, 104, 2, 103, 4, 102, 60} {
+		e.due(t, ref(n).OrderID, ref(n).RefundNo, e.at(n))
+	}
+	failed := e.paid("O-failed")
+	e.fire(t, failed, order.EventRequestRefund, "R-failed", 1, e.at(1))
+	e.fire(t, failed, order.EventApprove, "R-failed", 0, e.at(2))
+	e.fire(t, failed, order.EventFail, "R-failed", 0, e.at(3))
+	failed.Refunds[0].NextAttemptAt = e.at(200)
+	require.NoError(t, e.store.Create(bg, failed))
+	for _, tc := range []struct {
+		name            string
+		now, far, limit int // far 0: none
+		want            []int
+	}{
+		{"nothing is too far ahead", 60, 0, 20, []int{1, 2, 3, 4, 60}},
+		{"both, by time", 50, 100, 20, []int{1, 2, 3, 4, 101, 102, 103, 104}},
+		{"after that moment, not at it", 50, 103, 20, []int{1, 2, 3, 4, 104}},
+		{"what is due does not hide what is too far ahead", 50, 100, 4, []int{1, 2, 3, 101}},
+		{"nor more than a fifth of the list, rounded up", 50, 100, 6, []int{1, 2, 3, 4, 101, 102}},
+		{"what is too far ahead fills what is left", 0, 100, 3, []int{101, 102, 103}},
+		{"and what is due does too", 50, 104, 4, []int{1, 2, 3, 4}},
+		{"one", 50, 100, 1, []int{1}},
+		{"the only one", 0, 100, 1, []int{101}},
+	} {
+		q := refund.DueQuery{Now: e.at(tc.now), Limit: tc.limit}
+		if tc.far != 0 {
+			q.Beyond = e.at(tc.far)
+		}
+		var want []refund.Ref
+		for _, n := range tc.want {
+			want = append(want, ref(n))
+		}
+		require.Equal(t, want, e.listDue(t, q), tc.name)
 	}
 }
 

@@ -3,6 +3,8 @@ package storetest
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 
 	"github.com/stretchr/testify/require"
 
@@ -24,6 +26,7 @@ func createAndGet(t tb, e *env) {
 	r.Attempts, r.Retries = 3, 2
 	r.NextAttemptAt, r.LeasedUntil, r.SubmittedAt, r.DeclinedAt = e.at(5), e.at(6), e.at(7), e.at(8)
 	r.EndedAt, r.RefundedAt, r.Outstanding = e.at(9), e.at(10), true
+	r.AcceptedAt, r.ConfirmedAt = e.at(11), e.at(12)
 	want := o.Clone()
 	require.NoError(t, e.store.Create(bg, o))
 	want.Version = 1
@@ -33,6 +36,41 @@ func createAndGet(t tb, e *env) {
 	want = e.paid("O-2")
 	want.Version = 1
 	requireSame(t, want, e.get(t, "O-2"), "an order without refunds")
+}
+
+// texts of every length that the Service lets through are kept as they are, by Create and by Update.
+func texts(t tb, e *env) {
+	long := func(unit string, most int) string { // of most bytes
+		return strings.Repeat(unit, most/len(unit)) + strings.Repeat("x", most%len(unit))
+	}
+	for i, unit := range []string{"x", "é", "长", "👕"} {
+		o := e.paid(long(unit, order.MaxID-1) + "x") // no space or part of a character at its end
+		o.PaymentID, o.Gateway = long(unit, order.MaxID), long("g", order.MaxName)
+		number := fmt.Sprintf("%d", i) + long("R", order.MaxRefundNo-1)
+		e.fire(t, o, order.EventRequestRefund, number, 1, e.at(1))
+		fill := func(o *order.Order) {
+			r := o.Refund(number)
+			r.Reason, r.ReviewNote = long(unit, order.MaxText), long(unit, order.MaxText)
+			r.RequestedBy, r.ReviewedBy = order.Actor(long(unit, order.MaxActor)), order.Actor(long(unit, order.MaxActor))
+			r.RefundID, r.Code, r.Message = long(unit, order.MaxCode), long(unit, order.MaxCode), long(unit, order.MaxMessage)
+			last := &o.History[len(o.History)-1]
+			last.Note, last.Actor = long(unit, order.MaxText), order.Actor(long(unit, order.MaxActor))
+		}
+		if i%2 == 0 {
+			fill(o)
+		}
+		require.NoError(t, e.store.Create(bg, o), "%q", unit)
+		require.NoError(t, e.store.Update(bg, o.ID, func(_ context.Context, stored *order.Order) error {
+			e.fire(t, stored, order.EventApprove, number, 0, e.at(2))
+			fill(stored)
+			past := o.History
+			*o = *stored.Clone()
+			o.History = append(past, o.History...)
+			return nil
+		}), "%q", unit)
+		o.Version++
+		requireSame(t, o, e.get(t, o.ID), "texts of %q", unit)
+	}
 }
 
 func createTwice(t tb, e *env) {

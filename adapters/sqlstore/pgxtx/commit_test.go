@@ -66,7 +66,7 @@ func (c *losingConn) Write(b []byte) (int, error) {
 		if armed, executed, then := c.l.next(); armed && executed {
 			c.then.Store(&then)
 		} else if armed {
-			_ = c.Conn.Close() // the server rolls back
+			_ = c.Close() // the server rolls back
 			then()
 			return 0, io.ErrUnexpectedEOF
 		}
@@ -77,7 +77,7 @@ func (c *losingConn) Write(b []byte) (int, error) {
 func (c *losingConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	if then := c.then.Swap(nil); then != nil && n > 0 {
-		_ = c.Conn.Close()
+		_ = c.Close()
 		(*then)()
 		return 0, io.ErrUnexpectedEOF
 	}

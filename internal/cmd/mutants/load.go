@@ -99,7 +99,7 @@ func (t *target) check(imports types.Importer) error {
 	var files []*ast.File
 	for _, name := range t.GoFiles {
 		path := filepath.Join(t.Dir, name)
-		text, err := os.ReadFile(path)
+		text, err := os.ReadFile(path) //nolint:gosec // a file of the package that go list names
 		if err != nil {
 			return err
 		}

@@ -253,7 +253,7 @@ func newRunner(
 	return r, nil
 }
 
-func (r *runner) close() { os.RemoveAll(r.dir) }
+func (r *runner) close() { _ = os.RemoveAll(r.dir) }
 
 // build leaves out the mutants of each line that does not compile with them.
 func (r *runner) build(ctx context.Context, t *target, mutants []*mutant) (string, error) {

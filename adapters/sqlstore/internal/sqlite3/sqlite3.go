@@ -2,11 +2,11 @@
 // tests: neither driver is needed to read them.
 package sqlite3
 
-// ErrNo is mattn's type of a code, ErrNoExtended that of an extended one.
-type (
-	ErrNo         int
-	ErrNoExtended int
-)
+// ErrNo is mattn's type of a code.
+type ErrNo int
+
+// ErrNoExtended is mattn's type of an extended code.
+type ErrNoExtended int
 
 // Error is mattn's error. It says nothing, so that its text decides nothing.
 type Error struct {
