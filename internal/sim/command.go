@@ -63,6 +63,9 @@ func (w *world) dispatch(ctx context.Context, t *task) (err error) {
 	op, svc := t.op, t.proc.svc
 	switch op.Kind {
 	case OpRequest:
+		if w.check.restored && w.prov.isTaken(op) {
+			return errFault // a host that has lost a number does not use it again for something else
+		}
 		_, err = svc.Request(ctx, refund.RequestParams{OrderID: op.Order, RefundNo: op.Refund, Amount: op.Amount, Actor: buyer})
 	case OpApprove:
 		_, err = svc.Approve(ctx, refund.ApproveParams{OrderID: op.Order, RefundNo: op.Refund, Amount: op.Amount, Actor: staff})

@@ -42,7 +42,8 @@ type world struct {
 
 	procs  []*proc
 	mem    *memstore.Store
-	store  refund.Store // mem behind the faults
+	disk   *disk        // mem behind the faults
+	store  refund.Store // disk, or a deliberate bug before it
 	gate   refund.RefundGateway
 	prov   *provider
 	check  *checker
@@ -66,6 +67,7 @@ func newWorld(p *Plan, b *bug, trace io.Writer) (*world, error) {
 	w.prov = newProvider(w)
 	w.check = newChecker(w)
 	d := newDisk(w)
+	w.disk = d
 	w.store, w.gate = d, &line{w}
 	if p.StoreClock {
 		w.store = clockedDisk{d}
