@@ -134,7 +134,7 @@ func TestSetupFaultIsOverOnceTheCallThatFailedSucceeds(t *testing.T) {
 	other := func(c call) call { c.gateway = "b"; return c }
 	for name, calls := range map[string][]call{
 		"told once":               {query, known(query)},
-		"for each gateway":        {query, other(query)},
+		"for each gateway":        {query, other(query), known(query), known(other(query))},
 		"not for each operation":  {query, known(list)},
 		"once more for refunds":   {query, refund, known(refund), known(query)},
 		"once if refunds began":   {refund, known(query), known(refund)},
