@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -23,7 +24,7 @@ import (
 func config(sim *wechattest.Server) wechatv2.Config {
 	return wechatv2.Config{
 		AppID: sim.AppID(), MchID: sim.MchID(), APIKey: sim.APIKey(), BaseURL: sim.URL(), RootCAs: sim.RootCAs(),
-		CertPEM: sim.ClientCertPEM(), KeyPEM: sim.ClientKeyPEM(),
+		CertPEM: sim.ClientCertPEM(), KeyPEM: sim.ClientKeyPEM(), Timeout: 3 * time.Minute,
 	}
 }
 

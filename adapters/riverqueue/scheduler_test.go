@@ -90,7 +90,8 @@ func TestScheduleDelaysNoJob(t *testing.T) {
 // listed is a list of due refunds.
 type listed []refund.DueRefund
 
-func (l listed) DueExcept(context.Context, int, []string) ([]refund.DueRefund, error) {
+// Due implements [riverqueue.Due].
+func (l listed) Due(context.Context, int, []string) ([]refund.DueRefund, error) {
 	return l, nil
 }
 

@@ -57,7 +57,7 @@ func TestEmbedded(t *testing.T) {
 	require.NoError(t, err)
 	defer sim.Close()
 	db, err := sql.Open("sqlite", "file:"+filepath.Join(t.TempDir(), "shop.db")+
-		"?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)")
+		"?_pragma=busy_timeout(60000)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)")
 	require.NoError(t, err)
 	defer db.Close()
 	store, err := sqlstore.New(db, sqlstore.SQLite, sqlstore.Options{})
@@ -84,7 +84,7 @@ func TestEmbedded(t *testing.T) {
 		sim.Deliver(ctx)
 		o, err := svc.Order(ctx, "ORDER-1")
 		return err == nil && o.State == order.StateRefunded
-	}, 30*time.Second, 20*time.Millisecond)
+	}, 3*time.Minute, 20*time.Millisecond)
 	require.EqualValues(t, 100, sim.PaidTotal("ORDER-1"))
 	cancel()
 	require.NoError(t, <-ran)

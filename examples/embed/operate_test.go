@@ -44,6 +44,7 @@ func newSim(t *testing.T) (*wechattest.Server, *wechatv2.Gateway) {
 	gateway, err := wechatv2.New(wechatv2.Config{
 		AppID: sim.AppID(), MchID: sim.MchID(), APIKey: sim.APIKey(), BaseURL: sim.URL(), RootCAs: sim.RootCAs(),
 		CertPEM: sim.ClientCertPEM(), KeyPEM: sim.ClientKeyPEM(), Limits: &refund.Limits{},
+		Timeout: 3 * time.Minute,
 	})
 	require.NoError(t, err)
 	return sim, gateway

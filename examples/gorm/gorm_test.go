@@ -37,7 +37,7 @@ func testTogether(t *testing.T, cfg *gorm.Config) {
 	t.Helper()
 	ctx := context.Background()
 	file := filepath.Join(t.TempDir(), "shop.db")
-	db, err := gorm.Open(sqlite.Open(file+"?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)"), cfg)
+	db, err := gorm.Open(sqlite.Open(file+"?_pragma=busy_timeout(60000)&_pragma=journal_mode(WAL)"), cfg)
 	require.NoError(t, err)
 	require.NoError(t, db.AutoMigrate(&gormshop.Stock{}, &gormshop.Complaint{}))
 	pool, err := db.DB()

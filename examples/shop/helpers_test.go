@@ -27,6 +27,9 @@ import (
 
 var bg = context.Background()
 
+// patience is how long a test waits for what a slow and busy machine gets done. Nothing shorter decides.
+const patience = 3 * time.Minute
+
 // quick are options with which nobody waits for minutes.
 func quick(lease time.Duration) refund.Options {
 	return refund.Options{
@@ -95,7 +98,7 @@ var (
 	wang = who{"X-Staff", "wang"}
 )
 
-var client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: time.Minute}
+var client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: patience}
 
 // send makes a request, a POST if there is a body, and returns the status and the JSON of the answer.
 func send(by who, address, body string, headers ...string) (int, map[string]any, error) {

@@ -239,7 +239,7 @@ func (l *load) finish(t *testing.T) {
 			}
 		}
 		return open == 0 && l.number(t, `SELECT count(*) FROM messages WHERE sent_at = 0`) == 0
-	}, 2*time.Minute, 50*time.Millisecond, "log:\n%s", l.log)
+	}, patience, 50*time.Millisecond, "log:\n%s", l.log)
 }
 
 // compare sets the shop's rows, orderfsm's and WeChat Pay's ledger side by side.

@@ -133,7 +133,7 @@ func TestRestart(t *testing.T) {
 			require.Eventually(t, func() bool {
 				seen = must(t, 200, li, p.url+"/orders/ORD-1", "")
 				return seen["refunded"] == float64(9980)
-			}, time.Minute, 50*time.Millisecond)
+			}, patience, 50*time.Millisecond)
 			require.Len(t, seen["messages"], 1)
 			require.NoError(t, p.Process.Signal(syscall.SIGTERM))
 			<-p.ended
@@ -164,7 +164,7 @@ func TestRestartInside(t *testing.T) {
 	refunded := func(amount float64) {
 		require.Eventually(t, func() bool {
 			return must(t, 200, li, p.url+"/orders/ORD-1", "")["refunded"] == amount
-		}, time.Minute, 50*time.Millisecond)
+		}, patience, 50*time.Millisecond)
 	}
 	must(t, 201, li, p.url+"/orders", `{"order_id":"ORD-1","items":[{"sku":"tea","quantity":1},{"sku":"cup","quantity":1}]}`)
 	ask("tea", 4990)
@@ -181,6 +181,6 @@ func TestRestartInside(t *testing.T) {
 	must(t, 200, wang, p.url+"/staff/orders/ORD-2/refunds/ORD-2_pot/approve", `{"amount":12800}`)
 	require.Eventually(t, func() bool {
 		return must(t, 200, li, p.url+"/orders/ORD-2", "")["state"] == "refunded"
-	}, time.Minute, 50*time.Millisecond)
+	}, patience, 50*time.Millisecond)
 	refunded(4990)
 }

@@ -117,7 +117,7 @@ func TestNothingInPart(t *testing.T) {
 		must(t, 200, wang, s.url+"/staff/orders/ORD-1/refunds/ORD-1_b/approve", `{"amount":4990}`)
 		require.Eventually(t, func() bool {
 			return must(t, 200, li, s.url+"/orders/ORD-1", "")["refunded"] == float64(4990)
-		}, 30*time.Second, 20*time.Millisecond)
+		}, patience, 20*time.Millisecond)
 		require.EqualValues(t, 100, s.number(t, `SELECT stock FROM inventory WHERE sku = 'tea'`))
 		require.EqualValues(t, 99, s.number(t, `SELECT stock FROM inventory WHERE sku = 'pot'`))
 		note := strings.Repeat("有划痕", 400) // as long as a note may be, nearly

@@ -58,6 +58,7 @@ func TestShopOnWeChat(t *testing.T) {
 	gw, err := wechatv2.New(wechatv2.Config{
 		AppID: sim.AppID(), MchID: sim.MchID(), APIKey: sim.APIKey(),
 		CertPEM: sim.ClientCertPEM(), KeyPEM: sim.ClientKeyPEM(), BaseURL: sim.URL(), RootCAs: sim.RootCAs(),
+		Timeout: 3 * time.Minute,
 	})
 	require.NoError(t, err)
 	t.Cleanup(gw.CloseIdleConnections)

@@ -127,7 +127,7 @@ func (a *account) gateway() (*wechatv2.Gateway, error) {
 	return wechatv2.New(wechatv2.Config{
 		AppID: a.AppID, MchID: a.MchID, APIKey: a.APIKey, SignType: wechatv2.SignHMACSHA256,
 		CertPEM: a.Cert, KeyPEM: a.Key, BaseURL: a.URL, RootCAs: roots,
-		Timeout: CallTimeout / 2, TotalTimeout: CallTimeout,
+		Timeout: CallTimeout * 3 / 4, TotalTimeout: CallTimeout,
 		RefundRate: -1, QueryRate: -1, Limits: &refund.Limits{}, // nobody waits a minute here
 	})
 }

@@ -97,7 +97,7 @@ func Run(t *testing.T, h Harness) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			g, p := h.New(t)
-			c.run(t, &env{gateway: g, provider: p, proves: c.proves, patience: 10 * time.Second})
+			c.run(t, &env{gateway: g, provider: p, proves: c.proves, patience: time.Minute})
 		})
 	}
 }

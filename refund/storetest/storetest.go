@@ -31,7 +31,7 @@ func Run(t *testing.T, h Harness) {
 	for _, c := range checks() {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			e := &env{store: h.New(t), precision: h.TimePrecision, patience: 30 * time.Second}
+			e := &env{store: h.New(t), precision: h.TimePrecision, patience: time.Minute}
 			if h.Reopen != nil {
 				e.second = h.Reopen(t, e.store)
 			}

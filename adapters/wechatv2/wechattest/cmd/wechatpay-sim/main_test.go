@@ -72,6 +72,7 @@ func TestAlone(t *testing.T) {
 	cfg := wechatv2.Config{
 		AppID: said["WECHAT_APPID"], MchID: said["WECHAT_MCH_ID"], APIKey: said["WECHAT_API_KEY"],
 		BaseURL: said["WECHAT_BASE_URL"], RootCAs: pool, CertFile: said["WECHAT_CERT_FILE"], KeyFile: said["WECHAT_KEY_FILE"],
+		Timeout: 3 * time.Minute,
 	}
 	_, err = wechatv2.New(cfg)
 	require.NoError(t, err)
