@@ -138,6 +138,25 @@ func TestAlertIsNotLost(t *testing.T) {
 	}
 }
 
+// TestAlertThatPanicsIsGivenAgain: it may not have reached anybody.
+func TestAlertThatPanicsIsGivenAgain(t *testing.T) {
+	calls := 0
+	e := newEnv(t, func(_ *env, o *refund.Options) {
+		o.Hooks.Conflict = func(context.Context, refund.Conflict) {
+			if calls++; calls == 1 {
+				panic("no network")
+			}
+		}
+	})
+	e.process(e.approved("R1", 4000)) // accepted
+	_, err := resolve(refund.OutcomeSucceeded, "bank transfer 77").do(bg, e.svc)
+	require.NoError(t, err)
+	for range 3 {
+		e.hint()
+	}
+	require.Equal(t, 2, calls)
+}
+
 // TestDenialIsForgottenWithItsCause: a person resolves the refund while the alert about it goes out.
 func TestDenialIsForgottenWithItsCause(t *testing.T) {
 	var e *env

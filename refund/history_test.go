@@ -142,3 +142,46 @@ func TestReconcileReadsAnOrderOnce(t *testing.T) {
 	require.Equal(t, 1, p.Orders)
 	require.LessOrEqual(t, r.gets, 3, "to count it, to find it, and to compare it")
 }
+
+// TestHistoryOfAnOrderThatCannotBeRead: no part of an order is passed off as the whole.
+func TestHistoryOfAnOrderThatCannotBeRead(t *testing.T) {
+	e := newEnv(t)
+	e.into(order.StateApproved)
+	r := &pageReader{Store: e.store, history: func(int64, int) ([]order.Transition, error) { return nil, errStore }}
+	o, err := refund.LoadOrder(bg, r, "O1")
+	require.Nil(t, o)
+	require.ErrorIs(t, err, errStore)
+	require.EqualError(t, err, "get the history of order O1: the store is down")
+}
+
+// TestCheckHistory: what a store appends continues what it has, without gaps.
+func TestCheckHistory(t *testing.T) {
+	for _, c := range []struct {
+		history []int64
+		newest  int64 // of the order
+		has     int64
+		says    string
+	}{
+		{nil, 0, 0, ""},
+		{nil, 7, 7, ""},
+		{[]int64{1, 2}, 2, 0, ""},
+		{[]int64{8, 9}, 9, 7, ""},
+		{[]int64{2}, 2, 0, "history: has transition 2 in place of 1"},
+		{[]int64{1, 3}, 3, 0, "history: has transition 3 in place of 2"},
+		{[]int64{7, 8}, 8, 7, "history: has transition 7 in place of 8"},
+		{[]int64{1}, 2, 0, "history: ends with transition 1, but the order's seq is 2"},
+		{nil, 1, 0, "history: ends with transition 0, but the order's seq is 1"},
+	} {
+		o := &order.Order{Seq: c.newest}
+		for _, seq := range c.history {
+			o.History = append(o.History, order.Transition{Seq: seq})
+		}
+		err := refund.CheckHistory(o, c.has)
+		if c.says == "" {
+			require.NoError(t, err)
+			continue
+		}
+		require.ErrorIs(t, err, refund.ErrInvalid)
+		require.EqualError(t, err, c.says)
+	}
+}

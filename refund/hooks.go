@@ -89,14 +89,15 @@ func (s *Service) inTx(ctx context.Context, o *order.Order, t order.Transition) 
 	return s.opt.Hooks.InTx(ctx, o.Clone(), t)
 }
 
-// notify runs a hook that cannot fail the command.
-func (s *Service) notify(ctx context.Context, hook string, call func()) {
+// notify runs a hook that cannot fail the command. It reports whether the hook returned: it may have panicked.
+func (s *Service) notify(ctx context.Context, hook string, call func()) (returned bool) {
 	defer func() {
 		if p := recover(); p != nil {
 			s.log.ErrorContext(ctx, "hook panicked", slog.String("hook", hook), slog.Any("panic", p))
 		}
 	}()
 	call()
+	return true
 }
 
 // finish tells log and hooks what an Update did, once it is committed: at once, or when the transaction
@@ -118,8 +119,9 @@ func (s *Service) finish(ctx context.Context, u *update) {
 			}
 		}
 		if u.conflict != nil {
-			s.conflict(ctx, *u.conflict)
-			s.remember(ctx, u)
+			if s.conflict(ctx, *u.conflict) {
+				s.remember(ctx, u)
+			}
 		}
 	}
 	if s.joined(ctx) {
@@ -134,8 +136,8 @@ func (s *Service) finish(ctx context.Context, u *update) {
 	run(context.WithoutCancel(ctx))
 }
 
-// remember notes a discrepancy with its refund after it was reported, and not before: a process that dies in between
-// lets it be reported twice rather than never.
+// remember notes a discrepancy with its refund after it was reported, and not before: if the process dies in between or
+// the hook panics, it is reported twice rather than never.
 func (s *Service) remember(ctx context.Context, u *update) {
 	if u.heard == nil {
 		return
@@ -162,14 +164,14 @@ func amountOf(o *order.Order, no string) int64 {
 	return 0
 }
 
-func (s *Service) conflict(ctx context.Context, c Conflict) {
+// conflict reports a conflict, and whether the hook has taken it.
+func (s *Service) conflict(ctx context.Context, c Conflict) bool {
 	s.log.ErrorContext(ctx, "refund conflict",
 		slog.String("order_id", c.OrderID), slog.String("refund_no", c.RefundNo),
 		slog.String("state", string(c.Book)), slog.String("outcome", c.Result.Outcome.String()),
 		slog.Any("error", c.Err))
-	if s.opt.Hooks.Conflict != nil {
+	return s.opt.Hooks.Conflict == nil ||
 		s.notify(ctx, "conflict", func() { s.opt.Hooks.Conflict(ctx, c) })
-	}
 }
 
 // errorAttr is err, or an attribute that handlers leave out where there is none.

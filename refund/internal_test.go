@@ -67,6 +67,36 @@ func TestHeardIsNotedOnlyWithWhatItIsAbout(t *testing.T) {
 	}
 }
 
+// TestContradictionIsNotedWithWhatIsConfirmed: else it would be reported at every comparison.
+func TestContradictionIsNotedWithWhatIsConfirmed(t *testing.T) {
+	r := order.Refund{State: order.StateRefunded, ConfirmedAt: judgeNow(), Code: "OLD"}
+	want := r
+	want.Code, want.Message = "CODE", "words"
+	h := &heard{book: r.State, words: Result{Code: "CODE", Message: "words"}}
+	h.note(&r, judgeNow().Add(time.Hour))
+	require.Equal(t, want, r)
+}
+
+// TestRefusalOfTheFutureIsBelievedWithinTheQuietPeriod: clocks may differ by that much. Only the
+// attempt that owns the refund moves it.
+func TestRefusalOfTheFutureIsBelievedWithinTheQuietPeriod(t *testing.T) {
+	notFound := answer{res: Result{Outcome: OutcomeNotFound}, queried: true}
+	ahead := func(d time.Duration) func(*order.Refund) {
+		return func(r *order.Refund) {
+			r.Outstanding, r.DeclinedAt = true, judgeNow().Add(d)
+			r.Code, r.Message = "NOTENOUGH", "no"
+		}
+	}
+	c := attempted("", ahead(judgeQuiet), nil)
+	require.Equal(t, verdict{}, judge(&c.r, &c.q, notFound, judgeNow(), judgeQuiet))
+	c = attempted("", ahead(judgeQuiet+1), nil)
+	words := Result{Code: "NOTENOUGH", Message: "no"}
+	require.Equal(t, verdict{keep: true, words: words, refused: true},
+		judge(&c.r, &c.q, notFound, judgeNow(), judgeQuiet), "its words are kept")
+	c.q.attempt = 0
+	require.Equal(t, verdict{}, judge(&c.r, &c.q, notFound, judgeNow(), judgeQuiet))
+}
+
 // TestRefusalOfTheFutureWaitsAnew: a clock that is wrong wrote when it was refused. The wait begins
 // again.
 func TestRefusalOfTheFutureWaitsAnew(t *testing.T) {
@@ -104,7 +134,7 @@ func TestSetupFaultIsOverOnceTheCallThatFailedSucceeds(t *testing.T) {
 	other := func(c call) call { c.gateway = "b"; return c }
 	for name, calls := range map[string][]call{
 		"told once":               {query, known(query)},
-		"for each gateway":        {query, other(query)},
+		"for each gateway":        {query, other(query), known(query), known(other(query))},
 		"not for each operation":  {query, known(list)},
 		"once more for refunds":   {query, refund, known(refund), known(query)},
 		"once if refunds began":   {refund, known(query), known(refund)},

@@ -246,7 +246,7 @@ func TestSetupHookHearsTheCause(t *testing.T) {
 }
 
 func TestCursorsThatAreNone(t *testing.T) {
-	p := refund.Position{RequestedAt: time.Unix(0, 0).UTC(), OrderID: "O", RefundNo: "R"}
+	p := refund.Position{RequestedAt: time.Unix(0, 0).UTC(), OrderID: "O1", RefundNo: "R"}
 	good, err := p.MarshalText()
 	require.NoError(t, err)
 	holds := base64.RawURLEncoding.EncodeToString

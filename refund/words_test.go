@@ -106,6 +106,7 @@ func TestConflictSaysAll(t *testing.T) {
 	_, err := e.svc.Sync(bg, "O1")
 	require.NoError(t, err)
 	require.Len(t, e.conflicts, 1)
+	require.Equal(t, "REFUNDCLOSE", e.refund("R1").Code)
 	c := e.conflicts[0]
 	require.EqualError(t, c.Err,
 		"refund R1 of order O1: the provider says closed of a refund that is booked as refunded")

@@ -59,6 +59,9 @@ func TestDatabaseAway(t *testing.T) {
 	require.NoError(t, e.stats().LookError)
 	require.False(t, e.stats().LookedAt.IsZero())
 	require.Equal(t, 1, log.count("due refunds are listed again"))
+	start = e.clock.now()
+	e.until(func() bool { return e.clock.now().Sub(start) >= 30*time.Second })
+	require.Equal(t, 1, log.count("due refunds could not be listed"))
 }
 
 // TestDatabaseAwayForWrites: the list can be read, nothing can be changed.
@@ -127,6 +130,7 @@ func TestPanics(t *testing.T) {
 	require.Equal(t, e.own().Errors, e.own().Panics)
 	require.Positive(t, log.count("update broke"))
 	require.Positive(t, log.count("trouble_test.go"), "with the stack")
+	require.Zero(t, log.count("could not be processed"), "a panic is one record")
 
 	mu.Lock()
 	broken = false

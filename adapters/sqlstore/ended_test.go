@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -321,11 +320,7 @@ func TestSwallowedDeadlock(t *testing.T) {
 		})
 	}()
 	<-inHook
-	for waiting := 0; waiting == 0; runtime.Gosched() {
-		require.NoError(t, h.others.QueryRowContext(bg, `SELECT COUNT(*) FROM information_schema.innodb_trx t
-			JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id
-			WHERE p.db = DATABASE() AND t.trx_state = 'LOCK WAIT'`).Scan(&waiting))
-	}
+	h.waitForLock()
 	_, err = other.ExecContext(bg, touch+"'O-0'")
 	require.NoError(t, err)
 	require.NoError(t, other.Rollback())

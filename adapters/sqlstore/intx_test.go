@@ -166,6 +166,8 @@ func TestErrorKinds(t *testing.T) {
 	for _, err := range []error{sqlite3.Error{Code: 19, ExtendedCode: 2067}, sqlite3.Methods(1555)} {
 		require.True(t, sqlstore.SQLite.IsDuplicate(err), "%#v", err)
 	}
+	var none *mysql.MySQLError
+	require.False(t, sqlstore.MySQL.IsRetryable(none), "a nil pointer has no number")
 	check := sqlite3.Error{Code: 19, ExtendedCode: 275} // SQLITE_CONSTRAINT_CHECK
 	require.False(t, sqlstore.SQLite.IsDuplicate(check) || sqlstore.SQLite.IsRetryable(check))
 }

@@ -160,10 +160,14 @@ func (t *txn) nested(ctx context.Context, fn func(ctx context.Context) error) (e
 	if err := t.begin(ctx); err != nil {
 		return err
 	}
+	savepoint := fmt.Sprintf("orderfsm_%d", t.depth+1)
+	// If this fails there is nothing to go back to: one of this name may be left of an earlier command.
+	if _, err := t.Exec(ctx, "SAVEPOINT "+savepoint); err != nil {
+		return fmt.Errorf("savepoint: %w", err)
+	}
 	outer, waiting, done := t.marked, len(t.pending), false
 	t.depth++
 	t.marked = false
-	savepoint := fmt.Sprintf("orderfsm_%d", t.depth)
 	defer func() {
 		after, cancel := outlive(ctx)
 		defer cancel()
@@ -179,9 +183,6 @@ func (t *txn) nested(ctx context.Context, fn func(ctx context.Context) error) (e
 			err = markErr
 		}
 	}()
-	if _, err = t.Exec(ctx, "SAVEPOINT "+savepoint); err != nil {
-		return fmt.Errorf("savepoint: %w", err)
-	}
 	if err = t.mark(ctx); err == nil {
 		err = fn(ctx)
 	}

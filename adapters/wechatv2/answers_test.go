@@ -93,6 +93,7 @@ func TestDoubt(t *testing.T) {
 			srv.Next(tt.fault)
 			res, err := g.Refund(ctx, request())
 			requireDoubt(t, res, err, tt.is)
+			require.NotErrorIs(t, err, refund.ErrRetryLater, "no doubt rests the gateway")
 			res, err = g.Refund(ctx, request())
 			require.NoError(t, err)
 			require.Equal(t, refund.OutcomeAccepted, res.Outcome)

@@ -17,6 +17,7 @@ import (
 
 	printer "github.com/davecgh/go-spew/spew"
 	"github.com/stretchr/testify/require"
+	"software.sslmate.com/src/go-pkcs12"
 
 	"github.com/orderfsm/orderfsm/adapters/wechatv2"
 	"github.com/orderfsm/orderfsm/adapters/wechatv2/wechattest"
@@ -26,6 +27,7 @@ import (
 func TestNewRefuses(t *testing.T) {
 	t.Parallel()
 	srv, other := newServer(t, wechattest.Options{}), newServer(t, wechattest.Options{})
+	goodP12 := p12(t, pkcs12.LegacyRC2, srv.ClientCertPEM(), srv.ClientKeyPEM(), srv.MchID())
 	tests := []struct {
 		name   string
 		fields string
@@ -75,6 +77,12 @@ func TestNewRefuses(t *testing.T) {
 			c.WrapTransport = func(http.RoundTripper) http.RoundTripper { return nil }
 		}},
 		{"PKCS#12 beside a pair", "p12", func(c *wechatv2.Config) { c.P12 = []byte("x") }},
+		{"PKCS#12 beside a certificate", "p12", func(c *wechatv2.Config) { c.KeyPEM, c.P12 = nil, goodP12 }},
+		{"PKCS#12 beside a key", "p12", func(c *wechatv2.Config) { c.CertPEM, c.P12 = nil, goodP12 }},
+		{"good PKCS#12 beside a pair", "p12", func(c *wechatv2.Config) { c.P12 = goodP12 }},
+		{"PKCS#12 beside a pair of files", "p12", func(c *wechatv2.Config) {
+			c.CertPEM, c.KeyPEM, c.CertFile, c.KeyFile, c.P12 = nil, nil, "x", "x", goodP12
+		}},
 		{"PKCS#12 twice", "p12", func(c *wechatv2.Config) {
 			c.CertPEM, c.KeyPEM, c.P12, c.P12File = nil, nil, []byte("x"), "x"
 		}},

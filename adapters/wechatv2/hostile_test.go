@@ -119,6 +119,9 @@ func TestEndlessSlow(t *testing.T) {
 		if drops++; drops == 10 {
 			cancel()
 		}
+		if drops > 100 {
+			return 0, io.EOF // it was not noticed
+		}
 		b[0] = ' '
 		return 1, nil
 	})

@@ -74,6 +74,7 @@ func TestListIsWholeOrAnError(t *testing.T) {
 		return srv, g
 	}
 	page := wechattest.Field("total_refund_count", "12")
+	blind := wechattest.Field("total_refund_count", "") // then no count shows that something is missing
 	for name, script := range map[string][]wechattest.Fault{
 		"a page that is missing":        {page, wechattest.ErrCode("PARAM_ERROR", "offset", false)},
 		"nothing behind the first page": {page, wechattest.ErrCode("SYSTEMERROR", "x", false)},
@@ -95,6 +96,14 @@ func TestListIsWholeOrAnError(t *testing.T) {
 		"wrong signature":               {wechattest.WrongSign()},
 		"a parameter error at once":     {wechattest.ErrCode("PARAM_ERROR", "x", false)},
 		"the same page without an end":  endlessList(),
+		"no row and no count":           {blind.AndField("refund_count", "0"), blind},
+		"uncounted, then a fault":       {blind, wechattest.ErrCode("SYSTEMERROR", "x", false)},
+		"uncounted, then a refusal":     {blind, wechattest.ErrCode("NOTENOUGH", "x", false)},
+		"uncounted, then a set-up":      {blind, wechattest.ErrCode("SIGNERROR", "x", false)},
+		"uncounted, an amount of none":  {blind.AndField("refund_fee_3", "0"), blind},
+		"uncounted, an amount above":    {blind.AndField("refund_fee_3", "101"), blind},
+		"uncounted, a refund twice":     {blind.AndField("out_refund_no_1", "R00"), blind},
+		"uncounted, two amounts":        {blind, blind.AndField("out_refund_no_0", "R09").AndField("refund_fee_0", "2")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -116,6 +125,19 @@ func TestListIsWholeOrAnError(t *testing.T) {
 	srv.Next(wechattest.Fault{}, wechattest.Field("out_refund_no_0", "R09").AndField("total_refund_count", "11"))
 	_, err = g.List(context.Background(), wholeOrder())
 	require.ErrorIs(t, err, wechatv2.ErrAnswer, "12 were counted, 11 seen")
+	srv.Next(blind, blind.AndField("out_refund_no_0", "R09").AndField("refund_status_0", "CHANGE"))
+	all, err = g.List(context.Background(), wholeOrder())
+	require.NoError(t, err)
+	require.Len(t, all, 11)
+	require.Equal(t, "R09", all[9].RefundNo)
+	require.Equal(t, refund.OutcomeAbnormal, all[9].Outcome, "as it was seen last")
+	// An answer that says neither how many refunds it has nor names one is no empty list.
+	_, right := signatures(srv)
+	srv.Next(answerOf(srv, map[string]string{
+		"result_code": "SUCCESS", "out_trade_no": "O1", "total_fee": "100",
+	}, right))
+	_, err = g.List(context.Background(), wholeOrder())
+	require.ErrorIs(t, err, wechatv2.ErrAnswer)
 
 	for field, q := range map[string]refund.Query{"order_id": {Total: 1}, "payment_id": {OrderID: "O1", PaymentID: "4-2"}} {
 		_, err = g.List(context.Background(), q)

@@ -29,6 +29,8 @@ func TestRate(t *testing.T) {
 		require.ErrorAs(t, err, &later)
 		require.Greater(t, later.After, time.Minute, "when its turn would come")
 		require.True(t, later.Account, "all refunds share the rate")
+		require.LessOrEqual(t, later.After, 1000*time.Second, "what was not sent takes no turn")
+		require.ErrorContains(t, err, "configured rate")
 		_, err = g.List(ctx, wholeOrder())
 		require.ErrorAs(t, err, &later)
 	}

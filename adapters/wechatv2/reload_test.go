@@ -201,6 +201,9 @@ func TestCertificateEnds(t *testing.T) {
 	_, err = g.Refund(context.Background(), request())
 	require.ErrorIs(t, err, refund.ErrSetup)
 	require.ErrorContains(t, err, "renew it")
+	var setup *refund.SetupError
+	require.ErrorAs(t, err, &setup)
+	require.Equal(t, wechatv2.DefaultName, setup.Gateway)
 	require.Error(t, g.ReloadCertificate(), "it is still the old one")
 	install(-7, 5) // valid at the server's clock too
 	require.NoError(t, g.ReloadCertificate())

@@ -10,31 +10,32 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// alert is what a person is told of a refund until it is known to have been told.
+// alert is a discrepancy that a person must know of.
 type alert struct {
 	no     string
 	denial bool // the provider denies what it has accepted; else it has paid what a person has paid
 }
 
-// conflict looks at what the Conflict hook is told, after the commit.
-func (c *checker) conflict(t *task, told refund.Conflict) {
-	no := told.RefundNo
-	if errors.Is(told.Err, refund.ErrMismatch) || told.Book == order.StatePaid {
+// conflict checks a call of the Conflict hook.
+func (c *checker) conflict(t *task, got refund.Conflict) {
+	no := got.RefundNo
+	if errors.Is(got.Err, refund.ErrMismatch) || got.Book == order.StatePaid {
 		return
 	}
 	t.report = &report{} // the book may be told of it
 	h := &t.heard
-	switch a := (alert{no, h.denied}); {
-	case told.Book == order.StateRefunded && told.Result.Outcome == refund.OutcomeSucceeded:
+	switch {
+	case got.Book == order.StateRefunded && got.Result.Outcome == refund.OutcomeSucceeded:
 		if b := c.w.prov.books[no]; !c.byPerson[no] || b == nil || b.state != truthSuccess {
-			c.w.fail("false_alarm", "order %s: %s is not paid by both a person and the provider", told.OrderID, no)
+			c.w.fail("false_alarm", "order %s: %s is not paid by both a person and the provider",
+				got.OrderID, no)
 		}
-		c.report(t, a)
+		c.report(t, alert{no, false})
 	case h.no == no && h.denied:
-		c.report(t, a)
-	case h.no == no && h.stale && told.Result.Outcome != refund.OutcomeSucceeded:
+		c.report(t, alert{no, true})
+	case h.no == no && h.stale && got.Result.Outcome != refund.OutcomeSucceeded:
 		c.w.fail("stale_conflict", "order %s: %s: the answer %s is older than the book: %v",
-			told.OrderID, no, told.Result.Outcome, told.Err)
+			got.OrderID, no, got.Result.Outcome, got.Err)
 	}
 }
 
@@ -55,7 +56,8 @@ type report struct {
 	news int
 }
 
-// remembered looks at the end of each update: it is the one that tells the book of an alert, if t has just given one.
+// remembered looks at the end of each update: it is the one that tells the book of an alert, if t
+// has just given one.
 func (c *checker) remembered(t *task, err error) {
 	if r := t.report; r != nil && r.no != "" && err == nil && r.news == c.news[r.alert] {
 		c.noted[r.alert] = true
@@ -63,7 +65,8 @@ func (c *checker) remembered(t *task, err error) {
 	t.report, t.failed = nil, err != nil
 }
 
-// confirmed notes that the provider has answered about a refund that it has: the next denial is news again.
+// confirmed notes that the provider has answered about a refund that it has: the next denial is
+// news again.
 func (c *checker) confirmed(t *task) {
 	switch t.heard.Outcome {
 	case refund.OutcomeAccepted, refund.OutcomeSucceeded, refund.OutcomeClosed, refund.OutcomeAbnormal:
@@ -74,12 +77,13 @@ func (c *checker) confirmed(t *task) {
 	}
 }
 
-// unheard makes sure that a person was alerted whose payment the provider has made as well: by the time at which Sync
-// has run.
+// unheard makes sure that a person was alerted whose payment the provider has made as well: by the
+// time at which Sync has run.
 func (c *checker) unheard(orderID, no string) {
 	b := c.w.prov.books[no]
 	if c.byPerson[no] && c.alerts[alert{no, false}] == 0 && b != nil && b.state == truthSuccess {
-		c.w.fail("unheard", "order %s: %s was paid by a person and by the provider, and nobody was alerted", orderID, no)
+		c.w.fail("unheard", "order %s: %s was paid by a person and by the provider: nobody was alerted",
+			orderID, no)
 	}
 }
 
@@ -89,8 +93,8 @@ func ahead(at, now time.Time, most time.Duration) bool {
 	return 0 < d && d <= most
 }
 
-// isDue reports whether an approved refund is due on a clock that believes no row further than a right clock can have
-// written it.
+// isDue reports whether an approved refund is due on a clock that believes no row further than a
+// right clock can have written it.
 func isDue(r *order.Refund, now time.Time) bool {
 	return r.State == order.StateApproved && !ahead(r.NextAttemptAt, now, maxWait)
 }
@@ -137,7 +141,8 @@ func (c *checker) listed(t *task, due []refund.DueRefund, most int) {
 // left looks at a task that has come to its end.
 func (c *checker) left(t *task) {
 	if t.fact {
-		c.w.fail("fact_dropped", "the provider answered %s of %s, and nothing was recorded", t.heard.Outcome, t.heard.no)
+		c.w.fail("fact_dropped", "the provider answered %s of %s, and nothing was recorded",
+			t.heard.Outcome, t.heard.no)
 	}
 }
 
@@ -146,7 +151,7 @@ func (c *checker) processed(t *task, ref refund.Ref, next refund.Next, leases, s
 	if t.leases == leases {
 		if o := t.loaded; o != nil && c.w.plan.Provider.Spacing == 0 {
 			if r := o.Refund(ref.RefundNo); isDue(r, t.loadedAt) && isFree(o, r, t.loadedAt) {
-				c.w.fail("left_waiting", "order %s: %s is due at %v, on a clock that says %v, and was not taken",
+				c.w.fail("left_waiting", "order %s: %s is due at %v, now %v, and was not taken",
 					o.ID, r.No, r.NextAttemptAt, t.loadedAt)
 			}
 		}
@@ -157,29 +162,32 @@ func (c *checker) processed(t *task, ref refund.Ref, next refund.Next, leases, s
 	}
 	var later *refund.RetryLater
 	if t.busy != nil && (!errors.As(next.Err, &later) || later != t.busy) {
-		c.w.fail("busy_hidden", "order %s: %s met a busy provider, and Process says %v", ref.OrderID, ref.RefundNo, next.Err)
+		c.w.fail("busy_hidden", "order %s: %s met a busy provider, and Process says %v",
+			ref.OrderID, ref.RefundNo, next.Err)
 	}
 	switch age := c.w.clock(t.proc).Sub(t.lease.approved); {
 	case (age >= alertAfter || age <= -alertAfter) && t.stuck == stuck:
-		c.w.fail("stuck_unheard", "order %s: %s was approved %v ago, and nobody was alerted", ref.OrderID, ref.RefundNo, age)
+		c.w.fail("stuck_unheard", "order %s: %s was approved %v ago, and nobody was alerted",
+			ref.OrderID, ref.RefundNo, age)
 	case 0 <= age && age < alertAfter && t.stuck > stuck:
 		c.w.fail("false_alarm", "order %s: %s is called stuck after %v", ref.OrderID, ref.RefundNo, age)
 	}
 }
 
-// refusedAsLeased makes sure that a person is only kept from a refund while the provider may be asked about it.
+// refusedAsLeased makes sure that a person is only kept from a refund while the provider may be
+// asked about it.
 func (c *checker) refusedAsLeased(t *task, err error) {
 	if !errors.Is(err, refund.ErrConflict) || t.loaded == nil {
 		return
 	}
 	if r := t.loaded.Refund(t.op.Refund); r != nil && !ahead(r.LeasedUntil, t.loadedAt, 2*lease) {
-		c.w.fail("left_waiting", "order %s: %s is not resolved because of a lease until %v, on a clock that says %v",
+		c.w.fail("left_waiting", "order %s: %s is not resolved because of a lease until %v, now %v",
 			t.op.Order, t.op.Refund, r.LeasedUntil, t.loadedAt)
 	}
 }
 
-// stuckListed makes sure that what is stuck on a right clock is listed as such: above all what a clock approved that is
-// ahead.
+// stuckListed makes sure that what is stuck on a right clock is listed as such: above all what a
+// clock approved that is ahead.
 func (c *checker) stuckListed(p *proc) {
 	listed := map[string]bool{}
 	for f := (refund.Filter{}); ; {
@@ -204,8 +212,10 @@ func (c *checker) stuckListed(p *proc) {
 		for i := range o.Refunds {
 			r := &o.Refunds[i]
 			age := now.Sub(r.ApprovedAt)
-			if r.State == order.StateApproved && !listed[r.No] && (age <= -alertAfter || age >= alertAfter && now.Sub(r.RequestedAt) >= alertAfter) {
-				c.w.fail("stuck_unlisted", "order %s: %s was approved %v ago, and Stuck does not list it", o.ID, r.No, age)
+			isStuck := age <= -alertAfter || min(age, now.Sub(r.RequestedAt)) >= alertAfter
+			if r.State == order.StateApproved && isStuck && !listed[r.No] {
+				c.w.fail("stuck_unlisted", "order %s: %s was approved %v ago, and Stuck does not list it",
+					o.ID, r.No, age)
 			}
 		}
 	}

@@ -32,7 +32,8 @@ const (
 // tick is how often the poller looks once all is calm.
 const tick = 30 * time.Second
 
-// settleDown polls until nothing is approved any more. A refund that takes for ever is found by the checks.
+// settleDown polls until nothing is approved any more. A refund that takes for ever is found by the
+// checks.
 func (w *world) settleDown() {
 	began := w.now
 	for round := 0; round < 300 && w.broken == nil; round++ {
@@ -74,11 +75,12 @@ func (w *world) nextDue() (first time.Duration, ok bool) {
 	return first, ok
 }
 
-// patience is how long a person waits for the alert about a refund that the provider denies for good.
+// patience is how long a person waits for the alert about a refund that the provider denies for
+// good.
 const patience = quiet + 4*maxWait
 
-// stepIn is the person who is alerted because the provider denies what it has accepted: it puts the set-up right, or
-// records what the provider's statement says.
+// stepIn is the person who is alerted because the provider denies what it has accepted: it puts the
+// set-up right, or records what the provider's statement says.
 func (w *world) stepIn(began time.Duration) {
 	for _, b := range w.prov.ledger {
 		if !w.prov.denies(b.no) {
@@ -101,8 +103,8 @@ func (w *world) stepIn(began time.Duration) {
 	}
 }
 
-// reconcile compares every order with the provider, as a host does each night. The second time there is
-// nothing left to say but what stays odd.
+// reconcile compares every order with the provider, as a host does each night. The second time
+// there is nothing left to say but what stays odd.
 func (w *world) reconcile() {
 	for round := range 2 {
 		for i, paid := range w.plan.Orders {

@@ -35,8 +35,8 @@ func (w *world) happen(op *Op) {
 	case OpClock:
 		w.procs[op.Proc%len(w.procs)].off += op.For
 		w.tracef("the clock of p%d jumps by %v", op.Proc%len(w.procs), op.For)
-	case OpRequest, OpApprove, OpReject, OpCancel, OpRetry, OpAbandon, OpResolve, OpTransfer, OpProcess,
-		OpPoll, OpExecute, OpSync, OpForge:
+	case OpRequest, OpApprove, OpReject, OpCancel, OpRetry, OpAbandon, OpResolve, OpTransfer,
+		OpProcess, OpPoll, OpExecute, OpSync, OpForge:
 		w.spawn(op.Proc, op, 0, w.command)
 	}
 }
@@ -63,6 +63,9 @@ func (w *world) dispatch(ctx context.Context, t *task) (err error) {
 	op, svc := t.op, t.proc.svc
 	switch op.Kind {
 	case OpRequest:
+		if w.check.restored && w.prov.isTaken(op) {
+			return errFault // a host that has lost a number does not use it again for something else
+		}
 		_, err = svc.Request(ctx, refund.RequestParams{OrderID: op.Order, RefundNo: op.Refund, Amount: op.Amount, Actor: buyer})
 	case OpApprove:
 		_, err = svc.Approve(ctx, refund.ApproveParams{OrderID: op.Order, RefundNo: op.Refund, Amount: op.Amount, Actor: staff})
@@ -100,21 +103,26 @@ func (w *world) dispatch(ctx context.Context, t *task) (err error) {
 	return err
 }
 
-// abandon gives a refund up. Evidence is what an operator has if it is true: nothing was paid, and nothing is on its way.
+// abandon gives a refund up. Evidence is what an operator has if it is true: nothing was paid, and
+// nothing is on its way.
 func (w *world) abandon(ctx context.Context, t *task) error {
 	p := refund.AbandonParams{OrderID: t.op.Order, RefundNo: t.op.Refund, Actor: staff}
 	b := w.prov.books[p.RefundNo]
-	if t.evidence = t.op.Flag && w.prov.copies[p.RefundNo] == 0 && (b == nil || b.state == truthClosed); t.evidence {
+	t.evidence = t.op.Flag && w.prov.copies[p.RefundNo] == 0 && (b == nil || b.state == truthClosed)
+	if t.evidence {
 		p.Evidence = "letter"
 	}
 	_, err := t.proc.svc.Abandon(ctx, p)
 	return err
 }
 
-// resolve is an operator who believes only what the provider has ended for good, or who has paid himself.
+// resolve is an operator who believes only what the provider has ended for good, or who has paid
+// himself.
 func (w *world) resolve(ctx context.Context, t *task) error {
 	b := w.prov.books[t.op.Refund]
-	p := refund.ResolveParams{OrderID: t.op.Order, RefundNo: t.op.Refund, Evidence: "statement", Actor: staff}
+	p := refund.ResolveParams{
+		OrderID: t.op.Order, RefundNo: t.op.Refund, Evidence: "statement", Actor: staff,
+	}
 	switch {
 	case t.op.Kind == OpTransfer:
 		p.Outcome = refund.OutcomeSucceeded
@@ -142,7 +150,8 @@ func (w *world) process(ctx context.Context, t *task, ref refund.Ref) (refund.Ne
 	return next, err
 }
 
-// poll is what a worker does: everything that is due, one after the other, until the provider wants to be left alone.
+// poll is what a worker does: everything that is due, one after the other, until the provider wants
+// to be left alone.
 func (w *world) poll(ctx context.Context, t *task) {
 	const most = 20
 	due, err := t.proc.svc.Due(ctx, most, nil)

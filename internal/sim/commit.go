@@ -29,15 +29,17 @@ type change struct {
 // wrote reports whether there is anything to commit.
 func (u *change) wrote() bool { return u.is != nil && !u.is.Equal(u.was) }
 
-// heldBack is a COMMIT that the store has received and not executed yet. Until then the order is locked: whoever updates
-// it next waits, and a reader sees the order as it was.
+// heldBack is a COMMIT that the store has received and not executed yet. Until then the order is
+// locked: whoever updates it next waits, and a reader sees the order as it was.
 type heldBack struct{ *change }
 
-// commit notes what an Update has committed, or loses the answer to its COMMIT. err is what the inner store returned.
+// commit notes what an Update has committed, or loses the answer to its COMMIT. err is what the
+// inner store returned.
 func (d *disk) commit(c *trip, u *change, err error) error {
 	lost := c.f.Kind == FaultLostDone || c.f.Kind == FaultLostUndone || c.f.Kind == FaultLostHeld
 	if err == nil && u.t.hook.fired {
-		d.w.fail("hook_ignored", "order %s: a hook in the transaction failed, and the update is committed", u.id)
+		d.w.fail("hook_ignored", "order %s: a hook failed, and the update is committed",
+			u.id)
 	}
 	switch isLost := errors.Is(err, errLost); {
 	case err != nil && !isLost:
@@ -67,8 +69,9 @@ func (d *disk) commit(c *trip, u *change, err error) error {
 	return d.prove(u)
 }
 
-// prove looks for what became of a COMMIT whose answer was lost. The order's row names the update that wrote it last:
-// if it is this one, it was executed. Anything else proves nothing, for others may have written since.
+// prove looks for what became of a COMMIT whose answer was lost. The order's row names the update
+// that wrote it last: if it is this one, it was executed. Anything else proves nothing, for others
+// may have written since.
 func (d *disk) prove(u *change) error {
 	var now *order.Order
 	err := fmt.Errorf("the store is down: %w", errFault)
@@ -122,6 +125,7 @@ func (d *disk) unwound(u *change) {
 	u.t.hook.disarm()
 	now, err := d.inner.Get(context.Background(), u.id)
 	if err == nil && now.Version != u.was.Version {
-		d.w.fail("half_committed", "order %s: the goroutine ended in the update, which is committed", u.id)
+		d.w.fail("half_committed", "order %s: the goroutine ended in the update, which is committed",
+			u.id)
 	}
 }

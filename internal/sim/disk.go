@@ -75,14 +75,18 @@ func (d *disk) leave(c *trip, err error) error {
 }
 
 // Update implements [refund.Store].
-func (d *disk) Update(ctx context.Context, id string, fn func(ctx context.Context, o *order.Order) error) error {
+func (d *disk) Update(
+	ctx context.Context, id string, fn func(ctx context.Context, o *order.Order) error,
+) error {
 	c := d.w.begin("update")
 	err := d.update(ctx, c, id, fn)
 	d.w.check.remembered(c.t, err)
 	return err
 }
 
-func (d *disk) update(ctx context.Context, c *trip, id string, fn func(ctx context.Context, o *order.Order) error) error {
+func (d *disk) update(
+	ctx context.Context, c *trip, id string, fn func(ctx context.Context, o *order.Order) error,
+) error {
 	if err := d.reach(ctx, c); err != nil {
 		c.t.fact = c.t.fact && ctx.Err() != nil
 		return err
@@ -93,7 +97,8 @@ func (d *disk) update(ctx context.Context, c *trip, id string, fn func(ctx conte
 	u := &change{t: c.t, id: id, at: d.w.now}
 	defer d.unwound(u)
 	// The caller's context times out in real time; the simulation's own clock is the one that counts.
-	err := d.inner.Update(context.WithoutCancel(ctx), id, func(ctx context.Context, o *order.Order) error {
+	ctx = context.WithoutCancel(ctx)
+	err := d.inner.Update(ctx, id, func(ctx context.Context, o *order.Order) error {
 		u.was = o.Clone()
 		u.was.History = d.history(ctx, id)
 		if c.f.Kind == FaultRerun {

@@ -4,15 +4,18 @@ import "time"
 
 // Fault breaks one call of an Op's task.
 type Fault struct {
-	// Call counts the calls to store and gateway from 0; each delivery of a notification has its own hundred.
+	// Call counts the calls to store and gateway from 0; each delivery of a notification has its own
+	// hundred.
 	Call int
 	Kind FaultKind
-	// For is how long a slow call takes longer, a late one or a resent one is on its way, a crashed process is down,
-	// a busy provider wants to be left alone, or a store takes to look what became of its COMMIT.
+	// For is how long a slow call takes longer, a late one or a resent one is on its way, a crashed
+	// process is down, a busy provider wants to be left alone, or a store takes to look what became of
+	// its COMMIT.
 	For time.Duration
 }
 
-// FaultKind is how a call breaks. Those that only a store or only a gateway knows are FaultBefore for the other.
+// FaultKind is how a call breaks. Those that only a store or only a gateway knows are FaultBefore
+// for the other.
 type FaultKind uint8
 
 // The faults.
@@ -26,7 +29,8 @@ const (
 	// FaultCrashBefore and FaultCrashAfter kill the process, before and after the call has its effect.
 	FaultCrashBefore
 	FaultCrashAfter
-	// FaultGone is a caller that does not wait any longer: its context ends while the call is on its way back.
+	// FaultGone is a caller that does not wait any longer: its context ends while the call is on its
+	// way back.
 	FaultGone
 
 	// FaultRollback is a store that fails at the commit; FaultRerun one that runs the change twice;
@@ -34,24 +38,24 @@ const (
 	FaultRollback
 	FaultRerun
 	FaultCrashInside
-	// FaultHook is a hook in the transaction that fails; FaultHookPanic one that panics; FaultHookExit one that ends
-	// its goroutine with runtime.Goexit.
+	// FaultHook is a hook in the transaction that fails; FaultHookPanic one that panics; FaultHookExit
+	// one that ends its goroutine with runtime.Goexit.
 	FaultHook
 	FaultHookPanic
 	FaultHookExit
-	// FaultLostDone loses the answer to a COMMIT that is executed, FaultLostUndone to one that is not, FaultLostHeld
-	// to one that the store executes after all, twice For later.
+	// FaultLostDone loses the answer to a COMMIT that is executed, FaultLostUndone to one that is not,
+	// FaultLostHeld to one that the store executes after all, twice For later.
 	FaultLostDone
 	FaultLostUndone
 	FaultLostHeld
 
 	// FaultLate is a request that is given up on and arrives after For.
 	FaultLate
-	// FaultResend is a transport that sends the request twice. The caller gets the answer to the second copy, which
-	// arrives For after the first.
+	// FaultResend is a transport that sends the request twice. The caller gets the answer to the
+	// second copy, which arrives For after the first.
 	FaultResend
-	// FaultMismatch answers with somebody else's refund, FaultGarbage with no outcome; FaultSetup, FaultBusy and
-	// FaultPanic are the gateway's ways of saying unknown.
+	// FaultMismatch answers with somebody else's refund, FaultGarbage with no outcome; FaultSetup,
+	// FaultBusy and FaultPanic are the gateway's ways of saying unknown.
 	FaultMismatch
 	FaultGarbage
 	FaultSetup
@@ -61,10 +65,12 @@ const (
 
 var faultNames = [...]string{
 	FaultBefore: "error_before", FaultAfter: "error_after", FaultSlow: "slow", FaultPause: "pause",
-	FaultCrashBefore: "crash_before", FaultCrashAfter: "crash_after", FaultGone: "caller_gone", FaultRollback: "rollback",
-	FaultRerun: "rerun", FaultCrashInside: "crash_inside", FaultHook: "hook_error", FaultHookPanic: "hook_panic",
-	FaultHookExit: "hook_exit", FaultLostDone: "commit_lost_done", FaultLostUndone: "commit_lost_undone",
-	FaultLostHeld: "commit_lost_held", FaultLate: "late", FaultResend: "resend", FaultMismatch: "mismatch",
+	FaultCrashBefore: "crash_before", FaultCrashAfter: "crash_after", FaultGone: "caller_gone",
+	FaultRollback: "rollback", FaultRerun: "rerun", FaultCrashInside: "crash_inside",
+	FaultHook: "hook_error", FaultHookPanic: "hook_panic", FaultHookExit: "hook_exit",
+	FaultLostDone: "commit_lost_done", FaultLostUndone: "commit_lost_undone",
+	FaultLostHeld: "commit_lost_held",
+	FaultLate:     "late", FaultResend: "resend", FaultMismatch: "mismatch",
 	FaultGarbage: "garbage", FaultSetup: "setup", FaultBusy: "busy", FaultPanic: "panic",
 }
 

@@ -15,7 +15,8 @@ func reviewed() []bug {
 	return slices.Concat(doubts(), clockBugs(), denials(), []bug{
 		{name: "provider's words are not cut", store: changing(nil, func(w *world, was, o *order.Order) {
 			h := &w.cur.heard
-			if r := o.Refund(h.no); r != nil && h.Outcome != refund.OutcomeUnknown && *r != *was.Refund(h.no) {
+			r := o.Refund(h.no)
+			if r != nil && h.Outcome != refund.OutcomeUnknown && *r != *was.Refund(h.no) {
 				r.RefundID, r.Code, r.Message = h.RefundID, h.Code, h.Message
 			}
 		})},
@@ -30,17 +31,13 @@ func reviewed() []bug {
 				}
 			}
 		}, nil)},
-		{name: "alert that a process takes with it", store: changing(nil, func(w *world, _, o *order.Order) {
-			h := &w.cur.heard
-			if r := o.Refund(h.no); r != nil && r.State == order.StateRefunded && h.Outcome == refund.OutcomeSucceeded {
-				r.ConfirmedAt = w.clock(w.cur.proc)
-			}
-		})},
+		{name: "alert that a process takes with it", store: changing(nil, confirming)},
 		{name: "paid twice is reported twice", store: changing(nil, unconfirmed)},
 		{name: "every payment is taken for a second one", store: changing(unconfirmedBefore, nil)},
 		{name: "stale acceptance is believed", store: reviving},
 		{name: "busy provider is not left alone", store: changing(nil, func(w *world, _, o *order.Order) {
-			if r := o.Refund(w.cur.lease.no); r != nil && w.cur.busy != nil && r.State == order.StateApproved {
+			r := o.Refund(w.cur.lease.no)
+			if r != nil && w.cur.busy != nil && r.State == order.StateApproved {
 				r.NextAttemptAt = w.clock(w.cur.proc).Add(5 * time.Second)
 			}
 		})},
@@ -52,13 +49,17 @@ func doubts() []bug {
 	// What others have committed is taken for the update's own: a lease adds nothing to the history.
 	newer := func(was, is, now *order.Order) bool {
 		n := len(is.History)
-		return now.Version > was.Version && len(now.History) >= n && slices.Equal(now.History[:n], is.History)
+		return now.Version > was.Version && len(now.History) >= n &&
+			slices.Equal(now.History[:n], is.History)
 	}
 	return []bug{
 		{name: "any newer version proves a COMMIT", proof: newer},
 		{
 			name: "any newer version proves a COMMIT, and what has ended is paid", proof: newer,
-			ignore: []string{"left_waiting", "sent_without_lease", "late_send", "two_in_flight", "acceptance_lost", "alerted_twice"},
+			ignore: []string{
+				"left_waiting", "sent_without_lease", "late_send", "two_in_flight", "acceptance_lost",
+				"alerted_twice",
+			},
 		},
 		{name: "doubt is success", store: func(_ *world, inner refund.Store) refund.Store {
 			return book{Store: inner, update: func(ctx context.Context, id string, fn updateFunc) error {
@@ -105,26 +106,33 @@ func clockBugs() []bug {
 				}
 			}
 		}, nil)},
-		{name: "approval in the future is not listed as stuck", store: func(_ *world, inner refund.Store) refund.Store {
-			return book{Store: inner, list: func(ctx context.Context, f refund.Filter) (refund.Page, error) {
-				p, err := inner.List(ctx, f)
-				p.Entries = slices.DeleteFunc(p.Entries, func(e refund.Entry) bool {
-					return e.Refund.ApprovedAt.Sub(epoch()) > 24*time.Hour
-				})
-				return p, err
-			}}
-		}},
+		{name: "approval in the future is not listed as stuck", store: unlisting},
 		{name: "refusal in the future is believed", store: refusedLater},
-		{name: "due in the future is not listed", store: func(_ *world, inner refund.Store) refund.Store {
-			return book{Store: inner, due: func(ctx context.Context, q refund.DueQuery) ([]refund.DueRefund, error) {
-				q.Beyond = time.Time{}
-				return inner.Due(ctx, q)
-			}}
-		}},
+		{name: "due in the future is not listed", store: onlyPast},
 	}
 }
 
-// refusedLater believes that a refusal was booked in the future, and waits for the quiet period after it.
+// unlisting leaves out what was approved in the future.
+func unlisting(_ *world, inner refund.Store) refund.Store {
+	return book{Store: inner, list: func(ctx context.Context, f refund.Filter) (refund.Page, error) {
+		p, err := inner.List(ctx, f)
+		p.Entries = slices.DeleteFunc(p.Entries, func(e refund.Entry) bool {
+			return e.Refund.ApprovedAt.Sub(epoch()) > 24*time.Hour
+		})
+		return p, err
+	}}
+}
+
+// onlyPast lists what is due by its time alone.
+func onlyPast(_ *world, inner refund.Store) refund.Store {
+	return book{Store: inner, due: func(ctx context.Context, q refund.DueQuery) ([]refund.DueRefund, error) {
+		q.Beyond = time.Time{}
+		return inner.Due(ctx, q)
+	}}
+}
+
+// refusedLater believes that a refusal was booked in the future, and waits for the quiet period
+// after it.
 func refusedLater(w *world, inner refund.Store) refund.Store {
 	return book{Store: inner, update: func(ctx context.Context, id string, fn updateFunc) error {
 		return inner.Update(ctx, id, func(ctx context.Context, o *order.Order) error {
@@ -149,12 +157,7 @@ func refusedLater(w *world, inner refund.Store) refund.Store {
 // denials are wrong ways to deal with a provider that denies what it has accepted.
 func denials() []bug {
 	return []bug{
-		{name: "denial is believed", gate: answering(func(w *world, res refund.Result, err error) (refund.Result, error) {
-			if b := w.prov.books[w.cur.heard.no]; b != nil && w.cur.heard.denied && err == nil {
-				res.Outcome, res.RefundNo, res.Amount = refund.OutcomeClosed, b.no, b.amount
-			}
-			return res, err
-		})},
+		{name: "denial is believed", gate: answering(believing)},
 		{name: "sent again after it was accepted", store: changing(func(_ *world, o *order.Order) {
 			for i := range o.Refunds {
 				o.Refunds[i].AcceptedAt = time.Time{}
@@ -174,6 +177,23 @@ func denials() []bug {
 				}
 			}
 		}, nil)},
+	}
+}
+
+// believing takes a denial for a refund that was closed.
+func believing(w *world, res refund.Result, err error) (refund.Result, error) {
+	if b := w.prov.books[w.cur.heard.no]; b != nil && w.cur.heard.denied && err == nil {
+		res.Outcome, res.RefundNo, res.Amount = refund.OutcomeClosed, b.no, b.amount
+	}
+	return res, err
+}
+
+// confirming notes that an alert was given before it is.
+func confirming(w *world, _, o *order.Order) {
+	h := &w.cur.heard
+	r := o.Refund(h.no)
+	if r != nil && r.State == order.StateRefunded && h.Outcome == refund.OutcomeSucceeded {
+		r.ConfirmedAt = w.clock(w.cur.proc)
 	}
 }
 
@@ -240,7 +260,8 @@ func reviving(w *world, inner refund.Store) refund.Store {
 			err := fn(ctx, o)
 			h := &w.cur.heard
 			r := o.Refund(h.no)
-			if err == nil || r == nil || h.Outcome != refund.OutcomeAccepted || r.State == order.StateApproved || r.State == order.StateRefunded {
+			if err == nil || r == nil || h.Outcome != refund.OutcomeAccepted ||
+				r.State == order.StateApproved || r.State == order.StateRefunded {
 				return err
 			}
 			w.force(o, r, order.EventAdopt)

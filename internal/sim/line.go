@@ -64,8 +64,9 @@ func (l *line) arrive(req refund.Request, after time.Duration) {
 	})
 }
 
-// resend is a transport that sends a request twice: the first copy has arrived, and nobody hears what became of it. A
-// gateway that does so must not take a refusal of the second copy for one of the refund.
+// resend is a transport that sends a request twice: the first copy has arrived, and nobody hears
+// what became of it. A gateway that does so must not take a refusal of the second copy for one of
+// the refund.
 func (l *line) resend(c *trip, req refund.Request) (refund.Result, error) {
 	if err := l.arrived(c); err != nil {
 		return refund.Result{}, err
@@ -81,7 +82,8 @@ func (l *line) resend(c *trip, req refund.Request) (refund.Result, error) {
 	c.t.sleep(c.f.For, func() { l.w.prov.copies[req.RefundNo]-- })
 	l.w.prov.copies[req.RefundNo]--
 	res, err := l.call(c, func() refund.Result { return l.w.prov.execute(req) })
-	if b := l.w.bug; err == nil && res.Outcome == refund.OutcomeDeclined && (b == nil || !b.trustsResent) {
+	trusts := l.w.bug != nil && l.w.bug.trustsResent
+	if err == nil && res.Outcome == refund.OutcomeDeclined && !trusts {
 		return refund.Result{}, fmt.Errorf("the second copy was declined: %w", errFault)
 	}
 	return res, err
@@ -102,8 +104,8 @@ func (l *line) Query(_ context.Context, q refund.Query) (res refund.Result, err 
 	return l.call(c, func() refund.Result { return l.w.prov.query(q.RefundNo) })
 }
 
-// left is what the task's deadline leaves for a call: the gateway gives up then, as it must. The deadline is
-// for all calls that follow one another without the store.
+// left is what the task's deadline leaves for a call: the gateway gives up then, as it must. The
+// deadline is for all calls that follow one another without the store.
 func (t *task) left() time.Duration {
 	t.busy = nil
 	if !t.calling {

@@ -9,8 +9,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// Plan is everything that a run does on purpose, as lists from which entries can be removed. A Plan and the
-// code determine the run: the same Plan gives the same trace.
+// Plan is everything that a run does on purpose, as lists from which entries can be removed. A Plan
+// and the code determine the run: the same Plan gives the same trace.
 type Plan struct {
 	// Seed made the Plan. It also decides what no Op says: latencies and jitter.
 	Seed uint64
@@ -24,7 +24,8 @@ type Plan struct {
 	Provider Habits
 	// StoreClock makes the store a refund.Clock, whose time is right.
 	StoreClock bool
-	// BadHooks makes the host's hooks and its Backoff panic now and then, end the goroutine, or return nonsense.
+	// BadHooks makes the host's hooks and its Backoff panic now and then, end the goroutine, or return
+	// nonsense.
 	BadHooks bool
 	// Even makes all calls equally fast, so that the Ops alone decide what overlaps.
 	Even bool
@@ -48,9 +49,11 @@ type Habits struct {
 	Spacing time.Duration
 	// Most is how many refunds of one order the gateway declares; 0 is no limit.
 	Most int
-	// Lag is how old the answers to queries are. It is less than the quiet period leaves beside maxFlight.
+	// Lag is how old the answers to queries are. It is less than the quiet period leaves beside
+	// maxFlight.
 	Lag time.Duration
-	// Wordy makes the provider's numbers, codes, messages and dates longer and odder than any store takes.
+	// Wordy makes the provider's numbers, codes, messages and dates longer and odder than any store
+	// takes.
 	Wordy bool
 }
 
@@ -73,7 +76,8 @@ type Op struct {
 	For time.Duration
 	// Flag is a choice that the Kind explains.
 	Flag bool
-	// Deliver lists the delays after which the provider's notification of an end arrives; empty: it is lost.
+	// Deliver lists the delays after which the provider's notification of an end arrives; empty: it is
+	// lost.
 	Deliver []time.Duration
 	// Faults break single calls.
 	Faults []Fault
@@ -82,8 +86,8 @@ type Op struct {
 // Kind is what an Op does.
 type Kind uint8
 
-// The kinds. The first group are commands and steps, carried out by a process; the second happens to the
-// provider; the third to the machines.
+// The kinds. The first group are commands and steps, carried out by a process; the second happens
+// to the provider; the third to the machines.
 const (
 	// OpRequest asks for Amount; OpApprove agrees to Amount.
 	OpRequest Kind = iota + 1
@@ -94,30 +98,33 @@ const (
 	OpRetry
 	// OpAbandon gives up; with Flag also if the provider does not answer, on evidence that is true.
 	OpAbandon
-	// OpResolve is an operator who looks the refund up at the provider and records how it ended for good.
+	// OpResolve is an operator who looks the refund up at the provider and records how it ended for
+	// good.
 	OpResolve
-	// OpTransfer is an operator who pays by bank transfer, whatever the provider says, and records the refund as paid.
+	// OpTransfer is an operator who pays by bank transfer, whatever the provider says, and records the
+	// refund as paid.
 	OpTransfer
 	// OpProcess moves one refund; OpPoll all that are due; OpExecute approves and moves.
 	OpProcess
 	OpPoll
 	OpExecute
 	OpSync
-	// OpForge delivers a notification with a claim that may be false, or about something that nobody knows; with
-	// Flag in words that are far too long.
+	// OpForge delivers a notification with a claim that may be false, or about something that nobody
+	// knows; with Flag in words that are far too long.
 	OpForge
 
-	// OpEnd ends an accepted refund with Outcome, or one that is accepted later, For after that. With Flag a
-	// closed one is closed for good.
+	// OpEnd ends an accepted refund with Outcome, or one that is accepted later, For after that. With
+	// Flag a closed one is closed for good.
 	OpEnd
-	// OpFix ends an abnormal refund: paid with OutcomeSucceeded, else returned. With Flag a query does not show it.
+	// OpFix ends an abnormal refund: paid with OutcomeSucceeded, else returned. With Flag a query does
+	// not show it.
 	OpFix
 	// OpConsole is a refund made in the provider's own console.
 	OpConsole
 	// OpFunds sets the merchant's balance to Amount.
 	OpFunds
-	// OpDeny makes the provider deny for that long what it has accepted, or until a person acts if For is 0. Queries
-	// do not find it, and with Flag requests are declined too.
+	// OpDeny makes the provider deny for that long what it has accepted, or until a person acts if For
+	// is 0. Queries do not find it, and with Flag requests are declined too.
 	OpDeny
 
 	// OpLineDown and OpDiskDown make every call to provider or store fail, For long.
@@ -126,13 +133,16 @@ const (
 	// OpCrash kills a process, which starts again after For; OpClock moves its clock by For.
 	OpCrash
 	OpClock
+	// OpRestore puts a backup that is as old as For in the place of the book.
+	OpRestore
 )
 
 var kindNames = [...]string{
 	OpRequest: "request", OpApprove: "approve", OpReject: "reject", OpCancel: "cancel", OpRetry: "retry",
-	OpAbandon: "abandon", OpResolve: "resolve", OpTransfer: "transfer", OpProcess: "process", OpPoll: "poll", OpExecute: "execute",
-	OpSync: "sync", OpForge: "forge", OpEnd: "end", OpFix: "fix", OpConsole: "console", OpFunds: "funds", OpDeny: "deny",
-	OpLineDown: "line_down", OpDiskDown: "disk_down", OpCrash: "crash", OpClock: "clock",
+	OpAbandon: "abandon", OpResolve: "resolve", OpTransfer: "transfer",
+	OpProcess: "process", OpPoll: "poll", OpExecute: "execute", OpSync: "sync", OpForge: "forge",
+	OpEnd: "end", OpFix: "fix", OpConsole: "console", OpFunds: "funds", OpDeny: "deny",
+	OpLineDown: "line_down", OpDiskDown: "disk_down", OpCrash: "crash", OpClock: "clock", OpRestore: "restore",
 }
 
 // String returns the kind's name in lower case.
@@ -159,7 +169,9 @@ func (p *Plan) timely() bool {
 // String lists the Plan, one Op on a line.
 func (p *Plan) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "plan of seed %d: %d processes, balance %d, provider %+v, even %v\n", p.Seed, p.Procs, p.Balance, p.Provider, p.Even)
+	fmt.Fprintf(&b, "plan of seed %d: %d processes, balance %d, provider %+v\n",
+		p.Seed, p.Procs, p.Balance, p.Provider)
+	fmt.Fprintf(&b, "  store_clock %v, bad_hooks %v, even %v\n", p.StoreClock, p.BadHooks, p.Even)
 	for _, o := range p.Orders {
 		fmt.Fprintf(&b, "  order %s of %d\n", o.ID, o.Total)
 	}

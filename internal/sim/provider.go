@@ -46,7 +46,8 @@ func (p *payout) become(s truth, now time.Duration) {
 	p.before, p.state, p.since = p.state, s, now
 }
 
-// provider pays a refund number once, and never more than an order's total. It lies as an OpDeny says only.
+// provider pays a refund number once, and never more than an order's total. It lies as an OpDeny
+// says only.
 type provider struct {
 	w       *world
 	totals  map[string]int64
@@ -135,11 +136,20 @@ func (p *provider) execute(req refund.Request) refund.Result {
 
 // sameTerms makes sure that a number stands for one refund, for ever.
 func (p *provider) sameTerms(req refund.Request) {
+	if p.w.check.restored {
+		req.Reason = "" // it may be lost
+	}
 	known, ok := p.terms[req.RefundNo]
 	if ok && known != req {
 		p.w.fail("other_terms", "number %s was sent as %+v and now as %+v", req.RefundNo, known, req)
 	}
 	p.terms[req.RefundNo] = req
+}
+
+// isTaken reports whether a number may have been sent with another amount.
+func (p *provider) isTaken(op *Op) bool {
+	known, ok := p.terms[op.Refund]
+	return p.copies[op.Refund] > 0 || ok && known.Amount != op.Amount
 }
 
 // pay takes the money from the merchant.
@@ -207,8 +217,9 @@ func (p *provider) query(no string) refund.Result {
 	return p.answer(b)
 }
 
-// denies reports whether the provider denies a refund now: one that it has accepted, as the book knows. A provider that
-// denies what it has not confirmed yet cannot be told from one that never had it.
+// denies reports whether the provider denies a refund now: one that it has accepted, as the book
+// knows. A provider that denies what it has not confirmed yet cannot be told from one that never
+// had it.
 func (p *provider) denies(no string) bool {
 	return p.denials[no] != nil && p.w.check.accepted[no]
 }
@@ -242,8 +253,8 @@ func (p *provider) end(b *payout, op *Op) {
 		return
 	}
 	if op.Outcome == refund.OutcomeClosed && p.copies[b.no] > 0 {
-		// No provider closes a refund while a copy of its request is still on the line: the copy would open
-		// it again, which no client can know.
+		// No provider closes a refund while a copy of its request is still on the line: the copy would
+		// open it again, which no client can know.
 		p.w.after(time.Minute, func() { p.end(b, op) })
 		return
 	}
@@ -284,7 +295,9 @@ func (p *provider) fix(b *payout, op *Op) {
 
 // notify sends the notification of what the ledger says now, as often as op says.
 func (p *provider) notify(b *payout, op *Op) {
-	n := refund.Notification{Gateway: gatewayName, Result: p.say(p.answer(b)), Total: p.totals[b.order]}
+	n := refund.Notification{
+		Gateway: gatewayName, Result: p.say(p.answer(b)), Total: p.totals[b.order],
+	}
 	for i, d := range op.Deliver {
 		p.w.deliver(op, n, d, i, 0)
 	}
@@ -299,18 +312,20 @@ func (p *provider) refundInConsole(op *Op) {
 	p.pay(nil, op.Refund, op.Order, op.Amount).console = true
 }
 
-// odd reports whether Sync tells of a difference each time: a change that has ended and that a query goes on
-// calling a change, a refund of the console's that never paid, which the book does not take, and one that was paid by
-// bank transfer and not by the provider.
+// odd reports whether Sync tells of a difference each time: a change that has ended and that a
+// query goes on calling a change, a refund of the console's that never paid, which the book does
+// not take, and one that was paid by bank transfer and not by the provider.
 func (p *provider) odd(d refund.Difference) bool {
 	b := p.books[d.RefundNo]
 	if p.w.check.byHand[d.RefundNo] && (b == nil || b.state != truthSuccess) {
 		return true
 	}
-	return b != nil && (b.outside != truthNone || b.console && b.gone() == 0 && d.Book == order.StatePaid)
+	known := !b.console && !p.w.check.restored // or else the book never had it, or no longer
+	return b != nil && (b.outside != truthNone || !known && b.gone() == 0 && d.Book == order.StatePaid)
 }
 
-// settle ends whatever is still being paid: all is well in the end, but for what a change is waiting for.
+// settle ends whatever is still being paid: all is well in the end, but for what a change is
+// waiting for.
 func (p *provider) settle() {
 	for _, b := range p.ledger {
 		if b.state == truthProcessing && p.copies[b.no] == 0 {

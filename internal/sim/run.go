@@ -13,7 +13,8 @@ import (
 type Stats struct {
 	// Refunds is how many the book has in the end, Refunded how many of them were paid out.
 	Refunds, Refunded int
-	// Payments, Declined and Transitions are the provider's payments and refusals, and the book's steps.
+	// Payments, Declined and Transitions are the provider's payments and refusals, and the book's
+	// steps.
 	Payments, Declined, Transitions int
 	// Faults are the calls that were broken, Crashes the processes that were killed.
 	Faults, Crashes int
@@ -21,8 +22,8 @@ type Stats struct {
 	Conflicts, Stuck int
 	// Denied are the denials that a person had to end.
 	Denied int
-	// Repaired are the refunds that only Sync put right, where clocks disagreed, a request arrived after the
-	// quiet period, or nobody had asked since a change was fixed.
+	// Repaired are the refunds that only Sync put right, where clocks disagreed, a request arrived
+	// after the quiet period, or nobody had asked since a change was fixed.
 	Repaired int
 	// Adopted are the console's refunds that the last Sync found.
 	Adopted int
@@ -47,8 +48,8 @@ func (s *Stats) Add(o Stats) {
 	s.Virtual += o.Virtual
 }
 
-// Run carries a Plan out. It returns the invariant that broke, or nil. If trace is not nil, it is told what
-// happens, one line each.
+// Run carries a Plan out. It returns the invariant that broke, or nil. If trace is not nil, it is
+// told what happens, one line each.
 func Run(p *Plan, trace io.Writer) (Stats, *Violation) { return run(p, nil, trace) }
 
 func run(p *Plan, b *bug, trace io.Writer) (Stats, *Violation) {
@@ -58,6 +59,10 @@ func run(p *Plan, b *bug, trace io.Writer) (Stats, *Violation) {
 	}
 	for i := range p.Ops {
 		op := &p.Ops[i]
+		if op.Kind == OpRestore {
+			w.after(op.At-op.For, func() { b := w.backUp(); w.after(op.At-w.now, func() { w.restore(b, tick) }) })
+			continue
+		}
 		w.after(op.At, func() { w.happen(op) })
 	}
 	w.run(horizon)
@@ -67,6 +72,9 @@ func run(p *Plan, b *bug, trace io.Writer) (Stats, *Violation) {
 	w.check.quiet(true)
 	for _, p := range w.procs { // nobody is left behind where a run was broken off
 		w.unwind(p)
+	}
+	for _, jobs := range w.idle {
+		close(jobs)
 	}
 	w.count()
 	return w.stats, w.broken
@@ -92,7 +100,8 @@ func (w *world) count() {
 // bug is a deliberate one, to show that the simulation finds it. Production code has none of this.
 type bug struct {
 	name string
-	// ignore are rules that do not count: those that see the bug itself, where its effect is to be found.
+	// ignore are rules that do not count: those that see the bug itself, where its effect is to be
+	// found.
 	ignore []string
 	store  func(w *world, inner refund.Store) refund.Store
 	gate   func(w *world, inner refund.RefundGateway) refund.RefundGateway

@@ -2,8 +2,9 @@ package sim
 
 import "slices"
 
-// Shrink returns the smallest Plan that it can find which breaks the same rule as p, by taking away Ops,
-// faults and deliveries as long as the rule still breaks. It returns p itself where p breaks nothing.
+// Shrink returns the smallest Plan that it can find which breaks the same rule as p, by taking away
+// Ops, faults and deliveries as long as the rule still breaks. It returns p itself where p breaks
+// nothing.
 func Shrink(p *Plan) *Plan { return shrink(p, nil) }
 
 func shrink(p *Plan, b *bug) *Plan {
@@ -32,8 +33,13 @@ func (p *Plan) size() (n int) {
 			n++
 		}
 	}
-	if !p.Even {
-		n++
+	for _, odd := range []bool{
+		!p.Even, p.StoreClock, p.BadHooks, p.Provider.Wordy, p.Provider.Grumpy, p.Provider.Lag != 0,
+		p.Provider.Spacing != 0, p.Provider.Most != 0,
+	} {
+		if odd {
+			n++
+		}
 	}
 	return n + p.Procs + len(p.Orders)
 }
@@ -68,7 +74,18 @@ func (s *shrinker) ops() {
 
 // details takes away what the Ops that are left do not need.
 func (s *shrinker) details() {
-	s.try(func(p *Plan) { p.Even = true })
+	for _, plain := range []func(p *Plan){
+		func(p *Plan) { p.Even = true },
+		func(p *Plan) { p.StoreClock = false },
+		func(p *Plan) { p.BadHooks = false },
+		func(p *Plan) { p.Provider.Wordy = false },
+		func(p *Plan) { p.Provider.Grumpy = false },
+		func(p *Plan) { p.Provider.Lag = 0 },
+		func(p *Plan) { p.Provider.Spacing = 0 },
+		func(p *Plan) { p.Provider.Most = 0 },
+	} {
+		s.try(plain)
+	}
 	s.try(func(p *Plan) { p.Procs = 1 })
 	s.try(func(p *Plan) { p.Procs = 2 })
 	for i := len(s.best.Orders) - 1; i >= 0; i-- {

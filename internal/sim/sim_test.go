@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// runs is how many runs a test makes: fewer where go test is told to be short, or the race detector makes
-// each of them ten times as slow.
+// runs is how many runs a test makes: fewer where go test is told to be short, or the race detector
+// makes each of them ten times as slow.
 func runs(full, short uint64) uint64 {
 	if testing.Short() || raceDetector {
 		return short
@@ -18,7 +18,8 @@ func runs(full, short uint64) uint64 {
 	return full
 }
 
-// TestSimulation runs the plans of many seeds. One that breaks a rule is shrunk, and shown with its seed.
+// TestSimulation runs the plans of many seeds. One that breaks a rule is shrunk, and shown with its
+// seed.
 func TestSimulation(t *testing.T) {
 	var total Stats
 	n := runs(3000, 300)

@@ -79,30 +79,59 @@ func (w *world) spawn(p int, op *Op, base int, run func(ctx context.Context, t *
 		var ctx context.Context
 		ctx, t.cancel = context.WithCancel(context.Background())
 		on.tasks = append(on.tasks, t)
-		go t.live(virtual{ctx}, run)
+		w.begins(job{t, virtual{ctx}, run})
 		w.step(t)
 		return true
 	}
 	return false
 }
 
-func (t *task) live(ctx context.Context, run func(ctx context.Context, t *task)) {
-	defer t.cancel()
-	defer func() { // also where the process was killed: by runtime.Goexit, which no recover stops
+// job is a task that begins.
+type job struct {
+	t   *task
+	ctx context.Context
+	run func(ctx context.Context, t *task)
+}
+
+// begins hands a task to a goroutine that has ended one, whose stack has grown already, or to a new one.
+func (w *world) begins(j job) {
+	var jobs chan job
+	if n := len(w.idle); n > 0 {
+		w.idle, jobs = w.idle[:n-1], w.idle[n-1]
+	} else {
+		jobs = make(chan job)
+		go func() {
+			for j := range jobs {
+				j.live(jobs)
+			}
+		}()
+	}
+	jobs <- j
+}
+
+// live carries a task out. Then its goroutine waits for more jobs, unless the process was killed.
+func (j job) live(jobs chan job) {
+	t, ended := j.t, false
+	defer func() { // also if the process was killed: by runtime.Goexit, which no recover stops
 		if p := recover(); p != nil {
 			t.w.fail("panic", "%v\n%s", p, debug.Stack())
 		}
+		t.cancel()
 		t.done = true
 		t.proc.tasks = slices.DeleteFunc(t.proc.tasks, func(o *task) bool { return o == t })
+		if ended {
+			t.w.idle = append(t.w.idle, jobs)
+		}
 		t.w.back <- struct{}{}
 	}()
 	<-t.resume
-	run(ctx, t)
+	j.run(j.ctx, t)
 	t.w.check.left(t)
+	ended = true
 }
 
-// sleep gives the token away for d. If the process is killed meanwhile, killed is called (it may be nil) and
-// sleep does not return.
+// sleep gives the token away for d. If the process is killed meanwhile, killed is called (it may be
+// nil) and sleep does not return.
 func (t *task) sleep(d time.Duration, killed func()) {
 	t.w.queue.push(t.w.now+max(0, d), t, nil)
 	t.w.back <- struct{}{}
@@ -155,12 +184,11 @@ func (w *world) revive(p *proc) {
 type leased struct {
 	no       string
 	until    time.Duration // on the right clock
-	attempt  int
-	approved time.Time // what the row said
-	excess   bool      // the order had more refunds than it has room for
-	accepted bool      // the provider had accepted the refund, as the book knew
-	era      int       // of the refund
-	version  int       // likewise
+	approved time.Time     // what the row said
+	excess   bool          // the order had more refunds than it has room for
+	accepted bool          // the provider had accepted the refund, as the book knew
+	era      int           // of the refund
+	version  int           // likewise
 }
 
 // heard is the last answer of the provider to a task.

@@ -42,7 +42,8 @@ func (w *world) begin(what string) *trip {
 
 // chance is true once in n times, always the same for the same call.
 func (c *trip) chance(n uint64) bool {
-	return mix(c.t.w.plan.Seed, uint64(c.t.op.ID), uint64(c.t.base+c.t.calls), n)%n == 0 //nolint:gosec // no negative numbers
+	op, call := uint64(c.t.op.ID), uint64(c.t.base+c.t.calls) //nolint:gosec // no negative numbers
+	return mix(c.t.w.plan.Seed, op, call, n)%n == 0
 }
 
 // latency is mostly a few milliseconds, and sometimes seconds.

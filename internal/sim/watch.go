@@ -21,14 +21,16 @@ func (c *checker) committed(u *change) {
 	if err := w.machine.Verify(is); err != nil {
 		w.fail("illegal", "%v", err)
 	}
-	if len(is.History) < len(was.History) || !slices.Equal(is.History[:len(was.History)], was.History) {
-		w.fail("history", "order %s: %d transitions were rewritten", was.ID, len(was.History))
+	old := len(was.History)
+	if len(is.History) < old || !slices.Equal(is.History[:old], was.History) {
+		w.fail("history", "order %s: %d transitions were rewritten", was.ID, old)
 	}
-	fresh := is.History[min(len(was.History), len(is.History)):]
+	fresh := is.History[min(old, len(is.History)):]
 	t.heard.stale = t.heard.version != c.versions[t.heard.no]
 	t.heard.noted = c.noted[alert{t.heard.no, t.heard.denied}]
 	for _, tr := range fresh {
-		w.tracef("book: %s %s %s>%s by %s, order %s", tr.Event, tr.RefundNo, tr.From, tr.To, tr.Actor, tr.OrderTo)
+		w.tracef("book: %s %s %s>%s by %s, order %s",
+			tr.Event, tr.RefundNo, tr.From, tr.To, tr.Actor, tr.OrderTo)
 		c.step(t, is, tr)
 	}
 	for i := range is.Refunds {
@@ -64,7 +66,7 @@ func (c *checker) moved(u *change, a, b *order.Refund) {
 		}
 		t.leases++
 		t.lease = leased{
-			no: b.No, until: u.at + lease, attempt: b.Attempts, approved: a.ApprovedAt, excess: o.Excess() > 0,
+			no: b.No, until: u.at + lease, approved: a.ApprovedAt, excess: o.Excess() > 0,
 			accepted: c.accepted[b.No], era: c.eras[b.No], version: c.versions[b.No],
 		}
 		return
@@ -83,11 +85,14 @@ func (c *checker) answered(t *task, o *order.Order, a, b *order.Refund) {
 		c.accepted[b.No] = true
 	}
 	if c.accepted[b.No] && b.AcceptedAt.IsZero() {
-		c.w.fail("acceptance_lost", "order %s: the provider has accepted %s, and the book does not say so", o.ID, b.No)
+		c.w.fail("acceptance_lost", "order %s: the provider accepted %s, and the book does not say so",
+			o.ID, b.No)
 	}
-	if t.busy != nil && c.calm && t.lease.no == b.No && !a.LeasedUntil.IsZero() && b.LeasedUntil.IsZero() {
+	ended := t.lease.no == b.No && !a.LeasedUntil.IsZero() && b.LeasedUntil.IsZero()
+	if t.busy != nil && c.calm && ended {
 		if wait := b.NextAttemptAt.Sub(t.busyAt); wait < min(t.busy.After, maxWait) {
-			c.w.fail("hurried", "order %s: %s is due %v after the provider wanted %v", o.ID, b.No, wait, t.busy.After)
+			c.w.fail("hurried", "order %s: %s is due %v after the provider wanted %v",
+				o.ID, b.No, wait, t.busy.After)
 		}
 	}
 }
@@ -133,8 +138,9 @@ func (c *checker) step(by *task, o *order.Order, t order.Transition) {
 	}
 }
 
-// asking notes a call about a refund and returns what ends it. While the lease of one call holds, no other
-// task may have one for the same order, unless the provider is done with the first one's refund.
+// asking notes a call about a refund and returns what ends it. While the lease of one call holds,
+// no other task may have one for the same order, unless the provider is done with the first one's
+// refund.
 func (c *checker) asking(t *task, orderID, no string) (answered func()) {
 	w := c.w
 	if w.now >= t.lease.until {
@@ -163,28 +169,32 @@ func (c *checker) asking(t *task, orderID, no string) (answered func()) {
 	}
 }
 
-// submitting makes sure that nothing is sent without a lease in the book, without room, or again after the provider
-// has accepted it.
+// submitting makes sure that nothing is sent without a lease in the book, without room, or again
+// after the provider has accepted it.
 func (c *checker) submitting(t *task, req refund.Request) {
 	switch {
 	case t.lease.no != req.RefundNo:
-		c.w.fail("sent_without_lease", "order %s: %s is sent, and the book has no lease", req.OrderID, req.RefundNo)
+		c.w.fail("sent_without_lease", "order %s: %s is sent, and the book has no lease",
+			req.OrderID, req.RefundNo)
 	case t.lease.excess:
-		c.w.fail("sent_with_excess", "order %s: %s is sent although there is no room for it", req.OrderID, req.RefundNo)
+		c.w.fail("sent_with_excess", "order %s: %s is sent although there is no room for it",
+			req.OrderID, req.RefundNo)
 	case t.lease.accepted:
-		c.w.fail("sent_after_acceptance", "order %s: %s is sent again after it was accepted", req.OrderID, req.RefundNo)
+		c.w.fail("sent_after_acceptance", "order %s: %s is sent again after it was accepted",
+			req.OrderID, req.RefundNo)
 	}
 }
 
 // sending makes sure that nothing is sent by a task whose lease has run out.
 func (c *checker) sending(t *task, req refund.Request) {
 	if c.calm && c.w.now >= t.lease.until {
-		c.w.fail("late_send", "order %s: %s is sent %v after the lease", req.OrderID, req.RefundNo, c.w.now-t.lease.until)
+		c.w.fail("late_send", "order %s: %s is sent %v after the lease",
+			req.OrderID, req.RefundNo, c.w.now-t.lease.until)
 	}
 }
 
-// paying makes sure that money leaves only for a refund that the book calls approved: a no that is booked too
-// early is found here even if somebody puts it right later.
+// paying makes sure that money leaves only for a refund that the book calls approved: a no that is
+// booked too early is found here even if somebody puts it right later.
 func (c *checker) paying(req refund.Request) {
 	if !c.calm {
 		return

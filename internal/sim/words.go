@@ -18,7 +18,8 @@ const longest = 100_000
 // scripts are what a wordy provider writes: one sort each, as long as the longest word.
 var scripts = func() (all []string) {
 	for _, s := range []string{
-		"9", "NOTENOUGH-", "退款", "a\u00e9", "\U0001f4b8", "\xff\xfe", "x\x00y", "\n\t\x1b[31m", " ", "\xe9\x80", "\u2028\u0085\u200b",
+		"9", "NOTENOUGH-", "退款", "a\u00e9", "\U0001f4b8", "\xff\xfe", "x\x00y", "\n\t\x1b[31m", " ",
+		"\xe9\x80", "\u2028\u0085\u200b",
 	} {
 		all = append(all, strings.Repeat(s, longest/len(s)+1))
 	}
@@ -26,7 +27,9 @@ var scripts = func() (all []string) {
 }()
 
 // lengths are about the limits of the columns, and far beyond.
-var lengths = []int{0, 1, 64, 127, 128, 129, 130, 255, 257, 385, 499, 500, 501, 502, 513, 2001, 4097, 65_537, longest}
+var lengths = []int{
+	0, 1, 64, 127, 128, 129, 130, 255, 257, 385, 499, 500, 501, 502, 513, 2001, 4097, 65_537, longest,
+}
 
 // words are long and odd, and always the same for the same numbers.
 func words(h uint64) string {
@@ -36,10 +39,12 @@ func words(h uint64) string {
 // oddTimes are dates that a provider may give, in years that no store keeps, or hardly.
 var oddTimes = []time.Time{
 	{},
+	time.Unix(1<<60, 0), time.Unix(-1<<60, 0),
 	time.Date(0, 12, 31, 23, 59, 59, 0, time.UTC), time.Date(1, 1, 1, 0, 0, 0, 1, time.UTC),
-	time.Date(-4, 2, 29, 0, 0, 0, 0, time.UTC), time.Date(9999, 12, 31, 23, 59, 59, 999_999_999, time.UTC),
+	time.Date(-4, 2, 29, 0, 0, 0, 0, time.UTC),
+	time.Date(9999, 12, 31, 23, 59, 59, 999_999_999, time.UTC),
 	time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(292_277, 1, 1, 0, 0, 0, 0, time.UTC),
-	time.Unix(1<<60, 0), time.Unix(-1<<60, 0), time.Date(1900, 1, 1, 0, 0, 0, 0, time.FixedZone("LMT", 8*3600+5*60+43)),
+	time.Date(1900, 1, 1, 0, 0, 0, 0, time.FixedZone("LMT", 8*3600+5*60+43)),
 }
 
 // say puts an answer into a wordy provider's words. Its number for a refund is always the same.
@@ -47,9 +52,9 @@ func (p *provider) say(res refund.Result) refund.Result {
 	if !p.w.plan.Provider.Wordy {
 		return res
 	}
-	name := fnv.New64a()
-	_, _ = name.Write([]byte(res.RefundNo))
-	of := name.Sum64()
+	hash := fnv.New64a()
+	_, _ = hash.Write([]byte(res.RefundNo))
+	of := hash.Sum64()
 	if res.RefundID != "" {
 		res.RefundID = "#" + words(mix(p.w.plan.Seed, of))
 	}
@@ -74,13 +79,13 @@ func (p *provider) fault() error {
 
 var errColumn = errors.New("value does not fit the column")
 
-// bookable is what the columns of a store take. What the provider says must never be refused by them.
+// bookable is what the columns of a store take. What the provider says must never be refused by
+// them.
 func (c *checker) bookable(o *order.Order) error {
 	fits := true
 	for i := range o.Refunds {
 		r := &o.Refunds[i]
-		fits = fits && text(r.RefundID, 4*order.MaxCode) && utf8.RuneCountInString(r.RefundID) <= order.MaxCode &&
-			text(r.Code, 4*order.MaxCode) && utf8.RuneCountInString(r.Code) <= order.MaxCode &&
+		fits = fits && name(r.RefundID) && name(r.Code) &&
 			text(r.Message, order.MaxMessage) && text(r.ReviewNote, order.MaxText)
 		for _, at := range []time.Time{
 			r.NextAttemptAt, r.LeasedUntil, r.SubmittedAt, r.DeclinedAt, r.AcceptedAt, r.ConfirmedAt,
@@ -97,6 +102,11 @@ func (c *checker) bookable(o *order.Order) error {
 	}
 	c.w.fail("not_bookable", "order %s: what the provider said does not fit the columns", o.ID)
 	return errColumn
+}
+
+// name reports whether s can be stored as what the provider calls a thing.
+func name(s string) bool {
+	return text(s, 4*order.MaxCode) && utf8.RuneCountInString(s) <= order.MaxCode
 }
 
 // text reports whether s can be stored as text of at most so many bytes.

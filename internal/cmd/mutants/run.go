@@ -31,6 +31,15 @@ type testCase struct {
 	reached map[int]bool // the mutants that it comes past
 }
 
+func (t *testCase) isExample() bool { return strings.HasPrefix(t.name, "Example") }
+
+func boolInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
 func newBinary(
 	ctx context.Context, l *listed, path, overlay string, least time.Duration,
 ) (*binary, error) {
@@ -58,7 +67,10 @@ func newBinary(
 		}
 		b.tests = append(b.tests, t)
 	}
-	slices.SortFunc(b.tests, func(a, b *testCase) int { return cmp.Compare(a.took, b.took) })
+	slices.SortFunc(b.tests, func(a, b *testCase) int {
+		// An example that waits for what a bug keeps from happening cannot fail, only hang.
+		return cmp.Or(boolInt(a.isExample())-boolInt(b.isExample()), cmp.Compare(a.took, b.took))
+	})
 	return b, nil
 }
 
@@ -167,11 +179,13 @@ func (b *binary) try(
 	return survived, "", len(tests) > 0, nil
 }
 
-// split cuts tests into parts that are run one after the other, each longer than the one before.
+// split cuts tests into parts that are run one after the other: each longer than the one before,
+// and examples last.
 func split(tests []*testCase) (parts [][]*testCase) {
 	most, took, from := time.Second, time.Duration(0), 0
 	for i, t := range tests {
-		if took += t.took; took > most || i == 0 {
+		turn := i > 0 && t.isExample() != tests[i-1].isExample()
+		if took += t.took; took > most || i == 0 || turn {
 			if i > from {
 				parts = append(parts, tests[from:i])
 			}
