@@ -3,7 +3,6 @@ package sim
 import (
 	"context"
 	"maps"
-	"time"
 
 	"github.com/orderfsm/orderfsm/adapters/memstore"
 	"github.com/orderfsm/orderfsm/order"
@@ -17,8 +16,8 @@ type backup struct {
 	noted                      map[alert]bool
 }
 
-// backUp copies the book.
-func (w *world) backUp() *backup {
+// backUp copies the book, for op to restore.
+func (w *world) backUp(op *Op) {
 	c := w.check
 	b := &backup{
 		accepted: maps.Clone(c.accepted), byPerson: maps.Clone(c.byPerson), byHand: maps.Clone(c.byHand),
@@ -28,18 +27,17 @@ func (w *world) backUp() *backup {
 		o, err := refund.LoadOrder(context.Background(), w.mem, paid.ID)
 		if err != nil {
 			w.fail("backup", "%v", err)
-			return b
 		}
 		b.orders = append(b.orders, o)
 	}
-	return b
+	w.backups[op] = b
 }
 
 // restore puts a backup in the place of the book, while all processes are down.
-func (w *world) restore(b *backup, down time.Duration) {
+func (w *world) restore(b *backup) {
 	w.tracef("the book is restored from a backup")
 	for _, p := range w.procs {
-		w.kill(p, down)
+		w.kill(p, tick)
 	}
 	w.mem = memstore.New()
 	for _, o := range b.orders {
@@ -61,8 +59,7 @@ func (d *disk) swap() {
 	clear(d.held)
 }
 
-// forget makes the checks know no more than the restored book does. Nothing that a book says after it has lost its
-// newest pages is believed before Sync has run.
+// forget makes the checks know no more than the restored book does.
 func (c *checker) forget(b *backup) {
 	c.calm, c.restored = false, true
 	c.accepted, c.byPerson, c.byHand, c.noted = b.accepted, b.byPerson, b.byHand, b.noted

@@ -27,7 +27,7 @@ func (v *Violation) Error() string {
 // checker watches what is committed and what the provider is asked, and compares both in the end.
 type checker struct {
 	w        *world
-	calm     bool                // clocks agree and requests arrive in time: leases hold, and no no is wrong
+	calm     bool                // clocks agree and requests arrive in time: leases hold
 	restored bool                // the book was restored from a backup
 	flights  map[string][]flight // by order
 	asked    map[string]string   // refunds whose request was answered with success, and their orders

@@ -35,6 +35,8 @@ func (w *world) happen(op *Op) {
 	case OpClock:
 		w.procs[op.Proc%len(w.procs)].off += op.For
 		w.tracef("the clock of p%d jumps by %v", op.Proc%len(w.procs), op.For)
+	case OpRestore:
+		w.restore(w.backups[op])
 	case OpRequest, OpApprove, OpReject, OpCancel, OpRetry, OpAbandon, OpResolve, OpTransfer,
 		OpProcess, OpPoll, OpExecute, OpSync, OpForge:
 		w.spawn(op.Proc, op, 0, w.command)

@@ -142,7 +142,8 @@ var kindNames = [...]string{
 	OpAbandon: "abandon", OpResolve: "resolve", OpTransfer: "transfer",
 	OpProcess: "process", OpPoll: "poll", OpExecute: "execute", OpSync: "sync", OpForge: "forge",
 	OpEnd: "end", OpFix: "fix", OpConsole: "console", OpFunds: "funds", OpDeny: "deny",
-	OpLineDown: "line_down", OpDiskDown: "disk_down", OpCrash: "crash", OpClock: "clock", OpRestore: "restore",
+	OpLineDown: "line_down", OpDiskDown: "disk_down", OpCrash: "crash", OpClock: "clock",
+	OpRestore: "restore",
 }
 
 // String returns the kind's name in lower case.
