@@ -85,6 +85,20 @@ func (e *env) newest() order.Transition {
 	return h[len(h)-1]
 }
 
+// TestRegisterDatesTheOrder: with the clock of the Service, and the payment with that of the host.
+func TestRegisterDatesTheOrder(t *testing.T) {
+	e := newEnv(t)
+	paid := e.clock.Now().Add(-time.Hour)
+	o, err := e.svc.Register(bg, refund.RegisterParams{
+		OrderID: "O1", Gateway: "bank", PaymentID: "P1", Currency: "CNY", Total: 10000, PaidAt: paid,
+	})
+	require.NoError(t, err)
+	require.Equal(t, &order.Order{
+		ID: "O1", Gateway: "bank", PaymentID: "P1", Currency: "CNY", Total: 10000, State: order.StatePaid,
+		Version: 1, PaidAt: paid, CreatedAt: e.clock.Now(), UpdatedAt: e.clock.Now(),
+	}, o)
+}
+
 func TestHostsEventKeepsWhoAndWhy(t *testing.T) {
 	m, err := order.NewMachine(order.WithTransitions(
 		order.Row{Event: "second_review", From: order.StateRefundRequested, To: "reviewed"},
