@@ -46,10 +46,10 @@ func Example() {
 		return
 	}
 	ran := make(chan error)
-	go func() { ran <- p.Run(context.Background()) }()
-
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
+	go func() { ran <- p.Run(ctx) }()
+
 	_, _ = svc.Register(ctx, refund.RegisterParams{OrderID: "ORDER-1", Gateway: "wechatv2", Currency: "CNY", Total: 9900})
 	r, _ := svc.Request(ctx, refund.RequestParams{OrderID: "ORDER-1", Amount: 3000, Reason: "too small", Actor: "buyer:42"})
 	_, err = svc.Approve(ctx, refund.ApproveParams{OrderID: "ORDER-1", RefundNo: r.No, Amount: 3000, Actor: "staff:7"})

@@ -195,6 +195,7 @@ func (b *bank) total() int {
 type store struct {
 	*memstore.Store
 	hang   func(ctx context.Context) error // in a look
+	onList error                           // of a List
 	twice  bool                            // everything is listed twice
 	beyond time.Duration                   // if > 0, what lies further ahead than that is listed too
 	mu     sync.Mutex
@@ -249,6 +250,13 @@ func (s *store) Update(ctx context.Context, id string, fn func(context.Context, 
 		}
 	}
 	return s.Store.Update(ctx, id, fn)
+}
+
+func (s *store) List(ctx context.Context, f refund.Filter) (refund.Page, error) {
+	if s.onList != nil {
+		return refund.Page{}, s.onList
+	}
+	return s.Store.List(ctx, f)
 }
 
 func (s *store) set(onLook func() error, onID func(string) error) {

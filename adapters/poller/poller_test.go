@@ -105,7 +105,7 @@ func TestOneGatewayDoesNotStarveAnother(t *testing.T) {
 	}
 	e.approve("hangs", 10000)
 	e.run()
-	e.soon(func() bool { return e.stats().InFlight == 6 })
+	e.soon(func() bool { return e.own().InFlight == 6 })
 	e.clock.advance(time.Second)
 	refs := e.approve("works", 20)
 	e.soon(func() bool { return e.count(refs, order.StateRefunded) == len(refs) })

@@ -175,6 +175,9 @@ func TestStats(t *testing.T) {
 	cancel()
 	_, err := e.p.Stats(gone)
 	require.ErrorIs(t, err, context.Canceled)
+	e.store.onList = errLost
+	_, err = e.p.Stats(bg)
+	require.ErrorIs(t, err, errLost)
 	e.store.set(func() error { return errLost }, nil)
 	st, err = e.p.Stats(bg)
 	require.ErrorIs(t, err, errLost)

@@ -61,7 +61,7 @@ func TestForeignTransaction(t *testing.T) {
 func TestBusyAtCommit(t *testing.T) {
 	t.Parallel()
 	d := databases()[0]
-	dsn := strings.NewReplacer("journal_mode(WAL)", "journal_mode(DELETE)", "busy_timeout(5000)", "busy_timeout(0)").Replace(d.fresh(t))
+	dsn := strings.NewReplacer("journal_mode(WAL)", "journal_mode(DELETE)", "busy_timeout(60000)", "busy_timeout(0)").Replace(d.fresh(t))
 	require.NoError(t, d.on(t, d.connect(t, dsn)).Migrate(bg))
 	reader, err := d.connect(t, dsn).BeginTx(bg, nil)
 	require.NoError(t, err)

@@ -105,7 +105,7 @@ func deadlock(t testing.TB, d sqlstore.Dialect) error {
 func sqliteSays(t testing.TB, ask func(a, b *sql.Conn) error) error {
 	t.Helper()
 	d := databases()[0]
-	db := d.connect(t, strings.Replace(d.fresh(t), "busy_timeout(5000)", "busy_timeout(0)", 1))
+	db := d.connect(t, strings.Replace(d.fresh(t), "busy_timeout(60000)", "busy_timeout(0)", 1))
 	conns := make([]*sql.Conn, 2)
 	for i := range conns {
 		var err error

@@ -43,7 +43,8 @@ func TestKilled(t *testing.T) {
 			var out bytes.Buffer
 			rep, err := killtest.Run(bg, killtest.Options{
 				Database: c.database, DSN: dsn, Orders: 40, Workers: 3, Seed: 7, Out: &out,
-				For: 2 * time.Minute, KillEvery: 700 * time.Millisecond,
+				For: 5 * time.Minute, KillEvery: 700 * time.Millisecond,
+				Kills: 20, // where a worker needs longer than that to begin, all the killing would never end
 			})
 			require.NoError(t, err, &out)
 			require.Empty(t, rep.Differences, "%s\nkept: %s", &out, rep.Kept)

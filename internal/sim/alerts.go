@@ -132,7 +132,8 @@ func (c *checker) due(now time.Time) (refs []refund.Ref) {
 // listed makes sure that nothing which is due was left out of a list with room for more.
 func (c *checker) listed(t *task, due []refund.DueRefund, most int) {
 	for _, ref := range t.due {
-		if len(due) < most && !slices.ContainsFunc(due, func(d refund.DueRefund) bool { return d.Ref == ref }) {
+		isRef := func(d refund.DueRefund) bool { return d.Ref == ref }
+		if len(due) < most && !slices.ContainsFunc(due, isRef) {
 			c.w.fail("not_listed", "order %s: %s is due and not listed", ref.OrderID, ref.RefundNo)
 		}
 	}

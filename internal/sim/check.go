@@ -26,11 +26,12 @@ func (v *Violation) Error() string {
 
 // checker watches what is committed and what the provider is asked, and compares both in the end.
 type checker struct {
-	w       *world
-	calm    bool                // clocks agree and requests arrive in time: leases hold, and no no is wrong
-	flights map[string][]flight // by order
-	asked   map[string]string   // refunds whose request was answered with success, and their orders
-	agreed  map[string]bool     // those whose approval was
+	w        *world
+	calm     bool                // clocks agree and requests arrive in time: leases hold
+	restored bool                // the book was restored from a backup
+	flights  map[string][]flight // by order
+	asked    map[string]string   // refunds whose request was answered with success, and their orders
+	agreed   map[string]bool     // those whose approval was
 
 	// What follows is by refund number.
 	versions map[string]int  // how often the book has changed it
@@ -108,7 +109,7 @@ func (c *checker) balance(o *order.Order, synced bool) {
 		if b == nil {
 			b = &payout{amount: r.Amount}
 		}
-		agree := fits(r.State, b) || r.State == order.StateRefunded && c.byHand[r.No]
+		agree := c.agree(r, b)
 		if !agree && !synced && c.excused(r.State, b) {
 			w.stats.Repaired++ // or else the check after Sync finds it
 			agree = true
@@ -142,7 +143,7 @@ func (c *checker) balance(o *order.Order, synced bool) {
 		sum += b.gone()
 		r := o.Refund(b.no)
 		switch {
-		case r == nil && b.gone() > 0 && (synced || !b.console):
+		case r == nil && b.gone() > 0 && (synced || !b.console && !c.restored):
 			w.fail("unknown_payment", "order %s: the book does not have %s; the ledger has %v",
 				o.ID, b.no, w.prov.numbers(o.ID))
 		case r != nil && r.State == order.StateRefunded && !c.byHand[r.No]:
@@ -158,15 +159,28 @@ func (c *checker) balance(o *order.Order, synced bool) {
 	}
 }
 
+// agree reports whether the book and the ledger mean the same, once all is quiet.
+func (c *checker) agree(r *order.Refund, b *payout) bool {
+	switch r.State {
+	case order.StateRefunded:
+		return c.byHand[r.No] || fits(r.State, b)
+	case order.StateRefundRequested, order.StateRejected, order.StateCancelled:
+		return fits(r.State, b) || c.restored && b.state == truthClosed // it was sent, and forgotten
+	}
+	return fits(r.State, b)
+}
+
 // excused reports whether the book may not know better before Sync has run: nobody has asked since
-// a change was fixed; or a no was true when it was booked, and clocks or a late request made
-// nothing of the quiet period.
+// a change was fixed; a refusal was true when it was booked, and clocks or a late request made
+// nothing of the quiet period; or a backup has forgotten that it was sent.
 func (c *checker) excused(s order.State, b *payout) bool {
 	switch s {
 	case order.StateAbnormal:
 		return b.final || !c.calm
 	case order.StateFailed, order.StateAbandoned:
 		return !c.calm
+	case order.StateRefundRequested, order.StateRejected, order.StateCancelled:
+		return c.restored
 	}
 	return false
 }

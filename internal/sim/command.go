@@ -35,6 +35,8 @@ func (w *world) happen(op *Op) {
 	case OpClock:
 		w.procs[op.Proc%len(w.procs)].off += op.For
 		w.tracef("the clock of p%d jumps by %v", op.Proc%len(w.procs), op.For)
+	case OpRestore:
+		w.restore(w.backups[op])
 	case OpRequest, OpApprove, OpReject, OpCancel, OpRetry, OpAbandon, OpResolve, OpTransfer,
 		OpProcess, OpPoll, OpExecute, OpSync, OpForge:
 		w.spawn(op.Proc, op, 0, w.command)
@@ -63,6 +65,9 @@ func (w *world) dispatch(ctx context.Context, t *task) (err error) {
 	op, svc := t.op, t.proc.svc
 	switch op.Kind {
 	case OpRequest:
+		if w.check.restored && w.prov.isTaken(op) {
+			return errFault // a host that has lost a number does not use it again for something else
+		}
 		_, err = svc.Request(ctx, refund.RequestParams{OrderID: op.Order, RefundNo: op.Refund, Amount: op.Amount, Actor: buyer})
 	case OpApprove:
 		_, err = svc.Approve(ctx, refund.ApproveParams{OrderID: op.Order, RefundNo: op.Refund, Amount: op.Amount, Actor: staff})

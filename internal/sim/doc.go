@@ -19,6 +19,7 @@
 //   - The transport, which sends a request twice, and the provider, which is busy, lags behind,
 //     answers about something else, says it in 100,000 bytes that are no text, or denies what it
 //     has accepted.
+//   - The book, in whose place a backup is put.
 //   - People, who pay by bank transfer what the provider pays too.
 //
 // # Time
@@ -35,8 +36,9 @@
 //
 // While the run goes on, whatever the clocks say:
 //
-//   - The history only grows and is a legal walk. What is booked as refunded was paid, by the
-//     provider or by a person who says so. What the provider says always fits the columns.
+//   - The history is a legal walk, and no refund is lost from it. What is booked as refunded was
+//     paid, by the provider or by a person who says so. What the provider says always fits the
+//     columns.
 //   - A command that failed committed nothing. One whose COMMIT is in doubt says so. An update
 //     whose hook failed, or whose goroutine ended, is not committed. An answer of the provider is
 //     recorded although the caller has gone.
@@ -58,8 +60,9 @@
 // refund has ended, what callers were told has happened has happened, and book and ledger agree to
 // the last unit: at once on what was paid, and after a Sync on everything. Before it the console's
 // refunds are missing, and if clocks disagreed or requests arrived late a refund may be booked as
-// failed that was paid in the end; Stats count these. Whatever was paid by a person and by the
-// provider, or is denied until a person acts, was reported to one.
+// failed that was paid in the end; Stats count these. After a backup was restored only Sync makes
+// book and ledger agree, and what callers were told may be forgotten. Whatever was paid by a person
+// and by the provider, or is denied until a person acts, was reported to one.
 //
 // # What is assumed of the provider
 //

@@ -135,7 +135,7 @@ func (m *maker) add(o Op) {
 			m.breakCalls(&o, 100*(copyNo*(redeliveries+1)+1), calls)
 		}
 		calls = 0
-	case OpConsole, OpFunds, OpDeny, OpLineDown, OpDiskDown, OpCrash, OpClock:
+	case OpConsole, OpFunds, OpDeny, OpLineDown, OpDiskDown, OpCrash, OpClock, OpRestore:
 		calls = 0
 	}
 	m.breakCalls(&o, 0, calls)

@@ -59,7 +59,11 @@ func (m *maker) transfer(o Op) {
 	m.add(o)
 	m.end(o.Order, o.Refund, m.near(o.At))
 	for range m.IntN(4) {
-		m.add(Op{At: m.near(o.At), Kind: OpSync, Order: o.Order})
+		s := Op{At: m.near(o.At), Kind: OpSync, Order: o.Order}
+		if m.chance(.3) { // its process dies between the commit and the alert
+			s.Faults = []Fault{{Call: 3 + 2*m.IntN(2), Kind: FaultCrashAfter, For: m.upTo(time.Minute)}}
+		}
+		m.add(s)
 	}
 }
 

@@ -22,6 +22,9 @@ func (m *maker) machines() {
 			m.add(Op{At: at, Kind: OpFunds, Amount: int64(m.IntN(2)) * 2000})
 		}
 	}
+	if m.chance(.04) {
+		m.add(Op{At: m.upTo(m.span()), Kind: OpRestore, For: m.upTo(15 * time.Minute)})
+	}
 	switch n := m.IntN(100); {
 	case n < 15:
 		m.clocks(time.Hour)

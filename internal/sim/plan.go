@@ -133,6 +133,8 @@ const (
 	// OpCrash kills a process, which starts again after For; OpClock moves its clock by For.
 	OpCrash
 	OpClock
+	// OpRestore puts a backup that is as old as For in the place of the book.
+	OpRestore
 )
 
 var kindNames = [...]string{
@@ -141,6 +143,7 @@ var kindNames = [...]string{
 	OpProcess: "process", OpPoll: "poll", OpExecute: "execute", OpSync: "sync", OpForge: "forge",
 	OpEnd: "end", OpFix: "fix", OpConsole: "console", OpFunds: "funds", OpDeny: "deny",
 	OpLineDown: "line_down", OpDiskDown: "disk_down", OpCrash: "crash", OpClock: "clock",
+	OpRestore: "restore",
 }
 
 // String returns the kind's name in lower case.

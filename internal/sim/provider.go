@@ -136,11 +136,20 @@ func (p *provider) execute(req refund.Request) refund.Result {
 
 // sameTerms makes sure that a number stands for one refund, for ever.
 func (p *provider) sameTerms(req refund.Request) {
+	if p.w.check.restored {
+		req.Reason = "" // it may be lost
+	}
 	known, ok := p.terms[req.RefundNo]
 	if ok && known != req {
 		p.w.fail("other_terms", "number %s was sent as %+v and now as %+v", req.RefundNo, known, req)
 	}
 	p.terms[req.RefundNo] = req
+}
+
+// isTaken reports whether a number may have been sent with another amount.
+func (p *provider) isTaken(op *Op) bool {
+	known, ok := p.terms[op.Refund]
+	return p.copies[op.Refund] > 0 || ok && known.Amount != op.Amount
 }
 
 // pay takes the money from the merchant.
@@ -311,7 +320,8 @@ func (p *provider) odd(d refund.Difference) bool {
 	if p.w.check.byHand[d.RefundNo] && (b == nil || b.state != truthSuccess) {
 		return true
 	}
-	return b != nil && (b.outside != truthNone || b.console && b.gone() == 0 && d.Book == order.StatePaid)
+	known := !b.console && !p.w.check.restored // or else the book never had it, or no longer
+	return b != nil && (b.outside != truthNone || !known && b.gone() == 0 && d.Book == order.StatePaid)
 }
 
 // settle ends whatever is still being paid: all is well in the end, but for what a change is

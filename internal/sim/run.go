@@ -59,6 +59,9 @@ func run(p *Plan, b *bug, trace io.Writer) (Stats, *Violation) {
 	}
 	for i := range p.Ops {
 		op := &p.Ops[i]
+		if op.Kind == OpRestore {
+			w.after(op.At-op.For, func() { w.backUp(op) })
+		}
 		w.after(op.At, func() { w.happen(op) })
 	}
 	w.run(horizon)

@@ -93,7 +93,8 @@ type job struct {
 	run func(ctx context.Context, t *task)
 }
 
-// begins hands a task to a goroutine that has ended one, whose stack has grown already, or to a new one.
+// begins hands a task to a goroutine that has ended one, whose stack has grown already, or to a new
+// one.
 func (w *world) begins(j job) {
 	var jobs chan job
 	if n := len(w.idle); n > 0 {

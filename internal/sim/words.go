@@ -38,7 +38,8 @@ func words(h uint64) string {
 
 // oddTimes are dates that a provider may give, in years that no store keeps, or hardly.
 var oddTimes = []time.Time{
-	{}, time.Unix(1<<60, 0), time.Unix(-1<<60, 0),
+	{},
+	time.Unix(1<<60, 0), time.Unix(-1<<60, 0),
 	time.Date(0, 12, 31, 23, 59, 59, 0, time.UTC), time.Date(1, 1, 1, 0, 0, 0, 1, time.UTC),
 	time.Date(-4, 2, 29, 0, 0, 0, 0, time.UTC),
 	time.Date(9999, 12, 31, 23, 59, 59, 999_999_999, time.UTC),

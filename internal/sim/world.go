@@ -40,13 +40,15 @@ type world struct {
 	cur   *task         // who has it
 	idle  []chan job    // goroutines that wait for a task
 
-	procs  []*proc
-	mem    *memstore.Store
-	store  refund.Store // mem behind the faults
-	gate   refund.RefundGateway
-	prov   *provider
-	check  *checker
-	honest bool // the faults are over
+	procs   []*proc
+	backups map[*Op]*backup
+	mem     *memstore.Store
+	disk    *disk        // mem behind the faults
+	store   refund.Store // disk, or a deliberate bug before it
+	gate    refund.RefundGateway
+	prov    *provider
+	check   *checker
+	honest  bool // the faults are over
 
 	lineDown, diskDown time.Duration // until when
 	stats              Stats
@@ -62,10 +64,14 @@ func newWorld(p *Plan, b *bug, trace io.Writer) (*world, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &world{plan: p, bug: b, machine: m, back: make(chan struct{}), mem: memstore.New(), trace: trace}
+	w := &world{
+		plan: p, bug: b, machine: m, back: make(chan struct{}), mem: memstore.New(), trace: trace,
+		backups: map[*Op]*backup{},
+	}
 	w.prov = newProvider(w)
 	w.check = newChecker(w)
 	d := newDisk(w)
+	w.disk = d
 	w.store, w.gate = d, &line{w}
 	if p.StoreClock {
 		w.store = clockedDisk{d}

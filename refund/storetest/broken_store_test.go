@@ -393,7 +393,7 @@ func (b *broken) due(q refund.DueQuery, e refund.Entry) (due, ahead bool) {
 		ahead = at.After(q.Beyond)
 	}
 	state := e.Refund.State == order.StateApproved || b.is("due in any state") || ahead && b.is("too far ahead in any state")
-	left := slices.Contains(q.Except, e.Gateway) && !b.is("due of every gateway") && !(ahead && b.is("too far ahead of every gateway"))
+	left := slices.Contains(q.Except, e.Gateway) && !b.is("due of every gateway") && (!ahead || !b.is("too far ahead of every gateway"))
 	return due && state && !left, ahead && state && !left
 }
 

@@ -32,7 +32,7 @@ func TestKilled(t *testing.T) {
 	var out bytes.Buffer
 	rep, err := killtest.Run(context.Background(), killtest.Options{
 		Engine: engine(), Database: sqlstore.PostgreSQL, DSN: dsn, Orders: 60, Workers: 3, Seed: 7, Out: &out,
-		For: 3 * time.Minute, KillEvery: 500 * time.Millisecond, Kills: 8,
+		For: 5 * time.Minute, KillEvery: 500 * time.Millisecond, Kills: 8,
 	})
 	require.NoError(t, err, &out)
 	require.Empty(t, rep.Differences, "%s\nkept: %s", &out, rep.Kept)
