@@ -49,7 +49,7 @@ func TestGoexitLosesNoJob(t *testing.T) {
 		if exits.Load() {
 			runtime.Goexit()
 		}
-		return time.Now()
+		return time.Now() //nolint:forbidigo // River has the real time
 	}})
 	s.approve("1")
 	w, err := riverqueue.NewWorker(s.svc, riverqueue.Options{})
