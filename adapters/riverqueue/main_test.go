@@ -101,6 +101,7 @@ type bank struct {
 	mu    sync.Mutex
 	calls int
 	paid  map[string]int
+	taken map[string]bool // accepted by answer: paid as soon as it lets the bank say so
 	// answer may return nil for what an honest provider says. It is called with mu held.
 	answer func(call int) (*refund.Result, error)
 	// hang, if not nil, has every call wait for its context, after a token was sent.
@@ -135,11 +136,16 @@ func (b *bank) say(ctx context.Context, no string, amount int64, pay bool) (refu
 		if res, err := b.answer(b.calls); res != nil || err != nil {
 			if res != nil {
 				res.RefundNo, res.Amount = no, amount
+				if b.taken == nil {
+					b.taken = map[string]bool{}
+				}
+				b.taken[no] = b.taken[no] || res.Outcome == refund.OutcomeAccepted
 				return *res, err
 			}
 			return refund.Result{}, err
 		}
 	}
+	pay = pay || b.taken[no] && b.paid[no] == 0
 	if b.paid[no] == 0 && !pay {
 		return refund.Result{Outcome: refund.OutcomeNotFound}, nil
 	}

@@ -70,11 +70,16 @@ func (c *checker) remembered(t *task, err error) {
 func (c *checker) confirmed(t *task) {
 	switch t.heard.Outcome {
 	case refund.OutcomeAccepted, refund.OutcomeSucceeded, refund.OutcomeClosed, refund.OutcomeAbnormal:
-		a := alert{t.heard.no, true}
-		c.news[a]++
-		delete(c.noted, a)
+		c.renewed(t.heard.no)
 	case refund.OutcomeUnknown, refund.OutcomeDeclined, refund.OutcomeNotFound:
 	}
+}
+
+// renewed notes that the next denial of a refund is news again.
+func (c *checker) renewed(no string) {
+	a := alert{no, true}
+	c.news[a]++
+	delete(c.noted, a)
 }
 
 // unheard makes sure that a person was alerted whose payment the provider has made as well: by the

@@ -51,6 +51,9 @@ func (c *checker) moved(u *change, a, b *order.Refund) {
 	if a.Amount != b.Amount {
 		c.w.fail("history", "order %s: refund %s changed its amount", o.ID, a.No)
 	}
+	if !a.DeclinedAt.IsZero() && b.DeclinedAt.IsZero() {
+		c.renewed(b.No) // an acceptance was booked, perhaps a late one
+	}
 	if b.State != order.StateApproved {
 		delete(c.accepted, b.No)
 		return
