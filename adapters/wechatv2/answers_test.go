@@ -173,12 +173,38 @@ func TestOtherRefund(t *testing.T) {
 	require.ErrorIs(t, err, refund.ErrMismatch)
 }
 
+// TestAnswerAboutAnotherPayment: if the request names a payment, the answer's payment counts, and the order's number
+// beside it may be the shop's own.
+func TestAnswerAboutAnotherPayment(t *testing.T) {
+	t.Parallel()
+	srv := newServer(t, wechattest.Options{})
+	order := wechattest.Order{OutTradeNo: "O7", TransactionID: "42007", TotalFee: 100}
+	require.NoError(t, srv.AddOrder(order))
+	g := newGateway(t, config(srv))
+	req := request()
+	req.OrderID, req.PaymentID = "O7", "42007"
+	for _, id := range []string{"42008", ""} {
+		srv.Next(wechattest.Field("transaction_id", id), wechattest.Field("transaction_id", id))
+		res, err := g.Refund(context.Background(), req)
+		require.ErrorIs(t, err, refund.ErrMismatch)
+		require.Zero(t, res)
+		res, err = g.Query(context.Background(), query(req))
+		require.ErrorIs(t, err, refund.ErrMismatch)
+		require.Zero(t, res)
+	}
+	req.OrderID = "the shop's own"
+	res, err := g.Query(context.Background(), query(req))
+	require.NoError(t, err)
+	require.Equal(t, refund.OutcomeSucceeded, res.Outcome)
+}
+
 // TestUnusualButFine checks answers that are odd and no fault.
 func TestUnusualButFine(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]wechattest.Fault{
 		"err_code beside success":  wechattest.Field("err_code", "SUCCESS"),
 		"unknown field":            wechattest.Field("x_new_field", "7"),
+		"a sub-merchant's appid":   wechattest.Field("sub_appid", "wxsub"),
 		"empty text":               wechattest.Field("return_msg", ""),
 		"coupons":                  wechattest.Field("coupon_refund_fee_0", "1"),
 		"currency named":           wechattest.Field("fee_type", "CNY"),

@@ -175,6 +175,25 @@ func TestBackupHostNotForTheCaller(t *testing.T) {
 	require.Len(t, hosts.names, 2, "one call more")
 }
 
+// TestBackupHostNotAfterAByte: a host that has begun to answer may have acted, and is not left for the other one.
+func TestBackupHostNotAfterAByte(t *testing.T) {
+	t.Parallel()
+	cfg := newWeb(t, func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		_, _ = io.WriteString(conn, "HTTP/1.1 20")
+		conn.Close()
+	})
+	var calls atomic.Int64
+	cfg.BackupURL = newWeb(t, func(http.ResponseWriter, *http.Request) { calls.Add(1) }).BaseURL
+	_, err := newGateway(t, cfg).Refund(context.Background(), request())
+	require.ErrorContains(t, err, "call wechat pay: ")
+	require.Zero(t, calls.Load())
+}
+
 // TestTotalTimeout bounds all calls of one Refund, however long each may take.
 func TestTotalTimeout(t *testing.T) {
 	t.Parallel()

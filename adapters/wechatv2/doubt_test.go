@@ -34,6 +34,19 @@ func copied(next http.RoundTripper) http.RoundTripper {
 	})
 }
 
+// againCopied is again, but what it sends once more is a copy without the request's context.
+func againCopied(next http.RoundTripper) http.RoundTripper {
+	return resender(next, func(r *http.Request) (*http.Request, error) {
+		body, err := r.GetBody()
+		if err != nil {
+			return nil, err
+		}
+		r = r.WithContext(context.Background())
+		r.Body = io.NopCloser(body)
+		return r, nil
+	})
+}
+
 // again sends once more what got no answer or HTTP status 502.
 func again(next http.RoundTripper) http.RoundTripper {
 	return resender(next, func(r *http.Request) (*http.Request, error) {
@@ -134,6 +147,10 @@ func TestRefusalCountsOnlyIfSentOnce(t *testing.T) {
 		"one host, 502, sent again untraced, not seen yet": {
 			one, againUntraced, script{bad, notEnough, unseen}, unknown,
 		},
+		"one host, lost, a copy sent again": {one, againCopied, script{lose, notEnough}, succeeded},
+		"one host, lost, a copy sent again, not seen yet": {
+			one, againCopied, script{lose, notEnough, unseen}, unknown,
+		},
 		"one host, untraced":            {one, untraced, script{notEnough}, declined},
 		"one host, untraced and copied": {one, copied, script{notEnough}, unknown},
 		"one host, untraced, lost, sent again": {
@@ -178,7 +195,7 @@ func TestRefusalCountsOnlyIfSentOnce(t *testing.T) {
 			require.Equal(t, tt.want, res.Outcome, err)
 			require.Equal(t, tt.want == unknown, err != nil, err)
 			if err != nil {
-				require.ErrorContains(t, err, "; then wechat pay answered ")
+				require.ErrorContains(t, err, "sent once: wechat pay answered ")
 			}
 		})
 	}
@@ -196,7 +213,7 @@ func TestAnswerFromNowhere(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, refund.OutcomeDeclined, res.Outcome)
 	res, err = g.Refund(context.Background(), request())
-	require.ErrorContains(t, err, "once; then wechat pay answered NOTENOUGH")
+	require.ErrorContains(t, err, "sent once: wechat pay answered NOTENOUGH")
 	require.Zero(t, res)
 	require.Equal(t, 1, srv.Calls(wechattest.PathRefund))
 }

@@ -135,16 +135,16 @@ func (g *Gateway) refused(ctx context.Context, err error, q refund.Query) (refun
 	return refund.Result{Outcome: refund.OutcomeDeclined, Code: string(apiErr.Code), Message: apiErr.Msg}, nil
 }
 
-// doubtError is a no after an earlier sending of the same request that may have paid.
-type doubtError struct{ first, refusal error }
+// doubtError is a refusal of a request of which an earlier sending may have paid.
+type doubtError struct{ refusal error }
 
 // Error implements error.
 func (e *doubtError) Error() string {
-	return e.first.Error() + "; then " + e.refusal.Error()
+	return "the request cannot be shown to have been sent once: " + e.refusal.Error()
 }
 
 // Unwrap implements what errors.Is and errors.As look for.
-func (e *doubtError) Unwrap() []error { return []error{e.first, e.refusal} }
+func (e *doubtError) Unwrap() error { return e.refusal }
 
 func result(o refund.Outcome, q refund.Query, refundID string) refund.Result {
 	res := refund.Result{Outcome: o, RefundNo: q.RefundNo, Amount: q.Amount, RefundID: clip(refundID, 64)}
@@ -154,21 +154,23 @@ func result(o refund.Outcome, q refund.Query, refundID string) refund.Result {
 	return res
 }
 
-// call signs m, sends it and returns the answer's verified fields, and post's doubt. q is for the log.
-func (g *Gateway) call(ctx context.Context, path string, m message, limit int64, q refund.Query) (f fields, doubt, err error) {
+// call signs m, sends it and returns the answer's verified fields, and post's once. q is for the log.
+func (g *Gateway) call(
+	ctx context.Context, path string, m message, limit int64, q refund.Query,
+) (f fields, once bool, err error) {
 	for i := range m {
 		if m[i].name == "sign" {
 			m[i].value = g.signer.sign(m)
 		}
 	}
-	answer, doubt, err := g.post(ctx, path, encode(m), limit)
+	answer, once, err := g.post(ctx, path, encode(m), limit)
 	if err == nil {
 		f, err = g.open(answer)
 	}
 	if g.log.Enabled(ctx, slog.LevelDebug) {
 		g.logCall(ctx, path, f, err, q)
 	}
-	return f, doubt, err
+	return f, once, err
 }
 
 func (g *Gateway) logCall(ctx context.Context, path string, f fields, err error, q refund.Query) {

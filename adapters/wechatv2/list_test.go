@@ -85,6 +85,7 @@ func TestListIsWholeOrAnError(t *testing.T) {
 		"an amount of nothing":          {wechattest.Field("refund_fee_3", "0")},
 		"an amount above the order's":   {wechattest.Field("refund_fee_3", "101")},
 		"a count that is no number":     {wechattest.Field("total_refund_count", "x12")},
+		"counts that are no numbers":    {wechattest.Field("total_refund_count", "x"), wechattest.Field("total_refund_count", "x")},
 		"a count that is too low":       {wechattest.Field("total_refund_count", "9")},
 		"a count of none":               {wechattest.Field("total_refund_count", "0")},
 		"rows that are not counted":     {wechattest.Field("refund_count", "9").AndField("total_refund_count", "")},
@@ -131,6 +132,14 @@ func TestListIsWholeOrAnError(t *testing.T) {
 	require.Len(t, all, 11)
 	require.Equal(t, "R09", all[9].RefundNo)
 	require.Equal(t, refund.OutcomeAbnormal, all[9].Outcome, "as it was seen last")
+	// An offset behind the last refund is the end, if nobody has counted.
+	srv10 := newServer(t, wechattest.Options{})
+	g10 := newGateway(t, config(srv10))
+	manyRefunds(t, g10, 10)
+	srv10.Next(blind, wechattest.ErrCode("PARAM_ERROR", "offset", false))
+	all, err = g10.List(context.Background(), wholeOrder())
+	require.NoError(t, err)
+	require.Len(t, all, 10)
 	// An answer that says neither how many refunds it has nor names one is no empty list.
 	_, right := signatures(srv)
 	srv.Next(answerOf(srv, map[string]string{

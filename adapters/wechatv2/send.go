@@ -66,7 +66,7 @@ func (g *Gateway) sendRefund(ctx context.Context, req refund.Request) (*RefundAn
 		return nil, err
 	}
 	q := question(req)
-	f, doubt, err := g.call(ctx, pathRefund, g.refundMessage(req, nonce), maxRefundAnswer, q)
+	f, once, err := g.call(ctx, pathRefund, g.refundMessage(req, nonce), maxRefundAnswer, q)
 	if err != nil {
 		return nil, err
 	}
@@ -75,8 +75,8 @@ func (g *Gateway) sendRefund(ctx context.Context, req refund.Request) (*RefundAn
 			return nil, err
 		}
 		err := g.codeError(apiError(f))
-		if doubt != nil {
-			err = &doubtError{first: doubt, refusal: err}
+		if !once {
+			err = &doubtError{err}
 		}
 		return nil, err
 	}

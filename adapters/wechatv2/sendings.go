@@ -3,15 +3,11 @@ package wechatv2
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"net/http"
 	"net/http/httptrace"
 	"sync/atomic"
 )
-
-// errSentAgain is the doubt about a request that may have been sent more than once.
-var errSentAgain = errors.New("the request cannot be shown to have been sent once")
 
 // sendings counts how often one request may have left, to whichever host. What wraps the transport
 // may send it again without a word, so the count is taken where connections are handed out. The

@@ -82,32 +82,28 @@ func newClient(rt http.RoundTripper) *http.Client {
 // error leaves the outcome unknown; that the first host may have acted is why the body is the same,
 // refund number and all.
 //
-// doubt is not nil unless the answer is for the only sending of the request: a refusal is then no
-// proof that nothing was paid.
-func (g *Gateway) post(ctx context.Context, path string, body []byte, limit int64) (answer []byte, doubt, err error) {
+// once reports whether the answer is for the only sending of the request. If it is not, a refusal is
+// no proof that nothing was paid.
+func (g *Gateway) post(
+	ctx context.Context, path string, body []byte, limit int64,
+) (answer []byte, once bool, err error) {
 	if err := g.wait(ctx, path); err != nil {
-		return nil, nil, err
+		return nil, false, err
 	}
 	s := &sendings{}
 	answer, elsewhere, err := g.postTo(ctx, s, g.hosts[0]+path, body, limit)
-	if elsewhere && len(g.hosts) > 1 && ctx.Err() == nil && g.wait(ctx, path) == nil {
+	if elsewhere && len(g.hosts) > 1 && g.wait(ctx, path) == nil {
 		g.log.LogAttrs(ctx, slog.LevelDebug, "wechat pay goes on at the backup host",
 			slog.String("path", path), slog.String("error", err.Error()))
 		first := err
 		if answer, _, err = g.postTo(ctx, s, g.hosts[1]+path, body, limit); err != nil {
 			err = fmt.Errorf("%w; at the backup host: %w", first, err)
 		}
-		doubt = first
 	}
-	switch {
-	case err != nil:
-		return nil, nil, err
-	case s.once():
-		return answer, nil, nil
-	case doubt == nil:
-		doubt = errSentAgain
+	if err != nil {
+		return nil, false, err
 	}
-	return answer, doubt, nil
+	return answer, s.once(), nil
 }
 
 // postTo also reports whether another host may do better: this one gave no answer at all, for a

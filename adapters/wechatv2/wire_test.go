@@ -35,11 +35,12 @@ func TestWhatIsSent(t *testing.T) {
 		method string
 		path   string
 		body   []byte
+		length int64 // as it was announced
 	}
 	requests := make(chan sent, 1)
 	cfg := newWeb(t, func(_ http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		requests <- sent{r.Header, r.Method, r.URL.Path, body}
+		requests <- sent{r.Header, r.Method, r.URL.Path, body, r.ContentLength}
 	})
 	full := cfg
 	full.SignType = wechatv2.SignHMACSHA256
@@ -72,6 +73,7 @@ func TestWhatIsSent(t *testing.T) {
 		got := <-requests
 		require.Equal(t, http.MethodPost, got.method)
 		require.Equal(t, tt.path, got.path)
+		require.EqualValues(t, len(got.body), got.length, "not in chunks")
 		require.Equal(t, "text/xml; charset=utf-8", got.header.Get("Content-Type"))
 		require.Empty(t, got.header.Get("Accept-Encoding"), "no compressed answers")
 		f, err := wechatv2.Decode(got.body)
