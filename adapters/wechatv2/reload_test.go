@@ -170,6 +170,9 @@ func TestUnusableCertificates(t *testing.T) {
 		_, err := newGateway(t, cfg).Refund(context.Background(), request())
 		require.ErrorIs(t, err, refund.ErrSetup, name)
 		require.NotContains(t, err.Error(), "backup", name)
+		var setup *refund.SetupError
+		require.ErrorAs(t, err, &setup)
+		require.Equal(t, wechatv2.DefaultName, setup.Gateway)
 	}
 	require.Empty(t, seen.names)
 }
@@ -294,15 +297,23 @@ func TestGetClientCertificate(t *testing.T) {
 		require.ErrorIs(t, err, refund.ErrSetup, tt.name)
 		require.ErrorContains(t, err, "get the merchant's certificate: ", tt.name)
 		require.ErrorContains(t, err, tt.text, tt.name)
+		var setup *refund.SetupError
+		require.ErrorAs(t, err, &setup)
+		require.Equal(t, wechatv2.DefaultName, setup.Gateway)
 		if tt.err != nil {
 			require.ErrorIs(t, err, tt.err)
 		}
 	}
 	require.Len(t, seen.names, 2)
 
-	cfg.CertFile = "x"
-	_, err := wechatv2.New(cfg)
-	require.Equal(t, []string{"get_client_certificate"}, faultyFields(err))
+	for _, beside := range []func(*wechatv2.Config){
+		func(c *wechatv2.Config) { c.CertFile = "x" }, func(c *wechatv2.Config) { c.P12File = "x" },
+	} {
+		c := cfg
+		beside(&c)
+		_, err := wechatv2.New(c)
+		require.Equal(t, []string{"get_client_certificate"}, faultyFields(err))
+	}
 }
 
 // TestExpiredServerCertificate is about the service's certificate, not ours.
