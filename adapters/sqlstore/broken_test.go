@@ -4,11 +4,11 @@ import (
 	"context"
 	"database/sql"
 	"io"
-	"runtime"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/orderfsm/orderfsm/adapters/sqlstore"
@@ -240,12 +240,15 @@ func TestListBetweenMicroseconds(t *testing.T) {
 	})
 }
 
-// waitForLock returns when a transaction of MySQL waits for another one.
+// waitForLock returns when a transaction of MySQL waits for another one. InnoDB renews what innodb_trx shows only if
+// nobody has read it for 100 ms. Pauses of half a second leave such a gap also beside the waits of other tests.
 func (h *ending) waitForLock() {
 	h.t.Helper()
-	for waiting := 0; waiting == 0; runtime.Gosched() {
-		require.NoError(h.t, h.others.QueryRowContext(bg, `SELECT COUNT(*) FROM information_schema.innodb_trx t
+	require.EventuallyWithT(h.t, func(c *assert.CollectT) {
+		var waiting int
+		require.NoError(c, h.others.QueryRowContext(bg, `SELECT COUNT(*) FROM information_schema.innodb_trx t
 			JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id
 			WHERE p.db = DATABASE() AND t.trx_state = 'LOCK WAIT'`).Scan(&waiting))
-	}
+		require.NotZero(c, waiting)
+	}, patience, 500*time.Millisecond)
 }

@@ -128,7 +128,9 @@ func privateMariaDB(t *testing.T) *server {
 	data, socket := filepath.Join(dir, "data"), filepath.Join(dir, "socket")
 	who, err := user.Current()
 	require.NoError(t, err)
-	common := []string{"--no-defaults", "--user=" + who.Username, "--datadir=" + data}
+	// A server that starts deletes what it takes for old temporary tables in its directory of temporary files: also
+	// those of another server that has the same one.
+	common := []string{"--no-defaults", "--user=" + who.Username, "--datadir=" + data, "--tmpdir=" + dir}
 	create(t, nil, install, append(common, "--auth-root-authentication-method=normal", "--skip-test-db")...)
 	s := &server{
 		database: database{name: "MariaDB", dialect: sqlstore.MySQL, open: openQuietly},
