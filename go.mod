@@ -1,6 +1,6 @@
 module github.com/orderfsm/orderfsm
 
-go 1.22.0
+go 1.25.0
 
 require (
 	github.com/davecgh/go-spew v1.1.1

@@ -61,7 +61,7 @@ func ExampleNewInMemoryWeChat() {
 		ctx, id := context.Background(), fmt.Sprintf("ORDER-%d", i+1)
 		_, _ = svc.Register(ctx, refund.RegisterParams{OrderID: id, Gateway: "wechatv2", Currency: "CNY", Total: 100})
 		r, _ := svc.Request(ctx, refund.RequestParams{OrderID: id, Amount: 30, Actor: "buyer:1"})
-		r, err = svc.Execute(ctx, refund.ApproveParams{OrderID: id, RefundNo: r.No, Amount: 30, Actor: "staff:1"})
+		r, err = svc.ApproveAndSend(ctx, refund.ApproveParams{OrderID: id, RefundNo: r.No, Amount: 30, Actor: "staff:1"})
 		fmt.Println(r.State, err, sim.PaidTotal(id))
 	}
 	// Output:
@@ -119,7 +119,7 @@ func ExampleNewService() {
 		ctx := context.Background()
 		_, _ = svc.Register(ctx, refund.RegisterParams{OrderID: "ORDER-1", Gateway: "g", Currency: "CNY", Total: 100})
 		r, _ := svc.Request(ctx, refund.RequestParams{OrderID: "ORDER-1", Amount: 30, Actor: "buyer:1"})
-		r, err = svc.Execute(ctx, refund.ApproveParams{OrderID: "ORDER-1", RefundNo: r.No, Amount: 30, Actor: "staff:1"})
+		r, err = svc.ApproveAndSend(ctx, refund.ApproveParams{OrderID: "ORDER-1", RefundNo: r.No, Amount: 30, Actor: "staff:1"})
 		fmt.Println(r.State, err)
 	}
 	// Output:

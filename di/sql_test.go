@@ -71,9 +71,9 @@ func ExampleNewSQLWeChat() {
 		}
 		id := fmt.Sprintf("ORDER-%d", i+1)
 		_ = sim.AddOrder(wechattest.Order{OutTradeNo: id, TotalFee: 100})
-		_, _ = svc.Register(ctx, refund.RegisterParams{OrderID: id, Gateway: wechatv2.DefaultName, Currency: "CNY", Total: 100})
+		_, _ = svc.Register(ctx, refund.RegisterParams{OrderID: id, Gateway: wechatv2.GatewayName, Currency: "CNY", Total: 100})
 		r, _ := svc.Request(ctx, refund.RequestParams{OrderID: id, Amount: 30, Actor: "buyer:1"})
-		r, err = svc.Execute(ctx, refund.ApproveParams{OrderID: id, RefundNo: r.No, Amount: 30, Actor: "staff:1"})
+		r, err = svc.ApproveAndSend(ctx, refund.ApproveParams{OrderID: id, RefundNo: r.No, Amount: 30, Actor: "staff:1"})
 		fmt.Println(r.State, err, sim.PaidTotal(id))
 	}
 	// Output:

@@ -23,7 +23,7 @@ func TestErrorsThroughTwoWraps(t *testing.T) {
 	reason := errors.New("only on weekdays")
 	veto := func(context.Context, *order.Order, order.Transition) error { return reason }
 	for name, c := range map[string]struct {
-		firing order.Firing
+		firing order.Trigger
 		guards []order.Guard
 		is     error
 		as     func(error) bool

@@ -15,8 +15,8 @@ func exampleOrder() *order.Order {
 	}
 }
 
-func exampleFiring(ev order.Event) order.Firing {
-	return order.Firing{
+func exampleFiring(ev order.Event) order.Trigger {
+	return order.Trigger{
 		Event: ev, RefundNo: "R1", Amount: 10000, Reason: "arrived broken", Actor: "staff:7",
 		At: time.Date(2025, 3, 1, 8, 0, 0, 0, time.UTC),
 	}

@@ -192,7 +192,7 @@ func TestExtensionWalks(t *testing.T) {
 				tr := fire(t, m, o, s.ev, "R1", 60)
 				require.Equal(t, s.to, tr.To)
 				require.Equal(t, s.orderTo, o.State)
-				require.Equal(t, s.left, o.Left())
+				require.Equal(t, s.left, o.Refundable())
 			}
 		})
 	}

@@ -28,8 +28,8 @@ func newOrder(total int64) *order.Order {
 	}
 }
 
-func firing(ev order.Event, no string, amount int64) order.Firing {
-	return order.Firing{
+func firing(ev order.Event, no string, amount int64) order.Trigger {
+	return order.Trigger{
 		Event: ev, RefundNo: no, Amount: amount, Reason: "too small", Actor: "staff:7", Note: "seen", At: t0().Add(time.Minute),
 	}
 }
@@ -44,7 +44,7 @@ func fire(t testing.TB, m *order.Machine, o *order.Order, ev order.Event, no str
 }
 
 // refuse must fail and leave the order untouched: equal, and byte for byte the same JSON.
-func refuse(t testing.TB, m *order.Machine, o *order.Order, f order.Firing, guards ...order.Guard) error {
+func refuse(t testing.TB, m *order.Machine, o *order.Order, f order.Trigger, guards ...order.Guard) error {
 	t.Helper()
 	before, bytes := o.Clone(), toJSON(t, o)
 	tr, err := m.Fire(context.Background(), o, f, guards...)

@@ -81,8 +81,8 @@ func NewMachine(opts ...Option) (*Machine, error) {
 	return m, nil
 }
 
-// Firing is the input of [Machine.Fire].
-type Firing struct {
+// Trigger is the input of [Machine.Fire].
+type Trigger struct {
 	// Event is what happens to the refund.
 	Event Event
 	// RefundNo names the refund; request_refund creates it, and so does adopt where it is new.
@@ -98,10 +98,10 @@ type Firing struct {
 }
 
 // creates reports whether the event may create a refund.
-func (f *Firing) creates() bool { return f.Event == EventRequestRefund || f.Event == EventAdopt }
+func (f *Trigger) creates() bool { return f.Event == EventRequestRefund || f.Event == EventAdopt }
 
 // refund is what the event creates, before it moves.
-func (f *Firing) refund() Refund {
+func (f *Trigger) refund() Refund {
 	return Refund{No: f.RefundNo, Amount: f.Amount, Reason: f.Reason, State: StatePaid, RequestedBy: f.Actor}
 }
 
@@ -112,7 +112,7 @@ func (f *Firing) refund() Refund {
 //
 // Errors: [ErrInvalid], [ErrRefundNotFound], [ErrTransition], [ErrAmount], [ErrVetoed], [ErrGuardPanic],
 // [ErrConflict] if a guard changed o itself, or ctx's error if it has ended.
-func (m *Machine) Fire(ctx context.Context, o *Order, f Firing, guards ...Guard) (Transition, error) {
+func (m *Machine) Fire(ctx context.Context, o *Order, f Trigger, guards ...Guard) (Transition, error) {
 	if err := f.validate(); err != nil {
 		return Transition{}, fmt.Errorf("%s refund of order %s: %w", f.Event, o.ID, err)
 	}
@@ -151,7 +151,7 @@ func (m *Machine) Fire(ctx context.Context, o *Order, f Firing, guards ...Guard)
 }
 
 // move returns what the refund at index i becomes, or a new one where i < 0, without touching o.
-func (m *Machine) move(o *Order, i int, f *Firing) (Refund, error) {
+func (m *Machine) move(o *Order, i int, f *Trigger) (Refund, error) {
 	r := f.refund()
 	if i >= 0 {
 		r = o.Refunds[i]
@@ -173,11 +173,11 @@ func (m *Machine) move(o *Order, i int, f *Firing) (Refund, error) {
 }
 
 // condition checks the "when" column of the table.
-func (m *Machine) condition(o *Order, r *Refund, f *Firing) error {
+func (m *Machine) condition(o *Order, r *Refund, f *Trigger) error {
 	switch f.Event {
 	case EventRequestRefund:
-		if r.Amount <= 0 || r.Amount > o.Left() {
-			return &AmountError{OrderID: o.ID, Asked: r.Amount, Left: o.Left()}
+		if r.Amount <= 0 || r.Amount > o.Refundable() {
+			return &AmountError{OrderID: o.ID, Asked: r.Amount, Left: o.Refundable()}
 		}
 	case EventAdopt:
 		// A fact needs no room on the order, only sums that do not overflow.
@@ -215,7 +215,7 @@ func blocked(o *Order, r *Refund, ev Event) string {
 }
 
 // enter moves r and keeps its dates.
-func (r *Refund) enter(to State, f *Firing) {
+func (r *Refund) enter(to State, f *Trigger) {
 	at := f.At.UTC()
 	r.State = to
 	// What Process keeps while a refund is approved ends with that state.
@@ -325,7 +325,7 @@ func (m *Machine) available(o *Order, r *Refund) []Event {
 	var events []Event
 	for _, row := range m.rows {
 		if row.From != r.State ||
-			row.Event == EventRequestRefund && o.Left() == 0 ||
+			row.Event == EventRequestRefund && o.Refundable() == 0 ||
 			blocked(o, r, row.Event) != "" {
 			continue
 		}

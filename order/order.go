@@ -61,8 +61,8 @@ type Refund struct {
 	ReviewedBy Actor  `json:"reviewed_by"`
 	ReviewNote string `json:"review_note"`
 
-	// RefundID is the provider's number for the refund (WeChat: refund_id).
-	RefundID string `json:"refund_id"`
+	// ProviderRefundID is the provider's number for the refund (WeChat: provider_refund_id).
+	ProviderRefundID string `json:"provider_refund_id"`
 	// Code and Message are the provider's last words on it; empty when it had nothing to object. While the
 	// outcome is unknown, Code is empty and Message says why: an error's text, for operators and not for buyers.
 	Code    string `json:"code"`
@@ -149,8 +149,8 @@ func (o *Order) index(no string) int {
 	return -1
 }
 
-// Left is what can still be asked for: Total − Refunded − Reserved, in minor units. It is never negative.
-func (o *Order) Left() int64 { return max(0, o.Total-o.Refunded-o.Reserved) }
+// Refundable is what can still be asked for: Total − Refunded − Reserved, in minor units. It is never negative.
+func (o *Order) Refundable() int64 { return max(0, o.Total-o.Refunded-o.Reserved) }
 
 // Excess is by how much Refunded + Reserved exceeds Total, in minor units. It is 0 unless the provider paid
 // what the book had no room for (see [EventAdopt]).
@@ -180,7 +180,7 @@ func equalTransition(a, b Transition) bool {
 func (r *Refund) Equal(p *Refund) bool {
 	return r.No == p.No && r.Amount == p.Amount && r.Reason == p.Reason && r.State == p.State &&
 		r.RequestedBy == p.RequestedBy && r.ReviewedBy == p.ReviewedBy && r.ReviewNote == p.ReviewNote &&
-		r.RefundID == p.RefundID && r.Code == p.Code && r.Message == p.Message &&
+		r.ProviderRefundID == p.ProviderRefundID && r.Code == p.Code && r.Message == p.Message &&
 		r.Attempts == p.Attempts && r.Retries == p.Retries && r.Outstanding == p.Outstanding &&
 		r.NextAttemptAt.Equal(p.NextAttemptAt) && r.LeasedUntil.Equal(p.LeasedUntil) && r.SubmittedAt.Equal(p.SubmittedAt) &&
 		r.DeclinedAt.Equal(p.DeclinedAt) && r.AcceptedAt.Equal(p.AcceptedAt) && r.ConfirmedAt.Equal(p.ConfirmedAt) &&

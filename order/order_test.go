@@ -57,8 +57,8 @@ func TestFailedFireLeavesSpareCapacityAlone(t *testing.T) {
 
 func TestRefundPointsIntoTheOrder(t *testing.T) {
 	o := inState(t, newMachine(t), order.StateApproved)
-	o.Refund("R1").RefundID = "5030"
-	require.Equal(t, "5030", o.Refunds[0].RefundID)
+	o.Refund("R1").ProviderRefundID = "5030"
+	require.Equal(t, "5030", o.Refunds[0].ProviderRefundID)
 	require.Nil(t, o.Refund("r1"))
 	require.Nil(t, o.Refund(""))
 }

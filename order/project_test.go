@@ -52,11 +52,11 @@ func TestPartiallyRefunded(t *testing.T) {
 	fire(t, m, o, order.EventSettle, "R1", 0)
 	require.True(t, o.PartiallyRefunded())
 	require.Equal(t, order.StatePaid, o.State)
-	require.Equal(t, int64(40), o.Left())
+	require.Equal(t, int64(40), o.Refundable())
 	addRefund(t, m, o, "R2", 40, order.StateRefunded)
 	require.False(t, o.PartiallyRefunded())
 	require.Equal(t, order.StateRefunded, o.State)
-	require.Zero(t, o.Left())
+	require.Zero(t, o.Refundable())
 	require.Empty(t, m.Available(o, "R2"))
 }
 
@@ -90,7 +90,7 @@ func TestAdoptBeyondTheTotal(t *testing.T) {
 		fire(t, m, o, order.EventAdopt, "R1", 0)
 		require.Equal(t, order.StateApproved, o.State)
 		require.Equal(t, int64(60), o.Excess())
-		require.Zero(t, o.Left())
+		require.Zero(t, o.Refundable())
 		require.ErrorIs(t, refuse(t, m, o, firing(order.EventRequestRefund, "R3", 1)), order.ErrAmount)
 
 		fire(t, m, o, order.EventSettle, "R1", 0)
@@ -108,7 +108,7 @@ func TestAdoptFromTheProvidersConsole(t *testing.T) {
 	require.Equal(t, order.StatePaid, tr.From)
 	require.Equal(t, order.StateApproved, o.State)
 	require.Zero(t, o.Excess())
-	require.Zero(t, o.Left())
+	require.Zero(t, o.Refundable())
 	r := o.Refund("console-1")
 	require.Equal(t, tr.At, r.RequestedAt)
 	require.Equal(t, tr.At, r.NextAttemptAt, "it is polled like any other")

@@ -181,7 +181,7 @@ func (w *walker) check(t *rapid.T) {
 	require.NoError(t, w.m.Verify(o))
 	require.Equal(t, w.d.refunded(), o.Refunded)
 	require.Equal(t, w.d.reserved(), o.Reserved)
-	require.Equal(t, w.d.left(), o.Left())
+	require.Equal(t, w.d.left(), o.Refundable())
 	require.Equal(t, w.d.shows(), string(o.State))
 	require.Equal(t, 0 < w.d.refunded() && w.d.refunded() < w.d.total, o.PartiallyRefunded())
 	if !w.adopted {

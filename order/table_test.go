@@ -152,7 +152,7 @@ func TestRequestAmounts(t *testing.T) {
 			o := inState(t, m, order.StateRefundRequested) // 60 of 100 are taken
 			if c.ok {
 				fire(t, m, o, order.EventRequestRefund, "R2", c.amount)
-				require.Equal(t, 40-c.amount, o.Left())
+				require.Equal(t, 40-c.amount, o.Refundable())
 				return
 			}
 			err := refuse(t, m, o, firing(order.EventRequestRefund, "R2", c.amount))
@@ -180,7 +180,7 @@ func TestAdoptAmounts(t *testing.T) {
 	o := newOrder(100)
 	fire(t, m, o, order.EventAdopt, "R1", order.MaxAmount)
 	require.Equal(t, order.MaxAmount-100, o.Excess())
-	require.Zero(t, o.Left())
+	require.Zero(t, o.Refundable())
 }
 
 // Each adopted refund is bounded, their number is not: the sums must not wrap round.

@@ -18,7 +18,7 @@ const (
 	MaxActor = 128
 	// MaxText bounds a reason and a note.
 	MaxText = 4096
-	// MaxCode bounds what the provider calls things: a refund's RefundID and Code. MaxMessage bounds its
+	// MaxCode bounds what the provider calls things: a refund's ProviderRefundID and Code. MaxMessage bounds its
 	// Message. Longer words of a provider are cut to these before they are stored, so that none of them
 	// keeps an outcome from being booked.
 	MaxCode    = 128
@@ -115,7 +115,7 @@ func checkText(field, s string) error {
 	return nil
 }
 
-func (f *Firing) validate() error {
+func (f *Trigger) validate() error {
 	if err := ValidateRefundNo(f.RefundNo); err != nil {
 		return err
 	}

@@ -78,34 +78,34 @@ func TestOrderValidate(t *testing.T) {
 func TestFiringIsValidated(t *testing.T) {
 	m := newMachine(t)
 	for name, c := range map[string]struct {
-		spoil func(f *order.Firing)
+		spoil func(f *order.Trigger)
 		field string // "" is valid
 	}{
-		"refund number empty":   {func(f *order.Firing) { f.RefundNo = "" }, "refund_no"},
-		"actor empty":           {func(f *order.Firing) { f.Actor = "" }, "actor"},
-		"actor of 128":          {func(f *order.Firing) { f.Actor = order.Actor(strings.Repeat("a", 128)) }, ""},
-		"actor of 129":          {func(f *order.Firing) { f.Actor = order.Actor(strings.Repeat("a", 129)) }, "actor"},
-		"actor blank":           {func(f *order.Firing) { f.Actor = " " }, "actor"},
-		"actor with new line":   {func(f *order.Firing) { f.Actor = "a\nb" }, "actor"},
-		"actor not UTF-8":       {func(f *order.Firing) { f.Actor = "\xc3" }, "actor"},
-		"actor in Chinese":      {func(f *order.Firing) { f.Actor = "客服 7" }, ""},
-		"note of 4096":          {func(f *order.Firing) { f.Note = strings.Repeat("n", 4096) }, ""},
-		"note of 4097":          {func(f *order.Firing) { f.Note = strings.Repeat("n", 4097) }, "note"},
-		"note with NUL":         {func(f *order.Firing) { f.Note = "a\x00" }, "note"},
-		"note with escape":      {func(f *order.Firing) { f.Note = "\x1b[31m" }, "note"},
-		"note not UTF-8":        {func(f *order.Firing) { f.Note = "\xed\xa0\x80" }, "note"},
-		"note with lines":       {func(f *order.Firing) { f.Note = "one\r\n\ttwo " }, ""},
-		"note empty":            {func(f *order.Firing) { f.Note = "" }, ""},
-		"reason with emoji":     {func(f *order.Firing) { f.Reason = "太小了 😢👨‍👩‍👧" }, ""},
-		"reason of 4097":        {func(f *order.Firing) { f.Reason = strings.Repeat("é", 2048) + "x" }, "reason"},
-		"reason with DEL":       {func(f *order.Firing) { f.Reason = "\x7f" }, "reason"},
-		"reason not UTF-8":      {func(f *order.Firing) { f.Reason = "\xf0\x9f\x98" }, "reason"},
-		"year 1":                {func(f *order.Firing) { f.At = time.Time{}.Add(1) }, ""},
-		"year 9999":             {func(f *order.Firing) { f.At = time.Date(9999, 12, 31, 23, 0, 0, 0, time.UTC) }, ""},
-		"time not set":          {func(f *order.Firing) { f.At = time.Time{} }, "at"},
-		"year 10000 in UTC":     {func(f *order.Firing) { f.At = time.Date(9999, 12, 31, 23, 0, 0, 0, time.FixedZone("west", -3600)) }, "at"},
-		"year 0":                {func(f *order.Firing) { f.At = time.Time{}.Add(-1) }, "at"},
-		"zero time, other zone": {func(f *order.Firing) { f.At = time.Time{}.In(time.FixedZone("east", 8*3600)) }, "at"},
+		"refund number empty":   {func(f *order.Trigger) { f.RefundNo = "" }, "refund_no"},
+		"actor empty":           {func(f *order.Trigger) { f.Actor = "" }, "actor"},
+		"actor of 128":          {func(f *order.Trigger) { f.Actor = order.Actor(strings.Repeat("a", 128)) }, ""},
+		"actor of 129":          {func(f *order.Trigger) { f.Actor = order.Actor(strings.Repeat("a", 129)) }, "actor"},
+		"actor blank":           {func(f *order.Trigger) { f.Actor = " " }, "actor"},
+		"actor with new line":   {func(f *order.Trigger) { f.Actor = "a\nb" }, "actor"},
+		"actor not UTF-8":       {func(f *order.Trigger) { f.Actor = "\xc3" }, "actor"},
+		"actor in Chinese":      {func(f *order.Trigger) { f.Actor = "客服 7" }, ""},
+		"note of 4096":          {func(f *order.Trigger) { f.Note = strings.Repeat("n", 4096) }, ""},
+		"note of 4097":          {func(f *order.Trigger) { f.Note = strings.Repeat("n", 4097) }, "note"},
+		"note with NUL":         {func(f *order.Trigger) { f.Note = "a\x00" }, "note"},
+		"note with escape":      {func(f *order.Trigger) { f.Note = "\x1b[31m" }, "note"},
+		"note not UTF-8":        {func(f *order.Trigger) { f.Note = "\xed\xa0\x80" }, "note"},
+		"note with lines":       {func(f *order.Trigger) { f.Note = "one\r\n\ttwo " }, ""},
+		"note empty":            {func(f *order.Trigger) { f.Note = "" }, ""},
+		"reason with emoji":     {func(f *order.Trigger) { f.Reason = "太小了 😢👨‍👩‍👧" }, ""},
+		"reason of 4097":        {func(f *order.Trigger) { f.Reason = strings.Repeat("é", 2048) + "x" }, "reason"},
+		"reason with DEL":       {func(f *order.Trigger) { f.Reason = "\x7f" }, "reason"},
+		"reason not UTF-8":      {func(f *order.Trigger) { f.Reason = "\xf0\x9f\x98" }, "reason"},
+		"year 1":                {func(f *order.Trigger) { f.At = time.Time{}.Add(1) }, ""},
+		"year 9999":             {func(f *order.Trigger) { f.At = time.Date(9999, 12, 31, 23, 0, 0, 0, time.UTC) }, ""},
+		"time not set":          {func(f *order.Trigger) { f.At = time.Time{} }, "at"},
+		"year 10000 in UTC":     {func(f *order.Trigger) { f.At = time.Date(9999, 12, 31, 23, 0, 0, 0, time.FixedZone("west", -3600)) }, "at"},
+		"year 0":                {func(f *order.Trigger) { f.At = time.Time{}.Add(-1) }, "at"},
+		"zero time, other zone": {func(f *order.Trigger) { f.At = time.Time{}.In(time.FixedZone("east", 8*3600)) }, "at"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o, f := newOrder(100), firing(order.EventRequestRefund, "R1", 60)
@@ -147,7 +147,7 @@ func FuzzFire(f *testing.F) {
 	f.Fuzz(func(t *testing.T, state uint8, ev, no string, amount int64, reason, actor, note string, at int64) {
 		o := inState(t, m, coreStates()[int(state)%len(coreStates())])
 		before := o.Clone()
-		_, err := m.Fire(context.Background(), o, order.Firing{
+		_, err := m.Fire(context.Background(), o, order.Trigger{
 			Event: order.Event(ev), RefundNo: no, Amount: amount, Reason: reason, Actor: order.Actor(actor), Note: note,
 			At: time.Unix(at, 0),
 		})

@@ -53,7 +53,7 @@ func (s *Service) Abandon(ctx context.Context, p AbandonParams) (_ order.Refund,
 			return order.Refund{}, err
 		}
 	}
-	f := order.Firing{Event: order.EventAbandon, RefundNo: p.RefundNo, Actor: p.Actor, Note: note}
+	f := order.Trigger{Event: order.EventAbandon, RefundNo: p.RefundNo, Actor: p.Actor, Note: note}
 	return s.command(ctx, p.OrderID, f, func(_ *update, r *order.Refund) (bool, error) {
 		if r.State == order.StateFailed && (r.Retries != seen.Retries || !r.EndedAt.Equal(seen.EndedAt)) {
 			return false, fmt.Errorf("abandon refund %s of order %s: it was sent again in the meantime: %w",

@@ -27,8 +27,8 @@ func TestDiscrepancyIsReportedEvenIfTheStoreFails(t *testing.T) {
 			})
 			require.NoError(t, err)
 			require.ErrorIs(t, s.HandleNotification(bg, success("R1", 4000)), errStore)
-			require.Len(t, e.conflicts, 1)
-			require.Equal(t, refund.OutcomeSucceeded, e.conflicts[0].Result.Outcome)
+			require.Len(t, e.discrepancies, 1)
+			require.Equal(t, refund.OutcomeSucceeded, e.discrepancies[0].Result.Outcome)
 		})
 	}
 }
@@ -48,10 +48,10 @@ func TestNumberOfAnotherOrderIsReportedOnce(t *testing.T) {
 	l.console("C1", 4000, refund.OutcomeSucceeded)
 	rep, err := e.svc.Sync(bg, "O1")
 	require.NoError(t, err)
-	require.Len(t, rep.Differences, 1)
-	require.ErrorIs(t, rep.Differences[0].Err, refund.ErrConflict)
-	require.Len(t, e.conflicts, 1)
-	require.ErrorIs(t, e.conflicts[0].Err, refund.ErrConflict)
+	require.Len(t, rep.Discrepancies, 1)
+	require.ErrorIs(t, rep.Discrepancies[0].Err, refund.ErrConflict)
+	require.Len(t, e.discrepancies, 1)
+	require.ErrorIs(t, e.discrepancies[0].Err, refund.ErrConflict)
 }
 
 // TestContradictionIsReportedOnce: the operator paid the buyer by other means, as the manual
@@ -68,17 +68,17 @@ func TestContradictionIsReportedOnce(t *testing.T) {
 				e.bank.next(fault{op: "query", res: answer})
 				rep, err := e.svc.Sync(bg, "O1")
 				require.NoError(t, err)
-				require.Len(t, rep.Differences, 1)
-				require.Len(t, e.conflicts, 1)
+				require.Len(t, rep.Discrepancies, 1)
+				require.Len(t, e.discrepancies, 1)
 			}
 			require.Equal(t, order.StateRefunded, e.refund("R1").State)
-			require.Equal(t, answer.Outcome, e.conflicts[0].Result.Outcome)
+			require.Equal(t, answer.Outcome, e.discrepancies[0].Result.Outcome)
 
 			rep, err := e.svc.Sync(bg, "O1") // and then it pays
 			require.NoError(t, err)
-			require.Len(t, rep.Differences, 1, "which the book knew from a person only")
-			require.Len(t, e.conflicts, 2)
-			require.Equal(t, refund.OutcomeSucceeded, e.conflicts[1].Result.Outcome)
+			require.Len(t, rep.Discrepancies, 1, "which the book knew from a person only")
+			require.Len(t, e.discrepancies, 2)
+			require.Equal(t, refund.OutcomeSucceeded, e.discrepancies[1].Result.Outcome)
 		})
 	}
 }
@@ -94,7 +94,7 @@ func TestAnswerAboutSomethingElseIsReportedOnce(t *testing.T) {
 			Outcome: refund.OutcomeSucceeded, RefundNo: "R1", Amount: amount,
 		}})
 		e.steps(ref, 1)
-		require.Len(t, e.conflicts, 1+i/3)
+		require.Len(t, e.discrepancies, 1+i/3)
 	}
 	require.Equal(t, order.StateApproved, e.refund("R1").State)
 }

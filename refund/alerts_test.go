@@ -19,11 +19,11 @@ func TestWordsWithoutAMoveChangeTheOrder(t *testing.T) {
 	e.process(e.approved("R1", 4000))
 	e.clock.Advance(time.Second)
 	e.bank.next(
-		fault{op: "query", res: refund.Result{Outcome: refund.OutcomeAccepted, RefundID: "501"}},
+		fault{op: "query", res: refund.Result{Outcome: refund.OutcomeAccepted, ProviderRefundID: "501"}},
 	)
 	_, err := e.svc.Sync(bg, "O1")
 	require.NoError(t, err)
-	require.Equal(t, "501", e.refund("R1").RefundID)
+	require.Equal(t, "501", e.refund("R1").ProviderRefundID)
 	require.Equal(t, e.clock.Now(), e.order().UpdatedAt)
 }
 
@@ -36,7 +36,7 @@ func TestAlertIsNotedInSilence(t *testing.T) {
 	_, err := resolve(refund.OutcomeSucceeded, "cash").do(bg, e.svc)
 	require.NoError(t, err)
 	e.hint()
-	require.Len(t, e.conflicts, 1)
+	require.Len(t, e.discrepancies, 1)
 	require.NotZero(t, e.refund("R1").ConfirmedAt)
 	for _, r := range log.Records() {
 		require.NotContains(t, r.Message, "not noted")
@@ -65,7 +65,7 @@ func TestBackupRestoredWhileAPersonIsAlerted(t *testing.T) {
 	records := log.Records()
 	require.Equal(
 		t,
-		"refund conflict not noted, will be reported again",
+		"refund discrepancy not noted, will be reported again",
 		records[len(records)-1].Message,
 	)
 }

@@ -22,7 +22,7 @@ func TestNoOutcomeIsNoConflict(t *testing.T) {
 	next := e.process(e.approved("R1", 4000))
 	require.ErrorContains(t, next.Err, "no outcome (unknown) NEW_CODE what is this")
 	require.NotErrorIs(t, next.Err, refund.ErrMismatch)
-	require.Empty(t, e.conflicts)
+	require.Empty(t, e.discrepancies)
 	require.Contains(t, e.refund("R1").Message, "NEW_CODE")
 }
 
@@ -33,7 +33,7 @@ func TestSettledDuringALostCall(t *testing.T) {
 		e.bank.next(fault{op: "query", res: refund.Result{Outcome: refund.OutcomeSucceeded}})
 		e.hint()
 	}})
-	require.Equal(t, refund.Next{State: order.StateRefunded}, e.process(e.approved("R1", 4000)), "nothing is unknown any more")
+	require.Equal(t, refund.ProcessResult{State: order.StateRefunded}, e.process(e.approved("R1", 4000)), "nothing is unknown any more")
 }
 
 // TestForeignText: what the provider says is fit to be stored, whatever it is.
@@ -48,14 +48,14 @@ func TestForeignText(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, f := range []fault{
-				{op: "refund", res: refund.Result{Outcome: refund.OutcomeDeclined, Code: text, Message: text, RefundID: text}},
+				{op: "refund", res: refund.Result{Outcome: refund.OutcomeDeclined, Code: text, Message: text, ProviderRefundID: text}},
 				{op: "refund", err: errors.New(text)},
 			} {
 				e := newEnv(t)
 				e.bank.next(f)
 				e.process(e.approved("R1", 4000))
 				r := e.refund("R1")
-				texts := []string{r.Code, r.Message, r.RefundID}
+				texts := []string{r.Code, r.Message, r.ProviderRefundID}
 				for _, tr := range e.order().History {
 					texts = append(texts, tr.Note)
 				}

@@ -21,8 +21,8 @@ func (instant) Refund(_ context.Context, req refund.Request) (refund.Result, err
 	return refund.Result{Outcome: refund.OutcomeSucceeded, RefundNo: req.RefundNo, Amount: req.Amount}, nil
 }
 
-func (instant) Query(_ context.Context, q refund.Query) (refund.Result, error) {
-	return refund.Result{Outcome: refund.OutcomeNotFound, RefundNo: q.RefundNo}, nil
+func (instant) Query(_ context.Context, req refund.Request) (refund.Result, error) {
+	return refund.Result{Outcome: refund.OutcomeNotFound, RefundNo: req.RefundNo}, nil
 }
 
 // BenchmarkLifecycle is register, request, approve, process (lease and record), refunded: one whole order.
@@ -71,7 +71,7 @@ func lifecycle(b *testing.B, s *refund.Service, i int) {
 	if _, err = s.Request(bg, refund.RequestParams{OrderID: id, RefundNo: no, Amount: 100, Actor: buyer}); err != nil {
 		b.Fatal(err)
 	}
-	r, err := s.Execute(bg, refund.ApproveParams{OrderID: id, RefundNo: no, Amount: 100, Actor: seller})
+	r, err := s.ApproveAndSend(bg, refund.ApproveParams{OrderID: id, RefundNo: no, Amount: 100, Actor: seller})
 	if err != nil || r.State != order.StateRefunded {
 		b.Fatal(r.State, err)
 	}

@@ -23,7 +23,7 @@ func (u *update) learn(ctx context.Context, no string, q *question, a answer) (a
 	if q.owns(r) && !a.submitted {
 		r.Outstanding, r.SubmittedAt = q.seen.Outstanding, q.seen.SubmittedAt // nothing was sent after all
 	}
-	v := judge(r, q, a, now, u.s.opt.Quiet)
+	v := judge(r, q, a, now, u.s.opt.QuietPeriod)
 	if err := u.book(ctx, no, v, a.res, now); err != nil {
 		return false, err
 	}
@@ -31,7 +31,7 @@ func (u *update) learn(ctx context.Context, no string, q *question, a answer) (a
 	if q.owns(r) {
 		u.reschedule(r, a.err, now)
 	}
-	if r.Equal(&before) && len(u.fired) == 0 && u.conflict == nil {
+	if r.Equal(&before) && len(u.fired) == 0 && u.discrepancy == nil {
 		return v.again, errUnchanged
 	}
 	u.order.UpdatedAt = u.s.now()
@@ -88,7 +88,7 @@ func (u *update) fact(ctx context.Context, ev order.Event, no string, res Result
 			r.RefundedAt = at // no store keeps other years; the money counts, not its date
 		}
 	}
-	return u.fire(ctx, order.Firing{
+	return u.fire(ctx, order.Trigger{
 		Event: ev, RefundNo: no, Actor: order.ActorProvider, Note: note(res), At: u.s.now(),
 	})
 }
@@ -97,7 +97,7 @@ func (u *update) fact(ctx context.Context, ev order.Event, no string, res Result
 // on the clock that refusals are timed with.
 func (u *update) reschedule(r *order.Refund, failed error, now time.Time) {
 	wait := u.s.backoff(u.order.Gateway, r.Attempts)
-	var later *RetryLater
+	var later *BusyError
 	switch {
 	case errors.Is(failed, ErrSetup):
 		wait = max(wait, u.s.opt.SetupBackoff)
@@ -107,7 +107,7 @@ func (u *update) reschedule(r *order.Refund, failed error, now time.Time) {
 	wait = min(wait, u.s.opt.MaxWait)
 	if !r.DeclinedAt.IsZero() {
 		// A refusal that waits is checked after the quiet period, not before.
-		wait = max(wait, min(r.DeclinedAt.Add(u.s.opt.Quiet).Sub(now), u.s.opt.Quiet))
+		wait = max(wait, min(r.DeclinedAt.Add(u.s.opt.QuietPeriod).Sub(now), u.s.opt.QuietPeriod))
 	}
 	if failed != nil && r.DeclinedAt.IsZero() { // a refusal that waits keeps its code
 		r.Code, r.Message = "", clip(failed.Error(), order.MaxMessage)
@@ -128,7 +128,7 @@ func (s *Service) backoff(gateway string, attempts int) (wait time.Duration) {
 
 // disagree raises a conflict once the Update is committed.
 func (u *update) disagree(r *order.Refund, res Result, err error) {
-	u.conflict = &Conflict{
+	u.discrepancy = &Discrepancy{
 		OrderID: u.order.ID, RefundNo: r.No, Book: r.State, Result: res,
 		Err: fmt.Errorf("refund %s of order %s: %w", r.No, u.order.ID, err),
 	}
@@ -138,8 +138,8 @@ func (u *update) disagree(r *order.Refund, res Result, err error) {
 func keep(r *order.Refund, res Result) {
 	res = tidy(res)
 	r.Code, r.Message = res.Code, res.Message
-	if res.RefundID != "" {
-		r.RefundID = res.RefundID
+	if res.ProviderRefundID != "" {
+		r.ProviderRefundID = res.ProviderRefundID
 	}
 }
 
@@ -149,7 +149,7 @@ func note(res Result) string {
 
 // tidy cuts the provider's words to what every store keeps, so that none of them keeps an outcome from being booked.
 func tidy(res Result) Result {
-	res.RefundID = clip(res.RefundID, order.MaxCode)
+	res.ProviderRefundID = clip(res.ProviderRefundID, order.MaxCode)
 	res.Code = clip(res.Code, order.MaxCode)
 	res.Message = clip(res.Message, order.MaxMessage)
 	return res

@@ -179,7 +179,7 @@ func TestWhatChangesNothingIsNotWritten(t *testing.T) {
 			require.Zero(t, store.n)
 			require.Equal(t, before, e.order())
 			require.Len(t, e.after, told)
-			require.Empty(t, e.conflicts)
+			require.Empty(t, e.discrepancies)
 		})
 	}
 }
@@ -263,7 +263,7 @@ func TestAcceptanceIsDatedOnce(t *testing.T) {
 type noting struct {
 	*bank
 	requests []refund.Request
-	queries  []refund.Query
+	queries  []refund.Request
 }
 
 func (n *noting) Refund(ctx context.Context, req refund.Request) (refund.Result, error) {
@@ -271,13 +271,13 @@ func (n *noting) Refund(ctx context.Context, req refund.Request) (refund.Result,
 	return n.bank.Refund(ctx, req)
 }
 
-func (n *noting) Query(ctx context.Context, q refund.Query) (refund.Result, error) {
-	n.queries = append(n.queries, q)
-	return n.bank.Query(ctx, q)
+func (n *noting) Query(ctx context.Context, req refund.Request) (refund.Result, error) {
+	n.queries = append(n.queries, req)
+	return n.bank.Query(ctx, req)
 }
 
-func (n *noting) List(_ context.Context, q refund.Query) ([]refund.Result, error) {
-	n.queries = append(n.queries, q)
+func (n *noting) List(_ context.Context, req refund.Request) ([]refund.Result, error) {
+	n.queries = append(n.queries, req)
 	return nil, nil
 }
 
@@ -294,18 +294,15 @@ func TestProviderIsAskedWithAllThatTheBookKnows(t *testing.T) {
 	ref := e.approved("R1", 4000)
 	e.process(ref)
 	e.steps(ref, 1)
-	require.Equal(t, []refund.Request{{
+	one := refund.Request{
 		Gateway: "bank", OrderID: "O1", PaymentID: "P1", RefundNo: "R1", Amount: 4000, Total: 10000,
 		Currency: "CNY", Reason: "r",
-	}}, g.requests)
-	one := refund.Query{
-		Gateway: "bank", OrderID: "O1", PaymentID: "P1", RefundNo: "R1", Amount: 4000, Total: 10000,
-		Currency: "CNY",
 	}
-	require.Equal(t, []refund.Query{one}, g.queries)
+	require.Equal(t, []refund.Request{one}, g.requests)
+	one.ProviderRefundID = "bank-R1"
+	require.Equal(t, []refund.Request{one}, g.queries)
 	_, err = e.svc.Sync(bg, "O1")
 	require.NoError(t, err)
-	all := one
-	all.RefundNo, all.Amount = "", 0
-	require.Equal(t, []refund.Query{one, all, one}, g.queries)
+	all := refund.Request{Gateway: "bank", OrderID: "O1", PaymentID: "P1", Total: 10000, Currency: "CNY"}
+	require.Equal(t, []refund.Request{one, all, one}, g.queries)
 }

@@ -207,7 +207,7 @@ func TestQuietPeriodOnOneClock(t *testing.T) {
 	e := newEnv(t)
 	var broken error
 	store := timedStore{e.store, func() (time.Time, error) { return e.clock.Now(), broken }}
-	process := func(off time.Duration) (refund.Next, error) {
+	process := func(off time.Duration) (refund.ProcessResult, error) {
 		s, err := refund.NewService(e.machine, store, e.bank, refund.Options{
 			Now: func() time.Time { return e.clock.Now().Add(off) }, Backoff: func(string, int) time.Duration { return time.Second },
 		})

@@ -8,7 +8,7 @@ import (
 )
 
 // Clock is an optional interface of a [Store] that several processes share: one clock for all of them. The Service
-// times with it how long a refusal waits for proof ([Options].Quiet). Without it that is timed with Options.Now of
+// times with it how long a refusal waits for proof ([Options].QuietPeriod). Without it that is timed with Options.Now of
 // the process at hand, and is only as long as the clocks of all processes agree.
 type Clock interface {
 	// Now returns the store's time. ctx may carry a transaction of the store.
@@ -25,7 +25,7 @@ func isAhead(at, now time.Time, most time.Duration) bool {
 }
 
 // longestWait bounds NextAttemptAt.
-func (s *Service) longestWait() time.Duration { return max(s.opt.MaxWait, s.opt.Quiet) }
+func (s *Service) longestWait() time.Duration { return max(s.opt.MaxWait, s.opt.QuietPeriod) }
 
 // longestLease bounds LeasedUntil. It has room for clocks that differ by a Lease.
 func (s *Service) longestLease() time.Duration { return 2 * s.opt.Lease }

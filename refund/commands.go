@@ -55,7 +55,7 @@ func (s *Service) Request(ctx context.Context, p RequestParams) (_ order.Refund,
 		if err := s.checkRequests(u.order, p.RefundNo); err != nil {
 			return fmt.Errorf("request %w", err)
 		}
-		err := u.fire(ctx, order.Firing{
+		err := u.fire(ctx, order.Trigger{
 			Event: order.EventRequestRefund, RefundNo: p.RefundNo, Amount: p.Amount, Reason: p.Reason,
 			Actor: p.Actor, At: s.now(),
 		})
@@ -92,7 +92,7 @@ type ApproveParams struct {
 func (s *Service) Approve(ctx context.Context, p ApproveParams) (_ order.Refund, err error) {
 	ctx, end := s.trace(ctx, Command{"approve", p.OrderID, p.RefundNo}, &err)
 	defer end()
-	f := order.Firing{Event: order.EventApprove, RefundNo: p.RefundNo, Actor: p.Actor, Note: p.Note}
+	f := order.Trigger{Event: order.EventApprove, RefundNo: p.RefundNo, Actor: p.Actor, Note: p.Note}
 	return s.command(ctx, p.OrderID, f, func(_ *update, r *order.Refund) (bool, error) {
 		if r.Amount != p.Amount {
 			return false, fmt.Errorf("approve refund %s of order %s: amount is %d, the reviewer saw %d: %w",
@@ -117,7 +117,7 @@ type RejectParams struct {
 func (s *Service) Reject(ctx context.Context, p RejectParams) (_ order.Refund, err error) {
 	ctx, end := s.trace(ctx, Command{"reject", p.OrderID, p.RefundNo}, &err)
 	defer end()
-	return s.decide(ctx, p.OrderID, order.Firing{
+	return s.decide(ctx, p.OrderID, order.Trigger{
 		Event: order.EventReject, RefundNo: p.RefundNo, Actor: p.Actor, Note: p.Note,
 	}, func(r *order.Refund) bool { return r.State == order.StateRejected })
 }
@@ -128,10 +128,10 @@ type CancelParams struct {
 	RefundNo string
 	Actor    order.Actor
 	Note     string
-	// Approved withdraws it even though the merchant has approved it, as long as it was never submitted.
+	// EvenIfApproved withdraws it even though the merchant has approved it, as long as it was never submitted.
 	// Without it an approved refund is refused, so that a buyer's cancel which loses the race against the
 	// approval is told so.
-	Approved bool
+	EvenIfApproved bool
 }
 
 // Cancel withdraws a refund and releases its amount. Repeated, it returns the refund as it is now.
@@ -140,9 +140,9 @@ type CancelParams struct {
 func (s *Service) Cancel(ctx context.Context, p CancelParams) (_ order.Refund, err error) {
 	ctx, end := s.trace(ctx, Command{"cancel", p.OrderID, p.RefundNo}, &err)
 	defer end()
-	f := order.Firing{Event: order.EventCancel, RefundNo: p.RefundNo, Actor: p.Actor, Note: p.Note}
+	f := order.Trigger{Event: order.EventCancel, RefundNo: p.RefundNo, Actor: p.Actor, Note: p.Note}
 	return s.command(ctx, p.OrderID, f, func(u *update, r *order.Refund) (bool, error) {
-		if r.State == order.StateApproved && !p.Approved {
+		if r.State == order.StateApproved && !p.EvenIfApproved {
 			return false, &order.TransitionError{
 				OrderID: p.OrderID, RefundNo: r.No, Event: f.Event, From: r.State,
 				Available: s.machine.Available(u.order, r.No), Reason: "it has been approved in the meantime",
@@ -167,7 +167,7 @@ type RetryParams struct {
 func (s *Service) Retry(ctx context.Context, p RetryParams) (_ order.Refund, err error) {
 	ctx, end := s.trace(ctx, Command{"retry", p.OrderID, p.RefundNo}, &err)
 	defer end()
-	return s.decide(ctx, p.OrderID, order.Firing{
+	return s.decide(ctx, p.OrderID, order.Trigger{
 		Event: order.EventRetry, RefundNo: p.RefundNo, Actor: p.Actor, Note: p.Note,
 	}, func(r *order.Refund) bool {
 		return r.Retries > 0 && r.State != order.StateFailed && r.State != order.StateAbandoned
@@ -198,7 +198,7 @@ func (s *Service) Fire(ctx context.Context, p FireParams) (_ order.Refund, err e
 		return order.Refund{}, fmt.Errorf("fire %s on refund %s of order %s: %w", p.Event, p.RefundNo, p.OrderID,
 			&order.InvalidError{Field: "event", Problem: "is a core event: use the method of that name"})
 	}
-	return s.decide(ctx, p.OrderID, order.Firing{
+	return s.decide(ctx, p.OrderID, order.Trigger{
 		Event: p.Event, RefundNo: p.RefundNo, Actor: p.Actor, Note: p.Note,
 	}, func(*order.Refund) bool { return false })
 }
@@ -226,7 +226,7 @@ type ResolveParams struct {
 func (s *Service) Resolve(ctx context.Context, p ResolveParams) (_ order.Refund, err error) {
 	ctx, end := s.trace(ctx, Command{"resolve", p.OrderID, p.RefundNo}, &err)
 	defer end()
-	f := order.Firing{RefundNo: p.RefundNo, Actor: p.Actor, Note: p.Evidence}
+	f := order.Trigger{RefundNo: p.RefundNo, Actor: p.Actor, Note: p.Evidence}
 	var ending order.State
 	switch p.Outcome {
 	case OutcomeSucceeded:
@@ -256,13 +256,13 @@ func (s *Service) Resolve(ctx context.Context, p ResolveParams) (_ order.Refund,
 }
 
 // decide is command for decisions that only need to know whether they have been taken already.
-func (s *Service) decide(ctx context.Context, orderID string, f order.Firing, done func(*order.Refund) bool) (order.Refund, error) {
+func (s *Service) decide(ctx context.Context, orderID string, f order.Trigger, done func(*order.Refund) bool) (order.Refund, error) {
 	return s.command(ctx, orderID, f, func(_ *update, r *order.Refund) (bool, error) { return done(r), nil })
 }
 
 // command fires one event on a refund that exists, unless done says that it has happened already.
 func (s *Service) command(
-	ctx context.Context, orderID string, f order.Firing, done func(*update, *order.Refund) (bool, error),
+	ctx context.Context, orderID string, f order.Trigger, done func(*update, *order.Refund) (bool, error),
 ) (order.Refund, error) {
 	if err := isPerson(string(f.Event), Ref{orderID, f.RefundNo}, f.Actor); err != nil {
 		return order.Refund{}, err

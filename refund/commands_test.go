@@ -70,7 +70,7 @@ func reject(note string) call {
 
 func cancel(approved bool) call {
 	return call{"cancel", func(ctx context.Context, s *refund.Service) (order.Refund, error) {
-		return s.Cancel(ctx, refund.CancelParams{OrderID: "O1", RefundNo: "R1", Actor: buyer, Approved: approved})
+		return s.Cancel(ctx, refund.CancelParams{OrderID: "O1", RefundNo: "R1", Actor: buyer, EvenIfApproved: approved})
 	}}
 }
 

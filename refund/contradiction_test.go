@@ -23,17 +23,17 @@ func TestDeniedAfterAcceptance(t *testing.T) {
 			e := newEnv(t)
 			ref := e.approved("R1", 6000)
 			e.process(ref)
-			require.Equal(t, "bank-R1", e.refund("R1").RefundID)
+			require.Equal(t, "bank-R1", e.refund("R1").ProviderRefundID)
 			require.NotZero(t, e.refund("R1").AcceptedAt)
 			for range 6 {
 				e.bank.next(fault{op: "query", res: denied})
 			}
 			e.steps(ref, 1)
-			require.Empty(t, e.conflicts, "it may only lag behind")
+			require.Empty(t, e.discrepancies, "it may only lag behind")
 			require.GreaterOrEqual(t, e.refund("R1").NextAttemptAt.Sub(e.clock.Now()), 2*time.Minute)
 			e.steps(ref, 4)
-			require.Len(t, e.conflicts, 1, "one alert")
-			require.Equal(t, order.StateApproved, e.conflicts[0].Book)
+			require.Len(t, e.discrepancies, 1, "one alert")
+			require.Equal(t, order.StateApproved, e.discrepancies[0].Book)
 			require.Equal(t, order.StateApproved, e.refund("R1").State)
 			require.Equal(t, []string{"refund R1"}, e.bank.submissions("R1"))
 
@@ -41,7 +41,7 @@ func TestDeniedAfterAcceptance(t *testing.T) {
 			require.ErrorIs(t, err, refund.ErrTransition)
 			rep, err := e.svc.Sync(bg, "O1") // which gets the last of the denials
 			require.NoError(t, err)
-			require.Len(t, rep.Differences, 1)
+			require.Len(t, rep.Discrepancies, 1)
 
 			e.run() // the provider is itself again
 			require.Equal(t, order.StateRefunded, e.refund("R1").State)
@@ -60,7 +60,7 @@ func TestLaggingProvider(t *testing.T) {
 	e.steps(ref, 1)
 	e.run()
 	require.Equal(t, order.StateRefunded, e.refund("R1").State)
-	require.Empty(t, e.conflicts)
+	require.Empty(t, e.discrepancies)
 	require.Equal(t, []string{"refund R1"}, e.bank.submissions("R1"))
 }
 
@@ -87,15 +87,15 @@ func TestResolvedAndPaidByTheProvider(t *testing.T) {
 			for _, way := range ways {
 				way(e)
 			}
-			require.Len(t, e.conflicts, 1)
-			require.Equal(t, order.StateRefunded, e.conflicts[0].Book)
-			require.Equal(t, refund.OutcomeSucceeded, e.conflicts[0].Result.Outcome)
+			require.Len(t, e.discrepancies, 1)
+			require.Equal(t, order.StateRefunded, e.discrepancies[0].Book)
+			require.Equal(t, refund.OutcomeSucceeded, e.discrepancies[0].Result.Outcome)
 			r := e.refund("R1")
 			require.Equal(t, e.clock.Now(), r.ConfirmedAt)
 			require.EqualValues(t, 6000, e.order().Refunded, "the book counts it once")
 			rep, err := e.svc.Sync(bg, "O1")
 			require.NoError(t, err)
-			require.Empty(t, rep.Differences, "it is known now")
+			require.Empty(t, rep.Discrepancies, "it is known now")
 		})
 	}
 }
@@ -111,16 +111,16 @@ func (e *env) alertedTwice(log *slog.Logger) error {
 	require.NoError(e.t, err)
 	store := &flakyStore{Store: e.store}
 	hooks := e.hooks()
-	conflict := hooks.Conflict
-	hooks.Conflict = func(ctx context.Context, c refund.Conflict) {
+	conflict := hooks.Discrepancy
+	hooks.Discrepancy = func(ctx context.Context, c refund.Discrepancy) {
 		conflict(ctx, c)
 		store.fail(errStore)
 	}
 	s, err := refund.NewService(e.machine, store, e.bank, refund.Options{Now: e.clock.Now, Hooks: hooks, Logger: log})
 	require.NoError(e.t, err)
-	before := len(e.conflicts)
+	before := len(e.discrepancies)
 	require.NoError(e.t, s.HandleNotification(bg, success("R8", 10)))
-	require.Len(e.t, e.conflicts, before+1)
+	require.Len(e.t, e.discrepancies, before+1)
 	require.Zero(e.t, e.refund("R8").ConfirmedAt)
 	return store.err
 }
@@ -133,7 +133,7 @@ func TestAlertIsNotLost(t *testing.T) {
 	for range 2 {
 		_, err := e.svc.Sync(bg, "O1")
 		require.NoError(t, err)
-		require.Len(t, e.conflicts, 2, "again, and then not any more")
+		require.Len(t, e.discrepancies, 2, "again, and then not any more")
 		require.NotZero(t, e.refund("R8").ConfirmedAt)
 	}
 }
@@ -142,7 +142,7 @@ func TestAlertIsNotLost(t *testing.T) {
 func TestAlertThatPanicsIsGivenAgain(t *testing.T) {
 	calls := 0
 	e := newEnv(t, func(_ *env, o *refund.Options) {
-		o.Hooks.Conflict = func(context.Context, refund.Conflict) {
+		o.Hooks.Discrepancy = func(context.Context, refund.Discrepancy) {
 			if calls++; calls == 1 {
 				panic("no network")
 			}
@@ -161,7 +161,7 @@ func TestAlertThatPanicsIsGivenAgain(t *testing.T) {
 func TestDenialIsForgottenWithItsCause(t *testing.T) {
 	var e *env
 	e = newEnv(t, func(_ *env, o *refund.Options) {
-		o.Hooks.Conflict = func(context.Context, refund.Conflict) {
+		o.Hooks.Discrepancy = func(context.Context, refund.Discrepancy) {
 			_, err := resolve(refund.OutcomeClosed, "looked it up").do(bg, e.svc)
 			require.NoError(e.t, err)
 		}
@@ -234,8 +234,8 @@ func TestStaleAcceptedRevivesNothing(t *testing.T) {
 			}})
 			rep, err := e.svc.Sync(bg, "O1")
 			require.NoError(t, err)
-			require.Empty(t, rep.Differences)
-			require.Empty(t, e.conflicts)
+			require.Empty(t, rep.Discrepancies)
+			require.Empty(t, e.discrepancies)
 			require.Equal(t, order.StateAbandoned, e.refund("R1").State)
 			_, err = e.svc.Approve(bg, refund.ApproveParams{OrderID: "O1", RefundNo: "R2", Amount: 6000, Actor: seller})
 			require.NoError(t, err)
@@ -255,7 +255,7 @@ func TestStaleAcceptedRevivesNothing(t *testing.T) {
 		}})
 		require.Equal(t, order.StateFailed, e.process(ref).State)
 		require.Equal(t, order.StateFailed, e.refund("R1").State)
-		require.Empty(t, e.conflicts)
+		require.Empty(t, e.discrepancies)
 	})
 	t.Run("asked again, it is so", func(t *testing.T) {
 		e := newEnv(t)
@@ -271,7 +271,7 @@ func TestStaleAcceptedRevivesNothing(t *testing.T) {
 		}}, fault{op: "query", res: isAccepted})
 		e.hint()
 		require.Equal(t, order.StateApproved, e.refund("R1").State, "nothing that the provider holds is dropped")
-		require.Len(t, e.conflicts, 1)
+		require.Len(t, e.discrepancies, 1)
 	})
 }
 

@@ -23,7 +23,7 @@
 //     under way. The attempt is counted before it is made.
 //  2. ask, outside any transaction: the first time Refund; later Query, and Refund again under the same
 //     number if the provider has never seen it. What the provider has accepted, here or in its own console, is only
-//     asked about: if it is denied later, and still after [Options].Quiet, the Conflict hook is called and a
+//     asked about: if it is denied later, and still after [Options].QuietPeriod, the Discrepancy hook is called and a
 //     person must Resolve it. A refund of an order whose refunds exceed its total is only asked about too: it
 //     fails if the provider does not know it, and still does not after Quiet.
 //  3. record, in one Update: the answer passes the one reducer that notifications and operators pass too.
@@ -94,7 +94,7 @@
 //
 // A refusal that follows a submission whose outcome nobody knows may be the echo of our own success: the first attempt
 // may have taken the very money that the second now lacks. It is therefore booked only when a query after
-// [Options].Quiet still does not find the number. A store that is a [Clock] times that for all processes.
+// [Options].QuietPeriod still does not find the number. A store that is a [Clock] times that for all processes.
 //
 // A failed refund is not asked about any more. So an answer that was overtaken by a new submission, and one
 // that says closed while a retry may still be on its way, does not make it failed: Process asks again.
@@ -109,8 +109,8 @@
 //	INFO   refund transition                            order_id, refund_no, event, from, to, actor, amount, currency
 //	INFO   refund has no outcome yet                    order_id, refund_no, outcome, attempts, next_attempt_at, [error]
 //	WARN   refund stuck                                 order_id, refund_no, gateway, approved_at, attempts, [error]
-//	ERROR  refund conflict                              order_id, refund_no, state, outcome, error
-//	ERROR  refund conflict not noted, will be reported again     order_id, refund_no, error
+//	ERROR  refund discrepancy                           order_id, refund_no, state, outcome, error
+//	ERROR  refund discrepancy not noted, will be reported again  order_id, refund_no, error
 //	ERROR  refund answer not recorded, will be asked for again   order_id, refund_no, outcome, error
 //	ERROR  gateway set-up fault                         gateway, error
 //	WARN   notification for an unknown refund           gateway, order_id, refund_no

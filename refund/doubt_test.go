@@ -61,15 +61,15 @@ func TestOvertakenAnswerIsReportedIfNothingConfirmsIt(t *testing.T) {
 	t.Run("no answer", func(t *testing.T) {
 		e := newEnv(t)
 		e.lateAccepted(fault{op: "query", err: errLost})
-		require.Len(t, e.conflicts, 1)
-		require.Equal(t, order.StateAbandoned, e.conflicts[0].Book)
-		require.Equal(t, refund.OutcomeAccepted, e.conflicts[0].Result.Outcome)
-		require.ErrorIs(t, e.conflicts[0].Err, errLost)
+		require.Len(t, e.discrepancies, 1)
+		require.Equal(t, order.StateAbandoned, e.discrepancies[0].Book)
+		require.Equal(t, refund.OutcomeAccepted, e.discrepancies[0].Result.Outcome)
+		require.ErrorIs(t, e.discrepancies[0].Err, errLost)
 	})
 	t.Run("corrected", func(t *testing.T) {
 		e := newEnv(t)
 		e.lateAccepted(fault{op: "query", res: isClosed})
-		require.Empty(t, e.conflicts)
+		require.Empty(t, e.discrepancies)
 	})
 }
 
@@ -99,7 +99,7 @@ func TestAnswersThatAreAllOvertakenAreNoAnswer(t *testing.T) {
 		e.bank.next(e.touching(3, isAccepted)...)
 		rep, err := e.svc.Sync(bg, "O1")
 		require.NoError(t, err)
-		require.ErrorIs(t, rep.Differences[0].Err, refund.ErrConflict)
+		require.ErrorIs(t, rep.Discrepancies[0].Err, refund.ErrConflict)
 
 		e.bank.next(e.touching(3, isAccepted)...)
 		_, err = e.svc.Abandon(bg, refund.AbandonParams{
@@ -168,7 +168,7 @@ func TestClosedFromBeforeTheRetryIsChecked(t *testing.T) {
 	)
 	e.steps(ref, 3)
 	require.Equal(t, order.StateFailed, e.refund("R1").State, "it is closed indeed")
-	require.Empty(t, e.conflicts)
+	require.Empty(t, e.discrepancies)
 }
 
 // TestAbnormalFromBeforeTheRetry: a person resolved an abnormal refund and retries it. While it is

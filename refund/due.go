@@ -69,7 +69,7 @@ func (s *Service) Due(ctx context.Context, limit int, except []string) ([]DueRef
 func (s *Service) Stuck(ctx context.Context, f Filter) (Page, error) {
 	now := s.now()
 	f.States = []order.State{order.StateApproved}
-	p, err := s.store.List(ctx, f)
+	p, err := s.store.ListRefunds(ctx, f)
 	if err != nil {
 		return Page{}, fmt.Errorf("list stuck refunds: %w", err)
 	}

@@ -59,10 +59,10 @@ func TestDueExcept(t *testing.T) {
 // lies as far ahead as that is not.
 func TestDueOfAWrongClock(t *testing.T) {
 	for name, wait := range map[string]struct{ most, quiet, longest time.Duration }{
-		"max wait": {time.Hour, time.Minute, time.Hour},
-		"quiet":    {time.Hour, 2 * time.Hour, 2 * time.Hour},
+		"max wait":     {time.Hour, time.Minute, time.Hour},
+		"quiet_period": {time.Hour, 2 * time.Hour, 2 * time.Hour},
 	} {
-		e := newEnv(t, func(_ *env, o *refund.Options) { o.MaxWait, o.Quiet = wait.most, wait.quiet })
+		e := newEnv(t, func(_ *env, o *refund.Options) { o.MaxWait, o.QuietPeriod = wait.most, wait.quiet })
 		ref := e.approvedOf("a", "A1")
 		for ahead, want := range map[time.Duration][]refund.Ref{
 			wait.longest:                    nil,

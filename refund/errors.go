@@ -37,8 +37,8 @@ var (
 	ErrUnknownGateway = errors.New("unknown gateway")
 	// ErrSetup matches every [*SetupError].
 	ErrSetup = errors.New("gateway set-up")
-	// ErrRetryLater matches every [*RetryLater].
-	ErrRetryLater = errors.New("provider is busy")
+	// ErrBusy matches every [*BusyError].
+	ErrBusy = errors.New("provider is busy")
 	// ErrMismatch matches every [*MismatchError].
 	ErrMismatch = errors.New("answer does not match the question")
 	// ErrUnsettled is an Abandon that was refused because the provider did not confirm that it will not pay.
@@ -66,9 +66,9 @@ func (e *SetupError) Is(target error) bool { return target == ErrSetup }
 // Unwrap returns the cause.
 func (e *SetupError) Unwrap() error { return e.Err }
 
-// RetryLater is a busy provider: the outcome is unknown, and it must not be asked again before After has
-// passed, or [Options].MaxWait where that is less. It matches [ErrRetryLater] and unwraps to Err.
-type RetryLater struct {
+// BusyError is a busy provider: the outcome is unknown, and it must not be asked again before After has
+// passed, or [Options].MaxWait where that is less. It matches [ErrBusy] and unwraps to Err.
+type BusyError struct {
 	After time.Duration
 	// Account reports that the provider limits the whole account: no refund of the gateway should be sent
 	// before After has passed. If false, only this refund waits.
@@ -77,13 +77,13 @@ type RetryLater struct {
 }
 
 // Error implements error.
-func (e *RetryLater) Error() string { return fmt.Sprintf("retry in %v: %v", e.After, e.Err) }
+func (e *BusyError) Error() string { return fmt.Sprintf("retry in %v: %v", e.After, e.Err) }
 
-// Is reports whether target is ErrRetryLater.
-func (e *RetryLater) Is(target error) bool { return target == ErrRetryLater }
+// Is reports whether target is ErrBusy.
+func (e *BusyError) Is(target error) bool { return target == ErrBusy }
 
 // Unwrap returns the cause.
-func (e *RetryLater) Unwrap() error { return e.Err }
+func (e *BusyError) Unwrap() error { return e.Err }
 
 // MismatchError is an answer about something else than was asked: the outcome is unknown. It matches [ErrMismatch].
 type MismatchError struct {

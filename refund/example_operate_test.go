@@ -41,7 +41,7 @@ func ExampleService_Abandon() {
 	r, err := svc.Abandon(ctx, give)
 	fmt.Println(r.State, err)
 	o, _ := svc.Order(ctx, "ORDER-1")
-	fmt.Println(o.State, o.Left(), "left")
+	fmt.Println(o.State, o.Refundable(), "left")
 	// Output:
 	// failed <nil>
 	// true
@@ -105,7 +105,7 @@ func ExampleService_Reconcile() {
 			return []string{"ORDER-1", "ORDER-2"}, "", nil // page by page, from the shop's own table
 		},
 		Report: func(_ context.Context, r refund.OrderReport) error {
-			for _, d := range r.Differences {
+			for _, d := range r.Discrepancies {
 				fmt.Println(r.OrderID, d.RefundNo, "book:", d.Book, "provider:", d.Result.Outcome)
 			}
 			return nil
@@ -153,7 +153,7 @@ func ExampleService_Stuck() {
 }
 
 // A review queue, page by page.
-func ExampleService_List() {
+func ExampleService_ListRefunds() {
 	ctx := context.Background()
 	svc, _, clock := newShop(refund.Options{})
 	for _, no := range []string{"R-1", "R-2", "R-3"} {
@@ -166,7 +166,7 @@ func ExampleService_List() {
 	}
 	f := refund.Filter{States: []order.State{order.StateRefundRequested}, Limit: 2}
 	for {
-		page, err := svc.List(ctx, f)
+		page, err := svc.ListRefunds(ctx, f)
 		if err != nil {
 			fmt.Println(err)
 			return

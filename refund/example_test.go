@@ -72,15 +72,15 @@ func Example() {
 	// paid 3000
 }
 
-// Execute is for a merchant who waits for the outcome. A definite no is a state with the provider's code,
+// ApproveAndSend is for a merchant who waits for the outcome. A definite no is a state with the provider's code,
 // not an error.
-func ExampleService_Execute() {
+func ExampleService_ApproveAndSend() {
 	ctx := context.Background()
 	svc, provider, _ := newShop(refund.Options{})
 	provider.NextRefund(refundtest.Decline("NOTENOUGH"))
 
 	_, _ = svc.Request(ctx, refund.RequestParams{OrderID: "ORDER-1", RefundNo: "R-1", Amount: 3000, Actor: "buyer:42"})
-	r, err := svc.Execute(ctx, refund.ApproveParams{OrderID: "ORDER-1", RefundNo: "R-1", Amount: 3000, Actor: "staff:7"})
+	r, err := svc.ApproveAndSend(ctx, refund.ApproveParams{OrderID: "ORDER-1", RefundNo: "R-1", Amount: 3000, Actor: "staff:7"})
 	fmt.Println(r.State, r.Code, err)
 
 	r, err = svc.Retry(ctx, refund.RetryParams{OrderID: "ORDER-1", RefundNo: "R-1", Actor: "staff:7", Note: "topped up"})
@@ -139,9 +139,9 @@ func ExampleGateways() {
 		return
 	}
 	ctx := context.Background()
-	res, err := gateways.Query(ctx, refund.Query{Gateway: "other", OrderID: "ORDER-1", RefundNo: "R-1", Amount: 1})
+	res, err := gateways.Query(ctx, refund.Request{Gateway: "other", OrderID: "ORDER-1", RefundNo: "R-1", Amount: 1})
 	fmt.Println(res.Outcome, err)
-	_, err = gateways.Query(ctx, refund.Query{Gateway: "third", OrderID: "ORDER-1", RefundNo: "R-1", Amount: 1})
+	_, err = gateways.Query(ctx, refund.Request{Gateway: "third", OrderID: "ORDER-1", RefundNo: "R-1", Amount: 1})
 	fmt.Println(err)
 	// Output:
 	// not_found <nil>
@@ -163,7 +163,7 @@ func ExampleService_NotificationHandler() {
 	mux.Handle("POST /refund/notify", handler)
 
 	_, _ = svc.Request(ctx, refund.RequestParams{OrderID: "ORDER-1", RefundNo: "R-1", Amount: 4000, Actor: "buyer:42"})
-	r, err := svc.Execute(ctx, refund.ApproveParams{OrderID: "ORDER-1", RefundNo: "R-1", Amount: 4000, Actor: "staff:7"})
+	r, err := svc.ApproveAndSend(ctx, refund.ApproveParams{OrderID: "ORDER-1", RefundNo: "R-1", Amount: 4000, Actor: "staff:7"})
 	fmt.Println(r.State, err)
 
 	provider.Settle("R-1")

@@ -109,8 +109,8 @@ func TestStoreFailsAtEveryCall(t *testing.T) {
 		{"resolve", from(order.StateAbnormal), command(resolve(refund.OutcomeSucceeded, "x")), order.StateRefunded},
 		{"process, sent", from(order.StateApproved), process, order.StateRefunded},
 		{"process, paid", accepted, process, order.StateRefunded},
-		{"execute", from(order.StateRefundRequested), func(s *refund.Service, _ *env) error {
-			_, err := s.Execute(bg, refund.ApproveParams{OrderID: "O1", RefundNo: "R1", Amount: 4000, Actor: seller})
+		{"approve_and_send", from(order.StateRefundRequested), func(s *refund.Service, _ *env) error {
+			_, err := s.ApproveAndSend(bg, refund.ApproveParams{OrderID: "O1", RefundNo: "R1", Amount: 4000, Actor: seller})
 			return err
 		}, order.StateRefunded},
 		{"notification", accepted, func(s *refund.Service, _ *env) error {
@@ -268,8 +268,8 @@ func TestBackupRestoredDuringACommand(t *testing.T) {
 	ref := refund.Ref{OrderID: "O1", RefundNo: "R1"}
 	for name, do := range map[string]func(s *refund.Service) error{
 		"process": func(s *refund.Service) error { _, err := s.Process(bg, ref); return err },
-		"execute": func(s *refund.Service) error {
-			_, err := s.Execute(bg, refund.ApproveParams{OrderID: "O1", RefundNo: "R1", Amount: 4000, Actor: seller})
+		"approve_and_send": func(s *refund.Service) error {
+			_, err := s.ApproveAndSend(bg, refund.ApproveParams{OrderID: "O1", RefundNo: "R1", Amount: 4000, Actor: seller})
 			return err
 		},
 		"abandon":      func(s *refund.Service) error { _, err := abandon.do(bg, s); return err },
@@ -334,14 +334,14 @@ func TestSyncAgreesOnAbnormal(t *testing.T) {
 	for _, differences := range []int{0, 1} {
 		rep, err := e.svc.Sync(bg, "O1")
 		require.NoError(t, err)
-		require.Len(t, rep.Differences, differences)
+		require.Len(t, rep.Discrepancies, differences)
 	}
-	require.Empty(t, e.conflicts)
+	require.Empty(t, e.discrepancies)
 
 	e = newEnv(t)
 	e.process(e.approved("R1", 4000))
 	e.bank.next(fault{op: "query", res: isAccepted})
 	rep, err := e.svc.Sync(bg, "O1")
 	require.NoError(t, err)
-	require.Empty(t, rep.Differences, "it is on its way")
+	require.Empty(t, rep.Discrepancies, "it is on its way")
 }

@@ -15,7 +15,7 @@ import (
 // never turn doubt into [OutcomeDeclined].
 //
 // Two kinds of error tell the Service more: [*SetupError] (certificate, signature, permission: nothing to
-// do with this refund) and [*RetryLater] (the provider is busy). Both still mean unknown.
+// do with this refund) and [*BusyError] (the provider is busy). Both still mean unknown.
 //
 // Methods must be safe for concurrent use and must return soon after ctx ends. Errors must not contain
 // secrets: they are logged and stored with the refund.
@@ -25,12 +25,14 @@ type RefundGateway interface {
 	Refund(ctx context.Context, req Request) (Result, error)
 	// Query tells what became of a refund. A number that the provider has never seen is OutcomeNotFound
 	// with a nil error.
-	Query(ctx context.Context, q Query) (Result, error)
+	Query(ctx context.Context, req Request) (Result, error)
 }
 
-// Request is what the provider is asked to pay back. It is the same on every call for one refund.
+// Request names one refund to a gateway, in [RefundGateway].Refund, [RefundGateway].Query and
+// [Lister].List. All fields but ProviderRefundID and Retries are the same in every call for one
+// refund.
 type Request struct {
-	// Gateway is order.Order.Gateway, by which Gateways routes.
+	// Gateway is order.Order.Gateway, by which [Gateways] routes.
 	Gateway string
 	// OrderID is the host's order number (WeChat: out_trade_no).
 	OrderID string
@@ -38,24 +40,20 @@ type Request struct {
 	PaymentID string
 	// RefundNo is the idempotency key (WeChat: out_refund_no).
 	RefundNo string
-	// Amount to return and Total of the order, in minor units of Currency (ISO 4217).
+	// ProviderRefundID is the provider's own number for the refund (WeChat: refund_id). It is empty
+	// until an answer of the provider has named it.
+	ProviderRefundID string
+	// Amount to return and Total of the order, in minor units of Currency (ISO 4217). An adapter
+	// compares them with what the answer names.
 	Amount   int64
 	Total    int64
 	Currency string
-	// Reason is what the buyer said. The adapter shortens it where the provider has a limit.
+	// Reason is what the buyer said. The adapter shortens it if the provider has a limit.
 	Reason string
-}
-
-// Query names a refund to ask about. Its fields are those of [Request]; the amounts let the adapter verify
-// that the answer is for the question.
-type Query struct {
-	Gateway   string
-	OrderID   string
-	PaymentID string
-	RefundNo  string
-	Amount    int64
-	Total     int64
-	Currency  string
+	// Retries counts how often the refund was retried after a refusal; see [Service.Retry]. The
+	// RefundNo stays the same. A provider that stores a refusal under its idempotency key needs a
+	// new key then, and only then.
+	Retries int
 }
 
 // Result is what the provider said of a refund.
@@ -69,8 +67,8 @@ type Result struct {
 	RefundNo string
 	OrderID  string
 	Amount   int64
-	// RefundID is the provider's own number (WeChat: refund_id); may be empty.
-	RefundID string
+	// ProviderRefundID is the provider's own number (WeChat: refund_id); may be empty.
+	ProviderRefundID string
 	// Code and Message are the provider's error code and its text; empty where there is none.
 	Code    string
 	Message string
@@ -142,10 +140,10 @@ type Checker interface {
 }
 
 // Lister is an optional interface of a [RefundGateway]. List returns every refund that the provider knows
-// for the order of q, also those made in its own console; q.RefundNo and q.Amount are empty. Service.Sync
-// needs it.
+// for the order of req, also those made in its own console. What req says of one refund is empty.
+// [Service.Sync] needs it.
 type Lister interface {
-	List(ctx context.Context, q Query) ([]Result, error)
+	List(ctx context.Context, req Request) ([]Result, error)
 }
 
 // NotificationReader is an optional interface of a [RefundGateway]: it reads the provider's notifications.
@@ -169,14 +167,8 @@ type Notification struct {
 
 func newRequest(o *order.Order, r *order.Refund) Request {
 	return Request{
-		Gateway: o.Gateway, OrderID: o.ID, PaymentID: o.PaymentID, RefundNo: r.No,
+		Gateway: o.Gateway, OrderID: o.ID, PaymentID: o.PaymentID,
+		RefundNo: r.No, ProviderRefundID: r.ProviderRefundID, Retries: r.Retries,
 		Amount: r.Amount, Total: o.Total, Currency: o.Currency, Reason: r.Reason,
-	}
-}
-
-func (r Request) query() Query {
-	return Query{
-		Gateway: r.Gateway, OrderID: r.OrderID, PaymentID: r.PaymentID, RefundNo: r.RefundNo,
-		Amount: r.Amount, Total: r.Total, Currency: r.Currency,
 	}
 }

@@ -65,12 +65,12 @@ func (g *Gateways) Refund(ctx context.Context, req Request) (Result, error) {
 }
 
 // Query forwards. An unknown gateway is a [*SetupError].
-func (g *Gateways) Query(ctx context.Context, q Query) (Result, error) {
-	to, err := g.Route(q.Gateway)
+func (g *Gateways) Query(ctx context.Context, req Request) (Result, error) {
+	to, err := g.Route(req.Gateway)
 	if err != nil {
-		return Result{}, &SetupError{Gateway: q.Gateway, Err: err}
+		return Result{}, &SetupError{Gateway: req.Gateway, Err: err}
 	}
-	return to.Query(ctx, q)
+	return to.Query(ctx, req)
 }
 
 // Check returns [ErrUnknownGateway] for an order whose gateway is not here, and forwards to a [Checker].
@@ -94,13 +94,13 @@ func (g *Gateways) Limits(gateway string) Limits {
 }
 
 // List forwards to a [Lister]; a gateway that is none is [ErrUnsupported].
-func (g *Gateways) List(ctx context.Context, q Query) ([]Result, error) {
-	to, err := g.Route(q.Gateway)
+func (g *Gateways) List(ctx context.Context, req Request) ([]Result, error) {
+	to, err := g.Route(req.Gateway)
 	if err != nil {
-		return nil, &SetupError{Gateway: q.Gateway, Err: err}
+		return nil, &SetupError{Gateway: req.Gateway, Err: err}
 	}
 	if l, ok := to.(Lister); ok {
-		return l.List(ctx, q)
+		return l.List(ctx, req)
 	}
-	return nil, fmt.Errorf("list refunds through gateway %q: %w", q.Gateway, ErrUnsupported)
+	return nil, fmt.Errorf("list refunds through gateway %q: %w", req.Gateway, ErrUnsupported)
 }

@@ -25,23 +25,23 @@ func TestGatewaysRoute(t *testing.T) {
 	delete(byName, "b") // has no effect
 	_, err = g.Refund(bg, refund.Request{Gateway: "b", OrderID: "O1", RefundNo: "R1", Amount: 1})
 	require.NoError(t, err)
-	_, err = g.Query(bg, refund.Query{Gateway: "a", OrderID: "O1", RefundNo: "R1", Amount: 1})
+	_, err = g.Query(bg, refund.Request{Gateway: "a", OrderID: "O1", RefundNo: "R1", Amount: 1})
 	require.NoError(t, err)
 	require.Equal(t, []string{"refund R1"}, b.called())
 	require.Equal(t, []string{"query R1"}, a.called())
 
 	require.NoError(t, g.Check(refund.Request{Gateway: "a", RefundNo: "unlucky"}))
 	require.ErrorIs(t, g.Check(refund.Request{Gateway: "b", RefundNo: "unlucky"}), refund.ErrInvalid)
-	_, err = g.List(bg, refund.Query{Gateway: "a"})
+	_, err = g.List(bg, refund.Request{Gateway: "a"})
 	require.ErrorIs(t, err, refund.ErrUnsupported)
 	require.Equal(t, refund.Limits{}, g.Limits("a"))
 
 	_, err = g.Refund(bg, refund.Request{Gateway: "c"})
 	require.ErrorIs(t, err, refund.ErrSetup)
 	require.ErrorIs(t, err, refund.ErrUnknownGateway)
-	_, err = g.Query(bg, refund.Query{Gateway: "c"})
+	_, err = g.Query(bg, refund.Request{Gateway: "c"})
 	require.ErrorIs(t, err, refund.ErrSetup)
-	_, err = g.List(bg, refund.Query{Gateway: "c"})
+	_, err = g.List(bg, refund.Request{Gateway: "c"})
 	require.ErrorIs(t, err, refund.ErrSetup)
 	require.ErrorIs(t, g.Check(refund.Request{Gateway: "c"}), refund.ErrUnknownGateway)
 }
@@ -71,10 +71,10 @@ func TestGatewaysForwardEverything(t *testing.T) {
 	require.Equal(t, refund.Limits{MaxRefunds: 3}, outer.Limits("bank"))
 	require.Zero(t, outer.Limits("plain"))
 	require.NoError(t, inner.RefundInConsole("O1", "C1", 1))
-	all, err := outer.List(bg, refund.Query{Gateway: "bank", OrderID: "O1"})
+	all, err := outer.List(bg, refund.Request{Gateway: "bank", OrderID: "O1"})
 	require.NoError(t, err)
 	require.Len(t, all, 1)
-	_, err = outer.List(bg, refund.Query{Gateway: "plain", OrderID: "O1"})
+	_, err = outer.List(bg, refund.Request{Gateway: "plain", OrderID: "O1"})
 	require.ErrorIs(t, err, refund.ErrUnsupported)
 
 	// A notification does not say by itself which gateway it is for: the endpoint does.
@@ -104,10 +104,10 @@ func TestNewGatewaysRefuses(t *testing.T) {
 
 func TestNewServiceNamesEveryFault(t *testing.T) {
 	_, err := refund.NewService(nil, nil, nil, refund.Options{
-		Lease: time.Second, CallTimeout: time.Second, Quiet: -1, SetupBackoff: -1, AlertAfter: -1,
+		Lease: time.Second, CallTimeout: time.Second, QuietPeriod: -1, SetupBackoff: -1, AlertAfter: -1,
 	})
 	require.ErrorIs(t, err, refund.ErrInvalid)
-	for _, field := range []string{"machine", "store", "gateway", "lease", "quiet", "setup_backoff", "alert_after"} {
+	for _, field := range []string{"machine", "store", "gateway", "lease", "quiet_period", "setup_backoff", "alert_after"} {
 		require.ErrorContains(t, err, field+": ")
 	}
 }
@@ -155,9 +155,9 @@ func TestRegister(t *testing.T) {
 
 func TestErrorsMatchThroughWraps(t *testing.T) {
 	for sentinel, err := range map[error]error{
-		refund.ErrSetup:      &refund.SetupError{Gateway: "g", Err: errLost},
-		refund.ErrRetryLater: &refund.RetryLater{After: time.Second, Err: errLost},
-		refund.ErrMismatch:   &refund.MismatchError{Field: "amount", Want: "1", Got: "2"},
+		refund.ErrSetup:    &refund.SetupError{Gateway: "g", Err: errLost},
+		refund.ErrBusy:     &refund.BusyError{After: time.Second, Err: errLost},
+		refund.ErrMismatch: &refund.MismatchError{Field: "amount", Want: "1", Got: "2"},
 	} {
 		wrapped := fmt.Errorf("b: %w", fmt.Errorf("a: %w", err))
 		require.ErrorIs(t, wrapped, sentinel)

@@ -115,31 +115,31 @@ func (b *bank) Refund(ctx context.Context, req refund.Request) (refund.Result, e
 	p := b.pay(req)
 	return refund.Result{
 		Outcome: refund.OutcomeAccepted, RefundNo: req.RefundNo, OrderID: p.orderID, Amount: p.amount,
-		RefundID: "bank-" + req.RefundNo,
+		ProviderRefundID: "bank-" + req.RefundNo,
 	}, nil
 }
 
-func (b *bank) Query(ctx context.Context, q refund.Query) (refund.Result, error) {
+func (b *bank) Query(ctx context.Context, req refund.Request) (refund.Result, error) {
 	if err := ctx.Err(); err != nil {
 		return refund.Result{}, err
 	}
-	if f, ok := b.take("query", q.RefundNo); ok {
+	if f, ok := b.take("query", req.RefundNo); ok {
 		if f.block != nil {
 			f.block(ctx)
 		}
-		return b.answer(f, q.RefundNo, q.OrderID, q.Amount)
+		return b.answer(f, req.RefundNo, req.OrderID, req.Amount)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	p := b.refunds[q.RefundNo]
+	p := b.refunds[req.RefundNo]
 	if p == nil {
-		return refund.Result{Outcome: refund.OutcomeNotFound, RefundNo: q.RefundNo}, nil
+		return refund.Result{Outcome: refund.OutcomeNotFound, RefundNo: req.RefundNo}, nil
 	}
 	if p.state == refund.OutcomeAccepted {
 		p.state = refund.OutcomeSucceeded
 	}
 	return refund.Result{
-		Outcome: p.state, RefundNo: q.RefundNo, OrderID: p.orderID, Amount: p.amount, RefundID: "bank-" + q.RefundNo,
+		Outcome: p.state, RefundNo: req.RefundNo, OrderID: p.orderID, Amount: p.amount, ProviderRefundID: "bank-" + req.RefundNo,
 	}, nil
 }
 
@@ -176,12 +176,12 @@ type env struct {
 	machine *order.Machine
 	svc     *refund.Service
 
-	mu        sync.Mutex
-	after     []order.Transition
-	conflicts []refund.Conflict
-	stuck     []refund.Stuck
-	setup     []error
-	unknown   []refund.Notification
+	mu            sync.Mutex
+	after         []order.Transition
+	discrepancies []refund.Discrepancy
+	stuck         []refund.Stuck
+	setup         []error
+	unknown       []refund.Notification
 }
 
 // newEnv builds an env. Backoff is a constant minute, Lease a minute, Quiet two; change may alter the options.
@@ -215,9 +215,11 @@ func (e *env) hooks() refund.Hooks {
 		After: func(_ context.Context, _ *order.Order, t order.Transition) {
 			locked(func() { e.after = append(e.after, t) })
 		},
-		Conflict: func(_ context.Context, c refund.Conflict) { locked(func() { e.conflicts = append(e.conflicts, c) }) },
-		Stuck:    func(_ context.Context, s refund.Stuck) { locked(func() { e.stuck = append(e.stuck, s) }) },
-		Setup:    func(_ context.Context, err *refund.SetupError) { locked(func() { e.setup = append(e.setup, err) }) },
+		Discrepancy: func(_ context.Context, c refund.Discrepancy) {
+			locked(func() { e.discrepancies = append(e.discrepancies, c) })
+		},
+		Stuck: func(_ context.Context, s refund.Stuck) { locked(func() { e.stuck = append(e.stuck, s) }) },
+		Setup: func(_ context.Context, err *refund.SetupError) { locked(func() { e.setup = append(e.setup, err) }) },
 		UnknownNotification: func(_ context.Context, n refund.Notification) {
 			locked(func() { e.unknown = append(e.unknown, n) })
 		},
@@ -244,7 +246,7 @@ func (e *env) approved(no string, amount int64) refund.Ref {
 	return refund.Ref{OrderID: "O1", RefundNo: no}
 }
 
-func (e *env) process(ref refund.Ref) refund.Next {
+func (e *env) process(ref refund.Ref) refund.ProcessResult {
 	e.t.Helper()
 	next, err := e.svc.Process(bg, ref)
 	require.NoError(e.t, err)

@@ -24,10 +24,10 @@ type Hooks struct {
 	// After runs once the transition is committed. A crash before it loses the call: what must not be lost
 	// belongs into InTx. o is a copy.
 	After func(ctx context.Context, o *order.Order, t order.Transition)
-	// Conflict is called when the provider and the book disagree, or the provider answered about
+	// Discrepancy is called when the provider and the book disagree, or the provider answered about
 	// something else than was asked. It is called after what can be recorded has been recorded, also
 	// if that failed, and once for a contradiction that stays the same.
-	Conflict func(ctx context.Context, c Conflict)
+	Discrepancy func(ctx context.Context, c Discrepancy)
 	// Stuck is told on every attempt that ends without an outcome, or with one that could not be recorded,
 	// once AlertAfter has passed since approval.
 	Stuck func(ctx context.Context, s Stuck)
@@ -38,25 +38,25 @@ type Hooks struct {
 	// UnknownNotification is told of a notification about a refund that the book does not have: made in the
 	// provider's own console, perhaps. Service.Sync of its order takes such a one in.
 	UnknownNotification func(ctx context.Context, n Notification)
-	// Start is told when a command begins, for tracing and timing. The command runs in the ctx that it
+	// Trace is told when a command begins, for tracing and timing. The command runs in the ctx that it
 	// returns, which must be made from the one it was given, and so do the calls to the store and the
 	// gateway. end, which may be nil, is told the command's error when it has ended, also where it panicked.
-	// A command made of others, as Execute is of Approve and Process, has them begin and end within it; a
+	// A command made of others, as ApproveAndSend is of Approve and Process, has them begin and end within it; a
 	// command that does nothing, because it was done before, is told of too. Reads are not, and Reconcile
 	// is not: its Syncs are.
-	Start func(ctx context.Context, c Command) (inside context.Context, end func(err error))
+	Trace func(ctx context.Context, c Command) (inside context.Context, end func(err error))
 }
 
-// Conflict is a disagreement between the provider and the book.
-type Conflict struct {
+// Discrepancy is a refund on which the provider and the book disagree.
+type Discrepancy struct {
 	OrderID  string
 	RefundNo string
-	// Book is the refund's state before the provider's answer was taken in; StatePaid where the book did
+	// Book is the refund's state before the provider's answer was recorded; StatePaid if the book did
 	// not have the refund.
 	Book order.State
 	// Result is what the provider said.
 	Result Result
-	// Err says what is wrong; errors.Is with [ErrMismatch] where the answer was about something else.
+	// Err says what is wrong; errors.Is with [ErrMismatch] if the answer was about something else.
 	Err error
 }
 
@@ -103,7 +103,7 @@ func (s *Service) notify(ctx context.Context, hook string, call func()) (returne
 // finish tells log and hooks what an Update did, once it is committed: at once, or when the transaction
 // that ctx carries commits.
 func (s *Service) finish(ctx context.Context, u *update) {
-	if len(u.fired) == 0 && u.conflict == nil {
+	if len(u.fired) == 0 && u.discrepancy == nil {
 		return
 	}
 	o := u.order.Clone()
@@ -118,8 +118,8 @@ func (s *Service) finish(ctx context.Context, u *update) {
 				s.notify(ctx, "after", func() { s.opt.Hooks.After(ctx, o.Clone(), t) })
 			}
 		}
-		if u.conflict != nil {
-			if s.conflict(ctx, *u.conflict) {
+		if u.discrepancy != nil {
+			if s.reportDiscrepancy(ctx, *u.discrepancy) {
 				s.remember(ctx, u)
 			}
 		}
@@ -142,7 +142,7 @@ func (s *Service) remember(ctx context.Context, u *update) {
 	if u.heard == nil {
 		return
 	}
-	ref := Ref{u.conflict.OrderID, u.conflict.RefundNo}
+	ref := Ref{u.discrepancy.OrderID, u.discrepancy.RefundNo}
 	err := s.update(ctx, "note a discrepancy of", ref, func(_ context.Context, again *update) error {
 		r, err := again.refund("note a discrepancy of", ref.RefundNo)
 		if err != nil {
@@ -152,7 +152,7 @@ func (s *Service) remember(ctx context.Context, u *update) {
 		return nil
 	})
 	if err != nil {
-		s.log.ErrorContext(ctx, "refund conflict not noted, will be reported again",
+		s.log.ErrorContext(ctx, "refund discrepancy not noted, will be reported again",
 			slog.String("order_id", ref.OrderID), slog.String("refund_no", ref.RefundNo), slog.Any("error", err))
 	}
 }
@@ -164,14 +164,14 @@ func amountOf(o *order.Order, no string) int64 {
 	return 0
 }
 
-// conflict reports a conflict, and whether the hook has taken it.
-func (s *Service) conflict(ctx context.Context, c Conflict) bool {
-	s.log.ErrorContext(ctx, "refund conflict",
+// reportDiscrepancy reports a reportDiscrepancy, and whether the hook has taken it.
+func (s *Service) reportDiscrepancy(ctx context.Context, c Discrepancy) bool {
+	s.log.ErrorContext(ctx, "refund discrepancy",
 		slog.String("order_id", c.OrderID), slog.String("refund_no", c.RefundNo),
 		slog.String("state", string(c.Book)), slog.String("outcome", c.Result.Outcome.String()),
 		slog.Any("error", c.Err))
-	return s.opt.Hooks.Conflict == nil ||
-		s.notify(ctx, "conflict", func() { s.opt.Hooks.Conflict(ctx, c) })
+	return s.opt.Hooks.Discrepancy == nil ||
+		s.notify(ctx, "discrepancy", func() { s.opt.Hooks.Discrepancy(ctx, c) })
 }
 
 // errorAttr is err, or an attribute that handlers leave out where there is none.

@@ -19,16 +19,16 @@ import (
 // and nothing to the others.
 func JoinHooks(hooks ...Hooks) Hooks {
 	return Hooks{
-		Guard:    joinSteps(hooks, func(h Hooks) step { return h.Guard }),
-		InTx:     joinSteps(hooks, func(h Hooks) step { return h.InTx }),
-		After:    joinAfter(hooks),
-		Conflict: joinTold(hooks, func(h Hooks) func(context.Context, Conflict) { return h.Conflict }),
-		Stuck:    joinTold(hooks, func(h Hooks) func(context.Context, Stuck) { return h.Stuck }),
-		Setup:    joinTold(hooks, func(h Hooks) func(context.Context, *SetupError) { return h.Setup }),
+		Guard:       joinSteps(hooks, func(h Hooks) step { return h.Guard }),
+		InTx:        joinSteps(hooks, func(h Hooks) step { return h.InTx }),
+		After:       joinAfter(hooks),
+		Discrepancy: joinTold(hooks, func(h Hooks) func(context.Context, Discrepancy) { return h.Discrepancy }),
+		Stuck:       joinTold(hooks, func(h Hooks) func(context.Context, Stuck) { return h.Stuck }),
+		Setup:       joinTold(hooks, func(h Hooks) func(context.Context, *SetupError) { return h.Setup }),
 		UnknownNotification: joinTold(hooks, func(h Hooks) func(context.Context, Notification) {
 			return h.UnknownNotification
 		}),
-		Start: joinStart(hooks),
+		Trace: joinStart(hooks),
 	}
 }
 
@@ -95,8 +95,8 @@ func joinTold[T any](hooks []Hooks, field func(Hooks) func(context.Context, T)) 
 func joinStart(hooks []Hooks) func(context.Context, Command) (context.Context, func(error)) {
 	var starts []func(context.Context, Command) (context.Context, func(error))
 	for _, h := range hooks {
-		if h.Start != nil {
-			starts = append(starts, h.Start)
+		if h.Trace != nil {
+			starts = append(starts, h.Trace)
 		}
 	}
 	if len(starts) == 0 {

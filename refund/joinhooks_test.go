@@ -95,16 +95,16 @@ func TestJoinHooksStart(t *testing.T) {
 	type key struct{}
 	var ends []string
 	start := func(name string) refund.Hooks {
-		return refund.Hooks{Start: func(ctx context.Context, _ refund.Command) (context.Context, func(error)) {
+		return refund.Hooks{Trace: func(ctx context.Context, _ refund.Command) (context.Context, func(error)) {
 			before, _ := ctx.Value(key{}).(string)
 			return context.WithValue(ctx, key{}, before+name), func(err error) { ends = append(ends, fmt.Sprint(name, " ", err)) }
 		}}
 	}
-	odd := refund.Hooks{Start: func(context.Context, refund.Command) (context.Context, func(error)) {
+	odd := refund.Hooks{Trace: func(context.Context, refund.Command) (context.Context, func(error)) {
 		return nil, nil //nolint:nilnil,staticcheck // a hook that does not care
 	}}
-	loud := refund.Hooks{Start: func(context.Context, refund.Command) (context.Context, func(error)) { panic("loud") }}
-	ctx, end := refund.JoinHooks(start("a"), loud, odd, start("b")).Start(bg, refund.Command{})
+	loud := refund.Hooks{Trace: func(context.Context, refund.Command) (context.Context, func(error)) { panic("loud") }}
+	ctx, end := refund.JoinHooks(start("a"), loud, odd, start("b")).Trace(bg, refund.Command{})
 	require.Equal(t, "ab", ctx.Value(key{}))
 	require.PanicsWithValue(t, "loud", func() { end(errors.New("failed")) }, "told once the others have ended")
 	require.Equal(t, []string{"b failed", "a failed"}, ends)
@@ -115,7 +115,7 @@ type tracer struct{ told []string }
 
 func (tr *tracer) hooks() refund.Hooks {
 	type depth struct{}
-	return refund.Hooks{Start: func(ctx context.Context, c refund.Command) (context.Context, func(error)) {
+	return refund.Hooks{Trace: func(ctx context.Context, c refund.Command) (context.Context, func(error)) {
 		d, _ := ctx.Value(depth{}).(string)
 		tr.told = append(tr.told, d+c.Name+" "+c.OrderID+" "+c.RefundNo)
 		return context.WithValue(ctx, depth{}, d+"  "), func(err error) {
@@ -152,10 +152,10 @@ func TestStartHook(t *testing.T) {
 			_, err := e.svc.Request(bg, refund.RequestParams{OrderID: "O1", RefundNo: "R1", Amount: 40, Reason: "r", Actor: buyer})
 			return err
 		}, []string{"request O1 R1", "/request"}},
-		{"execute", func() error {
-			_, err := e.svc.Execute(bg, refund.ApproveParams{OrderID: "O1", RefundNo: "R1", Amount: 40, Actor: seller})
+		{"approve_and_send", func() error {
+			_, err := e.svc.ApproveAndSend(bg, refund.ApproveParams{OrderID: "O1", RefundNo: "R1", Amount: 40, Actor: seller})
 			return err
-		}, []string{"execute O1 R1", "  approve O1 R1", "  /approve", "  process O1 R1", "  /process", "/execute"}},
+		}, []string{"approve_and_send O1 R1", "  approve O1 R1", "  /approve", "  process O1 R1", "  /process", "/approve_and_send"}},
 		{"process", func() error { _, err := e.svc.Process(bg, ref); return err }, []string{"process O1 R1", "/process"}},
 		{"notification", func() error { return e.svc.HandleNotification(bg, note) }, []string{"notification O1 R1", "/notification"}},
 		{"sync", func() error { _, err := e.svc.Sync(bg, "O1"); return err }, []string{"sync O1 ", "/sync"}},
@@ -181,7 +181,7 @@ func TestStartHook(t *testing.T) {
 		got, err := told(c.do)
 		require.Equal(t, c.want, got, "%s: %v", c.name, err)
 	}
-	got, err := told(func() error { _, err := e.svc.List(bg, refund.Filter{}); return err })
+	got, err := told(func() error { _, err := e.svc.ListRefunds(bg, refund.Filter{}); return err })
 	require.NoError(t, err)
 	require.Empty(t, got, "reads are not told of")
 }
@@ -217,12 +217,12 @@ func TestStartHookOnce(t *testing.T) {
 
 	tr.told = nil
 	err = e.store.Update(bg, "O1", func(ctx context.Context, _ *order.Order) error {
-		_, err := e.service(e.bank, refund.Options{Hooks: tr.hooks()}).Execute(ctx, refund.ApproveParams{OrderID: "O1", RefundNo: "R1"})
+		_, err := e.service(e.bank, refund.Options{Hooks: tr.hooks()}).ApproveAndSend(ctx, refund.ApproveParams{OrderID: "O1", RefundNo: "R1"})
 		require.ErrorIs(t, err, refund.ErrInTx, "the ctx that the command runs in is still the transaction's")
 		return nil
 	})
 	require.NoError(t, err)
-	require.Equal(t, []string{"execute O1 R1", "/execute failed"}, tr.told)
+	require.Equal(t, []string{"approve_and_send O1 R1", "/approve_and_send failed"}, tr.told)
 }
 
 // twice is a store whose first try fails, as at a deadlock.
@@ -242,14 +242,14 @@ func TestStartHookPanics(t *testing.T) {
 	log := &logtest.Recorder{}
 	e := newEnv(t, func(_ *env, o *refund.Options) {
 		o.Logger = log.Logger()
-		o.Hooks = refund.Hooks{Start: func(_ context.Context, c refund.Command) (context.Context, func(error)) {
+		o.Hooks = refund.Hooks{Trace: func(_ context.Context, c refund.Command) (context.Context, func(error)) {
 			if c.Name == "register" {
-				panic("start")
+				panic("trace")
 			}
 			return nil, func(error) { panic("end") } //nolint:staticcheck // a hook that does not care
 		}}
 	})
 	e.approved("R1", 40)
-	require.Equal(t, []string{"start", "end", "end"}, log.Values("hook panicked", "panic"))
+	require.Equal(t, []string{"trace", "end", "end"}, log.Values("hook panicked", "panic"))
 	require.Equal(t, order.StateApproved, e.refund("R1").State)
 }

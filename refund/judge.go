@@ -97,7 +97,7 @@ func (h *heard) note(r *order.Refund, now time.Time) {
 const denial = "the provider denies a refund that it has accepted"
 
 // judge says what answer a to question q means for refund r as it is now: it may have moved on since the question.
-// now is on the clock that refusals are timed with; quiet is Options.Quiet. judge has no effects.
+// now is on the clock that refusals are timed with; quiet is Options.QuietPeriod. judge has no effects.
 func judge(r *order.Refund, q *question, a answer, now time.Time, quiet time.Duration) verdict {
 	isReported := a.err != nil && r.Message == clip(a.err.Error(), order.MaxMessage)
 	if errors.Is(a.err, ErrMismatch) && !isReported {

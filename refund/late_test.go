@@ -22,7 +22,7 @@ func TestNotAskedBeforeItsTime(t *testing.T) {
 		require.Equal(t, e.clock.Now().Add(wait), due)
 		for _, pass := range []time.Duration{0, wait / 2, wait/2 - time.Microsecond} {
 			e.clock.Advance(pass)
-			require.Equal(t, refund.Next{State: order.StateApproved, At: due}, e.process(ref), "%v", wait)
+			require.Equal(t, refund.ProcessResult{State: order.StateApproved, At: due}, e.process(ref), "%v", wait)
 		}
 		require.Equal(t, []string{"refund R1"}, e.bank.called())
 		e.clock.Advance(time.Microsecond)
@@ -95,12 +95,12 @@ func TestAnswerToWhatHasEndedSchedulesNothing(t *testing.T) {
 				e.hint()
 			}
 			e.bank.next(late)
-			require.Equal(t, refund.Next{State: order.StateRefunded}, e.process(ref))
+			require.Equal(t, refund.ProcessResult{State: order.StateRefunded}, e.process(ref))
 			r := e.refund("R1")
 			require.Zero(t, r.NextAttemptAt)
 			require.Zero(t, r.LeasedUntil)
 			require.Equal(t, "PAID", r.Code, "the words of the outcome stand")
-			require.Empty(t, e.conflicts)
+			require.Empty(t, e.discrepancies)
 			require.Equal(t, []string{"refund R1", "query R1"}, e.bank.called(), "nothing is in doubt")
 		})
 	}
@@ -117,9 +117,9 @@ func TestCallerGoesAwayAndTheAnswerIsBooked(t *testing.T) {
 			_, err := e.svc.Process(ctx, refund.Ref{OrderID: "O1", RefundNo: "R1"})
 			return err
 		}},
-		"execute": {"refund", func(ctx context.Context, e *env) error {
+		"approve_and_send": {"refund", func(ctx context.Context, e *env) error {
 			p := refund.ApproveParams{OrderID: "O1", RefundNo: "R1", Amount: 4000, Actor: seller}
-			r, err := e.svc.Execute(ctx, p)
+			r, err := e.svc.ApproveAndSend(ctx, p)
 			require.Equal(e.t, order.StateRefunded, r.State)
 			return err
 		}},

@@ -80,7 +80,7 @@ func TestMinInterval(t *testing.T) {
 	first, second := e.approved("R1", 4000), e.approved("R2", 6000)
 	start := e.clock.Now()
 	e.process(first)
-	wait := refund.Next{State: order.StateApproved, At: start.Add(5 * time.Minute)}
+	wait := refund.ProcessResult{State: order.StateApproved, At: start.Add(5 * time.Minute)}
 	require.Equal(t, wait, e.process(second))
 	refs, err := e.svc.Due(bg, 10, nil)
 	require.NoError(t, err)

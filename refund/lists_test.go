@@ -21,7 +21,7 @@ func (noLists) Due(context.Context, refund.DueQuery) ([]refund.DueRefund, error)
 	return nil, errStore
 }
 
-func (noLists) List(context.Context, refund.Filter) (refund.Page, error) {
+func (noLists) ListRefunds(context.Context, refund.Filter) (refund.Page, error) {
 	return refund.Page{}, errStore
 }
 
@@ -36,7 +36,7 @@ func TestListsSayWhatTheyList(t *testing.T) {
 	)
 	require.NoError(t, err)
 	_, due := s.Due(bg, 1, nil)
-	_, list := s.List(bg, refund.Filter{})
+	_, list := s.ListRefunds(bg, refund.Filter{})
 	_, stuck := s.Stuck(bg, refund.Filter{})
 	for err, says := range map[error]string{
 		due: "list due refunds: ", list: "list refunds: ",

@@ -70,7 +70,7 @@ func TestLogs(t *testing.T) {
 	e.run() // hook panicked
 	loud = false
 	e.bank.next(fault{op: "query", res: refund.Result{Outcome: refund.OutcomeAbnormal}})
-	_, err = e.svc.Sync(bg, "O1") // refund conflict
+	_, err = e.svc.Sync(bg, "O1") // refund discrepancy
 	require.NoError(t, err)
 
 	n := refund.Notification{Gateway: "bank", Result: refund.Result{OrderID: "O1", RefundNo: "R1", Amount: 11}}
@@ -86,7 +86,7 @@ func TestLogs(t *testing.T) {
 	_, err = s.Request(bg, refund.RequestParams{OrderID: "O1", RefundNo: "R2", Amount: 10, Reason: secret, Actor: buyer})
 	require.NoError(t, err) // after hooks do not run
 
-	require.ErrorIs(t, e.alertedTwice(log.Logger()), errStore) // refund conflict not noted
+	require.ErrorIs(t, e.alertedTwice(log.Logger()), errStore) // refund discrepancy not noted
 
 	require.Empty(t, logtest.Check(".", log.Records()))
 	for _, r := range log.Records() {

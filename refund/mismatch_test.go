@@ -47,9 +47,9 @@ func TestAnswerAboutSomethingElseDecidesNothing(t *testing.T) {
 					require.Zero(t, r.DeclinedAt)
 					require.Zero(t, r.AcceptedAt)
 					require.Len(t, e.bank.submissions("R1"), 1)
-					require.Len(t, e.conflicts, 1)
-					require.ErrorIs(t, e.conflicts[0].Err, refund.ErrMismatch)
-					require.Equal(t, res, e.conflicts[0].Result)
+					require.Len(t, e.discrepancies, 1)
+					require.ErrorIs(t, e.discrepancies[0].Err, refund.ErrMismatch)
+					require.Equal(t, res, e.discrepancies[0].Result)
 					e.run()
 					require.EqualValues(t, 4000, e.bank.paid("O1"))
 				})
@@ -166,7 +166,7 @@ func TestExecuteClaimsNothingThatItCannotRead(t *testing.T) {
 		refund.Options{Now: e.clock.Now},
 	)
 	require.NoError(t, err)
-	r, err := s.Execute(bg, p)
+	r, err := s.ApproveAndSend(bg, p)
 	require.ErrorIs(t, err, errLost)
 	require.Equal(t, order.StateApproved, r.State)
 	require.Equal(t, "R1", r.No)
@@ -178,8 +178,8 @@ func TestExecuteClaimsNothingThatItCannotRead(t *testing.T) {
 	store := &restored{Store: e.store, backup: backup.store, at: 4} // approve, lease, record, read
 	s, err = refund.NewService(e.machine, store, e.bank, refund.Options{Now: e.clock.Now})
 	require.NoError(t, err)
-	r, err = s.Execute(bg, p)
+	r, err = s.ApproveAndSend(bg, p)
 	require.ErrorIs(t, err, refund.ErrRefundNotFound)
-	require.EqualError(t, err, "execute refund R1 of order O1: refund not found")
+	require.EqualError(t, err, "approve and send refund R1 of order O1: refund not found")
 	require.Equal(t, order.StateApproved, r.State)
 }

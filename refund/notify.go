@@ -67,7 +67,7 @@ func matchNotification(o *order.Order, r *order.Refund, n Notification) error {
 	for _, f := range []struct{ field, want, got string }{
 		{"gateway", o.Gateway, n.Gateway},
 		{"payment_id", o.PaymentID, n.PaymentID},
-		{"refund_id", r.RefundID, clip(n.Result.RefundID, order.MaxCode)}, // as it is kept
+		{"refund_id", r.ProviderRefundID, clip(n.Result.ProviderRefundID, order.MaxCode)}, // as it is kept
 	} {
 		if f.want != "" && f.got != "" && f.want != f.got {
 			return &MismatchError{Field: f.field, Want: f.want, Got: f.got}

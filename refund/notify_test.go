@@ -52,7 +52,7 @@ func TestNotificationThatContradicts(t *testing.T) {
 		"total":      func(n *refund.Notification) { n.Total = 9999 },
 		"gateway":    func(n *refund.Notification) { n.Gateway = "other" },
 		"payment_id": func(n *refund.Notification) { n.PaymentID = "other" },
-		"refund_id":  func(n *refund.Notification) { n.Result.RefundID = "other" },
+		"refund_id":  func(n *refund.Notification) { n.Result.ProviderRefundID = "other" },
 	} {
 		t.Run(field, func(t *testing.T) {
 			e := newEnv(t)

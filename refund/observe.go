@@ -39,7 +39,7 @@ func (s *Service) observe(ctx context.Context, op string, o *order.Order, seen *
 func (s *Service) look(ctx context.Context, op string, o *order.Order, seen *order.Refund) (ans answer, again bool, err error) {
 	q := &question{req: newRequest(o, seen), seen: *seen}
 	call, cancel := context.WithTimeout(ctx, s.opt.CallTimeout)
-	res, err := s.query(call, q.req.query())
+	res, err := s.query(call, q.req)
 	cancel()
 	ans = answer{res: res, err: err, queried: true}
 	// What the provider said is a fact, whether or not the caller still waits for it.

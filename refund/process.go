@@ -12,8 +12,8 @@ import (
 	"github.com/orderfsm/orderfsm/order"
 )
 
-// Next tells what a Process left.
-type Next struct {
+// ProcessResult tells what a Process left.
+type ProcessResult struct {
 	// State of the refund now.
 	State order.State
 	// At is when to call Process again, UTC; zero where there is nothing left to do.
@@ -23,16 +23,16 @@ type Next struct {
 	Err error
 }
 
-// Execute is Approve followed by Process: the merchant agrees and sees the outcome. The refund that it
+// ApproveAndSend is Approve followed by Process: the merchant agrees and sees the outcome. The refund that it
 // returns is still approved where the outcome is not known yet; the next Process goes on from there.
 //
 // Errors: [ErrInTx] and those of Approve, without a refund, after which nothing was sent; those of Process, with the
 // refund as it was approved: the provider may have paid, the refund is due again, and nobody must be told that it failed.
-func (s *Service) Execute(ctx context.Context, p ApproveParams) (_ order.Refund, err error) {
-	ctx, end := s.trace(ctx, Command{"execute", p.OrderID, p.RefundNo}, &err)
+func (s *Service) ApproveAndSend(ctx context.Context, p ApproveParams) (_ order.Refund, err error) {
+	ctx, end := s.trace(ctx, Command{"approve_and_send", p.OrderID, p.RefundNo}, &err)
 	defer end()
 	ref := Ref{p.OrderID, p.RefundNo}
-	if err := s.outsideTx(ctx, "execute", ref); err != nil {
+	if err := s.outsideTx(ctx, "approve and send", ref); err != nil {
 		return order.Refund{}, err
 	}
 	approved, err := s.Approve(ctx, p)
@@ -48,7 +48,7 @@ func (s *Service) Execute(ctx context.Context, p ApproveParams) (_ order.Refund,
 	}
 	r := o.Refund(p.RefundNo)
 	if r == nil {
-		return approved, fmt.Errorf("execute refund %s of order %s: %w", p.RefundNo, p.OrderID, ErrRefundNotFound)
+		return approved, fmt.Errorf("approve and send refund %s of order %s: %w", p.RefundNo, p.OrderID, ErrRefundNotFound)
 	}
 	return *r, nil
 }
@@ -60,14 +60,14 @@ func (s *Service) Execute(ctx context.Context, p ApproveParams) (_ order.Refund,
 // It returns an error only where it could not do its step: [ErrOrderNotFound], [ErrRefundNotFound],
 // [ErrInTx], or the store's. Trouble with the provider is Next.Err. An answer of the provider is recorded
 // even if ctx ends in the meantime.
-func (s *Service) Process(ctx context.Context, ref Ref) (_ Next, err error) {
+func (s *Service) Process(ctx context.Context, ref Ref) (_ ProcessResult, err error) {
 	ctx, end := s.trace(ctx, Command{"process", ref.OrderID, ref.RefundNo}, &err)
 	defer end()
 	if err := s.outsideTx(ctx, "process", ref); err != nil {
-		return Next{}, err
+		return ProcessResult{}, err
 	}
 	var q *question
-	var next Next
+	var next ProcessResult
 	err = s.update(ctx, "process", ref, func(_ context.Context, u *update) (err error) {
 		q, next, err = u.lease(ref)
 		return err
@@ -84,24 +84,24 @@ func (s *Service) Process(ctx context.Context, ref Ref) (_ Next, err error) {
 }
 
 // lease is step 1. It returns no question if there is nothing to do now.
-func (u *update) lease(ref Ref) (*question, Next, error) {
+func (u *update) lease(ref Ref) (*question, ProcessResult, error) {
 	r, err := u.refund("process", ref.RefundNo)
 	if err != nil {
-		return nil, Next{}, err
+		return nil, ProcessResult{}, err
 	}
 	now := u.s.now()
 	if r.State != order.StateApproved {
-		return nil, Next{State: r.State}, errUnchanged
+		return nil, ProcessResult{State: r.State}, errUnchanged
 	}
 	if u.s.waits(r, now) {
-		return nil, Next{State: r.State, At: r.NextAttemptAt}, errUnchanged
+		return nil, ProcessResult{State: r.State, At: r.NextAttemptAt}, errUnchanged
 	}
 	if until := u.s.spaced(u.order, r, now); !until.IsZero() {
 		r.NextAttemptAt = until // written down, so that Due does not list it before
-		return nil, Next{State: r.State, At: until}, nil
+		return nil, ProcessResult{State: r.State, At: until}, nil
 	}
 	if until := u.s.leased(u.order, r, now); !until.IsZero() {
-		return nil, Next{State: r.State, At: until}, errUnchanged
+		return nil, ProcessResult{State: r.State, At: until}, errUnchanged
 	}
 	q := &question{
 		req: newRequest(u.order, r), seen: *r, attempt: r.Attempts + 1,
@@ -113,7 +113,7 @@ func (u *update) lease(ref Ref) (*question, Next, error) {
 		r.Outstanding, r.SubmittedAt = true, now
 	}
 	u.order.UpdatedAt = now
-	return q, Next{}, nil
+	return q, ProcessResult{}, nil
 }
 
 // unsendable says why an approved refund of o must not be sent; it is empty if it may.
@@ -134,7 +134,7 @@ func (s *Service) ask(ctx context.Context, q *question) answer {
 	defer cancel()
 	onlyAsk := !q.seen.DeclinedAt.IsZero() || q.unsendable != ""
 	if q.seen.Outstanding || onlyAsk {
-		res, err := s.query(ctx, q.req.query())
+		res, err := s.query(ctx, q.req)
 		if err != nil || res.Outcome != OutcomeNotFound || onlyAsk {
 			return answer{res: res, err: err, queried: true}
 		}
@@ -152,9 +152,8 @@ func (s *Service) ask(ctx context.Context, q *question) answer {
 	return answer{res: res, err: err, submitted: true}
 }
 
-func (s *Service) query(ctx context.Context, q Query) (Result, error) {
-	req := Request{Gateway: q.Gateway, OrderID: q.OrderID, RefundNo: q.RefundNo, Amount: q.Amount}
-	return s.call(ctx, req, opQuery, func() (Result, error) { return s.gateway.Query(ctx, q) })
+func (s *Service) query(ctx context.Context, req Request) (Result, error) {
+	return s.call(ctx, req, opQuery, func() (Result, error) { return s.gateway.Query(ctx, req) })
 }
 
 // call makes one call to the gateway. Whatever is not a clear answer to req becomes an error: unknown.
@@ -207,7 +206,7 @@ func match(req Request, res Result) error {
 }
 
 // record is step 3.
-func (s *Service) record(ctx context.Context, ref Ref, q *question, ans answer) (Next, error) {
+func (s *Service) record(ctx context.Context, ref Ref, q *question, ans answer) (ProcessResult, error) {
 	var o *order.Order
 	var r order.Refund
 	var again bool
@@ -228,17 +227,17 @@ func (s *Service) record(ctx context.Context, ref Ref, q *question, ans answer) 
 			slog.String("order_id", ref.OrderID), slog.String("refund_no", ref.RefundNo),
 			slog.String("outcome", ans.res.Outcome.String()), slog.Any("error", err))
 		s.alert(ctx, ref, q, err)
-		return Next{}, err
+		return ProcessResult{}, err
 	}
 	if r.State != order.StateApproved {
-		return Next{State: r.State}, nil
+		return ProcessResult{State: r.State}, nil
 	}
 	s.log.InfoContext(ctx, "refund has no outcome yet",
 		slog.String("order_id", ref.OrderID), slog.String("refund_no", ref.RefundNo),
 		slog.String("outcome", ans.res.Outcome.String()), slog.Int("attempts", r.Attempts),
 		slog.Time("next_attempt_at", r.NextAttemptAt), errorAttr(ans.err))
 	s.alert(ctx, ref, q, ans.err)
-	return Next{State: r.State, At: r.NextAttemptAt, Err: ans.err}, nil
+	return ProcessResult{State: r.State, At: r.NextAttemptAt, Err: ans.err}, nil
 }
 
 // askAgain asks about refund r of o once more, because answer first may be older than the book.
@@ -249,7 +248,7 @@ func (s *Service) askAgain(
 ) (answer, order.Refund, error) {
 	ans, seen, err := s.observe(ctx, "process", o, r)
 	if cause := cmp.Or(err, ans.err); cause != nil && r.State != order.StateApproved {
-		s.conflict(ctx, Conflict{
+		s.reportDiscrepancy(ctx, Discrepancy{
 			OrderID: o.ID, RefundNo: r.No, Book: r.State, Result: first.res,
 			Err: fmt.Errorf("refund %s of order %s: %w, and asking again failed: %w",
 				r.No, o.ID, disagreement(r, first.res), cause),

@@ -26,16 +26,16 @@ func TestProcessReachesRefunded(t *testing.T) {
 	require.Equal(t, order.StateApproved, next.State, "accepted is not refunded")
 	require.Equal(t, e.clock.Now().Add(time.Minute), next.At)
 	require.NoError(t, next.Err)
-	require.Equal(t, "bank-R1", e.refund("R1").RefundID)
+	require.Equal(t, "bank-R1", e.refund("R1").ProviderRefundID)
 
 	require.Equal(t, next, e.process(ref), "not due: nothing is asked")
 	e.clock.Advance(time.Minute)
 	next = e.process(ref)
-	require.Equal(t, refund.Next{State: order.StateRefunded}, next)
+	require.Equal(t, refund.ProcessResult{State: order.StateRefunded}, next)
 	require.Equal(t, []string{"refund R1", "query R1"}, e.bank.called())
 	require.Equal(t, order.StateRefunded, e.order().State)
 
-	require.Equal(t, refund.Next{State: order.StateRefunded}, e.process(ref), "processing again does nothing")
+	require.Equal(t, refund.ProcessResult{State: order.StateRefunded}, e.process(ref), "processing again does nothing")
 	require.Len(t, e.bank.called(), 2)
 }
 
@@ -62,7 +62,7 @@ func TestDoubtNeverFails(t *testing.T) {
 		"success that names nothing":  {{op: "refund", res: nameless, pay: true, asIs: true}},
 		"panic after paying":          {{op: "refund", panics: true, pay: true}, {op: "query", panics: true}},
 		"set-up fault":                {{op: "refund", err: &refund.SetupError{Err: errLost}}},
-		"busy":                        {{op: "refund", err: &refund.RetryLater{After: time.Hour, Err: errLost}}},
+		"busy":                        {{op: "refund", err: &refund.BusyError{After: time.Hour, Err: errLost}}},
 		"not found while in flight":   {{op: "refund", err: errLost, pay: true}, {op: "query", res: refund.Result{Outcome: refund.OutcomeNotFound}}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -86,15 +86,15 @@ func TestMismatchIsToldAsConflict(t *testing.T) {
 	e.bank.next(fault{op: "refund", asIs: true, res: refund.Result{Outcome: refund.OutcomeSucceeded, RefundNo: "R9", Amount: 4000}})
 	next := e.process(e.approved("R1", 4000))
 	require.ErrorIs(t, next.Err, refund.ErrMismatch)
-	require.Len(t, e.conflicts, 1)
-	require.ErrorIs(t, e.conflicts[0].Err, refund.ErrMismatch)
+	require.Len(t, e.discrepancies, 1)
+	require.ErrorIs(t, e.discrepancies[0].Err, refund.ErrMismatch)
 }
 
 func TestDeclinedFails(t *testing.T) {
 	e := newEnv(t)
 	e.bank.next(fault{op: "refund", res: declined("NOTENOUGH")})
 	ref := e.approved("R1", 4000)
-	require.Equal(t, refund.Next{State: order.StateFailed}, e.process(ref))
+	require.Equal(t, refund.ProcessResult{State: order.StateFailed}, e.process(ref))
 	r := e.refund("R1")
 	require.Equal(t, "NOTENOUGH", r.Code)
 	require.EqualValues(t, 4000, e.order().Reserved, "a failed refund may be retried: it keeps its amount")
@@ -175,7 +175,7 @@ func TestClosedAndAbnormal(t *testing.T) {
 	e.process(ref)
 	e.bank.set("R1", refund.OutcomeAbnormal)
 	e.clock.Advance(time.Minute)
-	require.Equal(t, refund.Next{State: order.StateAbnormal}, e.process(ref))
+	require.Equal(t, refund.ProcessResult{State: order.StateAbnormal}, e.process(ref))
 	require.EqualValues(t, 4000, e.order().Reserved)
 
 	r, err := e.svc.Resolve(bg, refund.ResolveParams{
@@ -188,7 +188,7 @@ func TestClosedAndAbnormal(t *testing.T) {
 	e.process(ref)
 	e.bank.set("R2", refund.OutcomeClosed)
 	e.clock.Advance(time.Minute)
-	require.Equal(t, refund.Next{State: order.StateFailed}, e.process(ref))
+	require.Equal(t, refund.ProcessResult{State: order.StateFailed}, e.process(ref))
 }
 
 // TestKilled: the process dies in each of the three steps and another one runs again.
@@ -270,14 +270,14 @@ func TestOneCallAtATime(t *testing.T) {
 	e := newEnv(t)
 	ref := e.approved("R1", 4000)
 	other := e.approved("R2", 6000)
-	var inside [2]refund.Next
+	var inside [2]refund.ProcessResult
 	e.bank.next(fault{op: "refund", no: "R1", pay: true, res: refund.Result{Outcome: refund.OutcomeAccepted}, block: func(context.Context) {
 		inside[0] = e.process(ref)
 		inside[1] = e.process(other)
 	}})
 	e.process(ref)
 	lease := e.clock.Now().Add(time.Minute)
-	require.Equal(t, [2]refund.Next{{State: order.StateApproved, At: lease}, {State: order.StateApproved, At: lease}}, inside,
+	require.Equal(t, [2]refund.ProcessResult{{State: order.StateApproved, At: lease}, {State: order.StateApproved, At: lease}}, inside,
 		"while one call is under way, neither the refund nor another one of the order is sent")
 	require.Equal(t, []string{"refund R1"}, e.bank.called())
 	e.process(other)
@@ -318,10 +318,10 @@ func TestWaits(t *testing.T) {
 		want time.Duration
 	}{
 		{"unknown", errLost, time.Minute},
-		{"busy", &refund.RetryLater{After: time.Hour, Err: errLost}, time.Hour},
-		{"busy for less than the backoff", &refund.RetryLater{After: time.Second, Err: errLost}, time.Minute},
-		{"busy for ever", &refund.RetryLater{After: 1<<63 - 1, Err: errLost}, 24 * time.Hour},
-		{"busy until yesterday", &refund.RetryLater{After: -time.Hour, Err: errLost}, time.Minute},
+		{"busy", &refund.BusyError{After: time.Hour, Err: errLost}, time.Hour},
+		{"busy for less than the backoff", &refund.BusyError{After: time.Second, Err: errLost}, time.Minute},
+		{"busy for ever", &refund.BusyError{After: 1<<63 - 1, Err: errLost}, 24 * time.Hour},
+		{"busy until yesterday", &refund.BusyError{After: -time.Hour, Err: errLost}, time.Minute},
 		{"set-up", &refund.SetupError{Err: errLost}, 10 * time.Minute},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

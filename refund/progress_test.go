@@ -38,11 +38,11 @@ type failsOnce struct {
 	lists int
 }
 
-func (s *failsOnce) List(ctx context.Context, f refund.Filter) (refund.Page, error) {
+func (s *failsOnce) ListRefunds(ctx context.Context, f refund.Filter) (refund.Page, error) {
 	if s.lists++; s.lists == s.at {
 		return refund.Page{}, errStore
 	}
-	return s.Store.List(ctx, f)
+	return s.Store.ListRefunds(ctx, f)
 }
 
 // TestReconcileThatCannotList ends before it asks anybody.
@@ -169,14 +169,14 @@ func TestAcceptedAfterItFailedIsReported(t *testing.T) {
 	ref := e.approved("R1", 4000)
 	e.outlived(ref, func() { e.bank.next(fault{op: "query", err: errLost}) })
 	e.process(ref)
-	require.Len(t, e.conflicts, 1)
-	c := e.conflicts[0]
+	require.Len(t, e.discrepancies, 1)
+	c := e.discrepancies[0]
 	require.ErrorIs(t, c.Err, errLost)
 	require.EqualError(t, c.Err, "refund R1 of order O1: the provider says accepted "+
 		"of a refund that is booked as failed, and asking again failed: connection reset")
 	c.Err = nil
 	said := refund.Result{Outcome: refund.OutcomeAccepted, RefundNo: "R1", OrderID: "O1", Amount: 4000}
-	require.Equal(t, refund.Conflict{
+	require.Equal(t, refund.Discrepancy{
 		OrderID: "O1", RefundNo: "R1", Book: order.StateFailed, Result: said,
 	}, c)
 }
@@ -193,7 +193,7 @@ func TestAcceptedAfterARetryIsLeftToIt(t *testing.T) {
 	next := e.process(ref)
 	require.Equal(t, order.StateApproved, next.State)
 	require.ErrorIs(t, next.Err, errLost)
-	require.Empty(t, e.conflicts)
+	require.Empty(t, e.discrepancies)
 	e.run()
 	require.Equal(t, order.StateRefunded, e.refund("R1").State)
 	require.EqualValues(t, 4000, e.bank.paid("O1"))

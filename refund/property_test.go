@@ -134,18 +134,18 @@ func (w *world) Refund(_ context.Context, req refund.Request) (refund.Result, er
 	return w.execute(req), nil
 }
 
-func (w *world) Query(_ context.Context, q refund.Query) (refund.Result, error) {
+func (w *world) Query(_ context.Context, req refund.Request) (refund.Result, error) {
 	line := w.line
 	w.line = ""
 	w.busy()
 	if line != "" {
 		return refund.Result{}, errLost
 	}
-	p := w.books[q.RefundNo]
+	p := w.books[req.RefundNo]
 	if p == nil {
 		return refund.Result{Outcome: refund.OutcomeNotFound}, nil
 	}
-	return refund.Result{Outcome: p.state, RefundNo: q.RefundNo, OrderID: p.orderID, Amount: p.amount}, nil
+	return refund.Result{Outcome: p.state, RefundNo: req.RefundNo, OrderID: p.orderID, Amount: p.amount}, nil
 }
 
 func (w *world) order(id string) *order.Order {
@@ -243,7 +243,7 @@ func TestServiceProperty(t *testing.T) {
 					_, err := w.svc.Request(bg, refund.RequestParams{
 						OrderID: id, RefundNo: fmt.Sprintf("R%d", w.asked), Amount: amount, Actor: buyer,
 					})
-					if left := w.order(id).Left(); err != nil && !errors.Is(err, errLost) {
+					if left := w.order(id).Refundable(); err != nil && !errors.Is(err, errLost) {
 						require.True(t, amount <= 0 || amount > left, "refused %d of %d", amount, left)
 					}
 					return err
@@ -268,7 +268,7 @@ func TestServiceProperty(t *testing.T) {
 				ref := pick(t)
 				w.try("cancel", ref.OrderID, func() error {
 					_, err := w.svc.Cancel(bg, refund.CancelParams{
-						OrderID: ref.OrderID, RefundNo: ref.RefundNo, Actor: buyer, Approved: rapid.Bool().Draw(t, "approved"),
+						OrderID: ref.OrderID, RefundNo: ref.RefundNo, Actor: buyer, EvenIfApproved: rapid.Bool().Draw(t, "approved"),
 					})
 					return err
 				})
@@ -309,7 +309,7 @@ func TestServiceProperty(t *testing.T) {
 					},
 					func() {
 						_, _ = w.svc.Cancel(bg, refund.CancelParams{
-							OrderID: ref.OrderID, RefundNo: ref.RefundNo, Actor: buyer, Approved: true,
+							OrderID: ref.OrderID, RefundNo: ref.RefundNo, Actor: buyer, EvenIfApproved: true,
 						})
 					},
 					func() { w.disk = "fails" }, // the answer is not recorded: the process dies

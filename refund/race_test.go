@@ -125,8 +125,8 @@ func TestHooksThatCallTheService(t *testing.T) {
 				_, err := s.Process(ctx, refund.Ref{OrderID: "O1", RefundNo: "R1"})
 				return err
 			},
-			"execute": func(ctx context.Context, s *refund.Service) error {
-				_, err := s.Execute(ctx, refund.ApproveParams{OrderID: "O1", RefundNo: "R1", Amount: 4000, Actor: seller})
+			"approve_and_send": func(ctx context.Context, s *refund.Service) error {
+				_, err := s.ApproveAndSend(ctx, refund.ApproveParams{OrderID: "O1", RefundNo: "R1", Amount: 4000, Actor: seller})
 				return err
 			},
 			"abandon": func(ctx context.Context, s *refund.Service) error {

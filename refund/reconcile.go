@@ -47,9 +47,9 @@ type OrderReport struct {
 type Progress struct {
 	// Orders counts the orders that were compared, or failed; Total those to compare, 0 where unknown.
 	Orders, Total int
-	// Differences counts the refunds on which book and provider differed, Adopted those of them that the
+	// Discrepancies counts the refunds on which book and provider differed, Adopted those of them that the
 	// book did not have and now has, Failed the orders that could not be compared.
-	Differences, Adopted, Failed int
+	Discrepancies, Adopted, Failed int
 	// Rate is in orders per second since the call. Remaining is how long the rest takes at that rate; zero
 	// where that is not known.
 	Rate      float64
@@ -158,11 +158,11 @@ func (r *reconcile) order(ctx context.Context, id string) error {
 	}
 	r.progress.Orders++
 	r.progress.Adopted += len(rep.Adopted)
-	r.progress.Differences += len(rep.Differences)
+	r.progress.Discrepancies += len(rep.Discrepancies)
 	if err != nil {
 		r.progress.Failed++
 	}
-	if err == nil && len(rep.Differences) == 0 {
+	if err == nil && len(rep.Discrepancies) == 0 {
 		return nil
 	}
 	return r.p.Report(ctx, OrderReport{OrderID: id, SyncReport: rep, Err: err})
@@ -200,7 +200,7 @@ func (r *reconcile) refunded(ctx context.Context, cursor string) (ids []string, 
 	if err != nil {
 		return nil, "", err
 	}
-	page, err := r.s.List(ctx, f)
+	page, err := r.s.ListRefunds(ctx, f)
 	if err != nil {
 		return nil, "", err
 	}

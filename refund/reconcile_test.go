@@ -54,18 +54,18 @@ func TestReconcile(t *testing.T) {
 	var n notebook
 	p, err := e.svc.Reconcile(bg, n.params())
 	require.NoError(t, err)
-	require.Equal(t, refund.Progress{Orders: 120, Total: 120, Differences: 120, Done: true}, p, "no time has passed: no rate")
+	require.Equal(t, refund.Progress{Orders: 120, Total: 120, Discrepancies: 120, Done: true}, p, "no time has passed: no rate")
 	require.Equal(t, ids, n.ids(), "every difference, in order")
-	require.Equal(t, order.StateApproved, n.reports[0].Differences[0].Book)
-	require.Equal(t, refund.OutcomeSucceeded, n.reports[0].Differences[0].Result.Outcome)
-	require.ErrorIs(t, n.reports[7].Differences[0].Err, errLost)
+	require.Equal(t, order.StateApproved, n.reports[0].Discrepancies[0].Book)
+	require.Equal(t, refund.OutcomeSucceeded, n.reports[0].Discrepancies[0].Result.Outcome)
+	require.ErrorIs(t, n.reports[7].Discrepancies[0].Err, errLost)
 	require.Len(t, n.progress, 3, "after each page")
 
 	n = notebook{}
 	p, err = e.svc.Reconcile(bg, n.params())
 	require.NoError(t, err)
 	require.Equal(t, []string{"W007"}, n.ids(), "what was learned is booked")
-	require.Equal(t, 1, p.Differences)
+	require.Equal(t, 1, p.Discrepancies)
 }
 
 func TestReconcileWindow(t *testing.T) {
@@ -228,7 +228,7 @@ func TestReconcileTheHostsOrders(t *testing.T) {
 	}
 	p, err := e.svc.Reconcile(bg, params)
 	require.NoError(t, err)
-	require.Equal(t, refund.Progress{Orders: 3, Total: 3, Differences: 1, Adopted: 1, Failed: 2, Done: true}, p)
+	require.Equal(t, refund.Progress{Orders: 3, Total: 3, Discrepancies: 1, Adopted: 1, Failed: 2, Done: true}, p)
 	require.Equal(t, []string{"O0", "O1", "O2"}, n.ids())
 	require.ErrorIs(t, n.reports[0].Err, refund.ErrOrderNotFound)
 	require.Equal(t, []string{"C1"}, n.reports[1].Adopted)

@@ -75,8 +75,8 @@ func TestReducer(t *testing.T) {
 			t.Run(outcome.String()+" of "+string(tc.from), func(t *testing.T) {
 				e := newEnv(t)
 				e.into(tc.from)
-				e.conflicts = nil
-				e.bank.next(fault{op: "query", res: refund.Result{Outcome: outcome, RefundID: "bank-R1"}})
+				e.discrepancies = nil
+				e.bank.next(fault{op: "query", res: refund.Result{Outcome: outcome, ProviderRefundID: "bank-R1"}})
 				err := e.svc.HandleNotification(bg, refund.Notification{
 					Gateway: "bank",
 					Result:  refund.Result{Outcome: refund.OutcomeClosed, OrderID: "O1", RefundNo: "R1", Amount: 4000},
@@ -84,10 +84,10 @@ func TestReducer(t *testing.T) {
 				require.NoError(t, err)
 				require.Equal(t, tc.to, e.refund("R1").State) // refund verifies sums and history
 				if tc.conflict {
-					require.Len(t, e.conflicts, 1)
-					require.Equal(t, tc.from, e.conflicts[0].Book)
+					require.Len(t, e.discrepancies, 1)
+					require.Equal(t, tc.from, e.discrepancies[0].Book)
 				} else {
-					require.Empty(t, e.conflicts)
+					require.Empty(t, e.discrepancies)
 				}
 				if tc.from == tc.to && tc.from != app {
 					require.NotEqual(t, order.StatePaid, e.refund("R1").State)
@@ -116,6 +116,6 @@ func TestLateSuccessBreaksTheSumRatherThanBeLost(t *testing.T) {
 	require.EqualValues(t, 10000, o.Refunded)
 	require.EqualValues(t, 10000, o.Reserved)
 	require.EqualValues(t, 10000, o.Excess())
-	require.Zero(t, o.Left())
-	require.Len(t, e.conflicts, 1)
+	require.Zero(t, o.Refundable())
+	require.Len(t, e.discrepancies, 1)
 }

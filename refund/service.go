@@ -44,13 +44,13 @@ type Options struct {
 	// Lease is how long a refund is left alone after a Process set out to ask; it must be longer than
 	// CallTimeout. If zero, 1 min.
 	Lease time.Duration
-	// Quiet is how long after a definite no the provider is asked once more, where an earlier submission
+	// QuietPeriod is how long after a definite no the provider is asked once more, where an earlier submission
 	// has no known outcome, before the no is booked. If zero, 2 min.
-	Quiet time.Duration
+	QuietPeriod time.Duration
 	// Backoff is how long to wait after an attempt without an outcome. If nil, [ExponentialBackoff] from
 	// 5 s to 2 h. See [BackoffByGateway].
 	Backoff Backoff
-	// MaxWait bounds the time between two attempts, whatever Backoff and a provider's [*RetryLater] say, so
+	// MaxWait bounds the time between two attempts, whatever Backoff and a provider's [*BusyError] say, so
 	// that no slip of theirs makes a refund forgotten. If zero, 24 h.
 	MaxWait time.Duration
 	// SetupBackoff is how long to wait after a [*SetupError]. If zero, 10 min.
@@ -86,7 +86,7 @@ func NewService(m *order.Machine, s Store, g RefundGateway, opt Options) (*Servi
 	}{
 		{"call_timeout", opt.CallTimeout},
 		{"lease", opt.Lease},
-		{"quiet", opt.Quiet},
+		{"quiet_period", opt.QuietPeriod},
 		{"max_wait", opt.MaxWait},
 		{"setup_backoff", opt.SetupBackoff},
 		{"alert_after", opt.AlertAfter},
@@ -129,7 +129,7 @@ func (o *Options) setDefaults() {
 	}{
 		{&o.CallTimeout, 30 * time.Second},
 		{&o.Lease, time.Minute},
-		{&o.Quiet, 2 * time.Minute},
+		{&o.QuietPeriod, 2 * time.Minute},
 		{&o.MaxWait, 24 * time.Hour},
 		{&o.SetupBackoff, 10 * time.Minute},
 		{&o.AlertAfter, 24 * time.Hour},
@@ -178,11 +178,11 @@ func (s *Service) outsideTx(ctx context.Context, op string, ref Ref) error {
 
 // update is one run of a command inside a Store's Update.
 type update struct {
-	s        *Service
-	order    *order.Order
-	fired    []order.Transition
-	conflict *Conflict
-	heard    *heard
+	s           *Service
+	order       *order.Order
+	fired       []order.Transition
+	discrepancy *Discrepancy
+	heard       *heard
 }
 
 // errUnchanged makes the store commit nothing where there is nothing to commit.
@@ -198,11 +198,11 @@ func (s *Service) update(ctx context.Context, op string, ref Ref, fn func(ctx co
 		fnErr = fn(ctx, u)
 		return fnErr
 	})
-	if err != nil && u != nil && u.conflict != nil {
+	if err != nil && u != nil && u.discrepancy != nil {
 		// What the provider said is so whether or not the book has taken it in, which a lost COMMIT
 		// leaves open. This may be its only report.
-		u.conflict.Err = fmt.Errorf("%w; recording it failed: %w", u.conflict.Err, err)
-		s.conflict(context.WithoutCancel(ctx), *u.conflict)
+		u.discrepancy.Err = fmt.Errorf("%w; recording it failed: %w", u.discrepancy.Err, err)
+		s.reportDiscrepancy(context.WithoutCancel(ctx), *u.discrepancy)
 	}
 	switch {
 	case err == nil:
@@ -219,7 +219,7 @@ func (s *Service) update(ctx context.Context, op string, ref Ref, fn func(ctx co
 }
 
 // fire moves a refund, tells the scheduler if it is due from now on, and runs the InTx hook.
-func (u *update) fire(ctx context.Context, f order.Firing) error {
+func (u *update) fire(ctx context.Context, f order.Trigger) error {
 	var guards []order.Guard
 	if g := u.s.opt.Hooks.Guard; g != nil {
 		guards = []order.Guard{g}
@@ -280,9 +280,9 @@ func (s *Service) get(ctx context.Context, orderID string) (*order.Order, error)
 	return o, nil
 }
 
-// List pages through refunds, oldest first; see [Filter].
-func (s *Service) List(ctx context.Context, f Filter) (Page, error) {
-	p, err := s.store.List(ctx, f)
+// ListRefunds pages through refunds, oldest first; see [Filter].
+func (s *Service) ListRefunds(ctx context.Context, f Filter) (Page, error) {
+	p, err := s.store.ListRefunds(ctx, f)
 	if err != nil {
 		return Page{}, fmt.Errorf("list refunds: %w", err)
 	}

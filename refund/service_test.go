@@ -30,7 +30,7 @@ func TestQueues(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []refund.Ref{first}, refs(due))
 
-	page, err := e.svc.List(bg, refund.Filter{States: []order.State{order.StateRefundRequested}})
+	page, err := e.svc.ListRefunds(bg, refund.Filter{States: []order.State{order.StateRefundRequested}})
 	require.NoError(t, err)
 	require.Len(t, page.Entries, 1)
 	require.Equal(t, e.refund("R3"), page.Entries[0].Refund)
@@ -47,7 +47,7 @@ func TestQueues(t *testing.T) {
 	cancel()
 	_, err = e.svc.Due(ctx, 10, nil)
 	require.ErrorIs(t, err, context.Canceled)
-	_, err = e.svc.List(ctx, refund.Filter{})
+	_, err = e.svc.ListRefunds(ctx, refund.Filter{})
 	require.ErrorIs(t, err, context.Canceled)
 }
 
@@ -243,14 +243,14 @@ func TestTypedErrors(t *testing.T) {
 	require.ErrorAs(t, wrap(&refund.SetupError{Gateway: "g", Err: errLost}), &setup)
 	require.Equal(t, "g", setup.Gateway)
 	require.EqualError(t, setup, `set-up of gateway "g": connection reset`)
-	var later *refund.RetryLater
-	require.ErrorAs(t, wrap(&refund.RetryLater{After: time.Minute, Err: errLost}), &later)
+	var later *refund.BusyError
+	require.ErrorAs(t, wrap(&refund.BusyError{After: time.Minute, Err: errLost}), &later)
 	require.Equal(t, time.Minute, later.After)
 	require.EqualError(t, later, "retry in 1m0s: connection reset")
 	var mismatch *refund.MismatchError
 	require.ErrorAs(t, wrap(&refund.MismatchError{Field: "amount", Want: "1", Got: "2"}), &mismatch)
 	require.EqualError(t, mismatch, `answer does not match: amount is "2", want "1"`)
-	require.NotErrorIs(t, wrap(setup), refund.ErrRetryLater)
+	require.NotErrorIs(t, wrap(setup), refund.ErrBusy)
 	require.NotErrorIs(t, wrap(later), refund.ErrSetup)
 	require.NotErrorIs(t, wrap(mismatch), refund.ErrSetup)
 }
@@ -271,25 +271,25 @@ func TestRefundedAt(t *testing.T) {
 	}
 }
 
-func TestExecute(t *testing.T) {
+func TestApproveAndSend(t *testing.T) {
 	p := refund.ApproveParams{OrderID: "O1", RefundNo: "R1", Amount: 4000, Actor: seller}
 	e := newEnv(t)
 	e.into(order.StateRefundRequested)
 	wrong := p
 	wrong.Amount = 3999
-	r, err := e.svc.Execute(bg, wrong)
+	r, err := e.svc.ApproveAndSend(bg, wrong)
 	require.ErrorIs(t, err, refund.ErrConflict)
 	require.Zero(t, r)
 	require.Empty(t, e.bank.called(), "nothing is sent that is not approved")
 
-	r, err = e.svc.Execute(bg, p)
+	r, err = e.svc.ApproveAndSend(bg, p)
 	require.NoError(t, err)
 	require.Equal(t, order.StateApproved, r.State)
 	e.clock.Advance(time.Minute)
-	r, err = e.svc.Execute(bg, p)
+	r, err = e.svc.ApproveAndSend(bg, p)
 	require.NoError(t, err)
 	require.Equal(t, order.StateRefunded, r.State)
-	again, err := e.svc.Execute(bg, p)
+	again, err := e.svc.ApproveAndSend(bg, p)
 	require.NoError(t, err)
 	require.Equal(t, r, again)
 	require.Equal(t, []string{"refund R1", "query R1"}, e.bank.called())
@@ -298,7 +298,7 @@ func TestExecute(t *testing.T) {
 	failing := &flakyStore{Store: e.store}
 	s, err := refund.NewService(e.machine, failing, dieOn{e.bank, nil, func() { failing.fail(errLost) }}, refund.Options{Now: e.clock.Now})
 	require.NoError(t, err)
-	r, err = s.Execute(bg, refund.ApproveParams{OrderID: "O1", RefundNo: "R2", Amount: 1000, Actor: seller})
+	r, err = s.ApproveAndSend(bg, refund.ApproveParams{OrderID: "O1", RefundNo: "R2", Amount: 1000, Actor: seller})
 	require.ErrorIs(t, err, errLost, "what could not be recorded is not claimed")
 	require.Equal(t, order.StateApproved, r.State, "nor denied")
 	require.Equal(t, order.StateApproved, e.refund("R2").State)

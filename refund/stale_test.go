@@ -129,7 +129,7 @@ func TestClosedBehindALostRetry(t *testing.T) {
 		require.Equal(t, order.StateApproved, e.refund("R1").State, "not on a notification's word")
 		e.clock.Advance(time.Minute)
 		next := e.process(ref)
-		require.Equal(t, refund.Next{State: order.StateApproved, At: e.clock.Now().Add(2 * time.Minute)}, next,
+		require.Equal(t, refund.ProcessResult{State: order.StateApproved, At: e.clock.Now().Add(2 * time.Minute)}, next,
 			"asked again after the quiet period")
 		e.run() // the bank has opened it again and pays
 		require.Equal(t, order.StateRefunded, e.refund("R1").State)
@@ -172,11 +172,11 @@ func TestAdoptedIsNeverSent(t *testing.T) {
 		l.console("C1", 4000, refund.OutcomeAccepted)
 		_, err := e.svc.Sync(bg, "O1")
 		require.NoError(t, err)
-		require.Len(t, e.conflicts, 1, "it was not in the book")
+		require.Len(t, e.discrepancies, 1, "it was not in the book")
 		delete(l.refunds, "C1") // and taken back there
 		e.steps(refund.Ref{OrderID: "O1", RefundNo: "C1"}, 5)
 		require.Equal(t, order.StateApproved, e.refund("C1").State)
-		require.Len(t, e.conflicts, 2, "one alert that the provider denies it")
+		require.Len(t, e.discrepancies, 2, "one alert that the provider denies it")
 		require.NotContains(t, e.bank.called(), "refund C1")
 		_, err = e.svc.Resolve(bg, refund.ResolveParams{
 			OrderID: "O1", RefundNo: "C1", Outcome: refund.OutcomeClosed, Evidence: "taken back in the console", Actor: seller,
@@ -222,7 +222,7 @@ func TestNoWhileAnAttemptIsUnderWay(t *testing.T) {
 	require.Equal(t, order.StateApproved, e.process(e.approved("R1", 4000)).State)
 	require.Equal(t, []string{"refund R1", "query R1"}, e.bank.called())
 	require.NotContains(t, e.events("R1"), "fail approved>failed")
-	require.Empty(t, e.conflicts)
+	require.Empty(t, e.discrepancies)
 }
 
 // TestClockSetBackWhileTheNoIsChecked: the quiet period is not over on the clock that records.
@@ -236,7 +236,7 @@ func TestClockSetBackWhileTheNoIsChecked(t *testing.T) {
 	e.clock.Advance(2 * time.Minute)
 	e.bank.next(fault{op: "query", res: isNotFound, block: func(context.Context) { e.clock.Advance(-time.Second) }})
 	next := e.process(ref)
-	require.Equal(t, refund.Next{State: order.StateApproved, At: e.clock.Now().Add(time.Minute)}, next)
+	require.Equal(t, refund.ProcessResult{State: order.StateApproved, At: e.clock.Now().Add(time.Minute)}, next)
 	e.run2(t, ref)
 	require.Equal(t, order.StateFailed, e.refund("R1").State)
 	require.Equal(t, "NOTENOUGH", e.refund("R1").Code)

@@ -42,8 +42,8 @@ type Store interface {
 	Create(ctx context.Context, o *order.Order) error
 	// Due lists the approved refunds that q selects; see [DueQuery].
 	Due(ctx context.Context, q DueQuery) ([]DueRefund, error)
-	// List pages through refunds, for review queues: by RequestedAt, then order ID, then refund number, oldest first.
-	List(ctx context.Context, f Filter) (Page, error)
+	// ListRefunds pages through refunds, for review queues: by RequestedAt, then order ID, then refund number, oldest first.
+	ListRefunds(ctx context.Context, f Filter) (Page, error)
 }
 
 // CheckHistory returns nil if o.History continues an order whose newest transition is seq: if it is numbered from
@@ -106,8 +106,8 @@ type Filter struct {
 	States []order.State
 	// Gateway of the order.
 	Gateway string
-	// OrderID selects the orders whose ID contains this text, case-sensitive.
-	OrderID string
+	// OrderIDContains selects the orders whose ID contains this text, case-sensitive.
+	OrderIDContains string
 	// From and To bound RequestedAt: From ≤ RequestedAt < To.
 	From, To time.Time
 	// After continues behind a page: its Next.
@@ -130,7 +130,7 @@ func (f Filter) PageSize() int {
 	return min(f.Limit, MaxLimit)
 }
 
-// Position is a place in the order of List. Its text form, which JSON uses too, is an opaque cursor of letters, digits,
+// Position is a place in the order of ListRefunds. Its text form, which JSON uses too, is an opaque cursor of letters, digits,
 // - and _ that a host may hand to its clients.
 type Position struct {
 	// RequestedAt, OrderID and RefundNo are those of the last refund seen.
@@ -159,7 +159,7 @@ func (p *Position) UnmarshalText(text []byte) error {
 	return &order.InvalidError{Field: "after", Problem: "is not a cursor"}
 }
 
-// Page is one page of List.
+// Page is one page of ListRefunds.
 type Page struct {
 	// Entries are the refunds, oldest first.
 	Entries []Entry `json:"entries"`
@@ -178,12 +178,12 @@ type Entry struct {
 	Refund   order.Refund `json:"refund"` // the refund itself
 }
 
-// Position returns the entry's place in the order of List.
+// Position returns the entry's place in the order of ListRefunds.
 func (e Entry) Position() Position {
 	return Position{RequestedAt: e.Refund.RequestedAt, OrderID: e.OrderID, RefundNo: e.Refund.No}
 }
 
-// Compare orders positions as List does: negative when p comes before q, 0 when they are equal.
+// Compare orders positions as ListRefunds does: negative when p comes before q, 0 when they are equal.
 func (p Position) Compare(q Position) int {
 	return compareKeys(p.RequestedAt, q.RequestedAt, p.OrderID, q.OrderID, p.RefundNo, q.RefundNo)
 }

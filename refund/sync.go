@@ -16,19 +16,8 @@ type SyncReport struct {
 	Complete bool
 	// Adopted are the numbers of refunds that the provider had and the book did not.
 	Adopted []string
-	// Differences are where book and provider did not agree before Sync, one per refund.
-	Differences []Difference
-}
-
-// Difference is a refund on which book and provider did not agree.
-type Difference struct {
-	RefundNo string
-	// Book is the refund's state in the book before; StatePaid where the book did not have it.
-	Book order.State
-	// Result is what the provider says.
-	Result Result
-	// Err is why it could not be taken in, or asked about; nil where it was.
-	Err error
+	// Discrepancies are where book and provider did not agree before Sync, one per refund.
+	Discrepancies []Discrepancy
 }
 
 // Sync compares an order with the provider and takes what it learns into the book: it asks about every refund that was
@@ -36,7 +25,7 @@ type Difference struct {
 // the provider's own console, so that over-refunding stays impossible.
 //
 // Errors: [ErrOrderNotFound], [ErrInTx], the store's; the gateway's where the list could not be had. Trouble
-// with a single refund is a Difference with Err.
+// with a single refund is a Discrepancy with Err.
 func (s *Service) Sync(ctx context.Context, orderID string) (_ SyncReport, err error) {
 	ctx, end := s.trace(ctx, Command{"sync", orderID, ""}, &err)
 	defer end()
@@ -90,7 +79,7 @@ func (s *Service) list(ctx context.Context, o *order.Order) (results []Result, e
 	}()
 	ctx, cancel := context.WithTimeout(ctx, s.opt.CallTimeout)
 	defer cancel()
-	return l.List(ctx, Query{
+	return l.List(ctx, Request{
 		Gateway: o.Gateway, OrderID: o.ID, PaymentID: o.PaymentID, Total: o.Total, Currency: o.Currency,
 	})
 }
@@ -102,7 +91,9 @@ func (s *Service) compare(ctx context.Context, o *order.Order, r *order.Refund, 
 		return err
 	}
 	if ans.err != nil || !agrees(&seen, ans.res.Outcome) {
-		rep.Differences = append(rep.Differences, Difference{RefundNo: r.No, Book: seen.State, Result: ans.res, Err: ans.err})
+		rep.Discrepancies = append(rep.Discrepancies, Discrepancy{
+			OrderID: o.ID, RefundNo: r.No, Book: seen.State, Result: ans.res, Err: ans.err,
+		})
 	}
 	return nil
 }
@@ -127,19 +118,21 @@ func agrees(r *order.Refund, provider Outcome) bool {
 // adopt takes a refund into the book that only the provider has. One that never paid is only reported.
 func (s *Service) adopt(ctx context.Context, o *order.Order, res Result, rep *SyncReport) error {
 	adopted, err := s.takeIn(ctx, o.ID, res)
-	d := Difference{RefundNo: res.RefundNo, Book: order.StatePaid, Result: res}
+	d := Discrepancy{
+		OrderID: o.ID, RefundNo: clip(res.RefundNo, order.MaxRefundNo), Book: order.StatePaid, Result: res,
+	}
 	switch {
 	case errors.Is(err, ErrConflict):
 		d.Err = err // another order has the number, which is reported already
 	case errors.Is(err, ErrInvalid), errors.Is(err, ErrAmount), errors.Is(err, ErrMismatch):
 		d.Err = err // a number or an amount that the book cannot hold: a person must look
-		s.conflict(ctx, Conflict{OrderID: o.ID, RefundNo: clip(res.RefundNo, order.MaxRefundNo), Book: order.StatePaid, Result: res, Err: err})
+		s.reportDiscrepancy(ctx, d)
 	case err != nil:
 		return err
 	case adopted:
 		rep.Adopted = append(rep.Adopted, res.RefundNo)
 	}
-	rep.Differences = append(rep.Differences, d)
+	rep.Discrepancies = append(rep.Discrepancies, d)
 	return nil
 }
 
@@ -159,7 +152,7 @@ func (s *Service) takeIn(ctx context.Context, orderID string, res Result) (adopt
 			return errUnchanged
 		}
 		adopted = true
-		if err := u.fire(ctx, order.Firing{
+		if err := u.fire(ctx, order.Trigger{
 			Event: order.EventAdopt, RefundNo: res.RefundNo, Amount: res.Amount, Reason: "made at the provider",
 			Actor: order.ActorProvider, At: s.now(),
 		}); err != nil {

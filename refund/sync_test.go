@@ -21,9 +21,9 @@ func TestSyncWithoutList(t *testing.T) {
 
 	rep, err := e.svc.Sync(bg, "O1")
 	require.NoError(t, err)
-	require.Equal(t, refund.SyncReport{Differences: []refund.Difference{{
-		RefundNo: "R1", Book: order.StateApproved,
-		Result: refund.Result{Outcome: refund.OutcomeSucceeded, RefundNo: "R1", OrderID: "O1", Amount: 1000, RefundID: "bank-R1"},
+	require.Equal(t, refund.SyncReport{Discrepancies: []refund.Discrepancy{{
+		OrderID: "O1", RefundNo: "R1", Book: order.StateApproved,
+		Result: refund.Result{Outcome: refund.OutcomeSucceeded, RefundNo: "R1", OrderID: "O1", Amount: 1000, ProviderRefundID: "bank-R1"},
 	}}}, rep)
 	require.Equal(t, order.StateRefunded, e.refund("R1").State, "what was learned is booked")
 	require.Equal(t, order.StateFailed, e.refund("R3").State)
@@ -31,8 +31,8 @@ func TestSyncWithoutList(t *testing.T) {
 	e.bank.next(fault{op: "query", no: "R3", err: errLost})
 	rep, err = e.svc.Sync(bg, "O1")
 	require.NoError(t, err)
-	require.Len(t, rep.Differences, 1)
-	require.ErrorIs(t, rep.Differences[0].Err, errLost)
+	require.Len(t, rep.Discrepancies, 1)
+	require.ErrorIs(t, rep.Discrepancies[0].Err, errLost)
 
 	_, err = e.svc.Sync(bg, "O2")
 	require.ErrorIs(t, err, refund.ErrOrderNotFound)
@@ -50,9 +50,9 @@ func TestSyncOfOnesWord(t *testing.T) {
 	rep, err := e.svc.Sync(bg, "O1")
 	require.NoError(t, err)
 	require.True(t, rep.Complete)
-	require.Equal(t, []refund.Difference{{
-		RefundNo: "R1", Book: order.StateRefunded, Result: refund.Result{Outcome: refund.OutcomeNotFound, RefundNo: "R1"},
-	}}, rep.Differences)
+	require.Equal(t, []refund.Discrepancy{{
+		OrderID: "O1", RefundNo: "R1", Book: order.StateRefunded, Result: refund.Result{Outcome: refund.OutcomeNotFound, RefundNo: "R1"},
+	}}, rep.Discrepancies)
 	require.Equal(t, order.StateRefunded, e.refund("R1").State, "a word with evidence stands")
 }
 
@@ -63,12 +63,12 @@ type lister struct {
 	err  error
 }
 
-func (l *lister) List(context.Context, refund.Query) ([]refund.Result, error) { return l.list, l.err }
+func (l *lister) List(context.Context, refund.Request) ([]refund.Result, error) { return l.list, l.err }
 
 // console makes a refund at the provider, past the shop.
 func (l *lister) console(no string, amount int64, state refund.Outcome) {
 	l.refunds[no] = &payout{orderID: "O1", amount: amount, paid: amount, state: state}
-	l.list = append(l.list, refund.Result{Outcome: state, RefundNo: no, OrderID: "O1", Amount: amount, RefundID: "bank-" + no})
+	l.list = append(l.list, refund.Result{Outcome: state, RefundNo: no, OrderID: "O1", Amount: amount, ProviderRefundID: "bank-" + no})
 }
 
 func newLister(t *testing.T) (*env, *lister) {
@@ -93,8 +93,8 @@ func TestSyncAdopts(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, rep.Complete)
 	require.Equal(t, []string{"C1", "C2", "C3"}, rep.Adopted)
-	require.Len(t, rep.Differences, 4)
-	require.Len(t, e.conflicts, 3)
+	require.Len(t, rep.Discrepancies, 4)
+	require.Len(t, e.discrepancies, 3)
 	o := e.order()
 	require.EqualValues(t, 1000, o.Refunded)
 	require.EqualValues(t, 5000, o.Reserved)
@@ -109,7 +109,7 @@ func TestSyncAdopts(t *testing.T) {
 	rep, err = e.svc.Sync(bg, "O1")
 	require.NoError(t, err)
 	require.Empty(t, rep.Adopted)
-	require.Len(t, e.conflicts, 3, "nothing new")
+	require.Len(t, e.discrepancies, 3, "nothing new")
 }
 
 func TestSyncAdoptsBeyondTheTotal(t *testing.T) {
@@ -120,7 +120,7 @@ func TestSyncAdoptsBeyondTheTotal(t *testing.T) {
 	require.NoError(t, err)
 	o := e.order()
 	require.EqualValues(t, 2000, o.Excess(), "a fact is recorded whatever the sums")
-	require.Zero(t, o.Left())
+	require.Zero(t, o.Refundable())
 
 	// R1 was approved while there was room. Sent now, it would pay out more than was paid in.
 	e.run()
@@ -133,7 +133,7 @@ func TestSyncAdoptsBeyondTheTotal(t *testing.T) {
 	require.ErrorIs(t, err, refund.ErrTransition)
 	_, err = abandon.do(bg, e.svc)
 	require.NoError(t, err)
-	require.EqualValues(t, 4000, e.order().Left(), "what is really left can be asked for again")
+	require.EqualValues(t, 4000, e.order().Refundable(), "what is really left can be asked for again")
 }
 
 // TestSyncAdoptsBeyondTheTotalWhatWasSent: a refund that is with the provider already is asked about as ever.
@@ -158,12 +158,12 @@ func TestSyncReportsWhatItCannotTake(t *testing.T) {
 	}
 	rep, err := e.svc.Sync(bg, "O1")
 	require.NoError(t, err)
-	require.Len(t, rep.Differences, 3)
-	require.ErrorIs(t, rep.Differences[0].Err, refund.ErrInvalid)
-	require.ErrorIs(t, rep.Differences[1].Err, refund.ErrAmount)
-	require.ErrorIs(t, rep.Differences[2].Err, refund.ErrMismatch)
+	require.Len(t, rep.Discrepancies, 3)
+	require.ErrorIs(t, rep.Discrepancies[0].Err, refund.ErrInvalid)
+	require.ErrorIs(t, rep.Discrepancies[1].Err, refund.ErrAmount)
+	require.ErrorIs(t, rep.Discrepancies[2].Err, refund.ErrMismatch)
 	require.Equal(t, before, e.order())
-	require.Len(t, e.conflicts, 3, "a person must look")
+	require.Len(t, e.discrepancies, 3, "a person must look")
 
 	l.err = errLost
 	_, err = e.svc.Sync(bg, "O1")
@@ -176,9 +176,9 @@ type meanwhileLister struct {
 	do func()
 }
 
-func (l meanwhileLister) List(ctx context.Context, q refund.Query) ([]refund.Result, error) {
+func (l meanwhileLister) List(ctx context.Context, req refund.Request) ([]refund.Result, error) {
 	l.do()
-	return l.lister.List(ctx, q)
+	return l.lister.List(ctx, req)
 }
 
 // TestSyncWhileTheRefundIsRequested: the number is asked for in the shop after Sync has read the order. It is

@@ -23,32 +23,32 @@ func TestOnlyWhatMayHavePaidIsTakenIn(t *testing.T) {
 		t.Run(outcome.String(), func(t *testing.T) {
 			e, l := newLister(t)
 			res := refund.Result{
-				Outcome: outcome, RefundNo: "C1", Amount: 1000, RefundID: "501", Code: "CODE", Message: "words",
+				Outcome: outcome, RefundNo: "C1", Amount: 1000, ProviderRefundID: "501", Code: "CODE", Message: "words",
 			}
 			l.list = []refund.Result{res}
 			rep, err := e.svc.Sync(bg, "O1")
 			require.NoError(t, err)
 			require.True(t, rep.Complete)
-			require.Equal(t, []refund.Difference{{
-				RefundNo: "C1", Book: order.StatePaid, Result: res,
-			}}, rep.Differences)
+			require.Equal(t, []refund.Discrepancy{{
+				OrderID: "O1", RefundNo: "C1", Book: order.StatePaid, Result: res,
+			}}, rep.Discrepancies)
 			r := e.order().Refund("C1")
 			if want == "" {
 				require.Nil(t, r)
 				require.Empty(t, rep.Adopted)
-				require.Empty(t, e.conflicts)
+				require.Empty(t, e.discrepancies)
 				return
 			}
 			require.Equal(t, []string{"C1"}, rep.Adopted)
 			require.Equal(t,
 				[]any{want, "501", "CODE", "words", "made at the provider", order.ActorProvider},
-				[]any{r.State, r.RefundID, r.Code, r.Message, r.Reason, r.RequestedBy})
-			require.Len(t, e.conflicts, 1)
-			c := e.conflicts[0]
+				[]any{r.State, r.ProviderRefundID, r.Code, r.Message, r.Reason, r.RequestedBy})
+			require.Len(t, e.discrepancies, 1)
+			c := e.discrepancies[0]
 			require.EqualError(t, c.Err,
 				"refund C1 of order O1: the provider has a refund that the book did not")
 			c.Err = nil
-			require.Equal(t, refund.Conflict{
+			require.Equal(t, refund.Discrepancy{
 				OrderID: "O1", RefundNo: "C1", Book: order.StatePaid, Result: res,
 			}, c)
 		})
@@ -80,12 +80,12 @@ func TestWhatCannotBeTakenInIsReportedWhole(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, rep.Adopted)
 	mismatch := &refund.MismatchError{Field: "order_id", Want: "O1", Got: "O2"}
-	require.Equal(t, []refund.Difference{{
-		RefundNo: "C1", Book: order.StatePaid, Result: foreign, Err: mismatch,
-	}}, rep.Differences)
-	require.Equal(t, []refund.Conflict{{
+	require.Equal(t, []refund.Discrepancy{{
 		OrderID: "O1", RefundNo: "C1", Book: order.StatePaid, Result: foreign, Err: mismatch,
-	}}, e.conflicts)
+	}}, rep.Discrepancies)
+	require.Equal(t, []refund.Discrepancy{{
+		OrderID: "O1", RefundNo: "C1", Book: order.StatePaid, Result: foreign, Err: mismatch,
+	}}, e.discrepancies)
 }
 
 // TestSyncAsksOnlyAboutWhatTheProviderCouldKnow: what was sent, also before a retry, and what it
@@ -128,10 +128,10 @@ func TestAgreementAboutSomethingElseIsNone(t *testing.T) {
 	e.bank.next(fault{op: "query", asIs: true, res: res})
 	rep, err := e.svc.Sync(bg, "O1")
 	require.NoError(t, err)
-	require.Len(t, rep.Differences, 1)
-	require.ErrorIs(t, rep.Differences[0].Err, refund.ErrMismatch)
-	require.Equal(t, order.StateRefunded, rep.Differences[0].Book)
-	require.Len(t, e.conflicts, 1)
+	require.Len(t, rep.Discrepancies, 1)
+	require.ErrorIs(t, rep.Discrepancies[0].Err, refund.ErrMismatch)
+	require.Equal(t, order.StateRefunded, rep.Discrepancies[0].Book)
+	require.Len(t, e.discrepancies, 1)
 }
 
 // TestSyncReportsWhatItDidBeforeTheStoreFailed: it is committed.
@@ -150,7 +150,7 @@ func TestSyncReportsWhatItDidBeforeTheStoreFailed(t *testing.T) {
 			require.ErrorIs(t, err, errStore)
 			require.True(t, rep.Complete)
 			require.Equal(t, []string{"C1", "C2"}[:fails-2], rep.Adopted)
-			require.Len(t, rep.Differences, fails-2)
+			require.Len(t, rep.Discrepancies, fails-2)
 		})
 	}
 }

@@ -104,28 +104,28 @@ func TestProviderWordsNeverStopABooking(t *testing.T) {
 				e := newEnv(t)
 				ref := e.approved("R1", 4000)
 				e.bank.next(fault{op: "refund", res: refund.Result{
-					Outcome: outcome, RefundID: word, Code: word, Message: word, RefundedAt: time.Date(40000, 1, 1, 0, 0, 0, 0, time.UTC),
+					Outcome: outcome, ProviderRefundID: word, Code: word, Message: word, RefundedAt: time.Date(40000, 1, 1, 0, 0, 0, 0, time.UTC),
 				}})
 				require.Equal(t, end, e.process(ref).State)
 				o := e.order()
 				r := o.Refund("R1")
 				for text, most := range map[string]int{
-					r.RefundID: order.MaxCode, r.Code: order.MaxCode, r.Message: order.MaxMessage,
+					r.ProviderRefundID: order.MaxCode, r.Code: order.MaxCode, r.Message: order.MaxMessage,
 					o.History[len(o.History)-1].Note: order.MaxMessage,
 				} {
 					require.LessOrEqual(t, len(text), most)
 					require.True(t, utf8.ValidString(text))
 					require.Equal(t, -1, strings.IndexFunc(text, unicode.IsControl))
 				}
-				require.NotEmpty(t, r.RefundID)
+				require.NotEmpty(t, r.ProviderRefundID)
 				if utf8.ValidString(word) {
-					require.Greater(t, len(r.RefundID), order.MaxCode-utf8.UTFMax, "no more is cut than must be")
+					require.Greater(t, len(r.ProviderRefundID), order.MaxCode-utf8.UTFMax, "no more is cut than must be")
 				}
 
 				// The notification names the whole of it.
 				n := success("R1", 4000)
-				n.Result.RefundID = word
-				e.bank.next(fault{op: "query", res: refund.Result{Outcome: refund.OutcomeSucceeded, RefundID: word}})
+				n.Result.ProviderRefundID = word
+				e.bank.next(fault{op: "query", res: refund.Result{Outcome: refund.OutcomeSucceeded, ProviderRefundID: word}})
 				require.NoError(t, e.svc.HandleNotification(bg, n))
 				require.Equal(t, order.StateRefunded, e.refund("R1").State)
 			})

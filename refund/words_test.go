@@ -50,7 +50,7 @@ func TestProvidersWordsStayWithTheRefund(t *testing.T) {
 			}
 			said := fault{
 				op:  "query",
-				res: refund.Result{Outcome: tc.outcome, RefundID: "501", Code: "CODE", Message: "words"},
+				res: refund.Result{Outcome: tc.outcome, ProviderRefundID: "501", Code: "CODE", Message: "words"},
 			}
 			e.bank.next(said)
 			if tc.from == order.StateApproved {
@@ -68,7 +68,7 @@ func TestProvidersWordsStayWithTheRefund(t *testing.T) {
 			require.Equal(
 				t,
 				[]any{tc.to, "501", "CODE", "words"},
-				[]any{r.State, r.RefundID, r.Code, r.Message},
+				[]any{r.State, r.ProviderRefundID, r.Code, r.Message},
 			)
 			require.Equal(t, e.clock.Now(), e.order().UpdatedAt)
 		})
@@ -90,7 +90,7 @@ func TestDeniedAcceptanceSaysSo(t *testing.T) {
 			e.steps(ref, 1)
 			r := e.refund("R1")
 			require.Equal(t, []any{step.code, step.message}, []any{r.Code, r.Message}, denied)
-			require.Equal(t, "bank-R1", r.RefundID)
+			require.Equal(t, "bank-R1", r.ProviderRefundID)
 		}
 	}
 }
@@ -105,13 +105,13 @@ func TestConflictSaysAll(t *testing.T) {
 	)
 	_, err := e.svc.Sync(bg, "O1")
 	require.NoError(t, err)
-	require.Len(t, e.conflicts, 1)
+	require.Len(t, e.discrepancies, 1)
 	require.Equal(t, "REFUNDCLOSE", e.refund("R1").Code)
-	c := e.conflicts[0]
+	c := e.discrepancies[0]
 	require.EqualError(t, c.Err,
 		"refund R1 of order O1: the provider says closed of a refund that is booked as refunded")
 	c.Err = nil
-	require.Equal(t, refund.Conflict{
+	require.Equal(t, refund.Discrepancy{
 		OrderID: "O1", RefundNo: "R1", Book: order.StateRefunded,
 		Result: refund.Result{
 			Outcome: refund.OutcomeClosed, RefundNo: "R1", OrderID: "O1", Amount: 4000, Code: "REFUNDCLOSE",
@@ -174,7 +174,7 @@ func TestTransitionIsLoggedWithItsAmount(t *testing.T) {
 // TestTracedCommandsReturnTheSame: the Start hook changes neither result nor error.
 func TestTracedCommandsReturnTheSame(t *testing.T) {
 	e := newEnv(t, func(_ *env, o *refund.Options) {
-		o.Hooks.Start = func(ctx context.Context, _ refund.Command) (context.Context, func(error)) {
+		o.Hooks.Trace = func(ctx context.Context, _ refund.Command) (context.Context, func(error)) {
 			return ctx, nil
 		}
 	})
@@ -221,19 +221,19 @@ func TestNotificationSaysWhatDiffers(t *testing.T) {
 		`total is "1", want "10000"`:         func(n *refund.Notification) { n.Total = 1 },
 		`gateway is "other", want "bank"`:    func(n *refund.Notification) { n.Gateway = "other" },
 		`payment_id is "other", want "P1"`:   func(n *refund.Notification) { n.PaymentID = "other" },
-		`refund_id is "1", want "bank-R1"`:   func(n *refund.Notification) { n.Result.RefundID = "1" },
+		`refund_id is "1", want "bank-R1"`:   func(n *refund.Notification) { n.Result.ProviderRefundID = "1" },
 		`amount is "0", want "4000"`:         func(n *refund.Notification) { n.Result.Amount = 0 },
 		`total is "-10000", want "10000"`:    func(n *refund.Notification) { n.Total = -10000 },
 		`payment_id is "P1\x00", want "P1"`:  func(n *refund.Notification) { n.PaymentID = "P1\x00" },
 		`gateway is "banks", want "bank"`:    func(n *refund.Notification) { n.Gateway = "banks" },
-		`refund_id is "bank", want "bank-R1`: func(n *refund.Notification) { n.Result.RefundID = "bank" },
+		`refund_id is "bank", want "bank-R1`: func(n *refund.Notification) { n.Result.ProviderRefundID = "bank" },
 	} {
 		n := success("R1", 4000)
 		change(&n)
 		require.ErrorContains(t, e.svc.HandleNotification(bg, n), says)
 	}
 	n := success("R1", 4000)
-	n.Gateway, n.PaymentID, n.Total, n.Result.RefundID = "bank", "P1", 10000, "bank-R1"
+	n.Gateway, n.PaymentID, n.Total, n.Result.ProviderRefundID = "bank", "P1", 10000, "bank-R1"
 	require.NoError(t, e.svc.HandleNotification(bg, n))
 }
 
@@ -244,7 +244,7 @@ func TestNotificationOfAnOrderWithoutPaymentNumber(t *testing.T) {
 	e.bank.next(fault{op: "refund", err: errLost, pay: true})
 	e.process(e.approved("R1", 4000))
 	n := success("R1", 4000)
-	n.PaymentID, n.Result.RefundID = "P1", "bank-R1"
+	n.PaymentID, n.Result.ProviderRefundID = "P1", "bank-R1"
 	require.NoError(t, e.svc.HandleNotification(bg, n))
 	require.Equal(t, order.StateRefunded, e.refund("R1").State)
 }
@@ -252,13 +252,13 @@ func TestNotificationOfAnOrderWithoutPaymentNumber(t *testing.T) {
 // TestServiceSaysWhatIsMissing: everything at once.
 func TestServiceSaysWhatIsMissing(t *testing.T) {
 	_, err := refund.NewService(nil, nil, nil, refund.Options{
-		CallTimeout: -1, Lease: -2, Quiet: -1, MaxWait: -1, SetupBackoff: -1, AlertAfter: -1,
+		CallTimeout: -1, Lease: -2, QuietPeriod: -1, MaxWait: -1, SetupBackoff: -1, AlertAfter: -1,
 		MaxRequests: -1,
 	})
 	require.ErrorIs(t, err, refund.ErrInvalid)
 	require.EqualError(t, err, "new refund service: "+strings.Join([]string{
 		"machine: is nil", "store: is nil", "gateway: is nil", "call_timeout: is negative",
-		"lease: is negative", "quiet: is negative", "max_wait: is negative",
+		"lease: is negative", "quiet_period: is negative", "max_wait: is negative",
 		"setup_backoff: is negative", "alert_after: is negative", "max_requests: is negative",
 		"lease: must be longer than call_timeout",
 	}, "\n"))
@@ -285,8 +285,8 @@ func TestGatewaysSayWhichOne(t *testing.T) {
 	g, err := refund.NewGateways(map[string]refund.RefundGateway{"bank": newBank()})
 	require.NoError(t, err)
 	_, refundErr := g.Refund(bg, refund.Request{Gateway: "x"})
-	_, queryErr := g.Query(bg, refund.Query{Gateway: "x"})
-	_, listErr := g.List(bg, refund.Query{Gateway: "x"})
+	_, queryErr := g.Query(bg, refund.Request{Gateway: "x"})
+	_, listErr := g.List(bg, refund.Request{Gateway: "x"})
 	for _, err := range []error{refundErr, queryErr, listErr} {
 		var setup *refund.SetupError
 		require.ErrorAs(t, err, &setup)
@@ -294,7 +294,7 @@ func TestGatewaysSayWhichOne(t *testing.T) {
 		require.ErrorIs(t, err, refund.ErrUnknownGateway)
 		require.EqualError(t, err, `set-up of gateway "x": gateway "x": unknown gateway`)
 	}
-	_, err = g.List(bg, refund.Query{Gateway: "bank"})
+	_, err = g.List(bg, refund.Request{Gateway: "bank"})
 	require.EqualError(t, err, `list refunds through gateway "bank": not supported by the gateway`)
 }
 
@@ -305,7 +305,7 @@ func TestOutcomesThatThereAreNot(t *testing.T) {
 	require.EqualError(t, o.UnmarshalText([]byte("paid")), "outcome: is not known")
 	require.EqualError(
 		t,
-		&refund.RetryLater{After: time.Second, Err: errors.New("busy")},
+		&refund.BusyError{After: time.Second, Err: errors.New("busy")},
 		"retry in 1s: busy",
 	)
 }

@@ -291,8 +291,8 @@ func (s *Store) Due(ctx context.Context, q refund.DueQuery) ([]refund.DueRefund,
 	return q.Join(past, ahead), nil
 }
 
-// List implements [refund.Store].
-func (s *Store) List(ctx context.Context, f refund.Filter) (refund.Page, error) {
+// ListRefunds implements [refund.Store].
+func (s *Store) ListRefunds(ctx context.Context, f refund.Filter) (refund.Page, error) {
 	if err := ctx.Err(); err != nil {
 		return refund.Page{}, err
 	}
@@ -319,7 +319,7 @@ func matches(f refund.Filter, e refund.Entry) bool {
 	at := e.Refund.RequestedAt
 	return (len(f.States) == 0 || slices.Contains(f.States, e.Refund.State)) &&
 		(f.Gateway == "" || f.Gateway == e.Gateway) &&
-		strings.Contains(e.OrderID, f.OrderID) &&
+		strings.Contains(e.OrderID, f.OrderIDContains) &&
 		(f.From.IsZero() || !at.Before(f.From)) &&
 		(f.To.IsZero() || at.Before(f.To)) &&
 		(f.After == nil || e.Position().Compare(*f.After) > 0)

@@ -23,7 +23,7 @@ var classes = []class{
 	{refund.ErrHookPanic, "hook_panic", false},
 	{refund.ErrVetoed, "vetoed", true},
 	{refund.ErrSetup, "setup", false},
-	{refund.ErrRetryLater, "retry_later", false},
+	{refund.ErrBusy, "busy", false},
 	{refund.ErrMismatch, "mismatch", false},
 	{refund.ErrNotification, "bad_notification", false},
 	{context.DeadlineExceeded, typeTimeout, false},

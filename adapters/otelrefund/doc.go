@@ -18,7 +18,7 @@
 //
 // # Spans
 //
-// A command is a span, and what it calls is within it: execute has approve and process, process has the calls to
+// A command is a span, and what it calls is within it: approve_and_send has approve and process, process has the calls to
 // the provider, and those have what an instrumented http.Client adds (wechatv2.Config.WrapTransport). The ctx that
 // stores, hooks and loggers are given carries the span.
 //
@@ -43,7 +43,7 @@
 //	orderfsm.command.duration        s               orderfsm.command, error.type
 //	orderfsm.transitions             {transition}    orderfsm.gateway, orderfsm.event, orderfsm.from, orderfsm.to
 //	orderfsm.refunded.amount         {minor_unit}    orderfsm.gateway, orderfsm.currency
-//	orderfsm.conflicts               {conflict}      orderfsm.state, orderfsm.outcome
+//	orderfsm.discrepancies               {discrepancy}      orderfsm.state, orderfsm.outcome
 //	orderfsm.stuck.attempts          {attempt}       orderfsm.gateway
 //	orderfsm.notifications.unknown   {notification}  orderfsm.gateway
 //	orderfsm.refunds.due             {refund}
@@ -65,7 +65,7 @@
 //     does not look like a code (64 letters, digits, and ._-) is "other", and so are, in metrics, those
 //     behind the first hundred.
 //   - error.type: vetoed, amount, limit, transition, conflict, invalid, exists, unsettled, unsupported,
-//     order_not_found, refund_not_found: somebody was told no. setup, retry_later, mismatch, no_outcome, timeout,
+//     order_not_found, refund_not_found: somebody was told no. setup, busy, mismatch, no_outcome, timeout,
 //     connection, canceled, bad_notification, unknown_gateway, in_tx, hook_panic, panic, _OTHER: everything else.
 //   - orderfsm.event, orderfsm.from, orderfsm.to, orderfsm.state: of the machine; state is that of the book.
 //
@@ -85,6 +85,6 @@
 //
 // The name follows otelhttp and otelsql: a host that imports OpenTelemetry's own package otel needs no alias.
 //
-// The commands are seen through refund.Hooks.Start and not through a wrapper around the Service: an engine has the
+// The commands are seen through refund.Hooks.Trace and not through a wrapper around the Service: an engine has the
 // Service itself, and the commands that a command is made of would not be seen.
 package otelrefund

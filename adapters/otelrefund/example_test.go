@@ -41,7 +41,7 @@ func Example() {
 
 	_, _ = svc.Register(ctx, refund.RegisterParams{OrderID: "O1", Gateway: "bank", Currency: "CNY", Total: 10000})
 	_, _ = svc.Request(ctx, refund.RequestParams{OrderID: "O1", RefundNo: "R1", Amount: 4000, Reason: "too small", Actor: "buyer:1"})
-	_, err = svc.Execute(ctx, refund.ApproveParams{OrderID: "O1", RefundNo: "R1", Amount: 4000, Actor: "staff:1"})
+	_, err = svc.ApproveAndSend(ctx, refund.ApproveParams{OrderID: "O1", RefundNo: "R1", Amount: 4000, Actor: "staff:1"})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -70,7 +70,7 @@ func Example() {
 	// span refund.approve
 	// span gateway.refund
 	// span refund.process
-	// span refund.execute
+	// span refund.approve_and_send
 	// metric orderfsm.command.duration
 	// metric orderfsm.gateway.call.duration
 	// metric orderfsm.gateway.calls

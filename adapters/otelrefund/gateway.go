@@ -60,23 +60,23 @@ func (g *gateway) Refund(ctx context.Context, req refund.Request) (refund.Result
 }
 
 // Query implements [refund.RefundGateway].
-func (g *gateway) Query(ctx context.Context, q refund.Query) (refund.Result, error) {
-	ctx, c := g.t.begin(ctx, "query", q.Gateway, keyOrderID.String(q.OrderID), keyRefundNo.String(q.RefundNo))
+func (g *gateway) Query(ctx context.Context, req refund.Request) (refund.Result, error) {
+	ctx, c := g.t.begin(ctx, "query", req.Gateway, keyOrderID.String(req.OrderID), keyRefundNo.String(req.RefundNo))
 	defer c.end()
-	res, err := g.inner.Query(ctx, q)
+	res, err := g.inner.Query(ctx, req)
 	c.answered(res, err)
 	return res, err
 }
 
 // List implements [refund.Lister].
-func (g *gateway) List(ctx context.Context, q refund.Query) ([]refund.Result, error) {
+func (g *gateway) List(ctx context.Context, req refund.Request) ([]refund.Result, error) {
 	l, ok := g.inner.(refund.Lister)
 	if !ok {
-		return nil, fmt.Errorf("list refunds through gateway %q: %w", q.Gateway, refund.ErrUnsupported)
+		return nil, fmt.Errorf("list refunds through gateway %q: %w", req.Gateway, refund.ErrUnsupported)
 	}
-	ctx, c := g.t.begin(ctx, "list", q.Gateway, keyOrderID.String(q.OrderID))
+	ctx, c := g.t.begin(ctx, "list", req.Gateway, keyOrderID.String(req.OrderID))
 	defer c.end()
-	results, err := l.List(ctx, q)
+	results, err := l.List(ctx, req)
 	c.done(err)
 	return results, err
 }

@@ -44,8 +44,8 @@ func TestCalls(t *testing.T) {
 			answer{err: &refund.SetupError{Gateway: "bank", Err: &codedError{"CERT_ERROR"}}}, "unknown", "CERT_ERROR", "setup",
 		},
 		"busy": {
-			answer{err: fmt.Errorf("call: %w", &refund.RetryLater{After: time.Second, Err: &codedError{"SYSTEMERROR"}})},
-			"unknown", "SYSTEMERROR", "retry_later",
+			answer{err: fmt.Errorf("call: %w", &refund.BusyError{After: time.Second, Err: &codedError{"SYSTEMERROR"}})},
+			"unknown", "SYSTEMERROR", "busy",
 		},
 		"a lost connection":    {answer{err: &net.OpError{Op: "read", Err: errors.New("reset")}}, "unknown", "", "connection"},
 		"a network's time-out": {answer{err: &url.Error{Op: "Post", Err: os.ErrDeadlineExceeded}}, "unknown", "", "timeout"},
@@ -61,7 +61,7 @@ func TestCalls(t *testing.T) {
 			res, err := g.Refund(bg, refund.Request{Gateway: "bank", OrderID: "O1", RefundNo: "R1", Amount: 5, Reason: "r"})
 			require.Equal(t, c.answer.err, err)
 			require.Equal(t, c.answer.res.Code, res.Code)
-			_, err = g.Query(bg, refund.Query{Gateway: "bank", OrderID: "O1", RefundNo: "R1", Amount: 5})
+			_, err = g.Query(bg, refund.Request{Gateway: "bank", OrderID: "O1", RefundNo: "R1", Amount: 5})
 			require.Equal(t, c.answer.err, err)
 
 			code, problem, status := "", "", ""
@@ -102,7 +102,7 @@ func TestTimeouts(t *testing.T) {
 	} {
 		r := newRecording(t)
 		ctx, cancel := c.ctx()
-		_, err := r.Gateway(&bank{}).Query(ctx, refund.Query{Gateway: "bank"})
+		_, err := r.Gateway(&bank{}).Query(ctx, refund.Request{Gateway: "bank"})
 		cancel()
 		require.ErrorIs(t, err, ctx.Err())
 		require.Contains(t, r.metrics(), "gateway.calls{gateway=bank operation=query outcome=unknown} 1")
@@ -163,7 +163,7 @@ func TestOptionalInterfaces(t *testing.T) {
 		limiter, _ := c.g.(refund.Limiter)
 		require.Equal(t, c.limits, limiter.Limits("bank"))
 		lister, _ := c.g.(refund.Lister)
-		_, err := lister.List(bg, refund.Query{Gateway: "bank", OrderID: "O1"})
+		_, err := lister.List(bg, refund.Request{Gateway: "bank", OrderID: "O1"})
 		require.ErrorIs(t, err, c.list)
 	}
 	require.Equal(t, []string{"gateway.list client {gateway=bank operation=list order_id=O1 outcome=ok}"}, r.ended(), "no call, no span")
@@ -206,9 +206,9 @@ func TestGateways(t *testing.T) {
 			require.ErrorIs(t, g.(refund.Checker).Check(refund.Request{Gateway: "full"}), refund.ErrInvalid)
 			require.NoError(t, g.(refund.Checker).Check(refund.Request{Gateway: "bare"}))
 			require.Equal(t, refund.Limits{MaxRefunds: 4}, g.(refund.Limiter).Limits("full"))
-			_, err = g.(refund.Lister).List(bg, refund.Query{Gateway: "bare"})
+			_, err = g.(refund.Lister).List(bg, refund.Request{Gateway: "bare"})
 			require.ErrorIs(t, err, refund.ErrUnsupported)
-			_, err = g.(refund.Lister).List(bg, refund.Query{Gateway: "full"})
+			_, err = g.(refund.Lister).List(bg, refund.Request{Gateway: "full"})
 			require.NoError(t, err)
 			require.Contains(t, r.metrics(), "notifications.unknown{gateway=full} 1")
 			require.Contains(t, r.metrics(), "gateway.calls{gateway=full operation=list outcome=ok} 1")

@@ -195,8 +195,8 @@ func (b *bank) Refund(ctx context.Context, req refund.Request) (refund.Result, e
 	return b.answer(ctx, req.RefundNo, req.Amount)
 }
 
-func (b *bank) Query(ctx context.Context, q refund.Query) (refund.Result, error) {
-	return b.answer(ctx, q.RefundNo, q.Amount)
+func (b *bank) Query(ctx context.Context, req refund.Request) (refund.Result, error) {
+	return b.answer(ctx, req.RefundNo, req.Amount)
 }
 
 func newPost() *http.Request { return httptest.NewRequest(http.MethodPost, "/", http.NoBody) }
@@ -204,7 +204,7 @@ func newPost() *http.Request { return httptest.NewRequest(http.MethodPost, "/", 
 // fullBank has every optional interface.
 type fullBank struct{ bank }
 
-func (b *fullBank) List(context.Context, refund.Query) ([]refund.Result, error) {
+func (b *fullBank) List(context.Context, refund.Request) ([]refund.Result, error) {
 	a, err := b.answer(bg, "R1", 1)
 	return append(b.listing, a), err
 }

@@ -19,10 +19,10 @@ import (
 // own, with sqlstore.WithTx), they are not counted, as After hooks do not run.
 func (t *Telemetry) Hooks() refund.Hooks {
 	return refund.Hooks{
-		Start:    t.start,
-		After:    t.after,
-		Conflict: t.conflict,
-		Stuck:    func(ctx context.Context, s refund.Stuck) { count(ctx, t.stuck, keyGateway.String(s.Gateway)) },
+		Trace:       t.start,
+		After:       t.after,
+		Discrepancy: t.discrepancy,
+		Stuck:       func(ctx context.Context, s refund.Stuck) { count(ctx, t.stuck, keyGateway.String(s.Gateway)) },
 		Setup: func(ctx context.Context, e *refund.SetupError) {
 			count(ctx, t.setupFaults, keyGateway.String(e.Gateway))
 		},
@@ -72,9 +72,9 @@ func (t *Telemetry) after(ctx context.Context, o *order.Order, tr order.Transiti
 	}
 }
 
-func (t *Telemetry) conflict(ctx context.Context, c refund.Conflict) {
+func (t *Telemetry) discrepancy(ctx context.Context, c refund.Discrepancy) {
 	attrs := []attribute.KeyValue{keyState.String(string(c.Book)), keyOutcome.String(c.Result.Outcome.String())}
 	trace.SpanFromContext(ctx).AddEvent("refund.conflict",
 		trace.WithAttributes(append(attrs, keyRefundNo.String(c.RefundNo))...))
-	count(ctx, t.conflicts, attrs...)
+	count(ctx, t.discrepancies, attrs...)
 }

@@ -60,9 +60,9 @@ func (s *shop) request(no string, amount int64) {
 	require.NoError(s.t, err)
 }
 
-func (s *shop) execute(no string, amount int64) order.Refund {
+func (s *shop) approveAndSend(no string, amount int64) order.Refund {
 	s.t.Helper()
-	r, err := s.svc.Execute(bg, refund.ApproveParams{
+	r, err := s.svc.ApproveAndSend(bg, refund.ApproveParams{
 		OrderID: "O1", RefundNo: no, Amount: amount, Actor: "staff:" + private, Note: "note " + private,
 	})
 	require.NoError(s.t, err)
@@ -73,11 +73,11 @@ func (s *shop) execute(no string, amount int64) order.Refund {
 func TestSpansNest(t *testing.T) {
 	s := newShop(t, refund.Hooks{})
 	s.request("R1", 4000)
-	require.Equal(t, order.StateRefunded, s.execute("R1", 4000).State)
+	require.Equal(t, order.StateRefunded, s.approveAndSend("R1", 4000).State)
 	require.Equal(t, `refund.register
 refund.request
 - refund.transition {event=request_refund from=paid refund_no=R1 to=refund_requested}
-refund.execute
+refund.approve_and_send
   refund.approve
   - refund.transition {event=approve from=refund_requested refund_no=R1 to=approved}
   refund.process
@@ -89,7 +89,7 @@ refund.execute
 		"transitions{event=request_refund from=paid gateway=bank to=refund_requested} 1",
 		"transitions{event=settle from=approved gateway=bank to=refunded} 1",
 		"refunded.amount{currency=CNY gateway=bank} 4000",
-		"command.duration{command=execute} 1 of 0s",
+		"command.duration{command=approve_and_send} 1 of 0s",
 	} {
 		require.Contains(t, lines, want)
 	}
@@ -152,7 +152,7 @@ func everything(t *testing.T) *shop {
 	}})
 	s.request("R1", 4000)
 	s.bank.next(answer{err: &refund.SetupError{Gateway: "bank", Err: errors.New("expired " + private)}})
-	s.execute("R1", 4000) // a set-up fault
+	s.approveAndSend("R1", 4000) // a set-up fault
 	s.clock.Advance(25 * time.Hour)
 	s.bank.next(answer{err: errors.New("reset " + private)})
 	ref := refund.Ref{OrderID: "O1", RefundNo: "R1"}
@@ -163,9 +163,9 @@ func everything(t *testing.T) *shop {
 	require.NoError(t, err)
 	s.request("R2", 100)
 	s.bank.next(answer{res: refund.Result{
-		Outcome: refund.OutcomeDeclined, Code: "CODE " + private, Message: "message " + private, RefundID: "id " + private,
+		Outcome: refund.OutcomeDeclined, Code: "CODE " + private, Message: "message " + private, ProviderRefundID: "id " + private,
 	}})
-	require.Equal(t, order.StateFailed, s.execute("R2", 100).State)
+	require.Equal(t, order.StateFailed, s.approveAndSend("R2", 100).State)
 	s.bank.next(answer{res: refund.Result{Outcome: refund.OutcomeSucceeded}}, answer{res: refund.Result{
 		Outcome: refund.OutcomeAbnormal, RefundNo: "R1", Amount: 4000, Message: private,
 	}})
@@ -199,7 +199,7 @@ func TestEverything(t *testing.T) {
 	} {
 		require.Contains(t, lines, want)
 	}
-	require.Contains(t, strings.Join(lines, "\n"), "conflicts{outcome=")
+	require.Contains(t, strings.Join(lines, "\n"), "discrepancies{outcome=")
 	require.Contains(t, s.tree(), "- refund.conflict {")
 	require.NotContains(t, strings.Join(lines, "\n"), private)
 	for _, id := range []string{"O1", "R1", "order_id", "refund_no"} {
@@ -296,7 +296,7 @@ func TestDefaults(t *testing.T) {
 	t.Cleanup(func() { otel.SetMeterProvider(before) })
 	tel, err := otelrefund.New(otelrefund.Options{})
 	require.NoError(t, err)
-	_, err = tel.Gateway(&bank{}).Query(bg, refund.Query{Gateway: "bank"})
+	_, err = tel.Gateway(&bank{}).Query(bg, refund.Request{Gateway: "bank"})
 	require.NoError(t, err)
 	r := &recording{t: t, reader: reader}
 	require.Contains(t, r.metrics(), "gateway.calls{gateway=bank operation=query outcome=succeeded} 1")

@@ -51,9 +51,9 @@ type Telemetry struct {
 	now    func() time.Time
 	codes  codes
 
-	callDuration, commandDuration                           metric.Float64Histogram
-	calls, transitions, refunded, conflicts, stuck, unknown metric.Int64Counter
-	setupFaults                                             metric.Int64Counter
+	callDuration, commandDuration                               metric.Float64Histogram
+	calls, transitions, refunded, discrepancies, stuck, unknown metric.Int64Counter
+	setupFaults                                                 metric.Int64Counter
 }
 
 // New returns a Telemetry, or the error of the MeterProvider.
@@ -99,7 +99,7 @@ func (t *Telemetry) instruments() error {
 		{&t.calls, "orderfsm.gateway.calls", "{call}", "Calls to payment providers, by what they answered."},
 		{&t.transitions, "orderfsm.transitions", "{transition}", "Refunds that moved from one state to another."},
 		{&t.refunded, "orderfsm.refunded.amount", "{minor_unit}", "Money that providers confirmed as returned, in minor units."},
-		{&t.conflicts, "orderfsm.conflicts", "{conflict}", "Disagreements between a provider and the book."},
+		{&t.discrepancies, "orderfsm.discrepancies", "{discrepancy}", "Disagreements between a provider and the book."},
 		{&t.stuck, "orderfsm.stuck.attempts", "{attempt}", "Attempts without an outcome for refunds that have had none for long."},
 		{&t.setupFaults, "orderfsm.gateway.setup_faults", "{fault}", "Gateways that began to fail because of their set-up."},
 		{&t.unknown, "orderfsm.notifications.unknown", "{notification}", "Notifications about refunds that the book does not have."},

@@ -22,8 +22,8 @@ func (instant) Refund(_ context.Context, req refund.Request) (refund.Result, err
 	return result(refund.OutcomeSucceeded, req), nil
 }
 
-func (instant) Query(_ context.Context, q refund.Query) (refund.Result, error) {
-	return refund.Result{Outcome: refund.OutcomeNotFound, RefundNo: q.RefundNo}, nil
+func (instant) Query(_ context.Context, req refund.Request) (refund.Result, error) {
+	return refund.Result{Outcome: refund.OutcomeNotFound, RefundNo: req.RefundNo}, nil
 }
 
 // newBench runs a Poller on the real clock; settled is sent to for every refund that is settled.

@@ -29,7 +29,7 @@
 //
 // # Fairness
 //
-// A gateway rests, for a minute at most, if its provider limits the account ([refund.RetryLater]
+// A gateway rests, for a minute at most, if its provider limits the account ([refund.BusyError]
 // with Account), and for a second after a fault of its set-up. A provider that is busy with one
 // refund delays that refund only.
 //

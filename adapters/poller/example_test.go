@@ -39,7 +39,7 @@ func Example() {
 	}
 	p, err := poller.New(svc, poller.Options{
 		Waker:    waker,
-		Gateways: map[string]poller.Limits{"wechatv2": {Rate: 50}},
+		Gateways: map[string]poller.GatewayOptions{"wechatv2": {Rate: 50}},
 	})
 	if err != nil {
 		fmt.Println(err)

@@ -131,8 +131,8 @@ func (b *bank) Refund(ctx context.Context, req refund.Request) (refund.Result, e
 	return b.call(ctx, "refund", req)
 }
 
-func (b *bank) Query(ctx context.Context, q refund.Query) (refund.Result, error) {
-	return b.call(ctx, "query", refund.Request{Gateway: q.Gateway, OrderID: q.OrderID, RefundNo: q.RefundNo, Amount: q.Amount})
+func (b *bank) Query(ctx context.Context, req refund.Request) (refund.Result, error) {
+	return b.call(ctx, "query", refund.Request{Gateway: req.Gateway, OrderID: req.OrderID, RefundNo: req.RefundNo, Amount: req.Amount})
 }
 
 func (b *bank) call(ctx context.Context, op string, req refund.Request) (refund.Result, error) {
@@ -252,11 +252,11 @@ func (s *store) Update(ctx context.Context, id string, fn func(context.Context, 
 	return s.Store.Update(ctx, id, fn)
 }
 
-func (s *store) List(ctx context.Context, f refund.Filter) (refund.Page, error) {
+func (s *store) ListRefunds(ctx context.Context, f refund.Filter) (refund.Page, error) {
 	if s.onList != nil {
 		return refund.Page{}, s.onList
 	}
-	return s.Store.List(ctx, f)
+	return s.Store.ListRefunds(ctx, f)
 }
 
 func (s *store) set(onLook func() error, onID func(string) error) {

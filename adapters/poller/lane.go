@@ -37,7 +37,7 @@ func (r *run) lane(gateway string) *lane {
 	return l
 }
 
-func (l Limits) interval() time.Duration {
+func (l GatewayOptions) interval() time.Duration {
 	if l.Rate == 0 {
 		return 0
 	}
@@ -64,7 +64,7 @@ func (l *lane) take(now time.Time) {
 // busy with one refund delays that refund, by its next attempt in the store, and no other.
 func (l *lane) rest(now time.Time, err error) {
 	var d time.Duration
-	var later *refund.RetryLater
+	var later *refund.BusyError
 	switch {
 	case errors.As(err, &later) && later.Account:
 		d = min(later.After, restMost)

@@ -21,7 +21,7 @@ type Options struct {
 	// Batch is the most refunds taken from the store's list at once. If zero, four times Concurrency.
 	Batch int
 	// Gateways sets limits for the gateways that it names, by order.Order.Gateway.
-	Gateways map[string]Limits
+	Gateways map[string]GatewayOptions
 	// IdleMin and IdleMax bound the wait between two looks that find nothing. It doubles from the one to the
 	// other, each time less up to a fifth at random. If zero, 100 ms and 5 s.
 	IdleMin, IdleMax time.Duration
@@ -38,9 +38,9 @@ type Options struct {
 	NewTimer func(d time.Duration) (fired <-chan time.Time, stop func())
 }
 
-// Limits are what the Poller sends to one gateway at most, in this process: with several replicas each has
+// GatewayOptions are what the Poller sends to one gateway at most, in this process: with several replicas each has
 // its own.
-type Limits struct {
+type GatewayOptions struct {
 	// Concurrency is the most refunds in flight at once. If zero, three quarters of Options.Concurrency,
 	// at least 1.
 	Concurrency int

@@ -55,8 +55,8 @@ func TestConcurrencyIsBounded(t *testing.T) {
 		want int
 	}{
 		"three quarters for one gateway": {poller.Options{Concurrency: 8}, 6},
-		"the gateway's own":              {poller.Options{Concurrency: 8, Gateways: map[string]poller.Limits{"bank": {Concurrency: 2}}}, 2},
-		"all of them":                    {poller.Options{Concurrency: 3, Gateways: map[string]poller.Limits{"bank": {Concurrency: 10}}}, 3},
+		"the gateway's own":              {poller.Options{Concurrency: 8, Gateways: map[string]poller.GatewayOptions{"bank": {Concurrency: 2}}}, 2},
+		"all of them":                    {poller.Options{Concurrency: 3, Gateways: map[string]poller.GatewayOptions{"bank": {Concurrency: 10}}}, 3},
 		"at least one":                   {poller.Options{Concurrency: 1}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -119,7 +119,7 @@ func TestRate(t *testing.T) {
 		interval := time.Duration(float64(time.Second) / rate)
 		t.Run(interval.String(), func(t *testing.T) {
 			e := newEnv(t, func(_ *refund.Options, o *poller.Options) {
-				o.Gateways = map[string]poller.Limits{"slow": {Rate: rate}}
+				o.Gateways = map[string]poller.GatewayOptions{"slow": {Rate: rate}}
 			})
 			slow, fast := e.approve("slow", 20), e.approve("fast", 10)
 			var at []time.Time
@@ -149,19 +149,19 @@ func TestProviderThatIsBusy(t *testing.T) {
 		least, most time.Duration
 	}{
 		"the account": {
-			fmt.Errorf("call: %w", &refund.RetryLater{After: 20 * time.Second, Account: true, Err: errLost}),
+			fmt.Errorf("call: %w", &refund.BusyError{After: 20 * time.Second, Account: true, Err: errLost}),
 			20 * time.Second, 30 * time.Second,
 		},
 		"the account, without end": {
-			&refund.RetryLater{After: math.MaxInt64, Account: true, Err: errLost}, time.Minute, 70 * time.Second,
+			&refund.BusyError{After: math.MaxInt64, Account: true, Err: errLost}, time.Minute, 70 * time.Second,
 		},
-		"the account, until before": {&refund.RetryLater{After: -time.Hour, Account: true, Err: errLost}, 0, time.Second},
-		"one refund":                {&refund.RetryLater{After: time.Hour, Err: errLost}, 0, time.Second},
+		"the account, until before": {&refund.BusyError{After: -time.Hour, Account: true, Err: errLost}, 0, time.Second},
+		"one refund":                {&refund.BusyError{After: time.Hour, Err: errLost}, 0, time.Second},
 		"set-up":                    {&refund.SetupError{Err: errLost}, time.Second, 10 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := newEnv(t, func(_ *refund.Options, o *poller.Options) {
-				o.Gateways = map[string]poller.Limits{"busy": {Concurrency: 1}}
+				o.Gateways = map[string]poller.GatewayOptions{"busy": {Concurrency: 1}}
 			})
 			refs := e.approve("busy", 2)
 			first := true
@@ -188,7 +188,7 @@ func TestOneBusyOrderDoesNotRestTheGateway(t *testing.T) {
 	refs := e.approve("bank", 300)
 	e.bank.answer = func(_ context.Context, _ string, req refund.Request) (refund.Result, error) {
 		if req.OrderID == busy.OrderID {
-			return refund.Result{}, &refund.RetryLater{After: 5 * time.Second, Err: errLost}
+			return refund.Result{}, &refund.BusyError{After: 5 * time.Second, Err: errLost}
 		}
 		return refund.Result{}, nil
 	}
@@ -252,7 +252,7 @@ func TestRefundsThatWaitHideNoOther(t *testing.T) {
 // TestStaleList: what a slow gateway's turn comes to late may have been done by another replica long since.
 func TestStaleList(t *testing.T) {
 	e := newEnv(t, func(_ *refund.Options, o *poller.Options) {
-		o.Gateways = map[string]poller.Limits{"slow": {Rate: 0.5}}
+		o.Gateways = map[string]poller.GatewayOptions{"slow": {Rate: 0.5}}
 	})
 	refs := e.approve("slow", 20)
 	e.run()
@@ -335,9 +335,9 @@ func TestOptions(t *testing.T) {
 		"idle_max: is negative":                                  {IdleMax: -1},
 		"idle_max: is less than idle_min":                        {IdleMin: 2, IdleMax: 1},
 		"stop_timeout: is negative":                              {StopTimeout: -1},
-		`gateways: concurrency of "b" is negative`:               {Gateways: map[string]poller.Limits{"b": {Concurrency: -1}}},
-		`gateways: rate of "b" is not a number of refunds per s`: {Gateways: map[string]poller.Limits{"b": {Rate: math.NaN()}}},
-		`gateways: rate of "c" is not a number of refunds per s`: {Gateways: map[string]poller.Limits{"c": {Rate: -1}}},
+		`gateways: concurrency of "b" is negative`:               {Gateways: map[string]poller.GatewayOptions{"b": {Concurrency: -1}}},
+		`gateways: rate of "b" is not a number of refunds per s`: {Gateways: map[string]poller.GatewayOptions{"b": {Rate: math.NaN()}}},
+		`gateways: rate of "c" is not a number of refunds per s`: {Gateways: map[string]poller.GatewayOptions{"c": {Rate: -1}}},
 	} {
 		_, err := poller.New(svc, opt)
 		require.ErrorIs(t, err, refund.ErrInvalid)
@@ -348,6 +348,6 @@ func TestOptions(t *testing.T) {
 	require.ErrorContains(t, err, "batch: is negative")
 	_, err = poller.New(svc, poller.Options{IdleMin: time.Hour})
 	require.NoError(t, err, "the default of the other follows")
-	_, err = poller.New(svc, poller.Options{Gateways: map[string]poller.Limits{"b": {Rate: math.Inf(1)}, "c": {Rate: 1e-300}}})
+	_, err = poller.New(svc, poller.Options{Gateways: map[string]poller.GatewayOptions{"b": {Rate: math.Inf(1)}, "c": {Rate: 1e-300}}})
 	require.NoError(t, err)
 }

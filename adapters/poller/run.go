@@ -41,7 +41,7 @@ type run struct {
 // result is what came of one refund.
 type result struct {
 	d        refund.DueRefund
-	next     refund.Next
+	next     refund.ProcessResult
 	err      error
 	panicked bool
 }

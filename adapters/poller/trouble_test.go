@@ -193,7 +193,7 @@ func TestProcessDies(t *testing.T) {
 // goes on within its idle wait. (What the store says is due in an hour is due in an hour.)
 func TestClockSetBack(t *testing.T) {
 	e := newEnv(t, func(_ *refund.Options, o *poller.Options) {
-		o.Gateways = map[string]poller.Limits{"slow": {Rate: 1}}
+		o.Gateways = map[string]poller.GatewayOptions{"slow": {Rate: 1}}
 	})
 	bad := e.approve("bank", 1)[0]
 	e.store.set(nil, func(id string) error {

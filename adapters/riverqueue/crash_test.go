@@ -95,7 +95,7 @@ func (talking) Refund(ctx context.Context, _ refund.Request) (refund.Result, err
 	select {} // nothing stops it but the kill
 }
 
-func (talking) Query(context.Context, refund.Query) (refund.Result, error) {
+func (talking) Query(context.Context, refund.Request) (refund.Result, error) {
 	return refund.Result{}, errors.New("not asked")
 }
 

@@ -45,7 +45,7 @@
 // the service has it. The job completes when the refund is not approved any more. Nothing else ends
 // it: trouble with the provider, with the store, panics, and code of the host that calls
 // runtime.Goexit are reasons to sleep. Every refund waits by itself: if the provider limits the
-// account ([refund.RetryLater] with Account), each of the others still asks once before it waits
+// account ([refund.BusyError] with Account), each of the others still asks once before it waits
 // too. River's own count of attempts, which counts the errors outside of the Worker and the killed
 // processes, is set to the most it can be.
 //

@@ -45,8 +45,8 @@ func (instant) Refund(_ context.Context, r refund.Request) (refund.Result, error
 	return refund.Result{Outcome: refund.OutcomeSucceeded, RefundNo: r.RefundNo, Amount: r.Amount}, nil
 }
 
-func (instant) Query(_ context.Context, q refund.Query) (refund.Result, error) {
-	return refund.Result{Outcome: refund.OutcomeNotFound, RefundNo: q.RefundNo}, nil
+func (instant) Query(_ context.Context, req refund.Request) (refund.Result, error) {
+	return refund.Result{Outcome: refund.OutcomeNotFound, RefundNo: req.RefundNo}, nil
 }
 
 // BenchmarkEngines is how many refunds of a backlog are settled per second on PostgreSQL, by processes of their own,
@@ -165,7 +165,7 @@ func runEngine(engine, dsn string) error {
 		opts := poller.Options{}
 		if engine == enginePollerTuned {
 			n := places[engine]
-			opts = poller.Options{Concurrency: n, Batch: 10 * n, Gateways: map[string]poller.Limits{"bank": {Concurrency: n}}}
+			opts = poller.Options{Concurrency: n, Batch: 10 * n, Gateways: map[string]poller.GatewayOptions{"bank": {Concurrency: n}}}
 		}
 		p, err := poller.New(svc, opts)
 		if err != nil {

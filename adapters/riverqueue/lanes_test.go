@@ -45,8 +45,8 @@ func (r routed) Refund(ctx context.Context, req refund.Request) (refund.Result, 
 	return r.to(req.Gateway).Refund(ctx, req)
 }
 
-func (r routed) Query(ctx context.Context, q refund.Query) (refund.Result, error) {
-	return r.to(q.Gateway).Query(ctx, q)
+func (r routed) Query(ctx context.Context, req refund.Request) (refund.Result, error) {
+	return r.to(req.Gateway).Query(ctx, req)
 }
 
 // TestOneGatewayDoesNotStarveAnother: one gateway hangs with 10,000 refunds due. What is approved last, for another

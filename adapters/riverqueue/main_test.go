@@ -112,8 +112,8 @@ func (b *bank) Refund(ctx context.Context, r refund.Request) (refund.Result, err
 	return b.say(ctx, r.RefundNo, r.Amount, true)
 }
 
-func (b *bank) Query(ctx context.Context, q refund.Query) (refund.Result, error) {
-	return b.say(ctx, q.RefundNo, q.Amount, false)
+func (b *bank) Query(ctx context.Context, req refund.Request) (refund.Result, error) {
+	return b.say(ctx, req.RefundNo, req.Amount, false)
 }
 
 // payments is how often the number was paid.

@@ -37,11 +37,11 @@ func (c *calls) Refund(ctx context.Context, r refund.Request) (refund.Result, er
 	return c.bank.Refund(ctx, r)
 }
 
-func (c *calls) Query(ctx context.Context, q refund.Query) (refund.Result, error) {
+func (c *calls) Query(ctx context.Context, req refund.Request) (refund.Result, error) {
 	if err := c.before(ctx, c.n.Add(1)); err != nil {
 		return refund.Result{}, err
 	}
-	return c.bank.Query(ctx, q)
+	return c.bank.Query(ctx, req)
 }
 
 // TestGatewayThatHangs: the calls end with their deadline, the refunds come again, and in the end they are paid.

@@ -102,7 +102,7 @@ var errEnded = errors.New("runtime.Goexit was called")
 // code that ends its goroutine ends none of River's, which would never report the job.
 func (w *Worker) process(
 	ctx context.Context, ref refund.Ref,
-) (next refund.Next, stack []byte, err error) {
+) (next refund.ProcessResult, stack []byte, err error) {
 	err = errEnded
 	done := make(chan struct{})
 	go func() {

@@ -203,7 +203,7 @@ func longOrder(t testing.TB, id string, transitions int) *order.Order {
 	m := newMachine(t)
 	o := newOrder(id)
 	fire := func(event order.Event, number string) {
-		_, err := m.Fire(bg, o, order.Firing{Event: event, RefundNo: number, Amount: 10, Actor: "staff:1", At: at(1)})
+		_, err := m.Fire(bg, o, order.Trigger{Event: event, RefundNo: number, Amount: 10, Actor: "staff:1", At: at(1)})
 		require.NoError(t, err)
 	}
 	for _, number := range []string{"R-" + id + "-1", "R-" + id + "-2"} {

@@ -233,7 +233,7 @@ func TestListBetweenMicroseconds(t *testing.T) {
 			{refund.Filter{To: at(1)}, 0},
 			{refund.Filter{To: at(1).Add(time.Nanosecond)}, 1},
 		} {
-			page, err := s.List(bg, f.filter)
+			page, err := s.ListRefunds(bg, f.filter)
 			require.NoError(t, err)
 			require.Len(t, page.Entries, f.found, "%v", f.filter)
 		}

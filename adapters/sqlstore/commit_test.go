@@ -110,13 +110,13 @@ func TestLostCommitOfLeasePaysOnce(t *testing.T) {
 		_, err := good.Approve(bg, refund.ApproveParams{OrderID: "O-1", RefundNo: "R-1", Amount: 50, Actor: "staff:1"})
 		require.NoError(t, err)
 		l.lose(false, func() {
-			_, err := good.Cancel(bg, refund.CancelParams{OrderID: "O-1", RefundNo: "R-1", Actor: "staff:1", Approved: true})
+			_, err := good.Cancel(bg, refund.CancelParams{OrderID: "O-1", RefundNo: "R-1", Actor: "staff:1", EvenIfApproved: true})
 			assert.NoError(t, err)
 			assert.NoError(t, ask(bg, good, "O-1", "R-2", 50))
 		})
 		_, err = bad.Process(bg, refund.Ref{OrderID: "O-1", RefundNo: "R-1"})
 		require.ErrorIs(t, err, sqlstore.ErrCommit)
-		_, err = good.Execute(bg, refund.ApproveParams{OrderID: "O-1", RefundNo: "R-2", Amount: 50, Actor: "staff:1"})
+		_, err = good.ApproveAndSend(bg, refund.ApproveParams{OrderID: "O-1", RefundNo: "R-2", Amount: 50, Actor: "staff:1"})
 		require.NoError(t, err)
 		require.Zero(t, bank.Paid("R-1"))
 		require.EqualValues(t, 50, bank.Paid("R-2"))
@@ -179,7 +179,7 @@ func TestLostCommitRepeats(t *testing.T) {
 				id, no := ref(fmt.Sprintf("O-%s-%v", c.name, executed))
 				o := newOrder(id)
 				for _, ev := range c.events {
-					_, err := newMachine(t).Fire(bg, o, order.Firing{Event: ev, RefundNo: no, Amount: 50, Actor: "staff:1", At: at(1)})
+					_, err := newMachine(t).Fire(bg, o, order.Trigger{Event: ev, RefundNo: no, Amount: 50, Actor: "staff:1", At: at(1)})
 					require.NoError(t, err)
 				}
 				require.NoError(t, plain.Create(bg, o))

@@ -25,7 +25,7 @@
 //   - [Store.InTx] begins one, commits it, runs the After hooks when it has, and begins again after a deadlock. [InTx]
 //     is the same on any pool, without that.
 //   - [TxFrom] gives a hook the transaction it runs in, for the host's own rows.
-//   - What asks the provider (Process, Execute, Sync, a notification, Abandon) refuses with refund.ErrInTx before
+//   - What asks the provider (Process, ApproveAndSend, Sync, a notification, Abandon) refuses with refund.ErrInTx before
 //     it asks: a rollback must not lose a payment that was made.
 //   - An Update of the same order inside an Update is an error, and so is any call with the transaction that a Store
 //     on another pool began. Which database the host's own transaction is of, nobody can tell: give it to no other's Store.
@@ -66,7 +66,7 @@
 // # Growth
 //
 // An Update does not read the order's history, so that it costs the same for the ten-thousandth transition as for the
-// tenth. Get, Update, History, Due and a review queue (List with States) cost what they return, however many refunds are stored: each
+// tenth. Get, Update, History, Due and a review queue (ListRefunds with States) cost what they return, however many refunds are stored: each
 // reads a range of an index, state by state, which a test asks the database to explain. The Gateway of a
 // [refund.Filter] is compared within the index, the OrderID on PostgreSQL row by row: of a queue that is cheap, of all
 // refunds it is not, if few of them match. Give such a list a From, or States that few are in. A queue that is spread

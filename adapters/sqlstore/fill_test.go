@@ -94,7 +94,7 @@ func filling(refunds, from int) []string {
 			concat('42000', n), 'CNY', 100, ` + state("0", "0", "0", "100") + `, ` + state("100", "100", "0", "0") + `, 0,
 			` + state("'refund_requested'", "'approved'", "'paid'", "'refunded'") + `, 3, 4, 0, at, at, at
 			FROM ` + rows + ` ORDER BY n`,
-		`INSERT INTO orderfsm_refunds (no, order_id, gateway, place, amount, reason, state, requested_by, reviewed_by, review_note, refund_id,
+		`INSERT INTO orderfsm_refunds (no, order_id, gateway, place, amount, reason, state, requested_by, reviewed_by, review_note, provider_refund_id,
 			code, message, attempts, retries, outstanding, next_attempt_at, submitted_at, requested_at, reviewed_at, approved_at,
 			ended_at, refunded_at)
 			SELECT concat('R-', n), concat('O-', n), ` + gateway + `, 0, 100, 'does not fit',

@@ -36,7 +36,7 @@ func TestForeignTransaction(t *testing.T) {
 			}
 			_, err := b.Get(ctx, "O-1")
 			require.ErrorContains(t, err, "another pool")
-			_, err = b.List(ctx, refund.Filter{})
+			_, err = b.ListRefunds(ctx, refund.Filter{})
 			require.ErrorContains(t, err, "another pool")
 		}
 		require.NoError(t, a.Update(bg, "O-1", func(ctx context.Context, o *order.Order) error {

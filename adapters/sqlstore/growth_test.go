@@ -124,7 +124,7 @@ func growthOps(s *sqlstore.Store, refunds int) []growthOp {
 	anywhere := func(i int) int { return i * 15_485_863 % (refunds / 10 * 9) }
 	list := func(least int, filter func(i int) refund.Filter) func(i int) error {
 		return func(i int) error {
-			page, err := s.List(bg, filter(i))
+			page, err := s.ListRefunds(bg, filter(i))
 			if err == nil && len(page.Entries) < least {
 				return fmt.Errorf("listed %d refunds, not %d", len(page.Entries), least)
 			}
@@ -159,28 +159,28 @@ func growthOps(s *sqlstore.Store, refunds int) []growthOp {
 			}
 			return err
 		}},
-		{"List/queue", list(50, func(int) refund.Filter { return refund.Filter{States: requested} })},
-		{"List/queue-deep", list(50, func(i int) refund.Filter {
+		{"ListRefunds/queue", list(50, func(int) refund.Filter { return refund.Filter{States: requested} })},
+		{"ListRefunds/queue-deep", list(50, func(i int) refund.Filter {
 			return refund.Filter{States: requested, After: &refund.Position{RequestedAt: at(anywhere(i) * filledEvery)}}
 		})},
-		{"List/queue-gateway", list(50, func(int) refund.Filter { return refund.Filter{States: requested, Gateway: "alipay"} })},
-		{"List/queue-rare-gateway", list(0, func(int) refund.Filter { return refund.Filter{States: requested, Gateway: "rare"} })},
-		{"List/queue-text", list(0, func(int) refund.Filter { return refund.Filter{States: requested, OrderID: "nowhere"} })},
-		{"List/queues", list(50, func(int) refund.Filter {
+		{"ListRefunds/queue-gateway", list(50, func(int) refund.Filter { return refund.Filter{States: requested, Gateway: "alipay"} })},
+		{"ListRefunds/queue-rare-gateway", list(0, func(int) refund.Filter { return refund.Filter{States: requested, Gateway: "rare"} })},
+		{"ListRefunds/queue-text", list(0, func(int) refund.Filter { return refund.Filter{States: requested, OrderIDContains: "nowhere"} })},
+		{"ListRefunds/queues", list(50, func(int) refund.Filter {
 			return refund.Filter{States: []order.State{order.StateRefundRequested, order.StateApproved, order.StateFailed, order.StateAbnormal}}
 		})},
-		{"List/state", list(50, func(i int) refund.Filter {
+		{"ListRefunds/state", list(50, func(i int) refund.Filter {
 			return refund.Filter{States: []order.State{order.StateRefunded}, After: &refund.Position{RequestedAt: at(anywhere(i) * filledEvery)}}
 		})},
-		{"List/deep", list(50, func(i int) refund.Filter {
+		{"ListRefunds/deep", list(50, func(i int) refund.Filter {
 			return refund.Filter{After: &refund.Position{RequestedAt: at(anywhere(i) * filledEvery)}}
 		})},
-		{"List/gateway-deep", list(50, func(i int) refund.Filter {
+		{"ListRefunds/gateway-deep", list(50, func(i int) refund.Filter {
 			return refund.Filter{Gateway: "alipay", After: &refund.Position{RequestedAt: at(anywhere(i) * filledEvery)}}
 		})},
-		{"List/hours-text", list(1, func(i int) refund.Filter {
+		{"ListRefunds/hours-text", list(1, func(i int) refund.Filter {
 			n := anywhere(i)
-			return refund.Filter{From: at(n * filledEvery), To: at(n*filledEvery + 3600), OrderID: filledID(n)[4:]}
+			return refund.Filter{From: at(n * filledEvery), To: at(n*filledEvery + 3600), OrderIDContains: filledID(n)[4:]}
 		})},
 	}
 }

@@ -152,7 +152,7 @@ func TestReadOnly(t *testing.T) {
 		require.NoError(t, err, "what only reads works on")
 		_, err = ro.Due(bg, refund.DueQuery{Now: at(9), Limit: 10, Except: []string{"other"}})
 		require.NoError(t, err)
-		_, err = ro.List(bg, refund.Filter{States: []order.State{order.StateRefundRequested, order.StateFailed}})
+		_, err = ro.ListRefunds(bg, refund.Filter{States: []order.State{order.StateRefundRequested, order.StateFailed}})
 		require.NoError(t, err)
 		require.Empty(t, requireLegal(t, s, "O-1").Refunds)
 	})
@@ -267,7 +267,7 @@ func TestInjection(t *testing.T) {
 			o.Gateway = gateway
 			no := fmt.Sprintf("R-%d", i)
 			request(t, o, no, 60)
-			_, err := newMachine(t).Fire(bg, o, order.Firing{Event: order.EventApprove, RefundNo: no, Actor: "staff:1", At: at(2)})
+			_, err := newMachine(t).Fire(bg, o, order.Trigger{Event: order.EventApprove, RefundNo: no, Actor: "staff:1", At: at(2)})
 			require.NoError(t, err)
 			require.NoError(t, s.Create(bg, o))
 			require.NoError(t, s.Update(bg, o.ID, func(_ context.Context, o *order.Order) error { o.Refunds[0].Code = evil; return nil }))
@@ -280,14 +280,14 @@ func TestInjection(t *testing.T) {
 		require.Len(t, due, 1)
 		for found, f := range map[int]refund.Filter{
 			0: {States: []order.State{order.State(evil)}},
-			1: {OrderID: `' OR '1'='1`},
+			1: {OrderIDContains: `' OR '1'='1`},
 			2: {},
 		} {
-			page, err := s.List(bg, f)
+			page, err := s.ListRefunds(bg, f)
 			require.NoError(t, err)
 			require.Len(t, page.Entries, found)
 		}
-		page, err := s.List(bg, refund.Filter{Gateway: evil[:32], After: &refund.Position{RequestedAt: at(0), OrderID: evil, RefundNo: evil}})
+		page, err := s.ListRefunds(bg, refund.Filter{Gateway: evil[:32], After: &refund.Position{RequestedAt: at(0), OrderID: evil, RefundNo: evil}})
 		require.NoError(t, err)
 		require.Equal(t, evil, page.Entries[0].OrderID)
 	})

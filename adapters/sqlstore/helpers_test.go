@@ -41,7 +41,7 @@ func newMachine(t testing.TB) *order.Machine {
 
 func request(t testing.TB, o *order.Order, no string, amount int64) {
 	t.Helper()
-	_, err := newMachine(t).Fire(bg, o, order.Firing{Event: order.EventRequestRefund, RefundNo: no, Amount: amount, Actor: "buyer:1", At: at(1)})
+	_, err := newMachine(t).Fire(bg, o, order.Trigger{Event: order.EventRequestRefund, RefundNo: no, Amount: amount, Actor: "buyer:1", At: at(1)})
 	require.NoError(t, err)
 }
 
@@ -52,7 +52,7 @@ func (bank) Refund(_ context.Context, req refund.Request) (refund.Result, error)
 	return refund.Result{Outcome: refund.OutcomeSucceeded, RefundNo: req.RefundNo, OrderID: req.OrderID, Amount: req.Amount}, nil
 }
 
-func (bank) Query(_ context.Context, q refund.Query) (refund.Result, error) {
+func (bank) Query(_ context.Context, req refund.Request) (refund.Result, error) {
 	return refund.Result{Outcome: refund.OutcomeNotFound}, nil
 }
 

@@ -105,7 +105,7 @@ func herdOf(b *testing.B, s *sqlstore.Store, n int) {
 			errs <- func() error {
 				for i := w; i < n; i += cap(errs) {
 					o := newOrder(fmt.Sprintf("O-%d", i))
-					for _, f := range []order.Firing{
+					for _, f := range []order.Trigger{
 						{Event: order.EventRequestRefund, Amount: 100, Actor: "buyer:1", At: at(1)},
 						{Event: order.EventApprove, Actor: "staff:1", At: at(2)},
 					} {

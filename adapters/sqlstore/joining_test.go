@@ -100,7 +100,7 @@ func TestWithTx(t *testing.T) {
 			refs, err := h.svc.Due(ctx, 10, nil)
 			require.NoError(t, err)
 			require.Empty(t, refs)
-			page, err := h.svc.List(ctx, refund.Filter{})
+			page, err := h.svc.ListRefunds(ctx, refund.Filter{})
 			require.NoError(t, err)
 			require.Len(t, page.Entries, 2)
 			// What asks the provider refuses before it asks.
@@ -204,12 +204,12 @@ func TestOneConnection(t *testing.T) {
 			id := fmt.Sprintf("O-1%d", i)
 			register(t, h.svc, id)
 			require.NoError(t, ask(bg, h.svc, id, "R-"+id, 100))
-			_, err := h.svc.Execute(bg, refund.ApproveParams{OrderID: id, RefundNo: "R-" + id, Amount: 100, Actor: "staff:1"})
+			_, err := h.svc.ApproveAndSend(bg, refund.ApproveParams{OrderID: id, RefundNo: "R-" + id, Amount: 100, Actor: "staff:1"})
 			require.NoError(t, err)
 			require.Equal(t, order.StateRefunded, requireLegal(t, h.s, id).State)
 		}
 		require.NoError(t, sqlstore.InTx(bg, h.db, func(ctx context.Context) error {
-			_, err := h.svc.List(ctx, refund.Filter{})
+			_, err := h.svc.ListRefunds(ctx, refund.Filter{})
 			return errors.Join(err, ask(ctx, h.svc, "O-1", "R-1", 60), ask(ctx, h.svc, "O-1", "R-2", 40))
 		}))
 		require.Len(t, requireLegal(t, h.s, "O-1").Refunds, 2)

@@ -75,7 +75,7 @@ func TestPrefix(t *testing.T) {
 		require.NoError(t, other.Update(bg, "O-1", func(_ context.Context, o *order.Order) error { request(t, o, "R-1", 60); return nil }))
 		for _, f := range []refund.Filter{{}, {States: []order.State{order.StateRefundRequested}}} { // by indexes of that name
 			for store, refunds := range map[*sqlstore.Store]int{s: 0, other: 1} {
-				page, err := store.List(bg, f)
+				page, err := store.ListRefunds(bg, f)
 				require.NoError(t, err)
 				require.Len(t, page.Entries, refunds)
 			}
@@ -155,7 +155,7 @@ func TestMigrateFrom(t *testing.T) {
 					require.Equal(t, o, requireLegal(t, s, o.ID))
 					for _, r := range o.Refunds {
 						if r.State == order.StateRefundRequested {
-							_, err := service(t, s, refund.Options{}).Execute(bg, refund.ApproveParams{
+							_, err := service(t, s, refund.Options{}).ApproveAndSend(bg, refund.ApproveParams{
 								OrderID: o.ID, RefundNo: r.No, Amount: r.Amount, Actor: "staff:1",
 							})
 							require.NoError(t, err)

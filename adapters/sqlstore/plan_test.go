@@ -79,7 +79,7 @@ func TestPlans(t *testing.T) {
 	queue, all := []string{"r: queue range", "o: key range"}, []string{"r: list range", "o: key range"}
 	alone, inside := func(p plan) bool { return p.alone }, func(p plan) bool { return p.inside }
 	list := func(f refund.Filter) func(context.Context, *sqlstore.Store) error {
-		return func(ctx context.Context, s *sqlstore.Store) error { _, err := s.List(ctx, f); return err }
+		return func(ctx context.Context, s *sqlstore.Store) error { _, err := s.ListRefunds(ctx, f); return err }
 	}
 	dueQuery := func(q refund.DueQuery) func(context.Context, *sqlstore.Store) error {
 		return func(ctx context.Context, s *sqlstore.Store) error { _, err := s.Due(ctx, q); return err }
@@ -94,7 +94,7 @@ func TestPlans(t *testing.T) {
 		{"get", func(ctx context.Context, s *sqlstore.Store) error { _, err := s.Get(ctx, filledID(5)); return err }, byKey, false, nil},
 		{"update", func(ctx context.Context, s *sqlstore.Store) error {
 			return s.Update(ctx, filledID(1), func(_ context.Context, o *order.Order) error {
-				_, err := machine.Fire(ctx, o, order.Firing{Event: order.EventApprove, RefundNo: o.Refunds[0].No, Actor: "staff:1", At: at(9)})
+				_, err := machine.Fire(ctx, o, order.Trigger{Event: order.EventApprove, RefundNo: o.Refunds[0].No, Actor: "staff:1", At: at(9)})
 				return err
 			})
 		}, byKey, false, nil},
@@ -112,12 +112,12 @@ func TestPlans(t *testing.T) {
 		{"all, a time", list(refund.Filter{From: at(3000), To: at(9000)}), all, false, nil},
 		{"all, a gateway", list(refund.Filter{Gateway: "alipay"}), all, false, inside},
 		{"all, a gateway, on", list(refund.Filter{Gateway: "alipay", After: after}), all, false, inside},
-		{"all, a text, a time", list(refund.Filter{OrderID: "00", From: at(3000), To: at(9000)}), all, false, nil},
+		{"all, a text, a time", list(refund.Filter{OrderIDContains: "00", From: at(3000), To: at(9000)}), all, false, nil},
 		{"queue", list(refund.Filter{States: requested}), queue, false, nil},
 		{"queue, on", list(refund.Filter{States: requested, After: after}), queue, false, nil},
 		{"queue, a time", list(refund.Filter{States: requested, From: at(3000), To: at(9000)}), queue, false, nil},
 		{"queue, a gateway", list(refund.Filter{States: requested, Gateway: "alipay"}), queue, false, inside},
-		{"queue, a text", list(refund.Filter{States: requested, OrderID: "00"}), queue, false, nil},
+		{"queue, a text", list(refund.Filter{States: requested, OrderIDContains: "00"}), queue, false, nil},
 		{"a state that most are in", list(refund.Filter{States: []order.State{order.StateRefunded}}), queue, false, nil},
 		{"a state that most are in, on", list(refund.Filter{States: []order.State{order.StateRefunded}, After: after}), queue, false, nil},
 		{"queues", list(refund.Filter{States: []order.State{order.StateRefundRequested, order.StateFailed, order.StateAbnormal}}), queue, true, nil},

@@ -191,7 +191,7 @@ func (r *row) refund() order.Refund {
 	t := &r.texts
 	return order.Refund{
 		No: t[0], Reason: t[1], State: order.State(t[2]), RequestedBy: order.Actor(t[3]), ReviewedBy: order.Actor(t[4]),
-		ReviewNote: t[5], RefundID: t[6], Code: t[7], Message: t[8],
+		ReviewNote: t[5], ProviderRefundID: t[6], Code: t[7], Message: t[8],
 		Amount: r.number(0), Attempts: int(r.number(1)), Retries: int(r.number(2)), Outstanding: r.number(3) != 0,
 		NextAttemptAt: r.time(4), LeasedUntil: r.time(5), SubmittedAt: r.time(6), DeclinedAt: r.time(7), AcceptedAt: r.time(8),
 		ConfirmedAt: r.time(9), RequestedAt: r.time(10), ReviewedAt: r.time(11), ApprovedAt: r.time(12), EndedAt: r.time(13),
@@ -259,10 +259,10 @@ func (s *Store) query(ctx context.Context, query string, args []any, begin func(
 	})
 }
 
-// List implements [refund.Store]: a range of an index for each state of the filter, whose gateway and text of
+// ListRefunds implements [refund.Store]: a range of an index for each state of the filter, whose gateway and text of
 // order ID are compared within it. Pages are found by key, not by counting rows: a deep page costs what the first
 // one does.
-func (s *Store) List(ctx context.Context, f refund.Filter) (refund.Page, error) {
+func (s *Store) ListRefunds(ctx context.Context, f refund.Filter) (refund.Page, error) {
 	query, args := s.listQuery(f)
 	n := f.PageSize()
 	var page refund.Page
@@ -356,8 +356,8 @@ func (s *Store) conditions(f refund.Filter, state order.State) (where string, ar
 	if f.Gateway != "" {
 		add("r.gateway = "+text, f.Gateway)
 	}
-	if f.OrderID != "" {
-		add(s.d.contains("r.order_id"), f.OrderID)
+	if f.OrderIDContains != "" {
+		add(s.d.contains("r.order_id"), f.OrderIDContains)
 	}
 	return where, args
 }

@@ -143,7 +143,7 @@ func (c *client) refund(ctx context.Context, id, no string, amount int64) error 
 	}
 	var state order.State
 	if err := c.do(ctx, id, func() error {
-		r, err := c.svc.Execute(ctx, refund.ApproveParams{OrderID: id, RefundNo: no, Amount: amount, Actor: "staff:1"})
+		r, err := c.svc.ApproveAndSend(ctx, refund.ApproveParams{OrderID: id, RefundNo: no, Amount: amount, Actor: "staff:1"})
 		state = r.State
 		return err
 	}); err != nil {
@@ -252,11 +252,11 @@ func (l *ledger) Refund(_ context.Context, req refund.Request) (refund.Result, e
 }
 
 // Query implements [refund.RefundGateway].
-func (l *ledger) Query(_ context.Context, q refund.Query) (refund.Result, error) {
+func (l *ledger) Query(_ context.Context, req refund.Request) (refund.Result, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if _, ok := l.amounts[q.RefundNo]; !ok {
+	if _, ok := l.amounts[req.RefundNo]; !ok {
 		return refund.Result{Outcome: refund.OutcomeNotFound}, nil
 	}
-	return refund.Result{Outcome: refund.OutcomeSucceeded, RefundNo: q.RefundNo, OrderID: q.OrderID, Amount: q.Amount}, nil
+	return refund.Result{Outcome: refund.OutcomeSucceeded, RefundNo: req.RefundNo, OrderID: req.OrderID, Amount: req.Amount}, nil
 }

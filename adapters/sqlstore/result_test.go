@@ -116,7 +116,7 @@ func TestBrokenResult(t *testing.T) {
 		o := newOrder("O-1")
 		for _, no := range []string{"R-1", "R-2"} {
 			request(t, o, no, 10)
-			_, err := newMachine(t).Fire(bg, o, order.Firing{Event: order.EventApprove, RefundNo: no, Actor: "staff:1", At: at(2)})
+			_, err := newMachine(t).Fire(bg, o, order.Trigger{Event: order.EventApprove, RefundNo: no, Actor: "staff:1", At: at(2)})
 			require.NoError(t, err)
 		}
 		require.NoError(t, plain.Create(bg, o))
@@ -136,7 +136,7 @@ func TestBrokenResult(t *testing.T) {
 				_, err := s.Due(bg, refund.DueQuery{Now: at(9), Beyond: at(1 << 29), Limit: 9})
 				return err
 			},
-			"list":   func() error { _, err := s.List(bg, refund.Filter{}); return err },
+			"list":   func() error { _, err := s.ListRefunds(bg, refund.Filter{}); return err },
 			"update": func() error { return s.Update(bg, "O-1", lease) },
 		} {
 			broke := 0

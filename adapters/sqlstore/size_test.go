@@ -34,7 +34,7 @@ func BenchmarkSize(b *testing.B) {
 				}); err != nil {
 					return err
 				}
-				_, err := svc.Execute(bg, refund.ApproveParams{OrderID: id, RefundNo: no, Amount: 9900, Note: "goods are back", Actor: "staff:7"})
+				_, err := svc.ApproveAndSend(bg, refund.ApproveParams{OrderID: id, RefundNo: no, Amount: 9900, Note: "goods are back", Actor: "staff:7"})
 				return err
 			})
 			written := size(b, d, db)

@@ -8,7 +8,7 @@ import (
 
 // The columns of a refund: texts, then numbers, in the order of refundValues and row.refund.
 const (
-	refundTexts   = "no, reason, state, requested_by, reviewed_by, review_note, refund_id, code, message"
+	refundTexts   = "no, reason, state, requested_by, reviewed_by, review_note, provider_refund_id, code, message"
 	refundNumbers = "amount, attempts, retries, outstanding, next_attempt_at, leased_until, submitted_at, declined_at, " +
 		"accepted_at, confirmed_at, requested_at, reviewed_at, approved_at, ended_at, refunded_at"
 	transitionColumns = "seq, event, refund_no, from_state, to_state, order_from, order_to, actor, note, at"

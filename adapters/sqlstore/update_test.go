@@ -64,9 +64,9 @@ func TestGatewayOfRefunds(t *testing.T) {
 		o.Refunds[0].State = order.StateApproved
 		require.NoError(t, s.Create(bg, o))
 		listed := func(gateway string) bool {
-			queue, err := s.List(bg, refund.Filter{States: []order.State{order.StateApproved}, Gateway: gateway})
+			queue, err := s.ListRefunds(bg, refund.Filter{States: []order.State{order.StateApproved}, Gateway: gateway})
 			require.NoError(t, err)
-			all, err := s.List(bg, refund.Filter{Gateway: gateway})
+			all, err := s.ListRefunds(bg, refund.Filter{Gateway: gateway})
 			require.NoError(t, err)
 			require.Equal(t, queue, all)
 			for _, e := range all.Entries {
@@ -136,7 +136,7 @@ func TestStatements(t *testing.T) {
 						if takes {
 							sqlstore.TxFrom(ctx)
 						}
-						_, err := newMachine(t).Fire(ctx, o, order.Firing{Event: order.EventSettle, RefundNo: no, Actor: order.ActorProvider, At: at(9)})
+						_, err := newMachine(t).Fire(ctx, o, order.Trigger{Event: order.EventSettle, RefundNo: no, Actor: order.ActorProvider, At: at(9)})
 						return err
 					})
 				},
@@ -219,7 +219,7 @@ func TestOverwritten(t *testing.T) {
 					require.NoError(t, err)
 					o.Refunds[0].Message = "mine"
 					if strings.HasPrefix(statement, "INSERT") {
-						_, err = newMachine(t).Fire(ctx, o, order.Firing{Event: order.EventApprove, RefundNo: "R-1", Actor: "staff:1", At: at(9)})
+						_, err = newMachine(t).Fire(ctx, o, order.Trigger{Event: order.EventApprove, RefundNo: "R-1", Actor: "staff:1", At: at(9)})
 					}
 					return err
 				})

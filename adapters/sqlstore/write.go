@@ -236,7 +236,7 @@ func refundValues(o *order.Order, r *order.Refund) []any {
 		outstanding = 1
 	}
 	return []any{
-		r.No, r.Reason, string(r.State), string(r.RequestedBy), string(r.ReviewedBy), r.ReviewNote, r.RefundID, r.Code, r.Message,
+		r.No, r.Reason, string(r.State), string(r.RequestedBy), string(r.ReviewedBy), r.ReviewNote, r.ProviderRefundID, r.Code, r.Message,
 		r.Amount, r.Attempts, r.Retries, outstanding, r.NextAttemptAt.UnixMicro(), micros(r.LeasedUntil), micros(r.SubmittedAt),
 		micros(r.DeclinedAt), micros(r.AcceptedAt), micros(r.ConfirmedAt), r.RequestedAt.UnixMicro(), micros(r.ReviewedAt), micros(r.ApprovedAt), micros(r.EndedAt), micros(r.RefundedAt),
 		o.Gateway,
@@ -270,7 +270,7 @@ func check(o *order.Order) error {
 		text("reason", r.Reason, maxText)
 		text("review_note", r.ReviewNote, maxText)
 		text("message", r.Message, order.MaxMessage)
-		text("refund_id", r.RefundID, order.MaxCode)
+		text("provider_refund_id", r.ProviderRefundID, order.MaxCode)
 		text("code", r.Code, order.MaxCode)
 	}
 	for i := range o.History {

@@ -55,12 +55,12 @@ func (g *Gateway) returnFail(f fields) error {
 
 // codeError is the error for an answer with an err_code.
 func (g *Gateway) codeError(err *APIError) error {
-	a, _ := Describe(err.Code)
+	a, _ := Explain(err.Code)
 	switch a.Class {
 	case ClassSetup:
 		return g.setup(err)
-	case ClassRetryLater:
-		return &refund.RetryLater{After: a.After, Account: a.Account, Err: err}
+	case ClassBusy:
+		return &refund.BusyError{After: a.After, Account: a.Account, Err: err}
 	case ClassUnknown, ClassDeclined, ClassEcho, ClassNotFound:
 	}
 	return err
@@ -88,13 +88,13 @@ func (g *Gateway) matchMerchant(f fields) error {
 }
 
 // matchRefusal checks that a refusal contradicts its question in nothing: it need not name what it is about.
-func matchRefusal(f fields, q refund.Query) error {
+func matchRefusal(f fields, req refund.Request) error {
 	for _, n := range []struct{ field, name, want string }{
-		{"refund_no", "out_refund_no", q.RefundNo},
-		{"payment_id", "transaction_id", q.PaymentID},
-		{"order_id", "out_trade_no", orderUnlessPaid(q)},
-		{"total", "total_fee", positive(q.Total)},
-		{"amount", "refund_fee", positive(q.Amount)},
+		{"refund_no", "out_refund_no", req.RefundNo},
+		{"payment_id", "transaction_id", req.PaymentID},
+		{"order_id", "out_trade_no", orderUnlessPaid(req)},
+		{"total", "total_fee", positive(req.Total)},
+		{"amount", "refund_fee", positive(req.Amount)},
 	} {
 		if got := f[n.name]; got != "" && n.want != "" {
 			if err := match(n.field, n.want, got); err != nil {
@@ -107,11 +107,11 @@ func matchRefusal(f fields, q refund.Query) error {
 
 // orderUnlessPaid is the order's number where the question was asked by it. Beside the payment's number it may be
 // the shop's own.
-func orderUnlessPaid(q refund.Query) string {
-	if q.PaymentID != "" {
+func orderUnlessPaid(req refund.Request) string {
+	if req.PaymentID != "" {
 		return ""
 	}
-	return q.OrderID
+	return req.OrderID
 }
 
 func positive(fen int64) string {
@@ -122,27 +122,27 @@ func positive(fen int64) string {
 }
 
 // matchOrder checks that an answer is about the order that was asked about.
-func matchOrder(f fields, q refund.Query) error {
+func matchOrder(f fields, req refund.Request) error {
 	// The payment's number is what was sent, and what wins.
-	name, want, got := "payment_id", q.PaymentID, f["transaction_id"]
-	if q.PaymentID == "" {
-		name, want, got = "order_id", q.OrderID, f["out_trade_no"]
+	name, want, got := "payment_id", req.PaymentID, f["transaction_id"]
+	if req.PaymentID == "" {
+		name, want, got = "order_id", req.OrderID, f["out_trade_no"]
 	}
 	if err := match(name, want, got); err != nil {
 		return err
 	}
-	if err := match("total", amount(q.Total), f["total_fee"]); err != nil {
+	if err := match("total", amount(req.Total), f["total_fee"]); err != nil {
 		return err
 	}
 	return match("currency", currency, or(f["fee_type"], currency))
 }
 
 // matchRow checks that it is about the refund. suffix selects the row of a query's answer.
-func matchRow(f fields, q refund.Query, suffix string) error {
-	if err := match("refund_no", q.RefundNo, f["out_refund_no"+suffix]); err != nil {
+func matchRow(f fields, req refund.Request, suffix string) error {
+	if err := match("refund_no", req.RefundNo, f["out_refund_no"+suffix]); err != nil {
 		return err
 	}
-	return match("amount", amount(q.Amount), f["refund_fee"+suffix])
+	return match("amount", amount(req.Amount), f["refund_fee"+suffix])
 }
 
 func amount(fen int64) string { return strconv.FormatInt(fen, 10) }

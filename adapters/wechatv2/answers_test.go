@@ -90,18 +90,18 @@ func TestDoubt(t *testing.T) {
 			srv := newServer(t, wechattest.Options{})
 			g := newGateway(t, config(srv))
 
-			srv.Next(tt.fault)
+			srv.Inject(tt.fault)
 			res, err := g.Refund(ctx, request())
 			requireDoubt(t, res, err, tt.is)
-			require.NotErrorIs(t, err, refund.ErrRetryLater, "no doubt rests the gateway")
+			require.NotErrorIs(t, err, refund.ErrBusy, "no doubt rests the gateway")
 			res, err = g.Refund(ctx, request())
 			require.NoError(t, err)
 			require.Equal(t, refund.OutcomeAccepted, res.Outcome)
 
-			srv.Next(tt.fault)
-			res, err = g.Query(ctx, query(request()))
+			srv.Inject(tt.fault)
+			res, err = g.Query(ctx, request())
 			requireDoubt(t, res, err, tt.is)
-			res, err = g.Query(ctx, query(request()))
+			res, err = g.Query(ctx, request())
 			require.NoError(t, err)
 			require.Equal(t, refund.OutcomeSucceeded, res.Outcome)
 			require.EqualValues(t, 30, srv.PaidTotal("O1"))
@@ -115,13 +115,13 @@ func TestTooManyRequests(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t, wechattest.Options{})
 	g := newGateway(t, config(srv))
-	srv.Next(wechattest.Status(http.StatusTooManyRequests), wechattest.Status(http.StatusTooManyRequests))
+	srv.Inject(wechattest.Status(http.StatusTooManyRequests), wechattest.Status(http.StatusTooManyRequests))
 	res, refundErr := g.Refund(context.Background(), request())
 	requireDoubt(t, res, refundErr, wechatv2.ErrAnswer)
-	res, queryErr := g.Query(context.Background(), query(request()))
+	res, queryErr := g.Query(context.Background(), request())
 	requireDoubt(t, res, queryErr, wechatv2.ErrAnswer)
 	for _, err := range []error{refundErr, queryErr} {
-		var later *refund.RetryLater
+		var later *refund.BusyError
 		require.ErrorAs(t, err, &later)
 		require.Equal(t, time.Minute, later.After)
 		require.True(t, later.Account)
@@ -143,32 +143,32 @@ func TestOtherRefund(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t, wechattest.Options{})
 	g := newGateway(t, config(srv))
-	srv.Next(wechattest.WrongRefundNo("R2"))
+	srv.Inject(wechattest.WrongRefundNo("R2"))
 	_, err := g.Refund(context.Background(), request())
 	var mismatch *refund.MismatchError
 	require.ErrorAs(t, err, &mismatch)
 	require.Equal(t, refund.MismatchError{Field: "refund_no", Want: "R1", Got: "R2"}, *mismatch)
 
 	// That another refund is not known does not tell that this one is not.
-	srv.Next(wechattest.NotFoundOnce().AndField("out_refund_no", "R2"))
-	_, err = g.Query(context.Background(), query(request()))
+	srv.Inject(wechattest.NotFoundOnce().AndField("out_refund_no", "R2"))
+	_, err = g.Query(context.Background(), request())
 	require.ErrorIs(t, err, refund.ErrMismatch)
-	srv.Next(wechattest.NotFoundOnce().AndField("out_trade_no", "O2"))
+	srv.Inject(wechattest.NotFoundOnce().AndField("out_trade_no", "O2"))
 	_, err = g.List(context.Background(), wholeOrder())
 	require.ErrorIs(t, err, refund.ErrMismatch)
 
 	// What a refusal names beside that, or names rightly, is fine; with the payment's number the order's may be
 	// the shop's own.
-	srv.Next(wechattest.NotFoundOnce().AndField("out_refund_no", "R1").AndField("out_trade_no", "O1").AndField("total_fee", "100"))
-	res, err := g.Query(context.Background(), query(request()))
+	srv.Inject(wechattest.NotFoundOnce().AndField("out_refund_no", "R1").AndField("out_trade_no", "O1").AndField("total_fee", "100"))
+	res, err := g.Query(context.Background(), request())
 	require.NoError(t, err)
 	require.Equal(t, refund.OutcomeNotFound, res.Outcome)
-	q := query(request())
+	q := request()
 	q.PaymentID, q.OrderID = "42001", "the shop's own"
-	srv.Next(wechattest.NotFoundOnce().AndField("out_trade_no", "O1").AndField("transaction_id", "42001"))
+	srv.Inject(wechattest.NotFoundOnce().AndField("out_trade_no", "O1").AndField("transaction_id", "42001"))
 	_, err = g.Query(context.Background(), q)
 	require.NoError(t, err)
-	srv.Next(wechattest.NotFoundOnce().AndField("transaction_id", "42002"))
+	srv.Inject(wechattest.NotFoundOnce().AndField("transaction_id", "42002"))
 	_, err = g.Query(context.Background(), q)
 	require.ErrorIs(t, err, refund.ErrMismatch)
 }
@@ -184,16 +184,16 @@ func TestAnswerAboutAnotherPayment(t *testing.T) {
 	req := request()
 	req.OrderID, req.PaymentID = "O7", "42007"
 	for _, id := range []string{"42008", ""} {
-		srv.Next(wechattest.Field("transaction_id", id), wechattest.Field("transaction_id", id))
+		srv.Inject(wechattest.Field("transaction_id", id), wechattest.Field("transaction_id", id))
 		res, err := g.Refund(context.Background(), req)
 		require.ErrorIs(t, err, refund.ErrMismatch)
 		require.Zero(t, res)
-		res, err = g.Query(context.Background(), query(req))
+		res, err = g.Query(context.Background(), req)
 		require.ErrorIs(t, err, refund.ErrMismatch)
 		require.Zero(t, res)
 	}
 	req.OrderID = "the shop's own"
-	res, err := g.Query(context.Background(), query(req))
+	res, err := g.Query(context.Background(), req)
 	require.NoError(t, err)
 	require.Equal(t, refund.OutcomeSucceeded, res.Outcome)
 }
@@ -214,11 +214,11 @@ func TestUnusualButFine(t *testing.T) {
 			t.Parallel()
 			srv := newServer(t, wechattest.Options{})
 			g := newGateway(t, config(srv))
-			srv.Next(fault, fault)
+			srv.Inject(fault, fault)
 			res, err := g.Refund(context.Background(), request())
 			require.NoError(t, err)
 			require.Equal(t, refund.OutcomeAccepted, res.Outcome)
-			res, err = g.Query(context.Background(), query(request()))
+			res, err = g.Query(context.Background(), request())
 			require.NoError(t, err)
 			require.Equal(t, refund.OutcomeSucceeded, res.Outcome)
 		})
@@ -242,14 +242,14 @@ func TestStatuses(t *testing.T) {
 			ctx := context.Background()
 			srv := newServer(t, wechattest.Options{SettleAfter: time.Hour})
 			g := newGateway(t, config(srv))
-			srv.Next(wechattest.EndsAs(tt.status))
+			srv.Inject(wechattest.EndsAs(tt.status))
 			_, err := g.Refund(ctx, request())
 			require.NoError(t, err)
-			res, err := g.Query(ctx, query(request()))
+			res, err := g.Query(ctx, request())
 			require.NoError(t, err)
 			require.Equal(t, refund.OutcomeAccepted, res.Outcome)
 			srv.Advance(time.Hour)
-			res, err = g.Query(ctx, query(request()))
+			res, err = g.Query(ctx, request())
 			require.NoError(t, err)
 			require.Equal(t, tt.want, res.Outcome)
 			require.Equal(t, "R1", res.RefundNo)
@@ -258,8 +258,8 @@ func TestStatuses(t *testing.T) {
 			require.Equal(t, tt.paid, srv.Paid("R1"))
 
 			for _, status := range []string{"FAIL", "NOTSURE", "success", ""} {
-				srv.Next(wechattest.UnknownStatus(status))
-				res, err = g.Query(ctx, query(request()))
+				srv.Inject(wechattest.UnknownStatus(status))
+				res, err = g.Query(ctx, request())
 				requireDoubt(t, res, err, wechatv2.ErrAnswer)
 			}
 		})
@@ -284,27 +284,27 @@ func TestQueryRows(t *testing.T) {
 		"more behind":  wechattest.Field("out_refund_no_1", "R2"),
 		"beyond count": wechattest.Field("out_refund_no_0", "R2").AndField("out_refund_no_1", "R1"),
 	} {
-		srv.Next(faults)
-		res, err := g.Query(ctx, query(request()))
+		srv.Inject(faults)
+		res, err := g.Query(ctx, request())
 		require.ErrorIs(t, err, wechatv2.ErrAnswer, name)
 		require.Zero(t, res)
 	}
 	// The row may stand anywhere, and a strange time does not hide that money was returned.
-	srv.Next(wechattest.Field("out_refund_no_0", "R2").AndField("out_refund_no_1", "R1").AndField("refund_count", "2").
+	srv.Inject(wechattest.Field("out_refund_no_0", "R2").AndField("out_refund_no_1", "R1").AndField("refund_count", "2").
 		AndField("refund_fee_1", "30").AndField("refund_status_1", "SUCCESS").AndField("refund_success_time_1", "yesterday"))
-	res, err := g.Query(ctx, query(request()))
+	res, err := g.Query(ctx, request())
 	require.NoError(t, err)
 	require.Equal(t, refund.OutcomeSucceeded, res.Outcome)
 	require.True(t, res.RefundedAt.IsZero())
 
-	q := query(request())
+	q := request()
 	q.Amount = 29
 	_, err = g.Query(ctx, q)
 	require.ErrorIs(t, err, refund.ErrMismatch)
 
 	calls := srv.Calls(wechattest.PathQuery)
 	for _, currency := range []string{"", "USD"} { // fen are neither
-		q = query(request())
+		q = request()
 		q.Currency = currency
 		_, err = g.Query(ctx, q)
 		require.ErrorContains(t, err, "currency")
@@ -320,11 +320,11 @@ func TestContext(t *testing.T) {
 	srv := newServer(t, wechattest.Options{})
 	g := newGateway(t, config(srv))
 	ctx, cancel := context.WithCancel(context.Background())
-	srv.Next(wechattest.Fault{}.After(func(ctx context.Context) { cancel(); <-ctx.Done() }))
+	srv.Inject(wechattest.Fault{}.After(func(ctx context.Context) { cancel(); <-ctx.Done() }))
 	_, err := g.Refund(ctx, request())
 	require.ErrorIs(t, err, context.Canceled)
 	require.EqualValues(t, 30, srv.Paid("R1"), "cancelled after it was paid: unknown, not failed")
-	_, err = g.Query(ctx, query(request()))
+	_, err = g.Query(ctx, request())
 	require.ErrorIs(t, err, context.Canceled)
 	require.Zero(t, srv.Calls(wechattest.PathQuery))
 
@@ -332,10 +332,10 @@ func TestContext(t *testing.T) {
 		cfg := config(srv)
 		cfg.Timeout = limit
 		g := newGateway(t, cfg)
-		if _, err := g.Query(context.Background(), query(request())); err != nil { // connects
+		if _, err := g.Query(context.Background(), request()); err != nil { // connects
 			return false
 		}
-		srv.Next(wechattest.Fault{}.After(func(ctx context.Context) { <-ctx.Done() }))
+		srv.Inject(wechattest.Fault{}.After(func(ctx context.Context) { <-ctx.Done() }))
 		_, err := g.Refund(context.Background(), request())
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		return true
@@ -390,6 +390,6 @@ func TestCheck(t *testing.T) {
 			require.ErrorIs(t, err, refund.ErrInvalid, "not sent")
 		})
 	}
-	_, err := g.Query(context.Background(), refund.Query{RefundNo: "", OrderID: "O1"})
+	_, err := g.Query(context.Background(), refund.Request{RefundNo: "", OrderID: "O1"})
 	require.ErrorIs(t, err, refund.ErrInvalid)
 }

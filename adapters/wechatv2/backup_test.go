@@ -76,7 +76,7 @@ func TestBackupHost(t *testing.T) {
 			res, err := g.Refund(context.Background(), request())
 			require.NoError(t, err)
 			require.Equal(t, refund.OutcomeAccepted, res.Outcome)
-			res, err = g.Query(context.Background(), query(request()))
+			res, err = g.Query(context.Background(), request())
 			require.NoError(t, err)
 			require.Equal(t, refund.OutcomeSucceeded, res.Outcome)
 
@@ -123,12 +123,12 @@ func TestBackupHostOnlyForConnections(t *testing.T) {
 				g := newGateway(t, cfg)
 				want := []string{"127.0.0.1"}
 				if slower {
-					if _, err := g.Query(context.Background(), query(request())); err != nil { // connects
+					if _, err := g.Query(context.Background(), request()); err != nil { // connects
 						return false
 					}
 					want = append(want, "127.0.0.1")
 				}
-				srv.Next(tt.fault)
+				srv.Inject(tt.fault)
 				res, err := g.Refund(context.Background(), request())
 				if tt.switches {
 					want = append(want, "localhost")
@@ -163,7 +163,7 @@ func TestBackupHostNotForTheCaller(t *testing.T) {
 	var hosts spy
 	gone := cfg
 	gone.WrapTransport = hosts.wrap
-	srv.Next(wechattest.LoseAnswer().After(func(context.Context) { cancel() }))
+	srv.Inject(wechattest.LoseAnswer().After(func(context.Context) { cancel() }))
 	_, err := newGateway(t, gone).Refund(ctx, request())
 	require.Error(t, err)
 	require.Equal(t, []string{"127.0.0.1"}, hosts.names)
@@ -203,7 +203,7 @@ func TestTotalTimeout(t *testing.T) {
 		cfg.Timeout, cfg.TotalTimeout = limit, limit
 		g := newGateway(t, cfg)
 		// The refusal takes one call, the query of the number the other.
-		srv.Next(wechattest.ErrCode("ERROR", "x", false).On(wechattest.PathRefund),
+		srv.Inject(wechattest.ErrCode("ERROR", "x", false).On(wechattest.PathRefund),
 			wechattest.Fault{}.After(func(ctx context.Context) { <-ctx.Done() }).On(wechattest.PathQuery))
 		_, err := g.Refund(context.Background(), request())
 		if srv.Calls(wechattest.PathQuery) == 0 {

@@ -49,8 +49,8 @@ const (
 	ClassNotFound
 	// ClassSetup is a fault of the set-up: [*refund.SetupError].
 	ClassSetup
-	// ClassRetryLater is a busy service: [*refund.RetryLater].
-	ClassRetryLater
+	// ClassBusy is a busy service: [*refund.BusyError].
+	ClassBusy
 )
 
 // Advice is what to make of an error code.
@@ -59,18 +59,18 @@ type Advice struct {
 	Class Class
 	// Person reports whether somebody has to do something before the refund can go on.
 	Person bool
-	// After is the least time to wait, with ClassRetryLater.
+	// After is the least time to wait, with ClassBusy.
 	After time.Duration
-	// Account reports, with ClassRetryLater, that no refund of the merchant should be sent before
+	// Account reports, with ClassBusy, that no refund of the merchant should be sent before
 	// After has passed. If false, only the refund that met the code waits.
 	Account bool
 	// Text tells the merchant what happened and what to do.
 	Text string
 }
 
-// Describe returns what to make of an error code, and false for one that is not documented; such a code is
+// Explain returns what to make of an error code, and false for one that is not documented; such a code is
 // ClassUnknown.
-func Describe(code ErrorCode) (Advice, bool) {
+func Explain(code ErrorCode) (Advice, bool) {
 	a, ok := advice[code]
 	if !ok {
 		a = Advice{Person: true, Text: "WeChat Pay gave a code that is not documented. The refund is asked about again; look it up in the merchant platform."}
@@ -82,10 +82,10 @@ func Describe(code ErrorCode) (Advice, bool) {
 var advice = map[ErrorCode]Advice{
 	CodeSystemError: {Class: ClassUnknown, Text: "WeChat Pay had an internal fault; the refund may have been made. It is asked again under the same number."},
 
-	CodeRetry:              {Class: ClassRetryLater, After: 5 * time.Second, Text: "WeChat Pay was busy with the same order. The refund is asked again under the same number."},
-	CodeFrequencyLimited:   {Class: ClassRetryLater, After: time.Minute, Text: "Refunds came too fast: of one order at least a minute apart, of orders older than a month slowly. The refund is asked again."},
-	CodeTooManyBadRequests: {Class: ClassRetryLater, After: time.Minute, Account: true, Person: true, Text: "WeChat Pay blocks this merchant for a while after too many bad requests. Find what sends them; the refund is asked again."},
-	CodeOrderNotReady:      {Class: ClassRetryLater, After: time.Minute, Text: "WeChat Pay is still processing the order. The refund is asked again."},
+	CodeRetry:              {Class: ClassBusy, After: 5 * time.Second, Text: "WeChat Pay was busy with the same order. The refund is asked again under the same number."},
+	CodeFrequencyLimited:   {Class: ClassBusy, After: time.Minute, Text: "Refunds came too fast: of one order at least a minute apart, of orders older than a month slowly. The refund is asked again."},
+	CodeTooManyBadRequests: {Class: ClassBusy, After: time.Minute, Account: true, Person: true, Text: "WeChat Pay blocks this merchant for a while after too many bad requests. Find what sends them; the refund is asked again."},
+	CodeOrderNotReady:      {Class: ClassBusy, After: time.Minute, Text: "WeChat Pay is still processing the order. The refund is asked again."},
 
 	CodeNotEnough:            {Class: ClassDeclined, Person: true, Text: "The merchant's funds do not cover the refund. Top up, then retry this refund: it keeps its number."},
 	CodeTradeOverdue:         {Class: ClassDeclined, Person: true, Text: "The order was paid more than a year ago. Return the money by other means."},

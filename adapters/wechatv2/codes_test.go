@@ -21,10 +21,10 @@ var codeTests = []struct {
 	all   bool // the whole account waits
 }{
 	{wechatv2.CodeSystemError, wechatv2.ClassUnknown, 0, false},
-	{wechatv2.CodeRetry, wechatv2.ClassRetryLater, 5 * time.Second, false},
-	{wechatv2.CodeFrequencyLimited, wechatv2.ClassRetryLater, time.Minute, false},
-	{wechatv2.CodeTooManyBadRequests, wechatv2.ClassRetryLater, time.Minute, true},
-	{wechatv2.CodeOrderNotReady, wechatv2.ClassRetryLater, time.Minute, false},
+	{wechatv2.CodeRetry, wechatv2.ClassBusy, 5 * time.Second, false},
+	{wechatv2.CodeFrequencyLimited, wechatv2.ClassBusy, time.Minute, false},
+	{wechatv2.CodeTooManyBadRequests, wechatv2.ClassBusy, time.Minute, true},
+	{wechatv2.CodeOrderNotReady, wechatv2.ClassBusy, time.Minute, false},
 	{wechatv2.CodeNotEnough, wechatv2.ClassDeclined, 0, false},
 	{wechatv2.CodeTradeOverdue, wechatv2.ClassDeclined, 0, false},
 	{wechatv2.CodeUserAccountAbnormal, wechatv2.ClassDeclined, 0, false},
@@ -58,22 +58,22 @@ func TestEveryDocumentedCode(t *testing.T) {
 		NOAUTH CERT_ERROR REFUNDNOTEXIST`)
 	require.Len(t, codes, wechatv2.Codes)
 	for _, code := range codes {
-		a, known := wechatv2.Describe(wechatv2.ErrorCode(code))
+		a, known := wechatv2.Explain(wechatv2.ErrorCode(code))
 		require.True(t, known, code)
 		require.True(t, strings.HasSuffix(a.Text, "."), code)
 		// What nobody has to act on goes on by itself, and says so.
 		if a.Class == wechatv2.ClassDeclined || a.Class == wechatv2.ClassEcho || a.Class == wechatv2.ClassSetup {
 			require.True(t, a.Person, code)
 		}
-		require.Equal(t, a.Class == wechatv2.ClassRetryLater, a.After > 0, code)
+		require.Equal(t, a.Class == wechatv2.ClassBusy, a.After > 0, code)
 	}
 }
 
-func TestDescribe(t *testing.T) {
+func TestExplain(t *testing.T) {
 	t.Parallel()
 	require.Len(t, codeTests, wechatv2.Codes+4, "every code is tested")
 	for _, tt := range codeTests {
-		a, known := wechatv2.Describe(tt.code)
+		a, known := wechatv2.Explain(tt.code)
 		require.Equal(t, tt.class, a.Class, tt.code)
 		require.Equal(t, tt.after, a.After, tt.code)
 		require.Equal(t, tt.all, a.Account, tt.code)
@@ -87,14 +87,14 @@ func TestRefundErrorCodes(t *testing.T) {
 	srv := newServer(t, wechattest.Options{})
 	g := newGateway(t, config(srv))
 	for _, tt := range codeTests {
-		srv.Next(wechattest.ErrCode(string(tt.code), "余额", false))
+		srv.Inject(wechattest.ErrCode(string(tt.code), "余额", false))
 		queries := srv.Calls(wechattest.PathQuery)
 		res, err := g.Refund(context.Background(), request())
 		switch tt.class {
 		case wechatv2.ClassDeclined, wechatv2.ClassEcho:
 			require.NoError(t, err, tt.code)
 			require.Equal(t, refund.Result{Outcome: refund.OutcomeDeclined, Code: string(tt.code), Message: "余额"}, res)
-		case wechatv2.ClassUnknown, wechatv2.ClassNotFound, wechatv2.ClassSetup, wechatv2.ClassRetryLater:
+		case wechatv2.ClassUnknown, wechatv2.ClassNotFound, wechatv2.ClassSetup, wechatv2.ClassBusy:
 			requireCodeError(t, err, tt.code, tt.class, tt.after, tt.all)
 			require.Zero(t, res)
 		}
@@ -113,8 +113,8 @@ func TestQueryErrorCodes(t *testing.T) {
 	srv := newServer(t, wechattest.Options{})
 	g := newGateway(t, config(srv))
 	for _, tt := range codeTests {
-		srv.Next(wechattest.ErrCode(string(tt.code), "x", false))
-		res, err := g.Query(context.Background(), query(request()))
+		srv.Inject(wechattest.ErrCode(string(tt.code), "x", false))
+		res, err := g.Query(context.Background(), request())
 		if tt.class == wechatv2.ClassNotFound {
 			require.NoError(t, err)
 			require.Equal(t, refund.Result{Outcome: refund.OutcomeNotFound, Code: "REFUNDNOTEXIST", Message: "x"}, res)
@@ -133,20 +133,20 @@ func requireCodeError(
 	require.ErrorAs(t, err, &apiErr, code)
 	require.Equal(t, code, apiErr.Code)
 	var setup *refund.SetupError
-	var later *refund.RetryLater
+	var later *refund.BusyError
 	if class == wechatv2.ClassSetup {
 		require.ErrorAs(t, err, &setup, code)
-		require.Equal(t, wechatv2.DefaultName, setup.Gateway)
+		require.Equal(t, wechatv2.GatewayName, setup.Gateway)
 		require.ErrorIs(t, err, refund.ErrSetup)
 	} else {
 		require.NotErrorIs(t, err, refund.ErrSetup, code)
 	}
-	if class == wechatv2.ClassRetryLater {
+	if class == wechatv2.ClassBusy {
 		require.ErrorAs(t, err, &later, code)
 		require.Equal(t, after, later.After)
 		require.Equal(t, all, later.Account, code)
 	} else {
-		require.NotErrorIs(t, err, refund.ErrRetryLater, code)
+		require.NotErrorIs(t, err, refund.ErrBusy, code)
 	}
 }
 
@@ -161,17 +161,17 @@ func TestEcho(t *testing.T) {
 			g := newGateway(t, config(srv))
 			echo := func() wechattest.Fault { return wechattest.ErrCode(code, "x", false).On(wechattest.PathRefund) }
 
-			srv.Next(wechattest.LoseAnswer(), echo())
+			srv.Inject(wechattest.LoseAnswer(), echo())
 			_, err := g.Refund(ctx, request())
 			require.Error(t, err)
 			require.EqualValues(t, 30, srv.Paid("R1"))
 			res, err := g.Refund(ctx, request())
 			require.NoError(t, err)
 			require.Equal(t, refund.OutcomeSucceeded, res.Outcome)
-			require.Equal(t, srv2id(1), res.RefundID)
+			require.Equal(t, srv2id(1), res.ProviderRefundID)
 
 			// A query without an answer leaves it unknown.
-			srv.Next(echo(), wechattest.LoseAnswer().On(wechattest.PathQuery))
+			srv.Inject(echo(), wechattest.LoseAnswer().On(wechattest.PathQuery))
 			_, err = g.Refund(ctx, request())
 			require.Error(t, err)
 			var apiErr *wechatv2.APIError
@@ -196,9 +196,9 @@ func TestReturnFail(t *testing.T) {
 		"invalid refund_fee": false, "system error": false, "系统繁忙": false, "基本账户余额不足": false, "": false, "订单已全额退款": false,
 	}
 	for text, setup := range tests {
-		srv.Next(wechattest.ReturnFail(text, false), wechattest.ReturnFail(text, false))
+		srv.Inject(wechattest.ReturnFail(text, false), wechattest.ReturnFail(text, false))
 		_, err := g.Refund(context.Background(), request())
-		_, queryErr := g.Query(context.Background(), query(request()))
+		_, queryErr := g.Query(context.Background(), request())
 		for _, err := range []error{err, queryErr} {
 			var apiErr *wechatv2.APIError
 			require.ErrorAs(t, err, &apiErr, text)

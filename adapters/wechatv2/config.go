@@ -31,7 +31,7 @@ const (
 
 // Defaults of [Config].
 const (
-	DefaultName = "wechatv2"
+	GatewayName = "wechatv2"
 	// DefaultBaseURL is the main host, DefaultBackupURL the same service at another site.
 	DefaultBaseURL      = "https://api.mch.weixin.qq.com"
 	DefaultBackupURL    = "https://api2.mch.weixin.qq.com"
@@ -48,7 +48,7 @@ const (
 // (go-spew, and with it the differences that testify shows). So drop it once New has returned: the Gateway has
 // none of the holes.
 type Config struct {
-	// Name is the gateway's name in set-up errors. Default: DefaultName.
+	// Name is the gateway's name in set-up errors. Default: GatewayName.
 	Name string
 	// AppID is the application's number (appid), at most 32 letters, digits, _ and -, as are all numbers
 	// here. Required.
@@ -121,7 +121,7 @@ type Config struct {
 	WrapTransport func(http.RoundTripper) http.RoundTripper
 	// RefundRate and QueryRate bound the HTTP requests per second of the Gateway, all its methods together;
 	// what comes faster waits, for up to half of the time that its caller and TotalTimeout allow, and is a
-	// [*refund.RetryLater] where that is too short: nothing was sent then. Several processes have a rate each. Default: DefaultRefundRate and
+	// [*refund.BusyError] where that is too short: nothing was sent then. Several processes have a rate each. Default: DefaultRefundRate and
 	// DefaultQueryRate. Negative means no bound.
 	RefundRate float64
 	QueryRate  float64
@@ -136,7 +136,7 @@ type Config struct {
 
 // withDefaults returns c complete, or all its faults joined, each an [*order.InvalidError].
 func (c Config) withDefaults() (Config, error) {
-	c.Name = or(c.Name, DefaultName)
+	c.Name = or(c.Name, GatewayName)
 	c.SignType = or(c.SignType, SignMD5)
 	c.OpUserID = or(c.OpUserID, c.MchID)
 	c.BaseURL = strings.TrimRight(or(c.BaseURL, DefaultBaseURL), "/")

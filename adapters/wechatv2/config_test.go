@@ -163,7 +163,7 @@ func TestBackupIsAnotherHost(t *testing.T) {
 	cfg := config(srv)
 	cfg.BaseURL += "//"
 	cfg.BackupURL = strings.Replace(srv.URL(), "https://", "HTTPS://", 1)
-	srv.Next(wechattest.FailBefore())
+	srv.Inject(wechattest.FailBefore())
 	_, err := newGateway(t, cfg).Refund(context.Background(), request())
 	require.Error(t, err)
 	require.NotContains(t, err.Error(), "backup")

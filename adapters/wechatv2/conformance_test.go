@@ -96,6 +96,6 @@ func (p *provider) Next(f gatewaytest.Fault) bool {
 	default:
 		return false
 	}
-	p.Server.Next(fault)
+	p.Server.Inject(fault)
 	return true
 }

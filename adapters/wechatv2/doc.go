@@ -20,7 +20,7 @@
 //     a missing or wrong signature, another merchant, refund, order or amount in the answer, SYSTEMERROR, a
 //     code or a status that no document names, and every unsigned refusal (return_code FAIL).
 //   - Faults of the set-up (certificate, signature, permission, unknown merchant) are [*refund.SetupError],
-//     a busy service is [*refund.RetryLater]. It is about the whole account if the configured rate is
+//     a busy service is [*refund.BusyError]. It is about the whole account if the configured rate is
 //     used up, after INVALID_REQ_TOO_MUCH, and after HTTP status 429, else about the one refund.
 //
 // An answer is believed in this order: HTTP status and size, strict form, return_code, signature (in
@@ -57,7 +57,7 @@
 //
 // # Error codes
 //
-// [Describe] tells what an err_code means for a refund, whether a person has to act, and what to tell the
+// [Explain] tells what an err_code means for a refund, whether a person has to act, and what to tell the
 // merchant. It reads the same table as the gateway.
 //
 // # Limits

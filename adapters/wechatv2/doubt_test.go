@@ -190,7 +190,7 @@ func TestRefusalCountsOnlyIfSentOnce(t *testing.T) {
 			if tt.hosts == dead {
 				cfg.BaseURL = closedPort(t)
 			}
-			srv.Next(tt.script...)
+			srv.Inject(tt.script...)
 			res, err := newGateway(t, cfg).Refund(context.Background(), request())
 			require.Equal(t, tt.want, res.Outcome, err)
 			require.Equal(t, tt.want == unknown, err != nil, err)
@@ -208,7 +208,7 @@ func TestAnswerFromNowhere(t *testing.T) {
 	cfg := config(srv)
 	cfg.WrapTransport = canned
 	g := newGateway(t, cfg)
-	srv.Next(wechattest.ErrCode("NOTENOUGH", "x", false))
+	srv.Inject(wechattest.ErrCode("NOTENOUGH", "x", false))
 	res, err := g.Refund(context.Background(), request())
 	require.NoError(t, err)
 	require.Equal(t, refund.OutcomeDeclined, res.Outcome)

@@ -37,12 +37,12 @@ func Example() {
 	}
 
 	// The answer is lost after the money has moved: the outcome is unknown. The same number asks again.
-	srv.Next(wechattest.LoseAnswer())
+	srv.Inject(wechattest.LoseAnswer())
 	_, err = gateway.Refund(ctx, req)
 	fmt.Println("lost:", err != nil)
 	res, err := gateway.Refund(ctx, req)
 	fmt.Println(res.Outcome, err)
-	res, err = gateway.Query(ctx, refund.Query{OrderID: "O1", RefundNo: "R1", Amount: 30, Total: 100, Currency: "CNY"})
+	res, err = gateway.Query(ctx, refund.Request{OrderID: "O1", RefundNo: "R1", Amount: 30, Total: 100, Currency: "CNY"})
 	fmt.Println(res.Outcome, err)
 	fmt.Println("paid:", srv.Paid("R1"))
 	// Output:
@@ -52,8 +52,8 @@ func Example() {
 	// paid: 30
 }
 
-func ExampleDescribe() {
-	advice, known := wechatv2.Describe("NOTENOUGH")
+func ExampleExplain() {
+	advice, known := wechatv2.Explain("NOTENOUGH")
 	fmt.Println(known, advice.Person)
 	fmt.Println(advice.Text)
 	// Output:

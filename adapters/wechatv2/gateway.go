@@ -85,7 +85,7 @@ func New(c Config) (*Gateway, error) {
 // [refund.OutcomeAccepted]: only Query tells that money was returned. A refusal that may be the echo of this
 // refund's own earlier success is checked by a query before it is [refund.OutcomeDeclined].
 //
-// Errors: those of Check; [*refund.SetupError]; [*refund.RetryLater]; [*refund.MismatchError];
+// Errors: those of Check; [*refund.SetupError]; [*refund.BusyError]; [*refund.MismatchError];
 // [*APIError]; [ErrSignature]; [ErrAnswer]; what ctx and the network report. All leave the outcome unknown.
 func (g *Gateway) Refund(ctx context.Context, req refund.Request) (refund.Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, g.total)
@@ -100,26 +100,26 @@ func (g *Gateway) Refund(ctx context.Context, req refund.Request) (refund.Result
 func (g *Gateway) refund(ctx context.Context, req refund.Request) (refund.Result, error) {
 	ans, err := g.sendRefund(ctx, req)
 	if err != nil {
-		return g.refused(ctx, err, question(req))
+		return g.refused(ctx, err, req)
 	}
-	return result(refund.OutcomeAccepted, question(req), ans.RefundID), nil
+	return result(refund.OutcomeAccepted, req, ans.RefundID), nil
 }
 
 // refused tells a refusal by its code from an error, which is returned as it is.
-func (g *Gateway) refused(ctx context.Context, err error, q refund.Query) (refund.Result, error) {
+func (g *Gateway) refused(ctx context.Context, err error, req refund.Request) (refund.Result, error) {
 	var apiErr *APIError
 	if !errors.As(err, &apiErr) {
 		return refund.Result{}, err
 	}
 	var doubt *doubtError
 	doubtful := errors.As(err, &doubt)
-	switch a, _ := Describe(apiErr.Code); a.Class {
+	switch a, _ := Explain(apiErr.Code); a.Class {
 	case ClassDeclined, ClassEcho:
 		if a.Class == ClassDeclined && !doubtful {
 			break
 		}
 		// It may be the echo of this refund's own success, or that took the funds which are now missing.
-		res, queryErr := g.query(ctx, q)
+		res, queryErr := g.query(ctx, req)
 		if queryErr != nil {
 			return refund.Result{}, fmt.Errorf("%w; query it: %w", err, queryErr)
 		}
@@ -129,7 +129,7 @@ func (g *Gateway) refused(ctx context.Context, err error, q refund.Query) (refun
 		if doubtful { // it may be on its way still
 			return refund.Result{}, err
 		}
-	case ClassUnknown, ClassNotFound, ClassSetup, ClassRetryLater:
+	case ClassUnknown, ClassNotFound, ClassSetup, ClassBusy:
 		return refund.Result{}, err
 	}
 	return refund.Result{Outcome: refund.OutcomeDeclined, Code: string(apiErr.Code), Message: apiErr.Msg}, nil
@@ -146,17 +146,17 @@ func (e *doubtError) Error() string {
 // Unwrap implements what errors.Is and errors.As look for.
 func (e *doubtError) Unwrap() error { return e.refusal }
 
-func result(o refund.Outcome, q refund.Query, refundID string) refund.Result {
-	res := refund.Result{Outcome: o, RefundNo: q.RefundNo, Amount: q.Amount, RefundID: clip(refundID, 64)}
-	if q.PaymentID == "" {
-		res.OrderID = q.OrderID // else the answer proves the payment's number, not the order's
+func result(o refund.Outcome, req refund.Request, refundID string) refund.Result {
+	res := refund.Result{Outcome: o, RefundNo: req.RefundNo, Amount: req.Amount, ProviderRefundID: clip(refundID, 64)}
+	if req.PaymentID == "" {
+		res.OrderID = req.OrderID // else the answer proves the payment's number, not the order's
 	}
 	return res
 }
 
 // call signs m, sends it and returns the answer's verified fields, and post's once. q is for the log.
 func (g *Gateway) call(
-	ctx context.Context, path string, m message, limit int64, q refund.Query,
+	ctx context.Context, path string, m message, limit int64, req refund.Request,
 ) (f fields, once bool, err error) {
 	for i := range m {
 		if m[i].name == "sign" {
@@ -168,14 +168,14 @@ func (g *Gateway) call(
 		f, err = g.open(answer)
 	}
 	if g.log.Enabled(ctx, slog.LevelDebug) {
-		g.logCall(ctx, path, f, err, q)
+		g.logCall(ctx, path, f, err, req)
 	}
 	return f, once, err
 }
 
-func (g *Gateway) logCall(ctx context.Context, path string, f fields, err error, q refund.Query) {
+func (g *Gateway) logCall(ctx context.Context, path string, f fields, err error, req refund.Request) {
 	attrs := []slog.Attr{
-		slog.String("path", path), slog.String("refund_no", q.RefundNo), slog.String("order_id", q.OrderID),
+		slog.String("path", path), slog.String("refund_no", req.RefundNo), slog.String("order_id", req.OrderID),
 		slog.String("result_code", clip(f["result_code"], 32)), slog.String("err_code", clip(f["err_code"], 64)),
 	}
 	if err != nil {

@@ -36,22 +36,22 @@ func TestRoundTrip(t *testing.T) {
 					orderID = "" // the answer proves the payment's number
 				}
 
-				res, err := g.Query(ctx, query(req))
+				res, err := g.Query(ctx, req)
 				require.NoError(t, err)
 				require.Equal(t, refund.OutcomeNotFound, res.Outcome)
 
-				want := refund.Result{Outcome: refund.OutcomeAccepted, RefundNo: "R1", OrderID: orderID, Amount: 30, RefundID: srv2id(1)}
+				want := refund.Result{Outcome: refund.OutcomeAccepted, RefundNo: "R1", OrderID: orderID, Amount: 30, ProviderRefundID: srv2id(1)}
 				for range 2 { // the same number again is the same refund
 					res, err = g.Refund(ctx, req)
 					require.NoError(t, err)
 					require.Equal(t, want, res)
 				}
-				res, err = g.Query(ctx, query(req))
+				res, err = g.Query(ctx, req)
 				require.NoError(t, err)
 				require.Equal(t, want, res)
 
 				want.Outcome, want.RefundedAt = refund.OutcomeSucceeded, now
-				res, err = g.Query(ctx, query(req))
+				res, err = g.Query(ctx, req)
 				require.NoError(t, err)
 				require.Equal(t, want, res)
 				require.EqualValues(t, 30, srv.Paid("R1"))

@@ -66,9 +66,3 @@ func request() refund.Request {
 	}
 }
 
-func query(r refund.Request) refund.Query {
-	return refund.Query{
-		Gateway: r.Gateway, OrderID: r.OrderID, PaymentID: r.PaymentID, RefundNo: r.RefundNo,
-		Amount: r.Amount, Total: r.Total, Currency: r.Currency,
-	}
-}

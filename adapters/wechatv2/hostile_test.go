@@ -60,7 +60,7 @@ func TestHugeAnswers(t *testing.T) {
 			var refundErr, queryErr error
 			used := allocated(func() {
 				_, refundErr = g.Refund(context.Background(), request())
-				_, queryErr = g.Query(context.Background(), query(request()))
+				_, queryErr = g.Query(context.Background(), request())
 			})
 			require.ErrorContains(t, refundErr, "body of more than 65536 bytes", name)
 			require.ErrorContains(t, queryErr, "body of more than 1048576 bytes", name)

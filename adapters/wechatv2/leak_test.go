@@ -34,18 +34,18 @@ func TestNothingLeaks(t *testing.T) {
 		req.Reason = reason
 		res, err := g.Refund(ctx, req)
 		fmt.Fprintf(&said, "%v %+v %#v %v\n", err, err, err, res)
-		res, err = g.Query(ctx, query(req))
+		res, err = g.Query(ctx, req)
 		fmt.Fprintf(&said, "%v %+v %#v %v\n", err, err, err, res)
 	}
 	failures := 0
 	for _, tt := range doubtful() {
-		srv.Next(tt.fault, tt.fault)
+		srv.Inject(tt.fault, tt.fault)
 		ask(g)
 		failures++
 	}
 	for _, tt := range codeTests {
 		fault := wechattest.ErrCode(string(tt.code), "x", false)
-		srv.Next(fault, fault)
+		srv.Inject(fault, fault)
 		ask(g)
 		failures++
 	}

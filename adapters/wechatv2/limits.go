@@ -46,7 +46,7 @@ func (g *Gateway) wait(ctx context.Context, path string) error {
 	if end, ok := ctx.Deadline(); ok && delay > time.Until(end)/2 { //nolint:forbidigo // contexts end by the real clock
 		turn.Cancel()
 		err := errors.New("more requests than the configured rate takes")
-		return &refund.RetryLater{After: max(delay, time.Second), Account: true, Err: err}
+		return &refund.BusyError{After: max(delay, time.Second), Account: true, Err: err}
 	}
 	timer := time.NewTimer(delay)
 	defer timer.Stop()

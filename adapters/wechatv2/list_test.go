@@ -27,7 +27,7 @@ func manyRefunds(t *testing.T, g *wechatv2.Gateway, n int) {
 	}
 }
 
-func wholeOrder() refund.Query { return refund.Query{OrderID: "O1", Total: 100, Currency: "CNY"} }
+func wholeOrder() refund.Request { return refund.Request{OrderID: "O1", Total: 100, Currency: "CNY"} }
 
 // TestList counts the refunds at the ends of pages, with and without total_refund_count.
 func TestList(t *testing.T) {
@@ -45,7 +45,7 @@ func TestList(t *testing.T) {
 				if blind {
 					want = tt.blindCalls
 					for range want {
-						srv.Next(wechattest.Field("total_refund_count", ""))
+						srv.Inject(wechattest.Field("total_refund_count", ""))
 					}
 				}
 				all, err := g.List(context.Background(), wholeOrder())
@@ -109,7 +109,7 @@ func TestListIsWholeOrAnError(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			srv, g := start(t)
-			srv.Next(script...)
+			srv.Inject(script...)
 			all, err := g.List(context.Background(), wholeOrder())
 			require.ErrorContains(t, err, "list refunds of order O1: ")
 			require.Nil(t, all)
@@ -117,16 +117,16 @@ func TestListIsWholeOrAnError(t *testing.T) {
 	}
 	srv, g := start(t)
 	// One row of a strange status hides no other.
-	srv.Next(wechattest.UnknownStatus("NEW"))
+	srv.Inject(wechattest.UnknownStatus("NEW"))
 	all, err := g.List(context.Background(), wholeOrder())
 	require.NoError(t, err)
 	require.Len(t, all, 12)
 	require.Equal(t, refund.OutcomeUnknown, all[0].Outcome)
 	// Pages overlap where refunds are made meanwhile: none stands twice.
-	srv.Next(wechattest.Fault{}, wechattest.Field("out_refund_no_0", "R09").AndField("total_refund_count", "11"))
+	srv.Inject(wechattest.Fault{}, wechattest.Field("out_refund_no_0", "R09").AndField("total_refund_count", "11"))
 	_, err = g.List(context.Background(), wholeOrder())
 	require.ErrorIs(t, err, wechatv2.ErrAnswer, "12 were counted, 11 seen")
-	srv.Next(blind, blind.AndField("out_refund_no_0", "R09").AndField("refund_status_0", "CHANGE"))
+	srv.Inject(blind, blind.AndField("out_refund_no_0", "R09").AndField("refund_status_0", "CHANGE"))
 	all, err = g.List(context.Background(), wholeOrder())
 	require.NoError(t, err)
 	require.Len(t, all, 11)
@@ -136,19 +136,19 @@ func TestListIsWholeOrAnError(t *testing.T) {
 	srv10 := newServer(t, wechattest.Options{})
 	g10 := newGateway(t, config(srv10))
 	manyRefunds(t, g10, 10)
-	srv10.Next(blind, wechattest.ErrCode("PARAM_ERROR", "offset", false))
+	srv10.Inject(blind, wechattest.ErrCode("PARAM_ERROR", "offset", false))
 	all, err = g10.List(context.Background(), wholeOrder())
 	require.NoError(t, err)
 	require.Len(t, all, 10)
 	// An answer that says neither how many refunds it has nor names one is no empty list.
 	_, right := signatures(srv)
-	srv.Next(answerOf(srv, map[string]string{
+	srv.Inject(answerOf(srv, map[string]string{
 		"result_code": "SUCCESS", "out_trade_no": "O1", "total_fee": "100",
 	}, right))
 	_, err = g.List(context.Background(), wholeOrder())
 	require.ErrorIs(t, err, wechatv2.ErrAnswer)
 
-	for field, q := range map[string]refund.Query{"order_id": {Total: 1}, "payment_id": {OrderID: "O1", PaymentID: "4-2"}} {
+	for field, q := range map[string]refund.Request{"order_id": {Total: 1}, "payment_id": {OrderID: "O1", PaymentID: "4-2"}} {
 		_, err = g.List(context.Background(), q)
 		require.ErrorIs(t, err, refund.ErrInvalid)
 		require.ErrorContains(t, err, field)
@@ -179,7 +179,7 @@ func TestQueryRefunds(t *testing.T) {
 	_, err := g.QueryRefunds(context.Background(), wholeOrder(), 0)
 	require.ErrorAs(t, err, &apiErr)
 	require.Equal(t, wechatv2.CodeRefundNotExist, apiErr.Code)
-	_, err = g.QueryRefund(context.Background(), query(request()))
+	_, err = g.QueryRefund(context.Background(), request())
 	require.ErrorAs(t, err, &apiErr)
 	require.Equal(t, wechatv2.CodeRefundNotExist, apiErr.Code)
 
@@ -203,7 +203,7 @@ func TestAnswers(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t, wechattest.Options{Now: func() time.Time { return time.Date(2026, 3, 1, 17, 30, 0, 0, time.UTC) }})
 	g := newGateway(t, config(srv))
-	srv.Next(wechattest.Field("settlement_refund_fee", "25").AndField("settlement_total_fee", "95").AndField("fee_type", "CNY").
+	srv.Inject(wechattest.Field("settlement_refund_fee", "25").AndField("settlement_total_fee", "95").AndField("fee_type", "CNY").
 		AndField("cash_fee", "90").AndField("cash_fee_type", "CNY").AndField("cash_refund_fee", "23").AndField("coupon_refund_fee", "7").
 		AndField("coupon_refund_count", "2").AndField("coupon_type_0", "CASH").AndField("coupon_refund_id_0", "C0").
 		AndField("coupon_refund_fee_0", "2").AndField("coupon_type_1", "NO_CASH").AndField("coupon_refund_id_1", "C1").
@@ -224,14 +224,14 @@ func TestAnswers(t *testing.T) {
 	}, ans)
 
 	// coupon_refund_fee is the sum, _0 that of row 0, _0_1 that of its coupon 1.
-	srv.Next(wechattest.Field("coupon_refund_fee", "70").AndField("coupon_refund_fee_0", "7").AndField("coupon_refund_count_0", "2").
+	srv.Inject(wechattest.Field("coupon_refund_fee", "70").AndField("coupon_refund_fee_0", "7").AndField("coupon_refund_count_0", "2").
 		AndField("coupon_type_0_0", "CASH").AndField("coupon_refund_id_0_0", "C0").AndField("coupon_refund_fee_0_0", "2").
 		AndField("coupon_type_0_1", "NO_CASH").AndField("coupon_refund_id_0_1", "C1").AndField("coupon_refund_fee_0_1", "5").
 		AndField("settlement_refund_fee_0", "25").AndField("cash_refund_fee", "23").AndField("cash_fee_type", "CNY").
 		AndField("settlement_total_fee", "95").AndField("refund_fee", "30").AndField("total_refund_count", "1").
 		AndField("refund_recv_accout_0", "招商银行信用卡0403").AndField("refund_channel_0", "OTHER_BANKCARD").
 		AndField("refund_account_0", "REFUND_SOURCE_RECHARGE_FUNDS").AndField("fee_type", "CNY"))
-	found, err := g.QueryRefund(context.Background(), query(request()))
+	found, err := g.QueryRefund(context.Background(), request())
 	require.NoError(t, err)
 	require.NotContains(t, found.Fields, "sign")
 	require.Equal(t, "1", found.Fields["refund_count"])
@@ -248,7 +248,7 @@ func TestAnswers(t *testing.T) {
 	}, found)
 
 	// A coupon that is missing in the middle does not hide those behind it.
-	srv.Next(wechattest.Field("coupon_refund_count", "3").AndField("coupon_refund_id_2", "C2").AndField("coupon_refund_fee_2", "5"))
+	srv.Inject(wechattest.Field("coupon_refund_count", "3").AndField("coupon_refund_id_2", "C2").AndField("coupon_refund_fee_2", "5"))
 	ans, err = g.SendRefund(context.Background(), request())
 	require.NoError(t, err)
 	require.Equal(t, []wechatv2.Coupon{{ID: "C2", RefundFee: 5}}, ans.Coupons)
@@ -262,7 +262,7 @@ func TestAnswers(t *testing.T) {
 	require.Equal(t, wechatv2.CodeInvalidRequest, apiErr.Code)
 
 	// What decides nothing may be odd.
-	srv.Next(wechattest.Field("cash_fee", "1e3").AndField("coupon_refund_count", "-1"))
+	srv.Inject(wechattest.Field("cash_fee", "1e3").AndField("coupon_refund_count", "-1"))
 	ans, err = g.SendRefund(context.Background(), request())
 	require.NoError(t, err)
 	require.Zero(t, ans.CashFee)
@@ -283,12 +283,12 @@ func TestServiceProvider(t *testing.T) {
 	ctx := context.Background()
 	_, err := g.Refund(ctx, request())
 	require.NoError(t, err)
-	_, err = g.Query(ctx, query(request()))
+	_, err = g.Query(ctx, request())
 	require.NoError(t, err)
 	for _, body := range sent.bodies {
 		require.Contains(t, body, "<sub_appid>wxsub</sub_appid><sub_mch_id>1900000109</sub_mch_id>")
 	}
-	srv.Next(wechattest.Field("sub_appid", ""))
+	srv.Inject(wechattest.Field("sub_appid", ""))
 	_, err = g.Refund(ctx, request())
 	require.NoError(t, err, "the application need not be named")
 	for name, fault := range map[string]wechattest.Fault{
@@ -299,17 +299,17 @@ func TestServiceProvider(t *testing.T) {
 		"another one's success":  wechattest.Field("sub_mch_id", "1900000110").AndField("sub_appid", "wxsub"),
 		"another one's own echo": wechattest.ErrCode("ERROR", "x", false).AndField("sub_mch_id", "1900000110"),
 	} {
-		srv.Next(fault, fault)
+		srv.Inject(fault, fault)
 		_, err = g.Refund(ctx, request())
 		require.ErrorIs(t, err, refund.ErrMismatch, name)
-		_, err = g.Query(ctx, query(request()))
+		_, err = g.Query(ctx, request())
 		require.ErrorIs(t, err, refund.ErrMismatch, name)
 	}
 	var answer *wechatv2.RefundAnswer
 	answer, err = g.SendRefund(ctx, request())
 	require.NoError(t, err)
 	require.Equal(t, []string{"1900000109", "wxsub"}, []string{answer.SubMchID, answer.SubAppID})
-	srv.Next(wechattest.ErrCode("NOTENOUGH", "x", false).AndField("sub_mch_id", "")) // a refusal need not name it
+	srv.Inject(wechattest.ErrCode("NOTENOUGH", "x", false).AndField("sub_mch_id", "")) // a refusal need not name it
 	res, err := g.Refund(ctx, request())
 	require.NoError(t, err)
 	require.Equal(t, refund.OutcomeDeclined, res.Outcome)

@@ -53,7 +53,7 @@ func (g *Gateway) ReadNotification(r *http.Request) (refund.Notification, error)
 	}
 	res := refund.Result{
 		OrderID: n.OutTradeNo, RefundNo: n.OutRefundNo, Amount: n.RefundFee,
-		RefundID: n.RefundID, RefundedAt: n.SuccessTime,
+		ProviderRefundID: n.RefundID, RefundedAt: n.SuccessTime,
 	}
 	switch n.RefundStatus {
 	case success:

@@ -105,7 +105,7 @@ func (f *notified) book() *order.Order {
 // TestNotificationAfterLostAnswer: the answer is lost after paying; the notification is what tells.
 func TestNotificationAfterLostAnswer(t *testing.T) {
 	f := newNotified(t)
-	f.sim.Next(wechattest.LoseAnswer())
+	f.sim.Inject(wechattest.LoseAnswer())
 	_, err := f.svc.Process(context.Background(), refund.Ref{OrderID: "ORD-1", RefundNo: "RF-1"})
 	require.NoError(t, err)
 	require.Equal(t, order.StateApproved, f.book().Refund("RF-1").State)
@@ -118,7 +118,7 @@ func TestNotificationAfterLostAnswer(t *testing.T) {
 	queries := f.sim.Calls(wechattest.PathQuery)
 
 	inner := innerFields()
-	inner["refund_id"] = booked.Refund("RF-1").RefundID
+	inner["refund_id"] = booked.Refund("RF-1").ProviderRefundID
 	for range 3 {
 		require.Equal(t, "SUCCESS", f.deliver(envelope(encryptInfo(encodeRoot(inner), testKey))), "replayed")
 	}
@@ -185,7 +185,7 @@ func TestNotificationForged(t *testing.T) {
 // deliver again. An acknowledgement would be the last that is heard of it.
 func TestNotificationIsDeliveredAgainUntilItIsBooked(t *testing.T) {
 	f := newNotified(t)
-	f.sim.Next(wechattest.LoseAnswer())
+	f.sim.Inject(wechattest.LoseAnswer())
 	_, err := f.svc.Process(context.Background(), refund.Ref{OrderID: "ORD-1", RefundNo: "RF-1"})
 	require.NoError(t, err)
 	message := envelope(infoVectors(t)["notify_success"].ReqInfo)
@@ -201,7 +201,7 @@ func TestNotificationIsDeliveredAgainUntilItIsBooked(t *testing.T) {
 		"another refund": wechattest.WrongRefundNo("RF-2"), "busy": wechattest.ErrCode("FREQUENCY_LIMITED", "x", false),
 		"certificate": wechattest.ErrCode("CERT_ERROR", "x", false), "new status": wechattest.UnknownStatus("NEW"),
 	} {
-		f.sim.Next(fault.On(wechattest.PathQuery))
+		f.sim.Inject(fault.On(wechattest.PathQuery))
 		require.Equal(t, "FAIL", f.deliver(message), name)
 		require.Equal(t, order.StateApproved, f.book().Refund("RF-1").State, name)
 	}

@@ -162,7 +162,7 @@ func TestOpenNotification(t *testing.T) {
 	wantShort := refund.Notification{
 		Result: refund.Result{
 			Outcome: refund.OutcomeSucceeded, RefundNo: "RF-1", OrderID: "ORD-1", Amount: 30,
-			RefundID: "50000000000000000000000000001", RefundedAt: paidAt,
+			ProviderRefundID: "50000000000000000000000000001", RefundedAt: paidAt,
 		},
 		PaymentID: "4200000000000000000000000001", Total: 100,
 	}

@@ -21,11 +21,11 @@ func TestRate(t *testing.T) {
 	g := newGateway(t, cfg)
 	_, err := g.Refund(ctx, request())
 	require.NoError(t, err)
-	_, err = g.Query(ctx, query(request()))
+	_, err = g.Query(ctx, request())
 	require.NoError(t, err, "queries have a rate of their own")
 	for range 3 {
 		_, err = g.Refund(ctx, request())
-		var later *refund.RetryLater
+		var later *refund.BusyError
 		require.ErrorAs(t, err, &later)
 		require.Greater(t, later.After, time.Minute, "when its turn would come")
 		require.True(t, later.Account, "all refunds share the rate")
@@ -52,10 +52,10 @@ func TestRateKeepsTime(t *testing.T) {
 	g := newGateway(t, cfg)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	_, err := g.Query(ctx, query(request()))
+	_, err := g.Query(ctx, request())
 	require.NoError(t, err)
-	_, err = g.Query(ctx, query(request()))
-	var later *refund.RetryLater
+	_, err = g.Query(ctx, request())
+	var later *refund.BusyError
 	require.ErrorAs(t, err, &later)
 	require.Equal(t, 1, srv.Calls(wechattest.PathQuery))
 }
@@ -68,7 +68,7 @@ func TestRateWaits(t *testing.T) {
 	cfg.QueryRate = 100
 	g := newGateway(t, cfg)
 	for range 15 {
-		_, err := g.Query(context.Background(), query(request()))
+		_, err := g.Query(context.Background(), request())
 		require.NoError(t, err)
 	}
 	require.Equal(t, 15, srv.Calls(wechattest.PathQuery))

@@ -13,22 +13,22 @@ import (
 //
 // Errors: [*order.InvalidError] for numbers that could not exist, else as with [Gateway.Refund]. All leave
 // the outcome unknown: no error of a query says anything about the money.
-func (g *Gateway) Query(ctx context.Context, q refund.Query) (refund.Result, error) {
+func (g *Gateway) Query(ctx context.Context, req refund.Request) (refund.Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, g.total)
 	defer cancel()
-	res, err := g.query(ctx, q)
+	res, err := g.query(ctx, req)
 	if err != nil {
-		return refund.Result{}, queryError(q, err)
+		return refund.Result{}, queryError(req, err)
 	}
 	return res, nil
 }
 
-func (g *Gateway) query(ctx context.Context, q refund.Query) (refund.Result, error) {
-	ans, n, err := g.queryRefund(ctx, q)
+func (g *Gateway) query(ctx context.Context, req refund.Request) (refund.Result, error) {
+	ans, n, err := g.queryRefund(ctx, req)
 	if err != nil {
 		return notFound(err)
 	}
-	res := ans.Rows[n].result(q)
+	res := ans.Rows[n].result(req)
 	if res.Outcome == refund.OutcomeUnknown {
 		return refund.Result{}, unusable("unknown refund_status %q", clip(string(ans.Rows[n].Status), 32))
 	}
@@ -57,24 +57,24 @@ const (
 // It returns all of them or an error: those of Query, and [ErrAnswer] where the answers do not add up,
 // which may be because a refund was made meanwhile. Orders paid more than a year and a half ago are listed
 // by their payment's number only.
-func (g *Gateway) List(ctx context.Context, q refund.Query) ([]refund.Result, error) {
+func (g *Gateway) List(ctx context.Context, req refund.Request) ([]refund.Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, g.total)
 	defer cancel()
-	all, err := g.list(ctx, q)
+	all, err := g.list(ctx, req)
 	if err != nil { // part of a list is none
-		return nil, listError(q, err)
+		return nil, listError(req, err)
 	}
 	return all, nil
 }
 
-func (g *Gateway) list(ctx context.Context, q refund.Query) ([]refund.Result, error) {
+func (g *Gateway) list(ctx context.Context, req refund.Request) ([]refund.Result, error) {
 	var l listing
 	for offset := 0; offset < maxList; offset += pageSize {
-		ans, err := g.queryRefunds(ctx, q, offset)
+		ans, err := g.queryRefunds(ctx, req, offset)
 		if err != nil {
 			return l.all, pastEnd(err, offset, l.total)
 		}
-		if err := l.add(ans, offset, q); err != nil {
+		if err := l.add(ans, offset, req); err != nil {
 			return nil, err
 		}
 		last := len(ans.Rows) < pageSize
@@ -98,7 +98,7 @@ type listing struct {
 type place struct{ index, page int }
 
 // add takes a page, from offset on, that contradicts neither itself nor the ones before it.
-func (l *listing) add(ans *QueryAnswer, offset int, q refund.Query) error {
+func (l *listing) add(ans *QueryAnswer, offset int, req refund.Request) error {
 	if said := ans.Fields["total_refund_count"]; said != "" {
 		total, ok := parseNumber(said)
 		if !ok || total < int64(offset+len(ans.Rows)) {
@@ -110,8 +110,8 @@ func (l *listing) add(ans *QueryAnswer, offset int, q refund.Query) error {
 		l.at = map[string]place{}
 	}
 	for i := range ans.Rows {
-		res := ans.Rows[i].result(q)
-		if res.Amount <= 0 || res.Amount > q.Total {
+		res := ans.Rows[i].result(req)
+		if res.Amount <= 0 || res.Amount > req.Total {
 			return unusable("row of a refund of %d", res.Amount)
 		}
 		seen, twice := l.at[res.RefundNo]

@@ -79,14 +79,14 @@ func without(f map[string]string, name string) map[string]string {
 // about it. Neither may be more than doubt; the true answers follow.
 func lie(t *testing.T, srv *wechattest.Server, g *wechatv2.Gateway, toRefund, toQuery wechattest.Fault, is error) {
 	t.Helper()
-	srv.Next(toRefund.On(wechattest.PathRefund), toQuery.On(wechattest.PathQuery))
+	srv.Inject(toRefund.On(wechattest.PathRefund), toQuery.On(wechattest.PathQuery))
 	queries := srv.Calls(wechattest.PathQuery)
 	res, err := g.Refund(context.Background(), request())
 	requireDoubt(t, res, err, is)
 	require.Equal(t, queries, srv.Calls(wechattest.PathQuery), "what is not believed is no echo either")
-	res, err = g.Query(context.Background(), query(request()))
+	res, err = g.Query(context.Background(), request())
 	requireDoubt(t, res, err, is)
-	res, err = g.Query(context.Background(), query(request()))
+	res, err = g.Query(context.Background(), request())
 	require.NoError(t, err)
 	require.Equal(t, refund.OutcomeSucceeded, res.Outcome)
 	require.EqualValues(t, 30, srv.PaidTotal("O1"))
@@ -108,14 +108,14 @@ func TestForgedRefusals(t *testing.T) {
 		}
 	}
 	for _, code := range refusing { // the same message with the right signature is believed
-		srv.Next(refusal(srv, code, right).On(wechattest.PathRefund).NotExecuted())
-		srv.Next(wechattest.NotFoundOnce())
+		srv.Inject(refusal(srv, code, right).On(wechattest.PathRefund).NotExecuted())
+		srv.Inject(wechattest.NotFoundOnce())
 		other := request()
 		other.RefundNo = "R2"
 		res, err := g.Refund(context.Background(), other)
 		require.NoError(t, err, code)
 		require.Equal(t, refund.Result{Outcome: refund.OutcomeDeclined, Code: code}, res)
-		_, _ = g.Query(context.Background(), query(other)) // uses up what an echo has left
+		_, _ = g.Query(context.Background(), other) // uses up what an echo has left
 	}
 }
 
@@ -155,7 +155,7 @@ func TestRefusalsOfSomethingElse(t *testing.T) {
 	req := request()
 	req.RefundNo, req.OrderID, req.PaymentID = "R3", "the shop's own", "42007"
 	f := map[string]string{"result_code": "FAIL", "err_code": "NOTENOUGH", "transaction_id": "42008"}
-	srv.Next(answerOf(srv, f, right))
+	srv.Inject(answerOf(srv, f, right))
 	res, err := g.Refund(context.Background(), req)
 	require.ErrorIs(t, err, refund.ErrMismatch)
 	require.Zero(t, res)
@@ -190,7 +190,7 @@ func TestOddRefusals(t *testing.T) {
 	}
 	// An answer with a result that succeeded is no refusal, whatever code stands beside it.
 	for _, code := range refusing {
-		srv.Next(wechattest.Field("err_code", code))
+		srv.Inject(wechattest.Field("err_code", code))
 		res, err := g.Refund(context.Background(), request())
 		require.NoError(t, err)
 		require.Equal(t, refund.OutcomeAccepted, res.Outcome)
@@ -236,8 +236,8 @@ func TestEndsOfSomethingElse(t *testing.T) {
 	}
 	check := func(t *testing.T, f map[string]string, sign signature, is error) {
 		t.Helper()
-		srv.Next(answerOf(srv, f, sign))
-		res, err := g.Query(context.Background(), query(request()))
+		srv.Inject(answerOf(srv, f, sign))
+		res, err := g.Query(context.Background(), request())
 		requireDoubt(t, res, err, is)
 	}
 	for _, status := range []string{"REFUNDCLOSE", "CHANGE", "SUCCESS"} {
@@ -271,8 +271,8 @@ func TestEndsOfSomethingElse(t *testing.T) {
 		"REFUNDCLOSE": refund.OutcomeClosed, "CHANGE": refund.OutcomeAbnormal, "SUCCESS": refund.OutcomeSucceeded,
 		"PROCESSING": refund.OutcomeAccepted,
 	} {
-		srv.Next(answerOf(srv, ended(status, nil), right)) // the same with the right signature is believed
-		res, err := g.Query(context.Background(), query(request()))
+		srv.Inject(answerOf(srv, ended(status, nil), right)) // the same with the right signature is believed
+		res, err := g.Query(context.Background(), request())
 		require.NoError(t, err)
 		require.Equal(t, want, res.Outcome)
 	}

@@ -124,7 +124,7 @@ func TestReloadWithCallsUnderWay(t *testing.T) {
 		_, err := g.Refund(context.Background(), request())
 		require.NoError(t, err)
 	}
-	srv.Next(wechattest.Fault{}.After(func(context.Context) {
+	srv.Inject(wechattest.Fault{}.After(func(context.Context) {
 		// The call that waits here has the first connection.
 		if g.ReloadCertificate() != nil {
 			t.Error("reload")
@@ -172,7 +172,7 @@ func TestUnusableCertificates(t *testing.T) {
 		require.NotContains(t, err.Error(), "backup", name)
 		var setup *refund.SetupError
 		require.ErrorAs(t, err, &setup)
-		require.Equal(t, wechatv2.DefaultName, setup.Gateway)
+		require.Equal(t, wechatv2.GatewayName, setup.Gateway)
 	}
 	require.Empty(t, seen.names)
 }
@@ -206,7 +206,7 @@ func TestCertificateEnds(t *testing.T) {
 	require.ErrorContains(t, err, "renew it")
 	var setup *refund.SetupError
 	require.ErrorAs(t, err, &setup)
-	require.Equal(t, wechatv2.DefaultName, setup.Gateway)
+	require.Equal(t, wechatv2.GatewayName, setup.Gateway)
 	require.Error(t, g.ReloadCertificate(), "it is still the old one")
 	install(-7, 5) // valid at the server's clock too
 	require.NoError(t, g.ReloadCertificate())
@@ -299,7 +299,7 @@ func TestGetClientCertificate(t *testing.T) {
 		require.ErrorContains(t, err, tt.text, tt.name)
 		var setup *refund.SetupError
 		require.ErrorAs(t, err, &setup)
-		require.Equal(t, wechatv2.DefaultName, setup.Gateway)
+		require.Equal(t, wechatv2.GatewayName, setup.Gateway)
 		if tt.err != nil {
 			require.ErrorIs(t, err, tt.err)
 		}

@@ -69,12 +69,12 @@ type RefundRow struct {
 // QueryRefund makes one query by refund number and returns the whole answer; Query is made of it.
 //
 // Errors: those of Query. A number that WeChat Pay does not know is an [*APIError] with CodeRefundNotExist.
-func (g *Gateway) QueryRefund(ctx context.Context, q refund.Query) (*QueryAnswer, error) {
+func (g *Gateway) QueryRefund(ctx context.Context, req refund.Request) (*QueryAnswer, error) {
 	ctx, cancel := context.WithTimeout(ctx, g.total)
 	defer cancel()
-	ans, _, err := g.queryRefund(ctx, q)
+	ans, _, err := g.queryRefund(ctx, req)
 	if err != nil {
-		return nil, queryError(q, err)
+		return nil, queryError(req, err)
 	}
 	return ans, nil
 }
@@ -84,22 +84,22 @@ func (g *Gateway) QueryRefund(ctx context.Context, q refund.Query) (*QueryAnswer
 //
 // Errors: those of Query. An order without refunds is an [*APIError] with CodeRefundNotExist, an offset
 // beyond their number one with CodeParamError.
-func (g *Gateway) QueryRefunds(ctx context.Context, q refund.Query, offset int) (*QueryAnswer, error) {
+func (g *Gateway) QueryRefunds(ctx context.Context, req refund.Request, offset int) (*QueryAnswer, error) {
 	ctx, cancel := context.WithTimeout(ctx, g.total)
 	defer cancel()
-	ans, err := g.queryRefunds(ctx, q, offset)
+	ans, err := g.queryRefunds(ctx, req, offset)
 	if err != nil {
-		return nil, listError(q, err)
+		return nil, listError(req, err)
 	}
 	return ans, nil
 }
 
 // queryRefund also returns the index of the row that is about q.RefundNo, compared with q.
-func (g *Gateway) queryRefund(ctx context.Context, q refund.Query) (*QueryAnswer, int, error) {
-	if err := errors.Join(checkSubject(q.RefundNo, q.OrderID, q.PaymentID), checkCurrency(q.Currency)); err != nil {
+func (g *Gateway) queryRefund(ctx context.Context, req refund.Request) (*QueryAnswer, int, error) {
+	if err := errors.Join(checkSubject(req.RefundNo, req.OrderID, req.PaymentID), checkCurrency(req.Currency)); err != nil {
 		return nil, 0, err
 	}
-	f, err := g.askRefunds(ctx, subject{outRefundNo: q.RefundNo}, q)
+	f, err := g.askRefunds(ctx, subject{outRefundNo: req.RefundNo}, req)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -107,32 +107,32 @@ func (g *Gateway) queryRefund(ctx context.Context, q refund.Query) (*QueryAnswer
 	if err != nil {
 		return nil, 0, err
 	}
-	n, err := ans.find(q.RefundNo)
+	n, err := ans.find(req.RefundNo)
 	if err != nil {
 		return nil, 0, err
 	}
-	if err := matchOrder(f, q); err != nil {
+	if err := matchOrder(f, req); err != nil {
 		return nil, 0, err
 	}
-	return ans, n, matchRow(f, q, "_"+strconv.Itoa(n))
+	return ans, n, matchRow(f, req, "_"+strconv.Itoa(n))
 }
 
-func (g *Gateway) queryRefunds(ctx context.Context, q refund.Query, offset int) (*QueryAnswer, error) {
+func (g *Gateway) queryRefunds(ctx context.Context, req refund.Request, offset int) (*QueryAnswer, error) {
 	if offset < 0 {
 		return nil, invalid("offset", "must not be negative")
 	}
-	if err := errors.Join(checkOrder(q.OrderID, q.PaymentID), checkCurrency(q.Currency)); err != nil {
+	if err := errors.Join(checkOrder(req.OrderID, req.PaymentID), checkCurrency(req.Currency)); err != nil {
 		return nil, err
 	}
 	// Sent even where it is 0: then the answer tells how many refunds there are.
 	about := subject{offset: strconv.Itoa(offset)}
-	about.outTradeNo, about.transactionID = named(q.OrderID, q.PaymentID)
-	q.RefundNo, q.Amount = "", 0
-	f, err := g.askRefunds(ctx, about, q)
+	about.outTradeNo, about.transactionID = named(req.OrderID, req.PaymentID)
+	req.RefundNo, req.Amount = "", 0
+	f, err := g.askRefunds(ctx, about, req)
 	if err != nil {
 		return nil, err
 	}
-	if err := matchOrder(f, q); err != nil {
+	if err := matchOrder(f, req); err != nil {
 		return nil, err
 	}
 	return newQueryAnswer(f)
@@ -158,17 +158,17 @@ func (g *Gateway) queryMessage(about subject, nonce string) message {
 	}
 }
 
-func (g *Gateway) askRefunds(ctx context.Context, about subject, q refund.Query) (fields, error) {
+func (g *Gateway) askRefunds(ctx context.Context, about subject, req refund.Request) (fields, error) {
 	nonce, err := newNonce()
 	if err != nil {
 		return nil, err
 	}
-	f, _, err := g.call(ctx, pathQuery, g.queryMessage(about, nonce), maxQueryAnswer, q)
+	f, _, err := g.call(ctx, pathQuery, g.queryMessage(about, nonce), maxQueryAnswer, req)
 	if err != nil {
 		return nil, err
 	}
 	if f["result_code"] != success {
-		if err := matchRefusal(f, q); err != nil {
+		if err := matchRefusal(f, req); err != nil {
 			return nil, err
 		}
 		return nil, g.codeError(apiError(f))
@@ -251,17 +251,17 @@ func (s Status) outcome() refund.Outcome {
 	return refund.OutcomeUnknown
 }
 
-func (r *RefundRow) result(q refund.Query) refund.Result {
-	q.RefundNo, q.Amount = r.OutRefundNo, r.RefundFee
-	res := result(r.Status.outcome(), q, r.RefundID)
+func (r *RefundRow) result(req refund.Request) refund.Result {
+	req.RefundNo, req.Amount = r.OutRefundNo, r.RefundFee
+	res := result(r.Status.outcome(), req, r.RefundID)
 	res.RefundedAt = r.SuccessTime
 	return res
 }
 
-func queryError(q refund.Query, err error) error {
-	return fmt.Errorf("query refund %s of order %s: %w", clip(q.RefundNo, 64), clip(q.OrderID, 64), err)
+func queryError(req refund.Request, err error) error {
+	return fmt.Errorf("query refund %s of order %s: %w", clip(req.RefundNo, 64), clip(req.OrderID, 64), err)
 }
 
-func listError(q refund.Query, err error) error {
-	return fmt.Errorf("list refunds of order %s: %w", clip(q.OrderID, 64), err)
+func listError(req refund.Request, err error) error {
+	return fmt.Errorf("list refunds of order %s: %w", clip(req.OrderID, 64), err)
 }

@@ -65,13 +65,12 @@ func (g *Gateway) sendRefund(ctx context.Context, req refund.Request) (*RefundAn
 	if err != nil {
 		return nil, err
 	}
-	q := question(req)
-	f, once, err := g.call(ctx, pathRefund, g.refundMessage(req, nonce), maxRefundAnswer, q)
+	f, once, err := g.call(ctx, pathRefund, g.refundMessage(req, nonce), maxRefundAnswer, req)
 	if err != nil {
 		return nil, err
 	}
 	if f["result_code"] != success {
-		if err := matchRefusal(f, q); err != nil {
+		if err := matchRefusal(f, req); err != nil {
 			return nil, err
 		}
 		err := g.codeError(apiError(f))
@@ -81,10 +80,10 @@ func (g *Gateway) sendRefund(ctx context.Context, req refund.Request) (*RefundAn
 		return nil, err
 	}
 	// err_code is not looked at: answers were seen with one beside result_code SUCCESS.
-	if err := matchOrder(f, q); err != nil {
+	if err := matchOrder(f, req); err != nil {
 		return nil, err
 	}
-	if err := matchRow(f, q, ""); err != nil {
+	if err := matchRow(f, req, ""); err != nil {
 		return nil, err
 	}
 	return newRefundAnswer(f), nil
@@ -112,13 +111,6 @@ func (g *Gateway) refundMessage(req refund.Request, nonce string) message {
 		{"sub_mch_id", g.subMchID},
 		{"total_fee", amount(req.Total)},
 		{"transaction_id", transactionID},
-	}
-}
-
-func question(req refund.Request) refund.Query {
-	return refund.Query{
-		Gateway: req.Gateway, OrderID: req.OrderID, PaymentID: req.PaymentID, RefundNo: req.RefundNo,
-		Amount: req.Amount, Total: req.Total, Currency: req.Currency,
 	}
 }
 

@@ -60,7 +60,7 @@ func TestServiceOverTLS(t *testing.T) {
 				limit = time.Second
 			}
 			f := newFlowWithin(t, limit)
-			f.sim.Next(script...)
+			f.sim.Inject(script...)
 			f.approve("R1", 3000)
 			f.finish("R1")
 			o := f.order()

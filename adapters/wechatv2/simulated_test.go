@@ -75,7 +75,7 @@ func unhurried(t *testing.T) *http.Client {
 	})}
 }
 
-func (s *shop) process(no string) refund.Next {
+func (s *shop) process(no string) refund.ProcessResult {
 	s.t.Helper()
 	next, err := s.svc.Process(context.Background(), refund.Ref{OrderID: "ORDER-1", RefundNo: no})
 	require.NoError(s.t, err)
@@ -114,7 +114,7 @@ func TestDelivered(t *testing.T) {
 			require.Empty(t, s.sim.Deliver(context.Background()))
 			require.Equal(t, order.StateApproved, s.order().Refund("R1").State)
 			s.pass(24 * time.Hour)
-			s.sim.NextNotice(tt.faults...)
+			s.sim.InjectNotice(tt.faults...)
 			tries := 0
 			for range 5 {
 				for _, d := range s.sim.Deliver(context.Background()) {
@@ -141,7 +141,7 @@ func TestDeliveredBeforeTheAnswer(t *testing.T) {
 			t.Parallel()
 			s := newShop(t, wechattest.Options{}, nil)
 			s.approve("R1", 3000)
-			s.sim.Next(fault.After(func(ctx context.Context) {
+			s.sim.Inject(fault.After(func(ctx context.Context) {
 				for _, d := range s.sim.Deliver(ctx) {
 					if d.Err != nil {
 						t.Error(d.Err)
@@ -179,7 +179,7 @@ func TestDeliveredFromTheConsole(t *testing.T) {
 func TestChangeThenSuccess(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, wechattest.Options{}, nil)
-	s.sim.Next(wechattest.EndsAs(wechattest.StatusChange))
+	s.sim.Inject(wechattest.EndsAs(wechattest.StatusChange))
 	s.approve("R1", 3000)
 	s.process("R1")
 	require.NoError(t, s.sim.Deliver(context.Background())[0].Err)
@@ -233,13 +233,13 @@ func TestConcurrentlyRefused(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, wechattest.Options{RefuseConcurrent: true}, noLimits())
 	var second error
-	s.sim.Next(wechattest.Fault{}.After(func(ctx context.Context) {
+	s.sim.Inject(wechattest.Fault{}.After(func(ctx context.Context) {
 		req := refund.Request{OrderID: "ORDER-1", RefundNo: "R2", Amount: 100, Total: 10000, Currency: "CNY"}
 		_, second = s.gateway.Refund(ctx, req)
 	}))
 	s.approve("R1", 100)
 	s.finish("R1")
-	var later *refund.RetryLater
+	var later *refund.BusyError
 	require.ErrorAs(t, second, &later)
 	require.Equal(t, 5*time.Second, later.After)
 }
@@ -257,7 +257,7 @@ func TestCouponsTyped(t *testing.T) {
 	require.Equal(t, []int64{3000, 2700, 2700, 300, 1, 9000, 9000}, []int64{
 		ans.RefundFee, ans.SettlementRefundFee, ans.CashRefundFee, ans.CouponRefundFee, ans.CouponRefundCount, ans.CashFee, ans.SettlementTotalFee,
 	})
-	got, err := s.gateway.QueryRefund(ctx, query(req))
+	got, err := s.gateway.QueryRefund(ctx, req)
 	require.NoError(t, err)
 	require.Equal(t, want, got.Rows[0].Coupons)
 	require.EqualValues(t, 300, got.Rows[0].CouponRefundFee)

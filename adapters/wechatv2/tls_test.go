@@ -65,7 +65,7 @@ func TestTLSRefusals(t *testing.T) {
 	require.Empty(t, srv.Ledger())
 
 	// The query asks for no certificate.
-	res, err := newGateway(t, foreign).Query(ctx, query(request()))
+	res, err := newGateway(t, foreign).Query(ctx, request())
 	require.NoError(t, err)
 	require.Equal(t, refund.OutcomeNotFound, res.Outcome)
 }
@@ -157,7 +157,7 @@ func TestOneConnection(t *testing.T) {
 		_, err := g.Refund(context.Background(), request())
 		require.NoError(t, err)
 	}
-	_, err := g.Query(context.Background(), query(request()))
+	_, err := g.Query(context.Background(), request())
 	require.NoError(t, err)
 	require.Equal(t, 1, srv.Connections())
 }
@@ -173,11 +173,11 @@ func TestConnectionsAreReused(t *testing.T) {
 		all.Add(calls)
 		for range calls {
 			// Nobody is answered before everybody has arrived.
-			srv.Next(wechattest.Fault{}.After(func(context.Context) { all.Done(); all.Wait() }))
+			srv.Inject(wechattest.Fault{}.After(func(context.Context) { all.Done(); all.Wait() }))
 			done.Add(1)
 			go func() {
 				defer done.Done()
-				if _, err := g.Query(context.Background(), query(request())); err != nil {
+				if _, err := g.Query(context.Background(), request()); err != nil {
 					t.Error(err)
 				}
 			}()
@@ -207,7 +207,7 @@ func TestNothingIsLeftOpen(t *testing.T) { //nolint:paralleltest // it counts wh
 		g, err := wechatv2.New(config(srv))
 		require.NoError(t, err)
 		defer g.CloseIdleConnections()
-		srv.Next(wechattest.LoseAnswer(), wechattest.BreakOff(), wechattest.Status(502), wechattest.Body(make([]byte, 1<<20)), wechattest.Truncate())
+		srv.Inject(wechattest.LoseAnswer(), wechattest.BreakOff(), wechattest.Status(502), wechattest.Body(make([]byte, 1<<20)), wechattest.Truncate())
 		for range 8 {
 			_, _ = g.Refund(context.Background(), request())
 		}

@@ -204,7 +204,7 @@ func (g *Gateway) statusError(status int, page []byte) error {
 	}
 	err := unusable("HTTP status %d", status)
 	if status == http.StatusTooManyRequests {
-		return &refund.RetryLater{After: tooMany, Account: true, Err: err}
+		return &refund.BusyError{After: tooMany, Account: true, Err: err}
 	}
 	return err
 }

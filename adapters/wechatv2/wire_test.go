@@ -63,7 +63,7 @@ func TestWhatIsSent(t *testing.T) {
 			"refund_desc": "不想要了 <&> \"'", "op_user_id": "op1", "sign_type": "HMAC-SHA256",
 			"notify_url": "https://shop.example/refunds", "refund_account": "REFUND_SOURCE_RECHARGE_FUNDS",
 		}},
-		{"query", func() error { _, err := newGateway(t, full).Query(context.Background(), query(paid)); return err }, wechattest.PathQuery, map[string]string{
+		{"query", func() error { _, err := newGateway(t, full).Query(context.Background(), paid); return err }, wechattest.PathQuery, map[string]string{
 			"out_refund_no": "R1", "sign_type": "HMAC-SHA256",
 		}},
 	}
@@ -102,7 +102,7 @@ func TestAnswerSize(t *testing.T) {
 	for _, limit := range []int{64 << 10, 1 << 20} {
 		call := func() error { _, err := g.Refund(context.Background(), request()); return err }
 		if limit > 64<<10 {
-			call = func() error { _, err := g.Query(context.Background(), query(request())); return err }
+			call = func() error { _, err := g.Query(context.Background(), request()); return err }
 		}
 		size <- limit
 		require.ErrorContains(t, call(), "no <xml> element")

@@ -94,7 +94,7 @@ func (s *shop) fire(ev order.Event, no string, by order.Actor) error {
 
 func (s *shop) approve(no string, by order.Actor) error {
 	amount := s.order().Refund(no).Amount
-	_, err := s.svc.Execute(ctx, refund.ApproveParams{OrderID: "ORDER-1", RefundNo: no, Amount: amount, Actor: by})
+	_, err := s.svc.ApproveAndSend(ctx, refund.ApproveParams{OrderID: "ORDER-1", RefundNo: no, Amount: amount, Actor: by})
 	return err
 }
 
@@ -198,7 +198,7 @@ func TestNoTimeOfPayment(t *testing.T) {
 	require.NoError(t, err)
 	_, err = svc.Request(ctx, refund.RequestParams{OrderID: "O1", RefundNo: "R1", Amount: 1, Actor: "buyer:42"})
 	require.NoError(t, err)
-	_, err = svc.Execute(ctx, refund.ApproveParams{OrderID: "O1", RefundNo: "R1", Amount: 1, Actor: "staff:7"})
+	_, err = svc.ApproveAndSend(ctx, refund.ApproveParams{OrderID: "O1", RefundNo: "R1", Amount: 1, Actor: "staff:7"})
 	require.ErrorIs(t, err, refund.ErrVetoed)
 	require.Empty(t, gw.Calls())
 }
@@ -218,7 +218,7 @@ func TestGoodsAreOut(t *testing.T) {
 	o := s.order()
 	require.Equal(t, customhooks.StateGoodsReturning, o.State)
 	require.EqualValues(t, 4000, o.Reserved)
-	queue, err := s.svc.List(ctx, refund.Filter{States: []order.State{customhooks.StateGoodsReturning}})
+	queue, err := s.svc.ListRefunds(ctx, refund.Filter{States: []order.State{customhooks.StateGoodsReturning}})
 	require.NoError(t, err)
 	require.Len(t, queue.Entries, 1, "the warehouse has its list")
 
@@ -262,7 +262,7 @@ func TestConcurrentApprovals(t *testing.T) {
 		all.Add(1)
 		go func() {
 			defer all.Done()
-			_, errs[i] = s.svc.Execute(ctx, refund.ApproveParams{
+			_, errs[i] = s.svc.ApproveAndSend(ctx, refund.ApproveParams{
 				OrderID: "ORDER-1", RefundNo: "R1", Amount: 9000, Actor: order.Actor(fmt.Sprintf("staff:%d", i%4)),
 			})
 		}()

@@ -52,7 +52,7 @@ func Example() {
 		say(fmt.Sprintf("%s does %s", by, ev), r, err)
 	}
 	approve := func(by order.Actor) {
-		r, err := svc.Execute(ctx, refund.ApproveParams{OrderID: "ORDER-1", RefundNo: "R1", Amount: 8000, Actor: by})
+		r, err := svc.ApproveAndSend(ctx, refund.ApproveParams{OrderID: "ORDER-1", RefundNo: "R1", Amount: 8000, Actor: by})
 		say(fmt.Sprintf("%s approves", by), r, err)
 	}
 

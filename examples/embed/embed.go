@@ -49,7 +49,7 @@ func Account(apiKey string) wechatv2.Config {
 
 // Run puts WeChat Pay's notifications on the shop's mux and works until ctx ends.
 func Run(ctx context.Context, mux *http.ServeMux, svc *refund.Service, worker *poller.Poller) error {
-	notify, err := svc.NotificationHandler(wechatv2.DefaultName)
+	notify, err := svc.NotificationHandler(wechatv2.GatewayName)
 	if err != nil {
 		return err
 	}

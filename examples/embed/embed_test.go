@@ -74,7 +74,7 @@ func TestEmbedded(t *testing.T) {
 	go func() { ran <- embed.Run(ctx, mux, svc, worker) }()
 
 	require.NoError(t, sim.AddOrder(wechattest.Order{OutTradeNo: "ORDER-1", TotalFee: 100}))
-	_, err = svc.Register(ctx, refund.RegisterParams{OrderID: "ORDER-1", Gateway: wechatv2.DefaultName, Currency: "CNY", Total: 100})
+	_, err = svc.Register(ctx, refund.RegisterParams{OrderID: "ORDER-1", Gateway: wechatv2.GatewayName, Currency: "CNY", Total: 100})
 	require.NoError(t, err)
 	r, err := svc.Request(ctx, refund.RequestParams{OrderID: "ORDER-1", Amount: 100, Actor: "buyer:1"})
 	require.NoError(t, err)

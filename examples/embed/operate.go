@@ -20,7 +20,7 @@ func Alerts(page func(text string)) refund.Hooks {
 				page(fmt.Sprintf("refund %s of order %s is %s: %s", t.RefundNo, o.ID, t.To, t.Note))
 			}
 		},
-		Conflict: func(_ context.Context, c refund.Conflict) { page(c.Err.Error()) },
+		Discrepancy: func(_ context.Context, d refund.Discrepancy) { page(d.Err.Error()) },
 		Stuck: func(_ context.Context, s refund.Stuck) {
 			page(fmt.Sprintf("refund %s of order %s has no outcome since %s: %v", s.RefundNo, s.OrderID, s.ApprovedAt, s.Err))
 		},
@@ -36,7 +36,7 @@ func RetryCovered(ctx context.Context, svc *refund.Service, actor order.Actor) e
 	var failed error
 	f := refund.Filter{States: []order.State{order.StateFailed}}
 	for {
-		page, err := svc.List(ctx, f)
+		page, err := svc.ListRefunds(ctx, f)
 		if err != nil {
 			return errors.Join(failed, err)
 		}
@@ -62,7 +62,7 @@ func Compare(ctx context.Context, svc *refund.Service, since time.Time, cursor s
 			if r.Err != nil {
 				report(r.Err.Error())
 			}
-			for _, d := range r.Differences {
+			for _, d := range r.Discrepancies {
 				report(fmt.Sprintf("order %s refund %s: book %s, provider %s, %v", r.OrderID, d.RefundNo, d.Book, d.Result.Outcome, d.Err))
 			}
 			return nil
@@ -94,7 +94,7 @@ func MoveIn(ctx context.Context, svc *refund.Service, o refund.RegisterParams, r
 		return errors.New("the gateway cannot list: look every refund up before it is taken over")
 	}
 	listed := map[string]bool{} // also those that are closed: a person decides on these
-	for _, d := range rep.Differences {
+	for _, d := range rep.Discrepancies {
 		if d.Err != nil {
 			return d.Err
 		}

@@ -70,15 +70,15 @@ func newShop(t *testing.T, hooks refund.Hooks) *shop {
 func (s *shop) paid(t *testing.T, id string) refund.RegisterParams {
 	t.Helper()
 	require.NoError(t, s.sim.AddOrder(wechattest.Order{OutTradeNo: id, TotalFee: 100}))
-	return refund.RegisterParams{OrderID: id, Gateway: wechatv2.DefaultName, Currency: "CNY", Total: 100}
+	return refund.RegisterParams{OrderID: id, Gateway: wechatv2.GatewayName, Currency: "CNY", Total: 100}
 }
 
-func (s *shop) execute(t *testing.T, id, no string, amount int64) order.Refund {
+func (s *shop) approveAndSend(t *testing.T, id, no string, amount int64) order.Refund {
 	t.Helper()
 	ctx := context.Background()
 	_, err := s.Request(ctx, refund.RequestParams{OrderID: id, RefundNo: no, Amount: amount, Actor: "buyer:1"})
 	require.NoError(t, err)
-	r, err := s.Execute(ctx, refund.ApproveParams{OrderID: id, RefundNo: no, Amount: amount, Actor: "staff:1"})
+	r, err := s.ApproveAndSend(ctx, refund.ApproveParams{OrderID: id, RefundNo: no, Amount: amount, Actor: "staff:1"})
 	require.NoError(t, err)
 	return r
 }
@@ -135,7 +135,7 @@ func TestMoveIn(t *testing.T) {
 
 	terms.Total = 200
 	require.ErrorIs(t, embed.MoveIn(ctx, s.Service, terms, 0, nil), refund.ErrConflict)
-	s.sim.Next(wechattest.LoseAnswer())
+	s.sim.Inject(wechattest.LoseAnswer())
 	require.Error(t, embed.MoveIn(ctx, s.Service, s.paid(t, "ORD-2"), 0, open))
 }
 
@@ -182,7 +182,7 @@ func TestCompareAfterRestore(t *testing.T) {
 	require.Equal(t, []string{"order ORD-1 refund R-2: book paid, provider succeeded, <nil>"}, found)
 	require.Equal(t, order.StateRefunded, s.state(t, "ORD-1", "R-2"))
 
-	s.sim.Next(wechattest.LoseAnswer())
+	s.sim.Inject(wechattest.LoseAnswer())
 	found = nil
 	_, err = embed.Compare(ctx, s.Service, time.Time{}, "", func(line string) { found = append(found, line) })
 	require.NoError(t, err)
@@ -197,7 +197,7 @@ func TestAlertsAndRetryCovered(t *testing.T) {
 	require.NoError(t, err)
 
 	s.sim.SetBalance(0)
-	require.Equal(t, order.StateFailed, s.execute(t, "ORD-1", "R-1", 10).State)
+	require.Equal(t, order.StateFailed, s.approveAndSend(t, "ORD-1", "R-1", 10).State)
 	require.Len(t, pages, 1)
 	require.Contains(t, pages[0], "NOTENOUGH")
 	s.sim.TopUp(1000)
@@ -207,8 +207,8 @@ func TestAlertsAndRetryCovered(t *testing.T) {
 	require.EqualValues(t, 10, s.sim.PaidTotal("ORD-1"))
 
 	// What failed for another reason is left alone.
-	s.sim.Next(wechattest.ErrCode(string(wechatv2.CodeUserAccountAbnormal), "", false))
-	require.Equal(t, order.StateFailed, s.execute(t, "ORD-1", "R-2", 10).State)
+	s.sim.Inject(wechattest.ErrCode(string(wechatv2.CodeUserAccountAbnormal), "", false))
+	require.Equal(t, order.StateFailed, s.approveAndSend(t, "ORD-1", "R-2", 10).State)
 	require.NoError(t, embed.RetryCovered(ctx, s.Service, "staff:1"))
 	require.Equal(t, order.StateFailed, s.state(t, "ORD-1", "R-2"))
 
@@ -216,7 +216,7 @@ func TestAlertsAndRetryCovered(t *testing.T) {
 	require.NoError(t, s.sim.RefundInConsole("ORD-1", "R-3", 20))
 	_, err = s.Sync(ctx, "ORD-1")
 	require.NoError(t, err)
-	s.sim.Next(wechattest.ErrCode(string(wechatv2.CodeCertError), "", false))
+	s.sim.Inject(wechattest.ErrCode(string(wechatv2.CodeCertError), "", false))
 	_, err = s.Sync(ctx, "ORD-1")
 	require.Error(t, err)
 	text := strings.Join(pages, "\n")
@@ -236,13 +236,13 @@ func TestOnOwnTableWithHooks(t *testing.T) {
 	svc, err := embed.OnOwnTable(db, gateway, refund.Hooks{Guard: embed.Hooks(nil, nil).Guard})
 	require.NoError(t, err)
 	require.NoError(t, sim.AddOrder(wechattest.Order{OutTradeNo: "ORD-1", TotalFee: 100}))
-	_, err = svc.Register(ctx, refund.RegisterParams{OrderID: "ORD-1", Gateway: wechatv2.DefaultName, Currency: "CNY", Total: 100})
+	_, err = svc.Register(ctx, refund.RegisterParams{OrderID: "ORD-1", Gateway: wechatv2.GatewayName, Currency: "CNY", Total: 100})
 	require.NoError(t, err)
 	r, err := svc.Request(ctx, refund.RequestParams{OrderID: "ORD-1", Amount: 100, Actor: "buyer:1"})
 	require.NoError(t, err)
-	_, err = svc.Execute(ctx, refund.ApproveParams{OrderID: "ORD-1", RefundNo: r.No, Amount: 100, Actor: "buyer:1"})
+	_, err = svc.ApproveAndSend(ctx, refund.ApproveParams{OrderID: "ORD-1", RefundNo: r.No, Amount: 100, Actor: "buyer:1"})
 	require.ErrorIs(t, err, refund.ErrVetoed)
-	_, err = svc.Execute(ctx, refund.ApproveParams{OrderID: "ORD-1", RefundNo: r.No, Amount: 100, Actor: "staff:1"})
+	_, err = svc.ApproveAndSend(ctx, refund.ApproveParams{OrderID: "ORD-1", RefundNo: r.No, Amount: 100, Actor: "staff:1"})
 	require.NoError(t, err)
 	require.EqualValues(t, 100, sim.PaidTotal("ORD-1"))
 }
@@ -269,7 +269,7 @@ func TestHooksRestock(t *testing.T) {
 	svc, err := refund.NewService(machine, store, gateway, refund.Options{Hooks: hooks})
 	require.NoError(t, err)
 	require.NoError(t, sim.AddOrder(wechattest.Order{OutTradeNo: "ORD-1", TotalFee: 100}))
-	_, err = svc.Register(ctx, refund.RegisterParams{OrderID: "ORD-1", Gateway: wechatv2.DefaultName, Currency: "CNY", Total: 100})
+	_, err = svc.Register(ctx, refund.RegisterParams{OrderID: "ORD-1", Gateway: wechatv2.GatewayName, Currency: "CNY", Total: 100})
 	require.NoError(t, err)
 	require.NoError(t, sim.RefundInConsole("ORD-1", "R-1", 100))
 	for range 2 {

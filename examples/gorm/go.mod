@@ -1,6 +1,6 @@
 module github.com/orderfsm/orderfsm/examples/gorm
 
-go 1.22.0
+go 1.25.0
 
 replace github.com/orderfsm/orderfsm => ../..
 

@@ -24,7 +24,7 @@ func (nobody) Refund(context.Context, refund.Request) (refund.Result, error) {
 	return refund.Result{}, errors.New("not asked")
 }
 
-func (nobody) Query(context.Context, refund.Query) (refund.Result, error) {
+func (nobody) Query(context.Context, refund.Request) (refund.Result, error) {
 	return refund.Result{}, errors.New("not asked")
 }
 

@@ -86,9 +86,9 @@ func trade(ctx context.Context, s *shop) error {
 		}
 		switch {
 		case n%7 == 0:
-			s.sim.Next(wechattest.ErrCode("NOTENOUGH", "not enough money", false))
+			s.sim.Inject(wechattest.ErrCode("NOTENOUGH", "not enough money", false))
 		case n%5 == 0:
-			s.sim.Next(wechattest.LoseAnswer())
+			s.sim.Inject(wechattest.LoseAnswer())
 		}
 		if err := s.refund(ctx, fmt.Sprintf("ORD-%d", n), 100); err != nil && ctx.Err() == nil {
 			return err

@@ -81,7 +81,7 @@ func (s *shop) pay(ctx context.Context, orderID string, fen int64) error {
 		return err
 	}
 	_, err := s.svc.Register(ctx, refund.RegisterParams{
-		OrderID: orderID, Gateway: wechatv2.DefaultName, Currency: "CNY", Total: fen,
+		OrderID: orderID, Gateway: wechatv2.GatewayName, Currency: "CNY", Total: fen,
 	})
 	return err
 }

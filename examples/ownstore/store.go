@@ -200,8 +200,8 @@ func (s Store) each(ctx context.Context, fn func(scan func(...any) error) error,
 	return rows.Err()
 }
 
-// List implements [refund.Store].
-func (s Store) List(ctx context.Context, f refund.Filter) (refund.Page, error) {
+// ListRefunds implements [refund.Store].
+func (s Store) ListRefunds(ctx context.Context, f refund.Filter) (refund.Page, error) {
 	states, err := json.Marshal(f.States) // null without any
 	if err != nil {
 		return refund.Page{}, err
@@ -222,7 +222,7 @@ func (s Store) List(ctx context.Context, f refund.Filter) (refund.Page, error) {
 	}, `SELECT order_number, no FROM shop_refunds WHERE instr(order_number, ?1) > 0
 		AND (?2 = '' OR gateway = ?2) AND (?3 = 'null' OR state IN (SELECT value FROM json_each(?3)))
 		AND requested_at >= ?4 AND requested_at < ?5 AND (requested_at, order_number, no) > (?6, ?7, ?8)
-		ORDER BY requested_at, order_number, no LIMIT ?9`, f.OrderID, f.Gateway, string(states),
+		ORDER BY requested_at, order_number, no LIMIT ?9`, f.OrderIDContains, f.Gateway, string(states),
 		f.From.UnixMicro(), to, after.RequestedAt.UnixMicro(), after.OrderID, after.RefundNo, n+1)
 	if err != nil {
 		return refund.Page{}, err

@@ -95,7 +95,7 @@ func refundForReal(ctx context.Context, a account, out io.Writer) error {
 	}
 	const operator order.Actor = "operator:quickstart"
 	if _, err := svc.Register(ctx, refund.RegisterParams{
-		OrderID: a.orderID, Gateway: wechatv2.DefaultName, Currency: "CNY", Total: a.total,
+		OrderID: a.orderID, Gateway: wechatv2.GatewayName, Currency: "CNY", Total: a.total,
 	}); err != nil {
 		return err
 	}

@@ -147,7 +147,7 @@ func (s *shop) notEnough(ctx context.Context, id string) error {
 }
 
 func (s *shop) lostAnswer(ctx context.Context, id string) error {
-	s.sim.Next(wechattest.LoseAnswer())
+	s.sim.Inject(wechattest.LoseAnswer())
 	if err := s.request(ctx, id, "R1", 10000, "never arrived"); err != nil {
 		return err
 	}
@@ -155,7 +155,7 @@ func (s *shop) lostAnswer(ctx context.Context, id string) error {
 }
 
 func (s *shop) abnormal(ctx context.Context, id string) error {
-	s.sim.Next(wechattest.EndsAs(wechattest.StatusChange))
+	s.sim.Inject(wechattest.EndsAs(wechattest.StatusChange))
 	if err := s.request(ctx, id, "R1", 10000, "wrong colour"); err != nil {
 		return err
 	}
@@ -176,7 +176,7 @@ func (s *shop) pay(ctx context.Context, id string, total int64) error {
 		return err
 	}
 	_, err := s.svc.Register(ctx, refund.RegisterParams{
-		OrderID: id, Gateway: wechatv2.DefaultName, Currency: "CNY", Total: total, PaidAt: s.clock(),
+		OrderID: id, Gateway: wechatv2.GatewayName, Currency: "CNY", Total: total, PaidAt: s.clock(),
 	})
 	return err
 }

@@ -33,7 +33,7 @@ const patience = 3 * time.Minute
 // quick are options with which nobody waits for minutes.
 func quick(lease time.Duration) refund.Options {
 	return refund.Options{
-		CallTimeout: lease / 2, Lease: lease, Quiet: 200 * time.Millisecond,
+		CallTimeout: lease / 2, Lease: lease, QuietPeriod: 200 * time.Millisecond,
 		Backoff: refund.ExponentialBackoff(20*time.Millisecond, 200*time.Millisecond), MaxWait: time.Second,
 	}
 }

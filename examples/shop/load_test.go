@@ -193,10 +193,10 @@ func (l *load) fault(rng *rand.Rand) {
 		wechattest.WrongKey("ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"), wechattest.ContentField("refund_status", "SUCCESS"),
 	}
 	if i := rng.IntN(3 * len(faults)); i < len(faults) {
-		l.sim.Next(faults[i])
+		l.sim.Inject(faults[i])
 	}
 	if i := rng.IntN(2 * len(notices)); i < len(notices) {
-		l.sim.NextNotice(notices[i])
+		l.sim.InjectNotice(notices[i])
 	}
 }
 
@@ -216,7 +216,7 @@ func (l *load) forge(rng *rand.Rand, refundNo string) {
 // finish is what an operator does until nothing is open: retry once or abandon what failed, resolve what is abnormal.
 func (l *load) finish(t *testing.T) {
 	t.Helper()
-	l.sim.ClearNext()
+	l.sim.ClearInjected()
 	tried := map[any]bool{}
 	require.Eventually(t, func() bool {
 		open := 0

@@ -120,7 +120,7 @@ func TestRestart(t *testing.T) {
 			must(t, 202, li, p.url+"/orders/ORD-1/refunds", `{"skus":["tea"],"reason":"bitter"}`, "Idempotency-Key", "a")
 			called := make(chan struct{})
 			if tc.hold != nil {
-				sim.Next(tc.hold(func(ctx context.Context) { close(called); <-ctx.Done() }).On(wechattest.PathRefund))
+				sim.Inject(tc.hold(func(ctx context.Context) { close(called); <-ctx.Done() }).On(wechattest.PathRefund))
 			} else {
 				close(called)
 			}

@@ -15,7 +15,7 @@ import (
 )
 
 // gateway is the name that orders are registered with.
-const gateway = wechatv2.DefaultName
+const gateway = wechatv2.GatewayName
 
 // The shop's own refusals; errors.go has their HTTP statuses.
 var (

@@ -43,7 +43,7 @@ func (w *web) listRefunds(r *http.Request, _ string) (int, any, error) {
 	if s := r.FormValue("state"); s != "" {
 		f.States = []order.State{order.State(s)}
 	}
-	p, err := w.svc.List(r.Context(), f)
+	p, err := w.svc.ListRefunds(r.Context(), f)
 	return http.StatusOK, pageView(p), err
 }
 

@@ -18,7 +18,7 @@ func (bank) Refund(_ context.Context, req refund.Request) (refund.Result, error)
 	return refund.Result{Outcome: refund.OutcomeSucceeded, RefundNo: req.RefundNo, Amount: req.Amount}, nil
 }
 
-func (bank) Query(context.Context, refund.Query) (refund.Result, error) {
+func (bank) Query(context.Context, refund.Request) (refund.Result, error) {
 	return refund.Result{Outcome: refund.OutcomeNotFound}, nil
 }
 
@@ -38,7 +38,7 @@ func run(ctx context.Context) (order.Refund, error) {
 	if err != nil {
 		return r, err
 	}
-	return svc.Execute(ctx, refund.ApproveParams{OrderID: "ORD-1", RefundNo: r.No, Amount: r.Amount, Actor: "staff:7"})
+	return svc.ApproveAndSend(ctx, refund.ApproveParams{OrderID: "ORD-1", RefundNo: r.No, Amount: r.Amount, Actor: "staff:7"})
 }
 
 func main() {

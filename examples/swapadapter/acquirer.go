@@ -44,9 +44,9 @@ func (a *Acquirer) Refund(ctx context.Context, req refund.Request) (refund.Resul
 }
 
 // Query implements [refund.RefundGateway].
-func (a *Acquirer) Query(ctx context.Context, q refund.Query) (refund.Result, error) {
-	ask := slip{RefundNo: q.RefundNo, OrderID: q.OrderID, Amount: q.Amount, Currency: q.Currency}
-	return a.call(ctx, http.MethodGet, "/v1/refunds/"+url.PathEscape(q.RefundNo), ask)
+func (a *Acquirer) Query(ctx context.Context, req refund.Request) (refund.Result, error) {
+	ask := slip{RefundNo: req.RefundNo, OrderID: req.OrderID, Amount: req.Amount, Currency: req.Currency}
+	return a.call(ctx, http.MethodGet, "/v1/refunds/"+url.PathEscape(req.RefundNo), ask)
 }
 
 // call makes one call. Whatever is not a clear answer is an error, also a time-out: it may have been paid.
@@ -78,7 +78,7 @@ func (a *Acquirer) call(ctx context.Context, method, path string, ask slip) (ref
 	case http.StatusTooManyRequests:
 		seconds, _ := strconv.Atoi(answer.Header.Get("Retry-After")) // 0 where it does not say: the usual backoff
 		wait := time.Duration(seconds) * time.Second
-		return refund.Result{}, &refund.RetryLater{After: wait, Account: true, Err: doubt}
+		return refund.Result{}, &refund.BusyError{After: wait, Account: true, Err: doubt}
 	}
 	var got slip
 	if err := json.Unmarshal(body, &got); err != nil {
@@ -92,7 +92,7 @@ func (a *Acquirer) call(ctx context.Context, method, path string, ask slip) (ref
 		if got.Currency != ask.Currency { // the Service compares number, order and amount; this it cannot see
 			return refund.Result{}, &refund.MismatchError{Field: "currency", Want: ask.Currency, Got: got.Currency}
 		}
-		res.RefundNo, res.OrderID, res.Amount, res.RefundID = got.RefundNo, got.OrderID, got.Amount, got.ID
+		res.RefundNo, res.OrderID, res.Amount, res.ProviderRefundID = got.RefundNo, got.OrderID, got.Amount, got.ID
 	case refund.OutcomeDeclined, refund.OutcomeNotFound:
 	}
 	return res, nil

@@ -256,8 +256,8 @@ func TestAnswers(t *testing.T) {
 		"gone":                   {status: 410, body: `{"code":"no_such_refund"}`},
 		"wrong token":            {status: 401, body: `{}`, is: refund.ErrSetup},
 		"no permission":          {status: 403, body: `<html>`, is: refund.ErrSetup},
-		"too many":               {status: 429, retryAfter: "90", is: refund.ErrRetryLater, later: 90 * time.Second},
-		"too many, until a date": {status: 429, retryAfter: "Fri, 02 Jan 2026 03:04:05 GMT", is: refund.ErrRetryLater},
+		"too many":               {status: 429, retryAfter: "90", is: refund.ErrBusy, later: 90 * time.Second},
+		"too many, until a date": {status: 429, retryAfter: "Fri, 02 Jan 2026 03:04:05 GMT", is: refund.ErrBusy},
 		"server error":           {status: 500},
 		"gateway time-out":       {status: 504, body: `<html>`},
 	} {
@@ -280,7 +280,7 @@ func TestAnswers(t *testing.T) {
 					if c.is != nil {
 						require.ErrorIs(t, err, c.is)
 					}
-					if later := (*refund.RetryLater)(nil); errors.As(err, &later) {
+					if later := (*refund.BusyError)(nil); errors.As(err, &later) {
 						require.Equal(t, c.later, later.After)
 						require.True(t, later.Account)
 					}
@@ -293,7 +293,7 @@ func TestAnswers(t *testing.T) {
 			}
 			res, err := gw.Refund(context.Background(), refund.Request{OrderID: "O1", RefundNo: "R1", Amount: 30, Total: 100, Currency: "EUR"})
 			check(c.refund, res, err)
-			res, err = gw.Query(context.Background(), refund.Query{OrderID: "O1", RefundNo: "R1", Amount: 30, Total: 100, Currency: "EUR"})
+			res, err = gw.Query(context.Background(), refund.Request{OrderID: "O1", RefundNo: "R1", Amount: 30, Total: 100, Currency: "EUR"})
 			check(c.query, res, err)
 		})
 	}
@@ -310,7 +310,7 @@ func TestRedirect(t *testing.T) {
 	req := refund.Request{RefundNo: "R1", OrderID: "O1", Amount: 5, Total: 5, Currency: "EUR"}
 	_, err := a.Refund(context.Background(), req)
 	require.ErrorContains(t, err, "302 Found")
-	_, err = a.Query(context.Background(), refund.Query{RefundNo: "R1", OrderID: "O1", Amount: 5, Total: 5, Currency: "EUR"})
+	_, err = a.Query(context.Background(), refund.Request{RefundNo: "R1", OrderID: "O1", Amount: 5, Total: 5, Currency: "EUR"})
 	require.ErrorContains(t, err, "302 Found")
 }
 
@@ -318,7 +318,7 @@ func TestRedirect(t *testing.T) {
 func TestBadSetUp(t *testing.T) {
 	t.Parallel()
 	gw, _ := newAcquirer(t)
-	q := refund.Query{OrderID: "O1", RefundNo: "R1", Amount: 30, Total: 100, Currency: "EUR"}
+	q := refund.Request{OrderID: "O1", RefundNo: "R1", Amount: 30, Total: 100, Currency: "EUR"}
 	require.NotContains(t, fmt.Sprintf("%+v", gw), "sesame")
 
 	strict := *gw

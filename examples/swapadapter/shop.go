@@ -31,7 +31,7 @@ func NewShop(store refund.Store, gateways map[string]refund.RefundGateway, opt r
 
 // GiveBack approves a refund and returns what the clerk is told.
 func (s *Shop) GiveBack(ctx context.Context, p refund.ApproveParams) (string, error) {
-	r, err := s.Refunds.Execute(ctx, p)
+	r, err := s.Refunds.ApproveAndSend(ctx, p)
 	if err != nil {
 		return "", err
 	}

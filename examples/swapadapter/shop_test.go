@@ -63,9 +63,9 @@ func TestShopOnWeChat(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(gw.CloseIdleConnections)
 	clock := newClock()
-	shop := open(t, wechatv2.DefaultName, gw, clock)
+	shop := open(t, wechatv2.GatewayName, gw, clock)
 
-	sim.Next(wechattest.LoseAnswer())
+	sim.Inject(wechattest.LoseAnswer())
 	says, err := shop.GiveBack(ctx, yes)
 	require.NoError(t, err)
 	require.Equal(t, "on its way", says)

@@ -93,7 +93,7 @@ func walk(t *testing.T, m *order.Machine, p planned, ends [2]order.Event) *order
 			if ev == "" {
 				continue
 			}
-			_, err := m.Fire(context.Background(), o, order.Firing{
+			_, err := m.Fire(context.Background(), o, order.Trigger{
 				Event: ev, RefundNo: p.no(i), Amount: amount, Actor: "test", At: time.Unix(1, 0),
 			})
 			require.NoError(t, err)

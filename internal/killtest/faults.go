@@ -51,7 +51,7 @@ func (f *faults) run(ctx context.Context) {
 		for ; scripted < calls+ahead; scripted++ {
 			script = append(script, f.throw())
 		}
-		f.srv.Next(script...)
+		f.srv.Inject(script...)
 		if !pause(ctx, 5*time.Millisecond) {
 			return
 		}

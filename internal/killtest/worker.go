@@ -21,7 +21,7 @@ import (
 const workerVar = "ORDERFSM_KILLTEST_WORKER"
 
 // gatewayName is the orders' gateway.
-const gatewayName = wechatv2.DefaultName
+const gatewayName = wechatv2.GatewayName
 
 // account is what a worker has to know.
 type account struct {
@@ -104,7 +104,7 @@ func (a *account) open(e Engine) (*Shop, error) {
 	opt := refund.Options{
 		CallTimeout: CallTimeout,
 		Lease:       Lease,
-		Quiet:       time.Second,
+		QuietPeriod: time.Second,
 		Backoff:     refund.ExponentialBackoff(50*time.Millisecond, 500*time.Millisecond),
 		MaxWait:     time.Second,
 	}

@@ -16,8 +16,8 @@ type alert struct {
 	denial bool // the provider denies what it has accepted; else it has paid what a person has paid
 }
 
-// conflict checks a call of the Conflict hook.
-func (c *checker) conflict(t *task, got refund.Conflict) {
+// discrepancy checks a call of the Discrepancy hook.
+func (c *checker) discrepancy(t *task, got refund.Discrepancy) {
 	no := got.RefundNo
 	if errors.Is(got.Err, refund.ErrMismatch) || got.Book == order.StatePaid {
 		return
@@ -36,6 +36,10 @@ func (c *checker) conflict(t *task, got refund.Conflict) {
 	case h.no == no && h.stale && got.Result.Outcome != refund.OutcomeSucceeded:
 		c.w.fail("stale_conflict", "order %s: %s: the answer %s is older than the book: %v",
 			got.OrderID, no, got.Result.Outcome, got.Err)
+	case h.no == no && c.accepted[no]:
+		// The provider only lagged, but the clocks of two processes differ by more than the quiet
+		// period. The person who is alerted learns of a later denial from the same alert.
+		c.report(t, alert{no, true})
 	}
 }
 
@@ -153,7 +157,7 @@ func (c *checker) left(t *task) {
 }
 
 // processed looks at one Process: that it has taken what it could, and told what it had to.
-func (c *checker) processed(t *task, ref refund.Ref, next refund.Next, leases, stuck int) {
+func (c *checker) processed(t *task, ref refund.Ref, next refund.ProcessResult, leases, stuck int) {
 	if t.leases == leases {
 		if o := t.loaded; o != nil && c.w.plan.Provider.Spacing == 0 {
 			if r := o.Refund(ref.RefundNo); isDue(r, t.loadedAt) && isFree(o, r, t.loadedAt) {
@@ -166,7 +170,7 @@ func (c *checker) processed(t *task, ref refund.Ref, next refund.Next, leases, s
 	if next.State != order.StateApproved {
 		return
 	}
-	var later *refund.RetryLater
+	var later *refund.BusyError
 	if t.busy != nil && (!errors.As(next.Err, &later) || later != t.busy) {
 		c.w.fail("busy_hidden", "order %s: %s met a busy provider, and Process says %v",
 			ref.OrderID, ref.RefundNo, next.Err)

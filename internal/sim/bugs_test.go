@@ -65,11 +65,11 @@ func bugs() []bug {
 			return res, err
 		})},
 		{name: "notification trusted", gate: func(w *world, inner refund.RefundGateway) refund.RefundGateway {
-			return gate{RefundGateway: inner, query: func(ctx context.Context, q refund.Query) (refund.Result, error) {
+			return gate{RefundGateway: inner, query: func(ctx context.Context, req refund.Request) (refund.Result, error) {
 				if n := w.cur.claim; n != nil {
 					return n.Result, nil
 				}
-				return inner.Query(ctx, q)
+				return inner.Query(ctx, req)
 			}}
 		}},
 		{name: "reservation released early", store: changing(nil, func(_ *world, was, o *order.Order) {
@@ -161,7 +161,7 @@ func leasedNow(was *order.Order, r *order.Refund) bool {
 
 // force fires an event that nobody decided.
 func (w *world) force(o *order.Order, r *order.Refund, ev order.Event) {
-	_, _ = w.machine.Fire(context.Background(), o, order.Firing{
+	_, _ = w.machine.Fire(context.Background(), o, order.Trigger{
 		Event: ev, RefundNo: r.No, Actor: order.ActorProvider, At: epoch().Add(w.now),
 	})
 }
@@ -188,11 +188,11 @@ func (b book) Due(ctx context.Context, q refund.DueQuery) ([]refund.DueRefund, e
 	return b.Store.Due(ctx, q)
 }
 
-func (b book) List(ctx context.Context, f refund.Filter) (refund.Page, error) {
+func (b book) ListRefunds(ctx context.Context, f refund.Filter) (refund.Page, error) {
 	if b.list != nil {
 		return b.list(ctx, f)
 	}
-	return b.Store.List(ctx, f)
+	return b.Store.ListRefunds(ctx, f)
 }
 
 // changing makes Update change the order before or after the Service does.
@@ -248,7 +248,7 @@ func remembering(w *world, inner refund.Store) refund.Store {
 type gate struct {
 	refund.RefundGateway
 	refund func(ctx context.Context, req refund.Request) (refund.Result, error)
-	query  func(ctx context.Context, q refund.Query) (refund.Result, error)
+	query  func(ctx context.Context, req refund.Request) (refund.Result, error)
 }
 
 func (g gate) Refund(ctx context.Context, req refund.Request) (refund.Result, error) {
@@ -258,15 +258,15 @@ func (g gate) Refund(ctx context.Context, req refund.Request) (refund.Result, er
 	return g.RefundGateway.Refund(ctx, req)
 }
 
-func (g gate) Query(ctx context.Context, q refund.Query) (refund.Result, error) {
+func (g gate) Query(ctx context.Context, req refund.Request) (refund.Result, error) {
 	if g.query != nil {
-		return g.query(ctx, q)
+		return g.query(ctx, req)
 	}
-	return g.RefundGateway.Query(ctx, q)
+	return g.RefundGateway.Query(ctx, req)
 }
 
-func (g gate) List(ctx context.Context, q refund.Query) ([]refund.Result, error) {
-	return g.RefundGateway.(refund.Lister).List(ctx, q)
+func (g gate) List(ctx context.Context, req refund.Request) ([]refund.Result, error) {
+	return g.RefundGateway.(refund.Lister).List(ctx, req)
 }
 
 // answering misreads the provider's answers.
@@ -278,8 +278,8 @@ func answering(read func(w *world, res refund.Result, err error) (refund.Result,
 				res, err := inner.Refund(ctx, req)
 				return read(w, res, err)
 			},
-			query: func(ctx context.Context, q refund.Query) (refund.Result, error) {
-				res, err := inner.Query(ctx, q)
+			query: func(ctx context.Context, req refund.Request) (refund.Result, error) {
+				res, err := inner.Query(ctx, req)
 				return read(w, res, err)
 			},
 		}
@@ -310,10 +310,10 @@ func renumbering(_ *world, inner refund.RefundGateway) refund.RefundGateway {
 			res, err := inner.Refund(ctx, req)
 			return back(no, res, err)
 		},
-		query: func(ctx context.Context, q refund.Query) (refund.Result, error) {
-			no := q.RefundNo
-			q.RefundNo = alias(no)
-			res, err := inner.Query(ctx, q)
+		query: func(ctx context.Context, req refund.Request) (refund.Result, error) {
+			no := req.RefundNo
+			req.RefundNo = alias(no)
+			res, err := inner.Query(ctx, req)
 			return back(no, res, err)
 		},
 	}

@@ -114,7 +114,7 @@ func (w *world) reconcile() {
 					w.fail("sync", "order %s: %v", paid.ID, err)
 				}
 				w.stats.Adopted += len(rep.Adopted)
-				for _, d := range rep.Differences {
+				for _, d := range rep.Discrepancies {
 					if round > 0 && !w.prov.odd(d) {
 						w.fail("sync", "order %s: still a difference: %+v", paid.ID, d)
 					}

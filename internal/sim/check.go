@@ -60,7 +60,7 @@ func (c *checker) done(op *Op) {
 	switch op.Kind {
 	case OpRequest:
 		c.asked[op.Refund] = op.Order
-	case OpApprove, OpExecute:
+	case OpApprove, OpApproveAndSend:
 		c.agreed[op.Refund] = true
 	}
 }

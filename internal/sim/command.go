@@ -38,7 +38,7 @@ func (w *world) happen(op *Op) {
 	case OpRestore:
 		w.restore(w.backups[op])
 	case OpRequest, OpApprove, OpReject, OpCancel, OpRetry, OpAbandon, OpResolve, OpTransfer,
-		OpProcess, OpPoll, OpExecute, OpSync, OpForge:
+		OpProcess, OpPoll, OpApproveAndSend, OpSync, OpForge:
 		w.spawn(op.Proc, op, 0, w.command)
 	}
 }
@@ -71,12 +71,12 @@ func (w *world) dispatch(ctx context.Context, t *task) (err error) {
 		_, err = svc.Request(ctx, refund.RequestParams{OrderID: op.Order, RefundNo: op.Refund, Amount: op.Amount, Actor: buyer})
 	case OpApprove:
 		_, err = svc.Approve(ctx, refund.ApproveParams{OrderID: op.Order, RefundNo: op.Refund, Amount: op.Amount, Actor: staff})
-	case OpExecute:
-		_, err = svc.Execute(ctx, refund.ApproveParams{OrderID: op.Order, RefundNo: op.Refund, Amount: op.Amount, Actor: staff})
+	case OpApproveAndSend:
+		_, err = svc.ApproveAndSend(ctx, refund.ApproveParams{OrderID: op.Order, RefundNo: op.Refund, Amount: op.Amount, Actor: staff})
 	case OpReject:
 		_, err = svc.Reject(ctx, refund.RejectParams{OrderID: op.Order, RefundNo: op.Refund, Actor: staff, Note: "no"})
 	case OpCancel:
-		_, err = svc.Cancel(ctx, refund.CancelParams{OrderID: op.Order, RefundNo: op.Refund, Actor: buyer, Approved: op.Flag})
+		_, err = svc.Cancel(ctx, refund.CancelParams{OrderID: op.Order, RefundNo: op.Refund, Actor: buyer, EvenIfApproved: op.Flag})
 	case OpRetry:
 		_, err = svc.Retry(ctx, refund.RetryParams{OrderID: op.Order, RefundNo: op.Refund, Actor: staff})
 	case OpAbandon:
@@ -96,7 +96,7 @@ func (w *world) dispatch(ctx context.Context, t *task) (err error) {
 		}}
 		if op.Flag {
 			h := mix(w.plan.Seed, uint64(op.ID)) //nolint:gosec // no negative numbers
-			n.PaymentID, n.Result.RefundID, n.Result.Message = words(h>>5), words(h>>7), words(h>>11)
+			n.PaymentID, n.Result.ProviderRefundID, n.Result.Message = words(h>>5), words(h>>7), words(h>>11)
 			n.Result.OrderID += words(h >> 3)
 		}
 		t.claim = &n
@@ -142,7 +142,7 @@ func (w *world) resolve(ctx context.Context, t *task) error {
 }
 
 // process moves one refund.
-func (w *world) process(ctx context.Context, t *task, ref refund.Ref) (refund.Next, error) {
+func (w *world) process(ctx context.Context, t *task, ref refund.Ref) (refund.ProcessResult, error) {
 	leases, stuck := t.leases, t.stuck
 	t.loaded, t.busy = nil, nil
 	next, err := t.proc.svc.Process(ctx, ref)
@@ -166,7 +166,7 @@ func (w *world) poll(ctx context.Context, t *task) {
 		if err != nil && t.op.ID == calmPoll {
 			w.fail("process", "%v, after all faults are over", err)
 		}
-		var later *refund.RetryLater
+		var later *refund.BusyError
 		if errors.As(next.Err, &later) && later.Account {
 			return
 		}

@@ -172,7 +172,7 @@ func (d *disk) Due(ctx context.Context, q refund.DueQuery) ([]refund.DueRefund, 
 	return due, d.leave(c, err)
 }
 
-// List implements [refund.Store].
-func (d *disk) List(ctx context.Context, f refund.Filter) (refund.Page, error) {
-	return d.inner.List(ctx, f)
+// ListRefunds implements [refund.Store].
+func (d *disk) ListRefunds(ctx context.Context, f refund.Filter) (refund.Page, error) {
+	return d.inner.ListRefunds(ctx, f)
 }

@@ -17,7 +17,7 @@ func reviewed() []bug {
 			h := &w.cur.heard
 			r := o.Refund(h.no)
 			if r != nil && h.Outcome != refund.OutcomeUnknown && *r != *was.Refund(h.no) {
-				r.RefundID, r.Code, r.Message = h.RefundID, h.Code, h.Message
+				r.ProviderRefundID, r.Code, r.Message = h.ProviderRefundID, h.Code, h.Message
 			}
 		})},
 		{name: "hook's error is ignored", store: ignoring(errFault)},
@@ -115,7 +115,7 @@ func clockBugs() []bug {
 // unlisting leaves out what was approved in the future.
 func unlisting(_ *world, inner refund.Store) refund.Store {
 	return book{Store: inner, list: func(ctx context.Context, f refund.Filter) (refund.Page, error) {
-		p, err := inner.List(ctx, f)
+		p, err := inner.ListRefunds(ctx, f)
 		p.Entries = slices.DeleteFunc(p.Entries, func(e refund.Entry) bool {
 			return e.Refund.ApprovedAt.Sub(epoch()) > 24*time.Hour
 		})

@@ -128,7 +128,7 @@ func (m *maker) add(o Op) {
 	}
 	calls := 4
 	switch o.Kind {
-	case OpPoll, OpSync, OpExecute:
+	case OpPoll, OpSync, OpApproveAndSend:
 		calls = 10
 	case OpEnd, OpFix:
 		for copyNo := range o.Deliver {

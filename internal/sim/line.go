@@ -90,18 +90,18 @@ func (l *line) resend(c *trip, req refund.Request) (refund.Result, error) {
 }
 
 // Query implements [refund.RefundGateway].
-func (l *line) Query(_ context.Context, q refund.Query) (res refund.Result, err error) {
-	l.w.tracef("query %s", q.RefundNo)
+func (l *line) Query(_ context.Context, req refund.Request) (res refund.Result, err error) {
+	l.w.tracef("query %s", req.RefundNo)
 	c := l.w.begin("query")
-	defer l.w.check.asking(c.t, q.OrderID, q.RefundNo)()
-	c.t.asks(q.RefundNo)
+	defer l.w.check.asking(c.t, req.OrderID, req.RefundNo)()
+	c.t.asks(req.RefundNo)
 	defer func() { c.t.hears(res, err) }()
 	if left := c.t.left(); c.out > left {
 		c.t.sleep(left, nil)
 		return refund.Result{}, context.DeadlineExceeded
 	}
 	c.t.sleep(c.out, nil)
-	return l.call(c, func() refund.Result { return l.w.prov.query(q.RefundNo) })
+	return l.call(c, func() refund.Result { return l.w.prov.query(req.RefundNo) })
 }
 
 // left is what the task's deadline leaves for a call: the gateway gives up then, as it must. The
@@ -151,7 +151,7 @@ func (l *line) call(c *trip, do func() refund.Result) (refund.Result, error) {
 	case FaultSetup:
 		return refund.Result{}, &refund.SetupError{Gateway: gatewayName, Err: l.w.prov.fault()}
 	case FaultBusy:
-		c.t.busy = &refund.RetryLater{After: c.f.For, Account: c.chance(2), Err: l.w.prov.fault()}
+		c.t.busy = &refund.BusyError{After: c.f.For, Account: c.chance(2), Err: l.w.prov.fault()}
 		c.t.busyAt = l.w.clock(c.t.proc)
 		return refund.Result{}, c.t.busy
 	}
@@ -175,11 +175,11 @@ func (l *line) arrived(c *trip) error {
 }
 
 // List implements [refund.Lister].
-func (l *line) List(_ context.Context, q refund.Query) (all []refund.Result, err error) {
+func (l *line) List(_ context.Context, req refund.Request) (all []refund.Result, err error) {
 	c := l.w.begin("list")
 	c.t.sleep(min(c.out, c.t.left()), nil)
 	_, err = l.call(c, func() refund.Result {
-		all = l.w.prov.list(q.OrderID)
+		all = l.w.prov.list(req.OrderID)
 		return refund.Result{}
 	})
 	if err != nil {

@@ -33,7 +33,7 @@ func (m *maker) refund(id, no string, total int64) {
 	case 1:
 		kind = OpCancel
 	case 2, 3:
-		kind = OpExecute
+		kind = OpApproveAndSend
 	}
 	m.add(op(kind, decided))
 	m.afterwards(decided, op)
@@ -76,7 +76,7 @@ func (m *maker) withdraw(op func(Kind, time.Duration) Op, at time.Duration) {
 	c := op(OpCancel, at+time.Second+m.upTo(8*time.Second))
 	c.Flag = true
 	m.add(c)
-	for i, kind := range []Kind{OpRequest, OpExecute} {
+	for i, kind := range []Kind{OpRequest, OpApproveAndSend} {
 		o := op(kind, c.At+time.Duration(i+1)*time.Second)
 		o.Refund += "b"
 		m.add(o)

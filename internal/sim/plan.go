@@ -104,10 +104,10 @@ const (
 	// OpTransfer is an operator who pays by bank transfer, whatever the provider says, and records the
 	// refund as paid.
 	OpTransfer
-	// OpProcess moves one refund; OpPoll all that are due; OpExecute approves and moves.
+	// OpProcess moves one refund; OpPoll all that are due; OpApproveAndSend approves and moves.
 	OpProcess
 	OpPoll
-	OpExecute
+	OpApproveAndSend
 	OpSync
 	// OpForge delivers a notification with a claim that may be false, or about something that nobody
 	// knows; with Flag in words that are far too long.
@@ -140,7 +140,7 @@ const (
 var kindNames = [...]string{
 	OpRequest: "request", OpApprove: "approve", OpReject: "reject", OpCancel: "cancel", OpRetry: "retry",
 	OpAbandon: "abandon", OpResolve: "resolve", OpTransfer: "transfer",
-	OpProcess: "process", OpPoll: "poll", OpExecute: "execute", OpSync: "sync", OpForge: "forge",
+	OpProcess: "process", OpPoll: "poll", OpApproveAndSend: "approve_and_send", OpSync: "sync", OpForge: "forge",
 	OpEnd: "end", OpFix: "fix", OpConsole: "console", OpFunds: "funds", OpDeny: "deny",
 	OpLineDown: "line_down", OpDiskDown: "disk_down", OpCrash: "crash", OpClock: "clock",
 	OpRestore: "restore",

@@ -88,7 +88,7 @@ func (p *provider) gone(order string) (sum int64) {
 func (p *provider) execute(req refund.Request) refund.Result {
 	res := refund.Result{
 		Outcome: refund.OutcomeAccepted, RefundNo: req.RefundNo, OrderID: req.OrderID, Amount: req.Amount,
-		RefundID: "id-" + req.RefundNo,
+		ProviderRefundID: "id-" + req.RefundNo,
 	}
 	declined := func(code string) refund.Result {
 		p.w.tracef("provider declines %s: %s", req.RefundNo, code)
@@ -136,6 +136,7 @@ func (p *provider) execute(req refund.Request) refund.Result {
 
 // sameTerms makes sure that a number stands for one refund, for ever.
 func (p *provider) sameTerms(req refund.Request) {
+	req.ProviderRefundID, req.Retries = "", 0 // these two may change
 	if p.w.check.restored {
 		req.Reason = "" // it may be lost
 	}
@@ -181,7 +182,7 @@ func (p *provider) answer(b *payout) refund.Result { return p.describe(b, b.stat
 
 // describe is the answer about a refund in that state.
 func (p *provider) describe(b *payout, s truth) refund.Result {
-	res := refund.Result{RefundNo: b.no, OrderID: b.order, Amount: b.amount, RefundID: "id-" + b.no}
+	res := refund.Result{RefundNo: b.no, OrderID: b.order, Amount: b.amount, ProviderRefundID: "id-" + b.no}
 	switch s {
 	case truthProcessing:
 		res.Outcome = refund.OutcomeAccepted
@@ -315,7 +316,7 @@ func (p *provider) refundInConsole(op *Op) {
 // odd reports whether Sync tells of a difference each time: a change that has ended and that a
 // query goes on calling a change, a refund of the console's that never paid, which the book does
 // not take, and one that was paid by bank transfer and not by the provider.
-func (p *provider) odd(d refund.Difference) bool {
+func (p *provider) odd(d refund.Discrepancy) bool {
 	b := p.books[d.RefundNo]
 	if p.w.check.byHand[d.RefundNo] && (b == nil || b.state != truthSuccess) {
 		return true

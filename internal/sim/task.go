@@ -41,11 +41,11 @@ type task struct {
 	report  *report
 	failed  bool // its last update
 	heard   heard
-	busy    *refund.RetryLater // what the provider answered last, if it was that
-	busyAt  time.Time          // when, on the process's clock
-	stuck   int                // how often the Stuck hook was called
-	leases  int                // how many it has committed
-	due     []refund.Ref       // what was due when it listed that
+	busy    *refund.BusyError // what the provider answered last, if it was that
+	busyAt  time.Time         // when, on the process's clock
+	stuck   int               // how often the Stuck hook was called
+	leases  int               // how many it has committed
+	due     []refund.Ref      // what was due when it listed that
 
 	loaded   *order.Order // what the first Update of a step found
 	loadedAt time.Time    // when, on the process's clock

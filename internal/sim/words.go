@@ -55,8 +55,8 @@ func (p *provider) say(res refund.Result) refund.Result {
 	hash := fnv.New64a()
 	_, _ = hash.Write([]byte(res.RefundNo))
 	of := hash.Sum64()
-	if res.RefundID != "" {
-		res.RefundID = "#" + words(mix(p.w.plan.Seed, of))
+	if res.ProviderRefundID != "" {
+		res.ProviderRefundID = "#" + words(mix(p.w.plan.Seed, of))
 	}
 	p.said++
 	h := mix(p.w.plan.Seed, of, p.said)
@@ -85,7 +85,7 @@ func (c *checker) bookable(o *order.Order) error {
 	fits := true
 	for i := range o.Refunds {
 		r := &o.Refunds[i]
-		fits = fits && name(r.RefundID) && name(r.Code) &&
+		fits = fits && name(r.ProviderRefundID) && name(r.Code) &&
 			text(r.Message, order.MaxMessage) && text(r.ReviewNote, order.MaxText)
 		for _, at := range []time.Time{
 			r.NextAttemptAt, r.LeasedUntil, r.SubmittedAt, r.DeclinedAt, r.AcceptedAt, r.ConfirmedAt,

@@ -107,7 +107,7 @@ func (w *world) boot(p *proc) error {
 	made := 0
 	svc, err := refund.NewService(w.machine, w.store, w.gate, refund.Options{
 		Now:         func() time.Time { return w.clock(p) },
-		CallTimeout: callTimeout, Lease: lease, Quiet: quiet, MaxWait: maxWait,
+		CallTimeout: callTimeout, Lease: lease, QuietPeriod: quiet, MaxWait: maxWait,
 		SetupBackoff: 3 * time.Minute, AlertAfter: alertAfter,
 		NewRefundNo: func() string { made++; return fmt.Sprintf("N%d-%d-%d", p.id, w.now, made) },
 		Backoff:     w.backoff,
@@ -118,10 +118,10 @@ func (w *world) boot(p *proc) error {
 				}
 				return w.cur.hook.call()
 			},
-			Conflict: func(_ context.Context, c refund.Conflict) {
+			Discrepancy: func(_ context.Context, c refund.Discrepancy) {
 				w.misbehave()
 				w.stats.Conflicts++
-				w.check.conflict(w.cur, c)
+				w.check.discrepancy(w.cur, c)
 			},
 			Stuck: func(context.Context, refund.Stuck) {
 				w.stats.Stuck++

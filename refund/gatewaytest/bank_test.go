@@ -248,14 +248,13 @@ func (c *client) Refund(ctx context.Context, req refund.Request) (refund.Result,
 	if c.bug == "a new number for each call" && a.no == m.no {
 		a.no = req.RefundNo
 	}
-	ask := query(req)
 	if err != nil {
-		return c.doubt(ask, err)
+		return c.doubt(req, err)
 	}
 	if a.code != "" {
 		return c.refused(req, a)
 	}
-	res, err := c.read(ask, a)
+	res, err := c.read(req, a)
 	if err == nil && c.is("accepted is success") && res.Outcome == refund.OutcomeAccepted {
 		res.Outcome = refund.OutcomeSucceeded
 	}
@@ -278,13 +277,13 @@ func (c *client) refused(req refund.Request, a message) (refund.Result, error) {
 }
 
 // doubt is what the client makes of a call that failed.
-func (c *client) doubt(q refund.Query, err error) (refund.Result, error) {
+func (c *client) doubt(req refund.Request, err error) (refund.Result, error) {
 	late := errors.Is(err, context.DeadlineExceeded)
 	switch {
 	case c.is("a lost answer is a no"), c.is("a time-out is a no") && late:
 		return refund.Result{Outcome: refund.OutcomeDeclined, Code: err.Error()}, nil
 	case c.is("a lost answer is accepted"):
-		return refund.Result{Outcome: refund.OutcomeAccepted, RefundNo: q.RefundNo, Amount: q.Amount}, nil
+		return refund.Result{Outcome: refund.OutcomeAccepted, RefundNo: req.RefundNo, Amount: req.Amount}, nil
 	case c.is("a lost answer is nothing"):
 		return refund.Result{}, nil
 	case c.is("hides the cause"):
@@ -293,16 +292,16 @@ func (c *client) doubt(q refund.Query, err error) (refund.Result, error) {
 	return refund.Result{}, err
 }
 
-func (c *client) Query(ctx context.Context, q refund.Query) (refund.Result, error) {
+func (c *client) Query(ctx context.Context, req refund.Request) (refund.Result, error) {
 	if c.is("ignores contexts") {
 		ctx = context.Background()
 	}
-	a, err := c.call(ctx, message{no: q.RefundNo}, c.find)
+	a, err := c.call(ctx, message{no: req.RefundNo}, c.find)
 	switch {
 	case err != nil && c.is("a lost query is not-found"), a.status == "<html>" && c.is("a garbled query is not-found"):
 		return refund.Result{Outcome: refund.OutcomeNotFound}, nil
 	case err != nil && c.is("a late query is closed") && errors.Is(err, context.DeadlineExceeded):
-		return refund.Result{Outcome: refund.OutcomeClosed, RefundNo: q.RefundNo, Amount: q.Amount}, nil
+		return refund.Result{Outcome: refund.OutcomeClosed, RefundNo: req.RefundNo, Amount: req.Amount}, nil
 	case err != nil:
 		return refund.Result{}, err
 	case a.code != "" && c.is("not-found is an error"):
@@ -312,11 +311,11 @@ func (c *client) Query(ctx context.Context, q refund.Query) (refund.Result, erro
 	case a.code != "":
 		return refund.Result{Outcome: refund.OutcomeNotFound, Code: a.code}, nil
 	}
-	return c.read(q, a)
+	return c.read(req, a)
 }
 
 // read takes an answer that is no refusal.
-func (c *client) read(q refund.Query, a message) (refund.Result, error) {
+func (c *client) read(req refund.Request, a message) (refund.Result, error) {
 	outcome, ok := map[string]refund.Outcome{
 		"processing": refund.OutcomeAccepted, "paid": refund.OutcomeSucceeded,
 		"abnormal": refund.OutcomeAbnormal, "closed": refund.OutcomeClosed,
@@ -326,15 +325,15 @@ func (c *client) read(q refund.Query, a message) (refund.Result, error) {
 		case "garbage is a no":
 			return refund.Result{Outcome: refund.OutcomeDeclined, Code: "GARBAGE"}, nil
 		case "garbage is accepted":
-			return refund.Result{Outcome: refund.OutcomeAccepted, RefundNo: q.RefundNo, Amount: q.Amount}, nil
+			return refund.Result{Outcome: refund.OutcomeAccepted, RefundNo: req.RefundNo, Amount: req.Amount}, nil
 		}
-		return refund.Result{}, fmt.Errorf("unknown status of refund %s", q.RefundNo)
+		return refund.Result{}, fmt.Errorf("unknown status of refund %s", req.RefundNo)
 	}
-	if a.no != q.RefundNo && !c.is("believes any number") {
-		return refund.Result{}, &refund.MismatchError{Field: "refund_no", Want: q.RefundNo, Got: a.no}
+	if a.no != req.RefundNo && !c.is("believes any number") {
+		return refund.Result{}, &refund.MismatchError{Field: "refund_no", Want: req.RefundNo, Got: a.no}
 	}
-	if a.amount != q.Amount && !c.is("believes any amount") {
-		return refund.Result{}, &refund.MismatchError{Field: "amount", Want: fmt.Sprint(q.Amount), Got: fmt.Sprint(a.amount)}
+	if a.amount != req.Amount && !c.is("believes any amount") {
+		return refund.Result{}, &refund.MismatchError{Field: "amount", Want: fmt.Sprint(req.Amount), Got: fmt.Sprint(a.amount)}
 	}
 	switch {
 	case c.is("abnormal is success") && outcome == refund.OutcomeAbnormal, c.is("closed is success") && outcome == refund.OutcomeClosed:
@@ -342,7 +341,7 @@ func (c *client) read(q refund.Query, a message) (refund.Result, error) {
 	case c.is("abnormal is closed") && outcome == refund.OutcomeAbnormal:
 		outcome = refund.OutcomeClosed
 	}
-	res := refund.Result{Outcome: outcome, RefundNo: q.RefundNo, OrderID: a.orderID, Amount: q.Amount, RefundID: a.id}
+	res := refund.Result{Outcome: outcome, RefundNo: req.RefundNo, OrderID: a.orderID, Amount: req.Amount, ProviderRefundID: a.id}
 	switch {
 	case c.is("forgets the amount"):
 		res.Amount = 0
@@ -353,11 +352,11 @@ func (c *client) read(q refund.Query, a message) (refund.Result, error) {
 	case outcome == refund.OutcomeSucceeded:
 		res.RefundedAt = time.Date(2026, 1, 2, 3, 0, 0, 0, time.UTC)
 	case c.is("a name that no book holds"):
-		res.RefundID = strings.Repeat("7", order.MaxCode+1)
+		res.ProviderRefundID = strings.Repeat("7", order.MaxCode+1)
 	case c.is("a new name each time"):
 		c.mu.Lock()
 		c.calls++
-		res.RefundID = fmt.Sprint(c.calls)
+		res.ProviderRefundID = fmt.Sprint(c.calls)
 		c.mu.Unlock()
 	}
 	return res, nil
@@ -366,15 +365,15 @@ func (c *client) read(q refund.Query, a message) (refund.Result, error) {
 // list is the client as a refund.Lister.
 type list struct{ *client }
 
-func (l list) List(_ context.Context, q refund.Query) ([]refund.Result, error) {
+func (l list) List(_ context.Context, req refund.Request) ([]refund.Result, error) {
 	l.bank.mu.Lock()
 	defer l.bank.mu.Unlock()
 	var all []refund.Result
 	for _, s := range l.slips {
-		if s.orderID != q.OrderID && !l.is("lists every order") || s.status != "paid" && l.is("lists only what was paid") {
+		if s.orderID != req.OrderID && !l.is("lists every order") || s.status != "paid" && l.is("lists only what was paid") {
 			continue
 		}
-		one := q
+		one := req
 		one.RefundNo, one.Amount = s.no, s.amount
 		res, err := l.read(one, s.message())
 		if err != nil {

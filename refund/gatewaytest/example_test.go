@@ -27,8 +27,8 @@ func (g gateway) Refund(ctx context.Context, req refund.Request) (refund.Result,
 	return g.call(ctx, "/refund", slip{No: req.RefundNo, Order: req.OrderID, Amount: req.Amount}, refund.OutcomeDeclined)
 }
 
-func (g gateway) Query(ctx context.Context, q refund.Query) (refund.Result, error) {
-	return g.call(ctx, "/query", slip{No: q.RefundNo, Order: q.OrderID, Amount: q.Amount}, refund.OutcomeNotFound)
+func (g gateway) Query(ctx context.Context, req refund.Request) (refund.Result, error) {
+	return g.call(ctx, "/query", slip{No: req.RefundNo, Order: req.OrderID, Amount: req.Amount}, refund.OutcomeNotFound)
 }
 
 // call returns no where the bank answers with a code; whatever is not a clear answer is an error.

@@ -170,13 +170,6 @@ func another(req refund.Request) refund.Request {
 	return req
 }
 
-func query(req refund.Request) refund.Query {
-	return refund.Query{
-		Gateway: req.Gateway, OrderID: req.OrderID, PaymentID: req.PaymentID, RefundNo: req.RefundNo,
-		Amount: req.Amount, Total: req.Total, Currency: req.Currency,
-	}
-}
-
 // next breaks the next call, or skips the check.
 func (e *env) next(t tb, f Fault) {
 	t.Helper()
@@ -207,7 +200,7 @@ func (e *env) query(t tb, req refund.Request) (refund.Result, error) {
 	t.Helper()
 	ctx, cancel := e.limit()
 	defer cancel()
-	res, err := e.gateway.Query(ctx, query(req))
+	res, err := e.gateway.Query(ctx, req)
 	if err == nil {
 		e.sound(t, req, res)
 	}
@@ -250,7 +243,7 @@ func (e *env) taken(t tb, req refund.Request) refund.Result {
 	require.NoError(t, err)
 	require.Contains(t, []refund.Outcome{refund.OutcomeAccepted, refund.OutcomeSucceeded}, res.Outcome,
 		"got %s, code %q", res.Outcome, res.Code)
-	require.LessOrEqual(t, len(res.RefundID), order.MaxCode, "the book would cut the provider's number, and no longer tell it")
+	require.LessOrEqual(t, len(res.ProviderRefundID), order.MaxCode, "the book would cut the provider's number, and no longer tell it")
 	return res
 }
 

@@ -47,7 +47,7 @@ func (e *env) doubtfulQuery(t tb, f Fault) {
 	t.Helper()
 	req := e.order()
 	e.taken(t, req)
-	e.doubtful(t, f, req, func(ctx context.Context) (refund.Result, error) { return e.gateway.Query(ctx, query(req)) })
+	e.doubtful(t, f, req, func(ctx context.Context) (refund.Result, error) { return e.gateway.Query(ctx, req) })
 	e.paid(t, req)
 }
 
@@ -62,7 +62,7 @@ func contextEndedBefore(t tb, e *env) {
 	_, err := e.gateway.Refund(ctx, req)
 	require.ErrorIs(t, err, context.Canceled)
 	e.unpaid(t, req)
-	_, err = e.gateway.Query(ctx, query(req))
+	_, err = e.gateway.Query(ctx, req)
 	require.ErrorIs(t, err, context.Canceled)
 	res, err := e.query(t, req)
 	require.NoError(t, err)
@@ -109,7 +109,7 @@ func deadlineIsKept(t tb, e *env) {
 func queryDeadlineIsKept(t tb, e *env) {
 	req := e.order()
 	e.inTime(t, func() { e.taken(t, req) }, func(ctx context.Context) (refund.Result, error) {
-		return e.gateway.Query(ctx, query(req))
+		return e.gateway.Query(ctx, req)
 	})
 	e.paid(t, req)
 }
@@ -125,12 +125,12 @@ func listIsComplete(t tb, e *env) {
 	second.Amount = 2 * amount
 	elsewhere := e.order()
 	elsewhere.RefundNo += "-elsewhere"
-	q := query(first)
-	q.RefundNo, q.Amount = "", 0
+	about := first
+	about.RefundNo, about.Amount, about.Reason = "", 0, ""
 	list := func(wants ...refund.Request) {
 		ctx, cancel := e.limit()
 		defer cancel()
-		found, err := lister.List(ctx, q)
+		found, err := lister.List(ctx, about)
 		require.NoError(t, err)
 		require.Len(t, found, len(wants), "every refund of the order, and no other")
 		byNo := map[string]refund.Result{}

@@ -20,9 +20,9 @@ func refundThenQuery(t tb, e *env) {
 
 func repeatedRefundPaysOnce(t tb, e *env) {
 	req := e.order()
-	id := e.taken(t, req).RefundID
+	id := e.taken(t, req).ProviderRefundID
 	for range 4 {
-		require.Equal(t, id, e.taken(t, req).RefundID, "it is the same refund")
+		require.Equal(t, id, e.taken(t, req).ProviderRefundID, "it is the same refund")
 	}
 	e.paid(t, req)
 	e.taken(t, req) // also once it has ended
@@ -104,8 +104,8 @@ func partialRefundsAddUp(t tb, e *env) {
 	e.paid(t, first)
 	two := e.taken(t, second)
 	e.paid(t, second)
-	if one.RefundID != "" {
-		require.NotEqual(t, one.RefundID, two.RefundID, "they are two refunds")
+	if one.ProviderRefundID != "" {
+		require.NotEqual(t, one.ProviderRefundID, two.ProviderRefundID, "they are two refunds")
 	}
 	require.EqualValues(t, total, e.provider.PaidTotal(first.OrderID))
 }

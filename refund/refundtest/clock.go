@@ -77,7 +77,7 @@ func Pass(ctx context.Context, clock *Clock, svc *refund.Service, d time.Duratio
 func nextDue(ctx context.Context, svc *refund.Service) (next time.Time, found bool, err error) {
 	f := refund.Filter{States: []order.State{order.StateApproved}, Limit: refund.MaxLimit}
 	for {
-		page, err := svc.List(ctx, f)
+		page, err := svc.ListRefunds(ctx, f)
 		if err != nil {
 			return time.Time{}, false, err
 		}

@@ -38,11 +38,11 @@ func (s *store) Due(ctx context.Context, q refund.DueQuery) ([]refund.DueRefund,
 	return s.Store.Due(ctx, q)
 }
 
-func (s *store) List(ctx context.Context, f refund.Filter) (refund.Page, error) {
+func (s *store) ListRefunds(ctx context.Context, f refund.Filter) (refund.Page, error) {
 	if s.list--; s.list < 0 {
 		return refund.Page{}, errBroken
 	}
-	return s.Store.List(ctx, f)
+	return s.Store.ListRefunds(ctx, f)
 }
 
 func passing(t *testing.T, s refund.Store, gw refund.RefundGateway, clock *refundtest.Clock, wait time.Duration, orders int) *refund.Service {

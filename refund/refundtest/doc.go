@@ -10,7 +10,7 @@
 //	svc := newShop(gw, clock.Now) // the shop's own wiring, with gw for the real gateway
 //	gw.NextRefund(refundtest.Pay().ThenFail(context.DeadlineExceeded))
 //
-//	r, err := svc.Execute(ctx, approve)                  // r.State is approved: nobody knows
+//	r, err := svc.ApproveAndSend(ctx, approve)                  // r.State is approved: nobody knows
 //	err = refundtest.Pass(ctx, clock, svc, time.Hour)    // a worker asks in the meantime
 //	                                                     // now it is refunded
 //	gw.PaidTotal(orderID)                                // once

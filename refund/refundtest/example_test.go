@@ -48,7 +48,7 @@ func Example_timeOutThenPaid() {
 	svc := newShop(gw, clock.Now)
 	gw.NextRefund(refundtest.Pay().ThenFail(context.DeadlineExceeded))
 
-	r, err := svc.Execute(ctx, yes)
+	r, err := svc.ApproveAndSend(ctx, yes)
 	fmt.Println(r.State, err)
 
 	err = refundtest.Pass(ctx, clock, svc, time.Minute)
@@ -67,7 +67,7 @@ func Example_declinedThenRetried() {
 	svc := newShop(gw, clock.Now)
 	gw.NextRefund(refundtest.Decline("NOTENOUGH"))
 
-	r, err := svc.Execute(ctx, yes)
+	r, err := svc.ApproveAndSend(ctx, yes)
 	fmt.Println(r.State, r.Code, err)
 
 	_, err = svc.Retry(ctx, refund.RetryParams{OrderID: "ORDER-1", RefundNo: "R1", Actor: "staff:7", Note: "topped up"})
@@ -95,7 +95,7 @@ func ExampleGateway_Notify() {
 	mux := http.NewServeMux() // the host's own
 	mux.Handle("POST /refunds/notify", endpoint)
 
-	r, err := svc.Execute(ctx, yes)
+	r, err := svc.ApproveAndSend(ctx, yes)
 	fmt.Println(r.State, err)
 
 	gw.Settle("R1")
@@ -118,7 +118,7 @@ func ExamplePass() {
 	gw, clock := refundtest.New(), newClock()
 	gw.ByDefault(refundtest.Accept())
 	svc := newShop(gw, clock.Now)
-	if _, err := svc.Execute(ctx, yes); err != nil {
+	if _, err := svc.ApproveAndSend(ctx, yes); err != nil {
 		fmt.Println(err)
 		return
 	}
@@ -142,10 +142,10 @@ func ExampleStep_Before() {
 	gw, clock := refundtest.New(), newClock()
 	svc := newShop(gw, clock.Now)
 	gw.NextRefund(refundtest.Pay().Before(func(ctx context.Context) {
-		r, err := svc.Execute(ctx, yes)
+		r, err := svc.ApproveAndSend(ctx, yes)
 		fmt.Println("second click:", r.State, err)
 	}))
-	r, err := svc.Execute(ctx, yes)
+	r, err := svc.ApproveAndSend(ctx, yes)
 	fmt.Println("first click:", r.State, err)
 	fmt.Println(gw.Calls(), "paid", gw.PaidTotal("ORDER-1"))
 	// Output:

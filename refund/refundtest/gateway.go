@@ -49,7 +49,7 @@ type entry struct {
 
 func (e *entry) result() refund.Result {
 	return refund.Result{
-		Outcome: e.state, RefundNo: e.no, OrderID: e.orderID, Amount: e.amount, RefundID: "provider-" + e.no,
+		Outcome: e.state, RefundNo: e.no, OrderID: e.orderID, Amount: e.amount, ProviderRefundID: "provider-" + e.no,
 	}
 }
 
@@ -101,14 +101,14 @@ func (g *Gateway) Refund(ctx context.Context, req refund.Request) (refund.Result
 }
 
 // Query implements [refund.RefundGateway].
-func (g *Gateway) Query(ctx context.Context, q refund.Query) (refund.Result, error) {
-	return g.call(ctx, opQuery, asked(q), g.tell)
+func (g *Gateway) Query(ctx context.Context, req refund.Request) (refund.Result, error) {
+	return g.call(ctx, opQuery, asked(req), g.tell)
 }
 
-func asked(q refund.Query) refund.Request {
+func asked(req refund.Request) refund.Request {
 	return refund.Request{
-		Gateway: q.Gateway, OrderID: q.OrderID, PaymentID: q.PaymentID, RefundNo: q.RefundNo,
-		Amount: q.Amount, Total: q.Total, Currency: q.Currency,
+		Gateway: req.Gateway, OrderID: req.OrderID, PaymentID: req.PaymentID, RefundNo: req.RefundNo,
+		Amount: req.Amount, Total: req.Total, Currency: req.Currency,
 	}
 }
 

@@ -22,7 +22,7 @@ func ask(no string) refund.Request {
 	return refund.Request{OrderID: "O1", RefundNo: no, Amount: 30, Total: 100, Reason: "too small"}
 }
 
-func asked(no string) refund.Query { return refund.Query{OrderID: "O1", RefundNo: no, Amount: 30} }
+func asked(no string) refund.Request { return refund.Request{OrderID: "O1", RefundNo: no, Amount: 30} }
 
 // TestSteps: what each step answers, to a refund and to the query after it, and what it leaves in the ledger.
 func TestSteps(t *testing.T) {
@@ -47,7 +47,7 @@ func TestSteps(t *testing.T) {
 		"paid, then lost": {step: refundtest.Pay().ThenFail(lost), err: lost, state: refund.OutcomeSucceeded, asking: refund.OutcomeSucceeded, paid: 30},
 		"as usual, lost":  {step: refundtest.AsUsual().ThenFail(lost), err: lost, state: refund.OutcomeSucceeded, asking: refund.OutcomeSucceeded, paid: 30},
 		"set-up":          {step: refundtest.SetupFault(), err: refund.ErrSetup, state: refund.OutcomeNotFound, asking: refund.OutcomeNotFound},
-		"busy":            {step: refundtest.Busy(time.Minute), err: refund.ErrRetryLater, state: refund.OutcomeNotFound, asking: refund.OutcomeNotFound},
+		"busy":            {step: refundtest.Busy(time.Minute), err: refund.ErrBusy, state: refund.OutcomeNotFound, asking: refund.OutcomeNotFound},
 	} {
 		t.Run(name, func(t *testing.T) {
 			gw := refundtest.New()
@@ -93,7 +93,7 @@ func TestScript(t *testing.T) {
 	require.Equal(t, "accepted", answer("R2"))
 	require.Equal(t, "succeeded", answer("R1"), "nothing is in line for it")
 	_, err := gw.Query(ctx, asked("R1"))
-	var later *refund.RetryLater
+	var later *refund.BusyError
 	require.ErrorAs(t, err, &later)
 	require.Equal(t, time.Second, later.After)
 	require.True(t, later.Account)
@@ -247,16 +247,16 @@ func TestList(t *testing.T) {
 	require.NoError(t, gw.RefundInConsole("O1", "C1", 20))
 	require.NoError(t, gw.RefundInConsole("O2", "C2", 20))
 	require.ErrorContains(t, gw.RefundInConsole("O2", "C1", 20), "taken")
-	all, err := gw.List(ctx, refund.Query{OrderID: "O1"})
+	all, err := gw.List(ctx, refund.Request{OrderID: "O1"})
 	require.NoError(t, err)
 	require.Equal(t, []refund.Result{
-		{Outcome: refund.OutcomeSucceeded, RefundNo: "C1", OrderID: "O1", Amount: 20, RefundID: "provider-C1"},
-		{Outcome: refund.OutcomeSucceeded, RefundNo: "R2", OrderID: "O1", Amount: 30, RefundID: "provider-R2"},
+		{Outcome: refund.OutcomeSucceeded, RefundNo: "C1", OrderID: "O1", Amount: 20, ProviderRefundID: "provider-C1"},
+		{Outcome: refund.OutcomeSucceeded, RefundNo: "R2", OrderID: "O1", Amount: 30, ProviderRefundID: "provider-R2"},
 	}, all)
 	require.Equal(t, "[refund R2 list O1]", fmt.Sprint(gw.Calls()))
 	ended, cancel := context.WithCancel(ctx)
 	cancel()
-	_, err = gw.List(ended, refund.Query{OrderID: "O1"})
+	_, err = gw.List(ended, refund.Request{OrderID: "O1"})
 	require.ErrorIs(t, err, context.Canceled)
 }
 
@@ -282,7 +282,7 @@ func TestThroughTheService(t *testing.T) {
 	require.ErrorIs(t, more("R3"), refund.ErrLimit)
 
 	gw.ByDefault(refundtest.Accept())
-	_, err = svc.Execute(ctx, yes)
+	_, err = svc.ApproveAndSend(ctx, yes)
 	require.NoError(t, err)
 	h, err := svc.NotificationHandler("bank")
 	require.NoError(t, err)

@@ -45,16 +45,16 @@ func (g *Gateway) Check(req refund.Request) error {
 }
 
 // List implements [refund.Lister]: the ledger's refunds of the order, by number. The script is not for it.
-func (g *Gateway) List(ctx context.Context, q refund.Query) ([]refund.Result, error) {
+func (g *Gateway) List(ctx context.Context, req refund.Request) ([]refund.Result, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.calls = append(g.calls, Call{Op: opList, Request: asked(q)})
+	g.calls = append(g.calls, Call{Op: opList, Request: asked(req)})
 	var all []refund.Result
 	for _, e := range g.ledger {
-		if e.orderID == q.OrderID {
+		if e.orderID == req.OrderID {
 			all = append(all, e.result())
 		}
 	}

@@ -60,10 +60,10 @@ func SetupFault() Step {
 	return Fail(&refund.SetupError{Err: errors.New("the certificate has expired")})
 }
 
-// Busy is a provider that wants no call at all before after has passed: a [*refund.RetryLater]
+// Busy is a provider that wants no call at all before after has passed: a [*refund.BusyError]
 // about the account. For one about the refund alone use [Fail].
 func Busy(after time.Duration) Step {
-	return Fail(&refund.RetryLater{After: after, Account: true, Err: errors.New("too many calls")})
+	return Fail(&refund.BusyError{After: after, Account: true, Err: errors.New("too many calls")})
 }
 
 // Hang does nothing and gives no answer until the caller's context ends.

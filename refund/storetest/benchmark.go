@@ -11,7 +11,7 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// Benchmark measures a store that holds 1,000 orders with one approved refund each: Get, Due of 100, List of
+// Benchmark measures a store that holds 1,000 orders with one approved refund each: Get, Due of 100, ListRefunds of
 // 50, and Update of a schedule, alone and from several goroutines.
 func Benchmark(b *testing.B, open func(b *testing.B) refund.Store) {
 	e := &env{store: open(b)}
@@ -34,8 +34,8 @@ func Benchmark(b *testing.B, open func(b *testing.B) refund.Store) {
 			require.NoError(b, err)
 			require.Len(b, refs, 100)
 		},
-		"List": func(b *testing.B, _ int) {
-			page, err := e.store.List(bg, refund.Filter{States: []order.State{order.StateApproved}})
+		"ListRefunds": func(b *testing.B, _ int) {
+			page, err := e.store.ListRefunds(bg, refund.Filter{States: []order.State{order.StateApproved}})
 			require.NoError(b, err)
 			require.Len(b, page.Entries, refund.DefaultLimit)
 		},

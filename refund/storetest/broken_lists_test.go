@@ -93,7 +93,7 @@ func (b *broken) due(q refund.DueQuery, e refund.Entry) (due, ahead bool) {
 	return due && state && !left, ahead && state && !left
 }
 
-func (b *broken) List(ctx context.Context, f refund.Filter) (refund.Page, error) {
+func (b *broken) ListRefunds(ctx context.Context, f refund.Filter) (refund.Page, error) {
 	if err := b.ctxErr(ctx); err != nil {
 		return refund.Page{}, err
 	}
@@ -133,9 +133,9 @@ func (b *broken) List(ctx context.Context, f refund.Filter) (refund.Page, error)
 
 func (b *broken) matches(f refund.Filter, e refund.Entry) bool {
 	at := e.Refund.RequestedAt
-	text := strings.Contains(e.OrderID, f.OrderID)
+	text := strings.Contains(e.OrderID, f.OrderIDContains)
 	if b.is("list takes text as a pattern") {
-		text = text || strings.ContainsAny(f.OrderID, "%_")
+		text = text || strings.ContainsAny(f.OrderIDContains, "%_")
 	}
 	after := f.After == nil || e.Position().Compare(*f.After) > 0
 	switch {

@@ -46,7 +46,7 @@ func race(t tb, e *env, handles ...refund.Store) {
 	for _, err := range together(writers, func(i int) error {
 		for k := range rounds {
 			err := handles[i%len(handles)].Update(bg, "O-1", func(ctx context.Context, o *order.Order) error {
-				_, err := m.Fire(ctx, o, order.Firing{
+				_, err := m.Fire(ctx, o, order.Trigger{
 					Event: order.EventRequestRefund, RefundNo: fmt.Sprintf("R-%d-%d", i, k), Amount: 1, Actor: "a", At: e.at(1),
 				})
 				return err
@@ -106,7 +106,7 @@ func refundNoIsUniqueAtOnce(t tb, e *env) {
 		require.ErrorIs(t, err, refund.ErrConflict)
 	}
 	require.Equal(t, 1, won, "one order gets the number")
-	page, err := e.store.List(bg, refund.Filter{})
+	page, err := e.store.ListRefunds(bg, refund.Filter{})
 	require.NoError(t, err)
 	require.Len(t, page.Entries, 1)
 }
@@ -123,7 +123,7 @@ func contextEndedBefore(t tb, e *env) {
 	require.ErrorIs(t, err, context.Canceled)
 	_, err = e.store.Due(ctx, refund.DueQuery{Now: e.at(0), Limit: 1})
 	require.ErrorIs(t, err, context.Canceled)
-	_, err = e.store.List(ctx, refund.Filter{})
+	_, err = e.store.ListRefunds(ctx, refund.Filter{})
 	require.ErrorIs(t, err, context.Canceled)
 	requireSame(t, before, e.get(t, "O-1"))
 	_, err = e.store.Get(bg, "O-2")
@@ -152,7 +152,7 @@ func contextEndsWaiting(t tb, e *env) {
 	m, err := order.NewMachine()
 	require.NoError(t, err)
 	request := func(o *order.Order, no string) error {
-		_, err := m.Fire(bg, o, order.Firing{Event: order.EventRequestRefund, RefundNo: no, Amount: 1, Actor: "a", At: e.at(1)})
+		_, err := m.Fire(bg, o, order.Trigger{Event: order.EventRequestRefund, RefundNo: no, Amount: 1, Actor: "a", At: e.at(1)})
 		return err
 	}
 	inside, leave := make(chan struct{}), make(chan struct{})

@@ -17,7 +17,7 @@
 //     same order with that ctx.
 //   - Count Version up with every committed change.
 //   - Keep times in UTC with microseconds, and give them back so.
-//   - Due and List are one index range scan each: (state, next_attempt_at, order_id, no) and
+//   - Due and ListRefunds are one index range scan each: (state, next_attempt_at, order_id, no) and
 //     (requested_at, order_id, no). With the order's gateway as a last column of both, lists of one gateway cost less.
 //   - Due is two such scans, of what is due and of what lies too far ahead, which DueQuery.Join puts together.
 //   - Texts may be as long as the Max constants of package order say, in bytes of UTF-8. Of what the provider says the

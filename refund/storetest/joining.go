@@ -110,7 +110,7 @@ func joinedLocks(t tb, e *env) {
 	other := make(chan error, 1)
 	go func() {
 		other <- e.store.Update(bg, "O-1", func(ctx context.Context, o *order.Order) error {
-			_, err := m.Fire(ctx, o, order.Firing{
+			_, err := m.Fire(ctx, o, order.Trigger{
 				Event: order.EventRequestRefund, RefundNo: "R-2", Amount: 1, Actor: "a", At: e.at(1),
 			})
 			return err

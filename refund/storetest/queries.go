@@ -188,18 +188,18 @@ func listFilters(t tb, e *env) {
 		{"two states", refund.Filter{States: []order.State{order.StateRejected, order.StateRefundRequested}}, []string{"R-1", "R-2", "R-3", "R-4"}},
 		{"a state that nothing is in", refund.Filter{States: []order.State{order.StateFailed}}, nil},
 		{"gateway", refund.Filter{Gateway: "second"}, []string{"R-3", "R-4"}},
-		{"text of the order's ID", refund.Filter{OrderID: "hop"}, []string{"R-1", "R-2"}},
-		{"the text is case-sensitive", refund.Filter{OrderID: "SHOP"}, nil},
-		{"the text is no pattern", refund.Filter{OrderID: "%"}, nil},
-		{"nor with an underscore", refund.Filter{OrderID: "r_2"}, []string{"R-3", "R-4"}},
-		{"an underscore is no wild card", refund.Filter{OrderID: "p_1"}, nil},
+		{"text of the order's ID", refund.Filter{OrderIDContains: "hop"}, []string{"R-1", "R-2"}},
+		{"the text is case-sensitive", refund.Filter{OrderIDContains: "SHOP"}, nil},
+		{"the text is no pattern", refund.Filter{OrderIDContains: "%"}, nil},
+		{"nor with an underscore", refund.Filter{OrderIDContains: "r_2"}, []string{"R-3", "R-4"}},
+		{"an underscore is no wild card", refund.Filter{OrderIDContains: "p_1"}, nil},
 		{"from", refund.Filter{From: e.at(2)}, []string{"R-2", "R-3", "R-4"}},
 		{"to is exclusive", refund.Filter{To: e.at(2)}, []string{"R-1"}},
 		{"all together", refund.Filter{
-			Gateway: "second", States: []order.State{order.StateRefundRequested}, From: e.at(1), To: e.at(9), OrderID: "other",
+			Gateway: "second", States: []order.State{order.StateRefundRequested}, From: e.at(1), To: e.at(9), OrderIDContains: "other",
 		}, []string{"R-4"}},
 	} {
-		page, err := e.store.List(bg, tc.f)
+		page, err := e.store.ListRefunds(bg, tc.f)
 		require.NoError(t, err, tc.name)
 		require.Equal(t, tc.want, numbers(page), tc.name)
 		require.Nil(t, page.Next, tc.name)
@@ -209,7 +209,7 @@ func listFilters(t tb, e *env) {
 		e.fire(t, o, order.EventSettle, "R-4", 0, e.at(7))
 		return nil
 	}))
-	page, err := e.store.List(bg, refund.Filter{States: []order.State{order.StateRejected}})
+	page, err := e.store.ListRefunds(bg, refund.Filter{States: []order.State{order.StateRejected}})
 	require.NoError(t, err)
 	o := e.get(t, "other_2")
 	require.Equal(t, []refund.Entry{{
@@ -221,7 +221,7 @@ func listFilters(t tb, e *env) {
 		return nil
 	}))
 	for gateway, want := range map[string][]string{"second": nil, "third": {"R-3", "R-4"}} {
-		page, err := e.store.List(bg, refund.Filter{Gateway: gateway})
+		page, err := e.store.ListRefunds(bg, refund.Filter{Gateway: gateway})
 		require.NoError(t, err)
 		require.Equal(t, want, numbers(page), "of %s, now that the order's gateway has another name", gateway)
 	}
@@ -252,7 +252,7 @@ func listPages(t tb, e *env) {
 	}
 	slices.SortFunc(want, refund.Position.Compare)
 	e.pages(t, want, refund.Filter{})
-	e.pages(t, slices.DeleteFunc(want, func(p refund.Position) bool { return p.OrderID != "O-b" }), refund.Filter{OrderID: "b"})
+	e.pages(t, slices.DeleteFunc(want, func(p refund.Position) bool { return p.OrderID != "O-b" }), refund.Filter{OrderIDContains: "b"})
 }
 
 // pages requires that pages of every size together are want.
@@ -262,7 +262,7 @@ func (e *env) pages(t tb, want []refund.Position, f refund.Filter) {
 		var got []refund.Position
 		f.Limit, f.After = size, nil
 		for range want {
-			page, err := e.store.List(bg, f)
+			page, err := e.store.ListRefunds(bg, f)
 			require.NoError(t, err)
 			require.LessOrEqual(t, len(page.Entries), size)
 			for _, entry := range page.Entries {
@@ -284,7 +284,7 @@ func listLimits(t tb, e *env) {
 	}
 	require.NoError(t, e.store.Create(bg, o))
 	for limit, want := range map[int]int{0: refund.DefaultLimit, -1: refund.DefaultLimit, 7: 7, 10000: refund.MaxLimit} {
-		page, err := e.store.List(bg, refund.Filter{Limit: limit})
+		page, err := e.store.ListRefunds(bg, refund.Filter{Limit: limit})
 		require.NoError(t, err)
 		require.Len(t, page.Entries, want, "limit %d", limit)
 		require.NotNil(t, page.Next)

@@ -152,7 +152,7 @@ func (e *env) fire(t tb, o *order.Order, ev order.Event, no string, amount int64
 	t.Helper()
 	m, err := order.NewMachine()
 	require.NoError(t, err)
-	_, err = m.Fire(bg, o, order.Firing{
+	_, err = m.Fire(bg, o, order.Trigger{
 		Event: ev, RefundNo: no, Amount: amount, Reason: "尺码不对 👕 'quoted' \\ %_", Actor: "buyer:1", Note: "行 1\n行 2", At: at,
 	})
 	require.NoError(t, err)

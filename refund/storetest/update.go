@@ -22,7 +22,7 @@ func createAndGet(t tb, e *env) {
 	e.fire(t, o, order.EventReject, "R-2", 0, e.at(4))
 	// Every field that Process keeps, each with a value of its own.
 	r := o.Refund("R-1")
-	r.RefundID, r.Code, r.Message = "50000", "SYSTEMERROR", "系统超时"
+	r.ProviderRefundID, r.Code, r.Message = "50000", "SYSTEMERROR", "系统超时"
 	r.Attempts, r.Retries = 3, 2
 	r.NextAttemptAt, r.LeasedUntil, r.SubmittedAt, r.DeclinedAt = e.at(5), e.at(6), e.at(7), e.at(8)
 	r.EndedAt, r.RefundedAt, r.Outstanding = e.at(9), e.at(10), true
@@ -52,7 +52,7 @@ func texts(t tb, e *env) {
 			r := o.Refund(number)
 			r.Reason, r.ReviewNote = long(unit, order.MaxText), long(unit, order.MaxText)
 			r.RequestedBy, r.ReviewedBy = order.Actor(long(unit, order.MaxActor)), order.Actor(long(unit, order.MaxActor))
-			r.RefundID, r.Code, r.Message = long(unit, order.MaxCode), long(unit, order.MaxCode), long(unit, order.MaxMessage)
+			r.ProviderRefundID, r.Code, r.Message = long(unit, order.MaxCode), long(unit, order.MaxCode), long(unit, order.MaxMessage)
 			last := &o.History[len(o.History)-1]
 			last.Note, last.Actor = long(unit, order.MaxText), order.Actor(long(unit, order.MaxActor))
 		}
@@ -280,11 +280,11 @@ func copiesOut(t tb, e *env) {
 	scribble(e.get(t, "O-1"))
 	requireSame(t, before, e.get(t, "O-1"), "what Get returned is the caller's")
 
-	page, err := e.store.List(bg, refund.Filter{})
+	page, err := e.store.ListRefunds(bg, refund.Filter{})
 	require.NoError(t, err)
 	require.Len(t, page.Entries, 1)
 	page.Entries[0].Refund.Amount = 999
-	requireSame(t, before, e.get(t, "O-1"), "what List returned is the caller's")
+	requireSame(t, before, e.get(t, "O-1"), "what ListRefunds returned is the caller's")
 
 	require.Error(t, e.store.Update(bg, "O-1", func(_ context.Context, o *order.Order) error {
 		scribble(o)

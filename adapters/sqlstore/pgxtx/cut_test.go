@@ -118,7 +118,7 @@ func TestCutConnection(t *testing.T) {
 			}))
 			c.arm(at, after)
 			err := s.Update(ctx, id, func(ctx context.Context, o *order.Order) error {
-				_, err := m.Fire(ctx, o, order.Firing{Event: order.EventRequestRefund, RefundNo: "R-" + id, Amount: 60, Actor: "buyer:1", At: now})
+				_, err := m.Fire(ctx, o, order.Trigger{Event: order.EventRequestRefund, RefundNo: "R-" + id, Amount: 60, Actor: "buyer:1", At: now})
 				return err
 			})
 			did := c.cut()

@@ -65,7 +65,7 @@ func (bank) Refund(context.Context, refund.Request) (refund.Result, error) {
 	return refund.Result{}, errors.New("not asked")
 }
 
-func (bank) Query(context.Context, refund.Query) (refund.Result, error) {
+func (bank) Query(context.Context, refund.Request) (refund.Result, error) {
 	return refund.Result{}, errors.New("not asked")
 }
 

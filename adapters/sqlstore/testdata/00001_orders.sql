@@ -5,7 +5,7 @@ VALUES
     ('O-parts', 'wechat', '42000O-parts', 'CNY', 9900, 4000, 500, 0, 'refund_requested', 6, 8, 0, 1767319445123456, 1767323047123456, 1767323056123456),
     ('O-trouble', 'wechat', '42000O-trouble', 'CNY', 9900, 0, 6000, 0, 'abnormal', 8, 13, 0, 1767319445123456, 1767323057123456, 1767323075123456);
 INSERT INTO orderfsm_refunds
-    (no, order_id, gateway, place, amount, reason, state, requested_by, reviewed_by, review_note, refund_id, code, message, attempts, retries, outstanding, next_attempt_at, leased_until, submitted_at, declined_at, accepted_at, confirmed_at, requested_at, reviewed_at, approved_at, ended_at, refunded_at)
+    (no, order_id, gateway, place, amount, reason, state, requested_by, reviewed_by, review_note, provider_refund_id, code, message, attempts, retries, outstanding, next_attempt_at, leased_until, submitted_at, declined_at, accepted_at, confirmed_at, requested_at, reviewed_at, approved_at, ended_at, refunded_at)
 VALUES
     ('R-refunded', 'O-parts', 'wechat', 0, 4000, '不合身 👕 it''s too small', 'refunded', 'buyer:1', 'staff:1', 'ok', '50300001', 'SUCCESS', '', 1, 0, 0, -62135596800000000, NULL, 1767323050123456, NULL, NULL, NULL, 1767323048123456, 1767323049123456, 1767323049123456, 1767323052123456, NULL),
     ('R-rejected', 'O-parts', 'wechat', 1, 100, 'again', 'rejected', 'buyer:1', 'staff:2', 'no', '', '', '', 0, 0, 0, -62135596800000000, NULL, NULL, NULL, NULL, NULL, 1767323054123456, 1767323055123456, NULL, 1767323055123456, NULL),

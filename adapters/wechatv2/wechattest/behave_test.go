@@ -71,7 +71,7 @@ func TestFunds(t *testing.T) {
 	require.EqualValues(t, 20, m.srv.Balance())
 	requireCode(t, m.refund("R2", 30, "refund_account", "REFUND_SOURCE_RECHARGE_FUNDS"), "NOTENOUGH")
 	m.srv.SetUnsettled(30)
-	m.srv.Next(wechattest.EndsAs(wechattest.StatusClosed))
+	m.srv.Inject(wechattest.EndsAs(wechattest.StatusClosed))
 	requireCode(t, m.refund("R2", 30), "")
 	requireCode(t, m.refund("R3", 1), "NOTENOUGH")
 	row := m.query("out_refund_no", "R2")
@@ -116,7 +116,7 @@ func TestRefuseConcurrent(t *testing.T) {
 	t.Parallel()
 	m := newMerchant(t, wechattest.Options{RefuseConcurrent: true})
 	require.NoError(t, m.srv.AddOrder(wechattest.Order{OutTradeNo: "O2", TotalFee: 100}))
-	m.srv.Next(wechattest.Fault{}.After(func(context.Context) {
+	m.srv.Inject(wechattest.Fault{}.After(func(context.Context) {
 		requireCode(t, m.refund("R2", 30), "BIZERR_NEED_RETRY")
 		requireCode(t, m.refund("R1", 30), "BIZERR_NEED_RETRY")
 		requireCode(t, m.refund("R3", 30, "out_trade_no", "O2"), "")

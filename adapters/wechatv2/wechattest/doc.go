@@ -31,7 +31,7 @@
 //
 // # Faults
 //
-// [Server.Next] takes a script of [Fault] values. Each call takes the first one that its path allows; when
+// [Server.Inject] takes a script of [Fault] values. Each call takes the first one that its path allows; when
 // the script is used up, calls succeed again. A fault may let a test hold a call at a precise moment
 // ([Fault.Before], [Fault.After]), so that tests need no sleep.
 //
@@ -40,7 +40,7 @@
 // A refund that ends is announced to its notify_url, or to [Options].NotifyURL, encrypted with the API key.
 // [Server.Deliver] tries what is due by the server's clock, so that with [Server.Advance] a test walks through
 // the service's schedule of 15 more attempts in 24 hours without waiting; what is not acknowledged exactly is
-// tried again. [Server.NextNotice] takes a script of [NoticeFault] values (lost, twice at once, another key,
+// tried again. [Server.InjectNotice] takes a script of [NoticeFault] values (lost, twice at once, another key,
 // another amount …), and [Server.Notification] gives the message itself, to deliver late, early or changed.
 //
 // # Alone

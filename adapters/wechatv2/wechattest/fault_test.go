@@ -57,7 +57,7 @@ func TestFaults(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			m := newMerchant(t, wechattest.Options{})
-			m.srv.Next(tt.fault)
+			m.srv.Inject(tt.fault)
 			status, body, err := m.raw("R1")
 			if tt.status == 0 {
 				require.Error(t, err)
@@ -75,7 +75,7 @@ func TestFaults(t *testing.T) {
 func TestSignatureFaults(t *testing.T) {
 	t.Parallel()
 	m := newMerchant(t, wechattest.Options{})
-	m.srv.Next(wechattest.Fault{}, wechattest.WrongSign(), wechattest.OtherSign(), wechattest.NoSign())
+	m.srv.Inject(wechattest.Fault{}, wechattest.WrongSign(), wechattest.OtherSign(), wechattest.NoSign())
 	var got []msg
 	for range 4 {
 		_, body, err := m.raw("R1")
@@ -93,8 +93,8 @@ func TestSignatureFaults(t *testing.T) {
 func TestScript(t *testing.T) {
 	t.Parallel()
 	m := newMerchant(t, wechattest.Options{})
-	m.srv.Next(wechattest.NotFoundOnce(), wechattest.ErrCode("FIRST", "x", false).On(wechattest.PathRefund))
-	m.srv.Next(wechattest.ErrCode("SECOND", "x", false), wechattest.UnknownStatus("NEW"))
+	m.srv.Inject(wechattest.NotFoundOnce(), wechattest.ErrCode("FIRST", "x", false).On(wechattest.PathRefund))
+	m.srv.Inject(wechattest.ErrCode("SECOND", "x", false), wechattest.UnknownStatus("NEW"))
 	requireCode(t, m.refund("R1", 30), "FIRST")
 	requireCode(t, m.refund("R1", 30), "SECOND")
 	requireCode(t, m.refund("R1", 30), "")
@@ -109,7 +109,7 @@ func TestHold(t *testing.T) {
 	m := newMerchant(t, wechattest.Options{})
 	paid := make(chan int64, 2)
 	look := func(context.Context) { paid <- m.srv.Paid("R1") }
-	m.srv.Next(wechattest.Fault{}.Before(look).After(look))
+	m.srv.Inject(wechattest.Fault{}.Before(look).After(look))
 	requireCode(t, m.refund("R1", 30), "")
 	require.Zero(t, <-paid)
 	require.EqualValues(t, 30, <-paid)

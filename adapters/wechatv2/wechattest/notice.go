@@ -86,8 +86,8 @@ func ContentField(name, value string) NoticeFault {
 	return NoticeFault{inner: Field(name, value).fields}
 }
 
-// NextNotice appends faults to the script of deliveries: each takes the first one.
-func (s *Server) NextNotice(faults ...NoticeFault) {
+// InjectNotice appends faults to the script of deliveries: each takes the first one.
+func (s *Server) InjectNotice(faults ...NoticeFault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.spoils = append(s.spoils, faults...)

@@ -155,7 +155,7 @@ func TestNoticeFaults(t *testing.T) {
 	otherKey := "another key of thirty-two bytes."
 	m := newMerchant(t, wechattest.Options{NotifyURL: url})
 	require.NoError(t, m.srv.RefundInConsole("O1", "C1", 30))
-	m.srv.NextNotice(
+	m.srv.InjectNotice(
 		wechattest.LoseNotice(), wechattest.FailEnvelope("x"), wechattest.WrongKey(otherKey),
 		wechattest.EnvelopeField("mch_id", "1"), wechattest.ContentField("refund_fee", "31"), wechattest.TwiceAtOnce(),
 	)
@@ -177,7 +177,7 @@ func TestNoticeFaults(t *testing.T) {
 
 	// CHANGE and then a person's help are two notifications.
 	in.answer = ack
-	m.srv.Next(wechattest.EndsAs(wechattest.StatusChange))
+	m.srv.Inject(wechattest.EndsAs(wechattest.StatusChange))
 	requireCode(t, m.refund("R2", 30), "")
 	m.srv.Advance(24 * time.Hour)
 	for _, d := range m.srv.Deliver(ctx) {

@@ -239,9 +239,9 @@ func (s *Server) Advance(d time.Duration) {
 	s.advance += d
 }
 
-// ClearNext empties the scripts of [Server.Next] and [Server.NextNotice], and returns how many faults nothing had
+// ClearInjected empties the scripts of [Server.Inject] and [Server.InjectNotice], and returns how many faults nothing had
 // taken.
-func (s *Server) ClearNext() int {
+func (s *Server) ClearInjected() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	left := len(s.faults) + len(s.spoils)
@@ -249,8 +249,8 @@ func (s *Server) ClearNext() int {
 	return left
 }
 
-// Next appends faults to the script. Each call takes the first fault that its path allows.
-func (s *Server) Next(faults ...Fault) {
+// Inject appends faults to the script. Each call takes the first fault that its path allows.
+func (s *Server) Inject(faults ...Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.faults = append(s.faults, faults...)

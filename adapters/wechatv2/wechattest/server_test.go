@@ -167,7 +167,7 @@ func TestSettling(t *testing.T) {
 	require.Equal(t, "PROCESSING", status("R1"), "two queries see it under way")
 	require.Equal(t, "SUCCESS", status("R1"))
 
-	m.srv.Next(wechattest.EndsAs(wechattest.StatusClosed))
+	m.srv.Inject(wechattest.EndsAs(wechattest.StatusClosed))
 	requireCode(t, m.refund("R2", 10), "")
 	require.EqualValues(t, 80, m.srv.Balance())
 	require.NoError(t, m.srv.Settle("R2", wechattest.StatusClosed))
@@ -262,7 +262,7 @@ func TestClose(t *testing.T) {
 	srv, err := wechattest.NewServer(wechattest.Options{})
 	require.NoError(t, err)
 	held := make(chan struct{})
-	srv.Next(wechattest.Fault{}.Before(func(ctx context.Context) { close(held); <-ctx.Done() }))
+	srv.Inject(wechattest.Fault{}.Before(func(ctx context.Context) { close(held); <-ctx.Done() }))
 	client := newClient(srv, nil)
 	failed := make(chan error)
 	go func() {

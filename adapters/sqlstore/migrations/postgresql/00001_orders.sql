@@ -35,7 +35,7 @@ CREATE TABLE IF NOT EXISTS orderfsm_refunds (
     requested_by    TEXT NOT NULL,
     reviewed_by     TEXT NOT NULL,
     review_note     TEXT NOT NULL,
-    refund_id       TEXT NOT NULL,
+    provider_refund_id       TEXT NOT NULL,
     code            TEXT NOT NULL,
     message         TEXT NOT NULL,
     attempts        BIGINT NOT NULL,

@@ -67,11 +67,11 @@ func newControl(srv *wechattest.Server) http.Handler {
 		case c.Path != "":
 			f = f.On(c.Path)
 		}
-		srv.Next(f)
+		srv.Inject(f)
 		return nil
 	}))
 	mux.HandleFunc("DELETE /faults", func(w http.ResponseWriter, _ *http.Request) {
-		srv.ClearNext()
+		srv.ClearInjected()
 		w.WriteHeader(http.StatusNoContent)
 	})
 	mux.HandleFunc("GET /ledger", func(w http.ResponseWriter, _ *http.Request) { writeLedger(w, srv.Ledger()) })

@@ -108,7 +108,7 @@ func TestAlone(t *testing.T) {
 		status, text := send(t, said, "/faults", `{"fault":"`+fault+`"}`)
 		require.Equal(t, http.StatusNoContent, status, text)
 		if fault == "not_found_once" {
-			res, err = g.Query(ctx, refund.Query{OrderID: "ORD-1", RefundNo: "RF-1", Amount: 30, Total: 100, Currency: "CNY"})
+			res, err = g.Query(ctx, refund.Request{OrderID: "ORD-1", RefundNo: "RF-1", Amount: 30, Total: 100, Currency: "CNY"})
 			require.NoError(t, err)
 			require.Equal(t, refund.OutcomeNotFound, res.Outcome)
 			continue
@@ -134,7 +134,7 @@ func TestAlone(t *testing.T) {
 	// A fault waits for its path, or is forgotten.
 	status, text := send(t, said, "/faults", `{"fault":"truncate","path":"/secapi/pay/refund"}`)
 	require.Equal(t, http.StatusNoContent, status, text)
-	known := refund.Query{OrderID: "ORD-1", RefundNo: "RF-1", Amount: 30, Total: 100, Currency: "CNY"}
+	known := refund.Request{OrderID: "ORD-1", RefundNo: "RF-1", Amount: 30, Total: 100, Currency: "CNY"}
 	_, err = g.Query(ctx, known)
 	require.NoError(t, err)
 	req, err := http.NewRequestWithContext(ctx, http.MethodDelete, said["CONTROL_URL"]+"/faults", nil)
