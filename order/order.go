@@ -61,7 +61,7 @@ type Refund struct {
 	ReviewedBy Actor  `json:"reviewed_by"`
 	ReviewNote string `json:"review_note"`
 
-	// ProviderRefundID is the provider's number for the refund (WeChat: provider_refund_id).
+	// ProviderRefundID is the provider's number for the refund (WeChat: refund_id).
 	ProviderRefundID string `json:"provider_refund_id"`
 	// Code and Message are the provider's last words on it; empty when it had nothing to object. While the
 	// outcome is unknown, Code is empty and Message says why: an error's text, for operators and not for buyers.

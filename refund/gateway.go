@@ -69,9 +69,15 @@ type Result struct {
 	Amount   int64
 	// ProviderRefundID is the provider's own number (WeChat: refund_id); may be empty.
 	ProviderRefundID string
-	// Code and Message are the provider's error code and its text; empty where there is none.
+	// Code and Message are the provider's error code and its text; empty if there is none.
 	Code    string
 	Message string
+	// Recipient is where the money went, in the provider's words, for the merchant's staff to tell
+	// the buyer (WeChat: refund_recv_accout); may be empty.
+	Recipient string
+	// Settled is the part of Amount that was returned as money, in minor units: Amount without coupons
+	// (WeChat: settlement_refund_fee). It is zero if the provider does not say.
+	Settled int64
 	// RefundedAt is when the money was returned, UTC; zero where the provider does not say.
 	RefundedAt time.Time
 }
