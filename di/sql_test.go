@@ -21,7 +21,7 @@ import (
 func sqlByHand(
 	db *sql.DB, dialect sqlstore.Dialect, tables sqlstore.Options, cfg wechatv2.Config, opt refund.Options,
 ) (*refund.Service, error) {
-	machine, err := order.NewMachine()
+	machine, err := order.NewMachine(order.Options{})
 	if err != nil {
 		return nil, err
 	}
@@ -72,8 +72,8 @@ func ExampleNewSQLWeChat() {
 		id := fmt.Sprintf("ORDER-%d", i+1)
 		_ = sim.AddOrder(wechattest.Order{OutTradeNo: id, TotalFee: 100})
 		_, _ = svc.Register(ctx, refund.RegisterParams{OrderID: id, Gateway: wechatv2.GatewayName, Currency: "CNY", Total: 100})
-		r, _ := svc.Request(ctx, refund.RequestParams{OrderID: id, Amount: 30, Actor: "buyer:1"})
-		r, err = svc.ApproveAndSend(ctx, refund.ApproveParams{OrderID: id, RefundNo: r.No, Amount: 30, Actor: "staff:1"})
+		r, _ := svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: id}, Amount: 30, Actor: "buyer:1"})
+		r, err = svc.ApproveAndSend(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: id, RefundNo: r.No}, Amount: 30, Actor: "staff:1"})
 		fmt.Println(r.State, err, sim.PaidTotal(id))
 	}
 	// Output:

@@ -41,7 +41,7 @@
 //
 // # Extending
 //
-// [WithTransitions] adds states and events between refund_requested and approved: a second reviewer, a
+// [Options].Rows adds states and events between refund_requested and approved: a second reviewer, a
 // check that the goods are back, a question to the buyer. From approved on the table is closed.
 //
 // # Design

@@ -10,10 +10,10 @@ import (
 
 // The diagram of a machine with a state of the host's own, for its documents: it cannot go stale.
 func ExampleMachine_Mermaid() {
-	m, err := order.NewMachine(order.WithTransitions(
-		order.Row{Event: "await_goods", From: order.StateRefundRequested, To: "goods_returning"},
-		order.Row{Event: order.EventApprove, From: "goods_returning", To: order.StateApproved},
-	))
+	m, err := order.NewMachine(order.Options{Rows: []order.Row{
+		{Event: "await_goods", From: order.StateRefundRequested, To: "goods_returning"},
+		{Event: order.EventApprove, From: "goods_returning", To: order.StateApproved},
+	}})
 	if err != nil {
 		panic(err)
 	}
@@ -30,7 +30,7 @@ func ExampleMachine_Mermaid() {
 
 // An audit walks an order's history through the table: a book that was changed by hand is found.
 func ExampleMachine_Verify() {
-	m, err := order.NewMachine()
+	m, err := order.NewMachine(order.Options{})
 	if err != nil {
 		panic(err)
 	}

@@ -23,7 +23,7 @@ func exampleFiring(ev order.Event) order.Trigger {
 }
 
 func ExampleMachine_Fire() {
-	m, err := order.NewMachine()
+	m, err := order.NewMachine(order.Options{})
 	if err != nil {
 		panic(err)
 	}
@@ -48,7 +48,7 @@ func ExampleMachine_Fire() {
 }
 
 func ExampleMachine_Available() {
-	m, err := order.NewMachine()
+	m, err := order.NewMachine(order.Options{})
 	if err != nil {
 		panic(err)
 	}
@@ -66,14 +66,14 @@ func ExampleMachine_Available() {
 }
 
 // A second reviewer looks at a refund before it can be approved.
-func ExampleWithTransitions() {
+func ExampleOptions_rows() {
 	const reviewed order.State = "reviewed"
-	m, err := order.NewMachine(order.WithTransitions(
-		order.Row{Event: "second_review", From: order.StateRefundRequested, To: reviewed},
-		order.Row{Event: order.EventApprove, From: reviewed, To: order.StateApproved},
-		order.Row{Event: order.EventReject, From: reviewed, To: order.StateRejected},
-		order.Row{Event: order.EventCancel, From: reviewed, To: order.StateCancelled},
-	))
+	m, err := order.NewMachine(order.Options{Rows: []order.Row{
+		{Event: "second_review", From: order.StateRefundRequested, To: reviewed},
+		{Event: order.EventApprove, From: reviewed, To: order.StateApproved},
+		{Event: order.EventReject, From: reviewed, To: order.StateRejected},
+		{Event: order.EventCancel, From: reviewed, To: order.StateCancelled},
+	}})
 	if err != nil {
 		panic(err)
 	}
@@ -85,9 +85,9 @@ func ExampleWithTransitions() {
 		fmt.Println(o.State, o.Reserved)
 	}
 
-	_, err = order.NewMachine(order.WithTransitions(
-		order.Row{Event: "pay_now", From: order.StateRefundRequested, To: order.StateRefunded},
-	))
+	_, err = order.NewMachine(order.Options{Rows: []order.Row{
+		{Event: "pay_now", From: order.StateRefundRequested, To: order.StateRefunded},
+	}})
 	fmt.Println(err)
 	// Output:
 	// refund_requested 10000
@@ -97,14 +97,14 @@ func ExampleWithTransitions() {
 }
 
 // Nobody approves a refund that he asked for himself.
-func ExampleWithGuard() {
+func ExampleOptions_guards() {
 	fourEyes := func(_ context.Context, o *order.Order, t order.Transition) error {
 		if t.Event == order.EventApprove && o.Refund(t.RefundNo).RequestedBy == t.Actor {
 			return fmt.Errorf("%s asked for it", t.Actor)
 		}
 		return nil
 	}
-	m, err := order.NewMachine(order.WithGuard(fourEyes))
+	m, err := order.NewMachine(order.Options{Guards: []order.Guard{fourEyes}})
 	if err != nil {
 		panic(err)
 	}

@@ -87,7 +87,7 @@ func TestExtensionFaults(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m, err := order.NewMachine(order.WithTransitions(c.rows...))
+			m, err := order.NewMachine(order.Options{Rows: c.rows})
 			require.Nil(t, m)
 			for _, text := range append(c.says, "new machine: ") {
 				require.ErrorContains(t, err, text)
@@ -103,7 +103,7 @@ func TestRowFromACoreStateHasOneFault(t *testing.T) {
 			continue
 		}
 		row := order.Row{Event: "x", From: from, To: order.StateRefundRequested}
-		_, err := order.NewMachine(order.WithTransitions(row))
+		_, err := order.NewMachine(order.Options{Rows: []order.Row{row}})
 		require.EqualError(t, err, fmt.Sprintf(
 			"new machine: row x: %[1]s → refund_requested: state %[1]s is closed to extension", from))
 	}
@@ -120,29 +120,27 @@ func TestNamesOfAddedRows(t *testing.T) {
 		"a\n": false, "a\x00": false, "aé": false, "event": false, "state": false,
 	} {
 		event, state := order.Event(name), order.State(name)
-		_, err := order.NewMachine(order.WithTransitions(
-			order.Row{Event: event, From: order.StateRefundRequested, To: reviewed},
-			order.Row{Event: order.EventApprove, From: reviewed, To: order.StateApproved},
-		))
+		_, err := order.NewMachine(order.Options{Rows: []order.Row{
+			{Event: event, From: order.StateRefundRequested, To: reviewed},
+			{Event: order.EventApprove, From: reviewed, To: order.StateApproved},
+		}})
 		require.Equal(t, ok, err == nil, "event %q: %v", name, err)
-		_, err = order.NewMachine(order.WithTransitions(
-			order.Row{Event: "x", From: order.StateRefundRequested, To: state},
-			order.Row{Event: order.EventApprove, From: state, To: order.StateApproved},
-		))
+		_, err = order.NewMachine(order.Options{Rows: []order.Row{
+			{Event: "x", From: order.StateRefundRequested, To: state},
+			{Event: order.EventApprove, From: state, To: order.StateApproved},
+		}})
 		require.Equal(t, ok, err == nil, "state %q: %v", name, err)
 	}
 }
 
-func TestNilOptions(t *testing.T) {
-	_, err := order.NewMachine(nil)
-	require.ErrorContains(t, err, "option is nil")
-	_, err = order.NewMachine(order.WithGuard(nil))
+func TestNilGuard(t *testing.T) {
+	_, err := order.NewMachine(order.Options{Guards: []order.Guard{nil}})
 	require.ErrorContains(t, err, "guard is nil")
 }
 
 func TestExtensionLeavesTheCoreAlone(t *testing.T) {
 	core := newMachine(t).Rows()
-	m := newMachine(t, order.WithTransitions(reviewRows()[:3]...), order.WithTransitions(reviewRows()[3:]...))
+	m := newMachine(t, reviewRows()...)
 	require.Equal(t, core, m.Rows()[:len(core)])
 	require.Equal(t, reviewRows(), m.Rows()[len(core):len(core)+len(reviewRows())])
 	// What the provider holds can be adopted from every added state.
@@ -158,14 +156,14 @@ func TestRowsAreACopy(t *testing.T) {
 	m, given := newMachine(t), reviewRows()
 	m.Rows()[0] = order.Row{}
 	require.Equal(t, order.EventRequestRefund, m.Rows()[0].Event)
-	m = newMachine(t, order.WithTransitions(given...))
+	m = newMachine(t, given...)
 	want := m.Rows()
 	given[0] = order.Row{}
 	require.Equal(t, want, m.Rows())
 }
 
 func TestExtensionWalks(t *testing.T) {
-	m := newMachine(t, order.WithTransitions(reviewRows()...))
+	m := newMachine(t, reviewRows()...)
 	type step struct {
 		ev      order.Event
 		to      order.State
@@ -199,7 +197,7 @@ func TestExtensionWalks(t *testing.T) {
 }
 
 func TestExtensionRefuses(t *testing.T) {
-	m := newMachine(t, order.WithTransitions(reviewRows()...))
+	m := newMachine(t, reviewRows()...)
 	o := newOrder(100)
 	fire(t, m, o, order.EventRequestRefund, "R1", 60)
 	fire(t, m, o, "second_review", "R1", 0)
@@ -215,7 +213,7 @@ func TestExtensionRefuses(t *testing.T) {
 // A machine without the host's rows must neither move such a refund nor give its money away.
 func TestStateOfAnotherMachine(t *testing.T) {
 	o := newOrder(100)
-	with := newMachine(t, order.WithTransitions(reviewRows()...))
+	with := newMachine(t, reviewRows()...)
 	fire(t, with, o, order.EventRequestRefund, "R1", 60)
 	fire(t, with, o, "second_review", "R1", 0)
 
@@ -230,7 +228,7 @@ func TestStateOfAnotherMachine(t *testing.T) {
 }
 
 func TestAddedStatesPressByTheirOrder(t *testing.T) {
-	m := newMachine(t, order.WithTransitions(reviewRows()...))
+	m := newMachine(t, reviewRows()...)
 	o := newOrder(100)
 	addRefund(t, m, o, "R1", 10, order.StateRefundRequested)
 	addRefund(t, m, o, "R2", 10, order.StateRefundRequested)

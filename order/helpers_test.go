@@ -13,9 +13,19 @@ import (
 
 func t0() time.Time { return time.Date(2025, 3, 1, 8, 0, 0, 0, time.UTC) }
 
-func newMachine(t testing.TB, opts ...order.Option) *order.Machine {
+func newMachine(t testing.TB, rows ...order.Row) *order.Machine {
 	t.Helper()
-	m, err := order.NewMachine(opts...)
+	return machine(t, order.Options{Rows: rows})
+}
+
+func guarded(t testing.TB, guards ...order.Guard) *order.Machine {
+	t.Helper()
+	return machine(t, order.Options{Guards: guards})
+}
+
+func machine(t testing.TB, opts order.Options) *order.Machine {
+	t.Helper()
+	m, err := order.NewMachine(opts)
 	require.NoError(t, err)
 	return m
 }

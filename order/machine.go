@@ -19,63 +19,54 @@ type Machine struct {
 	engine *engine
 }
 
-// Guard is asked before a decision is carried out (see [Event.IsFact]) and may veto it by returning an
-// error, whose text is the reason. o is the guard's own copy of the order as it is before t, so that
-// o.Refund(t.RefundNo) is in state t.From: also one that is only being requested, of which o then tells amount and
-// reason, last of all, and which counts in no sum yet. In a refund.Service o.History holds only what the running command
-// has done before t; Service.History has the rest. A panic is [ErrGuardPanic], and no transition either. A guard may
-// be called for several orders at once.
+// Guard is called before a decision is carried out (see [Event.IsFact]). It may veto the decision by
+// returning an error, whose text is the reason. A panic stops the decision too, with [ErrGuardPanic].
+//
+// o is a copy of the order before t. All guards of one decision share it and must not modify it.
+// o.Refund(t.RefundNo) is in state t.From. A refund that is being requested is already the last element
+// of o.Refunds but is not yet part of o.Reserved. In a refund.Service o.History holds only what the
+// running command has done before t; Service.History returns the rest.
+//
+// A guard may be called for several orders at once.
 type Guard func(ctx context.Context, o *Order, t Transition) error
 
-// Option configures a [Machine].
-type Option func(*Machine)
-
-// WithTransitions adds rows between refund_requested and approved. A new event may lead from
-// refund_requested or a new state to a new state or back to refund_requested; the core events approve,
-// reject and cancel may be given new states to start from. Names are 1 to 32 of a-z, 0-9 and _, beginning
-// with a letter, and neither "event" nor "state".
-//
-// A refund in a new state holds its reservation. An order shows new states after approved and before
-// refund_requested; among themselves the one that is named later presses more.
-//
-// The names are stored. Take a row out again only when no refund stands in its state any more: a machine without it
-// shows no way out of there, and the amount stays reserved.
-func WithTransitions(rows ...Row) Option {
-	return func(m *Machine) { m.rows = append(m.rows, rows...) }
+// Options are the optional parts of a [Machine]. The zero value gives the core table.
+type Options struct {
+	// Rows are added to the table between refund_requested and approved. A new event may lead from
+	// refund_requested or a new state to a new state or back to refund_requested; the core events
+	// approve, reject and cancel may be given new states to start from. Names are 1 to 32 of a-z, 0-9
+	// and _, beginning with a letter, and neither "event" nor "state".
+	//
+	// A refund in a new state keeps its amount reserved. An order shows new states after approved and
+	// before refund_requested; of two new states it shows the one that is named later.
+	//
+	// The names are stored. Remove a row only when no refund is in its state any more: a machine
+	// without the row has no way out of that state, and the amount stays reserved.
+	Rows []Row
+	// Guards are called in this order, before those passed to [Machine.Fire].
+	Guards []Guard
 }
 
-// WithGuard adds a guard. All are asked, in the order given, before those passed to Fire.
-func WithGuard(g Guard) Option {
-	return func(m *Machine) { m.guards = append(m.guards, g) }
-}
-
-// NewMachine returns a machine with the core table and what the options add. It returns an error that
-// names every fault of the added rows: unknown or reserved names, duplicates, rows that touch the
-// money zone (approved to the end), states that cannot be reached or left.
-func NewMachine(opts ...Option) (*Machine, error) {
+// NewMachine returns a machine with the core table and what opts adds. Its error names every fault of
+// the added rows: unknown or reserved names, duplicates, rows that touch the money zone (approved to
+// the end), states that cannot be reached or left.
+func NewMachine(opts Options) (*Machine, error) {
 	core := coreRows()
-	m := &Machine{rows: core}
-	for _, opt := range opts {
-		if opt == nil {
-			return nil, errors.New("new machine: an option is nil")
-		}
-		opt(m)
-	}
-	added := m.rows[len(core):]
-	if err := checkExtension(core, added); err != nil {
+	if err := checkExtension(core, opts.Rows); err != nil {
 		return nil, fmt.Errorf("new machine: %w", err)
 	}
-	if slices.ContainsFunc(m.guards, func(g Guard) bool { return g == nil }) {
+	if slices.ContainsFunc(opts.Guards, func(g Guard) bool { return g == nil }) {
 		return nil, errors.New("new machine: a guard is nil")
 	}
-	for _, s := range addedStates(core, added) {
+	added := addedStates(core, opts.Rows)
+	m := &Machine{rows: slices.Concat(core, opts.Rows), guards: slices.Clone(opts.Guards)}
+	for _, s := range added {
 		// The provider may hold a refund that the book has anywhere in review.
-		m.rows = append(m.rows, Row{EventAdopt, s, StateApproved})
+		m.rows = append(m.rows, Row{Event: EventAdopt, From: s, To: StateApproved})
 	}
 	m.engine = newEngine(m.rows)
 	m.rank = map[State]int{StateFailed: 1, StateRefundRequested: 2}
-	pressing := append(addedStates(core, added), StateApproved, StateAbnormal)
-	for i, s := range pressing {
+	for i, s := range append(added, StateApproved, StateAbnormal) {
 		m.rank[s] = 3 + i
 	}
 	return m, nil
@@ -275,11 +266,11 @@ func (m *Machine) ask(ctx context.Context, o *Order, added Refund, t Transition,
 	if len(m.guards)+len(guards) == 0 {
 		return nil
 	}
+	view := o.Clone()
+	if view.Refund(t.RefundNo) == nil {
+		view.Refunds = append(view.Refunds, added)
+	}
 	for _, g := range slices.Concat(m.guards, guards) {
-		view := o.Clone()
-		if view.Refund(t.RefundNo) == nil {
-			view.Refunds = append(view.Refunds, added)
-		}
 		err := call(ctx, g, view, t)
 		switch {
 		case errors.Is(err, ErrGuardPanic):

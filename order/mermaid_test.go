@@ -12,16 +12,16 @@ import (
 )
 
 func TestMermaidIsDeterministic(t *testing.T) {
-	for _, opts := range [][]order.Option{nil, {order.WithTransitions(reviewRows()...)}} {
-		want := newMachine(t, opts...).Mermaid()
+	for _, rows := range [][]order.Row{nil, reviewRows()} {
+		want := newMachine(t, rows...).Mermaid()
 		for range 50 {
-			require.Equal(t, want, newMachine(t, opts...).Mermaid())
+			require.Equal(t, want, newMachine(t, rows...).Mermaid())
 		}
 	}
 }
 
 func TestMermaidShowsEveryRow(t *testing.T) {
-	m := newMachine(t, order.WithTransitions(reviewRows()...))
+	m := newMachine(t, reviewRows()...)
 	lines := strings.Split(strings.TrimSuffix(m.Mermaid(), "\n"), "\n")
 	want := []string{"stateDiagram-v2", "    [*] --> paid"}
 	for _, r := range m.Rows() {

@@ -81,12 +81,12 @@ func (d *model) shows() string {
 }
 
 func TestRandomWalksAgreeWithTheModel(t *testing.T) {
-	m := newMachine(t, order.WithTransitions(
+	m := newMachine(t,
 		order.Row{Event: "second_review", From: order.StateRefundRequested, To: "reviewed"},
 		order.Row{Event: order.EventApprove, From: "reviewed", To: order.StateApproved},
 		order.Row{Event: order.EventReject, From: "reviewed", To: order.StateRejected},
 		order.Row{Event: "back", From: "reviewed", To: order.StateRefundRequested},
-	))
+	)
 	events := []string{"second_review", "back", "no_such_event"}
 	for _, ev := range coreEvents() {
 		events = append(events, string(ev))

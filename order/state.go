@@ -1,7 +1,7 @@
 package order
 
 // State is where a refund, or an order, stands. It is stored as it is written here. Hosts may add states
-// with [WithTransitions].
+// with [Options].Rows.
 type State string
 
 // The states of the machine. An order is in one of the first six, or in a state that the host added.

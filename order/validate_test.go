@@ -140,7 +140,7 @@ func FuzzFire(f *testing.F) {
 	f.Add(uint8(1), "reject", "R1", int64(0), "", "staff:7", " ", int64(1))
 	f.Add(uint8(8), "adopt", "R1", int64(math.MaxInt64), "\xff", "", "", int64(math.MaxInt64))
 	f.Add(uint8(0), "request_refund", "R2", int64(40), "", "buyer:1", "", int64(1<<60))
-	m, err := order.NewMachine(order.WithTransitions(reviewRows()...))
+	m, err := order.NewMachine(order.Options{Rows: reviewRows()})
 	if err != nil {
 		f.Fatal(err)
 	}

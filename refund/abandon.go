@@ -11,27 +11,27 @@ import (
 
 // AbandonParams name the failed refund that is given up.
 type AbandonParams struct {
-	OrderID  string
-	RefundNo string
-	Actor    order.Actor
-	Note     string
-	// Evidence says why the refund cannot pay any more, for a provider that does not answer: the number of a
-	// statement, a ticket, a letter. It is kept in the note. It does not outweigh what the provider says.
+	Ref
+	Actor order.Actor
+	Note  string
+	// Evidence says why the refund cannot pay any more, if the provider does not answer: the number of
+	// a statement, a ticket, a letter. It is kept in the note. It does not outweigh an answer of the
+	// provider.
 	Evidence string
 }
 
-// Abandon gives a failed refund up and releases its amount for a new one. Because a new number could then
-// pay a second time, it asks the provider once more, and refuses with [ErrUnsettled] unless the answer is
-// that the number was never seen or is closed. What the provider says instead is recorded: a late success
-// settles the refund. If the provider does not answer, Evidence takes the place of its answer. Repeated, it returns the refund as it is now.
+// Abandon gives a failed refund up and releases its amount for a new one. Because a new number could
+// then pay a second time, Abandon asks the provider once more and returns [ErrUnsettled] unless the
+// answer is that the number was never seen or is closed. Any other answer is recorded: a late success
+// settles the refund. If the provider does not answer, Evidence takes the place of its answer.
+// Repeated, Abandon returns the refund as it is now.
 //
-// Errors: [ErrOrderNotFound], [ErrRefundNotFound], [ErrTransition], [ErrVetoed], [ErrUnsettled], [ErrConflict]
-// (retried in the meantime), [ErrInTx], [ErrInvalid].
+// Errors: [ErrOrderNotFound], [ErrRefundNotFound], [ErrTransition], [ErrVetoed], [ErrUnsettled],
+// [ErrConflict] (retried in the meantime), [ErrInTx], [ErrInvalid].
 func (s *Service) Abandon(ctx context.Context, p AbandonParams) (_ order.Refund, err error) {
-	ctx, end := s.trace(ctx, Command{"abandon", p.OrderID, p.RefundNo}, &err)
+	ctx, end := s.trace(ctx, "abandon", p.Ref, &err)
 	defer end()
-	ref := Ref{p.OrderID, p.RefundNo}
-	if err := s.outsideTx(ctx, "abandon", ref); err != nil {
+	if err := s.outsideTx(ctx, "abandon", p.Ref); err != nil {
 		return order.Refund{}, err
 	}
 	o, err := s.get(ctx, p.OrderID)
@@ -40,24 +40,22 @@ func (s *Service) Abandon(ctx context.Context, p AbandonParams) (_ order.Refund,
 	}
 	seen := o.Refund(p.RefundNo)
 	if seen == nil {
-		return order.Refund{}, fmt.Errorf("abandon refund %s of order %s: %w", p.RefundNo, p.OrderID, ErrRefundNotFound)
+		return order.Refund{}, fmt.Errorf("abandon %s: %w", p.name(), ErrRefundNotFound)
 	}
-	note := p.Note
 	if seen.State == order.StateFailed {
 		err := s.confirmUnpaid(ctx, o, seen)
 		var silent *silentError
 		if errors.As(err, &silent) && strings.TrimSpace(p.Evidence) != "" {
-			note, err = strings.TrimSpace(note+"\nunconfirmed by the provider: "+p.Evidence), nil
+			p.Note = strings.TrimSpace(p.Note + "\nunconfirmed by the provider: " + p.Evidence)
+			err = nil
 		}
 		if err != nil {
 			return order.Refund{}, err
 		}
 	}
-	f := order.Trigger{Event: order.EventAbandon, RefundNo: p.RefundNo, Actor: p.Actor, Note: note}
-	return s.command(ctx, p.OrderID, f, func(_ *update, r *order.Refund) (bool, error) {
+	return s.command(ctx, p.Ref, order.EventAbandon, p.Actor, p.Note, func(_ *update, r *order.Refund) (bool, error) {
 		if r.State == order.StateFailed && (r.Retries != seen.Retries || !r.EndedAt.Equal(seen.EndedAt)) {
-			return false, fmt.Errorf("abandon refund %s of order %s: it was sent again in the meantime: %w",
-				p.RefundNo, p.OrderID, ErrConflict)
+			return false, fmt.Errorf("abandon %s: it was sent again in the meantime: %w", p.name(), ErrConflict)
 		}
 		return r.State == order.StateAbandoned, nil
 	})
@@ -82,7 +80,7 @@ func (s *Service) confirmUnpaid(ctx context.Context, o *order.Order, r *order.Re
 	case ans.err == nil:
 	case errors.Is(ans.err, ErrMismatch), errors.Is(ans.err, errOvertaken), ctx.Err() != nil:
 		// The provider did answer, or was given no time to.
-		return fmt.Errorf("abandon refund %s of order %s: %w: %w", r.No, o.ID, ErrUnsettled, ans.err)
+		return fmt.Errorf("abandon %s: %w: %w", Ref{OrderID: o.ID, RefundNo: r.No}.name(), ErrUnsettled, ans.err)
 	default:
 		return fmt.Errorf("abandon refund %s of order %s: %w", r.No, o.ID, &silentError{ans.err})
 	}

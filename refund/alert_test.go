@@ -19,11 +19,11 @@ func TestDiscrepancyIsReportedEvenIfTheStoreFails(t *testing.T) {
 		t.Run(how, func(t *testing.T) {
 			e := newEnv(t)
 			e.process(e.approved("R1", 4000))
-			_, err := resolve(refund.OutcomeSucceeded, "bank transfer 77").do(bg, e.svc)
+			_, err := resolve(refund.ResolutionPaid, "bank transfer 77").do(bg, e.svc)
 			require.NoError(t, err)
 			store := &countingStore{Store: e.store, fails: 2, how: how}
 			s, err := refund.NewService(e.machine, store, e.bank, refund.Options{
-				Now: e.clock.Now, Hooks: e.hooks(),
+				Now: e.clock.Now, Hooks: []refund.Hooks{e.hooks()},
 			})
 			require.NoError(t, err)
 			require.ErrorIs(t, s.HandleNotification(bg, success("R1", 4000)), errStore)
@@ -42,7 +42,7 @@ func TestNumberOfAnotherOrderIsReportedOnce(t *testing.T) {
 	})
 	require.NoError(t, err)
 	_, err = e.svc.Request(bg, refund.RequestParams{
-		OrderID: "O2", RefundNo: "C1", Amount: 1, Actor: buyer,
+		Ref: refund.Ref{OrderID: "O2", RefundNo: "C1"}, Amount: 1, Actor: buyer,
 	})
 	require.NoError(t, err)
 	l.console("C1", 4000, refund.OutcomeSucceeded)
@@ -62,7 +62,7 @@ func TestContradictionIsReportedOnce(t *testing.T) {
 		t.Run(answer.Outcome.String(), func(t *testing.T) {
 			e := newEnv(t)
 			e.process(e.approved("R1", 4000))
-			_, err := resolve(refund.OutcomeSucceeded, "bank transfer 77").do(bg, e.svc)
+			_, err := resolve(refund.ResolutionPaid, "bank transfer 77").do(bg, e.svc)
 			require.NoError(t, err)
 			for range 3 {
 				e.bank.next(fault{op: "query", res: answer})

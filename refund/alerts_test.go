@@ -33,7 +33,7 @@ func TestAlertIsNotedInSilence(t *testing.T) {
 	var log logtest.Recorder
 	e := newEnv(t, func(_ *env, o *refund.Options) { o.Logger = log.Logger() })
 	e.process(e.approved("R1", 4000))
-	_, err := resolve(refund.OutcomeSucceeded, "cash").do(bg, e.svc)
+	_, err := resolve(refund.ResolutionPaid, "cash").do(bg, e.svc)
 	require.NoError(t, err)
 	e.hint()
 	require.Len(t, e.discrepancies, 1)
@@ -49,7 +49,7 @@ func TestBackupRestoredWhileAPersonIsAlerted(t *testing.T) {
 	var log logtest.Recorder
 	e := newEnv(t)
 	e.process(e.approved("R1", 4000))
-	_, err := resolve(refund.OutcomeSucceeded, "cash").do(bg, e.svc)
+	_, err := resolve(refund.ResolutionPaid, "cash").do(bg, e.svc)
 	require.NoError(t, err)
 	backup := newEnv(t)
 	backup.register()

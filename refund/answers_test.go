@@ -78,7 +78,7 @@ func TestForeignText(t *testing.T) {
 func TestStuckWhenTheOutcomeCannotBeRecorded(t *testing.T) {
 	broken := true
 	e := newEnv(t, func(_ *env, o *refund.Options) {
-		o.Hooks.InTx = func(_ context.Context, _ *order.Order, t order.Transition) error {
+		o.Hooks[0].InTx = func(_ context.Context, _ *order.Order, t order.Transition) error {
 			if broken && t.Event == order.EventSettle {
 				return errLost
 			}

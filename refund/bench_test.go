@@ -28,7 +28,7 @@ func (instant) Query(_ context.Context, req refund.Request) (refund.Result, erro
 // BenchmarkLifecycle is register, request, approve, process (lease and record), refunded: one whole order.
 func BenchmarkLifecycle(b *testing.B) {
 	newService := func(b *testing.B) *refund.Service {
-		m, err := order.NewMachine()
+		m, err := order.NewMachine(order.Options{})
 		require.NoError(b, err)
 		s, err := refund.NewService(m, memstore.New(), instant{}, refund.Options{})
 		require.NoError(b, err)
@@ -68,10 +68,10 @@ func lifecycle(b *testing.B, s *refund.Service, i int) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	if _, err = s.Request(bg, refund.RequestParams{OrderID: id, RefundNo: no, Amount: 100, Actor: buyer}); err != nil {
+	if _, err = s.Request(bg, refund.RequestParams{Ref: refund.Ref{OrderID: id, RefundNo: no}, Amount: 100, Actor: buyer}); err != nil {
 		b.Fatal(err)
 	}
-	r, err := s.ApproveAndSend(bg, refund.ApproveParams{OrderID: id, RefundNo: no, Amount: 100, Actor: seller})
+	r, err := s.ApproveAndSend(bg, refund.ApproveParams{Ref: refund.Ref{OrderID: id, RefundNo: no}, Amount: 100, Actor: seller})
 	if err != nil || r.State != order.StateRefunded {
 		b.Fatal(r.State, err)
 	}

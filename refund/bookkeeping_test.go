@@ -21,32 +21,32 @@ func TestHistoryKeepsWhoAndWhy(t *testing.T) {
 	}{
 		order.EventApprove: {order.StateRefundRequested, func(s *refund.Service) (order.Refund, error) {
 			return s.Approve(bg, refund.ApproveParams{
-				OrderID: "O1", RefundNo: no, Amount: 4000, Actor: "staff:9", Note: why,
+				Ref: refund.Ref{OrderID: "O1", RefundNo: no}, Amount: 4000, Actor: "staff:9", Note: why,
 			})
 		}},
 		order.EventReject: {order.StateRefundRequested, func(s *refund.Service) (order.Refund, error) {
-			p := refund.RejectParams{OrderID: "O1", RefundNo: no, Actor: "staff:9", Note: why}
+			p := refund.RejectParams{Ref: refund.Ref{OrderID: "O1", RefundNo: no}, Actor: "staff:9", Note: why}
 			return s.Reject(bg, p)
 		}},
 		order.EventCancel: {order.StateRefundRequested, func(s *refund.Service) (order.Refund, error) {
-			p := refund.CancelParams{OrderID: "O1", RefundNo: no, Actor: "staff:9", Note: why}
+			p := refund.CancelParams{Ref: refund.Ref{OrderID: "O1", RefundNo: no}, Actor: "staff:9", Note: why}
 			return s.Cancel(bg, p)
 		}},
 		order.EventRetry: {order.StateFailed, func(s *refund.Service) (order.Refund, error) {
-			return s.Retry(bg, refund.RetryParams{OrderID: "O1", RefundNo: no, Actor: "staff:9", Note: why})
+			return s.Retry(bg, refund.RetryParams{Ref: refund.Ref{OrderID: "O1", RefundNo: no}, Actor: "staff:9", Note: why})
 		}},
 		order.EventAbandon: {order.StateFailed, func(s *refund.Service) (order.Refund, error) {
-			p := refund.AbandonParams{OrderID: "O1", RefundNo: no, Actor: "staff:9", Note: why}
+			p := refund.AbandonParams{Ref: refund.Ref{OrderID: "O1", RefundNo: no}, Actor: "staff:9", Note: why}
 			return s.Abandon(bg, p)
 		}},
 		order.EventSettle: {order.StateFailed, func(s *refund.Service) (order.Refund, error) {
 			return s.Resolve(bg, refund.ResolveParams{
-				OrderID: "O1", RefundNo: no, Outcome: refund.OutcomeSucceeded, Evidence: why, Actor: "staff:9",
+				Ref: refund.Ref{OrderID: "O1", RefundNo: no}, Resolution: refund.ResolutionPaid, Evidence: why, Actor: "staff:9",
 			})
 		}},
 		order.EventFail: {order.StateAbnormal, func(s *refund.Service) (order.Refund, error) {
 			return s.Resolve(bg, refund.ResolveParams{
-				OrderID: "O1", RefundNo: no, Outcome: refund.OutcomeClosed, Evidence: why, Actor: "staff:9",
+				Ref: refund.Ref{OrderID: "O1", RefundNo: no}, Resolution: refund.ResolutionReturned, Evidence: why, Actor: "staff:9",
 			})
 		}},
 	} {
@@ -100,15 +100,15 @@ func TestRegisterDatesTheOrder(t *testing.T) {
 }
 
 func TestHostsEventKeepsWhoAndWhy(t *testing.T) {
-	m, err := order.NewMachine(order.WithTransitions(
-		order.Row{Event: "second_review", From: order.StateRefundRequested, To: "reviewed"},
-		order.Row{Event: order.EventApprove, From: "reviewed", To: order.StateApproved},
-	))
+	m, err := order.NewMachine(order.Options{Rows: []order.Row{
+		{Event: "second_review", From: order.StateRefundRequested, To: "reviewed"},
+		{Event: order.EventApprove, From: "reviewed", To: order.StateApproved},
+	}})
 	require.NoError(t, err)
 	e := newEnv(t, func(e *env, _ *refund.Options) { e.machine = m })
 	e.into(order.StateRefundRequested)
 	r, err := e.svc.Fire(bg, refund.FireParams{
-		OrderID: "O1", RefundNo: "R1", Event: "second_review", Actor: "staff:9", Note: "because",
+		Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Event: "second_review", Actor: "staff:9", Note: "because",
 	})
 	require.NoError(t, err)
 	require.Equal(t, order.State("reviewed"), r.State)
@@ -153,7 +153,7 @@ func TestWhatChangesNothingIsNotWritten(t *testing.T) {
 		{"request", order.StateRefundRequested, refund.Result{}, again(request(4000, "r"))},
 		{"approve", order.StateApproved, refund.Result{}, again(approve(4000))},
 		{"reject", order.StateRejected, refund.Result{}, again(reject("no"))},
-		{"resolve", order.StateRefunded, refund.Result{}, again(resolve(refund.OutcomeSucceeded, "e"))},
+		{"resolve", order.StateRefunded, refund.Result{}, again(resolve(refund.ResolutionPaid, "e"))},
 		{"process, not approved", order.StateFailed, refund.Result{}, process},
 		{"sync, paid", order.StateRefunded, refund.Result{Outcome: refund.OutcomeSucceeded}, sync},
 		{"sync, abnormal", order.StateAbnormal, isAbnormal, sync},
@@ -170,7 +170,7 @@ func TestWhatChangesNothingIsNotWritten(t *testing.T) {
 				e.machine,
 				store,
 				e.bank,
-				refund.Options{Now: e.clock.Now, Hooks: e.hooks()},
+				refund.Options{Now: e.clock.Now, Hooks: []refund.Hooks{e.hooks()}},
 			)
 			require.NoError(t, err)
 			e.bank.next(fault{op: "query", res: tc.answer})
@@ -223,26 +223,26 @@ func TestDayOfTheRefund(t *testing.T) {
 
 func TestResolveKeepsTheDayOfThePayment(t *testing.T) {
 	day := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	resolved := func(e *env, out refund.Outcome, at time.Time) order.Refund {
+	resolved := func(e *env, out refund.Resolution, at time.Time) order.Refund {
 		r, err := e.svc.Resolve(bg, refund.ResolveParams{
-			OrderID: "O1", RefundNo: "R1", Outcome: out, Evidence: "e", Actor: seller, RefundedAt: at,
+			Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Resolution: out, Evidence: "e", Actor: seller, RefundedAt: at,
 		})
 		require.NoError(t, err)
 		return r
 	}
 	e := newEnv(t)
 	e.into(order.StateAbnormal)
-	require.Equal(t, day, resolved(e, refund.OutcomeSucceeded, day).RefundedAt)
+	require.Equal(t, day, resolved(e, refund.ResolutionPaid, day).RefundedAt)
 	require.Equal(
 		t,
 		day,
-		resolved(e, refund.OutcomeSucceeded, day.Add(time.Hour)).RefundedAt,
+		resolved(e, refund.ResolutionPaid, day.Add(time.Hour)).RefundedAt,
 		"a repeat changes nothing",
 	)
 	require.Equal(t, day, e.refund("R1").RefundedAt)
 	e = newEnv(t)
 	e.into(order.StateAbnormal)
-	require.Zero(t, resolved(e, refund.OutcomeClosed, day).RefundedAt, "nothing was refunded")
+	require.Zero(t, resolved(e, refund.ResolutionReturned, day).RefundedAt, "nothing was refunded")
 	require.Zero(t, e.refund("R1").RefundedAt)
 }
 

@@ -15,9 +15,9 @@ import (
 func TestMadeNumberTwice(t *testing.T) {
 	e := newEnv(t, func(_ *env, o *refund.Options) { o.NewRefundNo = func() string { return "same" } })
 	e.register()
-	_, err := e.svc.Request(bg, refund.RequestParams{OrderID: "O1", Amount: 10, Actor: "buyer:1"})
+	_, err := e.svc.Request(bg, refund.RequestParams{Ref: refund.Ref{OrderID: "O1"}, Amount: 10, Actor: "buyer:1"})
 	require.NoError(t, err)
-	_, err = e.svc.Request(bg, refund.RequestParams{OrderID: "O1", Amount: 10, Actor: "buyer:1"})
+	_, err = e.svc.Request(bg, refund.RequestParams{Ref: refund.Ref{OrderID: "O1"}, Amount: 10, Actor: "buyer:1"})
 	require.ErrorIs(t, err, refund.ErrConflict)
 	require.ErrorContains(t, err, "new_refund_no")
 	require.Len(t, e.order().Refunds, 1)

@@ -149,7 +149,7 @@ func TestResolveAfterALeaseOfAWrongClock(t *testing.T) {
 			return nil
 		}))
 		_, err := e.svc.Resolve(bg, refund.ResolveParams{
-			OrderID: "O1", RefundNo: "R1", Outcome: refund.OutcomeClosed, Evidence: "x", Actor: seller,
+			Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Resolution: refund.ResolutionReturned, Evidence: "x", Actor: seller,
 		})
 		if allowed {
 			require.NoError(t, err)
@@ -163,11 +163,11 @@ func TestResolveAfterALeaseOfAWrongClock(t *testing.T) {
 // the right one.
 func TestApprovedByAClockAYearAhead(t *testing.T) {
 	e := newEnv(t)
-	fast := e.service(e.bank, refund.Options{Now: func() time.Time { return e.clock.Now().Add(year) }, Hooks: e.hooks()})
+	fast := e.service(e.bank, refund.Options{Now: func() time.Time { return e.clock.Now().Add(year) }, Hooks: []refund.Hooks{e.hooks()}})
 	e.register()
-	_, err := fast.Request(bg, refund.RequestParams{OrderID: "O1", RefundNo: "R1", Amount: 4000, Actor: buyer})
+	_, err := fast.Request(bg, refund.RequestParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Amount: 4000, Actor: buyer})
 	require.NoError(t, err)
-	_, err = fast.Approve(bg, refund.ApproveParams{OrderID: "O1", RefundNo: "R1", Amount: 4000, Actor: seller})
+	_, err = fast.Approve(bg, refund.ApproveParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Amount: 4000, Actor: seller})
 	require.NoError(t, err)
 	e.process(refund.Ref{OrderID: "O1", RefundNo: "R1"})
 	require.Len(t, e.stuck, 1, "an approval in the future is for somebody to look at")

@@ -9,48 +9,41 @@ import (
 	"github.com/orderfsm/orderfsm/order"
 )
 
-// RequestParams describe what is asked for. ([Request] is what the provider is sent.)
+// RequestParams describe the refund that is asked for. ([Request] is what the provider is sent.)
 type RequestParams struct {
-	OrderID string
-	// RefundNo makes the call idempotent: a client that sends its own number can repeat it safely. If
-	// empty, a number is made, and every call is a new refund.
-	RefundNo string
-	// Amount in minor units of the order's currency.
+	// Ref names the order and the new refund. The RefundNo makes the call idempotent: a client that
+	// sends the same number again asks for the same refund. If it is empty, a number is made, and
+	// every call asks for a new refund.
+	Ref
+	// Amount is in minor units of the order's currency.
 	Amount int64
-	// Reason is shown to the merchant and may be shown to the buyer by the provider.
+	// Reason is shown to the merchant. The provider may show it to the buyer.
 	Reason string
-	// Actor is who does it; it stands in the history.
+	// Actor is who asks; it is kept in the history.
 	Actor order.Actor
 }
 
 // Request asks for a refund and reserves its amount, in one atomic step. The same number with the same
-// amount and reason returns the refund as it is now; with other terms it is [ErrConflict], and so is a
-// number that another order has.
+// amount and reason returns the refund as it is now. With other terms it returns [ErrConflict], and so
+// does a number that another order has.
 //
-// Errors: [ErrOrderNotFound], [ErrAmount], [ErrInvalid] (also what the gateway could never take, see
-// [Checker]), [ErrLimit], [ErrUnknownGateway], [ErrConflict], [ErrVetoed].
+// Errors: [ErrOrderNotFound], [ErrAmount], [ErrInvalid] (also if the gateway could never take the
+// refund, see [Checker]), [ErrLimit], [ErrUnknownGateway], [ErrConflict], [ErrVetoed].
 func (s *Service) Request(ctx context.Context, p RequestParams) (_ order.Refund, err error) {
-	made := p.RefundNo == ""
-	if made {
+	isMade := p.RefundNo == ""
+	if isMade {
 		p.RefundNo = s.opt.NewRefundNo()
 	}
-	ctx, end := s.trace(ctx, Command{"request", p.OrderID, p.RefundNo}, &err)
+	ctx, end := s.trace(ctx, "request", p.Ref, &err)
 	defer end()
-	if err := isPerson("request", Ref{p.OrderID, p.RefundNo}, p.Actor); err != nil {
+	if err := checkActor("request", p.Ref, p.Actor); err != nil {
 		return order.Refund{}, err
 	}
 	var out order.Refund
-	err = s.update(ctx, "request", Ref{p.OrderID, p.RefundNo}, func(ctx context.Context, u *update) error {
+	err = s.update(ctx, "request", p.Ref, func(ctx context.Context, u *update) error {
 		if r := u.order.Refund(p.RefundNo); r != nil {
-			if made { // two refunds are not one because their numbers are
-				return fmt.Errorf("request refund of order %s: new_refund_no made %s again: %w", p.OrderID, p.RefundNo, ErrConflict)
-			}
-			if r.Amount != p.Amount || r.Reason != p.Reason {
-				return fmt.Errorf("request refund %s of order %s: the number is taken with another amount or reason: %w",
-					p.RefundNo, p.OrderID, ErrConflict)
-			}
 			out = *r
-			return errUnchanged
+			return p.repeats(r, isMade)
 		}
 		if err := s.checkRequests(u.order, p.RefundNo); err != nil {
 			return fmt.Errorf("request %w", err)
@@ -66,7 +59,7 @@ func (s *Service) Request(ctx context.Context, p RequestParams) (_ order.Refund,
 		out = *r
 		if c, ok := s.gateway.(Checker); ok {
 			if err := c.Check(newRequest(u.order, r)); err != nil {
-				return fmt.Errorf("request refund %s of order %s: %w", p.RefundNo, p.OrderID, err)
+				return fmt.Errorf("request %s: %w", p.name(), err)
 			}
 		}
 		return nil
@@ -74,29 +67,40 @@ func (s *Service) Request(ctx context.Context, p RequestParams) (_ order.Refund,
 	return orNone(out, err)
 }
 
+// repeats returns errUnchanged if p asks for refund r, which has its number, once more.
+func (p *RequestParams) repeats(r *order.Refund, isMade bool) error {
+	switch {
+	case isMade: // an equal number that was made twice does not make two refunds one
+		return fmt.Errorf("request refund of order %s: new_refund_no made %s again: %w",
+			p.OrderID, p.RefundNo, ErrConflict)
+	case r.Amount != p.Amount || r.Reason != p.Reason:
+		return fmt.Errorf("request %s: the number is taken with another amount or reason: %w",
+			p.name(), ErrConflict)
+	}
+	return errUnchanged
+}
+
 // ApproveParams name the refund and the amount that the merchant saw.
 type ApproveParams struct {
-	OrderID  string
-	RefundNo string
-	// Amount must equal the refund's: it proves that the reviewer did not look at a stale screen.
+	Ref
+	// Amount must equal the refund's. It proves that the reviewer did not look at a stale screen.
 	Amount int64
 	Actor  order.Actor
 	Note   string
 }
 
-// Approve lets the money move: from here on Process may send the refund. Repeated for a refund that has
-// been approved, it returns the refund as it is now. Another amount is [ErrConflict].
+// Approve lets the money move: from here on Process may send the refund. If the refund has been
+// approved already, Approve returns it as it is now. Another amount is [ErrConflict].
 //
-// Errors: [ErrOrderNotFound], [ErrRefundNotFound], [ErrConflict], [ErrTransition], [ErrLimit], [ErrVetoed],
-// [ErrInvalid].
+// Errors: [ErrOrderNotFound], [ErrRefundNotFound], [ErrConflict], [ErrTransition], [ErrLimit],
+// [ErrVetoed], [ErrInvalid].
 func (s *Service) Approve(ctx context.Context, p ApproveParams) (_ order.Refund, err error) {
-	ctx, end := s.trace(ctx, Command{"approve", p.OrderID, p.RefundNo}, &err)
+	ctx, end := s.trace(ctx, "approve", p.Ref, &err)
 	defer end()
-	f := order.Trigger{Event: order.EventApprove, RefundNo: p.RefundNo, Actor: p.Actor, Note: p.Note}
-	return s.command(ctx, p.OrderID, f, func(_ *update, r *order.Refund) (bool, error) {
+	return s.command(ctx, p.Ref, order.EventApprove, p.Actor, p.Note, func(_ *update, r *order.Refund) (bool, error) {
 		if r.Amount != p.Amount {
-			return false, fmt.Errorf("approve refund %s of order %s: amount is %d, the reviewer saw %d: %w",
-				p.RefundNo, p.OrderID, r.Amount, p.Amount, ErrConflict)
+			return false, fmt.Errorf("approve %s: amount is %d, the reviewer saw %d: %w",
+				p.name(), r.Amount, p.Amount, ErrConflict)
 		}
 		return !r.ApprovedAt.IsZero() && r.State != order.StateCancelled, nil
 	})
@@ -104,33 +108,30 @@ func (s *Service) Approve(ctx context.Context, p ApproveParams) (_ order.Refund,
 
 // RejectParams name the refund that the merchant refuses.
 type RejectParams struct {
-	OrderID  string
-	RefundNo string
-	Actor    order.Actor
-	// Note tells the buyer why; it is required.
+	Ref
+	Actor order.Actor
+	// Note says why, for the buyer; it is required.
 	Note string
 }
 
-// Reject refuses a refund in review and releases its amount. Repeated, it returns the refund as it is now.
+// Reject refuses a refund in review and releases its amount. Repeated, it returns the refund as it is
+// now.
 //
 // Errors: [ErrOrderNotFound], [ErrRefundNotFound], [ErrTransition], [ErrVetoed], [ErrInvalid].
 func (s *Service) Reject(ctx context.Context, p RejectParams) (_ order.Refund, err error) {
-	ctx, end := s.trace(ctx, Command{"reject", p.OrderID, p.RefundNo}, &err)
+	ctx, end := s.trace(ctx, "reject", p.Ref, &err)
 	defer end()
-	return s.decide(ctx, p.OrderID, order.Trigger{
-		Event: order.EventReject, RefundNo: p.RefundNo, Actor: p.Actor, Note: p.Note,
-	}, func(r *order.Refund) bool { return r.State == order.StateRejected })
+	return s.command(ctx, p.Ref, order.EventReject, p.Actor, p.Note, isIn(order.StateRejected))
 }
 
 // CancelParams name the refund that is withdrawn.
 type CancelParams struct {
-	OrderID  string
-	RefundNo string
-	Actor    order.Actor
-	Note     string
-	// EvenIfApproved withdraws it even though the merchant has approved it, as long as it was never submitted.
-	// Without it an approved refund is refused, so that a buyer's cancel which loses the race against the
-	// approval is told so.
+	Ref
+	Actor order.Actor
+	Note  string
+	// EvenIfApproved withdraws the refund although the merchant has approved it, as long as it was
+	// never submitted. Otherwise a buyer's cancel that comes after the approval is refused with
+	// [ErrTransition].
 	EvenIfApproved bool
 }
 
@@ -138,13 +139,12 @@ type CancelParams struct {
 //
 // Errors: [ErrOrderNotFound], [ErrRefundNotFound], [ErrTransition], [ErrVetoed], [ErrInvalid].
 func (s *Service) Cancel(ctx context.Context, p CancelParams) (_ order.Refund, err error) {
-	ctx, end := s.trace(ctx, Command{"cancel", p.OrderID, p.RefundNo}, &err)
+	ctx, end := s.trace(ctx, "cancel", p.Ref, &err)
 	defer end()
-	f := order.Trigger{Event: order.EventCancel, RefundNo: p.RefundNo, Actor: p.Actor, Note: p.Note}
-	return s.command(ctx, p.OrderID, f, func(u *update, r *order.Refund) (bool, error) {
+	return s.command(ctx, p.Ref, order.EventCancel, p.Actor, p.Note, func(u *update, r *order.Refund) (bool, error) {
 		if r.State == order.StateApproved && !p.EvenIfApproved {
 			return false, &order.TransitionError{
-				OrderID: p.OrderID, RefundNo: r.No, Event: f.Event, From: r.State,
+				OrderID: p.OrderID, RefundNo: r.No, Event: order.EventCancel, From: r.State,
 				Available: s.machine.Available(u.order, r.No), Reason: "it has been approved in the meantime",
 			}
 		}
@@ -154,61 +154,67 @@ func (s *Service) Cancel(ctx context.Context, p CancelParams) (_ order.Refund, e
 
 // RetryParams name the failed refund that is sent again.
 type RetryParams struct {
-	OrderID  string
-	RefundNo string
-	Actor    order.Actor
-	Note     string
+	Ref
+	Actor order.Actor
+	Note  string
 }
 
-// Retry sends a failed refund again under the same number, for example once the balance is topped up.
-// Repeated before the provider has answered, or after it paid, it returns the refund as it is now.
+// Retry sends a failed refund again under the same number, for example after the balance was topped
+// up. Repeated before the provider has answered, or after it paid, it returns the refund as it is now.
 //
-// Errors: [ErrOrderNotFound], [ErrRefundNotFound], [ErrTransition], [ErrLimit], [ErrVetoed], [ErrInvalid].
+// Errors: [ErrOrderNotFound], [ErrRefundNotFound], [ErrTransition], [ErrLimit], [ErrVetoed],
+// [ErrInvalid].
 func (s *Service) Retry(ctx context.Context, p RetryParams) (_ order.Refund, err error) {
-	ctx, end := s.trace(ctx, Command{"retry", p.OrderID, p.RefundNo}, &err)
+	ctx, end := s.trace(ctx, "retry", p.Ref, &err)
 	defer end()
-	return s.decide(ctx, p.OrderID, order.Trigger{
-		Event: order.EventRetry, RefundNo: p.RefundNo, Actor: p.Actor, Note: p.Note,
-	}, func(r *order.Refund) bool {
-		return r.Retries > 0 && r.State != order.StateFailed && r.State != order.StateAbandoned
+	return s.command(ctx, p.Ref, order.EventRetry, p.Actor, p.Note, func(_ *update, r *order.Refund) (bool, error) {
+		isOver := r.State == order.StateFailed || r.State == order.StateAbandoned
+		return r.Retries > 0 && !isOver, nil
 	})
 }
 
-// FireParams name an event that the host added with [order.WithTransitions].
+// FireParams name an event that the host added with [order.Options].Rows.
 type FireParams struct {
-	OrderID  string
-	RefundNo string
-	// Event is one of the host's own.
+	Ref
+	// Event is one that the host added.
 	Event order.Event
 	Actor order.Actor
-	// Note says why; it stands in the history.
+	// Note says why; it is kept in the history.
 	Note string
 }
 
-// Fire moves a refund by an event of the host's own. The core events have methods of their own and are
+// Fire moves a refund by an event that the host added. The core events have their own methods and are
 // [ErrInvalid] here.
 //
 // Errors: [ErrOrderNotFound], [ErrRefundNotFound], [ErrTransition], [ErrVetoed], [ErrInvalid].
 func (s *Service) Fire(ctx context.Context, p FireParams) (_ order.Refund, err error) {
-	ctx, end := s.trace(ctx, Command{"fire", p.OrderID, p.RefundNo}, &err)
+	ctx, end := s.trace(ctx, "fire", p.Ref, &err)
 	defer end()
 	switch p.Event {
 	case order.EventRequestRefund, order.EventApprove, order.EventReject, order.EventCancel, order.EventRetry,
 		order.EventAbandon, order.EventSettle, order.EventFail, order.EventHold, order.EventAdopt:
-		return order.Refund{}, fmt.Errorf("fire %s on refund %s of order %s: %w", p.Event, p.RefundNo, p.OrderID,
+		return order.Refund{}, fmt.Errorf("fire %s on %s: %w", p.Event, p.name(),
 			&order.InvalidError{Field: "event", Problem: "is a core event: use the method of that name"})
 	}
-	return s.decide(ctx, p.OrderID, order.Trigger{
-		Event: p.Event, RefundNo: p.RefundNo, Actor: p.Actor, Note: p.Note,
-	}, func(*order.Refund) bool { return false })
+	return s.command(ctx, p.Ref, p.Event, p.Actor, p.Note, isIn(""))
 }
+
+// Resolution is how a refund ended outside this system.
+type Resolution string
+
+// The resolutions.
+const (
+	// ResolutionPaid means that the buyer has the money.
+	ResolutionPaid Resolution = "paid"
+	// ResolutionReturned means that the merchant has the money, and that the provider will not pay.
+	ResolutionReturned Resolution = "returned"
+)
 
 // ResolveParams say how a refund ended outside this system.
 type ResolveParams struct {
-	OrderID  string
-	RefundNo string
-	// Outcome is OutcomeSucceeded (the buyer has the money) or OutcomeClosed (the merchant has it back).
-	Outcome Outcome
+	Ref
+	// Resolution is how it ended; it is required.
+	Resolution Resolution
 	// Evidence is required: the number of a transfer, a statement, a ticket. It is kept as the note.
 	Evidence string
 	Actor    order.Actor
@@ -216,88 +222,90 @@ type ResolveParams struct {
 	RefundedAt time.Time
 }
 
-// Resolve records how an abnormal or stuck refund ended outside, with evidence: an operator's word in place
-// of the provider's. It is refused with [ErrConflict] while a call to the provider may be under way. It states a fact,
-// so that no guard is asked: check who may do it before the call, or in the InTx hook. Where the provider says otherwise,
-// [Service.Sync] and [Service.Reconcile] report it.
-// Repeated with the same outcome, it returns the refund as it is now.
+// Resolve records how an abnormal or stuck refund ended outside this system, with evidence. An
+// operator's word takes the place of the provider's. It is refused with [ErrConflict] while a call to
+// the provider may be under way. Resolve states a fact, so no guard is asked: check who may do it
+// before the call, or in an InTx hook. [Service.Sync] and [Service.Reconcile] report it if the provider
+// says otherwise. Repeated with the same resolution, Resolve returns the refund as it is now.
 //
 // Errors: [ErrOrderNotFound], [ErrRefundNotFound], [ErrTransition], [ErrConflict], [ErrInvalid].
 func (s *Service) Resolve(ctx context.Context, p ResolveParams) (_ order.Refund, err error) {
-	ctx, end := s.trace(ctx, Command{"resolve", p.OrderID, p.RefundNo}, &err)
+	ctx, end := s.trace(ctx, "resolve", p.Ref, &err)
 	defer end()
-	f := order.Trigger{RefundNo: p.RefundNo, Actor: p.Actor, Note: p.Evidence}
-	var ending order.State
-	switch p.Outcome {
-	case OutcomeSucceeded:
-		f.Event, ending = order.EventSettle, order.StateRefunded
-	case OutcomeClosed:
-		f.Event, ending = order.EventFail, order.StateFailed
-	case OutcomeUnknown, OutcomeAccepted, OutcomeDeclined, OutcomeAbnormal, OutcomeNotFound:
-		fallthrough
+	event, ending := order.EventSettle, order.StateRefunded
+	switch p.Resolution {
+	case ResolutionPaid:
+	case ResolutionReturned:
+		event, ending = order.EventFail, order.StateFailed
 	default:
-		return order.Refund{}, fmt.Errorf("resolve refund %s of order %s: %w", p.RefundNo, p.OrderID,
-			&order.InvalidError{Field: "outcome", Problem: "must be succeeded or closed"})
+		return order.Refund{}, fmt.Errorf("resolve %s: %w", p.name(),
+			&order.InvalidError{Field: "resolution", Problem: "must be paid or returned"})
 	}
 	if strings.TrimSpace(p.Evidence) == "" {
-		return order.Refund{}, fmt.Errorf("resolve refund %s of order %s: %w", p.RefundNo, p.OrderID,
+		return order.Refund{}, fmt.Errorf("resolve %s: %w", p.name(),
 			&order.InvalidError{Field: "evidence", Problem: "is required"})
 	}
-	return s.command(ctx, p.OrderID, f, func(_ *update, r *order.Refund) (bool, error) {
+	return s.command(ctx, p.Ref, event, p.Actor, p.Evidence, func(_ *update, r *order.Refund) (bool, error) {
 		if r.State == order.StateApproved && s.isLeased(r, s.now()) {
-			return false, fmt.Errorf("resolve refund %s of order %s: the provider is being asked until %s: %w",
-				p.RefundNo, p.OrderID, r.LeasedUntil.Format(time.RFC3339), ErrConflict)
+			return false, fmt.Errorf("resolve %s: the provider is being asked until %s: %w",
+				p.name(), r.LeasedUntil.Format(time.RFC3339), ErrConflict)
 		}
-		if r.State != ending && f.Event == order.EventSettle {
+		if r.State != ending && p.Resolution == ResolutionPaid {
 			r.RefundedAt = stored(p.RefundedAt)
 		}
 		return r.State == ending, nil
 	})
 }
 
-// decide is command for decisions that only need to know whether they have been taken already.
-func (s *Service) decide(ctx context.Context, orderID string, f order.Trigger, done func(*order.Refund) bool) (order.Refund, error) {
-	return s.command(ctx, orderID, f, func(_ *update, r *order.Refund) (bool, error) { return done(r), nil })
+// isDone reports whether a command has been carried out on a refund before, or why it must not be.
+type isDone func(u *update, r *order.Refund) (bool, error)
+
+// isIn is for commands that lead to one state and nowhere else.
+func isIn(state order.State) isDone {
+	return func(_ *update, r *order.Refund) (bool, error) { return r.State == state, nil }
 }
 
-// command fires one event on a refund that exists, unless done says that it has happened already.
+// command fires one event on a refund that exists, unless done reports that it was fired before.
 func (s *Service) command(
-	ctx context.Context, orderID string, f order.Trigger, done func(*update, *order.Refund) (bool, error),
+	ctx context.Context, ref Ref, event order.Event, actor order.Actor, note string, done isDone,
 ) (order.Refund, error) {
-	if err := isPerson(string(f.Event), Ref{orderID, f.RefundNo}, f.Actor); err != nil {
+	op := string(event)
+	if err := checkActor(op, ref, actor); err != nil {
 		return order.Refund{}, err
 	}
 	var out order.Refund
-	err := s.update(ctx, string(f.Event), Ref{orderID, f.RefundNo}, func(ctx context.Context, u *update) error {
-		r, err := u.refund(string(f.Event), f.RefundNo)
+	err := s.update(ctx, op, ref, func(ctx context.Context, u *update) error {
+		r, err := u.refund(op, ref.RefundNo)
 		if err != nil {
 			return err
 		}
-		already, err := done(u, r)
-		if err != nil {
+		switch already, err := done(u, r); {
+		case err != nil:
 			return err
-		}
-		if already {
+		case already:
 			out = *r
 			return errUnchanged
 		}
-		f.At = s.now()
-		if err := u.fire(ctx, f); err != nil {
+		err = u.fire(ctx, order.Trigger{
+			Event: event, RefundNo: ref.RefundNo, Actor: actor, Note: note, At: s.now(),
+		})
+		if err != nil {
 			return err
 		}
-		out = *u.order.Refund(f.RefundNo)
+		out = *u.order.Refund(ref.RefundNo)
 		return nil
 	})
 	return orNone(out, err)
 }
 
-// isPerson keeps what a host decides from reading as the provider's own word.
-func isPerson(op string, ref Ref, a order.Actor) error {
+// checkActor refuses a host's decision under the name of the provider.
+func checkActor(op string, ref Ref, a order.Actor) error {
 	if a != order.ActorProvider {
 		return nil
 	}
-	return fmt.Errorf("%s refund %s of order %s: %w", op, ref.RefundNo, ref.OrderID,
-		&order.InvalidError{Field: "actor", Problem: "is what the provider's own answers are recorded under"})
+	return fmt.Errorf("%s %s: %w", op, ref.name(), &order.InvalidError{
+		Field: "actor", Problem: "is reserved for the provider's own answers",
+	})
 }
 
 func orNone(r order.Refund, err error) (order.Refund, error) {

@@ -52,40 +52,40 @@ type call struct {
 
 func request(amount int64, reason string) call {
 	return call{"request", func(ctx context.Context, s *refund.Service) (order.Refund, error) {
-		return s.Request(ctx, refund.RequestParams{OrderID: "O1", RefundNo: "R1", Amount: amount, Reason: reason, Actor: buyer})
+		return s.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Amount: amount, Reason: reason, Actor: buyer})
 	}}
 }
 
 func approve(amount int64) call {
 	return call{"approve", func(ctx context.Context, s *refund.Service) (order.Refund, error) {
-		return s.Approve(ctx, refund.ApproveParams{OrderID: "O1", RefundNo: "R1", Amount: amount, Actor: seller})
+		return s.Approve(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Amount: amount, Actor: seller})
 	}}
 }
 
 func reject(note string) call {
 	return call{"reject", func(ctx context.Context, s *refund.Service) (order.Refund, error) {
-		return s.Reject(ctx, refund.RejectParams{OrderID: "O1", RefundNo: "R1", Actor: seller, Note: note})
+		return s.Reject(ctx, refund.RejectParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Actor: seller, Note: note})
 	}}
 }
 
 func cancel(approved bool) call {
 	return call{"cancel", func(ctx context.Context, s *refund.Service) (order.Refund, error) {
-		return s.Cancel(ctx, refund.CancelParams{OrderID: "O1", RefundNo: "R1", Actor: buyer, EvenIfApproved: approved})
+		return s.Cancel(ctx, refund.CancelParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Actor: buyer, EvenIfApproved: approved})
 	}}
 }
 
 var (
 	retry = call{"retry", func(ctx context.Context, s *refund.Service) (order.Refund, error) {
-		return s.Retry(ctx, refund.RetryParams{OrderID: "O1", RefundNo: "R1", Actor: seller})
+		return s.Retry(ctx, refund.RetryParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Actor: seller})
 	}}
 	abandon = call{"abandon", func(ctx context.Context, s *refund.Service) (order.Refund, error) {
-		return s.Abandon(ctx, refund.AbandonParams{OrderID: "O1", RefundNo: "R1", Actor: seller})
+		return s.Abandon(ctx, refund.AbandonParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Actor: seller})
 	}}
 )
 
-func resolve(out refund.Outcome, evidence string) call {
-	return call{"resolve " + out.String(), func(ctx context.Context, s *refund.Service) (order.Refund, error) {
-		return s.Resolve(ctx, refund.ResolveParams{OrderID: "O1", RefundNo: "R1", Outcome: out, Evidence: evidence, Actor: seller})
+func resolve(as refund.Resolution, evidence string) call {
+	return call{"resolve " + string(as), func(ctx context.Context, s *refund.Service) (order.Refund, error) {
+		return s.Resolve(ctx, refund.ResolveParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Resolution: as, Evidence: evidence, Actor: seller})
 	}}
 }
 
@@ -157,8 +157,8 @@ func TestCommands(t *testing.T) {
 		{cancel(true), want{order.StatePaid: missing, req: can, app: can, can: same}},
 		{retry, want{order.StatePaid: missing, fai: app}},
 		{abandon, want{order.StatePaid: missing, fai: aba, aba: same}},
-		{resolve(refund.OutcomeSucceeded, "e"), want{order.StatePaid: missing, app: rfd, abn: rfd, fai: rfd, rfd: same}},
-		{resolve(refund.OutcomeClosed, "e"), want{order.StatePaid: missing, app: fai, abn: fai, fai: same}},
+		{resolve(refund.ResolutionPaid, "e"), want{order.StatePaid: missing, app: rfd, abn: rfd, fai: rfd, rfd: same}},
+		{resolve(refund.ResolutionReturned, "e"), want{order.StatePaid: missing, app: fai, abn: fai, fai: same}},
 	} {
 		for _, from := range allStates {
 			t.Run(tc.name+" in "+string(from), func(t *testing.T) {
@@ -214,16 +214,16 @@ func TestFailedCommandChangesNothing(t *testing.T) {
 			want   error
 		}{
 			{"veto", func(o *refund.Options, _ *flakyStore) {
-				o.Hooks.Guard = func(context.Context, *order.Order, order.Transition) error { return errHook }
+				o.Hooks[0].Guard = func(context.Context, *order.Order, order.Transition) error { return errHook }
 			}, refund.ErrVetoed},
 			{"guard panics", func(o *refund.Options, _ *flakyStore) {
-				o.Hooks.Guard = func(context.Context, *order.Order, order.Transition) error { panic("guard") }
+				o.Hooks[0].Guard = func(context.Context, *order.Order, order.Transition) error { panic("guard") }
 			}, refund.ErrHookPanic},
 			{"InTx errs", func(o *refund.Options, _ *flakyStore) {
-				o.Hooks.InTx = func(context.Context, *order.Order, order.Transition) error { return errHook }
+				o.Hooks[0].InTx = func(context.Context, *order.Order, order.Transition) error { return errHook }
 			}, errHook},
 			{"InTx panics", func(o *refund.Options, _ *flakyStore) {
-				o.Hooks.InTx = func(context.Context, *order.Order, order.Transition) error { panic("hook") }
+				o.Hooks[0].InTx = func(context.Context, *order.Order, order.Transition) error { panic("hook") }
 			}, refund.ErrHookPanic},
 			{"store errs before", func(_ *refund.Options, s *flakyStore) { s.err = errLost }, errLost},
 			{"store errs at commit", func(_ *refund.Options, s *flakyStore) { s.err, s.late = errLost, true }, errLost},
@@ -237,7 +237,7 @@ func TestFailedCommandChangesNothing(t *testing.T) {
 				e.into(from)
 				before := e.order()
 				told := len(e.after)
-				opt := refund.Options{Now: e.clock.Now, Hooks: e.hooks()}
+				opt := refund.Options{Now: e.clock.Now, Hooks: []refund.Hooks{e.hooks()}}
 				store := &flakyStore{Store: e.store}
 				tc.change(&opt, store)
 				s, err := refund.NewService(e.machine, store, e.bank, opt)
@@ -266,20 +266,20 @@ func TestBadInput(t *testing.T) {
 		want  error
 		field string
 	}{
-		{"zero", refund.RequestParams{RefundNo: "R", Amount: 0, Actor: buyer}, refund.ErrAmount, ""},
-		{"negative", refund.RequestParams{RefundNo: "R", Amount: -1, Actor: buyer}, refund.ErrAmount, ""},
-		{"least", refund.RequestParams{RefundNo: "R", Amount: math.MinInt64, Actor: buyer}, refund.ErrAmount, ""},
-		{"overflow", refund.RequestParams{RefundNo: "R", Amount: math.MaxInt64, Actor: buyer}, refund.ErrAmount, ""},
-		{"more than paid", refund.RequestParams{RefundNo: "R", Amount: 10001, Actor: buyer}, refund.ErrAmount, ""},
-		{"number with a space", refund.RequestParams{RefundNo: "R 1", Amount: 1, Actor: buyer}, refund.ErrInvalid, "refund_no"},
-		{"number too long", refund.RequestParams{RefundNo: long[:65], Amount: 1, Actor: buyer}, refund.ErrInvalid, "refund_no"},
-		{"number in Chinese", refund.RequestParams{RefundNo: "退款", Amount: 1, Actor: buyer}, refund.ErrInvalid, "refund_no"},
-		{"no actor", refund.RequestParams{RefundNo: "R", Amount: 1}, refund.ErrInvalid, "actor"},
-		{"reason too long", refund.RequestParams{RefundNo: "R", Amount: 1, Actor: buyer, Reason: long}, refund.ErrInvalid, "reason"},
-		{"reason not UTF-8", refund.RequestParams{RefundNo: "R", Amount: 1, Actor: buyer, Reason: "\xff"}, refund.ErrInvalid, "reason"},
-		{"reason with NUL", refund.RequestParams{RefundNo: "R", Amount: 1, Actor: buyer, Reason: "\x00"}, refund.ErrInvalid, "reason"},
-		{"no order", refund.RequestParams{OrderID: "nope", RefundNo: "R", Amount: 1, Actor: buyer}, refund.ErrOrderNotFound, ""},
-		{"refused by the gateway", refund.RequestParams{RefundNo: "unlucky", Amount: 1, Actor: buyer}, refund.ErrInvalid, "refund_no"},
+		{"zero", refund.RequestParams{Ref: refund.Ref{RefundNo: "R"}, Amount: 0, Actor: buyer}, refund.ErrAmount, ""},
+		{"negative", refund.RequestParams{Ref: refund.Ref{RefundNo: "R"}, Amount: -1, Actor: buyer}, refund.ErrAmount, ""},
+		{"least", refund.RequestParams{Ref: refund.Ref{RefundNo: "R"}, Amount: math.MinInt64, Actor: buyer}, refund.ErrAmount, ""},
+		{"overflow", refund.RequestParams{Ref: refund.Ref{RefundNo: "R"}, Amount: math.MaxInt64, Actor: buyer}, refund.ErrAmount, ""},
+		{"more than paid", refund.RequestParams{Ref: refund.Ref{RefundNo: "R"}, Amount: 10001, Actor: buyer}, refund.ErrAmount, ""},
+		{"number with a space", refund.RequestParams{Ref: refund.Ref{RefundNo: "R 1"}, Amount: 1, Actor: buyer}, refund.ErrInvalid, "refund_no"},
+		{"number too long", refund.RequestParams{Ref: refund.Ref{RefundNo: long[:65]}, Amount: 1, Actor: buyer}, refund.ErrInvalid, "refund_no"},
+		{"number in Chinese", refund.RequestParams{Ref: refund.Ref{RefundNo: "退款"}, Amount: 1, Actor: buyer}, refund.ErrInvalid, "refund_no"},
+		{"no actor", refund.RequestParams{Ref: refund.Ref{RefundNo: "R"}, Amount: 1}, refund.ErrInvalid, "actor"},
+		{"reason too long", refund.RequestParams{Ref: refund.Ref{RefundNo: "R"}, Amount: 1, Actor: buyer, Reason: long}, refund.ErrInvalid, "reason"},
+		{"reason not UTF-8", refund.RequestParams{Ref: refund.Ref{RefundNo: "R"}, Amount: 1, Actor: buyer, Reason: "\xff"}, refund.ErrInvalid, "reason"},
+		{"reason with NUL", refund.RequestParams{Ref: refund.Ref{RefundNo: "R"}, Amount: 1, Actor: buyer, Reason: "\x00"}, refund.ErrInvalid, "reason"},
+		{"no order", refund.RequestParams{Ref: refund.Ref{OrderID: "nope", RefundNo: "R"}, Amount: 1, Actor: buyer}, refund.ErrOrderNotFound, ""},
+		{"refused by the gateway", refund.RequestParams{Ref: refund.Ref{RefundNo: "unlucky"}, Amount: 1, Actor: buyer}, refund.ErrInvalid, "refund_no"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			e := newEnv(t)
@@ -314,7 +314,7 @@ func TestRefundNoOfAnotherOrder(t *testing.T) {
 	e.into(order.StateRefundRequested)
 	_, err := e.svc.Register(bg, refund.RegisterParams{OrderID: "O2", Gateway: "bank", Currency: "CNY", Total: 10000})
 	require.NoError(t, err)
-	_, err = e.svc.Request(bg, refund.RequestParams{OrderID: "O2", RefundNo: "R1", Amount: 4000, Reason: "r", Actor: buyer})
+	_, err = e.svc.Request(bg, refund.RequestParams{Ref: refund.Ref{OrderID: "O2", RefundNo: "R1"}, Amount: 4000, Reason: "r", Actor: buyer})
 	require.ErrorIs(t, err, refund.ErrConflict)
 }
 
@@ -323,7 +323,7 @@ func TestRequestMakesNumbers(t *testing.T) {
 	e.register()
 	seen := map[string]bool{}
 	for range 50 {
-		r, err := e.svc.Request(bg, refund.RequestParams{OrderID: "O1", Amount: 1, Actor: buyer})
+		r, err := e.svc.Request(bg, refund.RequestParams{Ref: refund.Ref{OrderID: "O1"}, Amount: 1, Actor: buyer})
 		require.NoError(t, err)
 		require.Regexp(t, `^rf[a-z2-7]{26}$`, r.No)
 		require.False(t, seen[r.No])
@@ -336,13 +336,13 @@ func TestResolveIsRefusedDuringACall(t *testing.T) {
 	ref := e.approved("R1", 4000)
 	var err error
 	e.bank.next(fault{op: "refund", pay: true, res: refund.Result{Outcome: refund.OutcomeAccepted}, block: func(context.Context) {
-		_, err = resolve(refund.OutcomeClosed, "e").do(bg, e.svc)
+		_, err = resolve(refund.ResolutionReturned, "e").do(bg, e.svc)
 	}})
 	e.process(ref)
 	require.ErrorIs(t, err, refund.ErrConflict)
-	_, err = resolve(refund.OutcomeClosed, " ").do(bg, e.svc)
+	_, err = resolve(refund.ResolutionReturned, " ").do(bg, e.svc)
 	require.ErrorIs(t, err, refund.ErrInvalid, "evidence is required")
-	_, err = resolve(refund.OutcomeAccepted, "e").do(bg, e.svc)
+	_, err = resolve(refund.Resolution("accepted"), "e").do(bg, e.svc)
 	require.ErrorIs(t, err, refund.ErrInvalid, "only an end can be recorded")
 }
 

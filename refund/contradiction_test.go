@@ -37,7 +37,7 @@ func TestDeniedAfterAcceptance(t *testing.T) {
 			require.Equal(t, order.StateApproved, e.refund("R1").State)
 			require.Equal(t, []string{"refund R1"}, e.bank.submissions("R1"))
 
-			_, err := e.svc.Abandon(bg, refund.AbandonParams{OrderID: "O1", RefundNo: "R1", Evidence: "x", Actor: seller})
+			_, err := e.svc.Abandon(bg, refund.AbandonParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Evidence: "x", Actor: seller})
 			require.ErrorIs(t, err, refund.ErrTransition)
 			rep, err := e.svc.Sync(bg, "O1") // which gets the last of the denials
 			require.NoError(t, err)
@@ -79,7 +79,7 @@ func TestResolvedAndPaidByTheProvider(t *testing.T) {
 			e := newEnv(t)
 			e.process(e.approved("R1", 6000)) // accepted
 			_, err := e.svc.Resolve(bg, refund.ResolveParams{
-				OrderID: "O1", RefundNo: "R1", Outcome: refund.OutcomeSucceeded, Evidence: "bank transfer 77", Actor: seller,
+				Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Resolution: refund.ResolutionPaid, Evidence: "bank transfer 77", Actor: seller,
 			})
 			require.NoError(t, err)
 			require.Zero(t, e.refund("R1").ConfirmedAt)
@@ -106,7 +106,7 @@ func (e *env) alertedTwice(log *slog.Logger) error {
 	e.t.Helper()
 	e.process(e.approved("R8", 10)) // accepted
 	_, err := e.svc.Resolve(bg, refund.ResolveParams{
-		OrderID: "O1", RefundNo: "R8", Outcome: refund.OutcomeSucceeded, Evidence: "x", Actor: seller,
+		Ref: refund.Ref{OrderID: "O1", RefundNo: "R8"}, Resolution: refund.ResolutionPaid, Evidence: "x", Actor: seller,
 	})
 	require.NoError(e.t, err)
 	store := &flakyStore{Store: e.store}
@@ -116,7 +116,7 @@ func (e *env) alertedTwice(log *slog.Logger) error {
 		conflict(ctx, c)
 		store.fail(errStore)
 	}
-	s, err := refund.NewService(e.machine, store, e.bank, refund.Options{Now: e.clock.Now, Hooks: hooks, Logger: log})
+	s, err := refund.NewService(e.machine, store, e.bank, refund.Options{Now: e.clock.Now, Hooks: []refund.Hooks{hooks}, Logger: log})
 	require.NoError(e.t, err)
 	before := len(e.discrepancies)
 	require.NoError(e.t, s.HandleNotification(bg, success("R8", 10)))
@@ -142,14 +142,14 @@ func TestAlertIsNotLost(t *testing.T) {
 func TestAlertThatPanicsIsGivenAgain(t *testing.T) {
 	calls := 0
 	e := newEnv(t, func(_ *env, o *refund.Options) {
-		o.Hooks.Discrepancy = func(context.Context, refund.Discrepancy) {
+		o.Hooks[0].Discrepancy = func(context.Context, refund.Discrepancy) {
 			if calls++; calls == 1 {
 				panic("no network")
 			}
 		}
 	})
 	e.process(e.approved("R1", 4000)) // accepted
-	_, err := resolve(refund.OutcomeSucceeded, "bank transfer 77").do(bg, e.svc)
+	_, err := resolve(refund.ResolutionPaid, "bank transfer 77").do(bg, e.svc)
 	require.NoError(t, err)
 	for range 3 {
 		e.hint()
@@ -161,8 +161,8 @@ func TestAlertThatPanicsIsGivenAgain(t *testing.T) {
 func TestDenialIsForgottenWithItsCause(t *testing.T) {
 	var e *env
 	e = newEnv(t, func(_ *env, o *refund.Options) {
-		o.Hooks.Discrepancy = func(context.Context, refund.Discrepancy) {
-			_, err := resolve(refund.OutcomeClosed, "looked it up").do(bg, e.svc)
+		o.Hooks[0].Discrepancy = func(context.Context, refund.Discrepancy) {
+			_, err := resolve(refund.ResolutionReturned, "looked it up").do(bg, e.svc)
 			require.NoError(e.t, err)
 		}
 	})
@@ -227,9 +227,9 @@ func TestStaleAcceptedRevivesNothing(t *testing.T) {
 			e.bank.next(fault{op: "query", res: refund.Result{Outcome: stale}, block: func(context.Context) {
 				e.bank.set("R1", refund.OutcomeClosed)
 				require.Equal(t, order.StateFailed, e.process(ref).State)
-				_, err := e.svc.Abandon(bg, refund.AbandonParams{OrderID: "O1", RefundNo: "R1", Actor: seller})
+				_, err := e.svc.Abandon(bg, refund.AbandonParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Actor: seller})
 				require.NoError(t, err)
-				_, err = e.svc.Request(bg, refund.RequestParams{OrderID: "O1", RefundNo: "R2", Amount: 6000, Actor: buyer})
+				_, err = e.svc.Request(bg, refund.RequestParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R2"}, Amount: 6000, Actor: buyer})
 				require.NoError(t, err)
 			}})
 			rep, err := e.svc.Sync(bg, "O1")
@@ -237,7 +237,7 @@ func TestStaleAcceptedRevivesNothing(t *testing.T) {
 			require.Empty(t, rep.Discrepancies)
 			require.Empty(t, e.discrepancies)
 			require.Equal(t, order.StateAbandoned, e.refund("R1").State)
-			_, err = e.svc.Approve(bg, refund.ApproveParams{OrderID: "O1", RefundNo: "R2", Amount: 6000, Actor: seller})
+			_, err = e.svc.Approve(bg, refund.ApproveParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R2"}, Amount: 6000, Actor: seller})
 			require.NoError(t, err)
 			e.run()
 			require.EqualValues(t, 6000, e.bank.paid("O1"))
@@ -280,7 +280,7 @@ func TestStaleAcceptedRevivesNothing(t *testing.T) {
 func TestAbandonWithEvidence(t *testing.T) {
 	abandon := func(e *env, evidence string) error {
 		_, err := e.svc.Abandon(bg, refund.AbandonParams{
-			OrderID: "O1", RefundNo: "R1", Note: "closed account", Evidence: evidence, Actor: seller,
+			Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Note: "closed account", Evidence: evidence, Actor: seller,
 		})
 		return err
 	}
@@ -316,7 +316,7 @@ func TestAbandonWithEvidence(t *testing.T) {
 		e.into(order.StateFailed)
 		ctx, cancel := context.WithCancel(bg)
 		e.bank.next(fault{op: "query", err: errLost, block: func(context.Context) { cancel() }})
-		_, err := e.svc.Abandon(ctx, refund.AbandonParams{OrderID: "O1", RefundNo: "R1", Evidence: "x", Actor: seller})
+		_, err := e.svc.Abandon(ctx, refund.AbandonParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Evidence: "x", Actor: seller})
 		require.ErrorIs(t, err, refund.ErrUnsettled)
 		require.Equal(t, order.StateFailed, e.refund("R1").State)
 	})
@@ -327,12 +327,12 @@ func TestMaxRequests(t *testing.T) {
 	e := newEnv(t, func(_ *env, o *refund.Options) { o.MaxRequests = 2 })
 	e.register()
 	request := func(no string) error {
-		_, err := e.svc.Request(bg, refund.RequestParams{OrderID: "O1", RefundNo: no, Amount: 1, Actor: buyer})
+		_, err := e.svc.Request(bg, refund.RequestParams{Ref: refund.Ref{OrderID: "O1", RefundNo: no}, Amount: 1, Actor: buyer})
 		return err
 	}
 	for _, no := range []string{"R1", "R2"} {
 		require.NoError(t, request(no))
-		_, err := e.svc.Cancel(bg, refund.CancelParams{OrderID: "O1", RefundNo: no, Actor: buyer})
+		_, err := e.svc.Cancel(bg, refund.CancelParams{Ref: refund.Ref{OrderID: "O1", RefundNo: no}, Actor: buyer})
 		require.NoError(t, err)
 	}
 	before := e.order()

@@ -112,11 +112,12 @@
 //	ERROR  refund discrepancy                           order_id, refund_no, state, outcome, error
 //	ERROR  refund discrepancy not noted, will be reported again  order_id, refund_no, error
 //	ERROR  refund answer not recorded, will be asked for again   order_id, refund_no, outcome, error
+//	ERROR  refund approved, its outcome is not known    order_id, refund_no, error
 //	ERROR  gateway set-up fault                         gateway, error
 //	WARN   notification for an unknown refund           gateway, order_id, refund_no
 //	WARN   notification refused                         gateway, order_id, refund_no, error
 //	WARN   notification not readable                    gateway, error
 //	ERROR  hook panicked                                hook, panic
 //	ERROR  backoff panicked                             gateway, panic
-//	DEBUG  after hooks do not run: nobody tells of the host's commit   order_id
+//	DEBUG  after hooks do not run: nobody reports the host's commit   order_id
 package refund

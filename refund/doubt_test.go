@@ -39,11 +39,11 @@ func (e *env) lateAccepted(then ...fault) {
 	ref := e.approved("R1", 4000)
 	e.bank.next(fault{op: "refund", res: isAccepted, pay: true, block: func(context.Context) {
 		_, err := e.svc.Resolve(bg, refund.ResolveParams{
-			OrderID: "O1", RefundNo: "R1", Outcome: refund.OutcomeClosed, Evidence: "x", Actor: seller,
+			Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Resolution: refund.ResolutionReturned, Evidence: "x", Actor: seller,
 		})
 		require.ErrorIs(e.t, err, refund.ErrConflict, "the provider is being asked")
 		e.clock.Advance(2 * time.Minute) // the call hangs, and its lease runs out
-		_, err = resolve(refund.OutcomeClosed, "x").do(bg, e.svc)
+		_, err = resolve(refund.ResolutionReturned, "x").do(bg, e.svc)
 		require.NoError(e.t, err)
 		e.bank.next(fault{op: "query", res: isNotFound})
 		_, err = abandon.do(bg, e.svc)
@@ -103,7 +103,7 @@ func TestAnswersThatAreAllOvertakenAreNoAnswer(t *testing.T) {
 
 		e.bank.next(e.touching(3, isAccepted)...)
 		_, err = e.svc.Abandon(bg, refund.AbandonParams{
-			OrderID: "O1", RefundNo: "R1", Evidence: "x", Actor: seller,
+			Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Evidence: "x", Actor: seller,
 		})
 		require.ErrorIs(t, err, refund.ErrUnsettled)
 	}
@@ -177,7 +177,7 @@ func TestClosedFromBeforeTheRetryIsChecked(t *testing.T) {
 func TestAbnormalFromBeforeTheRetry(t *testing.T) {
 	e := newEnv(t)
 	e.into(order.StateAbnormal)
-	_, err := resolve(refund.OutcomeClosed, "the merchant has the money back").do(bg, e.svc)
+	_, err := resolve(refund.ResolutionReturned, "the merchant has the money back").do(bg, e.svc)
 	require.NoError(t, err)
 	_, err = retry.do(bg, e.svc)
 	require.NoError(t, err)

@@ -21,9 +21,9 @@ func (e *env) approvedOf(gateway, id string) refund.Ref {
 	_, err := e.svc.Register(bg, refund.RegisterParams{OrderID: id, Gateway: gateway, Currency: "CNY", Total: 100})
 	require.NoError(e.t, err)
 	ref := refund.Ref{OrderID: id, RefundNo: "R-" + id}
-	_, err = e.svc.Request(bg, refund.RequestParams{OrderID: id, RefundNo: ref.RefundNo, Amount: 100, Actor: buyer})
+	_, err = e.svc.Request(bg, refund.RequestParams{Ref: refund.Ref{OrderID: id, RefundNo: ref.RefundNo}, Amount: 100, Actor: buyer})
 	require.NoError(e.t, err)
-	_, err = e.svc.Approve(bg, refund.ApproveParams{OrderID: id, RefundNo: ref.RefundNo, Amount: 100, Actor: seller})
+	_, err = e.svc.Approve(bg, refund.ApproveParams{Ref: refund.Ref{OrderID: id, RefundNo: ref.RefundNo}, Amount: 100, Actor: seller})
 	require.NoError(e.t, err)
 	return ref
 }
@@ -196,14 +196,14 @@ func TestStuckPages(t *testing.T) {
 	e := newEnv(t, func(_ *env, o *refund.Options) { o.AlertAfter = time.Hour })
 	e.register()
 	for i := range 5 {
-		_, err := e.svc.Request(bg, refund.RequestParams{OrderID: "O1", RefundNo: fmt.Sprintf("late-%d", i), Amount: 1, Actor: buyer})
+		_, err := e.svc.Request(bg, refund.RequestParams{Ref: refund.Ref{OrderID: "O1", RefundNo: fmt.Sprintf("late-%d", i)}, Amount: 1, Actor: buyer})
 		require.NoError(t, err)
 		e.clock.Advance(time.Second)
 	}
 	e.approvedOf("a", "A1")
 	e.clock.Advance(2 * time.Hour)
 	for i := range 5 {
-		_, err := e.svc.Approve(bg, refund.ApproveParams{OrderID: "O1", RefundNo: fmt.Sprintf("late-%d", i), Amount: 1, Actor: seller})
+		_, err := e.svc.Approve(bg, refund.ApproveParams{Ref: refund.Ref{OrderID: "O1", RefundNo: fmt.Sprintf("late-%d", i)}, Amount: 1, Actor: seller})
 		require.NoError(t, err)
 	}
 	page, err := e.svc.Stuck(bg, refund.Filter{Limit: 2})

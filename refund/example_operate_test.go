@@ -13,11 +13,11 @@ import (
 
 // approved asks for a refund of ORDER-1 and approves it.
 func approved(ctx context.Context, svc *refund.Service, no string, amount int64) error {
-	_, err := svc.Request(ctx, refund.RequestParams{OrderID: "ORDER-1", RefundNo: no, Amount: amount, Actor: "buyer:42"})
+	_, err := svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: no}, Amount: amount, Actor: "buyer:42"})
 	if err != nil {
 		return err
 	}
-	_, err = svc.Approve(ctx, refund.ApproveParams{OrderID: "ORDER-1", RefundNo: no, Amount: amount, Actor: "staff:7"})
+	_, err = svc.Approve(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: no}, Amount: amount, Actor: "staff:7"})
 	return err
 }
 
@@ -34,7 +34,7 @@ func ExampleService_Abandon() {
 	next, err := svc.Process(ctx, refund.Ref{OrderID: "ORDER-1", RefundNo: "R-1"})
 	fmt.Println(next.State, err)
 
-	give := refund.AbandonParams{OrderID: "ORDER-1", RefundNo: "R-1", Actor: "staff:7", Note: "paid by bank transfer"}
+	give := refund.AbandonParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R-1"}, Actor: "staff:7", Note: "paid by bank transfer"}
 	provider.NextQuery(refundtest.Fail(context.DeadlineExceeded))
 	_, err = svc.Abandon(ctx, give)
 	fmt.Println(errors.Is(err, refund.ErrUnsettled))
@@ -62,7 +62,7 @@ func ExampleService_Resolve() {
 	fmt.Println(next.State, err)
 
 	r, err := svc.Resolve(ctx, refund.ResolveParams{
-		OrderID: "ORDER-1", RefundNo: "R-1", Outcome: refund.OutcomeSucceeded,
+		Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R-1"}, Resolution: refund.ResolutionPaid,
 		Evidence: "bank transfer 4711", Actor: "accounting:3",
 	})
 	fmt.Println(r.State, err)
@@ -83,7 +83,7 @@ func ExampleService_Sync() {
 	rep, err := svc.Sync(ctx, "ORDER-1")
 	fmt.Println(rep.Adopted, rep.Complete, err)
 
-	_, err = svc.Request(ctx, refund.RequestParams{OrderID: "ORDER-1", Amount: 3000, Actor: "buyer:42"})
+	_, err = svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: "ORDER-1"}, Amount: 3000, Actor: "buyer:42"})
 	fmt.Println(errors.Is(err, refund.ErrAmount))
 	// Output:
 	// [C-1] true <nil>
@@ -123,7 +123,7 @@ func ExampleService_Stuck() {
 	var told int
 	svc, provider, clock := newShop(refund.Options{
 		AlertAfter: 24 * time.Hour,
-		Hooks:      refund.Hooks{Stuck: func(context.Context, refund.Stuck) { told++ }},
+		Hooks:      []refund.Hooks{{Stuck: func(context.Context, refund.Stuck) { told++ }}},
 	})
 	provider.NextRefund(refundtest.Accept())
 	if err := approved(ctx, svc, "R-1", 3000); err != nil {
@@ -157,7 +157,7 @@ func ExampleService_ListRefunds() {
 	ctx := context.Background()
 	svc, _, clock := newShop(refund.Options{})
 	for _, no := range []string{"R-1", "R-2", "R-3"} {
-		_, err := svc.Request(ctx, refund.RequestParams{OrderID: "ORDER-1", RefundNo: no, Amount: 1000, Actor: "buyer:42"})
+		_, err := svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: no}, Amount: 1000, Actor: "buyer:42"})
 		if err != nil {
 			fmt.Println(err)
 			return

@@ -17,7 +17,7 @@ import (
 // newShop is what the examples share: a memory store, a provider in memory, a clock that the example moves, and
 // one paid order of 100.00.
 func newShop(opt refund.Options) (*refund.Service, *refundtest.Gateway, *refundtest.Clock) {
-	machine, err := order.NewMachine()
+	machine, err := order.NewMachine(order.Options{})
 	if err != nil {
 		panic(err)
 	}
@@ -44,11 +44,11 @@ func Example() {
 	provider.NextRefund(refundtest.PayWhenAsked())
 
 	r, err := svc.Request(ctx, refund.RequestParams{
-		OrderID: "ORDER-1", RefundNo: "R-1", Amount: 3000, Reason: "wrong size", Actor: "buyer:42",
+		Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R-1"}, Amount: 3000, Reason: "wrong size", Actor: "buyer:42",
 	})
 	fmt.Println(r.State, err)
 
-	r, err = svc.Approve(ctx, refund.ApproveParams{OrderID: "ORDER-1", RefundNo: "R-1", Amount: 3000, Actor: "staff:7"})
+	r, err = svc.Approve(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R-1"}, Amount: 3000, Actor: "staff:7"})
 	fmt.Println(r.State, err)
 
 	for range 2 { // a worker's loop: package poller has a better one
@@ -79,11 +79,11 @@ func ExampleService_ApproveAndSend() {
 	svc, provider, _ := newShop(refund.Options{})
 	provider.NextRefund(refundtest.Decline("NOTENOUGH"))
 
-	_, _ = svc.Request(ctx, refund.RequestParams{OrderID: "ORDER-1", RefundNo: "R-1", Amount: 3000, Actor: "buyer:42"})
-	r, err := svc.ApproveAndSend(ctx, refund.ApproveParams{OrderID: "ORDER-1", RefundNo: "R-1", Amount: 3000, Actor: "staff:7"})
+	_, _ = svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R-1"}, Amount: 3000, Actor: "buyer:42"})
+	r, err := svc.ApproveAndSend(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R-1"}, Amount: 3000, Actor: "staff:7"})
 	fmt.Println(r.State, r.Code, err)
 
-	r, err = svc.Retry(ctx, refund.RetryParams{OrderID: "ORDER-1", RefundNo: "R-1", Actor: "staff:7", Note: "topped up"})
+	r, err = svc.Retry(ctx, refund.RetryParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R-1"}, Actor: "staff:7", Note: "topped up"})
 	fmt.Println(r.State, r.No, err)
 	// Output:
 	// failed NOTENOUGH <nil>
@@ -94,11 +94,11 @@ func ExampleService_ApproveAndSend() {
 func ExampleService_Request_errors() {
 	ctx := context.Background()
 	svc, _, _ := newShop(refund.Options{})
-	_, err := svc.Request(ctx, refund.RequestParams{OrderID: "ORDER-1", Amount: 10001, Actor: "buyer:42"})
+	_, err := svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: "ORDER-1"}, Amount: 10001, Actor: "buyer:42"})
 	var amount *order.AmountError
 	fmt.Println(errors.Is(err, refund.ErrAmount), errors.As(err, &amount), amount.Left)
 
-	_, err = svc.Request(ctx, refund.RequestParams{OrderID: "ORDER-1", RefundNo: "no spaces", Amount: 1, Actor: "buyer:42"})
+	_, err = svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "no spaces"}, Amount: 1, Actor: "buyer:42"})
 	fmt.Println(err)
 	// Output:
 	// true true 10000
@@ -109,7 +109,7 @@ func ExampleService_Request_errors() {
 // is committed.
 func ExampleHooks() {
 	ctx := context.Background()
-	svc, _, _ := newShop(refund.Options{Hooks: refund.Hooks{
+	svc, _, _ := newShop(refund.Options{Hooks: []refund.Hooks{{
 		Guard: func(_ context.Context, o *order.Order, t order.Transition) error {
 			if r := o.Refund(t.RefundNo); t.Event == order.EventApprove && r.Amount > 5000 && t.Actor != "staff:boss" {
 				return errors.New("above 50.00 only the boss approves")
@@ -121,9 +121,9 @@ func ExampleHooks() {
 			return nil
 		},
 		After: func(_ context.Context, _ *order.Order, t order.Transition) { fmt.Println("after:", t.To) },
-	}})
-	_, _ = svc.Request(ctx, refund.RequestParams{OrderID: "ORDER-1", RefundNo: "R-1", Amount: 6000, Actor: "buyer:42"})
-	_, err := svc.Approve(ctx, refund.ApproveParams{OrderID: "ORDER-1", RefundNo: "R-1", Amount: 6000, Actor: "staff:7"})
+	}}})
+	_, _ = svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R-1"}, Amount: 6000, Actor: "buyer:42"})
+	_, err := svc.Approve(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R-1"}, Amount: 6000, Actor: "staff:7"})
 	fmt.Println(errors.Is(err, refund.ErrVetoed), err)
 	// Output:
 	// in tx: ORDER-1 request_refund
@@ -162,8 +162,8 @@ func ExampleService_NotificationHandler() {
 	mux := http.NewServeMux()
 	mux.Handle("POST /refund/notify", handler)
 
-	_, _ = svc.Request(ctx, refund.RequestParams{OrderID: "ORDER-1", RefundNo: "R-1", Amount: 4000, Actor: "buyer:42"})
-	r, err := svc.ApproveAndSend(ctx, refund.ApproveParams{OrderID: "ORDER-1", RefundNo: "R-1", Amount: 4000, Actor: "staff:7"})
+	_, _ = svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R-1"}, Amount: 4000, Actor: "buyer:42"})
+	r, err := svc.ApproveAndSend(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R-1"}, Amount: 4000, Actor: "staff:7"})
 	fmt.Println(r.State, err)
 
 	provider.Settle("R-1")

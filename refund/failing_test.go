@@ -106,11 +106,11 @@ func TestStoreFailsAtEveryCall(t *testing.T) {
 		{"cancel", from(order.StateRefundRequested), command(cancel(false)), order.StateCancelled},
 		{"retry", from(order.StateFailed), command(retry), order.StateApproved},
 		{"abandon", from(order.StateFailed), command(abandon), order.StateAbandoned},
-		{"resolve", from(order.StateAbnormal), command(resolve(refund.OutcomeSucceeded, "x")), order.StateRefunded},
+		{"resolve", from(order.StateAbnormal), command(resolve(refund.ResolutionPaid, "x")), order.StateRefunded},
 		{"process, sent", from(order.StateApproved), process, order.StateRefunded},
 		{"process, paid", accepted, process, order.StateRefunded},
 		{"approve_and_send", from(order.StateRefundRequested), func(s *refund.Service, _ *env) error {
-			_, err := s.ApproveAndSend(bg, refund.ApproveParams{OrderID: "O1", RefundNo: "R1", Amount: 4000, Actor: seller})
+			_, err := s.ApproveAndSend(bg, refund.ApproveParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Amount: 4000, Actor: seller})
 			return err
 		}, order.StateRefunded},
 		{"notification", accepted, func(s *refund.Service, _ *env) error {
@@ -120,7 +120,7 @@ func TestStoreFailsAtEveryCall(t *testing.T) {
 		{"sync, an answer older than the book", func(e *env, l *lister) {
 			accepted(e, l)
 			e.bank.next(fault{op: "query", res: isAccepted, block: func(context.Context) {
-				_, _ = resolve(refund.OutcomeClosed, "x").do(bg, e.svc)
+				_, _ = resolve(refund.ResolutionReturned, "x").do(bg, e.svc)
 				e.bank.set("R1", refund.OutcomeClosed)
 			}})
 		}, sync, order.StateFailed},
@@ -143,12 +143,13 @@ func TestStoreFailsAtEveryCall(t *testing.T) {
 					sc.setup(e, l)
 					store := &countingStore{Store: e.store, fails: n, how: how}
 					s, err := refund.NewService(e.machine, store, l, refund.Options{
-						Now: e.clock.Now, Backoff: func(string, int) time.Duration { return time.Minute }, Hooks: e.hooks(),
+						Now: e.clock.Now, Backoff: func(string, int) time.Duration { return time.Minute }, Hooks: []refund.Hooks{e.hooks()},
 					})
 					require.NoError(t, err)
 					err = sc.do(s, e)
 					reached = store.failed
-					if reached {
+					// What ApproveAndSend approved it returns, whatever became of sending it.
+					if reached && (sc.name != "approve_and_send" || n == 1 || e.refund("R1").ApprovedAt.IsZero()) {
 						require.ErrorIs(t, err, errStore, "call %d", n)
 					}
 					if err != nil {
@@ -183,7 +184,7 @@ func TestInTxHookFailsAtEveryTransition(t *testing.T) {
 			t.Run(fmt.Sprint(refused, " ", name), func(t *testing.T) {
 				failing := false
 				e := newEnv(t, func(_ *env, o *refund.Options) {
-					o.Hooks.InTx = func(_ context.Context, _ *order.Order, tr order.Transition) error {
+					o.Hooks[0].InTx = func(_ context.Context, _ *order.Order, tr order.Transition) error {
 						if failing && tr.Event == refused {
 							return broken()
 						}
@@ -269,7 +270,7 @@ func TestBackupRestoredDuringACommand(t *testing.T) {
 	for name, do := range map[string]func(s *refund.Service) error{
 		"process": func(s *refund.Service) error { _, err := s.Process(bg, ref); return err },
 		"approve_and_send": func(s *refund.Service) error {
-			_, err := s.ApproveAndSend(bg, refund.ApproveParams{OrderID: "O1", RefundNo: "R1", Amount: 4000, Actor: seller})
+			_, err := s.ApproveAndSend(bg, refund.ApproveParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Amount: 4000, Actor: seller})
 			return err
 		},
 		"abandon":      func(s *refund.Service) error { _, err := abandon.do(bg, s); return err },
@@ -291,7 +292,7 @@ func TestBackupRestoredDuringACommand(t *testing.T) {
 				// A stale answer makes the Service look again, and so read the store again.
 				e.bank.next(fault{op: "query", res: isAccepted, block: func(context.Context) {
 					_, _ = e.svc.Resolve(bg, refund.ResolveParams{
-						OrderID: "O1", RefundNo: "R1", Outcome: refund.OutcomeClosed, Evidence: "x", Actor: seller,
+						Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Resolution: refund.ResolutionReturned, Evidence: "x", Actor: seller,
 					})
 				}})
 				backup := newEnv(t)

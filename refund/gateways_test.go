@@ -167,12 +167,12 @@ func TestErrorsMatchThroughWraps(t *testing.T) {
 	}
 }
 
-// TestFireForTheHostsOwnEvents: what WithTransitions added is fired by name; the core has methods.
+// TestFireForTheHostsOwnEvents: what Options.Rows added is fired by name; the core has methods.
 func TestFireForTheHostsOwnEvents(t *testing.T) {
-	m, err := order.NewMachine(order.WithTransitions(
-		order.Row{Event: "await_goods", From: order.StateRefundRequested, To: "goods_returning"},
-		order.Row{Event: order.EventApprove, From: "goods_returning", To: order.StateApproved},
-	))
+	m, err := order.NewMachine(order.Options{Rows: []order.Row{
+		{Event: "await_goods", From: order.StateRefundRequested, To: "goods_returning"},
+		{Event: order.EventApprove, From: "goods_returning", To: order.StateApproved},
+	}})
 	require.NoError(t, err)
 	e := newEnv(t)
 	e.machine = m
@@ -181,15 +181,15 @@ func TestFireForTheHostsOwnEvents(t *testing.T) {
 	e.register()
 	_, err = request(4000, "r").do(bg, e.svc)
 	require.NoError(t, err)
-	r, err := e.svc.Fire(bg, refund.FireParams{OrderID: "O1", RefundNo: "R1", Event: "await_goods", Actor: seller})
+	r, err := e.svc.Fire(bg, refund.FireParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Event: "await_goods", Actor: seller})
 	require.NoError(t, err)
 	require.Equal(t, order.State("goods_returning"), r.State)
 	require.EqualValues(t, 4000, e.order().Reserved)
-	_, err = e.svc.Fire(bg, refund.FireParams{OrderID: "O1", RefundNo: "R1", Event: "await_goods", Actor: seller})
+	_, err = e.svc.Fire(bg, refund.FireParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Event: "await_goods", Actor: seller})
 	require.ErrorIs(t, err, refund.ErrTransition)
 	for _, row := range m.Rows() {
 		if row.Event != "await_goods" {
-			_, err = e.svc.Fire(bg, refund.FireParams{OrderID: "O1", RefundNo: "R1", Event: row.Event, Actor: seller, Note: "n"})
+			_, err = e.svc.Fire(bg, refund.FireParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Event: row.Event, Actor: seller, Note: "n"})
 			require.ErrorIs(t, err, refund.ErrInvalid, "core events have methods of their own")
 		}
 	}

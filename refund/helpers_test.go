@@ -187,13 +187,13 @@ type env struct {
 // newEnv builds an env. Backoff is a constant minute, Lease a minute, Quiet two; change may alter the options.
 func newEnv(t *testing.T, change ...func(*env, *refund.Options)) *env {
 	t.Helper()
-	m, err := order.NewMachine()
+	m, err := order.NewMachine(order.Options{})
 	require.NoError(t, err)
 	e := &env{t: t, clock: newClock(), store: memstore.New(), bank: newBank(), machine: m}
 	opt := refund.Options{
 		Now:     e.clock.Now,
 		Backoff: func(string, int) time.Duration { return time.Minute },
-		Hooks:   e.hooks(),
+		Hooks:   []refund.Hooks{e.hooks()},
 	}
 	for _, c := range change {
 		c(e, &opt)
@@ -239,9 +239,9 @@ func (e *env) approved(no string, amount int64) refund.Ref {
 	if _, err := e.store.Get(bg, "O1"); errors.Is(err, refund.ErrOrderNotFound) {
 		e.register()
 	}
-	_, err := e.svc.Request(bg, refund.RequestParams{OrderID: "O1", RefundNo: no, Amount: amount, Reason: "r", Actor: buyer})
+	_, err := e.svc.Request(bg, refund.RequestParams{Ref: refund.Ref{OrderID: "O1", RefundNo: no}, Amount: amount, Reason: "r", Actor: buyer})
 	require.NoError(e.t, err)
-	_, err = e.svc.Approve(bg, refund.ApproveParams{OrderID: "O1", RefundNo: no, Amount: amount, Actor: seller})
+	_, err = e.svc.Approve(bg, refund.ApproveParams{Ref: refund.Ref{OrderID: "O1", RefundNo: no}, Amount: amount, Actor: seller})
 	require.NoError(e.t, err)
 	return refund.Ref{OrderID: "O1", RefundNo: no}
 }

@@ -40,9 +40,9 @@ func (e *env) long(n int) {
 	e.register()
 	for i := range n {
 		number := fmt.Sprintf("R%d", i)
-		_, err := e.svc.Request(bg, refund.RequestParams{OrderID: "O1", RefundNo: number, Amount: 1, Actor: buyer})
+		_, err := e.svc.Request(bg, refund.RequestParams{Ref: refund.Ref{OrderID: "O1", RefundNo: number}, Amount: 1, Actor: buyer})
 		require.NoError(e.t, err)
-		_, err = e.svc.Cancel(bg, refund.CancelParams{OrderID: "O1", RefundNo: number, Actor: buyer})
+		_, err = e.svc.Cancel(bg, refund.CancelParams{Ref: refund.Ref{OrderID: "O1", RefundNo: number}, Actor: buyer})
 		require.NoError(e.t, err)
 	}
 }
@@ -63,7 +63,7 @@ func TestOrderHasItsWholeHistory(t *testing.T) {
 	r.history = func(after int64, limit int) ([]order.Transition, error) {
 		if !grown {
 			grown = true
-			_, err := e.svc.Request(bg, refund.RequestParams{OrderID: "O1", RefundNo: "R", Amount: 1, Actor: buyer})
+			_, err := e.svc.Request(bg, refund.RequestParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R"}, Amount: 1, Actor: buyer})
 			require.NoError(t, err)
 		}
 		return e.store.History(bg, "O1", after, limit)
@@ -115,14 +115,14 @@ func TestHooksSeeTheRunningCommand(t *testing.T) {
 				seen = append(seen, fmt.Sprintf("%s %s", hook, tr.Event))
 			}
 		}
-		o.Hooks.Guard = func(ctx context.Context, o *order.Order, _ order.Transition) error {
+		o.Hooks[0].Guard = func(ctx context.Context, o *order.Order, _ order.Transition) error {
 			note("guard", o)
 			page, err := e.svc.History(ctx, o.ID, 0, 0)
 			past = len(page)
 			return err
 		}
-		o.Hooks.InTx = func(_ context.Context, o *order.Order, _ order.Transition) error { note("in tx", o); return nil }
-		o.Hooks.After = func(_ context.Context, o *order.Order, _ order.Transition) { note("after", o) }
+		o.Hooks[0].InTx = func(_ context.Context, o *order.Order, _ order.Transition) error { note("in tx", o); return nil }
+		o.Hooks[0].After = func(_ context.Context, o *order.Order, _ order.Transition) { note("after", o) }
 	})
 	e.long(1)
 	require.Equal(t, []string{"in tx request_refund", "after request_refund", "in tx cancel", "after cancel"}, seen)

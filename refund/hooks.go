@@ -9,41 +9,46 @@ import (
 	"github.com/orderfsm/orderfsm/order"
 )
 
-// Hooks are the host's own steps in the workflow. A nil field is skipped. They are called from whatever
-// goroutine runs the command, several at once. A panic in any of them is contained. [JoinHooks] makes one of
-// several.
+// Hooks are steps that a host or an adapter adds to the workflow; see [Options].Hooks. A nil field is
+// skipped. Hooks run in the goroutine of the command, so several may run at once. A panic in a hook
+// is contained.
+//
+// An order that a hook gets is a copy. The hooks of one transition share it and must not modify it.
+// Its History holds the transitions of the running command only; [Service.History] returns the rest.
 type Hooks struct {
-	// Guard is asked before a decision is carried out and may veto it; see [order.Guard]. It may run more
-	// than once for one command. The order's History holds the transitions of the running command alone, here and in
-	// InTx and After; what came before is in [Service.History].
+	// Guard is called before a decision is carried out and may veto it; see [order.Guard]. The first
+	// veto counts. Guard may run more than once for one command.
 	Guard order.Guard
-	// InTx runs inside the Update, after the transition: its error, or panic, rolls everything back. ctx
-	// carries the store's transaction, for the host's own rows or an outbox. It may run more than once for
-	// one command, each time in a fresh transaction. o is a copy of the order as it will be.
+	// InTx runs inside the Update, after the transition. Its error, or panic, rolls everything back,
+	// and the InTx hooks after it do not run. ctx carries the store's transaction, for the host's own
+	// rows or an outbox. InTx may run more than once for one command, each time in a new transaction.
+	// o is the order as it will be.
 	InTx func(ctx context.Context, o *order.Order, t order.Transition) error
-	// After runs once the transition is committed. A crash before it loses the call: what must not be lost
-	// belongs into InTx. o is a copy.
+	// After runs once the transition is committed. If the process dies before, it does not run: use
+	// InTx for what must not be lost.
 	After func(ctx context.Context, o *order.Order, t order.Transition)
-	// Discrepancy is called when the provider and the book disagree, or the provider answered about
-	// something else than was asked. It is called after what can be recorded has been recorded, also
-	// if that failed, and once for a contradiction that stays the same.
-	Discrepancy func(ctx context.Context, c Discrepancy)
-	// Stuck is told on every attempt that ends without an outcome, or with one that could not be recorded,
-	// once AlertAfter has passed since approval.
+	// Discrepancy is called when the provider and the book disagree, or when the provider answered
+	// about something else than was asked. What can be recorded is recorded before, and the call is
+	// made even if recording failed. A discrepancy that does not change is reported once.
+	Discrepancy func(ctx context.Context, d Discrepancy)
+	// Stuck is called after every attempt without an outcome, and after one whose outcome could not
+	// be recorded, once AlertAfter has passed since the approval.
 	Stuck func(ctx context.Context, s Stuck)
 	// Setup is called when a gateway begins to fail because of its set-up: once, until the kind of
-	// call that failed (a refund, a query, a list) succeeds again; and once more if refunds begin
-	// to fail after the others.
+	// call that failed (a refund, a query, a list) succeeds again. It is called once more if refunds
+	// begin to fail after the other kinds.
 	Setup func(ctx context.Context, err *SetupError)
-	// UnknownNotification is told of a notification about a refund that the book does not have: made in the
-	// provider's own console, perhaps. Service.Sync of its order takes such a one in.
+	// UnknownNotification is called for a notification about a refund that the book does not have,
+	// perhaps one that was made in the provider's own console. [Service.Sync] of its order adopts it.
 	UnknownNotification func(ctx context.Context, n Notification)
-	// Trace is told when a command begins, for tracing and timing. The command runs in the ctx that it
-	// returns, which must be made from the one it was given, and so do the calls to the store and the
-	// gateway. end, which may be nil, is told the command's error when it has ended, also where it panicked.
-	// A command made of others, as ApproveAndSend is of Approve and Process, has them begin and end within it; a
-	// command that does nothing, because it was done before, is told of too. Reads are not, and Reconcile
-	// is not: its Syncs are.
+	// Trace is called when a command begins, for tracing and timing. The command, and its calls to the
+	// store and the gateway, run in the ctx that Trace returns, which must be derived from the ctx
+	// that it got. end may be nil. It is called with the command's error when the command has ended,
+	// even if it panicked; the ends of several hooks run in reverse order.
+	//
+	// A command that is made of others, such as ApproveAndSend, contains them. A command that changes
+	// nothing because it was done before is traced too. Reads and Reconcile are not traced, but
+	// Reconcile's Syncs are.
 	Trace func(ctx context.Context, c Command) (inside context.Context, end func(err error))
 }
 
@@ -60,36 +65,64 @@ type Discrepancy struct {
 	Err error
 }
 
-// Stuck is a refund without an outcome for longer than AlertAfter. It goes on being asked about.
+// Stuck is a refund without an outcome for longer than AlertAfter. The Service goes on asking about
+// it.
 type Stuck struct {
 	OrderID  string
 	RefundNo string
 	Gateway  string
-	// ApprovedAt is since when it waits, UTC; Attempts how often the provider was asked since.
+	// ApprovedAt is when it was approved, UTC; Attempts counts the attempts since.
 	ApprovedAt time.Time
 	Attempts   int
-	// Err is why the newest attempt has no outcome, or why it could not be recorded; nil where the provider
-	// says that it is on its way.
+	// Err is why the newest attempt has no outcome, or why its outcome could not be recorded. It is
+	// nil if the provider says that the refund is on its way.
 	Err error
 }
 
-// inTx calls the InTx hook for t.
-func (s *Service) inTx(ctx context.Context, o *order.Order, t order.Transition) (err error) {
-	if s.opt.Hooks.InTx == nil {
-		return nil
+// guards returns the Guard hooks.
+func guards(hooks []Hooks) (all []order.Guard) {
+	for _, h := range hooks {
+		if h.Guard != nil {
+			all = append(all, h.Guard)
+		}
 	}
+	return all
+}
+
+// inTx calls the InTx hooks for t.
+func (u *update) inTx(ctx context.Context, t order.Transition) error {
+	for _, h := range u.s.opt.Hooks {
+		if h.InTx == nil {
+			continue
+		}
+		if err := containPanic(func() error { return h.InTx(ctx, u.shared(), t) }); err != nil {
+			return fmt.Errorf("%s refund %s of order %s: in-transaction hook: %w",
+				t.Event, t.RefundNo, u.order.ID, err)
+		}
+	}
+	return nil
+}
+
+// shared returns the copy of the order that the hooks share.
+func (u *update) shared() *order.Order {
+	if u.view == nil || u.view.Version != u.order.Version || !u.view.Equal(u.order) {
+		u.view = u.order.Clone()
+	}
+	return u.view
+}
+
+// containPanic returns a panic of call as an error.
+func containPanic(call func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("%w: %v", ErrHookPanic, p)
 		}
-		if err != nil {
-			err = fmt.Errorf("%s refund %s of order %s: in-transaction hook: %w", t.Event, t.RefundNo, o.ID, err)
-		}
 	}()
-	return s.opt.Hooks.InTx(ctx, o.Clone(), t)
+	return call()
 }
 
-// notify runs a hook that cannot fail the command. It reports whether the hook returned: it may have panicked.
+// notify runs a hook that cannot fail the command. It reports whether the hook returned: it may have
+// panicked.
 func (s *Service) notify(ctx context.Context, hook string, call func()) (returned bool) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -100,49 +133,58 @@ func (s *Service) notify(ctx context.Context, hook string, call func()) (returne
 	return true
 }
 
-// finish tells log and hooks what an Update did, once it is committed: at once, or when the transaction
-// that ctx carries commits.
+// finish logs what an Update did and calls the hooks, once it is committed: at once, or when the
+// transaction that ctx carries commits.
 func (s *Service) finish(ctx context.Context, u *update) {
 	if len(u.fired) == 0 && u.discrepancy == nil {
 		return
 	}
-	o := u.order.Clone()
+	o := u.shared()
 	run := func(ctx context.Context) {
 		for _, t := range u.fired {
-			s.log.InfoContext(ctx, "refund transition",
-				slog.String("order_id", o.ID), slog.String("refund_no", t.RefundNo),
-				slog.String("event", string(t.Event)), slog.String("from", string(t.From)),
-				slog.String("to", string(t.To)), slog.String("actor", string(t.Actor)),
-				slog.Int64("amount", amountOf(o, t.RefundNo)), slog.String("currency", o.Currency))
-			if s.opt.Hooks.After != nil {
-				s.notify(ctx, "after", func() { s.opt.Hooks.After(ctx, o.Clone(), t) })
-			}
+			s.announce(ctx, o, t)
 		}
-		if u.discrepancy != nil {
-			if s.reportDiscrepancy(ctx, *u.discrepancy) {
-				s.remember(ctx, u)
-			}
+		if u.discrepancy != nil && s.reportDiscrepancy(ctx, *u.discrepancy) {
+			s.remember(ctx, u)
 		}
 	}
-	if s.joined(ctx) {
-		j, _ := s.store.(Joiner)
-		if !j.AfterCommit(ctx, run) {
-			s.log.DebugContext(ctx, "after hooks do not run: nobody tells of the host's commit",
-				slog.String("order_id", o.ID))
-		}
+	if !s.joined(ctx) {
+		// The change is committed: the hooks run even if the caller has gone.
+		run(context.WithoutCancel(ctx))
 		return
 	}
-	// The change is committed: a caller that has gone away does not take the hooks with it.
-	run(context.WithoutCancel(ctx))
+	j, _ := s.store.(Joiner)
+	if !j.AfterCommit(ctx, run) {
+		s.log.DebugContext(ctx, "after hooks do not run: nobody reports the host's commit",
+			slog.String("order_id", o.ID))
+	}
 }
 
-// remember notes a discrepancy with its refund after it was reported, and not before: if the process dies in between or
-// the hook panics, it is reported twice rather than never.
+// announce logs a committed transition and calls the After hooks.
+func (s *Service) announce(ctx context.Context, o *order.Order, t order.Transition) {
+	var amount int64
+	if r := o.Refund(t.RefundNo); r != nil {
+		amount = r.Amount
+	}
+	s.log.InfoContext(ctx, "refund transition",
+		slog.String("order_id", o.ID), slog.String("refund_no", t.RefundNo),
+		slog.String("event", string(t.Event)), slog.String("from", string(t.From)),
+		slog.String("to", string(t.To)), slog.String("actor", string(t.Actor)),
+		slog.Int64("amount", amount), slog.String("currency", o.Currency))
+	for _, h := range s.opt.Hooks {
+		if h.After != nil {
+			s.notify(ctx, "after", func() { h.After(ctx, o, t) })
+		}
+	}
+}
+
+// remember notes a discrepancy with its refund after it was reported, and not before. If the process
+// dies in between, or a hook panics, it is reported twice rather than never.
 func (s *Service) remember(ctx context.Context, u *update) {
 	if u.heard == nil {
 		return
 	}
-	ref := Ref{u.discrepancy.OrderID, u.discrepancy.RefundNo}
+	ref := Ref{OrderID: u.discrepancy.OrderID, RefundNo: u.discrepancy.RefundNo}
 	err := s.update(ctx, "note a discrepancy of", ref, func(_ context.Context, again *update) error {
 		r, err := again.refund("note a discrepancy of", ref.RefundNo)
 		if err != nil {
@@ -153,28 +195,27 @@ func (s *Service) remember(ctx context.Context, u *update) {
 	})
 	if err != nil {
 		s.log.ErrorContext(ctx, "refund discrepancy not noted, will be reported again",
-			slog.String("order_id", ref.OrderID), slog.String("refund_no", ref.RefundNo), slog.Any("error", err))
+			slog.String("order_id", ref.OrderID), slog.String("refund_no", ref.RefundNo),
+			slog.Any("error", err))
 	}
 }
 
-func amountOf(o *order.Order, no string) int64 {
-	if r := o.Refund(no); r != nil {
-		return r.Amount
-	}
-	return 0
-}
-
-// reportDiscrepancy reports a reportDiscrepancy, and whether the hook has taken it.
-func (s *Service) reportDiscrepancy(ctx context.Context, c Discrepancy) bool {
+// reportDiscrepancy reports whether every hook took it.
+func (s *Service) reportDiscrepancy(ctx context.Context, d Discrepancy) bool {
 	s.log.ErrorContext(ctx, "refund discrepancy",
-		slog.String("order_id", c.OrderID), slog.String("refund_no", c.RefundNo),
-		slog.String("state", string(c.Book)), slog.String("outcome", c.Result.Outcome.String()),
-		slog.Any("error", c.Err))
-	return s.opt.Hooks.Discrepancy == nil ||
-		s.notify(ctx, "discrepancy", func() { s.opt.Hooks.Discrepancy(ctx, c) })
+		slog.String("order_id", d.OrderID), slog.String("refund_no", d.RefundNo),
+		slog.String("state", string(d.Book)), slog.String("outcome", d.Result.Outcome.String()),
+		slog.Any("error", d.Err))
+	taken := true
+	for _, h := range s.opt.Hooks {
+		if h.Discrepancy != nil && !s.notify(ctx, "discrepancy", func() { h.Discrepancy(ctx, d) }) {
+			taken = false
+		}
+	}
+	return taken
 }
 
-// errorAttr is err, or an attribute that handlers leave out where there is none.
+// errorAttr is err, or an attribute that handlers leave out if there is none.
 func errorAttr(err error) slog.Attr {
 	if err == nil {
 		return slog.Attr{}
@@ -182,12 +223,14 @@ func errorAttr(err error) slog.Attr {
 	return slog.Any("error", err)
 }
 
-func (s *Service) stuck(ctx context.Context, st Stuck) {
+func (s *Service) reportStuck(ctx context.Context, st Stuck) {
 	s.log.WarnContext(ctx, "refund stuck",
 		slog.String("order_id", st.OrderID), slog.String("refund_no", st.RefundNo),
 		slog.String("gateway", st.Gateway), slog.Time("approved_at", st.ApprovedAt),
 		slog.Int("attempts", st.Attempts), errorAttr(st.Err))
-	if s.opt.Hooks.Stuck != nil {
-		s.notify(ctx, "stuck", func() { s.opt.Hooks.Stuck(ctx, st) })
+	for _, h := range s.opt.Hooks {
+		if h.Stuck != nil {
+			s.notify(ctx, "stuck", func() { h.Stuck(ctx, st) })
+		}
 	}
 }

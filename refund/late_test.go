@@ -118,7 +118,7 @@ func TestCallerGoesAwayAndTheAnswerIsBooked(t *testing.T) {
 			return err
 		}},
 		"approve_and_send": {"refund", func(ctx context.Context, e *env) error {
-			p := refund.ApproveParams{OrderID: "O1", RefundNo: "R1", Amount: 4000, Actor: seller}
+			p := refund.ApproveParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Amount: 4000, Actor: seller}
 			r, err := e.svc.ApproveAndSend(ctx, p)
 			require.Equal(e.t, order.StateRefunded, r.State)
 			return err

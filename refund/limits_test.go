@@ -36,7 +36,7 @@ func newLimited(t *testing.T, l refund.Limits) *env {
 func TestMaxRefunds(t *testing.T) {
 	e := newLimited(t, refund.Limits{MaxRefunds: 3})
 	ask := func(no string) error {
-		_, err := e.svc.Request(bg, refund.RequestParams{OrderID: "O1", RefundNo: no, Amount: 1, Actor: buyer})
+		_, err := e.svc.Request(bg, refund.RequestParams{Ref: refund.Ref{OrderID: "O1", RefundNo: no}, Amount: 1, Actor: buyer})
 		return err
 	}
 	for i := range 3 {
@@ -61,11 +61,11 @@ func TestMaxAge(t *testing.T) {
 	_, err := request(4000, "r").do(bg, e.svc)
 	require.NoError(t, err)
 	e.clock.Advance(year)
-	_, err = e.svc.Request(bg, refund.RequestParams{OrderID: "O1", RefundNo: "R2", Amount: 1, Actor: buyer})
+	_, err = e.svc.Request(bg, refund.RequestParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R2"}, Amount: 1, Actor: buyer})
 	require.NoError(t, err, "on the last day")
 	e.clock.Advance(time.Second)
 	before := e.order()
-	_, err = e.svc.Request(bg, refund.RequestParams{OrderID: "O1", RefundNo: "R3", Amount: 1, Actor: buyer})
+	_, err = e.svc.Request(bg, refund.RequestParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R3"}, Amount: 1, Actor: buyer})
 	require.ErrorIs(t, err, refund.ErrLimit)
 	_, err = approve(4000).do(bg, e.svc)
 	require.ErrorIs(t, err, refund.ErrLimit, "it could not work any more")

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/orderfsm/orderfsm/internal/logtest"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
 )
@@ -153,33 +154,33 @@ func TestQuestionIsNoSubmission(t *testing.T) {
 	require.Equal(t, sent, e.refund("R1").SubmittedAt)
 }
 
-// TestExecuteClaimsNothingThatItCannotRead: the provider may have paid by then, so the approved
-// refund comes with it.
-func TestExecuteClaimsNothingThatItCannotRead(t *testing.T) {
+// TestApproveAndSendClaimsNothingThatItCannotRead: the provider may have paid by then. The refund is
+// returned as it was approved, and the trouble is logged.
+func TestApproveAndSendClaimsNothingThatItCannotRead(t *testing.T) {
 	e := newEnv(t)
 	e.into(order.StateRefundRequested)
-	p := refund.ApproveParams{OrderID: "O1", RefundNo: "R1", Amount: 4000, Actor: seller}
-	s, err := refund.NewService(
-		e.machine,
-		unreadable{e.store, "O1"},
-		e.bank,
-		refund.Options{Now: e.clock.Now},
-	)
+	p := refund.ApproveParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Amount: 4000, Actor: seller}
+	log := &logtest.Recorder{}
+	opt := refund.Options{Now: e.clock.Now, Logger: log.Logger()}
+	const message = "refund approved, its outcome is not known"
+	s, err := refund.NewService(e.machine, unreadable{e.store, "O1"}, e.bank, opt)
 	require.NoError(t, err)
 	r, err := s.ApproveAndSend(bg, p)
-	require.ErrorIs(t, err, errLost)
+	require.NoError(t, err)
 	require.Equal(t, order.StateApproved, r.State)
 	require.Equal(t, "R1", r.No)
+	require.Len(t, log.Values(message, "error"), 1)
 
 	e = newEnv(t)
 	e.into(order.StateRefundRequested)
 	backup := newEnv(t)
 	backup.register()
 	store := &restored{Store: e.store, backup: backup.store, at: 4} // approve, lease, record, read
-	s, err = refund.NewService(e.machine, store, e.bank, refund.Options{Now: e.clock.Now})
+	opt.Now = e.clock.Now
+	s, err = refund.NewService(e.machine, store, e.bank, opt)
 	require.NoError(t, err)
 	r, err = s.ApproveAndSend(bg, p)
-	require.ErrorIs(t, err, refund.ErrRefundNotFound)
-	require.EqualError(t, err, "approve and send refund R1 of order O1: refund not found")
+	require.NoError(t, err)
 	require.Equal(t, order.StateApproved, r.State)
+	require.Equal(t, "read refund R1 of order O1: refund not found", log.Values(message, "error")[1])
 }

@@ -14,52 +14,62 @@ import (
 // MaxNotification bounds the body of a notification, in bytes.
 const MaxNotification = 64 << 10
 
-// HandleNotification takes a provider's notification as a hint: it matches it to a known refund, asks the
-// provider with Query, and records that answer, never the notification's own. Duplicates, late and
-// out-of-order ones change nothing. One about a refund that the book does not have changes nothing, is
-// told to the UnknownNotification hook, and is no error.
+// HandleNotification uses a provider's notification as a hint. It matches the notification to a refund
+// of the book, asks the provider with Query, and records that answer, never the notification's own.
+// Duplicates, late and out-of-order notifications change nothing. A notification about a refund that
+// the book does not have changes nothing either: it is passed to the UnknownNotification hooks and is
+// no error.
 //
-// Errors: [ErrMismatch] where it contradicts the recorded order, number or amounts; [ErrInTx]; the gateway's,
-// where the provider could not be asked; the store's. After an error the provider should deliver it again.
+// Errors: [ErrMismatch] if it contradicts the recorded order, number or amounts; [ErrInTx]; the
+// gateway's, if the provider could not be asked; the store's. After an error the provider should
+// deliver it again.
 func (s *Service) HandleNotification(ctx context.Context, n Notification) (err error) {
-	ref := Ref{n.Result.OrderID, n.Result.RefundNo} // anybody's words
-	ctx, end := s.trace(ctx, Command{"notification", clip(ref.OrderID, order.MaxID), clip(ref.RefundNo, order.MaxRefundNo)}, &err)
+	// The words of a notification may be anybody's.
+	ref := Ref{OrderID: n.Result.OrderID, RefundNo: n.Result.RefundNo}
+	clipped := Ref{OrderID: clip(ref.OrderID, order.MaxID), RefundNo: clip(ref.RefundNo, order.MaxRefundNo)}
+	ctx, end := s.trace(ctx, "notification", clipped, &err)
 	defer end()
 	if err := s.outsideTx(ctx, "notification for", ref); err != nil {
 		return err
 	}
 	o, err := s.store.Get(ctx, ref.OrderID)
 	if err != nil && !errors.Is(err, ErrOrderNotFound) {
-		return fmt.Errorf("notification for refund %s of order %s: %w", ref.RefundNo, ref.OrderID, err)
+		return fmt.Errorf("notification for %s: %w", ref.name(), err)
 	}
 	var r *order.Refund
 	if err == nil {
 		r = o.Refund(ref.RefundNo)
 	}
 	if r == nil {
-		s.log.WarnContext(ctx, "notification for an unknown refund", slog.String("gateway", n.Gateway),
-			slog.String("order_id", clip(ref.OrderID, order.MaxID)), slog.String("refund_no", clip(ref.RefundNo, order.MaxRefundNo)))
-		if s.opt.Hooks.UnknownNotification != nil {
-			s.notify(ctx, "unknown_notification", func() { s.opt.Hooks.UnknownNotification(ctx, n) })
-		}
+		s.reportUnknown(ctx, n, clipped)
 		return nil
 	}
 	if err := matchNotification(o, r, n); err != nil {
 		s.log.WarnContext(ctx, "notification refused", slog.String("gateway", n.Gateway),
 			slog.String("order_id", ref.OrderID), slog.String("refund_no", ref.RefundNo), slog.Any("error", err))
-		return fmt.Errorf("notification for refund %s of order %s: %w", ref.RefundNo, ref.OrderID, err)
+		return fmt.Errorf("notification for %s: %w", ref.name(), err)
 	}
 	if r.State == order.StateRefunded && !r.ConfirmedAt.IsZero() && n.Result.Outcome == OutcomeSucceeded {
-		return nil // a duplicate: nothing to ask about
+		return nil // a duplicate: there is nothing to ask about
 	}
 	ans, _, err := s.observe(ctx, "notification for", o, r)
 	if err != nil {
 		return err
 	}
 	if ans.err != nil {
-		return fmt.Errorf("notification for refund %s of order %s: confirm: %w", ref.RefundNo, ref.OrderID, ans.err)
+		return fmt.Errorf("notification for %s: confirm: %w", ref.name(), ans.err)
 	}
 	return nil
+}
+
+func (s *Service) reportUnknown(ctx context.Context, n Notification, ref Ref) {
+	s.log.WarnContext(ctx, "notification for an unknown refund", slog.String("gateway", n.Gateway),
+		slog.String("order_id", ref.OrderID), slog.String("refund_no", ref.RefundNo))
+	for _, h := range s.opt.Hooks {
+		if h.UnknownNotification != nil {
+			s.notify(ctx, "unknown_notification", func() { h.UnknownNotification(ctx, n) })
+		}
+	}
 }
 
 // matchNotification compares what the message names with the book.
@@ -67,7 +77,7 @@ func matchNotification(o *order.Order, r *order.Refund, n Notification) error {
 	for _, f := range []struct{ field, want, got string }{
 		{"gateway", o.Gateway, n.Gateway},
 		{"payment_id", o.PaymentID, n.PaymentID},
-		{"refund_id", r.ProviderRefundID, clip(n.Result.ProviderRefundID, order.MaxCode)}, // as it is kept
+		{"provider_refund_id", r.ProviderRefundID, clip(n.Result.ProviderRefundID, order.MaxCode)}, // as it is kept
 	} {
 		if f.want != "" && f.got != "" && f.want != f.got {
 			return &MismatchError{Field: f.field, Want: f.want, Got: f.got}
@@ -90,11 +100,13 @@ func mismatchInt(field string, want, got int64) error {
 //
 //	mux.Handle("POST /refund/notify", handler)
 //
-// It bounds the body at [MaxNotification], acknowledges what HandleNotification took, and asks for
-// redelivery otherwise. gateway is the name that the orders are registered with. It returns [ErrUnsupported] if
-// the gateway is no [NotificationReader], and [ErrUnknownGateway] if a [Router] has none of that name. Where
-// the Service has a single gateway any name will do here, and one that the orders do not have refuses their
-// notifications, which the log tells.
+// It bounds the body at [MaxNotification], acknowledges a notification if HandleNotification returns no
+// error, and otherwise asks for redelivery. gateway must be the name that orders are registered with.
+// If the Service has a single gateway the name cannot be checked here: a wrong name makes every
+// notification fail with [ErrMismatch].
+//
+// Errors: [ErrUnsupported] if the gateway is no [NotificationReader], [ErrUnknownGateway] if a [Router]
+// has no gateway of that name.
 func (s *Service) NotificationHandler(gateway string) (http.Handler, error) {
 	g := s.gateway
 	if to, ok := g.(Router); ok {

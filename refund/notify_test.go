@@ -48,11 +48,11 @@ func TestNotificationSettles(t *testing.T) {
 
 func TestNotificationThatContradicts(t *testing.T) {
 	for field, change := range map[string]func(*refund.Notification){
-		"amount":     func(n *refund.Notification) { n.Result.Amount = 3999 },
-		"total":      func(n *refund.Notification) { n.Total = 9999 },
-		"gateway":    func(n *refund.Notification) { n.Gateway = "other" },
-		"payment_id": func(n *refund.Notification) { n.PaymentID = "other" },
-		"refund_id":  func(n *refund.Notification) { n.Result.ProviderRefundID = "other" },
+		"amount":             func(n *refund.Notification) { n.Result.Amount = 3999 },
+		"total":              func(n *refund.Notification) { n.Total = 9999 },
+		"gateway":            func(n *refund.Notification) { n.Gateway = "other" },
+		"payment_id":         func(n *refund.Notification) { n.PaymentID = "other" },
+		"provider_refund_id": func(n *refund.Notification) { n.Result.ProviderRefundID = "other" },
 	} {
 		t.Run(field, func(t *testing.T) {
 			e := newEnv(t)

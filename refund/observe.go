@@ -45,7 +45,7 @@ func (s *Service) look(ctx context.Context, op string, o *order.Order, seen *ord
 	// What the provider said is a fact, whether or not the caller still waits for it.
 	ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), s.opt.Lease)
 	defer cancel()
-	err = s.update(ctx, op, Ref{o.ID, seen.No}, func(ctx context.Context, u *update) error {
+	err = s.update(ctx, op, Ref{OrderID: o.ID, RefundNo: seen.No}, func(ctx context.Context, u *update) error {
 		_, err := u.refund(op, seen.No)
 		if err != nil {
 			return err

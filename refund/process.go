@@ -12,45 +12,54 @@ import (
 	"github.com/orderfsm/orderfsm/order"
 )
 
-// ProcessResult tells what a Process left.
+// ProcessResult is what a Process left.
 type ProcessResult struct {
 	// State of the refund now.
 	State order.State
-	// At is when to call Process again, UTC; zero where there is nothing left to do.
+	// At is when to call Process again, UTC; zero if there is nothing left to do.
 	At time.Time
-	// Err is why the outcome is still unknown: the gateway's last error, which is also logged. It may be
-	// nil although the refund is still approved: it is on its way, or was not due.
+	// Err is why the outcome is still unknown: the gateway's last error, which is also logged. It may
+	// be nil although the refund is still approved: it is on its way, or was not due.
 	Err error
 }
 
-// ApproveAndSend is Approve followed by Process: the merchant agrees and sees the outcome. The refund that it
-// returns is still approved where the outcome is not known yet; the next Process goes on from there.
+// ApproveAndSend is Approve followed by Process, for a merchant who agrees and waits for the outcome.
+// The refund that it returns is still approved if the outcome is not known yet, also if Process
+// failed, which is logged: the provider may have paid, and a later Process goes on.
 //
-// Errors: [ErrInTx] and those of Approve, without a refund, after which nothing was sent; those of Process, with the
-// refund as it was approved: the provider may have paid, the refund is due again, and nobody must be told that it failed.
+// Errors: [ErrInTx] and those of Approve. After an error nothing was sent by this call.
 func (s *Service) ApproveAndSend(ctx context.Context, p ApproveParams) (_ order.Refund, err error) {
-	ctx, end := s.trace(ctx, Command{"approve_and_send", p.OrderID, p.RefundNo}, &err)
+	ctx, end := s.trace(ctx, "approve_and_send", p.Ref, &err)
 	defer end()
-	ref := Ref{p.OrderID, p.RefundNo}
-	if err := s.outsideTx(ctx, "approve and send", ref); err != nil {
+	if err := s.outsideTx(ctx, "approve and send", p.Ref); err != nil {
 		return order.Refund{}, err
 	}
 	approved, err := s.Approve(ctx, p)
 	if err != nil {
 		return order.Refund{}, err
 	}
-	if _, err := s.Process(ctx, ref); err != nil {
-		return approved, err
-	}
-	o, err := s.get(context.WithoutCancel(ctx), p.OrderID)
+	now, err := s.send(ctx, p.Ref)
 	if err != nil {
-		return approved, err
+		s.log.ErrorContext(ctx, "refund approved, its outcome is not known",
+			slog.String("order_id", p.OrderID), slog.String("refund_no", p.RefundNo), slog.Any("error", err))
+		return approved, nil
 	}
-	r := o.Refund(p.RefundNo)
-	if r == nil {
-		return approved, fmt.Errorf("approve and send refund %s of order %s: %w", p.RefundNo, p.OrderID, ErrRefundNotFound)
+	return *now, nil
+}
+
+// send processes a refund and returns it as it is then.
+func (s *Service) send(ctx context.Context, ref Ref) (*order.Refund, error) {
+	if _, err := s.Process(ctx, ref); err != nil {
+		return nil, err
 	}
-	return *r, nil
+	o, err := s.get(context.WithoutCancel(ctx), ref.OrderID)
+	if err != nil {
+		return nil, err
+	}
+	if r := o.Refund(ref.RefundNo); r != nil {
+		return r, nil
+	}
+	return nil, fmt.Errorf("read %s: %w", ref.name(), ErrRefundNotFound)
 }
 
 // Process moves one approved refund as far as it can go now: lease, ask, record. It may be called any
@@ -61,7 +70,7 @@ func (s *Service) ApproveAndSend(ctx context.Context, p ApproveParams) (_ order.
 // [ErrInTx], or the store's. Trouble with the provider is Next.Err. An answer of the provider is recorded
 // even if ctx ends in the meantime.
 func (s *Service) Process(ctx context.Context, ref Ref) (_ ProcessResult, err error) {
-	ctx, end := s.trace(ctx, Command{"process", ref.OrderID, ref.RefundNo}, &err)
+	ctx, end := s.trace(ctx, "process", ref, &err)
 	defer end()
 	if err := s.outsideTx(ctx, "process", ref); err != nil {
 		return ProcessResult{}, err
@@ -260,7 +269,7 @@ func (s *Service) askAgain(
 // alert reports a refund as stuck if its newest attempt left no outcome in the book, once that has lasted too long.
 func (s *Service) alert(ctx context.Context, ref Ref, q *question, err error) {
 	if s.isStuck(q.seen.ApprovedAt, s.now()) {
-		s.stuck(ctx, Stuck{
+		s.reportStuck(ctx, Stuck{
 			OrderID: ref.OrderID, RefundNo: ref.RefundNo, Gateway: q.req.Gateway,
 			ApprovedAt: q.seen.ApprovedAt, Attempts: q.attempt, Err: err,
 		})

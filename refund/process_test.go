@@ -100,7 +100,7 @@ func TestDeclinedFails(t *testing.T) {
 	require.EqualValues(t, 4000, e.order().Reserved, "a failed refund may be retried: it keeps its amount")
 
 	// Topped up: the same number is sent again, without a query first, and pays.
-	_, err := e.svc.Retry(bg, refund.RetryParams{OrderID: "O1", RefundNo: "R1", Actor: seller})
+	_, err := e.svc.Retry(bg, refund.RetryParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Actor: seller})
 	require.NoError(t, err)
 	e.run()
 	require.Equal(t, order.StateRefunded, e.refund("R1").State)
@@ -179,7 +179,7 @@ func TestClosedAndAbnormal(t *testing.T) {
 	require.EqualValues(t, 4000, e.order().Reserved)
 
 	r, err := e.svc.Resolve(bg, refund.ResolveParams{
-		OrderID: "O1", RefundNo: "R1", Outcome: refund.OutcomeSucceeded, Evidence: "transfer 77", Actor: seller,
+		Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Resolution: refund.ResolutionPaid, Evidence: "transfer 77", Actor: seller,
 	})
 	require.NoError(t, err)
 	require.Equal(t, order.StateRefunded, r.State)

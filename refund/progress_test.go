@@ -80,7 +80,7 @@ func TestReconcileGoesOnBehindAnOrder(t *testing.T) {
 	e := newEnv(t)
 	e.register()
 	for i := range 60 {
-		p := refund.RequestParams{OrderID: "O1", RefundNo: fmt.Sprintf("R%d", i), Amount: 1, Actor: buyer}
+		p := refund.RequestParams{Ref: refund.Ref{OrderID: "O1", RefundNo: fmt.Sprintf("R%d", i)}, Amount: 1, Actor: buyer}
 		_, err := e.svc.Request(bg, p)
 		require.NoError(t, err)
 		e.clock.Advance(time.Second)

@@ -47,7 +47,7 @@ type lateCall struct {
 const total = 100
 
 func newWorld(t *rapid.T) *world {
-	m, err := order.NewMachine()
+	m, err := order.NewMachine(order.Options{})
 	require.NoError(t, err)
 	w := &world{t: t, now: newClock().Now(), m: m, funds: true, store: memstore.New(), books: map[string]*payout{}}
 	w.svc, err = refund.NewService(m, badDisk{w.store, w}, w, refund.Options{
@@ -241,7 +241,7 @@ func TestServiceProperty(t *testing.T) {
 				w.asked++
 				w.try("request", id, func() error {
 					_, err := w.svc.Request(bg, refund.RequestParams{
-						OrderID: id, RefundNo: fmt.Sprintf("R%d", w.asked), Amount: amount, Actor: buyer,
+						Ref: refund.Ref{OrderID: id, RefundNo: fmt.Sprintf("R%d", w.asked)}, Amount: amount, Actor: buyer,
 					})
 					if left := w.order(id).Refundable(); err != nil && !errors.Is(err, errLost) {
 						require.True(t, amount <= 0 || amount > left, "refused %d of %d", amount, left)
@@ -253,14 +253,14 @@ func TestServiceProperty(t *testing.T) {
 				ref := pick(t)
 				w.try("approve", ref.OrderID, func() error {
 					amount := w.order(ref.OrderID).Refund(ref.RefundNo).Amount
-					_, err := w.svc.Approve(bg, refund.ApproveParams{OrderID: ref.OrderID, RefundNo: ref.RefundNo, Amount: amount, Actor: seller})
+					_, err := w.svc.Approve(bg, refund.ApproveParams{Ref: ref, Amount: amount, Actor: seller})
 					return err
 				})
 			},
 			"reject": func(t *rapid.T) {
 				ref := pick(t)
 				w.try("reject", ref.OrderID, func() error {
-					_, err := w.svc.Reject(bg, refund.RejectParams{OrderID: ref.OrderID, RefundNo: ref.RefundNo, Actor: seller, Note: "no"})
+					_, err := w.svc.Reject(bg, refund.RejectParams{Ref: ref, Actor: seller, Note: "no"})
 					return err
 				})
 			},
@@ -268,7 +268,7 @@ func TestServiceProperty(t *testing.T) {
 				ref := pick(t)
 				w.try("cancel", ref.OrderID, func() error {
 					_, err := w.svc.Cancel(bg, refund.CancelParams{
-						OrderID: ref.OrderID, RefundNo: ref.RefundNo, Actor: buyer, EvenIfApproved: rapid.Bool().Draw(t, "approved"),
+						Ref: ref, Actor: buyer, EvenIfApproved: rapid.Bool().Draw(t, "approved"),
 					})
 					return err
 				})
@@ -276,14 +276,14 @@ func TestServiceProperty(t *testing.T) {
 			"retry": func(t *rapid.T) {
 				ref := pick(t)
 				w.try("retry", ref.OrderID, func() error {
-					_, err := w.svc.Retry(bg, refund.RetryParams{OrderID: ref.OrderID, RefundNo: ref.RefundNo, Actor: seller})
+					_, err := w.svc.Retry(bg, refund.RetryParams{Ref: ref, Actor: seller})
 					return err
 				})
 			},
 			"abandon": func(t *rapid.T) {
 				ref := pick(t)
 				w.try("abandon", ref.OrderID, func() error {
-					_, err := w.svc.Abandon(bg, refund.AbandonParams{OrderID: ref.OrderID, RefundNo: ref.RefundNo, Actor: seller})
+					_, err := w.svc.Abandon(bg, refund.AbandonParams{Ref: ref, Actor: seller})
 					return err
 				})
 			},
@@ -302,14 +302,14 @@ func TestServiceProperty(t *testing.T) {
 					func() { _, _ = w.svc.Process(bg, ref) },
 					func() { w.hint(ref) },
 					func() {
-						_, _ = w.svc.Retry(bg, refund.RetryParams{OrderID: ref.OrderID, RefundNo: ref.RefundNo, Actor: seller})
+						_, _ = w.svc.Retry(bg, refund.RetryParams{Ref: ref, Actor: seller})
 					},
 					func() {
-						_, _ = w.svc.Abandon(bg, refund.AbandonParams{OrderID: ref.OrderID, RefundNo: ref.RefundNo, Actor: seller})
+						_, _ = w.svc.Abandon(bg, refund.AbandonParams{Ref: ref, Actor: seller})
 					},
 					func() {
 						_, _ = w.svc.Cancel(bg, refund.CancelParams{
-							OrderID: ref.OrderID, RefundNo: ref.RefundNo, Actor: buyer, EvenIfApproved: true,
+							Ref: ref, Actor: buyer, EvenIfApproved: true,
 						})
 					},
 					func() { w.disk = "fails" }, // the answer is not recorded: the process dies

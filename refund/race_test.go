@@ -38,7 +38,7 @@ func TestSixtyPercentTwoHundredTimes(t *testing.T) {
 	e.register()
 	errs := together(200, func(i int) error {
 		_, err := e.svc.Request(bg, refund.RequestParams{
-			OrderID: "O1", RefundNo: fmt.Sprintf("R%d", i), Amount: 6000, Actor: buyer,
+			Ref: refund.Ref{OrderID: "O1", RefundNo: fmt.Sprintf("R%d", i)}, Amount: 6000, Actor: buyer,
 		})
 		return err
 	})
@@ -94,7 +94,7 @@ func TestTwoProcessesAtOnce(t *testing.T) {
 func TestHooksThatCallTheService(t *testing.T) {
 	t.Run("After may", func(t *testing.T) {
 		e := newEnv(t, func(e *env, o *refund.Options) {
-			o.Hooks.After = func(ctx context.Context, _ *order.Order, t order.Transition) {
+			o.Hooks[0].After = func(ctx context.Context, _ *order.Order, t order.Transition) {
 				if t.Event == order.EventRequestRefund {
 					_, err := approve(4000).do(ctx, e.svc)
 					require.NoError(e.t, err)
@@ -108,7 +108,7 @@ func TestHooksThatCallTheService(t *testing.T) {
 	})
 	t.Run("InTx may not touch the same order", func(t *testing.T) {
 		e := newEnv(t, func(e *env, o *refund.Options) {
-			o.Hooks.InTx = func(ctx context.Context, _ *order.Order, _ order.Transition) error {
+			o.Hooks[0].InTx = func(ctx context.Context, _ *order.Order, _ order.Transition) error {
 				_, err := approve(4000).do(ctx, e.svc)
 				return err
 			}
@@ -126,7 +126,7 @@ func TestHooksThatCallTheService(t *testing.T) {
 				return err
 			},
 			"approve_and_send": func(ctx context.Context, s *refund.Service) error {
-				_, err := s.ApproveAndSend(ctx, refund.ApproveParams{OrderID: "O1", RefundNo: "R1", Amount: 4000, Actor: seller})
+				_, err := s.ApproveAndSend(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Amount: 4000, Actor: seller})
 				return err
 			},
 			"abandon": func(ctx context.Context, s *refund.Service) error {
@@ -146,7 +146,7 @@ func TestHooksThatCallTheService(t *testing.T) {
 		for name, do := range calls {
 			t.Run(name, func(t *testing.T) {
 				e := newEnv(t, func(e *env, o *refund.Options) {
-					o.Hooks.InTx = func(ctx context.Context, _ *order.Order, t order.Transition) error {
+					o.Hooks[0].InTx = func(ctx context.Context, _ *order.Order, t order.Transition) error {
 						if t.Event == order.EventApprove {
 							return do(ctx, e.svc)
 						}
@@ -163,7 +163,7 @@ func TestHooksThatCallTheService(t *testing.T) {
 	})
 	t.Run("After that panics fails nothing", func(t *testing.T) {
 		e := newEnv(t, func(_ *env, o *refund.Options) {
-			o.Hooks.After = func(context.Context, *order.Order, order.Transition) { panic("after") }
+			o.Hooks[0].After = func(context.Context, *order.Order, order.Transition) { panic("after") }
 		})
 		e.into(order.StateRefundRequested)
 	})
@@ -182,7 +182,7 @@ func (s twiceStore) Update(ctx context.Context, id string, fn func(context.Conte
 
 func TestCommandsMayRunTwice(t *testing.T) {
 	e := newEnv(t)
-	s, err := refund.NewService(e.machine, twiceStore{e.store}, e.bank, refund.Options{Now: e.clock.Now, Hooks: e.hooks()})
+	s, err := refund.NewService(e.machine, twiceStore{e.store}, e.bank, refund.Options{Now: e.clock.Now, Hooks: []refund.Hooks{e.hooks()}})
 	require.NoError(t, err)
 	e.svc = s
 	e.into(order.StateRefunded)

@@ -101,7 +101,7 @@ func TestReconcileComparesAnOrderOnce(t *testing.T) {
 	var from time.Time
 	for i := range 120 {
 		from = e.clock.Now()
-		_, err := s.Request(bg, refund.RequestParams{OrderID: "O1", RefundNo: fmt.Sprintf("R%d", i), Amount: 1, Actor: buyer})
+		_, err := s.Request(bg, refund.RequestParams{Ref: refund.Ref{OrderID: "O1", RefundNo: fmt.Sprintf("R%d", i)}, Amount: 1, Actor: buyer})
 		require.NoError(t, err)
 		e.clock.Advance(time.Second)
 	}

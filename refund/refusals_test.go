@@ -31,7 +31,7 @@ func by(c call) func(*env) error {
 // with is by on a Service with other options, on the same order.
 func with(change func(*env, *refund.Options), c call) func(*env) error {
 	return func(e *env) error {
-		opt := refund.Options{Now: e.clock.Now}
+		opt := refund.Options{Now: e.clock.Now, Hooks: make([]refund.Hooks, 1)}
 		change(e, &opt)
 		_, err := c.do(bg, e.service(e.bank, opt))
 		return err
@@ -51,14 +51,14 @@ func requestRefusals() []refusal {
 	const paid, requested = order.StatePaid, order.StateRefundRequested
 	asking := func(id, no string, actor order.Actor) call {
 		return call{"", func(ctx context.Context, s *refund.Service) (order.Refund, error) {
-			return s.Request(ctx, refund.RequestParams{OrderID: id, RefundNo: no, Amount: 1, Actor: actor})
+			return s.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: id, RefundNo: no}, Amount: 1, Actor: actor})
 		}}
 	}
 	return []refusal{
 		{
 			"request in the provider's name", paid,
 			by(asking("O1", "R1", order.ActorProvider)), refund.ErrInvalid,
-			"request refund R1 of order O1: actor: is what the provider's own answers are recorded under",
+			"request refund R1 of order O1: actor: is reserved for the provider's own answers",
 		},
 		{
 			"request for an order that is not there", paid,
@@ -99,10 +99,10 @@ func decisionRefusals() []refusal {
 			"approve in the provider's name", requested,
 			by(call{"", func(ctx context.Context, s *refund.Service) (order.Refund, error) {
 				return s.Approve(ctx, refund.ApproveParams{
-					OrderID: "O1", RefundNo: "R1", Amount: 4000, Actor: order.ActorProvider,
+					Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Amount: 4000, Actor: order.ActorProvider,
 				})
 			}}), refund.ErrInvalid,
-			"approve refund R1 of order O1: actor: is what the provider's own answers are recorded under",
+			"approve refund R1 of order O1: actor: is reserved for the provider's own answers",
 		},
 		{
 			"approve another amount", requested, by(approve(3999)), refund.ErrConflict,
@@ -118,14 +118,14 @@ func decisionRefusals() []refusal {
 				"it has been approved in the meantime (possible now: cancel)",
 		},
 		{
-			"resolve without evidence", approved, by(resolve(refund.OutcomeClosed, " ")), refund.ErrInvalid,
+			"resolve without evidence", approved, by(resolve(refund.ResolutionReturned, " ")), refund.ErrInvalid,
 			"resolve refund R1 of order O1: evidence: is required",
 		},
 		{
 			"resolve during a call", approved, func(e *env) error {
 				var err error
 				e.bank.next(fault{op: "refund", err: errLost, block: func(context.Context) {
-					err = by(resolve(refund.OutcomeClosed, "e"))(e)
+					err = by(resolve(refund.ResolutionReturned, "e"))(e)
 				}})
 				e.process(refund.Ref{OrderID: "O1", RefundNo: "R1"})
 				return err
@@ -173,24 +173,24 @@ func hookRefusals() []refusal {
 	return []refusal{
 		{
 			"a guard's veto", requested, with(func(_ *env, o *refund.Options) {
-				o.Hooks.Guard = func(context.Context, *order.Order, order.Transition) error { return errLost }
+				o.Hooks[0].Guard = func(context.Context, *order.Order, order.Transition) error { return errLost }
 			}, approve(4000)), refund.ErrVetoed, "approve refund R1 of order O1: vetoed: connection reset",
 		},
 		{
 			"a guard that panics", requested, with(func(_ *env, o *refund.Options) {
-				o.Hooks.Guard = func(context.Context, *order.Order, order.Transition) error { panic("boo") }
+				o.Hooks[0].Guard = func(context.Context, *order.Order, order.Transition) error { panic("boo") }
 			}, approve(4000)), refund.ErrHookPanic,
 			"hook panicked: approve refund R1 of order O1: guard panicked: boo",
 		},
 		{
 			"a hook that fails", requested, with(func(_ *env, o *refund.Options) {
-				o.Hooks.InTx = func(context.Context, *order.Order, order.Transition) error { return errLost }
+				o.Hooks[0].InTx = func(context.Context, *order.Order, order.Transition) error { return errLost }
 			}, approve(4000)), errLost,
 			"approve refund R1 of order O1: in-transaction hook: connection reset",
 		},
 		{
 			"a hook that panics", requested, with(func(_ *env, o *refund.Options) {
-				o.Hooks.InTx = func(context.Context, *order.Order, order.Transition) error { panic("boo") }
+				o.Hooks[0].InTx = func(context.Context, *order.Order, order.Transition) error { panic("boo") }
 			}, approve(4000)), refund.ErrHookPanic,
 			"approve refund R1 of order O1: in-transaction hook: hook panicked: boo",
 		},
@@ -215,17 +215,13 @@ func hookRefusals() []refusal {
 	}
 }
 
-// wrongChoices are the outcomes that no person can record, and the events that have a method of
-// their own.
+// wrongChoices are resolutions that do not exist, and events that have their own method.
 func wrongChoices() (all []refusal) {
-	for _, o := range []refund.Outcome{
-		refund.OutcomeUnknown, refund.OutcomeAccepted, refund.OutcomeDeclined, refund.OutcomeAbnormal,
-		refund.OutcomeNotFound, 42,
-	} {
+	for _, as := range []refund.Resolution{"", "succeeded", "accepted", "Paid"} {
 		all = append(all, refusal{
-			fmt.Sprintf("resolve as %s %d", o, o), order.StateApproved, by(resolve(o, "e")),
+			fmt.Sprintf("resolve as %q", as), order.StateApproved, by(resolve(as, "e")),
 			refund.ErrInvalid,
-			"resolve refund R1 of order O1: outcome: must be succeeded or closed",
+			"resolve refund R1 of order O1: resolution: must be paid or returned",
 		})
 	}
 	for _, ev := range []order.Event{
@@ -235,7 +231,7 @@ func wrongChoices() (all []refusal) {
 	} {
 		all = append(all, refusal{
 			"fire " + string(ev), order.StateRefundRequested, func(e *env) error {
-				p := refund.FireParams{OrderID: "O1", RefundNo: "R1", Event: ev, Actor: seller}
+				p := refund.FireParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Event: ev, Actor: seller}
 				_, err := e.svc.Fire(bg, p)
 				return err
 			}, refund.ErrInvalid,
@@ -279,7 +275,7 @@ func TestLimitsSayWhichRuleAndWhy(t *testing.T) {
 	e := newLimited(t, refund.Limits{MaxAge: 24 * time.Hour, MaxRefunds: 1})
 	e.bank.next(fault{op: "refund", res: declined("NOTENOUGH")})
 	e.process(e.approved("R1", 4000))
-	second := refund.RequestParams{OrderID: "O1", RefundNo: "R2", Amount: 1, Actor: buyer}
+	second := refund.RequestParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R2"}, Amount: 1, Actor: buyer}
 	_, err := e.svc.Request(bg, second)
 	require.EqualError(t, err,
 		"request_refund refund R2 of order O1: max_refunds: the provider takes 1 refunds of one order")
@@ -328,7 +324,7 @@ func TestWhatNeverReachedTheProviderCountsForNothing(t *testing.T) {
 		e := newEnv(t)
 		e.into(state)
 		s := e.service(limited{e.bank, refund.Limits{MaxRefunds: 1}}, refund.Options{Now: e.clock.Now})
-		p := refund.RequestParams{OrderID: "O1", RefundNo: "R2", Amount: 1, Actor: buyer}
+		p := refund.RequestParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R2"}, Amount: 1, Actor: buyer}
 		_, err := s.Request(bg, p)
 		require.NoError(t, err, state)
 	}

@@ -31,7 +31,7 @@ type RegisterParams struct {
 // [NewGateways] has none of [ErrUnknownGateway]. Whether the provider can refund such an order at all, its currency and
 // the form of its number, Request finds out.
 func (s *Service) Register(ctx context.Context, p RegisterParams) (_ *order.Order, err error) {
-	ctx, end := s.trace(ctx, Command{"register", p.OrderID, ""}, &err)
+	ctx, end := s.trace(ctx, "register", Ref{OrderID: p.OrderID}, &err)
 	defer end()
 	now := s.now()
 	o := &order.Order{

@@ -22,7 +22,7 @@ func TestRegisterUnknownGateway(t *testing.T) {
 		}
 		gateways, err := refund.NewGateways(byName)
 		require.NoError(t, err)
-		m, err := order.NewMachine()
+		m, err := order.NewMachine(order.Options{})
 		require.NoError(t, err)
 		svc, err := refund.NewService(m, store, gateways, refund.Options{})
 		require.NoError(t, err)
@@ -46,15 +46,15 @@ func TestActorProvider(t *testing.T) {
 	e := newEnv(t)
 	e.register()
 	for _, amount := range []int64{10, 20} {
-		_, err := e.svc.Request(bg, refund.RequestParams{OrderID: "O1", Amount: amount, Actor: order.ActorProvider})
+		_, err := e.svc.Request(bg, refund.RequestParams{Ref: refund.Ref{OrderID: "O1"}, Amount: amount, Actor: order.ActorProvider})
 		require.ErrorIs(t, err, refund.ErrInvalid)
 	}
-	_, err := e.svc.Request(bg, refund.RequestParams{OrderID: "O1", RefundNo: "R1", Amount: 10, Actor: "buyer:1"})
+	_, err := e.svc.Request(bg, refund.RequestParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Amount: 10, Actor: "buyer:1"})
 	require.NoError(t, err)
-	_, err = e.svc.Approve(bg, refund.ApproveParams{OrderID: "O1", RefundNo: "R1", Amount: 10, Actor: order.ActorProvider})
+	_, err = e.svc.Approve(bg, refund.ApproveParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Amount: 10, Actor: order.ActorProvider})
 	require.ErrorIs(t, err, refund.ErrInvalid)
 	_, err = e.svc.Resolve(bg, refund.ResolveParams{
-		OrderID: "O1", RefundNo: "R1", Outcome: refund.OutcomeSucceeded, Evidence: "ticket 7", Actor: order.ActorProvider,
+		Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Resolution: refund.ResolutionPaid, Evidence: "ticket 7", Actor: order.ActorProvider,
 	})
 	require.ErrorIs(t, err, refund.ErrInvalid)
 	o, err := e.svc.Order(bg, "O1")

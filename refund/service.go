@@ -21,6 +21,7 @@ type Service struct {
 	gateway RefundGateway
 	opt     Options
 	log     *slog.Logger
+	guards  []order.Guard
 
 	setup setupFaults
 }
@@ -30,10 +31,11 @@ type Options struct {
 	// Now is the clock. If nil, time.Now. What it returns is kept as UTC, cut to microseconds, so that
 	// every store keeps the same.
 	Now func() time.Time
-	// Logger gets one record per transition and per trouble. If nil, nothing is logged.
+	// Logger gets one record per transition and per trouble. If nil, slog.Default(); for silence,
+	// slog.New(slog.DiscardHandler).
 	Logger *slog.Logger
-	// Hooks are the host's own steps.
-	Hooks Hooks
+	// Hooks are the host's own steps and those of adapters. Each kind of hook runs in this order.
+	Hooks []Hooks
 	// Scheduler is told when a refund becomes due. If nil, Store.Due is the queue.
 	Scheduler Scheduler
 	// NewRefundNo makes the number of a refund that was asked for without one; see
@@ -104,7 +106,7 @@ func NewService(m *order.Machine, s Store, g RefundGateway, opt Options) (*Servi
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("new refund service: %w", err)
 	}
-	return &Service{machine: m, store: s, gateway: g, opt: opt, log: opt.Logger}, nil
+	return &Service{machine: m, store: s, gateway: g, opt: opt, log: opt.Logger, guards: guards(opt.Hooks)}, nil
 }
 
 func (o *Options) setDefaults() {
@@ -112,7 +114,7 @@ func (o *Options) setDefaults() {
 		o.Now = time.Now //nolint:forbidigo // the one place where the wall clock is the default
 	}
 	if o.Logger == nil {
-		o.Logger = slog.New(discard{})
+		o.Logger = slog.Default()
 	}
 	if o.NewRefundNo == nil {
 		o.NewRefundNo = newRefundNo
@@ -139,14 +141,6 @@ func (o *Options) setDefaults() {
 		}
 	}
 }
-
-// discard is slog.DiscardHandler, which Go 1.22 does not have.
-type discard struct{}
-
-func (discard) Enabled(context.Context, slog.Level) bool  { return false }
-func (discard) Handle(context.Context, slog.Record) error { return nil }
-func (d discard) WithAttrs([]slog.Attr) slog.Handler      { return d }
-func (d discard) WithGroup(string) slog.Handler           { return d }
 
 // newRefundNo makes a number of 28 characters, within the 32 that WeChat's older documents allow.
 func newRefundNo() string {
@@ -183,6 +177,7 @@ type update struct {
 	fired       []order.Transition
 	discrepancy *Discrepancy
 	heard       *heard
+	view        *order.Order // the copy that hooks share
 }
 
 // errUnchanged makes the store commit nothing where there is nothing to commit.
@@ -220,11 +215,7 @@ func (s *Service) update(ctx context.Context, op string, ref Ref, fn func(ctx co
 
 // fire moves a refund, tells the scheduler if it is due from now on, and runs the InTx hook.
 func (u *update) fire(ctx context.Context, f order.Trigger) error {
-	var guards []order.Guard
-	if g := u.s.opt.Hooks.Guard; g != nil {
-		guards = []order.Guard{g}
-	}
-	t, err := u.s.machine.Fire(ctx, u.order, f, guards...)
+	t, err := u.s.machine.Fire(ctx, u.order, f, u.s.guards...)
 	if errors.Is(err, order.ErrGuardPanic) {
 		return fmt.Errorf("%w: %w", ErrHookPanic, err)
 	}
@@ -244,7 +235,7 @@ func (u *update) fire(ctx context.Context, f order.Trigger) error {
 			return fmt.Errorf("%s refund %s of order %s: schedule: %w", t.Event, t.RefundNo, u.order.ID, err)
 		}
 	}
-	return u.s.inTx(ctx, u.order, t)
+	return u.inTx(ctx, t)
 }
 
 // refund returns the refund of that number, or an error that says what was being done.

@@ -53,7 +53,9 @@ func (s *Service) watchSetup(ctx context.Context, gateway string, op operation, 
 	}
 	report := &SetupError{Gateway: gateway, Err: fault.Err}
 	s.log.ErrorContext(ctx, "gateway set-up fault", slog.String("gateway", gateway), slog.Any("error", report))
-	if s.opt.Hooks.Setup != nil {
-		s.notify(ctx, "setup", func() { s.opt.Hooks.Setup(ctx, report) })
+	for _, h := range s.opt.Hooks {
+		if h.Setup != nil {
+			s.notify(ctx, "setup", func() { h.Setup(ctx, report) })
+		}
 	}
 }

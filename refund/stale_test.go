@@ -179,7 +179,7 @@ func TestAdoptedIsNeverSent(t *testing.T) {
 		require.Len(t, e.discrepancies, 2, "one alert that the provider denies it")
 		require.NotContains(t, e.bank.called(), "refund C1")
 		_, err = e.svc.Resolve(bg, refund.ResolveParams{
-			OrderID: "O1", RefundNo: "C1", Outcome: refund.OutcomeClosed, Evidence: "taken back in the console", Actor: seller,
+			Ref: refund.Ref{OrderID: "O1", RefundNo: "C1"}, Resolution: refund.ResolutionReturned, Evidence: "taken back in the console", Actor: seller,
 		})
 		require.NoError(t, err)
 		require.Equal(t, order.StateFailed, e.refund("C1").State)

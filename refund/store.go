@@ -100,6 +100,9 @@ type Ref struct {
 	RefundNo string `json:"refund_no"`
 }
 
+// name is how errors call the refund.
+func (r Ref) name() string { return "refund " + r.RefundNo + " of order " + r.OrderID }
+
 // Filter selects refunds. The zero value of a field selects everything.
 type Filter struct {
 	// States that the refund is in, any of them.

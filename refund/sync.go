@@ -27,7 +27,7 @@ type SyncReport struct {
 // Errors: [ErrOrderNotFound], [ErrInTx], the store's; the gateway's where the list could not be had. Trouble
 // with a single refund is a Discrepancy with Err.
 func (s *Service) Sync(ctx context.Context, orderID string) (_ SyncReport, err error) {
-	ctx, end := s.trace(ctx, Command{"sync", orderID, ""}, &err)
+	ctx, end := s.trace(ctx, "sync", Ref{OrderID: orderID}, &err)
 	defer end()
 	if s.joined(ctx) {
 		return SyncReport{}, fmt.Errorf("sync order %s: %w", orderID, ErrInTx)
@@ -141,7 +141,7 @@ func (s *Service) takeIn(ctx context.Context, orderID string, res Result) (adopt
 	if res.OrderID != "" && res.OrderID != orderID {
 		return false, &MismatchError{Field: "order_id", Want: orderID, Got: res.OrderID}
 	}
-	err = s.update(ctx, "sync", Ref{orderID, res.RefundNo}, func(ctx context.Context, u *update) error {
+	err = s.update(ctx, "sync", Ref{OrderID: orderID, RefundNo: res.RefundNo}, func(ctx context.Context, u *update) error {
 		adopted = false
 		if u.order.Refund(res.RefundNo) != nil {
 			return errUnchanged

@@ -43,7 +43,7 @@ func TestSyncOfOnesWord(t *testing.T) {
 	e, l := newLister(t)
 	e.approved("R1", 1000)
 	_, err := e.svc.Resolve(bg, refund.ResolveParams{
-		OrderID: "O1", RefundNo: "R1", Outcome: refund.OutcomeSucceeded, Evidence: "cash", Actor: seller,
+		Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Resolution: refund.ResolutionPaid, Evidence: "cash", Actor: seller,
 	})
 	require.NoError(t, err)
 	l.list = []refund.Result{}

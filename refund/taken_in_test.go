@@ -96,7 +96,7 @@ func TestSyncAsksOnlyAboutWhatTheProviderCouldKnow(t *testing.T) {
 	failed := e.approved("R2", 1000)
 	e.bank.next(fault{op: "refund", res: declined("NOTENOUGH")})
 	e.process(failed)
-	_, err := e.svc.Retry(bg, refund.RetryParams{OrderID: "O1", RefundNo: "R2", Actor: seller})
+	_, err := e.svc.Retry(bg, refund.RetryParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R2"}, Actor: seller})
 	require.NoError(t, err)
 	require.Zero(t, e.refund("R2").Attempts)
 	e.approved("R3", 1000)
@@ -162,14 +162,14 @@ func TestNothingIsTakenInHalf(t *testing.T) {
 	e.register()
 	l := &lister{bank: e.bank}
 	l.console("C1", 1000, refund.OutcomeSucceeded)
-	s := e.service(l, refund.Options{Now: e.clock.Now, Hooks: refund.Hooks{
+	s := e.service(l, refund.Options{Now: e.clock.Now, Hooks: []refund.Hooks{{
 		InTx: func(_ context.Context, _ *order.Order, tr order.Transition) error {
 			if tr.Event == order.EventSettle {
 				return errLost
 			}
 			return nil
 		},
-	}})
+	}}})
 	rep, err := s.Sync(bg, "O1")
 	require.ErrorIs(t, err, errLost)
 	require.Empty(t, rep.Adopted)

@@ -18,7 +18,7 @@ import (
 // TestProvidersWordsStayWithTheRefund: its number, its code and its message, whatever the answer
 // makes of the refund.
 func TestProvidersWordsStayWithTheRefund(t *testing.T) {
-	settled := func(e *env) { require.NoError(e.t, by(resolve(refund.OutcomeSucceeded, "e"))(e)) }
+	settled := func(e *env) { require.NoError(e.t, by(resolve(refund.ResolutionPaid, "e"))(e)) }
 	for _, tc := range []struct {
 		name    string
 		from    order.State
@@ -137,7 +137,7 @@ func TestNoHookIsNoTrouble(t *testing.T) {
 	var log logtest.Recorder
 	e := newEnv(
 		t,
-		func(_ *env, o *refund.Options) { o.Hooks, o.Logger = refund.Hooks{}, log.Logger() },
+		func(_ *env, o *refund.Options) { o.Hooks, o.Logger = nil, log.Logger() },
 	)
 	e.into(order.StateRefunded)
 	e.bank.next(fault{op: "query", res: isClosed})
@@ -174,7 +174,7 @@ func TestTransitionIsLoggedWithItsAmount(t *testing.T) {
 // TestTracedCommandsReturnTheSame: the Start hook changes neither result nor error.
 func TestTracedCommandsReturnTheSame(t *testing.T) {
 	e := newEnv(t, func(_ *env, o *refund.Options) {
-		o.Hooks.Trace = func(ctx context.Context, _ refund.Command) (context.Context, func(error)) {
+		o.Hooks[0].Trace = func(ctx context.Context, _ refund.Command) (context.Context, func(error)) {
 			return ctx, nil
 		}
 	})

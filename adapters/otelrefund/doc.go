@@ -4,7 +4,7 @@
 //	tel, err := otelrefund.New(otelrefund.Options{})
 //	…
 //	svc, err := refund.NewService(machine, store, tel.Gateway(gateway), refund.Options{
-//		Hooks: refund.JoinHooks(tel.Hooks(), own),
+//		Hooks: []refund.Hooks{tel.Hooks(), own},
 //	})
 //	…
 //	p, err := poller.New(svc, poller.Options{})

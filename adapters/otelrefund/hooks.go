@@ -12,7 +12,7 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// Hooks returns the hooks for refund.Options: a span for each command, and the counters. [refund.JoinHooks] puts
+// Hooks returns the hooks for refund.Options: a span for each command, and the counters. refund.Options takes
 // them beside a host's own; put first, they measure those too.
 //
 // Transitions are counted once they are committed. Where nobody tells of the commit (a transaction of the host's

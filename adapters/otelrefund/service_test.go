@@ -34,10 +34,10 @@ type shop struct {
 func newShop(t *testing.T, own refund.Hooks) *shop {
 	t.Helper()
 	s := &shop{recording: newRecording(t), bank: &fullBank{}}
-	m, err := order.NewMachine()
+	m, err := order.NewMachine(order.Options{})
 	require.NoError(t, err)
 	s.svc, err = refund.NewService(m, memstore.New(), s.Gateway(unchecked{s.bank}), refund.Options{
-		Now: s.clock.Now, Hooks: refund.JoinHooks(s.Hooks(), own),
+		Now: s.clock.Now, Hooks: []refund.Hooks{s.Hooks(), own},
 		Backoff: func(string, int) time.Duration { return time.Minute },
 	})
 	require.NoError(t, err)
@@ -55,7 +55,7 @@ func (unchecked) Limits(string) refund.Limits { return refund.Limits{} }
 func (s *shop) request(no string, amount int64) {
 	s.t.Helper()
 	_, err := s.svc.Request(bg, refund.RequestParams{
-		OrderID: "O1", RefundNo: no, Amount: amount, Reason: "reason " + private, Actor: "buyer:" + private,
+		Ref: refund.Ref{OrderID: "O1", RefundNo: no}, Amount: amount, Reason: "reason " + private, Actor: "buyer:" + private,
 	})
 	require.NoError(s.t, err)
 }
@@ -63,7 +63,7 @@ func (s *shop) request(no string, amount int64) {
 func (s *shop) approveAndSend(no string, amount int64) order.Refund {
 	s.t.Helper()
 	r, err := s.svc.ApproveAndSend(bg, refund.ApproveParams{
-		OrderID: "O1", RefundNo: no, Amount: amount, Actor: "staff:" + private, Note: "note " + private,
+		Ref: refund.Ref{OrderID: "O1", RefundNo: no}, Amount: amount, Actor: "staff:" + private, Note: "note " + private,
 	})
 	require.NoError(s.t, err)
 	return r
@@ -120,7 +120,7 @@ func TestRefusals(t *testing.T) {
 		{"R-full", "O1", 1, "{error.type=_OTHER command=request order_id=O1 refund_no=R-full} Error: _OTHER"},
 		{"R-panic", "O1", 1, "{error.type=hook_panic command=request order_id=O1 refund_no=R-panic} Error: hook_panic"},
 	} {
-		_, err := s.svc.Request(bg, refund.RequestParams{OrderID: c.orderID, RefundNo: c.no, Amount: c.amount, Reason: "r", Actor: "buyer:1"})
+		_, err := s.svc.Request(bg, refund.RequestParams{Ref: refund.Ref{OrderID: c.orderID, RefundNo: c.no}, Amount: c.amount, Reason: "r", Actor: "buyer:1"})
 		require.Error(t, err)
 		ended := s.ended()
 		require.Equal(t, "refund.request internal "+c.want, ended[len(ended)-1])
@@ -133,7 +133,7 @@ func TestRefusals(t *testing.T) {
 func TestAnybodysNumbers(t *testing.T) {
 	s := newShop(t, refund.Hooks{})
 	_, err := s.svc.Request(bg, refund.RequestParams{
-		OrderID: "O\xff", RefundNo: strings.Repeat("R", 1<<20), Amount: 1, Reason: "r", Actor: "buyer:1",
+		Ref: refund.Ref{OrderID: "O\xff", RefundNo: strings.Repeat("R", 1<<20)}, Amount: 1, Reason: "r", Actor: "buyer:1",
 	})
 	require.Error(t, err)
 	ended := s.ended()
@@ -172,7 +172,7 @@ func everything(t *testing.T) *shop {
 	s.bank.listing = []refund.Result{{Outcome: refund.OutcomeSucceeded, RefundNo: "R1", Amount: 4000, Message: private}}
 	_, err = s.svc.Sync(bg, "O1") // a conflict: abnormal, though it is booked as refunded
 	require.NoError(t, err)
-	_, err = s.svc.Request(bg, refund.RequestParams{OrderID: "O1", RefundNo: "R-veto", Amount: 1, Reason: private, Actor: "buyer:1"})
+	_, err = s.svc.Request(bg, refund.RequestParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R-veto"}, Amount: 1, Reason: private, Actor: "buyer:1"})
 	require.ErrorIs(t, err, refund.ErrVetoed)
 	n := refund.Notification{Gateway: "bank", Result: refund.Result{OrderID: "O9", RefundNo: "R9", Message: private}}
 	require.NoError(t, s.svc.HandleNotification(bg, n))

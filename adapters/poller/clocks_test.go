@@ -112,10 +112,10 @@ func TestNoHealthyRefundWaitsForClocks(t *testing.T) {
 		Now: func() time.Time { return e.clock.now().Add(-30 * time.Second) },
 	})
 	_, err := behind.Resolve(bg, refund.ResolveParams{
-		OrderID: ref.OrderID, RefundNo: ref.RefundNo, Outcome: refund.OutcomeClosed, Evidence: "ticket 1", Actor: "staff:1",
+		Ref: ref, Resolution: refund.ResolutionReturned, Evidence: "ticket 1", Actor: "staff:1",
 	})
 	require.NoError(t, err)
-	_, err = behind.Retry(bg, refund.RetryParams{OrderID: ref.OrderID, RefundNo: ref.RefundNo, Actor: "staff:1"})
+	_, err = behind.Retry(bg, refund.RetryParams{Ref: ref, Actor: "staff:1"})
 	require.NoError(t, err)
 	done = true
 	took = e.until(func() bool { return e.bank.callsOf(ref.RefundNo) > calls })

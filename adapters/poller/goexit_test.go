@@ -30,7 +30,8 @@ func TestGoexitLosesNoRefund(t *testing.T) {
 				}
 			}
 			e := newEnv(t, withLog(&log), func(o *refund.Options, _ *poller.Options) {
-				o.Hooks.InTx = func(_ context.Context, _ *order.Order, tr order.Transition) error {
+				o.Hooks = make([]refund.Hooks, 1)
+				o.Hooks[0].InTx = func(_ context.Context, _ *order.Order, tr order.Transition) error {
 					if tr.Event == order.EventSettle {
 						exit("hook")
 					}

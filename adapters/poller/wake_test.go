@@ -44,7 +44,7 @@ func TestRetryWakes(t *testing.T) {
 	start := e.clock.now()
 	e.until(func() bool { return e.clock.now().Sub(start) > time.Minute })
 	declined = false
-	_, err := e.svc.Retry(bg, refund.RetryParams{OrderID: refs[0].OrderID, RefundNo: refs[0].RefundNo, Actor: "staff:1"})
+	_, err := e.svc.Retry(bg, refund.RetryParams{Ref: refund.Ref{OrderID: refs[0].OrderID, RefundNo: refs[0].RefundNo}, Actor: "staff:1"})
 	require.NoError(t, err)
 	e.soon(func() bool { return e.refund(refs[0]).State == order.StateRefunded })
 }
@@ -65,7 +65,8 @@ func TestWakeBeforeTheCommit(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inTx, commit := make(chan struct{}), make(chan struct{})
 			e := newEnv(t, func(o *refund.Options, p *poller.Options) {
-				o.Hooks.InTx = func(_ context.Context, _ *order.Order, tr order.Transition) error {
+				o.Hooks = make([]refund.Hooks, 1)
+				o.Hooks[0].InTx = func(_ context.Context, _ *order.Order, tr order.Transition) error {
 					if tr.Event == order.EventApprove {
 						close(inTx)
 						<-commit
@@ -112,7 +113,8 @@ func TestNoWakeWhenItIsRolledBack(t *testing.T) {
 	require.NoError(t, waker.Schedule(bg, refund.Ref{}, time.Time{}))
 
 	e := newEnv(t, func(o *refund.Options, _ *poller.Options) {
-		o.Hooks.InTx = func(_ context.Context, _ *order.Order, tr order.Transition) error {
+		o.Hooks = make([]refund.Hooks, 1)
+		o.Hooks[0].InTx = func(_ context.Context, _ *order.Order, tr order.Transition) error {
 			if tr.Event == order.EventApprove {
 				return errLost
 			}

@@ -27,9 +27,9 @@ func TestJobAndStateCommitTogether(t *testing.T) {
 	t.Parallel()
 	stop := errors.New("the host says no")
 	var hook error
-	s := newShop(t, freshDSN(t), &bank{}, refund.Options{Hooks: refund.Hooks{
+	s := newShop(t, freshDSN(t), &bank{}, refund.Options{Hooks: []refund.Hooks{{
 		InTx: func(context.Context, *order.Order, order.Transition) error { return hook },
-	}})
+	}}})
 	p := s.ask("1")
 	nothing := func() {
 		t.Helper()
@@ -169,10 +169,10 @@ func TestRetry(t *testing.T) {
 	fail := func() {
 		t.Helper()
 		_, err := s.svc.Resolve(bg, refund.ResolveParams{
-			OrderID: "O-1", RefundNo: "R-1", Outcome: refund.OutcomeClosed, Evidence: "ticket 1", Actor: "staff:1",
+			Ref: refund.Ref{OrderID: "O-1", RefundNo: "R-1"}, Resolution: refund.ResolutionReturned, Evidence: "ticket 1", Actor: "staff:1",
 		})
 		require.NoError(t, err)
-		_, err = s.svc.Retry(bg, refund.RetryParams{OrderID: "O-1", RefundNo: "R-1", Actor: "staff:1"})
+		_, err = s.svc.Retry(bg, refund.RetryParams{Ref: refund.Ref{OrderID: "O-1", RefundNo: "R-1"}, Actor: "staff:1"})
 		require.NoError(t, err)
 	}
 	fail()

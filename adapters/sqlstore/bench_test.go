@@ -69,7 +69,7 @@ func benchLifecycle(b *testing.B, d database, clients int) {
 		if err := ask(bg, svc, id, no, 100); err != nil {
 			return err
 		}
-		if _, err := svc.Approve(bg, refund.ApproveParams{OrderID: id, RefundNo: no, Amount: 100, Actor: "staff:1", Note: "ok"}); err != nil {
+		if _, err := svc.Approve(bg, refund.ApproveParams{Ref: refund.Ref{OrderID: id, RefundNo: no}, Amount: 100, Actor: "staff:1", Note: "ok"}); err != nil {
 			return err
 		}
 		_, err := svc.Process(bg, refund.Ref{OrderID: id, RefundNo: no})

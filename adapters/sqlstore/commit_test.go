@@ -107,16 +107,16 @@ func TestLostCommitOfLeasePaysOnce(t *testing.T) {
 		good, bad := services[plain], services[shaky]
 		register(t, good, "O-1")
 		require.NoError(t, ask(bg, good, "O-1", "R-1", 50))
-		_, err := good.Approve(bg, refund.ApproveParams{OrderID: "O-1", RefundNo: "R-1", Amount: 50, Actor: "staff:1"})
+		_, err := good.Approve(bg, refund.ApproveParams{Ref: refund.Ref{OrderID: "O-1", RefundNo: "R-1"}, Amount: 50, Actor: "staff:1"})
 		require.NoError(t, err)
 		l.lose(false, func() {
-			_, err := good.Cancel(bg, refund.CancelParams{OrderID: "O-1", RefundNo: "R-1", Actor: "staff:1", EvenIfApproved: true})
+			_, err := good.Cancel(bg, refund.CancelParams{Ref: refund.Ref{OrderID: "O-1", RefundNo: "R-1"}, Actor: "staff:1", EvenIfApproved: true})
 			assert.NoError(t, err)
 			assert.NoError(t, ask(bg, good, "O-1", "R-2", 50))
 		})
 		_, err = bad.Process(bg, refund.Ref{OrderID: "O-1", RefundNo: "R-1"})
 		require.ErrorIs(t, err, sqlstore.ErrCommit)
-		_, err = good.ApproveAndSend(bg, refund.ApproveParams{OrderID: "O-1", RefundNo: "R-2", Amount: 50, Actor: "staff:1"})
+		_, err = good.ApproveAndSend(bg, refund.ApproveParams{Ref: refund.Ref{OrderID: "O-1", RefundNo: "R-2"}, Amount: 50, Actor: "staff:1"})
 		require.NoError(t, err)
 		require.Zero(t, bank.Paid("R-1"))
 		require.EqualValues(t, 50, bank.Paid("R-2"))
@@ -135,34 +135,34 @@ func TestLostCommitRepeats(t *testing.T) {
 		run    func(svc *refund.Service, id, no string) (order.Refund, error)
 	}{
 		{"request", nil, order.StateRefundRequested, func(svc *refund.Service, id, no string) (order.Refund, error) {
-			return svc.Request(bg, refund.RequestParams{OrderID: id, RefundNo: no, Amount: 50, Actor: "buyer:1"})
+			return svc.Request(bg, refund.RequestParams{Ref: refund.Ref{OrderID: id, RefundNo: no}, Amount: 50, Actor: "buyer:1"})
 		}},
 		{"approve", events(order.EventRequestRefund), order.StateApproved, func(svc *refund.Service, id, no string) (order.Refund, error) {
-			return svc.Approve(bg, refund.ApproveParams{OrderID: id, RefundNo: no, Amount: 50, Actor: "staff:1"})
+			return svc.Approve(bg, refund.ApproveParams{Ref: refund.Ref{OrderID: id, RefundNo: no}, Amount: 50, Actor: "staff:1"})
 		}},
 		{"reject", events(order.EventRequestRefund), order.StateRejected, func(svc *refund.Service, id, no string) (order.Refund, error) {
-			return svc.Reject(bg, refund.RejectParams{OrderID: id, RefundNo: no, Actor: "staff:1", Note: "worn"})
+			return svc.Reject(bg, refund.RejectParams{Ref: refund.Ref{OrderID: id, RefundNo: no}, Actor: "staff:1", Note: "worn"})
 		}},
 		{"cancel", events(order.EventRequestRefund), order.StateCancelled, func(svc *refund.Service, id, no string) (order.Refund, error) {
-			return svc.Cancel(bg, refund.CancelParams{OrderID: id, RefundNo: no, Actor: "buyer:1"})
+			return svc.Cancel(bg, refund.CancelParams{Ref: refund.Ref{OrderID: id, RefundNo: no}, Actor: "buyer:1"})
 		}},
 		{
 			"retry", events(order.EventRequestRefund, order.EventApprove, order.EventFail), order.StateApproved,
 			func(svc *refund.Service, id, no string) (order.Refund, error) {
-				return svc.Retry(bg, refund.RetryParams{OrderID: id, RefundNo: no, Actor: "staff:1"})
+				return svc.Retry(bg, refund.RetryParams{Ref: refund.Ref{OrderID: id, RefundNo: no}, Actor: "staff:1"})
 			},
 		},
 		{
 			"abandon", events(order.EventRequestRefund, order.EventApprove, order.EventFail), order.StateAbandoned,
 			func(svc *refund.Service, id, no string) (order.Refund, error) {
-				return svc.Abandon(bg, refund.AbandonParams{OrderID: id, RefundNo: no, Actor: "staff:1"})
+				return svc.Abandon(bg, refund.AbandonParams{Ref: refund.Ref{OrderID: id, RefundNo: no}, Actor: "staff:1"})
 			},
 		},
 		{
 			"resolve", events(order.EventRequestRefund, order.EventApprove, order.EventHold), order.StateRefunded,
 			func(svc *refund.Service, id, no string) (order.Refund, error) {
 				return svc.Resolve(bg, refund.ResolveParams{
-					OrderID: id, RefundNo: no, Outcome: refund.OutcomeSucceeded, Evidence: "transfer 7", Actor: "staff:1",
+					Ref: refund.Ref{OrderID: id, RefundNo: no}, Resolution: refund.ResolutionPaid, Evidence: "transfer 7", Actor: "staff:1",
 				})
 			},
 		},
@@ -211,7 +211,7 @@ func TestCallerLeavesAtCommit(t *testing.T) {
 	onEach(t, func(t *testing.T, d database) {
 		_, shaky, l := losing(t, d)
 		ran := 0
-		svc := service(t, shaky, refund.Options{Hooks: refund.Hooks{After: func(context.Context, *order.Order, order.Transition) { ran++ }}})
+		svc := service(t, shaky, refund.Options{Hooks: []refund.Hooks{{After: func(context.Context, *order.Order, order.Transition) { ran++ }}}})
 		register(t, svc, "O-1")
 		ctx, leave := context.WithCancel(bg)
 		l.lose(true, leave)

@@ -61,7 +61,7 @@ func child(spec string) error {
 		if round == migrateRound {
 			return s.Migrate(bg)
 		}
-		m, err := order.NewMachine()
+		m, err := order.NewMachine(order.Options{})
 		if err != nil {
 			return err
 		}
@@ -86,7 +86,7 @@ func write(svc *refund.Service, round string) error {
 				return err
 			}
 			fmt.Fprintln(os.Stdout, id, no, order.StateRefundRequested)
-			if _, err := svc.ApproveAndSend(bg, refund.ApproveParams{OrderID: id, RefundNo: no, Amount: amount, Actor: "staff:1"}); err != nil {
+			if _, err := svc.ApproveAndSend(bg, refund.ApproveParams{Ref: refund.Ref{OrderID: id, RefundNo: no}, Amount: amount, Actor: "staff:1"}); err != nil {
 				return err
 			}
 			fmt.Fprintln(os.Stdout, id, no, order.StateRefunded)

@@ -37,7 +37,7 @@ func TestPrepared(t *testing.T) {
 				id, no := fmt.Sprintf("O-%d", n), fmt.Sprintf("R-%d", n)
 				register(t, svc, id)
 				require.NoError(t, ask(bg, svc, id, no, 100))
-				_, err := svc.ApproveAndSend(bg, refund.ApproveParams{OrderID: id, RefundNo: no, Amount: 100, Actor: "staff:1"})
+				_, err := svc.ApproveAndSend(bg, refund.ApproveParams{Ref: refund.Ref{OrderID: id, RefundNo: no}, Amount: 100, Actor: "staff:1"})
 				require.NoError(t, err)
 				requireLegal(t, s, id)
 			}
@@ -71,7 +71,7 @@ func TestPreparedRefusedLater(t *testing.T) {
 			id, no := fmt.Sprintf("O-%d-%d", i, n), fmt.Sprintf("R-%d-%d", i, n)
 			register(t, svc, id)
 			require.NoError(t, ask(bg, svc, id, no, 100))
-			_, err := svc.ApproveAndSend(bg, refund.ApproveParams{OrderID: id, RefundNo: no, Amount: 100, Actor: "staff:1"})
+			_, err := svc.ApproveAndSend(bg, refund.ApproveParams{Ref: refund.Ref{OrderID: id, RefundNo: no}, Amount: 100, Actor: "staff:1"})
 			require.NoError(t, err)
 			require.EqualValues(t, 100, requireLegal(t, s, id).Refunded)
 			db.SetMaxIdleConns(-1) // the next connection has none prepared

@@ -108,19 +108,19 @@ func TestStatements(t *testing.T) {
 		s, err := sqlstore.New(db, d.dialect, sqlstore.Options{NoPrepare: true})
 		require.NoError(t, err)
 		takes := false
-		svc := service(t, s, refund.Options{Hooks: refund.Hooks{InTx: func(ctx context.Context, _ *order.Order, _ order.Transition) error {
+		svc := service(t, s, refund.Options{Hooks: []refund.Hooks{{InTx: func(ctx context.Context, _ *order.Order, _ order.Transition) error {
 			if takes {
 				_, ok := sqlstore.TxFrom(ctx)
 				require.True(t, ok)
 			}
 			return nil
-		}}})
+		}}}})
 		lifecycle := func(ctx context.Context, id string) (got [4]int) {
 			no := "R-" + id
 			for i, command := range []func() error{
 				func() error { return ask(ctx, svc, id, no, 100) },
 				func() error {
-					_, err := svc.Approve(ctx, refund.ApproveParams{OrderID: id, RefundNo: no, Amount: 100, Actor: "staff:1"})
+					_, err := svc.Approve(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: id, RefundNo: no}, Amount: 100, Actor: "staff:1"})
 					return err
 				},
 				func() error { // as Process does it, which refuses in a transaction

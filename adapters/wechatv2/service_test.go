@@ -89,7 +89,7 @@ func TestServiceDefiniteNo(t *testing.T) {
 	require.Zero(t, f.sim.PaidTotal("ORDER-1"))
 
 	f.sim.TopUp(3000)
-	_, err := f.svc.Retry(context.Background(), refund.RetryParams{OrderID: "ORDER-1", RefundNo: "R1", Actor: "staff:1"})
+	_, err := f.svc.Retry(context.Background(), refund.RetryParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R1"}, Actor: "staff:1"})
 	require.NoError(t, err)
 	f.finish("R1")
 	require.Equal(t, order.StateRefunded, f.order().Refund("R1").State)
@@ -107,7 +107,7 @@ func TestServiceRefusesNumbersWhenAsked(t *testing.T) {
 		"ORDER-1":                              "R 1",
 		"an order number that is far too long": "R1",
 	} {
-		_, err := f.svc.Request(context.Background(), refund.RequestParams{OrderID: id, RefundNo: no, Amount: 1, Actor: "buyer:1"})
+		_, err := f.svc.Request(context.Background(), refund.RequestParams{Ref: refund.Ref{OrderID: id, RefundNo: no}, Amount: 1, Actor: "buyer:1"})
 		require.ErrorIs(t, err, refund.ErrInvalid)
 		o, err := f.svc.Order(context.Background(), id)
 		require.NoError(t, err)
@@ -145,7 +145,7 @@ func newFlowWithin(t *testing.T, limit time.Duration) *flow {
 	})
 	require.NoError(t, err)
 	t.Cleanup(g.CloseIdleConnections)
-	m, err := order.NewMachine()
+	m, err := order.NewMachine(order.Options{})
 	require.NoError(t, err)
 	f.svc, err = refund.NewService(m, memstore.New(), g, patient(refund.Options{Now: f.clock}))
 	require.NoError(t, err)
@@ -165,9 +165,9 @@ func (f *flow) clock() time.Time {
 
 func (f *flow) approve(no string, fen int64) {
 	f.t.Helper()
-	_, err := f.svc.Request(context.Background(), refund.RequestParams{OrderID: "ORDER-1", RefundNo: no, Amount: fen, Actor: "buyer:1"})
+	_, err := f.svc.Request(context.Background(), refund.RequestParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: no}, Amount: fen, Actor: "buyer:1"})
 	require.NoError(f.t, err)
-	_, err = f.svc.Approve(context.Background(), refund.ApproveParams{OrderID: "ORDER-1", RefundNo: no, Amount: fen, Actor: "staff:1"})
+	_, err = f.svc.Approve(context.Background(), refund.ApproveParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: no}, Amount: fen, Actor: "staff:1"})
 	require.NoError(f.t, err)
 }
 

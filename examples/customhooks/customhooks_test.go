@@ -83,18 +83,18 @@ func open(dir string) (*sql.DB, error) {
 
 func (s *shop) ask(no string, amount int64) {
 	s.t.Helper()
-	_, err := s.svc.Request(ctx, refund.RequestParams{OrderID: "ORDER-1", RefundNo: no, Amount: amount, Actor: "buyer:42"})
+	_, err := s.svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: no}, Amount: amount, Actor: "buyer:42"})
 	require.NoError(s.t, err)
 }
 
 func (s *shop) fire(ev order.Event, no string, by order.Actor) error {
-	_, err := s.svc.Fire(ctx, refund.FireParams{OrderID: "ORDER-1", RefundNo: no, Event: ev, Actor: by, Note: "parcel shop"})
+	_, err := s.svc.Fire(ctx, refund.FireParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: no}, Event: ev, Actor: by, Note: "parcel shop"})
 	return err
 }
 
 func (s *shop) approve(no string, by order.Actor) error {
 	amount := s.order().Refund(no).Amount
-	_, err := s.svc.ApproveAndSend(ctx, refund.ApproveParams{OrderID: "ORDER-1", RefundNo: no, Amount: amount, Actor: by})
+	_, err := s.svc.ApproveAndSend(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: no}, Amount: amount, Actor: by})
 	return err
 }
 
@@ -196,9 +196,9 @@ func TestNoTimeOfPayment(t *testing.T) {
 	require.NoError(t, err)
 	_, err = svc.Register(ctx, refund.RegisterParams{OrderID: "O1", Gateway: "bank", Currency: "CNY", Total: 100})
 	require.NoError(t, err)
-	_, err = svc.Request(ctx, refund.RequestParams{OrderID: "O1", RefundNo: "R1", Amount: 1, Actor: "buyer:42"})
+	_, err = svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Amount: 1, Actor: "buyer:42"})
 	require.NoError(t, err)
-	_, err = svc.ApproveAndSend(ctx, refund.ApproveParams{OrderID: "O1", RefundNo: "R1", Amount: 1, Actor: "staff:7"})
+	_, err = svc.ApproveAndSend(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Amount: 1, Actor: "staff:7"})
 	require.ErrorIs(t, err, refund.ErrVetoed)
 	require.Empty(t, gw.Calls())
 }
@@ -222,7 +222,7 @@ func TestGoodsAreOut(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, queue.Entries, 1, "the warehouse has its list")
 
-	_, err = s.svc.Reject(ctx, refund.RejectParams{OrderID: "ORDER-1", RefundNo: "R1", Actor: "staff:7", Note: "they never came"})
+	_, err = s.svc.Reject(ctx, refund.RejectParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R1"}, Actor: "staff:7", Note: "they never came"})
 	require.NoError(t, err)
 	require.Zero(t, s.order().Reserved)
 	require.Equal(t, []string{"ORDER-1: please send the goods back: parcel shop", "ORDER-1: we are sorry: they never came"}, s.told)
@@ -242,7 +242,7 @@ func TestTwoPeople(t *testing.T) {
 	require.NoError(t, s.approve("R1", "staff:8"))
 	require.Equal(t, order.StateRefunded, s.order().Refund("R1").State)
 
-	_, err := s.svc.Cancel(ctx, refund.CancelParams{OrderID: "ORDER-1", RefundNo: "R2", Actor: "buyer:42"})
+	_, err := s.svc.Cancel(ctx, refund.CancelParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R2"}, Actor: "buyer:42"})
 	require.NoError(t, err)
 	s.ask("R3", 2000)
 	require.NoError(t, s.approve("R3", "staff:7"), "5000 in all")
@@ -263,7 +263,7 @@ func TestConcurrentApprovals(t *testing.T) {
 		go func() {
 			defer all.Done()
 			_, errs[i] = s.svc.ApproveAndSend(ctx, refund.ApproveParams{
-				OrderID: "ORDER-1", RefundNo: "R1", Amount: 9000, Actor: order.Actor(fmt.Sprintf("staff:%d", i%4)),
+				Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R1"}, Amount: 9000, Actor: order.Actor(fmt.Sprintf("staff:%d", i%4)),
 			})
 		}()
 	}

@@ -48,15 +48,15 @@ func Example() {
 		fmt.Printf("%s: %s\n", what, r.State)
 	}
 	fire := func(ev order.Event, by order.Actor, note string) {
-		r, err := svc.Fire(ctx, refund.FireParams{OrderID: "ORDER-1", RefundNo: "R1", Event: ev, Actor: by, Note: note})
+		r, err := svc.Fire(ctx, refund.FireParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R1"}, Event: ev, Actor: by, Note: note})
 		say(fmt.Sprintf("%s does %s", by, ev), r, err)
 	}
 	approve := func(by order.Actor) {
-		r, err := svc.ApproveAndSend(ctx, refund.ApproveParams{OrderID: "ORDER-1", RefundNo: "R1", Amount: 8000, Actor: by})
+		r, err := svc.ApproveAndSend(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R1"}, Amount: 8000, Actor: by})
 		say(fmt.Sprintf("%s approves", by), r, err)
 	}
 
-	r, err := svc.Request(ctx, refund.RequestParams{OrderID: "ORDER-1", RefundNo: "R1", Amount: 8000, Actor: "buyer:42"})
+	r, err := svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R1"}, Amount: 8000, Actor: "buyer:42"})
 	say("buyer:42 asks", r, err)
 	approve("staff:7")
 	fire(customhooks.EventAskReturn, "staff:7", "to the warehouse")

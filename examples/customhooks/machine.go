@@ -35,5 +35,5 @@ func rows() []order.Row {
 
 // NewMachine returns the shop's machine: the core's table, its own rows, and its rules, which look things up in book.
 func NewMachine(r Rules, book Book) (*order.Machine, error) {
-	return order.NewMachine(order.WithTransitions(rows()...), order.WithGuard(rules{r, book}.guard))
+	return order.NewMachine(order.Options{Rows: rows(), Guards: []order.Guard{rules{r, book}.guard}})
 }

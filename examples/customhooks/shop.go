@@ -24,12 +24,12 @@ func New(
 	if err != nil {
 		return nil, err
 	}
-	opt.Hooks.InTx = audit
-	opt.Hooks.After = func(_ context.Context, o *order.Order, t order.Transition) {
+	after := func(_ context.Context, o *order.Order, t order.Transition) {
 		if text := news(o.Refund(t.RefundNo), t); text != "" {
 			tell(o.ID, text)
 		}
 	}
+	opt.Hooks = append(opt.Hooks, refund.Hooks{InTx: audit, After: after})
 	return refund.NewService(machine, store, gateway, opt)
 }
 

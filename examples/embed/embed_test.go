@@ -76,9 +76,9 @@ func TestEmbedded(t *testing.T) {
 	require.NoError(t, sim.AddOrder(wechattest.Order{OutTradeNo: "ORDER-1", TotalFee: 100}))
 	_, err = svc.Register(ctx, refund.RegisterParams{OrderID: "ORDER-1", Gateway: wechatv2.GatewayName, Currency: "CNY", Total: 100})
 	require.NoError(t, err)
-	r, err := svc.Request(ctx, refund.RequestParams{OrderID: "ORDER-1", Amount: 100, Actor: "buyer:1"})
+	r, err := svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: "ORDER-1"}, Amount: 100, Actor: "buyer:1"})
 	require.NoError(t, err)
-	_, err = svc.Approve(ctx, refund.ApproveParams{OrderID: "ORDER-1", RefundNo: r.No, Amount: 100, Actor: "staff:1"})
+	_, err = svc.Approve(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: r.No}, Amount: 100, Actor: "staff:1"})
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
 		sim.Deliver(ctx)

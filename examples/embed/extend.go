@@ -13,11 +13,11 @@ import (
 
 // OnOwnTable wires refunds into the shop's own table of orders.
 func OnOwnTable(db *sql.DB, gateway refund.RefundGateway, hooks refund.Hooks) (*refund.Service, error) {
-	machine, err := order.NewMachine()
+	machine, err := order.NewMachine(order.Options{})
 	if err != nil {
 		return nil, err
 	}
-	return refund.NewService(machine, ownstore.Store{DB: db}, gateway, refund.Options{Hooks: hooks})
+	return refund.NewService(machine, ownstore.Store{DB: db}, gateway, refund.Options{Hooks: []refund.Hooks{hooks}})
 }
 
 // Hooks are the shop's own steps: a rule, a row in the same transaction, a message afterwards.

@@ -44,7 +44,7 @@ func RetryCovered(ctx context.Context, svc *refund.Service, actor order.Actor) e
 			if e.Refund.Code != string(wechatv2.CodeNotEnough) {
 				continue
 			}
-			_, err := svc.Retry(ctx, refund.RetryParams{OrderID: e.OrderID, RefundNo: e.Refund.No, Actor: actor, Note: "topped up"})
+			_, err := svc.Retry(ctx, refund.RetryParams{Ref: refund.Ref{OrderID: e.OrderID, RefundNo: e.Refund.No}, Actor: actor, Note: "topped up"})
 			failed = errors.Join(failed, err)
 		}
 		if f.After = page.Next; f.After == nil {
@@ -123,7 +123,7 @@ func MoveIn(ctx context.Context, svc *refund.Service, o refund.RegisterParams, r
 			continue
 		}
 		if _, err := svc.Request(ctx, refund.RequestParams{
-			OrderID: o.OrderID, RefundNo: old.RefundNo, Amount: old.Amount, Reason: old.Reason, Actor: old.Buyer,
+			Ref: refund.Ref{OrderID: o.OrderID, RefundNo: old.RefundNo}, Amount: old.Amount, Reason: old.Reason, Actor: old.Buyer,
 		}); err != nil {
 			return err
 		}
@@ -136,7 +136,7 @@ func MoveIn(ctx context.Context, svc *refund.Service, o refund.RegisterParams, r
 			continue
 		}
 		if _, err := svc.Approve(ctx, refund.ApproveParams{
-			OrderID: o.OrderID, RefundNo: old.RefundNo, Amount: old.Amount, Actor: "operator:move", Note: "approved in the old system",
+			Ref: refund.Ref{OrderID: o.OrderID, RefundNo: old.RefundNo}, Amount: old.Amount, Actor: "operator:move", Note: "approved in the old system",
 		}); err != nil {
 			return err
 		}

@@ -55,9 +55,9 @@ func newShop(t *testing.T, hooks refund.Hooks) *shop {
 	s := &shop{now: time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)}
 	var gateway *wechatv2.Gateway
 	s.sim, gateway = newSim(t)
-	machine, err := order.NewMachine()
+	machine, err := order.NewMachine(order.Options{})
 	require.NoError(t, err)
-	s.Service, err = refund.NewService(machine, memstore.New(), gateway, refund.Options{Hooks: hooks, Now: func() time.Time {
+	s.Service, err = refund.NewService(machine, memstore.New(), gateway, refund.Options{Hooks: []refund.Hooks{hooks}, Now: func() time.Time {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		return s.now
@@ -76,9 +76,9 @@ func (s *shop) paid(t *testing.T, id string) refund.RegisterParams {
 func (s *shop) approveAndSend(t *testing.T, id, no string, amount int64) order.Refund {
 	t.Helper()
 	ctx := context.Background()
-	_, err := s.Request(ctx, refund.RequestParams{OrderID: id, RefundNo: no, Amount: amount, Actor: "buyer:1"})
+	_, err := s.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: id, RefundNo: no}, Amount: amount, Actor: "buyer:1"})
 	require.NoError(t, err)
-	r, err := s.ApproveAndSend(ctx, refund.ApproveParams{OrderID: id, RefundNo: no, Amount: amount, Actor: "staff:1"})
+	r, err := s.ApproveAndSend(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: id, RefundNo: no}, Amount: amount, Actor: "staff:1"})
 	require.NoError(t, err)
 	return r
 }
@@ -171,7 +171,7 @@ func TestCompareAfterRestore(t *testing.T) {
 	s := newShop(t, refund.Hooks{})
 	_, err := s.Register(ctx, s.paid(t, "ORD-1"))
 	require.NoError(t, err)
-	_, err = s.Request(ctx, refund.RequestParams{OrderID: "ORD-1", RefundNo: "R-1", Amount: 10, Actor: "buyer:1"})
+	_, err = s.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: "ORD-1", RefundNo: "R-1"}, Amount: 10, Actor: "buyer:1"})
 	require.NoError(t, err)
 	require.NoError(t, s.sim.RefundInConsole("ORD-1", "R-2", 20)) // the book of the backup does not have it
 	var found []string
@@ -238,11 +238,11 @@ func TestOnOwnTableWithHooks(t *testing.T) {
 	require.NoError(t, sim.AddOrder(wechattest.Order{OutTradeNo: "ORD-1", TotalFee: 100}))
 	_, err = svc.Register(ctx, refund.RegisterParams{OrderID: "ORD-1", Gateway: wechatv2.GatewayName, Currency: "CNY", Total: 100})
 	require.NoError(t, err)
-	r, err := svc.Request(ctx, refund.RequestParams{OrderID: "ORD-1", Amount: 100, Actor: "buyer:1"})
+	r, err := svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: "ORD-1"}, Amount: 100, Actor: "buyer:1"})
 	require.NoError(t, err)
-	_, err = svc.ApproveAndSend(ctx, refund.ApproveParams{OrderID: "ORD-1", RefundNo: r.No, Amount: 100, Actor: "buyer:1"})
+	_, err = svc.ApproveAndSend(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: "ORD-1", RefundNo: r.No}, Amount: 100, Actor: "buyer:1"})
 	require.ErrorIs(t, err, refund.ErrVetoed)
-	_, err = svc.ApproveAndSend(ctx, refund.ApproveParams{OrderID: "ORD-1", RefundNo: r.No, Amount: 100, Actor: "staff:1"})
+	_, err = svc.ApproveAndSend(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: "ORD-1", RefundNo: r.No}, Amount: 100, Actor: "staff:1"})
 	require.NoError(t, err)
 	require.EqualValues(t, 100, sim.PaidTotal("ORD-1"))
 }
@@ -264,9 +264,9 @@ func TestHooksRestock(t *testing.T) {
 		return err
 	}, func(*order.Order) { told++ })
 	sim, gateway := newSim(t)
-	machine, err := order.NewMachine()
+	machine, err := order.NewMachine(order.Options{})
 	require.NoError(t, err)
-	svc, err := refund.NewService(machine, store, gateway, refund.Options{Hooks: hooks})
+	svc, err := refund.NewService(machine, store, gateway, refund.Options{Hooks: []refund.Hooks{hooks}})
 	require.NoError(t, err)
 	require.NoError(t, sim.AddOrder(wechattest.Order{OutTradeNo: "ORD-1", TotalFee: 100}))
 	_, err = svc.Register(ctx, refund.RegisterParams{OrderID: "ORD-1", Gateway: wechatv2.GatewayName, Currency: "CNY", Total: 100})

@@ -62,7 +62,7 @@ func Complain(ctx context.Context, db *gorm.DB, svc *refund.Service, orderID, te
 			return err
 		}
 		var err error
-		r, err = svc.Request(ctx, refund.RequestParams{OrderID: orderID, Amount: fen, Reason: text, Actor: "buyer:1"})
+		r, err = svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: orderID}, Amount: fen, Reason: text, Actor: "buyer:1"})
 		return err
 	})
 	return r, err

@@ -46,9 +46,9 @@ func testTogether(t *testing.T, cfg *gorm.Config) {
 	store, err := sqlstore.New(pool, sqlstore.SQLite, sqlstore.Options{})
 	require.NoError(t, err)
 	require.NoError(t, store.Migrate(ctx))
-	m, err := order.NewMachine()
+	m, err := order.NewMachine(order.Options{})
 	require.NoError(t, err)
-	svc, err := refund.NewService(m, store, nobody{}, refund.Options{Hooks: gormshop.Hooks(db)})
+	svc, err := refund.NewService(m, store, nobody{}, refund.Options{Hooks: []refund.Hooks{gormshop.Hooks(db)}})
 	require.NoError(t, err)
 	_, err = svc.Register(ctx, refund.RegisterParams{OrderID: "O-1", Gateway: "bank", Currency: "CNY", Total: 100})
 	require.NoError(t, err)
@@ -67,7 +67,7 @@ func testTogether(t *testing.T, cfg *gorm.Config) {
 	require.EqualValues(t, 1, complaints())
 
 	// The hook's row is GORM's, in the store's own transaction.
-	_, err = svc.Approve(ctx, refund.ApproveParams{OrderID: "O-1", RefundNo: r.No, Amount: 60, Actor: "staff:1"})
+	_, err = svc.Approve(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: "O-1", RefundNo: r.No}, Amount: 60, Actor: "staff:1"})
 	require.NoError(t, err)
 	var stock gormshop.Stock
 	require.NoError(t, db.First(&stock, "order_id = ?", "O-1").Error)
@@ -78,7 +78,7 @@ func testTogether(t *testing.T, cfg *gorm.Config) {
 	require.NoError(t, err)
 	stop := errors.New("the shop says no")
 	require.ErrorIs(t, gormshop.InTx(ctx, db, func(ctx context.Context, _ *gorm.DB) error {
-		_, err := svc.Approve(ctx, refund.ApproveParams{OrderID: "O-1", RefundNo: r.No, Amount: 40, Actor: "staff:1"})
+		_, err := svc.Approve(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: "O-1", RefundNo: r.No}, Amount: 40, Actor: "staff:1"})
 		require.NoError(t, err)
 		return stop
 	}), stop)

@@ -100,13 +100,13 @@ func refundForReal(ctx context.Context, a account, out io.Writer) error {
 		return err
 	}
 	if _, err := svc.Request(ctx, refund.RequestParams{
-		OrderID: a.orderID, RefundNo: a.refundNo, Amount: a.amount, Actor: operator,
+		Ref: refund.Ref{OrderID: a.orderID, RefundNo: a.refundNo}, Amount: a.amount, Actor: operator,
 	}); err != nil {
 		return err
 	}
 	ref := refund.Ref{OrderID: a.orderID, RefundNo: a.refundNo}
 	if _, err := svc.Approve(ctx, refund.ApproveParams{
-		OrderID: a.orderID, RefundNo: a.refundNo, Amount: a.amount, Actor: operator,
+		Ref: refund.Ref{OrderID: a.orderID, RefundNo: a.refundNo}, Amount: a.amount, Actor: operator,
 	}); err != nil {
 		return err
 	}

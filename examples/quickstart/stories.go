@@ -122,7 +122,7 @@ func (s *shop) rejected(ctx context.Context, id string) error {
 	}
 	s.advance(time.Hour)
 	_, err := s.svc.Reject(ctx, refund.RejectParams{
-		OrderID: id, RefundNo: no(id, "R1"), Actor: seller, Note: "worn, see photo 3",
+		Ref: refund.Ref{OrderID: id, RefundNo: no(id, "R1")}, Actor: seller, Note: "worn, see photo 3",
 	})
 	return err
 }
@@ -139,7 +139,7 @@ func (s *shop) notEnough(ctx context.Context, id string) error {
 	s.sim.SetBalance(funds)
 	s.advance(time.Hour)
 	if _, err := s.svc.Retry(ctx, refund.RetryParams{
-		OrderID: id, RefundNo: no(id, "R1"), Actor: seller, Note: "balance topped up",
+		Ref: refund.Ref{OrderID: id, RefundNo: no(id, "R1")}, Actor: seller, Note: "balance topped up",
 	}); err != nil {
 		return err
 	}
@@ -164,7 +164,7 @@ func (s *shop) abnormal(ctx context.Context, id string) error {
 	}
 	s.advance(48 * time.Hour)
 	_, err := s.svc.Resolve(ctx, refund.ResolveParams{
-		OrderID: id, RefundNo: no(id, "R1"), Outcome: refund.OutcomeSucceeded, Actor: seller,
+		Ref: refund.Ref{OrderID: id, RefundNo: no(id, "R1")}, Resolution: refund.ResolutionPaid, Actor: seller,
 		Evidence: "sent to the buyer's new card, bank receipt 8812",
 	})
 	return err
@@ -184,7 +184,7 @@ func (s *shop) pay(ctx context.Context, id string, total int64) error {
 func (s *shop) request(ctx context.Context, id, name string, fen int64, reason string) error {
 	s.advance(time.Minute)
 	_, err := s.svc.Request(ctx, refund.RequestParams{
-		OrderID: id, RefundNo: no(id, name), Amount: fen, Reason: reason, Actor: buyer,
+		Ref: refund.Ref{OrderID: id, RefundNo: no(id, name)}, Amount: fen, Reason: reason, Actor: buyer,
 	})
 	return err
 }
@@ -193,7 +193,7 @@ func (s *shop) request(ctx context.Context, id, name string, fen int64, reason s
 func (s *shop) approveAndFinish(ctx context.Context, id, name string, fen int64) error {
 	s.advance(10 * time.Minute)
 	if _, err := s.svc.Approve(ctx, refund.ApproveParams{
-		OrderID: id, RefundNo: no(id, name), Amount: fen, Actor: seller,
+		Ref: refund.Ref{OrderID: id, RefundNo: no(id, name)}, Amount: fen, Actor: seller,
 	}); err != nil {
 		return err
 	}

@@ -63,7 +63,7 @@ func (w *web) requestRefund(r *http.Request, who string) (int, any, error) {
 // cancelRefund withdraws a refund that the merchant has not approved yet.
 func (w *web) cancelRefund(r *http.Request, who string) (int, any, error) {
 	gone, err := w.svc.Cancel(r.Context(), refund.CancelParams{
-		OrderID: r.PathValue("order_id"), RefundNo: r.PathValue("refund_no"), Actor: order.Actor("buyer:" + who),
+		Ref: refund.Ref{OrderID: r.PathValue("order_id"), RefundNo: r.PathValue("refund_no")}, Actor: order.Actor("buyer:" + who),
 	})
 	return http.StatusOK, viewForBuyer(gone), err
 }

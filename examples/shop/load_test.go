@@ -229,7 +229,7 @@ func (l *load) finish(t *testing.T) {
 				path := fmt.Sprintf("/staff/orders/%v/refunds/%v/", r["order_id"], r["refund_no"])
 				switch no := r["refund_no"]; {
 				case state == order.StateAbnormal:
-					l.want([]int{200, 409}, wang, path+"resolve", `{"outcome":"succeeded","evidence":"bank receipt 8812"}`)
+					l.want([]int{200, 409}, wang, path+"resolve", `{"resolution":"paid","evidence":"bank receipt 8812"}`)
 				case state == order.StateFailed && !tried[no]:
 					tried[no] = true
 					l.want([]int{200}, wang, path+"retry", `{"note":"topped up"}`)
@@ -245,7 +245,7 @@ func (l *load) finish(t *testing.T) {
 // compare sets the shop's rows, orderfsm's and WeChat Pay's ledger side by side.
 func (l *load) compare(t *testing.T, orders int) {
 	t.Helper()
-	machine, err := order.NewMachine()
+	machine, err := order.NewMachine(order.Options{})
 	require.NoError(t, err)
 	ids, err := each(bg, l.app.DB, func(id *string) []any { return []any{id} }, `SELECT id FROM orders`)
 	require.NoError(t, err)

@@ -11,7 +11,7 @@ import (
 // newRefundOptions puts the shop's hooks into the workflow. The waker has an approved refund sent at once.
 func newRefundOptions(cfg config, h *hooks, waker *poller.Waker, log *slog.Logger) refund.Options {
 	opt := cfg.Refunds
-	opt.Hooks = refund.Hooks{InTx: h.inTx, After: h.after}
+	opt.Hooks = []refund.Hooks{{InTx: h.inTx, After: h.after}}
 	opt.Scheduler, opt.Logger = waker, log
 	return opt
 }

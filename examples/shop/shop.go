@@ -173,7 +173,7 @@ func (s *shop) requestRefund(ctx context.Context, buyer, orderID, key string, sk
 	// Request comes first: it locks the order, so that what follows sees it as it is.
 	err = s.inTx(ctx, func(ctx context.Context) error {
 		r, err = s.svc.Request(ctx, refund.RequestParams{
-			OrderID: orderID, RefundNo: refundNo, Amount: amount, Reason: reason, Actor: order.Actor("buyer:" + buyer),
+			Ref: refund.Ref{OrderID: orderID, RefundNo: refundNo}, Amount: amount, Reason: reason, Actor: order.Actor("buyer:" + buyer),
 		})
 		if err != nil || r.State.Terminal() && r.State != order.StateRefunded {
 			return err // an old one, asked for again, that came to nothing: its lines are free

@@ -74,8 +74,8 @@ func TestRefusals(t *testing.T) {
 		{"rejected without a note", staff + "reject", `{}`, wang, "", 400, "invalid"},
 		{"retry in review", staff + "retry", `{}`, wang, "", 409, "not_allowed_now"},
 		{"abandon in review", staff + "abandon", `{}`, wang, "", 409, "not_allowed_now"},
-		{"resolve without evidence", staff + "resolve", `{"outcome":"succeeded"}`, wang, "", 400, "invalid"},
-		{"resolve as what", staff + "resolve", `{"outcome":"lost","evidence":"x"}`, wang, "", 400, "invalid"},
+		{"resolve without evidence", staff + "resolve", `{"resolution":"paid"}`, wang, "", 400, "invalid"},
+		{"resolve as what", staff + "resolve", `{"resolution":"lost","evidence":"x"}`, wang, "", 400, "invalid"},
 		{"limit", "/staff/refunds?limit=many", "", wang, "", 400, "invalid"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -90,10 +90,10 @@ func pageView(p refund.Page) any {
 // decide carries out a decision on a refund and answers with the refund as it is after it.
 func (w *web) decide(r *http.Request, who string) (int, any, error) {
 	in, err := decode[struct {
-		Amount   int64          `json:"amount"`
-		Note     string         `json:"note"`
-		Outcome  refund.Outcome `json:"outcome"`
-		Evidence string         `json:"evidence"`
+		Amount     int64             `json:"amount"`
+		Note       string            `json:"note"`
+		Resolution refund.Resolution `json:"resolution"`
+		Evidence   string            `json:"evidence"`
 	}](r)
 	if err != nil {
 		return 0, nil, err
@@ -104,18 +104,18 @@ func (w *web) decide(r *http.Request, who string) (int, any, error) {
 	case "approve":
 		// From here on the money may move. The reviewer repeats the amount: a stale screen is refused. The poller
 		// sends the refund at once; its outcome is not known yet when this answers.
-		done, err = w.svc.Approve(ctx, refund.ApproveParams{OrderID: id, RefundNo: no, Amount: in.Amount, Note: in.Note, Actor: by})
+		done, err = w.svc.Approve(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: id, RefundNo: no}, Amount: in.Amount, Note: in.Note, Actor: by})
 	case "reject":
-		done, err = w.svc.Reject(ctx, refund.RejectParams{OrderID: id, RefundNo: no, Note: in.Note, Actor: by})
+		done, err = w.svc.Reject(ctx, refund.RejectParams{Ref: refund.Ref{OrderID: id, RefundNo: no}, Note: in.Note, Actor: by})
 	case "retry":
 		// A failed refund is sent again under its number, for example once the balance is topped up.
-		done, err = w.svc.Retry(ctx, refund.RetryParams{OrderID: id, RefundNo: no, Note: in.Note, Actor: by})
+		done, err = w.svc.Retry(ctx, refund.RetryParams{Ref: refund.Ref{OrderID: id, RefundNo: no}, Note: in.Note, Actor: by})
 	case "abandon":
 		// Given up, once WeChat Pay has said again that it will not pay it.
-		done, err = w.svc.Abandon(ctx, refund.AbandonParams{OrderID: id, RefundNo: no, Note: in.Note, Actor: by})
+		done, err = w.svc.Abandon(ctx, refund.AbandonParams{Ref: refund.Ref{OrderID: id, RefundNo: no}, Note: in.Note, Actor: by})
 	case "resolve":
 		// How an abnormal or stuck refund ended outside: an operator's word, with evidence.
-		done, err = w.svc.Resolve(ctx, refund.ResolveParams{OrderID: id, RefundNo: no, Outcome: in.Outcome, Evidence: in.Evidence, Actor: by})
+		done, err = w.svc.Resolve(ctx, refund.ResolveParams{Ref: refund.Ref{OrderID: id, RefundNo: no}, Resolution: in.Resolution, Evidence: in.Evidence, Actor: by})
 	default:
 		err = fmt.Errorf("%w: approve, reject, retry, abandon or resolve", errRequest)
 	}

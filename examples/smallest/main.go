@@ -23,7 +23,7 @@ func (bank) Query(context.Context, refund.Request) (refund.Result, error) {
 }
 
 func run(ctx context.Context) (order.Refund, error) {
-	machine, err := order.NewMachine()
+	machine, err := order.NewMachine(order.Options{})
 	if err != nil {
 		return order.Refund{}, err
 	}
@@ -34,11 +34,11 @@ func run(ctx context.Context) (order.Refund, error) {
 	if _, err = svc.Register(ctx, refund.RegisterParams{OrderID: "ORD-1", Gateway: "bank", Currency: "CNY", Total: 10000}); err != nil {
 		return order.Refund{}, err
 	}
-	r, err := svc.Request(ctx, refund.RequestParams{OrderID: "ORD-1", Amount: 3000, Actor: "buyer:42"})
+	r, err := svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: "ORD-1"}, Amount: 3000, Actor: "buyer:42"})
 	if err != nil {
 		return r, err
 	}
-	return svc.ApproveAndSend(ctx, refund.ApproveParams{OrderID: "ORD-1", RefundNo: r.No, Amount: r.Amount, Actor: "staff:7"})
+	return svc.ApproveAndSend(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: "ORD-1", RefundNo: r.No}, Amount: r.Amount, Actor: "staff:7"})
 }
 
 func main() {

@@ -14,7 +14,7 @@ type Shop struct{ Refunds *refund.Service }
 // NewShop is the one place where the shop is put together, in production and in its tests. A test passes other
 // gateways, and a clock in opt; nothing else differs.
 func NewShop(store refund.Store, gateways map[string]refund.RefundGateway, opt refund.Options) (*Shop, error) {
-	machine, err := order.NewMachine()
+	machine, err := order.NewMachine(order.Options{})
 	if err != nil {
 		return nil, err
 	}

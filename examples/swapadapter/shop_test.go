@@ -19,7 +19,7 @@ import (
 
 var (
 	ctx = context.Background()
-	yes = refund.ApproveParams{OrderID: "ORDER-1", RefundNo: "R1", Amount: 30, Actor: "staff:7"}
+	yes = refund.ApproveParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R1"}, Amount: 30, Actor: "staff:7"}
 )
 
 // open is the shop with one paid order of 100, of which the buyer wants 30 back, and its gateways.
@@ -29,7 +29,7 @@ func open(t *testing.T, gateway string, g refund.RefundGateway, clock *refundtes
 	require.NoError(t, err)
 	_, err = shop.Refunds.Register(ctx, refund.RegisterParams{OrderID: "ORDER-1", Gateway: gateway, Currency: "CNY", Total: 100})
 	require.NoError(t, err)
-	_, err = shop.Refunds.Request(ctx, refund.RequestParams{OrderID: "ORDER-1", RefundNo: "R1", Amount: 30, Reason: "too small", Actor: "buyer:42"})
+	_, err = shop.Refunds.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R1"}, Amount: 30, Reason: "too small", Actor: "buyer:42"})
 	require.NoError(t, err)
 	return shop
 }
@@ -153,7 +153,7 @@ func Example() {
 		return
 	}
 	_, _ = shop.Refunds.Register(ctx, refund.RegisterParams{OrderID: "ORDER-1", Gateway: "fake", Currency: "CNY", Total: 100})
-	_, _ = shop.Refunds.Request(ctx, refund.RequestParams{OrderID: "ORDER-1", RefundNo: "R1", Amount: 30, Actor: "buyer:42"})
+	_, _ = shop.Refunds.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R1"}, Amount: 30, Actor: "buyer:42"})
 
 	gw.NextRefund(refundtest.Pay().ThenFail(context.DeadlineExceeded))
 	says, err := shop.GiveBack(ctx, yes)

@@ -63,7 +63,7 @@ func TestAudit(t *testing.T) {
 		"the sum was moved": {ledger: both, ends: settled, paid: 2, wrong: true, spoil: func(o *order.Order) { o.Refunded++ }},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m, err := order.NewMachine()
+			m, err := order.NewMachine(order.Options{})
 			require.NoError(t, err)
 			p := planned{id: "K1", total: 100, amounts: []int64{60, 40}}
 			o := walk(t, m, p, c.ends)

@@ -54,7 +54,7 @@ func (d *driver) report(ctx context.Context) (Report, error) {
 	for _, k := range d.faults.kinds {
 		rep.Faults = append(rep.Faults, Fault{k.name, k.taken.Load()})
 	}
-	m, err := order.NewMachine()
+	m, err := order.NewMachine(order.Options{})
 	if err != nil {
 		return Report{}, err
 	}

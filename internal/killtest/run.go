@@ -153,12 +153,12 @@ func (d *driver) askOne(ctx context.Context, p planned) error {
 	for i, amount := range p.amounts {
 		err = errors.Join(err, insist(ctx, func() error {
 			_, err := svc.Request(ctx, refund.RequestParams{
-				OrderID: p.id, RefundNo: p.no(i), Amount: amount, Actor: "buyer:1",
+				Ref: refund.Ref{OrderID: p.id, RefundNo: p.no(i)}, Amount: amount, Actor: "buyer:1",
 			})
 			return err
 		}), insist(ctx, func() error {
 			_, err := svc.Approve(ctx, refund.ApproveParams{
-				OrderID: p.id, RefundNo: p.no(i), Amount: amount, Actor: "staff:1",
+				Ref: refund.Ref{OrderID: p.id, RefundNo: p.no(i)}, Amount: amount, Actor: "staff:1",
 			})
 			return err
 		}))

@@ -90,7 +90,7 @@ func (a *account) open(e Engine) (*Shop, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := order.NewMachine()
+	m, err := order.NewMachine(order.Options{})
 	if err != nil {
 		return nil, err
 	}

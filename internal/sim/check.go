@@ -76,6 +76,10 @@ func (c *checker) refused(t *task, err error) {
 		}
 	case OpPoll:
 		return
+	case OpApproveAndSend:
+		if err == nil { // it is approved; a doubt is about sending it
+			return
+		}
 	}
 	if t.doubt && !errors.Is(err, errDoubt) {
 		c.w.fail("doubt_hidden", "%s %s may have been committed, and says %v",

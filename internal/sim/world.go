@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"math"
 	"runtime"
 	"slices"
@@ -60,7 +61,7 @@ type world struct {
 func epoch() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) }
 
 func newWorld(p *Plan, b *bug, trace io.Writer) (*world, error) {
-	m, err := order.NewMachine()
+	m, err := order.NewMachine(order.Options{})
 	if err != nil {
 		return nil, err
 	}
@@ -106,12 +107,13 @@ func newWorld(p *Plan, b *bug, trace io.Writer) (*world, error) {
 func (w *world) boot(p *proc) error {
 	made := 0
 	svc, err := refund.NewService(w.machine, w.store, w.gate, refund.Options{
+		Logger:      slog.New(slog.DiscardHandler),
 		Now:         func() time.Time { return w.clock(p) },
 		CallTimeout: callTimeout, Lease: lease, QuietPeriod: quiet, MaxWait: maxWait,
 		SetupBackoff: 3 * time.Minute, AlertAfter: alertAfter,
 		NewRefundNo: func() string { made++; return fmt.Sprintf("N%d-%d-%d", p.id, w.now, made) },
 		Backoff:     w.backoff,
-		Hooks: refund.Hooks{
+		Hooks: []refund.Hooks{{
 			InTx: func(context.Context, *order.Order, order.Transition) error {
 				if w.cur == nil {
 					return nil
@@ -129,7 +131,7 @@ func (w *world) boot(p *proc) error {
 				w.misbehave()
 			},
 			After: func(context.Context, *order.Order, order.Transition) { w.misbehave() },
-		},
+		}},
 	})
 	p.svc, p.up = svc, true
 	return err

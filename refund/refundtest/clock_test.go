@@ -47,7 +47,7 @@ func (s *store) ListRefunds(ctx context.Context, f refund.Filter) (refund.Page, 
 
 func passing(t *testing.T, s refund.Store, gw refund.RefundGateway, clock *refundtest.Clock, wait time.Duration, orders int) *refund.Service {
 	t.Helper()
-	machine, err := order.NewMachine()
+	machine, err := order.NewMachine(order.Options{})
 	require.NoError(t, err)
 	svc, err := refund.NewService(machine, s, gw, refund.Options{
 		Now: clock.Now, Backoff: func(string, int) time.Duration { return wait },
@@ -57,9 +57,9 @@ func passing(t *testing.T, s refund.Store, gw refund.RefundGateway, clock *refun
 		id := fmt.Sprintf("O%d", i)
 		_, err = svc.Register(ctx, refund.RegisterParams{OrderID: id, Gateway: "bank", Currency: "CNY", Total: 100})
 		require.NoError(t, err)
-		_, err = svc.Request(ctx, refund.RequestParams{OrderID: id, RefundNo: "R" + id, Amount: 30, Actor: "buyer:1"})
+		_, err = svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: id, RefundNo: "R" + id}, Amount: 30, Actor: "buyer:1"})
 		require.NoError(t, err)
-		_, err = svc.Approve(ctx, refund.ApproveParams{OrderID: id, RefundNo: "R" + id, Amount: 30, Actor: "staff:1"})
+		_, err = svc.Approve(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: id, RefundNo: "R" + id}, Amount: 30, Actor: "staff:1"})
 		require.NoError(t, err)
 	}
 	return svc

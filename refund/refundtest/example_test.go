@@ -16,12 +16,12 @@ import (
 var (
 	ctx = context.Background()
 	ref = refund.Ref{OrderID: "ORDER-1", RefundNo: "R1"}
-	yes = refund.ApproveParams{OrderID: "ORDER-1", RefundNo: "R1", Amount: 3000, Actor: "staff:7"}
+	yes = refund.ApproveParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R1"}, Amount: 3000, Actor: "staff:7"}
 )
 
 // newShop stands for the host's own wiring: a Service, one paid order of 100.00, and 30.00 asked back.
 func newShop(gw refund.RefundGateway, now func() time.Time) *refund.Service {
-	machine, err := order.NewMachine()
+	machine, err := order.NewMachine(order.Options{})
 	if err != nil {
 		panic(err)
 	}
@@ -32,7 +32,7 @@ func newShop(gw refund.RefundGateway, now func() time.Time) *refund.Service {
 	if _, err = svc.Register(ctx, refund.RegisterParams{OrderID: "ORDER-1", Gateway: "bank", Currency: "CNY", Total: 10000}); err != nil {
 		panic(err)
 	}
-	if _, err = svc.Request(ctx, refund.RequestParams{OrderID: "ORDER-1", RefundNo: "R1", Amount: 3000, Actor: "buyer:42"}); err != nil {
+	if _, err = svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R1"}, Amount: 3000, Actor: "buyer:42"}); err != nil {
 		panic(err)
 	}
 	return svc
@@ -70,7 +70,7 @@ func Example_declinedThenRetried() {
 	r, err := svc.ApproveAndSend(ctx, yes)
 	fmt.Println(r.State, r.Code, err)
 
-	_, err = svc.Retry(ctx, refund.RetryParams{OrderID: "ORDER-1", RefundNo: "R1", Actor: "staff:7", Note: "topped up"})
+	_, err = svc.Retry(ctx, refund.RetryParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R1"}, Actor: "staff:7", Note: "topped up"})
 	fmt.Println(err)
 	next, err := svc.Process(ctx, ref)
 	fmt.Println(next.State, err)

@@ -274,7 +274,7 @@ func TestThroughTheService(t *testing.T) {
 	require.NoError(t, err)
 	svc := newShop(gateways, clock.Now)
 	more := func(no string) error {
-		_, err := svc.Request(ctx, refund.RequestParams{OrderID: "ORDER-1", RefundNo: no, Amount: 1, Actor: "buyer:42"})
+		_, err := svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: no}, Amount: 1, Actor: "buyer:42"})
 		return err
 	}
 	require.ErrorIs(t, more("X1"), refund.ErrInvalid)

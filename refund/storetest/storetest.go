@@ -150,7 +150,7 @@ func (e *env) paid(id string) *order.Order {
 // fire moves a refund of o; a request is for amount.
 func (e *env) fire(t tb, o *order.Order, ev order.Event, no string, amount int64, at time.Time) {
 	t.Helper()
-	m, err := order.NewMachine()
+	m, err := order.NewMachine(order.Options{})
 	require.NoError(t, err)
 	_, err = m.Fire(bg, o, order.Trigger{
 		Event: ev, RefundNo: no, Amount: amount, Reason: "尺码不对 👕 'quoted' \\ %_", Actor: "buyer:1", Note: "行 1\n行 2", At: at,
