@@ -100,21 +100,23 @@ func ExampleService_Reconcile() {
 		fmt.Println(err)
 		return
 	}
-	done, err := svc.Reconcile(ctx, refund.ReconcileParams{
-		Orders: func(context.Context, string) (ids []string, next string, err error) {
-			return []string{"ORDER-1", "ORDER-2"}, "", nil // page by page, from the shop's own table
-		},
-		Report: func(_ context.Context, r refund.OrderReport) error {
-			for _, d := range r.Discrepancies {
-				fmt.Println(r.OrderID, d.RefundNo, "book:", d.Book, "provider:", d.Result.Outcome)
-			}
-			return nil
-		},
-	})
-	fmt.Println(done.Orders, "compared,", done.Adopted, "adopted", err)
+	orders := func(yield func(string, error) bool) { // from the shop's own table
+		_ = yield("ORDER-1", nil) && yield("ORDER-2", nil)
+	}
+	for report, err := range svc.Reconcile(ctx, refund.ReconcileParams{Orders: orders}) {
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(report.OrderID, "adopted:", report.Adopted)
+		for _, d := range report.Discrepancies {
+			fmt.Println(d.OrderID, d.RefundNo, "book:", d.Book, "provider:", d.Result.Outcome)
+		}
+	}
 	// Output:
+	// ORDER-1 adopted: []
+	// ORDER-2 adopted: [C-1]
 	// ORDER-2 C-1 book: paid provider: succeeded
-	// 2 compared, 1 adopted <nil>
 }
 
 // Nothing is decided by age: what takes long is told, listed, and asked about until the provider answers.

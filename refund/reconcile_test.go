@@ -3,7 +3,7 @@ package refund_test
 import (
 	"context"
 	"fmt"
-	"slices"
+	"iter"
 	"testing"
 	"time"
 
@@ -27,45 +27,50 @@ func (e *env) settledWithoutUs(n int) (ids []string) {
 	return ids
 }
 
-// notebook keeps what Reconcile tells.
-type notebook struct {
-	reports  []refund.OrderReport
-	progress []refund.Progress
-}
-
-func (n *notebook) params() refund.ReconcileParams {
-	return refund.ReconcileParams{
-		Report:   func(_ context.Context, r refund.OrderReport) error { n.reports = append(n.reports, r); return nil },
-		Progress: func(_ context.Context, p refund.Progress) { n.progress = append(n.progress, p) },
+// reports runs Reconcile to its end and returns the reports, and those that are not without news.
+func reports(t *testing.T, s *refund.Service, p refund.ReconcileParams) (all, news []refund.OrderReport) {
+	t.Helper()
+	for r, err := range s.Reconcile(bg, p) {
+		require.NoError(t, err)
+		all = append(all, r)
+		if r.Err != nil || len(r.Discrepancies) > 0 {
+			news = append(news, r)
+		}
 	}
+	return all, news
 }
 
-func (n *notebook) ids() (ids []string) {
-	for _, r := range n.reports {
+func orderIDs(reports []refund.OrderReport) (ids []string) {
+	for _, r := range reports {
 		ids = append(ids, r.OrderID)
 	}
 	return ids
 }
 
-func TestReconcile(t *testing.T) {
+// failed runs Reconcile until its error.
+func failed(ctx context.Context, s *refund.Service, p refund.ReconcileParams) error {
+	for _, err := range s.Reconcile(ctx, p) {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func TestReconcileReportsEveryDiscrepancy(t *testing.T) {
 	e := newEnv(t)
 	ids := e.settledWithoutUs(120)
 	e.bank.next(fault{op: "query", no: "R-W007", err: errLost})
-	var n notebook
-	p, err := e.svc.Reconcile(bg, n.params())
-	require.NoError(t, err)
-	require.Equal(t, refund.Progress{Orders: 120, Total: 120, Discrepancies: 120, Done: true}, p, "no time has passed: no rate")
-	require.Equal(t, ids, n.ids(), "every difference, in order")
-	require.Equal(t, order.StateApproved, n.reports[0].Discrepancies[0].Book)
-	require.Equal(t, refund.OutcomeSucceeded, n.reports[0].Discrepancies[0].Result.Outcome)
-	require.ErrorIs(t, n.reports[7].Discrepancies[0].Err, errLost)
-	require.Len(t, n.progress, 3, "after each page")
+	all, news := reports(t, e.svc, refund.ReconcileParams{})
+	require.Equal(t, ids, orderIDs(all), "in order")
+	require.Equal(t, all, news)
+	require.Equal(t, order.StateApproved, news[0].Discrepancies[0].Book)
+	require.Equal(t, refund.OutcomeSucceeded, news[0].Discrepancies[0].Result.Outcome)
+	require.ErrorIs(t, news[7].Discrepancies[0].Err, errLost)
 
-	n = notebook{}
-	p, err = e.svc.Reconcile(bg, n.params())
-	require.NoError(t, err)
-	require.Equal(t, []string{"W007"}, n.ids(), "what was learned is booked")
-	require.Equal(t, 1, p.Discrepancies)
+	all, news = reports(t, e.svc, refund.ReconcileParams{})
+	require.Len(t, all, 120)
+	require.Equal(t, []string{"W007"}, orderIDs(news), "what was learned is booked")
 }
 
 func TestReconcileWindow(t *testing.T) {
@@ -76,24 +81,17 @@ func TestReconcileWindow(t *testing.T) {
 	e.process(other)
 	e.bank.set(other.RefundNo, refund.OutcomeSucceeded)
 
-	var n notebook
-	params := n.params()
-	params.From, params.To = start.Add(3*time.Minute), start.Add(6*time.Minute)
-	_, err := e.svc.Reconcile(bg, params)
-	require.NoError(t, err)
-	require.Equal(t, ids[3:6], n.ids())
+	all, _ := reports(t, e.svc, refund.ReconcileParams{
+		From: start.Add(3 * time.Minute), To: start.Add(6 * time.Minute),
+	})
+	require.Equal(t, ids[3:6], orderIDs(all))
 
-	n = notebook{}
-	params = n.params()
-	params.Gateway = "other"
 	e.clock.Advance(time.Minute)
-	p, err := e.svc.Reconcile(bg, params)
-	require.NoError(t, err)
-	require.Equal(t, []string{"X"}, n.ids())
-	require.Equal(t, 1, p.Total)
+	all, _ = reports(t, e.svc, refund.ReconcileParams{Gateway: "other"})
+	require.Equal(t, []string{"X"}, orderIDs(all))
 }
 
-// TestReconcileComparesAnOrderOnce: however many refunds it has in the window, also where it has some before.
+// TestReconcileComparesAnOrderOnce: however many refunds it has, in the window and before it.
 func TestReconcileComparesAnOrderOnce(t *testing.T) {
 	e, l := newLister(t)
 	asked := 0
@@ -101,179 +99,173 @@ func TestReconcileComparesAnOrderOnce(t *testing.T) {
 	var from time.Time
 	for i := range 120 {
 		from = e.clock.Now()
-		_, err := s.Request(bg, refund.RequestParams{Ref: refund.Ref{OrderID: "O1", RefundNo: fmt.Sprintf("R%d", i)}, Amount: 1, Actor: buyer})
+		_, err := s.Request(bg, refund.RequestParams{
+			Ref: refund.Ref{OrderID: "O1", RefundNo: fmt.Sprintf("R%d", i)}, Amount: 1, Actor: buyer,
+		})
 		require.NoError(t, err)
 		e.clock.Advance(time.Second)
 	}
-	var n notebook
-	p, err := s.Reconcile(bg, n.params())
-	require.NoError(t, err)
+	all, news := reports(t, s, refund.ReconcileParams{})
 	require.Equal(t, 1, asked)
-	require.Equal(t, 1, p.Orders)
-	require.Equal(t, 1, p.Total)
-	require.Empty(t, n.reports, "they agree")
+	require.Len(t, all, 1)
+	require.Empty(t, news)
 
-	params := n.params()
-	params.From = from.Add(-50 * time.Second)
-	p, err = s.Reconcile(bg, params)
-	require.NoError(t, err)
+	all, _ = reports(t, s, refund.ReconcileParams{From: from.Add(-50 * time.Second)})
 	require.Equal(t, 2, asked)
-	require.Equal(t, 1, p.Orders)
+	require.Len(t, all, 1)
+
+	all, _ = reports(t, s, refund.ReconcileParams{After: all[0].Cursor})
+	require.Equal(t, 2, asked)
+	require.Empty(t, all, "it was compared with its first refund")
 }
 
-// TestReconcileGoesOn: it is interrupted again and again; every order is compared, and few of them twice.
-func TestReconcileGoesOn(t *testing.T) {
+// TestReconcileContinues: it is interrupted again and again. No order is missed or compared twice.
+func TestReconcileContinues(t *testing.T) {
 	e := newEnv(t)
 	ids := e.settledWithoutUs(230)
-	reported := map[string]int{}
-	var cursor string
-	for round := 0; ; round++ {
+	var got []string
+	var after *refund.Position
+	for round := 0; len(got) < len(ids); round++ {
 		require.Less(t, round, 20, "it comes to an end")
 		ctx, cancel := context.WithCancel(bg)
 		seen := 0
-		p, err := e.svc.Reconcile(ctx, refund.ReconcileParams{
-			Cursor: cursor,
-			Report: func(_ context.Context, r refund.OrderReport) error {
-				reported[r.OrderID]++
-				if seen++; seen == 70 {
-					cancel()
-				}
-				return nil
-			},
-		})
-		cancel()
-		if err == nil {
-			require.True(t, p.Done)
-			require.Empty(t, p.Cursor)
-			break
+		for r, err := range e.svc.Reconcile(ctx, refund.ReconcileParams{After: after}) {
+			if err != nil {
+				require.ErrorIs(t, err, context.Canceled)
+				break
+			}
+			got, after = append(got, r.OrderID), r.Cursor
+			if seen++; seen == 70 {
+				cancel()
+			}
 		}
-		require.ErrorIs(t, err, context.Canceled)
-		require.False(t, p.Done)
-		cursor = p.Cursor
+		cancel()
 	}
-	require.Len(t, reported, len(ids), "none is missed")
+	require.Equal(t, ids, got)
 	for _, id := range ids {
 		o, err := e.svc.Order(bg, id)
 		require.NoError(t, err)
-		require.Equal(t, order.StateRefunded, o.State, "nor passed over when it was interrupted")
+		require.Equal(t, order.StateRefunded, o.State)
 	}
 }
 
-// TestReconcileEnds: what is asked for in the shop meanwhile does not make it longer.
+// TestReconcileStopsWithTheLoop: nothing is asked after the host leaves the loop.
+func TestReconcileStopsWithTheLoop(t *testing.T) {
+	e := newEnv(t)
+	e.settledWithoutUs(3)
+	for range e.svc.Reconcile(bg, refund.ReconcileParams{}) {
+		break
+	}
+	require.Contains(t, e.bank.called(), "query R-W000")
+	require.NotContains(t, e.bank.called(), "query R-W001")
+}
+
+// TestReconcileEnds: refunds that are requested meanwhile do not make it longer.
 func TestReconcileEnds(t *testing.T) {
 	e := newEnv(t)
 	e.settledWithoutUs(60)
-	var n notebook
-	p := n.params()
-	p.Report = func(context.Context, refund.OrderReport) error {
+	seen := 0
+	for _, err := range e.svc.Reconcile(bg, refund.ReconcileParams{}) {
+		require.NoError(t, err)
+		seen++
 		e.clock.Advance(time.Second)
 		e.approvedOf("bank", fmt.Sprintf("X%d", e.clock.Now().Unix()))
-		return nil
 	}
-	got, err := e.svc.Reconcile(bg, p)
-	require.NoError(t, err)
-	require.Equal(t, 60, got.Orders)
+	require.Equal(t, 60, seen)
 }
 
-func TestReconcileProgress(t *testing.T) {
-	e := newEnv(t)
-	e.settledWithoutUs(200)
-	var n notebook
-	params := n.params()
-	report := params.Report
-	params.Report = func(ctx context.Context, r refund.OrderReport) error {
-		e.clock.Advance(100 * time.Millisecond) // so fast is the provider
-		return report(ctx, r)
+// listed yields IDs, and then err if it is not nil.
+func listed(err error, ids ...string) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for _, id := range ids {
+			if !yield(id, nil) {
+				return
+			}
+		}
+		if err != nil {
+			yield("", err)
+		}
 	}
-	_, err := e.svc.Reconcile(bg, params)
-	require.NoError(t, err)
-	require.Len(t, n.progress, 4)
-	for i, p := range n.progress {
-		require.Equal(t, 50*(i+1), p.Orders)
-		require.Equal(t, 200, p.Total)
-		require.InDelta(t, 10, p.Rate, 0.001)
-		require.Equal(t, time.Duration(150-50*i)*100*time.Millisecond, p.Remaining)
-		require.Equal(t, i == 3, p.Done)
-	}
-	half := n.progress[1].Cursor
-
-	n = notebook{}
-	params = n.params()
-	params.Cursor = half
-	p, err := e.svc.Reconcile(bg, params)
-	require.NoError(t, err)
-	require.Equal(t, 100, p.Total, "what is left")
-	require.Equal(t, 100, p.Orders)
 }
 
-// TestReconcileTheHostsOrders: a refund made in the console on an order that has none in the book.
-func TestReconcileTheHostsOrders(t *testing.T) {
+// TestReconcileOrdersOfTheHost: a refund made in the console on an order that has none in the book.
+func TestReconcileOrdersOfTheHost(t *testing.T) {
 	e, l := newLister(t)
 	l.console("C1", 1000, refund.OutcomeSucceeded)
-	var n notebook
-	params := n.params()
-	_, err := e.svc.Reconcile(bg, params)
-	require.NoError(t, err)
-	require.Empty(t, n.reports, "the book cannot list it")
+	all, _ := reports(t, e.svc, refund.ReconcileParams{})
+	require.Empty(t, all, "the book cannot list it")
 
-	params.Total = 3
-	params.Orders = func(_ context.Context, cursor string) (ids []string, next string, err error) {
-		switch cursor {
-		case "":
-			return []string{"O0"}, "second", nil
-		case "second":
-			return nil, "third", nil
-		}
-		return []string{"O1", "O2"}, "", nil
-	}
-	p, err := e.svc.Reconcile(bg, params)
-	require.NoError(t, err)
-	require.Equal(t, refund.Progress{Orders: 3, Total: 3, Discrepancies: 1, Adopted: 1, Failed: 2, Done: true}, p)
-	require.Equal(t, []string{"O0", "O1", "O2"}, n.ids())
-	require.ErrorIs(t, n.reports[0].Err, refund.ErrOrderNotFound)
-	require.Equal(t, []string{"C1"}, n.reports[1].Adopted)
+	all, _ = reports(t, e.svc, refund.ReconcileParams{Orders: listed(nil, "O0", "O1", "O2")})
+	require.Equal(t, []string{"O0", "O1", "O2"}, orderIDs(all))
+	require.ErrorIs(t, all[0].Err, refund.ErrOrderNotFound)
+	require.Equal(t, []string{"C1"}, all[1].Adopted)
+	require.Nil(t, all[1].Cursor)
 	require.EqualValues(t, 1000, e.order().Refunded)
 }
 
-func TestReconcileRefuses(t *testing.T) {
+func TestReconcileSaysWhyItEnds(t *testing.T) {
 	e := newEnv(t)
 	e.settledWithoutUs(3)
-	var n notebook
-	for name, tc := range map[string]struct {
-		change func(*refund.ReconcileParams)
-		want   error
-		text   string
-	}{
-		"no report":          {func(p *refund.ReconcileParams) { p.Report = nil }, refund.ErrInvalid, "report: is nil"},
-		"a cursor of others": {func(p *refund.ReconcileParams) { p.Cursor = "x" }, refund.ErrInvalid, "cursor: was not made by Reconcile"},
-		"orders that cannot be listed": {func(p *refund.ReconcileParams) {
-			p.Orders = func(context.Context, string) ([]string, string, error) { return nil, "", errLost }
-		}, errLost, `list orders behind ""`},
-		"a host that is told enough": {func(p *refund.ReconcileParams) {
-			p.Report = func(context.Context, refund.OrderReport) error { return errLost }
-		}, errLost, "reconcile"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			p := n.params()
-			tc.change(&p)
-			_, err := e.svc.Reconcile(bg, p)
-			require.ErrorIs(t, err, tc.want)
-			require.ErrorContains(t, err, tc.text)
-		})
-	}
-	p := n.params()
-	p.Orders = func(context.Context, string) ([]string, string, error) { return nil, "again", nil }
-	_, err := e.svc.Reconcile(bg, p)
-	require.ErrorContains(t, err, "the next page is this one again")
+	asked := len(e.bank.called())
+	err := failed(bg, e.svc, refund.ReconcileParams{Orders: listed(errLost)})
+	require.ErrorIs(t, err, errLost)
+	require.ErrorContains(t, err, "reconcile: list orders: ")
 
 	err = e.store.Update(bg, "W000", func(ctx context.Context, _ *order.Order) error {
-		_, err := e.svc.Reconcile(ctx, n.params())
-		return err
+		return failed(ctx, e.svc, refund.ReconcileParams{})
 	})
 	require.ErrorIs(t, err, refund.ErrInTx)
+
+	s, err := refund.NewService(e.machine, &failsOnce{Store: e.store, at: 1}, e.bank, refund.Options{Now: e.clock.Now})
+	require.NoError(t, err)
+	err = failed(bg, s, refund.ReconcileParams{})
+	require.ErrorIs(t, err, errStore)
+	require.EqualError(t, err, "reconcile: list refunds: the store is down")
+
 	gone, cancel := context.WithCancel(bg)
 	cancel()
-	_, err = e.svc.Reconcile(gone, n.params())
-	require.ErrorIs(t, err, context.Canceled)
-	require.False(t, slices.Contains(e.bank.called(), "query R-W002"), "nothing was asked")
+	require.ErrorIs(t, failed(gone, e.svc, refund.ReconcileParams{}), context.Canceled)
+	require.Len(t, e.bank.called(), asked, "nothing was asked")
+}
+
+// failsOnce is a store one of whose lists fails.
+type failsOnce struct {
+	refund.Store
+	at    int
+	lists int
+}
+
+func (s *failsOnce) ListRefunds(ctx context.Context, f refund.Filter) (refund.Page, error) {
+	if s.lists++; s.lists == s.at {
+		return refund.Page{}, errStore
+	}
+	return s.Store.ListRefunds(ctx, f)
+}
+
+// TestReconcileSaysThatAPageIsMissing: the orders before it have been compared.
+func TestReconcileSaysThatAPageIsMissing(t *testing.T) {
+	e := newEnv(t)
+	e.settledWithoutUs(refund.DefaultLimit + 1)
+	s, err := refund.NewService(e.machine, &failsOnce{Store: e.store, at: 2}, e.bank, refund.Options{Now: e.clock.Now})
+	require.NoError(t, err)
+	compared := 0
+	for _, err = range s.Reconcile(bg, refund.ReconcileParams{}) {
+		if err == nil {
+			compared++
+		}
+	}
+	require.ErrorIs(t, err, errStore)
+	require.Equal(t, refund.DefaultLimit, compared)
+}
+
+// TestReconcileOfAWindowThatAnOrderOutlasts: a refund behind the window does not hide those in it.
+func TestReconcileOfAWindowThatAnOrderOutlasts(t *testing.T) {
+	e := newEnv(t)
+	for i, no := range []string{"R1", "R2", "R3"} {
+		e.clock.Advance(time.Duration(i) * time.Minute)
+		e.process(e.approved(no, 1000))
+		e.bank.set(no, refund.OutcomeSucceeded)
+	}
+	all, _ := reports(t, e.svc, refund.ReconcileParams{To: e.refund("R3").RequestedAt})
+	require.Equal(t, []string{"O1"}, orderIDs(all))
 }

@@ -53,22 +53,24 @@ func RetryCovered(ctx context.Context, svc *refund.Service, actor order.Actor) e
 	}
 }
 
-// Compare compares what was refunded since a time with WeChat Pay. Called again after an error, with the cursor
-// that it returned, it goes on from there; "" begins anew.
-func Compare(ctx context.Context, svc *refund.Service, since time.Time, cursor string, report func(string)) (string, error) {
-	p, err := svc.Reconcile(ctx, refund.ReconcileParams{
-		From: since, Cursor: cursor,
-		Report: func(_ context.Context, r refund.OrderReport) error {
-			if r.Err != nil {
-				report(r.Err.Error())
-			}
-			for _, d := range r.Discrepancies {
-				report(fmt.Sprintf("order %s refund %s: book %s, provider %s, %v", r.OrderID, d.RefundNo, d.Book, d.Result.Outcome, d.Err))
-			}
-			return nil
-		},
-	})
-	return p.Cursor, err
+// Compare compares what was refunded since a time with WeChat Pay. After an error it goes on from there if it is called
+// again with the cursor that it returned; nil is the beginning.
+func Compare(
+	ctx context.Context, svc *refund.Service, since time.Time, cursor *refund.Position, report func(string),
+) (*refund.Position, error) {
+	for r, err := range svc.Reconcile(ctx, refund.ReconcileParams{From: since, After: cursor}) {
+		if err != nil {
+			return cursor, err
+		}
+		if r.Err != nil {
+			report(r.Err.Error())
+		}
+		for _, d := range r.Discrepancies {
+			report(fmt.Sprintf("order %s refund %s: book %s, provider %s, %v", d.OrderID, d.RefundNo, d.Book, d.Result.Outcome, d.Err))
+		}
+		cursor = r.Cursor
+	}
+	return nil, nil
 }
 
 // OldRefund is a row of the old system that may still have to be paid.

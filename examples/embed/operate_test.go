@@ -176,7 +176,7 @@ func TestCompareAfterRestore(t *testing.T) {
 	require.NoError(t, s.sim.RefundInConsole("ORD-1", "R-2", 20)) // the book of the backup does not have it
 	var found []string
 	s.advance(time.Minute)
-	cursor, err := embed.Compare(ctx, s.Service, time.Time{}, "", func(line string) { found = append(found, line) })
+	cursor, err := embed.Compare(ctx, s.Service, time.Time{}, nil, func(line string) { found = append(found, line) })
 	require.NoError(t, err)
 	require.Empty(t, cursor)
 	require.Equal(t, []string{"order ORD-1 refund R-2: book paid, provider succeeded, <nil>"}, found)
@@ -184,7 +184,7 @@ func TestCompareAfterRestore(t *testing.T) {
 
 	s.sim.Inject(wechattest.LoseAnswer())
 	found = nil
-	_, err = embed.Compare(ctx, s.Service, time.Time{}, "", func(line string) { found = append(found, line) })
+	_, err = embed.Compare(ctx, s.Service, time.Time{}, nil, func(line string) { found = append(found, line) })
 	require.NoError(t, err)
 	require.Len(t, found, 1, "an order that could not be compared is told")
 }
