@@ -1,8 +1,8 @@
 package wechatv2
 
 import (
+	"cmp"
 	"errors"
-	"strconv"
 	"strings"
 
 	"github.com/orderfsm/orderfsm/refund"
@@ -14,9 +14,9 @@ const (
 	fail    = "FAIL"
 )
 
-// open turns an answer's body into its fields, as far as it can be believed: form, return_code, signature,
-// merchant. What it returns without an error was made by a holder of the API key for this merchant.
-func (g *Gateway) open(body []byte) (fields, error) {
+// verify returns the fields of an answer after it has checked its form, return_code, signature and
+// merchant. A holder of the API key has made these fields for this merchant.
+func (g *Gateway) verify(body []byte) (fields, error) {
 	f, err := decode(body)
 	if err != nil {
 		return nil, unusable("%v", err)
@@ -40,12 +40,13 @@ func (g *Gateway) open(body []byte) (fields, error) {
 	return f, nil
 }
 
-// returnFail classifies an unsigned refusal of the message by its text. It never decides the refund: nobody
-// has signed for it.
+// returnFail classifies an unsigned refusal of the message by its text. It never decides the
+// refund, because nobody has signed the refusal.
 func (g *Gateway) returnFail(f fields) error {
-	err := apiError(f)
-	err.Code, err.Msg = "", "" // not part of such an answer
-	for _, text := range []string{"签名", "证书", "参数格式", "缺少参数", "XML格式", "非法的请求参数", "appid", "mch_id", "商户号", "沙箱"} {
+	err := &APIError{ReturnMsg: clip(f["return_msg"], 256)}
+	for _, text := range []string{
+		"签名", "证书", "参数格式", "缺少参数", "XML格式", "非法的请求参数", "appid", "mch_id", "商户号", "沙箱",
+	} {
 		if strings.Contains(err.ReturnMsg, text) {
 			return g.setup(err)
 		}
@@ -53,8 +54,19 @@ func (g *Gateway) returnFail(f fields) error {
 	return err
 }
 
-// codeError is the error for an answer with an err_code.
-func (g *Gateway) codeError(err *APIError) error {
+// refusal returns nil for an answer with result_code SUCCESS, else the error that its code stands
+// for.
+func (g *Gateway) refusal(f fields, req refund.Request) error {
+	if f["result_code"] == success {
+		return nil
+	}
+	if err := matchRefusal(f, req); err != nil {
+		return err
+	}
+	err := &APIError{
+		Code: ErrorCode(clip(f["err_code"], 64)), Msg: clip(f["err_code_des"], 256),
+		ReturnMsg: clip(f["return_msg"], 256),
+	}
 	a, _ := Explain(err.Code)
 	switch a.Class {
 	case ClassSetup:
@@ -66,7 +78,7 @@ func (g *Gateway) codeError(err *APIError) error {
 	return err
 }
 
-// match returns a *refund.MismatchError where want and got differ.
+// match returns a *refund.MismatchError if want and got differ.
 func match(field, want, got string) error {
 	if want == got {
 		return nil
@@ -74,12 +86,13 @@ func match(field, want, got string) error {
 	return &refund.MismatchError{Field: field, Want: want, Got: clip(got, 64)}
 }
 
-// matchMerchant checks whom an answer or a notification is for. The sub-merchant, in service-provider mode, need
-// be named by an answer with a result only, its application by none; a plain merchant has neither.
+// matchMerchant checks that an answer or a notification is for this merchant. In service-provider
+// mode only an answer with a result must name the sub-merchant, and none must name its application.
+// A plain merchant has neither.
 func (g *Gateway) matchMerchant(f fields) error {
 	err := errors.Join(match("app_id", g.appID, f["appid"]), match("mch_id", g.mchID, f["mch_id"]))
-	if no := f["sub_mch_id"]; no != "" || g.subMchID != "" && f["result_code"] == success {
-		err = errors.Join(err, match("sub_mch_id", g.subMchID, no))
+	if id := f["sub_mch_id"]; id != "" || g.subMchID != "" && f["result_code"] == success {
+		err = errors.Join(err, match("sub_mch_id", g.subMchID, id))
 	}
 	if id := f["sub_appid"]; id != "" && g.subAppID != "" {
 		err = errors.Join(err, match("sub_app_id", g.subAppID, id))
@@ -87,12 +100,12 @@ func (g *Gateway) matchMerchant(f fields) error {
 	return err
 }
 
-// matchRefusal checks that a refusal contradicts its question in nothing: it need not name what it is about.
+// matchRefusal checks that a refusal contradicts its request nowhere. It need not name the refund.
 func matchRefusal(f fields, req refund.Request) error {
 	for _, n := range []struct{ field, name, want string }{
 		{"refund_no", "out_refund_no", req.RefundNo},
 		{"payment_id", "transaction_id", req.PaymentID},
-		{"order_id", "out_trade_no", orderUnlessPaid(req)},
+		{"order_id", "out_trade_no", orderAsked(req)},
 		{"total", "total_fee", positive(req.Total)},
 		{"amount", "refund_fee", positive(req.Amount)},
 	} {
@@ -105,9 +118,10 @@ func matchRefusal(f fields, req refund.Request) error {
 	return nil
 }
 
-// orderUnlessPaid is the order's number where the question was asked by it. Beside the payment's number it may be
-// the shop's own.
-func orderUnlessPaid(req refund.Request) string {
+// orderAsked is the order number that a request sends and its answer must repeat. It is empty if
+// the request names the order by PaymentID: WeChat Pay takes one of the two, and the answer may
+// then have another order number.
+func orderAsked(req refund.Request) string {
 	if req.PaymentID != "" {
 		return ""
 	}
@@ -121,9 +135,8 @@ func positive(fen int64) string {
 	return amount(fen)
 }
 
-// matchOrder checks that an answer is about the order that was asked about.
+// matchOrder checks that an answer is about the order of the request.
 func matchOrder(f fields, req refund.Request) error {
-	// The payment's number is what was sent, and what wins.
 	name, want, got := "payment_id", req.PaymentID, f["transaction_id"]
 	if req.PaymentID == "" {
 		name, want, got = "order_id", req.OrderID, f["out_trade_no"]
@@ -134,15 +147,14 @@ func matchOrder(f fields, req refund.Request) error {
 	if err := match("total", amount(req.Total), f["total_fee"]); err != nil {
 		return err
 	}
-	return match("currency", currency, or(f["fee_type"], currency))
+	return match("currency", currency, cmp.Or(f["fee_type"], currency))
 }
 
-// matchRow checks that it is about the refund. suffix selects the row of a query's answer.
-func matchRow(f fields, req refund.Request, suffix string) error {
+// matchRefund checks that an answer is about the refund of the request. suffix selects the row of a
+// query's answer.
+func matchRefund(f fields, req refund.Request, suffix string) error {
 	if err := match("refund_no", req.RefundNo, f["out_refund_no"+suffix]); err != nil {
 		return err
 	}
 	return match("amount", amount(req.Amount), f["refund_fee"+suffix])
 }
-
-func amount(fen int64) string { return strconv.FormatInt(fen, 10) }

@@ -1,6 +1,7 @@
 package wechatv2
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/tls"
@@ -21,14 +22,14 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// certificate holds the merchant's client certificate, which may be replaced while calls go on.
+// certificate holds the merchant's client certificate. It may be replaced while calls run.
 type certificate struct {
 	gateway string
 	now     func() time.Time
-	read    func() (*tls.Certificate, error) // again, from where the Config says
-	reading sync.Mutex                       // what was read last is what stays
+	read    func() (*tls.Certificate, error) // from the files or bytes of the Config
+	reading sync.Mutex                       // the certificate that was read last stays
 	current atomic.Pointer[tls.Certificate]
-	get     func(context.Context) (*tls.Certificate, error) // the host's, in place of the two above
+	get     func(context.Context) (*tls.Certificate, error) // the host's; if set, replaces read
 }
 
 func newCertificate(c Config) (*certificate, error) {
@@ -42,7 +43,7 @@ func newCertificate(c Config) (*certificate, error) {
 // reload reads the certificate again. After an error the old one stays.
 func (m *certificate) reload() error {
 	if m.get != nil {
-		return nil // asked for each time
+		return nil // called for each connection
 	}
 	m.reading.Lock()
 	defer m.reading.Unlock()
@@ -54,39 +55,45 @@ func (m *certificate) reload() error {
 	return nil
 }
 
-// forHandshake is called for each new connection whose service asks for a certificate, on a goroutine of
-// net/http: a panic of the host's callback would end the process.
-func (m *certificate) forHandshake(info *tls.CertificateRequestInfo) (cert *tls.Certificate, err error) {
-	if m.get == nil {
-		cert = m.current.Load()
-		if err := complete("cert_pem", cert, m.now()); err != nil { // it ends while the process runs
-			return nil, &refund.SetupError{Gateway: m.gateway, Err: err}
-		}
-		return cert, nil
-	}
-	defer func() {
-		if p := recover(); p != nil {
-			cert, err = nil, &refund.SetupError{Gateway: m.gateway, Err: fmt.Errorf("get the merchant's certificate: panic: %v", p)}
-		}
-	}()
-	cert, err = m.get(info.Context())
-	if err == nil && (cert == nil || len(cert.Certificate) == 0) {
-		err = errors.New("there is none") // and crypto/tls would crash, or send none
-	}
-	if err == nil {
-		err = complete("get_client_certificate", cert, m.now())
-	}
+// forHandshake is called for each new connection whose service asks for a certificate.
+func (m *certificate) forHandshake(info *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+	cert, err := m.usable(info.Context())
 	if err != nil {
-		return nil, &refund.SetupError{Gateway: m.gateway, Err: fmt.Errorf("get the merchant's certificate: %w", err)}
+		err = fmt.Errorf("get the merchant's certificate: %w", err)
+		return nil, &refund.SetupError{Gateway: m.gateway, Err: err}
 	}
 	return cert, nil
 }
 
-// ReloadCertificate reads the merchant's certificate again from the files of the Config, for a host that has
-// replaced them. Calls that begin now present it; those under way go on. What does not hold together, or has
-// ended, is an [*order.InvalidError] that names the field, and changes nothing. With GetClientCertificate it only
-// leaves the connections that were made with an older one; given as bytes, the certificate stays what it is. Safe
-// for concurrent use.
+// usable returns the certificate if it is complete and valid now. It recovers from a panic of the
+// host's function or private key: handshakes run on goroutines of net/http, where a panic would end
+// the process.
+func (m *certificate) usable(ctx context.Context) (cert *tls.Certificate, err error) {
+	if m.get == nil {
+		cert = m.current.Load()
+		return cert, complete("cert_pem", cert, m.now()) // it may have expired since New
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	cert, err = m.get(ctx)
+	if err == nil && (cert == nil || len(cert.Certificate) == 0) {
+		err = errors.New("there is none") // crypto/tls would crash or send none
+	}
+	if err == nil {
+		err = complete("get_client_certificate", cert, m.now())
+	}
+	return cert, err
+}
+
+// ReloadCertificate reads the merchant's certificate again from the files of the Config, after the
+// host has replaced them. New calls present the new certificate; running calls finish with the old
+// one. An unusable or expired certificate is an [*order.InvalidError] that names the field, and the
+// old one stays. With GetClientCertificate, ReloadCertificate only closes the connections that were
+// made with an older certificate. A certificate that was given as bytes does not change. Safe for
+// concurrent use.
 func (g *Gateway) ReloadCertificate() error {
 	if err := g.cert.reload(); err != nil {
 		return fmt.Errorf("reload the merchant's certificate: %w", err)
@@ -97,22 +104,23 @@ func (g *Gateway) ReloadCertificate() error {
 
 // oneSource checks that the certificate is given in one way.
 func (c Config) oneSource() error {
-	pair, p12 := len(c.CertPEM)+len(c.KeyPEM) > 0 || c.CertFile+c.KeyFile != "", len(c.P12) > 0 || c.P12File != ""
-	if c.GetClientCertificate != nil && (pair || p12) {
+	pair := len(c.CertPEM)+len(c.KeyPEM) > 0 || c.CertFile+c.KeyFile != ""
+	switch p12 := c.hasP12(); {
+	case c.GetClientCertificate != nil && (pair || p12):
 		return invalid("get_client_certificate", "given beside a certificate: give one of them")
-	}
-	if pair && p12 {
+	case pair && p12:
 		return invalid("p12", "given beside cert_pem and key_pem: give one of them")
-	}
-	if !p12 && c.P12Password != "" {
+	case !p12 && c.P12Password != "":
 		return invalid("p12_password", "given without p12")
 	}
 	return nil
 }
 
-// certificate reads the merchant's client certificate from where the Config says.
+func (c Config) hasP12() bool { return len(c.P12) > 0 || c.P12File != "" }
+
+// certificate reads the merchant's client certificate from the bytes or files of the Config.
 func (c Config) certificate() (*tls.Certificate, error) {
-	if len(c.P12) > 0 || c.P12File != "" {
+	if c.hasP12() {
 		return c.fromP12()
 	}
 	certPEM, certErr := source("cert_pem", c.CertPEM, c.CertFile)
@@ -128,26 +136,29 @@ func (c Config) fromP12() (*tls.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
-	key, leaf, chain, err := pkcs12.DecodeChain(data, or(c.P12Password, c.MchID))
+	key, leaf, chain, err := pkcs12.DecodeChain(data, cmp.Or(c.P12Password, c.MchID))
 	if errors.Is(err, pkcs12.ErrIncorrectPassword) {
-		return nil, invalid("p12", "another password: p12_password, which is mch_id by default")
+		return nil, invalid("p12", "wrong p12_password; if it is empty, mch_id is used")
 	}
 	if err != nil {
 		return nil, invalid("p12", "not PKCS#12 with a certificate and its private key: %v", err)
 	}
 	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		return nil, invalid("p12", "its private key: %v", err)
+		return nil, invalid("p12", "unusable private key: %v", err)
 	}
 	certs := append([]*x509.Certificate{leaf}, chain...)
-	if i := slices.IndexFunc(certs, func(c *x509.Certificate) bool { return ownsKey(c, key) }); i > 0 {
+	ours := func(c *x509.Certificate) bool { return ownsKey(c, key) }
+	if i := slices.IndexFunc(certs, ours); i > 0 {
 		certs[0], certs[i] = certs[i], certs[0] // some files have the authority's in front
 	}
 	var certPEM []byte
 	for _, cert := range certs {
-		certPEM = append(certPEM, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw})...)
+		block := &pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw}
+		certPEM = append(certPEM, pem.EncodeToMemory(block)...)
 	}
-	return keyPair("p12", certPEM, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), c.Now())
+	keyPEM := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})
+	return keyPair("p12", certPEM, keyPEM, c.Now())
 }
 
 func keyPair(field string, certPEM, keyPEM []byte, now time.Time) (*tls.Certificate, error) {
@@ -161,8 +172,7 @@ func keyPair(field string, certPEM, keyPEM []byte, now time.Time) (*tls.Certific
 	return &pair, nil
 }
 
-// complete parses the certificate, so that no handshake has to, and checks that it has its private key and is
-// valid at now.
+// complete checks that cert has its private key and is valid at now.
 func complete(field string, cert *tls.Certificate, now time.Time) error {
 	leaf := cert.Leaf
 	if leaf == nil {
@@ -174,12 +184,13 @@ func complete(field string, cert *tls.Certificate, now time.Time) error {
 	if !ownsKey(leaf, cert.PrivateKey) {
 		return invalid(field, "has no private key, or that of another certificate")
 	}
-	const day = "2006-01-02 15:04 MST"
-	switch {
-	case now.Before(leaf.NotBefore):
-		return invalid(field, "not valid before %s", leaf.NotBefore.UTC().Format(day))
-	case now.After(leaf.NotAfter):
-		return invalid(field, "expired at %s: renew it in the merchant platform", leaf.NotAfter.UTC().Format(day))
+	const minute = "2006-01-02 15:04 MST"
+	switch from, until := leaf.NotBefore.UTC(), leaf.NotAfter.UTC(); {
+	case now.Before(from):
+		return invalid(field, "not valid before %s", from.Format(minute))
+	case now.After(until):
+		const problem = "expired at %s: renew it in the merchant platform"
+		return invalid(field, problem, until.Format(minute))
 	}
 	return nil
 }
@@ -204,7 +215,7 @@ func source(field string, given []byte, file string) ([]byte, error) {
 		return nil, invalid(field, "missing: give the bytes or a file")
 	}
 	if isContents(file) {
-		return nil, invalid(field, "given where the name of a file belongs")
+		return nil, invalid(field, "given in place of the name of a file")
 	}
 	b, err := os.ReadFile(file) //nolint:gosec // the host's own configuration names it
 	if err != nil {
@@ -213,9 +224,11 @@ func source(field string, given []byte, file string) ([]byte, error) {
 	return b, nil
 }
 
-// isContents reports whether the name of a file is what should be in it, and not to be shown.
+// isContents reports whether the name of a file looks like the contents of one, which must not be
+// shown.
 func isContents(file string) bool {
-	return len(file) > 1024 || strings.Contains(file, "-----BEGIN") || strings.ContainsAny(file, "\r\n\x00")
+	return len(file) > 1024 || strings.Contains(file, "-----BEGIN") ||
+		strings.ContainsAny(file, "\r\n\x00")
 }
 
 func invalid(field, problem string, args ...any) error {

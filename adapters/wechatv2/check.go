@@ -2,6 +2,7 @@ package wechatv2
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -9,18 +10,19 @@ import (
 )
 
 const (
-	// currency is the only one that payments in mainland China are made in.
+	// currency is the only currency of payments in mainland China.
 	currency = "CNY"
-	// numberChars are allowed in order and refund numbers beside letters and digits.
+	// numberChars are allowed in order and refund numbers, besides letters and digits.
 	numberChars = "_-|*@"
 )
 
-// Check implements [refund.Checker]: the forms are those of official document 4011935217. Its faults are
-// [*order.InvalidError], joined. Where there is a PaymentID it alone names the order to WeChat Pay, and OrderID
-// is not compared with the answers: it should be the out_trade_no all the same, because notifications name
-// that; without it they are unknown ones, and the refund is confirmed by polling only.
+// Check implements [refund.Checker] with the forms of official document 4011935217. Its faults are
+// [*order.InvalidError], joined. If PaymentID is set, it alone names the order to WeChat Pay, and
+// OrderID is not compared with the answers. OrderID should still be the out_trade_no, because
+// notifications name that. If it is another number, notifications match no refund, and only polling
+// confirms the refund.
 func (g *Gateway) Check(req refund.Request) error {
-	faults := []error{checkSubject(req.RefundNo, req.OrderID, req.PaymentID)}
+	faults := []error{checkSubject(req)}
 	if req.Total <= 0 {
 		faults = append(faults, invalid("total", "must be greater than 0"))
 	}
@@ -37,37 +39,53 @@ func checkCurrency(c string) error {
 	return nil
 }
 
-// checkSubject checks the numbers that name a refund.
-func checkSubject(refundNo, orderID, paymentID string) error {
-	var faults []error
-	if refundNo == "" || len(refundNo) > 64 || !plain(refundNo, numberChars) {
-		faults = append(faults, invalid("refund_no", "must be 1 to 64 letters, digits and %s", numberChars))
+// checkSubject checks the numbers that name a refund and its order.
+func checkSubject(req refund.Request) error {
+	err := checkOrder(req)
+	if !isNumber(req.RefundNo, 64) {
+		form := "must be 1 to 64 letters, digits and %s"
+		err = errors.Join(invalid("refund_no", form, numberChars), err)
 	}
-	return errors.Join(append(faults, checkOrder(orderID, paymentID))...)
+	return err
 }
 
-// checkOrder checks the number that names an order: the payment's, where there is one.
-func checkOrder(orderID, paymentID string) error {
-	if paymentID != "" {
-		if len(paymentID) > 32 || !plain(paymentID, "") {
-			return invalid("payment_id", "must be at most 32 letters and digits")
-		}
-		return nil
-	}
-	if orderID == "" || len(orderID) > 32 || !plain(orderID, numberChars) {
+// checkOrder checks the number that names an order: PaymentID, or OrderID if there is none.
+func checkOrder(req refund.Request) error {
+	switch {
+	case req.PaymentID != "" && !isPaymentID(req.PaymentID):
+		return invalid("payment_id", "must be at most 32 letters and digits")
+	case req.PaymentID == "" && !isNumber(req.OrderID, 32):
 		return invalid("order_id", "must be 1 to 32 letters, digits and %s", numberChars)
 	}
 	return nil
 }
 
+func isNumber(s string, most int) bool { return s != "" && len(s) <= most && plain(s, numberChars) }
+
+func isPaymentID(s string) bool { return len(s) <= 32 && plain(s, "") }
+
+// plain reports whether s has only ASCII letters, digits and the characters of extra.
+func plain(s, extra string) bool {
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if ('0' > c || c > '9') && ('A' > c || c > 'Z') && ('a' > c || c > 'z') &&
+			strings.IndexByte(extra, c) < 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// amount writes an amount as WeChat Pay does: in fen, decimal.
+func amount(fen int64) string { return strconv.FormatInt(fen, 10) }
+
 // maxDesc is the length of refund_desc in bytes.
 const maxDesc = 80
 
-// describe makes a reason fit for refund_desc: without what XML cannot hold and what WeChat Pay does not
-// take (characters of four bytes), in one line, cut to its length.
-func describe(reason string) string {
-	// Long before the cut, so that a huge reason costs nothing.
-	reason = clip(reason, 16*maxDesc)
+// refundDesc makes a refund_desc of a reason: one line of at most maxDesc bytes, without characters
+// that XML or WeChat Pay does not accept (those of four bytes).
+func refundDesc(reason string) string {
+	reason = clip(reason, 16*maxDesc) // a huge reason costs nothing
 	reason = strings.Map(func(r rune) rune {
 		switch {
 		case r == '\t' || r == '\n' || r == '\r':

@@ -186,7 +186,7 @@ func TestSecretsAreNotShown(t *testing.T) {
 	h := host{gateway: g, Config: cfg, Pointer: &cfg}
 	var out strings.Builder
 	spewed := 0
-	for _, v := range []any{cfg, &cfg, g, *g, h, &h, []any{cfg, g}, map[string]any{"c": cfg, "g": g}, wechatv2.KeyOf(g)} {
+	for _, v := range []any{cfg, &cfg, g, *g, h, &h, []any{cfg, g}, map[string]any{"c": cfg, "g": g}} {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d"} {
 			fmt.Fprintf(&out, verb+"\n", v)
 		}
@@ -206,7 +206,7 @@ func TestSecretsAreNotShown(t *testing.T) {
 		require.NoError(t, err)
 		out.Write(raw)
 	}
-	require.Equal(t, 3, spewed, "the Gateway, by value too, and what holds its key")
+	require.Equal(t, 2, spewed, "the Gateway, by value too")
 	requireNoSecret(t, cfg, out.String())
 	require.NotContains(t, out.String(), proxyUser)
 	require.NotContains(t, out.String(), proxyPassword)

@@ -9,17 +9,17 @@ import (
 
 // Sentinels for errors.Is. All of them leave the outcome unknown.
 var (
-	// ErrSignature is an answer that its signature does not prove.
+	// ErrSignature is returned if the answer's signature is missing or wrong.
 	ErrSignature = errors.New("signature of the answer is missing or wrong")
-	// ErrAnswer is an answer that is not what the protocol describes: another HTTP status, a broken or
-	// oversized body, a missing field, a status that no document names.
+	// ErrAnswer is returned if the answer does not follow the protocol: another HTTP status, a
+	// broken or oversized body, a missing field, or a status that no document names.
 	ErrAnswer = errors.New("unusable answer")
 )
 
-// APIError is an answer in which WeChat Pay reports an error. As an error of the gateway it leaves the
+// APIError is returned if WeChat Pay reports an error. As an error of the gateway it leaves the
 // outcome unknown. Its texts are WeChat Pay's, cut to 256 bytes, and hold no secrets.
 type APIError struct {
-	// Code is err_code; empty where return_code is FAIL. Such answers are not signed.
+	// Code is err_code. It is empty if return_code is FAIL; such answers are not signed.
 	Code ErrorCode
 	// Msg is err_code_des.
 	Msg string
@@ -35,16 +35,10 @@ func (e *APIError) Error() string {
 	return fmt.Sprintf("wechat pay answered %s: %q", e.Code, e.Msg)
 }
 
-// ErrorCode returns Code as a text, for metrics that know nothing of this package.
+// ErrorCode returns Code as a string, for metrics that do not import this package.
 func (e *APIError) ErrorCode() string { return string(e.Code) }
 
-func apiError(f fields) *APIError {
-	return &APIError{
-		Code: ErrorCode(clip(f["err_code"], 64)), Msg: clip(f["err_code_des"], 256), ReturnMsg: clip(f["return_msg"], 256),
-	}
-}
-
-// unusable is an ErrAnswer with its reason.
+// unusable returns an ErrAnswer with a reason.
 func unusable(reason string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrAnswer, fmt.Sprintf(reason, args...))
 }

@@ -10,10 +10,10 @@ var (
 	Sorted     = func(f map[string]string) message { return fields(f).message(nil) }
 	EncodeThis = encode
 	Sign       = func(f map[string]string, key string, t SignType) string {
-		return newSigner(newSecret(key), t).sign(fields(f).message(nil))
+		return newSigner(key, t).sign(fields(f).message(nil))
 	}
-	NewSign     = func(key string, t SignType) func(message) string { return newSigner(newSecret(key), t).sign }
-	Signed      = func(f map[string]string, key string, t SignType) bool { return newSigner(newSecret(key), t).signed(f) }
+	NewSign     = func(key string, t SignType) func(message) string { return newSigner(key, t).sign }
+	Signed      = func(f map[string]string, key string, t SignType) bool { return newSigner(key, t).signed(f) }
 	InfoKey     = infoKey
 	DecryptInfo = func(info string, key []byte) ([]byte, error) {
 		block, err := aes.NewCipher(key)
@@ -22,14 +22,11 @@ var (
 		}
 		return decryptInfo(info, block)
 	}
-	Desc = describe
+	RefundDesc = refundDesc
 )
 
 // Codes is the number of documented error codes.
 var Codes = len(advice)
-
-// KeyOf is what holds a gateway's API key.
-func KeyOf(g *Gateway) any { return g.signer.key }
 
 // The readers of numbers and times.
 var (

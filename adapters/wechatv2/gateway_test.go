@@ -51,6 +51,7 @@ func TestRoundTrip(t *testing.T) {
 				require.Equal(t, want, res)
 
 				want.Outcome, want.RefundedAt = refund.OutcomeSucceeded, now
+				want.Recipient = "支付用户零钱"
 				res, err = g.Query(ctx, req)
 				require.NoError(t, err)
 				require.Equal(t, want, res)

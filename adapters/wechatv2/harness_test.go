@@ -1,6 +1,7 @@
 package wechatv2_test
 
 import (
+	"log/slog"
 	"testing"
 	"time"
 
@@ -47,7 +48,7 @@ func config(srv *wechattest.Server) wechatv2.Config {
 		AppID: srv.AppID(), MchID: srv.MchID(), APIKey: srv.APIKey(),
 		CertPEM: srv.ClientCertPEM(), KeyPEM: srv.ClientKeyPEM(),
 		BaseURL: srv.URL(), RootCAs: srv.RootCAs(), RefundRate: -1, QueryRate: -1,
-		Timeout: patience,
+		Timeout: patience, Logger: slog.New(slog.DiscardHandler),
 	}
 }
 
@@ -65,4 +66,3 @@ func request() refund.Request {
 		OrderID: "O1", RefundNo: "R1", Amount: 30, Total: 100, Currency: "CNY", Reason: "不想要了 <&> \"'",
 	}
 }
-

@@ -12,18 +12,18 @@ import (
 
 // WeChat Pay's limits (official document 4011935217).
 const (
-	// MaxRefunds is how many refunds of one order it takes.
+	// MaxRefunds is the largest number of refunds of one order.
 	MaxRefunds = 50
-	// MaxAge is how long after the payment it takes them.
+	// MaxAge is how long after its payment an order can be refunded.
 	MaxAge = 365 * 24 * time.Hour
-	// MinInterval is the least time between two of them.
+	// MinInterval is the least time between two refunds of one order.
 	MinInterval = time.Minute
 )
 
-// Limits implements [refund.Limiter]: [Config.Limits], by default WeChat Pay's. It is the same for every name.
+// Limits implements [refund.Limiter]. It returns [Config].Limits for every name.
 func (g *Gateway) Limits(string) refund.Limits { return g.limits }
 
-// newPace bounds requests to some per second, in bursts of a tenth of that, so that no second has many more.
+// newPace bounds requests per second, with bursts of a tenth of that: no second has many more.
 func newPace(perSecond float64) *rate.Limiter {
 	if perSecond < 0 {
 		return rate.NewLimiter(rate.Inf, 0)
@@ -31,21 +31,18 @@ func newPace(perSecond float64) *rate.Limiter {
 	return rate.NewLimiter(rate.Limit(perSecond), max(1, int(min(perSecond, 1e6)/10)))
 }
 
-// wait holds a request to path until its turn comes. Where that would take more than half of the time that ctx
-// has left, nothing is sent.
-func (g *Gateway) wait(ctx context.Context, path string) error {
-	pace := g.queryPace
-	if path == pathRefund {
-		pace = g.refundPace
-	}
-	turn := pace.Reserve()
+// wait returns when the next request may be sent. It returns a *refund.BusyError if that would take
+// more than half of the time that ctx has left.
+func (e *endpoint) wait(ctx context.Context) error {
+	turn := e.pace.Reserve()
 	delay := turn.Delay()
 	if delay == 0 {
 		return nil
 	}
-	if end, ok := ctx.Deadline(); ok && delay > time.Until(end)/2 { //nolint:forbidigo // contexts end by the real clock
+	end, ok := ctx.Deadline()
+	if ok && delay > time.Until(end)/2 { //nolint:forbidigo // contexts end by the real clock
 		turn.Cancel()
-		err := errors.New("more requests than the configured rate takes")
+		err := errors.New("the configured rate is used up")
 		return &refund.BusyError{After: max(delay, time.Second), Account: true, Err: err}
 	}
 	timer := time.NewTimer(delay)

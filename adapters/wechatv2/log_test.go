@@ -2,6 +2,8 @@ package wechatv2_test
 
 import (
 	"context"
+	"log"
+	"log/slog"
 	"strings"
 	"testing"
 
@@ -13,13 +15,13 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// TestLogs: every record that the package can write, against the table in its documentation.
-func TestLogs(t *testing.T) {
+// TestLogsFollowTheirTable compares every record of the package with the table in its documentation.
+func TestLogsFollowTheirTable(t *testing.T) {
 	t.Parallel()
-	log := &logtest.Recorder{}
+	recorder := &logtest.Recorder{}
 	srv := newServer(t, wechattest.Options{})
 	cfg := config(srv)
-	cfg.Logger = log.Logger()
+	cfg.Logger = recorder.Logger()
 	cfg.BackupURL = strings.Replace(srv.URL(), "127.0.0.1", "localhost", 1)
 	g := newGateway(t, cfg)
 	srv.Inject(wechattest.FailBefore(), wechattest.ErrCode("SYSTEMERROR", "x", true), wechattest.Body(nil))
@@ -32,6 +34,23 @@ func TestLogs(t *testing.T) {
 	res, err := g.Query(context.Background(), request())
 	require.NoError(t, err)
 	require.Equal(t, refund.OutcomeSucceeded, res.Outcome)
-	require.Empty(t, logtest.Check(".", log.Records()))
-	require.Contains(t, log.Values("wechat pay call", "err_code"), "SYSTEMERROR")
+	require.Empty(t, logtest.Check(".", recorder.Records()))
+	require.Contains(t, recorder.Values("wechat pay call", "err_code"), "SYSTEMERROR")
+}
+
+// TestNilLoggerIsTheDefaultLogger replaces the default logger of the process.
+func TestNilLoggerIsTheDefaultLogger(t *testing.T) { //nolint:paralleltest // as it says
+	before, writer, flags := slog.Default(), log.Writer(), log.Flags()
+	recorder := &logtest.Recorder{}
+	slog.SetDefault(recorder.Logger())
+	defer func() {
+		slog.SetDefault(before)
+		log.SetOutput(writer) // slog.SetDefault redirects package log
+		log.SetFlags(flags)
+	}()
+	cfg := config(newServer(t, wechattest.Options{}))
+	cfg.Logger = nil
+	_, err := newGateway(t, cfg).Refund(context.Background(), request())
+	require.NoError(t, err)
+	require.Equal(t, []string{"R1"}, recorder.Values("wechat pay call", "refund_no"))
 }

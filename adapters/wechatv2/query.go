@@ -2,142 +2,185 @@ package wechatv2
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
+	"fmt"
+	"strconv"
+	"time"
 
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// Query asks what became of a refund (/pay/refundquery, official document 4011935218). It asks by refund
-// number, which needs no paging. A number that WeChat Pay does not know is
-// [refund.OutcomeNotFound]. RefundedAt is UTC and exact to the second.
+// Query asks for the state of a refund (/pay/refundquery, official document 4011935218), by refund
+// number. The result is [refund.OutcomeNotFound] if WeChat Pay does not know the number. Of a
+// refund that has succeeded it has RefundedAt, UTC and exact to the second, Recipient
+// (refund_recv_accout) and Settled (settlement_refund_fee), each empty or zero if WeChat Pay sends
+// none that can be read.
 //
-// Errors: [*order.InvalidError] for numbers that could not exist, else as with [Gateway.Refund]. All leave
-// the outcome unknown: no error of a query says anything about the money.
+// Errors: [*order.InvalidError] for numbers that cannot exist, else those of [Gateway.Refund]. All
+// leave the outcome unknown: no error of a query says anything about the money.
 func (g *Gateway) Query(ctx context.Context, req refund.Request) (refund.Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, g.total)
 	defer cancel()
 	res, err := g.query(ctx, req)
 	if err != nil {
-		return refund.Result{}, queryError(req, err)
+		return refund.Result{}, fmt.Errorf("query refund %s: %w", about(req), err)
 	}
 	return res, nil
 }
 
 func (g *Gateway) query(ctx context.Context, req refund.Request) (refund.Result, error) {
-	ans, n, err := g.queryRefund(ctx, req)
-	if err != nil {
-		return notFound(err)
-	}
-	res := ans.Rows[n].result(req)
-	if res.Outcome == refund.OutcomeUnknown {
-		return refund.Result{}, unusable("unknown refund_status %q", clip(string(ans.Rows[n].Status), 32))
-	}
-	return res, nil
-}
-
-// notFound tells the answer that there is no such refund from an error, which is returned as it is.
-func notFound(err error) (refund.Result, error) {
+	f, err := g.ask(ctx, req, "")
 	var apiErr *APIError
-	if !errors.As(err, &apiErr) || apiErr.Code != CodeRefundNotExist {
+	if errors.As(err, &apiErr) && apiErr.Code == codeRefundNotExist {
+		return coded(refund.OutcomeNotFound, apiErr), nil
+	}
+	if err != nil {
 		return refund.Result{}, err
 	}
-	return refund.Result{Outcome: refund.OutcomeNotFound, Code: string(apiErr.Code), Message: apiErr.Msg}, nil
+	rows, err := f.rows(orderAsked(req))
+	if err != nil {
+		return refund.Result{}, err
+	}
+	n, err := find(rows, req.RefundNo)
+	if err != nil {
+		return refund.Result{}, err
+	}
+	suffix := rowSuffix(n)
+	if err := errors.Join(matchOrder(f, req), matchRefund(f, req, suffix)); err != nil {
+		return refund.Result{}, err
+	}
+	if rows[n].Outcome == refund.OutcomeUnknown {
+		status := clip(f["refund_status"+suffix], 32)
+		return refund.Result{}, unusable("unknown refund_status %q", status)
+	}
+	return rows[n], nil
 }
 
-// The most that List reads: WeChat Pay takes 50 refunds of one order, and lists ten in one answer.
-const (
-	pageSize = 10
-	maxList  = 2 * MaxRefunds
-)
+// find returns the index of the only row with a refund number.
+func find(rows []refund.Result, number string) (int, error) {
+	found := -1
+	for n := range rows {
+		if rows[n].RefundNo != number {
+			continue
+		}
+		if found >= 0 {
+			return 0, unusable("two rows of one refund number")
+		}
+		found = n
+	}
+	if found < 0 {
+		return 0, unusable("no row of the refund number")
+	}
+	return found, nil
+}
 
-// List implements [refund.Lister]: every refund that WeChat Pay knows for the order of q, those made in the
-// merchant platform included, in WeChat Pay's order. An order without refunds has an empty list. A status
-// that no document names is [refund.OutcomeUnknown].
-//
-// It returns all of them or an error: those of Query, and [ErrAnswer] where the answers do not add up,
-// which may be because a refund was made meanwhile. Orders paid more than a year and a half ago are listed
-// by their payment's number only.
-func (g *Gateway) List(ctx context.Context, req refund.Request) ([]refund.Result, error) {
-	ctx, cancel := context.WithTimeout(ctx, g.total)
-	defer cancel()
-	all, err := g.list(ctx, req)
-	if err != nil { // part of a list is none
-		return nil, listError(req, err)
+// ask makes one query call: about req.RefundNo if offset is empty, else about ten refunds of the
+// order, from offset on.
+func (g *Gateway) ask(ctx context.Context, req refund.Request, offset string) (fields, error) {
+	checkNumbers := checkSubject
+	if offset != "" {
+		checkNumbers = checkOrder
+	}
+	if err := errors.Join(checkNumbers(req), checkCurrency(req.Currency)); err != nil {
+		return nil, err
+	}
+	f, _, err := g.call(ctx, &g.queries, g.queryMessage(req, offset), req)
+	if err != nil {
+		return nil, err
+	}
+	return f, g.refusal(f, req)
+}
+
+// queryMessage lists the elements in the order in which they are signed.
+func (g *Gateway) queryMessage(req refund.Request, offset string) message {
+	number, orderID, paymentID := req.RefundNo, "", ""
+	if offset != "" {
+		number, orderID, paymentID = "", orderAsked(req), req.PaymentID
+	}
+	return message{
+		{"appid", g.appID},
+		{"mch_id", g.mchID},
+		{"nonce_str", rand.Text()},
+		{"offset", offset},
+		{"out_refund_no", number},
+		{"out_trade_no", orderID},
+		{"sign", ""},
+		{"sign_type", string(g.signer.kind)},
+		{"sub_appid", g.subAppID},
+		{"sub_mch_id", g.subMchID},
+		{"transaction_id", paymentID},
+	}
+}
+
+// rows returns the refunds in the answer to a query, with the given OrderID.
+func (f fields) rows(orderID string) ([]refund.Result, error) {
+	count, ok := parseNumber(f["refund_count"])
+	if !ok {
+		return nil, unusable("no refund_count")
+	}
+	if f["out_refund_no"+rowSuffix(count)] != "" {
+		return nil, unusable("more rows than refund_count says")
+	}
+	var all []refund.Result
+	for n := range count {
+		suffix := rowSuffix(n)
+		if f["out_refund_no"+suffix] == "" {
+			return nil, unusable("row %d of %d is missing", n, count)
+		}
+		res := f.result(suffix, "refund_success_time")
+		res.OrderID = orderID
+		all = append(all, res)
 	}
 	return all, nil
 }
 
-func (g *Gateway) list(ctx context.Context, req refund.Request) ([]refund.Result, error) {
-	var l listing
-	for offset := 0; offset < maxList; offset += pageSize {
-		ans, err := g.queryRefunds(ctx, req, offset)
-		if err != nil {
-			return l.all, pastEnd(err, offset, l.total)
-		}
-		if err := l.add(ans, offset, req); err != nil {
-			return nil, err
-		}
-		last := len(ans.Rows) < pageSize
-		switch have := int64(len(l.all)); {
-		case l.total > 0 && have >= l.total, l.total == 0 && last:
-			return l.all, nil
-		case last:
-			return nil, unusable("%d of %d refunds listed", have, l.total)
-		}
-	}
-	return nil, unusable("more than %d refunds, or pages without an end", maxList)
+// rowSuffix ends the names of the elements of row n.
+func rowSuffix[N int | int64](n N) string { return "_" + strconv.FormatInt(int64(n), 10) }
+
+// outcomes are the documented refund statuses (4011935218). Any other is OutcomeUnknown.
+var outcomes = map[string]refund.Outcome{
+	"PROCESSING":  refund.OutcomeAccepted,
+	"SUCCESS":     refund.OutcomeSucceeded,
+	"REFUNDCLOSE": refund.OutcomeClosed,
+	"CHANGE":      refund.OutcomeAbnormal,
 }
 
-// listing is a list of refunds in the making.
-type listing struct {
-	all   []refund.Result
-	at    map[string]place // pages may overlap: a refund counts once, as it was seen last
-	total int64            // as the answers say; 0 where they do not
+// result reads one refund from a notification or from the row of a query's answer that suffix
+// selects. An amount that is missing or not a number is 0.
+func (f fields) result(suffix, timeName string) refund.Result {
+	res := refund.Result{
+		Outcome: outcomes[f["refund_status"+suffix]], RefundNo: f["out_refund_no"+suffix],
+		ProviderRefundID: clip(f["refund_id"+suffix], 64),
+	}
+	res.Amount, _ = parseNumber(f["refund_fee"+suffix])
+	if res.Outcome != refund.OutcomeSucceeded {
+		return res // the rest would describe money that has not arrived
+	}
+	res.RefundedAt = beijing(f[timeName+suffix])
+	res.Recipient = clip(f["refund_recv_accout"+suffix], 256) // WeChat Pay's spelling
+	if settled, ok := parseNumber(f["settlement_refund_fee"+suffix]); ok && settled <= res.Amount {
+		res.Settled = settled
+	}
+	return res
 }
 
-type place struct{ index, page int }
-
-// add takes a page, from offset on, that contradicts neither itself nor the ones before it.
-func (l *listing) add(ans *QueryAnswer, offset int, req refund.Request) error {
-	if said := ans.Fields["total_refund_count"]; said != "" {
-		total, ok := parseNumber(said)
-		if !ok || total < int64(offset+len(ans.Rows)) {
-			return unusable("total_refund_count %q for %d refunds", clip(said, 32), offset+len(ans.Rows))
-		}
-		l.total = max(l.total, total)
+// parseNumber reads an amount or a count: decimal digits only, at most the largest int64.
+func parseNumber(s string) (int64, bool) {
+	n, err := strconv.ParseUint(s, 10, 63) // no sign, unlike ParseInt
+	if err != nil {
+		return 0, false
 	}
-	if l.at == nil {
-		l.at = map[string]place{}
-	}
-	for i := range ans.Rows {
-		res := ans.Rows[i].result(req)
-		if res.Amount <= 0 || res.Amount > req.Total {
-			return unusable("row of a refund of %d", res.Amount)
-		}
-		seen, twice := l.at[res.RefundNo]
-		switch {
-		case !twice:
-			l.at[res.RefundNo] = place{len(l.all), offset}
-			l.all = append(l.all, res)
-		case seen.page == offset, l.all[seen.index].Amount != res.Amount:
-			return unusable("two rows of one refund number")
-		default:
-			l.at[res.RefundNo] = place{seen.index, offset}
-			l.all[seen.index] = res
-		}
-	}
-	return nil
+	return int64(n), true
 }
 
-// pastEnd returns nil where a page was refused because there are no refunds from offset on: none at all, or,
-// where no answer told how many there are, no more. Else it returns err.
-func pastEnd(err error, offset int, total int64) error {
-	var apiErr *APIError
-	if total > 0 || !errors.As(err, &apiErr) {
-		return err
+// beijing reads a time of WeChat Pay: UTC+8 all year. It returns the zero time if s cannot be read,
+// because the result is worth more than its time.
+func beijing(s string) time.Time {
+	t, err := time.ParseInLocation(time.DateTime, s, time.FixedZone("UTC+8", 8*60*60))
+	// Package time also accepts 1:02:03 and fractions.
+	if err != nil || t.Format(time.DateTime) != s {
+		return time.Time{}
 	}
-	if apiErr.Code == CodeRefundNotExist || offset > 0 && apiErr.Code == CodeParamError {
-		return nil
-	}
-	return err
+	return t.UTC()
 }

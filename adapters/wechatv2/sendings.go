@@ -9,27 +9,27 @@ import (
 	"sync/atomic"
 )
 
-// sendings counts how often one request may have left, to whichever host. What wraps the transport
-// may send it again without a word, so the count is taken where connections are handed out. The
-// request carries it twice, in its context and in its body, because a wrapper may replace one of
-// them.
+// sendings counts how often one request may have been sent, to any host. A wrapper of the transport
+// may send it again silently, so connections are counted. The request carries its sendings twice,
+// in its context and in its body, because a wrapper may replace one of them.
 type sendings struct {
 	connections atomic.Int32
 	answered    atomic.Bool
 }
 
-// once reports whether exactly one connection was given to the request, and brought an answer. No
-// other request is known to have been sent once: a wrapper may have sent it past the count.
+// once reports whether the request used exactly one connection, and got an answer on it. Nothing
+// less shows that it was sent once: a wrapper may have sent it without being counted.
 func (s *sendings) once() bool { return s.connections.Load() == 1 && s.answered.Load() }
 
 type sendingsKey struct{}
 
-// trace returns a context whose requests count for s. It does not count them twice.
+// trace returns a context whose requests count for s, each once.
 func (s *sendings) trace(ctx context.Context) context.Context {
 	if ctx.Value(sendingsKey{}) == s {
 		return ctx
 	}
-	return httptrace.WithClientTrace(context.WithValue(ctx, sendingsKey{}, s), &httptrace.ClientTrace{
+	ctx = context.WithValue(ctx, sendingsKey{}, s)
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn:              func(httptrace.GotConnInfo) { s.connections.Add(1) },
 		GotFirstResponseByte: func() { s.answered.Store(true) },
 	})
@@ -43,13 +43,15 @@ func (s *sendings) request(
 	if err != nil {
 		return nil, err
 	}
-	req.GetBody = func() (io.ReadCloser, error) { return &countedBody{bytes.NewReader(body), s}, nil }
+	req.GetBody = func() (io.ReadCloser, error) {
+		return &countedBody{bytes.NewReader(body), s}, nil
+	}
 	req.Body, err = req.GetBody()
 	req.ContentLength = int64(len(body))
 	return req, err
 }
 
-// counted returns r with a context that counts, if its own does not and its body tells for what.
+// counted returns r with a context that counts for the sendings of its body, if it has them.
 func counted(r *http.Request) *http.Request {
 	body, ok := r.Body.(*countedBody)
 	if !ok {

@@ -8,23 +8,26 @@ import (
 	"strings"
 )
 
-// attrs are what may be shown of a Config.
+// attrs describe a Config without its secrets.
 func (c Config) attrs() []slog.Attr {
+	text := slog.String
 	return []slog.Attr{
-		slog.String("name", c.Name), slog.String("app_id", c.AppID), slog.String("mch_id", c.MchID),
-		slog.String("api_key", hide(len(c.APIKey))), slog.String("sign_type", string(c.SignType)),
-		slog.String("cert_pem", hide(len(c.CertPEM))), slog.String("key_pem", hide(len(c.KeyPEM))),
-		slog.String("cert_file", fileName(c.CertFile)), slog.String("key_file", fileName(c.KeyFile)),
-		slog.String("p12", hide(len(c.P12))), slog.String("p12_file", fileName(c.P12File)),
-		slog.String("p12_password", hide(len(c.P12Password))),
-		slog.String("sub_mch_id", c.SubMchID), slog.String("sub_app_id", c.SubAppID),
-		slog.String("notify_url", hideUser(c.NotifyURL)), slog.String("op_user_id", c.OpUserID),
-		slog.String("refund_account", string(c.RefundAccount)), slog.String("base_url", hideUser(c.BaseURL)),
-		slog.String("backup_url", hideUser(c.BackupURL)), slog.String("proxy_url", hideUser(c.ProxyURL)),
+		text("name", c.Name), text("app_id", c.AppID), text("mch_id", c.MchID),
+		text("api_key", hide(len(c.APIKey))), text("sign_type", string(c.SignType)),
+		text("cert_pem", hide(len(c.CertPEM))), text("key_pem", hide(len(c.KeyPEM))),
+		text("cert_file", fileName(c.CertFile)), text("key_file", fileName(c.KeyFile)),
+		text("p12", hide(len(c.P12))), text("p12_file", fileName(c.P12File)),
+		text("p12_password", hide(len(c.P12Password))),
+		text("sub_mch_id", c.SubMchID), text("sub_app_id", c.SubAppID),
+		text("notify_url", hideUser(c.NotifyURL)), text("op_user_id", c.OpUserID),
+		text("refund_account", string(c.RefundAccount)), text("base_url", hideUser(c.BaseURL)),
+		text("backup_url", hideUser(c.BackupURL)), text("proxy_url", hideUser(c.ProxyURL)),
 		slog.Duration("timeout", c.Timeout), slog.Duration("total_timeout", c.TotalTimeout),
 		slog.Float64("refund_rate", c.RefundRate), slog.Float64("query_rate", c.QueryRate),
 	}
 }
+
+const redacted = "REDACTED"
 
 func hide(size int) string {
 	if size == 0 {
@@ -40,14 +43,14 @@ func fileName(file string) string {
 	return file
 }
 
-// hideUser leaves the scheme, the host and the path of an address.
+// hideUser returns an address without its user, password, query and fragment.
 func hideUser(address string) string {
 	if address == "" {
 		return ""
 	}
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" {
-		return redacted // who knows what it holds
+		return redacted // it may hold anything
 	}
 	shown := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}
 	if u.User != nil {
@@ -70,16 +73,13 @@ func (c Config) String() string {
 	return b.String()
 }
 
-// GoString is String.
-func (c Config) GoString() string { return c.String() }
-
-// Format writes String, whatever the verb.
+// Format writes String for every verb.
 func (c Config) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(c.String())) }
 
-// LogValue is the Config without its secrets.
+// LogValue returns the Config without its secrets.
 func (c Config) LogValue() slog.Value { return slog.GroupValue(c.attrs()...) }
 
-// MarshalJSON is the Config without its secrets: for showing, not for reading back.
+// MarshalJSON returns the Config without its secrets. It is for people: New cannot use it.
 func (c Config) MarshalJSON() ([]byte, error) {
 	m := map[string]string{}
 	for _, a := range c.attrs() {

@@ -18,19 +18,20 @@ type SignType string
 const (
 	// SignMD5 is the protocol's default.
 	SignMD5 SignType = "MD5"
-	// SignHMACSHA256 is the stronger one; prefer it for new merchants.
+	// SignHMACSHA256 is stronger; prefer it for new merchants.
 	SignHMACSHA256 SignType = "HMAC-SHA256"
 )
 
 // fields are the elements of one flat message, by name.
 type fields map[string]string
 
-// message is what is signed and sent: elements in byte order of their names, empty ones left out on the way.
+// message holds the elements to sign and send, in byte order of their names. Empty ones are neither
+// signed nor sent.
 type message []element
 
 type element struct{ name, value string }
 
-// message orders the fields of an answer; it appends to m, which may be on the caller's stack.
+// message sorts the fields of an answer. It appends to m, which may be on the caller's stack.
 func (f fields) message(m message) message {
 	for name, value := range f {
 		m = append(m, element{name, value})
@@ -41,7 +42,7 @@ func (f fields) message(m message) message {
 
 // signer makes and checks signatures with one key. It is safe for concurrent use.
 type signer struct {
-	key  secret
+	key  func() string // a func, so that printing by reflection does not show the key
 	kind SignType
 	work sync.Pool // of *signing: a keyed digest costs more to set up than to use
 }
@@ -51,19 +52,19 @@ type signing struct {
 	text, sum []byte
 }
 
-func newSigner(key secret, kind SignType) *signer {
-	s := &signer{key: key, kind: kind}
+func newSigner(key string, kind SignType) *signer {
+	s := &signer{key: func() string { return key }, kind: kind}
 	s.work.New = func() any {
 		if kind == SignHMACSHA256 {
-			return &signing{digest: hmac.New(sha256.New, []byte(key.reveal()))}
+			return &signing{digest: hmac.New(sha256.New, []byte(key))}
 		}
 		return &signing{digest: md5.New()}
 	}
 	return s
 }
 
-// sign returns the signature of every non-empty element but sign, unknown ones included: upper-case hex of the
-// digest of name=value pairs, raw values, and the key (4011986592).
+// sign returns the signature over every non-empty element except sign, unknown ones included:
+// the upper-case hex digest of the name=value pairs, with raw values, and of the key (4011986592).
 func (s *signer) sign(m message) string {
 	w := s.work.Get().(*signing) //nolint:errcheck,forcetypeassert // New makes nothing else
 	defer s.work.Put(w)
@@ -77,7 +78,7 @@ func (s *signer) sign(m message) string {
 		}
 	}
 	text = append(text, "key="...)
-	w.text = append(text, s.key.reveal()...)
+	w.text = append(text, s.key()...)
 	w.digest.Reset()
 	w.digest.Write(w.text)
 	w.sum = w.digest.Sum(w.sum[:0])
@@ -93,8 +94,8 @@ func upperHex(sum []byte) string {
 	return string(out[:2*len(sum)])
 }
 
-// signed reports, in constant time, whether f carries its own signature by the algorithm of the request: the
-// peer does not choose.
+// signed reports, in constant time, whether f has its correct signature by the algorithm of the
+// request. The peer cannot choose the algorithm.
 func (s *signer) signed(f fields) bool {
 	var m [32]element
 	want := s.sign(f.message(m[:0]))

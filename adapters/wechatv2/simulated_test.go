@@ -243,23 +243,3 @@ func TestConcurrentlyRefused(t *testing.T) {
 	require.ErrorAs(t, second, &later)
 	require.Equal(t, 5*time.Second, later.After)
 }
-
-// TestCouponsTyped reads the two families of coupons.
-func TestCouponsTyped(t *testing.T) {
-	t.Parallel()
-	ctx := context.Background()
-	s := newShop(t, wechattest.Options{}, nil)
-	req := refund.Request{OrderID: "ORDER-1", RefundNo: "R1", Amount: 3000, Total: 10000, Currency: "CNY"}
-	want := []wechatv2.Coupon{{ID: "c1", Type: wechatv2.CouponNoCash, RefundFee: 300}}
-	ans, err := s.gateway.SendRefund(ctx, req)
-	require.NoError(t, err)
-	require.Equal(t, want, ans.Coupons)
-	require.Equal(t, []int64{3000, 2700, 2700, 300, 1, 9000, 9000}, []int64{
-		ans.RefundFee, ans.SettlementRefundFee, ans.CashRefundFee, ans.CouponRefundFee, ans.CouponRefundCount, ans.CashFee, ans.SettlementTotalFee,
-	})
-	got, err := s.gateway.QueryRefund(ctx, req)
-	require.NoError(t, err)
-	require.Equal(t, want, got.Rows[0].Coupons)
-	require.EqualValues(t, 300, got.Rows[0].CouponRefundFee)
-	require.EqualValues(t, 2700, got.Rows[0].SettlementRefundFee)
-}

@@ -101,7 +101,7 @@ func TestOldTLSIsRefused(t *testing.T) {
 	cfg.BaseURL = web.URL
 	_, err := newGateway(t, cfg).Refund(context.Background(), request())
 	require.ErrorIs(t, err, refund.ErrSetup)
-	require.ErrorContains(t, err, "does not speak TLS 1.2 (check base_url")
+	require.ErrorContains(t, err, "does not support TLS 1.2 (check base_url")
 	require.ErrorContains(t, err, "protocol version")
 }
 

@@ -79,7 +79,7 @@ func TestWhatIsSent(t *testing.T) {
 		f, err := wechatv2.Decode(got.body)
 		require.NoError(t, err)
 		require.True(t, wechatv2.Signed(f, cfg.APIKey, wechatv2.SignType(f["sign_type"])))
-		require.Regexp(t, "^[0-9a-f]{32}$", f["nonce_str"])
+		require.Regexp(t, "^[A-Z2-7]{26}$", f["nonce_str"])
 		nonces[f["nonce_str"]] = true
 		require.Equal(t, []string{cfg.AppID, cfg.MchID}, []string{f["appid"], f["mch_id"]})
 		for _, name := range []string{"sign", "nonce_str", "appid", "mch_id"} {

@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// encode writes m as a flat <xml> message. The values are escaped with entities; signatures are made over the
-// raw ones.
+// encode writes m as a flat <xml> message. Values are escaped with entities; signatures cover the
+// raw values.
 func encode(m message) []byte {
 	size := len("<xml></xml>")
 	for _, e := range m {
@@ -31,54 +31,41 @@ func encode(m message) []byte {
 	return append(b, "</xml>"...)
 }
 
-// appendEscaped also escapes white space that an XML reader would normalize, so that the reader signs what
-// we signed.
+// entities are the entities of XML, by name.
+var entities = map[string]string{"lt": "<", "gt": ">", "amp": "&", "apos": "'", "quot": `"`}
+
+// escapes replace bytes of a value. White space is escaped too: an XML reader would normalize it,
+// and the signature would not match.
+var escapes = [256]string{
+	'&': "&amp;", '<': "&lt;", '>': "&gt;", '"': "&#34;", '\'': "&#39;",
+	'\t': "&#9;", '\n': "&#10;", '\r': "&#13;",
+}
+
 func appendEscaped(b []byte, value string) []byte {
 	done := 0
-	for i := 0; i < len(value); i++ {
-		c := value[i]
-		if c > '>' || '(' <= c && c < '<' {
-			continue // the usual
+	for i := range len(value) {
+		if escaped := escapes[value[i]]; escaped != "" {
+			b = append(append(b, value[done:i]...), escaped...)
+			done = i + 1
 		}
-		var escaped string
-		switch c {
-		case '&':
-			escaped = "&amp;"
-		case '<':
-			escaped = "&lt;"
-		case '>':
-			escaped = "&gt;"
-		case '"':
-			escaped = "&#34;"
-		case '\'':
-			escaped = "&#39;"
-		case '\t':
-			escaped = "&#9;"
-		case '\n':
-			escaped = "&#10;"
-		case '\r':
-			escaped = "&#13;"
-		default:
-			continue
-		}
-		b = append(append(b, value[done:i]...), escaped...)
-		done = i + 1
 	}
 	return append(b, value[done:]...)
 }
 
-// maxFields bounds the elements of one message. A query's answer with ten refunds has about two hundred.
+// maxFields bounds the elements of one message. A query's answer with ten refunds has about two
+// hundred.
 const maxFields = 1000
 
 // decode reads a flat <xml> message.
 func decode(body []byte) (fields, error) { return decodeRoot(body, "xml") }
 
-// decodeRoot reads a flat message whose root element has the given name. It is a reader for this form only, and
-// strict: a document type or another directive, a processing instruction, a comment, an attribute, a nested
-// element, a name that stands twice, another root, text beside the elements or behind the root, and anything
-// that is not UTF-8 are errors. Errors do not quote the message. Unknown fields are kept: they are signed.
+// decodeRoot reads a flat message whose root element has the given name. It accepts this form only.
+// A document type or another directive, a processing instruction, a comment, an attribute, a nested
+// element, a repeated name, another root, text beside the elements or after the root, and bytes
+// that are not UTF-8 are errors. Errors do not quote the message. Unknown fields are kept, because
+// they are signed.
 //
-// What it accepts, encoding/xml reads to the same fields (FuzzDecodeDifferential).
+// encoding/xml reads every accepted message to the same fields (FuzzDecodeDifferential).
 func decodeRoot(body []byte, root string) (fields, error) {
 	if !utf8.Valid(body) {
 		return nil, errors.New("not UTF-8")
@@ -91,7 +78,7 @@ func decodeRoot(body []byte, root string) (fields, error) {
 	return f, nil
 }
 
-// reader walks through a message, and has read it up to at.
+// reader has read a message up to at.
 type reader struct {
 	text string
 	at   int
@@ -123,7 +110,7 @@ func (r *reader) message(root string) (fields, error) {
 		}
 	}
 	if r.space(); r.rest() != "" {
-		return nil, errors.New("something behind the root")
+		return nil, errors.New("something after the root")
 	}
 	return f, nil
 }
@@ -136,7 +123,7 @@ func (r *reader) elements(f fields) error {
 			return err
 		}
 		if _, twice := f[name]; twice {
-			return errors.New("element stands twice")
+			return errors.New("element occurs twice")
 		}
 		if len(f) == maxFields {
 			return fmt.Errorf("more than %d elements", maxFields)
@@ -155,7 +142,7 @@ func (r *reader) elements(f fields) error {
 	return nil
 }
 
-// start reads a start tag; empty is one that is its own end.
+// start reads a start tag. empty reports a tag that is also the end tag.
 func (r *reader) start() (name string, empty bool, err error) {
 	if !r.skip("<") {
 		return "", false, r.unexpected()
@@ -165,7 +152,7 @@ func (r *reader) start() (name string, empty bool, err error) {
 		r.at++
 	}
 	name = r.text[from:r.at]
-	// Only plain names: with = or & in one, two messages could have the same signature.
+	// If names could have = or &, two messages could have the same signature.
 	if name == "" || strings.IndexByte("0123456789-.", name[0]) >= 0 || !plain(name, "_-.") {
 		return "", false, errors.New("element name with unexpected characters")
 	}
@@ -232,7 +219,8 @@ func (r *reader) piece() (string, error) {
 	return characters(text)
 }
 
-// reference reads what follows an ampersand: one of XML's own five entities, or a character's number.
+// reference reads the text after an ampersand: one of the five entities of XML, or a character's
+// number.
 func (r *reader) reference() (string, error) {
 	const longest = len("#x0010FFFF")
 	n := strings.IndexByte(r.rest()[:min(len(r.rest()), longest+1)], ';')
@@ -241,17 +229,8 @@ func (r *reader) reference() (string, error) {
 	}
 	ref := r.take(n)
 	r.at++
-	switch ref {
-	case "lt":
-		return "<", nil
-	case "gt":
-		return ">", nil
-	case "amp":
-		return "&", nil
-	case "apos":
-		return "'", nil
-	case "quot":
-		return `"`, nil
+	if text, ok := entities[ref]; ok {
+		return text, nil
 	}
 	digits, ok := strings.CutPrefix(ref, "#")
 	base := 10
@@ -265,7 +244,7 @@ func (r *reader) reference() (string, error) {
 	return string(rune(c)), nil
 }
 
-// declaration reads <?xml …?> as UTF-8 messages have it.
+// declaration reads the <?xml …?> of a UTF-8 message.
 func (r *reader) declaration() error {
 	for _, text := range []string{
 		`<?xml version="1.0" encoding="UTF-8"?>`, `<?xml version="1.0" encoding="utf-8"?>`,
@@ -278,7 +257,7 @@ func (r *reader) declaration() error {
 	return errors.New("not the XML declaration of version 1.0 and UTF-8")
 }
 
-// unexpected tells what stands where an element should.
+// unexpected returns an error that describes the next text, which is not the expected element.
 func (r *reader) unexpected() error {
 	switch {
 	case r.rest() == "":
@@ -320,8 +299,8 @@ func (r *reader) space() {
 
 func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
 
-// characters returns text as XML reads it, with one line feed for each end of line, or an error if it holds
-// what XML cannot.
+// characters returns text with one line feed for each end of line. It returns an error for a
+// character that XML does not allow.
 func characters(text string) (string, error) {
 	lines := true
 	for i := 0; i < len(text); i++ {
@@ -331,7 +310,8 @@ func characters(text string) (string, error) {
 			lines = false
 		case c < ' ' && c != '\t' && c != '\n':
 			return "", errors.New("control character")
-		case c == 0xEF && (strings.HasPrefix(text[i:], "\uFFFE") || strings.HasPrefix(text[i:], "\uFFFF")):
+		case c != 0xEF:
+		case strings.HasPrefix(text[i:], "\uFFFE"), strings.HasPrefix(text[i:], "\uFFFF"):
 			return "", errors.New("not a character of XML")
 		}
 	}
@@ -341,18 +321,8 @@ func characters(text string) (string, error) {
 	return text, nil
 }
 
-// character reports whether XML may hold c.
+// character reports whether XML allows c.
 func character(c rune) bool {
-	return c == '\t' || c == '\n' || c == '\r' || ' ' <= c && utf8.ValidRune(c) && c != 0xFFFE && c != 0xFFFF
-}
-
-// plain reports whether s has only ASCII letters, digits and the characters of extra.
-func plain(s, extra string) bool {
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		if ('0' > c || c > '9') && ('A' > c || c > 'Z') && ('a' > c || c > 'z') && strings.IndexByte(extra, c) < 0 {
-			return false
-		}
-	}
-	return true
+	return c == '\t' || c == '\n' || c == '\r' ||
+		' ' <= c && utf8.ValidRune(c) && c != 0xFFFE && c != 0xFFFF
 }

@@ -233,10 +233,10 @@ func FuzzSign(f *testing.F) {
 		if hmac {
 			signType = wechatv2.SignHMACSHA256
 		}
-		desc := wechatv2.Desc(value)
+		desc := wechatv2.RefundDesc(value)
 		require.LessOrEqual(t, len(desc), 80)
 		require.True(t, utf8.ValidString(desc))
-		require.Equal(t, desc, wechatv2.Desc(desc), "every call for one refund sends the same")
+		require.Equal(t, desc, wechatv2.RefundDesc(desc), "every call for one refund sends the same")
 		msg := map[string]string{"out_refund_no": "R1", "refund_desc": desc}
 		msg["sign"] = wechatv2.Sign(msg, key, signType)
 		got, err := wechatv2.Decode(wechatv2.Encode(msg))
@@ -262,7 +262,7 @@ func TestDesc(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			require.Equal(t, tt.want, wechatv2.Desc(tt.in))
+			require.Equal(t, tt.want, wechatv2.RefundDesc(tt.in))
 		})
 	}
 }

@@ -8,30 +8,30 @@ import (
 
 // The values of refund_status (official document 4011935218).
 const (
-	// StatusProcessing is a refund under way.
+	// StatusProcessing means that the refund is on its way.
 	StatusProcessing = "PROCESSING"
-	// StatusSuccess is money returned to the buyer.
+	// StatusSuccess means that the money is with the buyer.
 	StatusSuccess = "SUCCESS"
-	// StatusClosed is a refund that ended without paying: the money is the merchant's again.
+	// StatusClosed means that the refund ended without paying: the merchant has the money again.
 	StatusClosed = "REFUNDCLOSE"
-	// StatusChange is money that left the merchant and could not reach the buyer.
+	// StatusChange means that the money left the merchant and could not reach the buyer.
 	StatusChange = "CHANGE"
 )
 
-// Order is a paid order that refunds may be made of.
+// Order is a paid order.
 type Order struct {
 	// OutTradeNo is the merchant's order number, at most 32 characters.
 	OutTradeNo string
-	// TransactionID is the service's number; made up where it is empty.
+	// TransactionID is the service's number. If empty, an invented one.
 	TransactionID string
-	// TotalFee is what the buyer paid, in fen; > 0.
+	// TotalFee is the amount that the buyer paid, in fen. It must be greater than 0.
 	TotalFee int64
-	// PaidAt is when; the server's now where it is zero.
+	// PaidAt is the time of the payment. If zero, the server's time.
 	PaidAt time.Time
 	// Coupons are parts of TotalFee that the buyer paid with coupons.
 	Coupons []Coupon
-	// NotReady has refunds answered ORDER_NOT_READY, AccountClosed USER_ACCOUNT_ABNORMAL; see
-	// [Server.ChangeOrder].
+	// NotReady makes the server answer refunds with ORDER_NOT_READY, AccountClosed with
+	// USER_ACCOUNT_ABNORMAL; see [Server.ChangeOrder].
 	NotReady      bool
 	AccountClosed bool
 }
@@ -42,26 +42,27 @@ type Entry struct {
 	OutRefundNo string
 	RefundID    string
 	OutTradeNo  string
-	// Amount of the refund, in fen. CashFee is its part without coupons, Settlement what it costs the
-	// merchant: all but coupons that nobody paid for.
+	// Amount of the refund, in fen. CashFee is its part without coupons. Settlement is the cost for
+	// the merchant: all except coupons that nobody paid for.
 	Amount     int64
 	CashFee    int64
 	Settlement int64
-	// Account is the funds that it was paid from, REFUND_SOURCE_RECHARGE_FUNDS or
+	// Account names the funds that paid the refund: REFUND_SOURCE_RECHARGE_FUNDS or
 	// REFUND_SOURCE_UNSETTLED_FUNDS.
 	Account string
-	// InConsole is a refund made with [Server.RefundInConsole].
+	// InConsole reports a refund of [Server.RefundInConsole].
 	InConsole bool
 	// Status is PROCESSING, SUCCESS, REFUNDCLOSE or CHANGE.
 	Status string
-	// Payments counts the times that money left the merchant under this number.
+	// Payments is how often money left the merchant under this number.
 	Payments int
-	// AcceptedAt and EndedAt are by the server's clock; EndedAt is zero while the refund is PROCESSING.
+	// AcceptedAt and EndedAt are by the server's clock; EndedAt is zero while the refund is
+	// PROCESSING.
 	AcceptedAt time.Time
 	EndedAt    time.Time
 }
 
-// out is the money that left the merchant and did not come back, in fen.
+// out returns the money that left the merchant and did not come back, in fen.
 func (e *Entry) out() int64 {
 	if e.Status == StatusClosed {
 		return 0
@@ -72,10 +73,10 @@ func (e *Entry) out() int64 {
 type account struct {
 	Order
 	refunds []*record
-	busy    bool // a refund is in work; with Options.RefuseConcurrent
+	busy    bool // a call for a refund is running; with Options.RefuseConcurrent
 }
 
-// gone is the sum of the order's refunds, in fen.
+// gone returns the sum of the order's refunds, in fen.
 func (a *account) gone() int64 {
 	var sum int64
 	for _, r := range a.refunds {
@@ -87,14 +88,14 @@ func (a *account) gone() int64 {
 type record struct {
 	Entry
 	order     *account
-	coupons   []Coupon // the part that goes back to each
+	coupons   []Coupon // the part of each
 	total     int64    // total_fee of the request
-	ends      string   // the state that PROCESSING turns into
+	ends      string   // the status after PROCESSING
 	notifyURL string
 	queries   int
 }
 
-// book is the merchant's account: it is guarded by Server.mu.
+// book is the merchant's account. Server.mu guards it.
 type book struct {
 	balance   int64
 	unsettled int64
@@ -106,11 +107,13 @@ type book struct {
 
 func newBook(balance, unsettled int64) book {
 	return book{
-		balance: balance, unsettled: unsettled, orders: map[string]*account{}, byID: map[string]*account{}, refunds: map[string]*record{},
+		balance: balance, unsettled: unsettled,
+		orders: map[string]*account{}, byID: map[string]*account{}, refunds: map[string]*record{},
 	}
 }
 
-// AddOrder registers a paid order. It is an error if the order is incomplete or a number is taken.
+// AddOrder registers a paid order. It returns an error if the order is incomplete or one of its
+// numbers is taken.
 func (s *Server) AddOrder(o Order) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -126,7 +129,8 @@ func (s *Server) AddOrder(o Order) error {
 	case o.TotalFee <= 0:
 		return fmt.Errorf("add order %s: total fee must be greater than 0", o.OutTradeNo)
 	case !fit(o.Coupons, o.TotalFee):
-		return fmt.Errorf("add order %s: coupons must be above 0 and at most the total together", o.OutTradeNo)
+		return fmt.Errorf("add order %s: coupons must be greater than 0 and in sum at most the total",
+			o.OutTradeNo)
 	case s.book.orders[o.OutTradeNo] != nil || s.book.byID[o.TransactionID] != nil:
 		return fmt.Errorf("add order %s: number is taken", o.OutTradeNo)
 	}
@@ -136,19 +140,19 @@ func (s *Server) AddOrder(o Order) error {
 	return nil
 }
 
-// ChangeOrder changes what stands in the way of an order's refunds.
+// ChangeOrder sets the fields of an order that make the server refuse its refunds.
 func (s *Server) ChangeOrder(outTradeNo string, notReady, accountClosed bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	a := s.book.orders[outTradeNo]
 	if a == nil {
-		return fmt.Errorf("change order %s: there is none", outTradeNo)
+		return fmt.Errorf("change order %s: unknown", outTradeNo)
 	}
 	a.NotReady, a.AccountClosed = notReady, accountClosed
 	return nil
 }
 
-// SetUnsettled sets the money of unsettled payments, in fen; it matters with Options.OldFundFlow.
+// SetUnsettled sets the money of unsettled payments, in fen. It is used with Options.OldFundFlow.
 func (s *Server) SetUnsettled(fen int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -169,14 +173,14 @@ func (s *Server) TopUp(fen int64) {
 	s.book.balance += fen
 }
 
-// Balance is the merchant's money, in fen.
+// Balance returns the merchant's money, in fen.
 func (s *Server) Balance() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.book.balance
 }
 
-// Ledger lists every refund, oldest first.
+// Ledger returns every refund, oldest first.
 func (s *Server) Ledger() []Entry {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -187,7 +191,8 @@ func (s *Server) Ledger() []Entry {
 	return entries
 }
 
-// Paid is the money, in fen, that left the merchant under a refund number and did not come back.
+// Paid returns the money, in fen, that left the merchant under a refund number and did not come
+// back.
 func (s *Server) Paid(outRefundNo string) int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -197,7 +202,7 @@ func (s *Server) Paid(outRefundNo string) int64 {
 	return 0
 }
 
-// PaidTotal is the money, in fen, that left the merchant for an order and did not come back.
+// PaidTotal returns the money, in fen, that left the merchant for an order and did not come back.
 func (s *Server) PaidTotal(outTradeNo string) int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -207,8 +212,8 @@ func (s *Server) PaidTotal(outTradeNo string) int64 {
 	return 0
 }
 
-// Settle ends a refund now, as [StatusSuccess], [StatusClosed] or [StatusChange]. It also moves a refund
-// from CHANGE to SUCCESS or REFUNDCLOSE, as a person does in the merchant's console.
+// Settle ends a refund now, as [StatusSuccess], [StatusClosed] or [StatusChange]. It also moves a
+// refund from CHANGE to SUCCESS or REFUNDCLOSE, as a person does in the merchant's console.
 func (s *Server) Settle(outRefundNo, status string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -219,13 +224,13 @@ func (s *Server) Settle(outRefundNo, status string) error {
 	case status != StatusSuccess && status != StatusClosed && status != StatusChange:
 		return errors.New("settle refund " + outRefundNo + ": not a final status: " + status)
 	case r.Status != StatusProcessing && r.Status != StatusChange:
-		return fmt.Errorf("settle refund %s: has ended as %s", outRefundNo, r.Status)
+		return fmt.Errorf("settle refund %s: it has ended as %s", outRefundNo, r.Status)
 	}
 	s.end(r, status)
 	return nil
 }
 
-// end must be called with s.mu held.
+// end ends a refund and queues its notification. It must be called with s.mu held.
 func (s *Server) end(r *record, status string) {
 	if status == StatusClosed {
 		*s.book.funds(r.Account) += r.Settlement
@@ -234,7 +239,7 @@ func (s *Server) end(r *record, status string) {
 	s.announce(r)
 }
 
-// endDue ends a refund whose time has come. It must be called with s.mu held.
+// endDue ends a refund that is due. It must be called with s.mu held.
 func (s *Server) endDue(r *record) {
 	if r.Status == StatusProcessing && r.queries >= s.opts.ProcessingQueries &&
 		s.now().Sub(r.AcceptedAt) >= s.opts.SettleAfter {
@@ -242,7 +247,7 @@ func (s *Server) endDue(r *record) {
 	}
 }
 
-// funds is where refunds from an account are paid from.
+// funds returns the money that pays the refunds from an account.
 func (b *book) funds(account string) *int64 {
 	if account == accountUnsettled {
 		return &b.unsettled

@@ -49,7 +49,8 @@ func newMerchant(t *testing.T, opts wechattest.Options) *merchant {
 
 type msg map[string]string
 
-// refund is a request for amount fen of O1; change pairs set or, where empty, remove fields before signing.
+// refund is a request for amount fen of O1; change pairs set or, where empty, remove fields before
+// signing.
 func (m *merchant) refund(no string, amount int, change ...string) msg {
 	m.t.Helper()
 	return m.send(wechattest.PathRefund, append([]string{

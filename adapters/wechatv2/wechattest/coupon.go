@@ -4,23 +4,24 @@ import "strconv"
 
 // The values of coupon_type (official document 4011935217).
 const (
-	// CouponCash is a coupon that was paid for.
+	// CouponCash is the type of coupons that somebody paid for.
 	CouponCash = "CASH"
-	// CouponNoCash is a coupon that nobody paid for: its part of a refund costs the merchant nothing.
+	// CouponNoCash is the type of coupons that nobody paid for. Their part of a refund costs the
+	// merchant nothing.
 	CouponNoCash = "NO_CASH"
 )
 
-// Coupon is a coupon that an order was paid with, or the part of a refund that goes back to it.
+// Coupon is a coupon that paid a part of an order, or the part of a refund that it gets back.
 type Coupon struct {
 	// ID is the coupon's number.
 	ID string
 	// Type is CouponCash or CouponNoCash.
 	Type string
-	// Fee is in fen; > 0.
+	// Fee is in fen, greater than 0.
 	Fee int64
 }
 
-// sum adds coupons up: all of them, or those of a type.
+// sum returns the sum of the coupons of a type, or of all if kind is empty.
 func sum(coupons []Coupon, kind string) int64 {
 	var fen int64
 	for _, c := range coupons {
@@ -42,8 +43,8 @@ func fit(coupons []Coupon, total int64) bool {
 	return true
 }
 
-// split returns the coupons' parts of a refund: their shares of the payment, rounded so that a whole payment
-// gives whole coupons back.
+// split returns the coupons' parts of a refund: their shares of the payment, rounded so that the
+// refund of a whole payment returns whole coupons.
 func (a *account) split(amount int64) []Coupon {
 	var parts []Coupon
 	gone, rest := a.gone(), amount
@@ -57,7 +58,7 @@ func (a *account) split(amount int64) []Coupon {
 	return parts
 }
 
-// returned is what went back to a coupon so far.
+// returned returns the amount that a coupon has got back so far.
 func (a *account) returned(id string) int64 {
 	var fen int64
 	for _, r := range a.refunds {
@@ -73,19 +74,21 @@ func (a *account) returned(id string) int64 {
 	return fen
 }
 
-// write adds the coupons of a refund to an answer: suffix is empty in a refund's, "_$n" in a query's.
+// write adds the coupons of a refund to an answer. suffix is empty in the answer to a refund and
+// "_$n" in the answer to a query.
 func (r *record) write(m message, suffix string) {
 	m["coupon_refund_count"+suffix] = strconv.Itoa(len(r.coupons))
 	for i, c := range r.coupons {
 		n := suffix + "_" + strconv.Itoa(i)
-		m["coupon_refund_id"+n], m["coupon_type"+n], m["coupon_refund_fee"+n] = c.ID, c.Type, itoa(c.Fee)
+		m["coupon_refund_id"+n], m["coupon_type"+n] = c.ID, c.Type
+		m["coupon_refund_fee"+n] = itoa(c.Fee)
 	}
 	if len(r.coupons) > 0 {
 		m["settlement_refund_fee"+suffix] = itoa(r.Settlement)
 	}
 }
 
-// writeOrder adds what an answer says of the payment.
+// writeOrder adds the fields of the payment to an answer.
 func (a *account) writeOrder(m message) {
 	m["transaction_id"], m["out_trade_no"] = a.TransactionID, a.OutTradeNo
 	m["total_fee"], m["cash_fee"] = itoa(a.TotalFee), itoa(a.TotalFee-sum(a.Coupons, ""))

@@ -30,7 +30,8 @@ func Example() {
 	// Output: 400 Bad Request text/html
 }
 
-// A notification that nobody takes is delivered again, on the service's schedule by the server's clock.
+// A notification that nobody takes is delivered again, on the service's schedule by the server's
+// clock.
 func ExampleServer_Deliver() {
 	shop := httptest.NewServer(http.NotFoundHandler())
 	defer shop.Close()

@@ -1,13 +1,15 @@
 package wechattest
 
-import "context"
+import (
+	"context"
+	"maps"
+)
 
-// Fault is one thing that goes wrong with one call. Values are made by the functions of this package and
-// refined by the methods of Fault, which return a changed copy. The zero Fault changes nothing: as an
-// element of a script it lets one call through.
+// Fault is a fault of one call. The functions of this package make Faults, and their methods return
+// a changed copy. The zero Fault changes nothing: in a script it lets one call succeed.
 //
-// Unless a fault's text says otherwise, the request is executed (a refund is paid) and only the answer
-// suffers; see [Fault.NotExecuted].
+// Unless its documentation says otherwise, a fault affects only the answer: the request is
+// executed, and a refund is paid. See [Fault.NotExecuted].
 type Fault struct {
 	path   string
 	before func(context.Context)
@@ -22,17 +24,19 @@ type Fault struct {
 	status int
 }
 
-// On limits the fault to one path, [PathRefund] or [PathQuery]: calls to other paths leave it in the queue.
+// On limits the fault to one path, [PathRefund] or [PathQuery]. Calls to other paths leave it in
+// the script.
 func (f Fault) On(path string) Fault { f.path = path; return f }
 
-// NotExecuted has the request refused before anything is done: no refund is paid.
+// NotExecuted makes the server not execute the request: no refund is paid.
 func (f Fault) NotExecuted() Fault { f.skip = true; return f }
 
-// Before calls wait when the request has arrived and before it is executed. wait may block, for example on
-// a channel; its ctx ends when the client hangs up or the server closes, and wait must then return.
+// Before makes the server call wait before it executes the request. wait may block, for example on
+// a channel. Its ctx ends when the client hangs up or the server closes; wait must then return.
 func (f Fault) Before(wait func(ctx context.Context)) Fault { f.before = wait; return f }
 
-// After calls wait once the request is executed and before it is answered, on the terms of [Fault.Before].
+// After makes the server call wait after it has executed the request and before it answers, under
+// the same terms as [Fault.Before].
 func (f Fault) After(wait func(ctx context.Context)) Fault { f.after = wait; return f }
 
 // AndField also sets one field of the answer, as [Field] does.
@@ -56,11 +60,12 @@ func FailBefore() Fault { return Fault{drop: true, skip: true} }
 // Status answers with an HTTP status and an HTML page, as a proxy in front of the service does.
 func Status(code int) Fault {
 	return Fault{status: code, body: func([]byte) []byte {
-		return []byte("<html>\r\n<head><title>proxy error</title></head>\r\n<body><hr></body>\r\n</html>\r\n")
+		return []byte("<html>\r\n<head><title>proxy error</title></head>\r\n" +
+			"<body><hr></body>\r\n</html>\r\n")
 	}}
 }
 
-// Body answers HTTP 200 with the given bytes in place of the message: garbage, HTML, nothing at all.
+// Body answers HTTP 200 with the given bytes instead of the message: garbage, HTML, or nothing.
 func Body(raw []byte) Fault {
 	raw = append([]byte(nil), raw...)
 	return Fault{body: func([]byte) []byte { return raw }}
@@ -76,7 +81,9 @@ func BreakOff() Fault { return Fault{broken: true} }
 
 // WrongSign signs the answer with another key.
 func WrongSign() Fault {
-	return Fault{sign: func(m message, key, signType string) string { return sign(m, key+"x", signType) }}
+	return Fault{sign: func(m message, key, signType string) string {
+		return sign(m, key+"x", signType)
+	}}
 }
 
 // NoSign leaves the answer unsigned.
@@ -84,7 +91,7 @@ func NoSign() Fault {
 	return Fault{sign: func(message, string, string) string { return "" }}
 }
 
-// OtherSign signs the answer by the algorithm that the request did not use.
+// OtherSign signs the answer with the algorithm that the request did not use.
 func OtherSign() Fault {
 	return Fault{sign: func(m message, key, signType string) string {
 		if signType == signHMAC {
@@ -94,8 +101,8 @@ func OtherSign() Fault {
 	}}
 }
 
-// Field sets one field of the answer before it is signed; an empty value removes it. With it any wrong but
-// well signed answer can be made.
+// Field sets one field of the answer before it is signed. An empty value removes the field. Field
+// can make any wrong but correctly signed answer.
 func Field(name, value string) Fault {
 	return Fault{fields: func(m message) {
 		if value == "" {
@@ -106,28 +113,30 @@ func Field(name, value string) Fault {
 	}}
 }
 
-// WrongRefundNo answers for another refund number, well signed.
-func WrongRefundNo(no string) Fault {
-	return Fault{fields: func(m message) { replace(m, no, "out_refund_no", "out_refund_no_0") }}
+// WrongRefundNo answers for another refund number, correctly signed.
+func WrongRefundNo(number string) Fault {
+	return Fault{fields: func(m message) {
+		replace(m, number, "out_refund_no", "out_refund_no_0")
+	}}
 }
 
-// WrongAmount answers with another refund_fee, in fen, well signed.
+// WrongAmount answers with another refund_fee, in fen, correctly signed.
 func WrongAmount(fen int64) Fault {
 	return Fault{fields: func(m message) { replace(m, itoa(fen), "refund_fee", "refund_fee_0") }}
 }
 
-// ErrCode answers result_code FAIL with err_code and err_code_des, well signed. executed tells whether the
-// request is executed nevertheless, as after SYSTEMERROR.
+// ErrCode answers result_code FAIL with err_code and err_code_des, correctly signed. If executed is
+// true, the request is executed all the same, as it may be after SYSTEMERROR.
 func ErrCode(code, text string, executed bool) Fault {
 	return Fault{skip: !executed, fields: func(m message) {
-		keep := message{}
-		for _, name := range []string{"return_code", "return_msg", "appid", "mch_id", "sub_appid", "sub_mch_id", "nonce_str"} {
-			keep[name] = m[name]
-		}
-		clear(m)
-		for name, value := range keep {
-			m[name] = value
-		}
+		maps.DeleteFunc(m, func(name, _ string) bool {
+			switch name {
+			case "return_code", "return_msg", "nonce_str",
+				"appid", "mch_id", "sub_appid", "sub_mch_id":
+				return false
+			}
+			return true
+		})
 		m["result_code"], m["err_code"], m["err_code_des"] = "FAIL", code, text
 	}}
 }
@@ -142,14 +151,16 @@ func ReturnFail(text string, executed bool) Fault {
 
 // UnknownStatus answers one query with a refund_status that no document names.
 func UnknownStatus(status string) Fault {
-	return Fault{path: PathQuery, fields: func(m message) { replace(m, status, "refund_status_0") }}
+	return Fault{path: PathQuery, fields: func(m message) {
+		replace(m, status, "refund_status_0")
+	}}
 }
 
 // NotFoundOnce answers one query with REFUNDNOTEXIST, though the refund may exist.
 func NotFoundOnce() Fault { return ErrCode("REFUNDNOTEXIST", "not exist", false).On(PathQuery) }
 
-// EndsAs has the refund that the call creates end as [StatusChange] or [StatusClosed] in place of
-// [StatusSuccess], which any other text stands for. The call itself is answered as usual.
+// EndsAs makes the refund that the call creates end as [StatusChange] or [StatusClosed]. Any other
+// status means [StatusSuccess]. The call itself is answered as usual.
 func EndsAs(status string) Fault {
 	if status != StatusChange && status != StatusClosed {
 		status = StatusSuccess
@@ -157,7 +168,7 @@ func EndsAs(status string) Fault {
 	return Fault{path: PathRefund, ends: status}
 }
 
-// replace sets those of the names that the message has.
+// replace sets the named fields that the message has.
 func replace(m message, value string, names ...string) {
 	for _, name := range names {
 		if _, ok := m[name]; ok {

@@ -71,7 +71,8 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// TestSignatureFaults checks that a wrong signature is wrong, and that the others are what they say.
+// TestSignatureFaults checks that a wrong signature is wrong, and that the others are what they
+// say.
 func TestSignatureFaults(t *testing.T) {
 	t.Parallel()
 	m := newMerchant(t, wechattest.Options{})

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// checkForm reports a missing or mistyped field, in the service's words (official documents 4011935217 for
-// the refund, 4011935218 for the query).
+// checkForm returns the service's text for a missing or malformed field, or an empty one (official
+// documents 4011935217 for the refund, 4011935218 for the query).
 func checkForm(path string, m message) string {
 	for _, name := range []string{"appid", "mch_id", "nonce_str", "sign"} {
 		if m[name] == "" {
@@ -34,8 +34,8 @@ func checkRefundForm(m message) string {
 		return "缺少参数out_trade_no"
 	case m["out_refund_no"] == "":
 		return "缺少参数out_refund_no"
-	case len(m["transaction_id"]) > 32, !wellFormed(m["out_trade_no"], 32), !wellFormed(m["out_refund_no"], 64),
-		len(m["refund_desc"]) > 80, len(m["op_user_id"]) > 32,
+	case len(m["transaction_id"]) > 32, !wellFormed(m["out_trade_no"], 32),
+		!wellFormed(m["out_refund_no"], 64), len(m["refund_desc"]) > 80, len(m["op_user_id"]) > 32,
 		len(m["notify_url"]) > 256, strings.Contains(m["notify_url"], "?"),
 		atoi(m["total_fee"]) <= 0, atoi(m["refund_fee"]) <= 0,
 		m["refund_fee_type"] != "" && m["refund_fee_type"] != "CNY":
@@ -48,13 +48,13 @@ func checkRefundForm(m message) string {
 	return "参数格式校验错误"
 }
 
-// wellFormed reports whether a number (or none) has only the documented characters.
-func wellFormed(no string, most int) bool {
-	return len(no) <= most && strings.Trim(no,
+// wellFormed reports whether a number is empty or has only the documented characters.
+func wellFormed(number string, most int) bool {
+	return len(number) <= most && strings.Trim(number,
 		"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_-|*@") == ""
 }
 
-// atoi reads a count or an amount in fen; -1 where it is none.
+// atoi reads a count or an amount in fen. It returns -1 if s is neither.
 func atoi(s string) int64 {
 	n, err := strconv.ParseInt(s, 10, 64)
 	if err != nil || n < 0 || strconv.FormatInt(n, 10) != s {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// maxBody bounds a request. Real ones stay far below.
+// maxBody bounds a request. Real requests are far smaller.
 const maxBody = 64 << 10
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
@@ -37,11 +37,11 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	if fault.after != nil {
 		fault.after(r.Context())
 	}
-	s.release(c) // before the answer, after which the client may come again
+	s.release(c) // before the answer: after it the client may call again
 	s.reply(w, out, fault)
 }
 
-// call is one request in work.
+// call is one running request.
 type call struct {
 	method, path string
 	body         []byte
@@ -106,7 +106,8 @@ func writeBody(w http.ResponseWriter, status int, kind string, body []byte) {
 
 // certificateFault returns the page for a missing or untrusted client certificate.
 func (s *Server) certificateFault(r *http.Request) string {
-	const page = "<html>\r\n<head><title>400 %[1]s</title></head>\r\n<body>\r\n<center><h1>400 Bad Request</h1></center>\r\n" +
+	const page = "<html>\r\n<head><title>400 %[1]s</title></head>\r\n" +
+		"<body>\r\n<center><h1>400 Bad Request</h1></center>\r\n" +
 		"<center>%[1]s</center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"
 	switch {
 	case r.TLS == nil || len(r.TLS.PeerCertificates) == 0:
@@ -117,8 +118,8 @@ func (s *Server) certificateFault(r *http.Request) string {
 	return ""
 }
 
-// handle checks a request in the order of the real service and executes it. It returns the answer and the
-// algorithm to sign it by.
+// handle checks a request in the order of the real service and executes it. It returns the answer
+// and the algorithm that signs it.
 func (s *Server) handle(c *call) (message, string) {
 	if c.method != http.MethodPost {
 		return s.fail("REQUIRE_POST_METHOD", "请使用post方法"), signMD5
@@ -165,7 +166,7 @@ func (s *Server) handle(c *call) (message, string) {
 	return s.refund(m, c.fault), signType
 }
 
-// identity refuses a request that is for nobody here.
+// identity refuses a request for an unknown application or merchant.
 func (s *Server) identity(m message) message {
 	switch {
 	case m["appid"] != s.appID:
@@ -182,7 +183,7 @@ func (s *Server) identity(m message) message {
 	return nil
 }
 
-// stranger refuses whom there is not, and names whom it was asked for.
+// stranger refuses an unknown application or merchant. Its answer names the ones of the request.
 func (s *Server) stranger(asked message, code, text string) message {
 	m := s.fail(code, text)
 	for _, name := range []string{"appid", "mch_id", "sub_appid", "sub_mch_id"} {
@@ -193,12 +194,12 @@ func (s *Server) stranger(asked message, code, text string) message {
 
 const badWindow = time.Minute
 
-// count notes an answer to a bad request, before faults change it.
+// count counts an answer to a bad request, before faults change it.
 func (s *Server) count(ans message) {
 	bad := ans["return_code"] == "FAIL"
 	switch ans["err_code"] {
-	case "PARAM_ERROR", "INVALID_REQUEST", "REFUND_FEE_MISMATCH", "INVALID_TRANSACTIONID", "ORDERNOTEXIST",
-		"APPID_NOT_EXIST", "MCHID_NOT_EXIST", "REQUIRE_POST_METHOD", "INVALID_REQ_TOO_MUCH":
+	case "PARAM_ERROR", "INVALID_REQUEST", "REFUND_FEE_MISMATCH", "INVALID_TRANSACTIONID",
+		"ORDERNOTEXIST", "APPID_NOT_EXIST", "MCHID_NOT_EXIST", "REQUIRE_POST_METHOD", "INVALID_REQ_TOO_MUCH":
 		bad = true
 	}
 	s.mu.Lock()
@@ -208,7 +209,7 @@ func (s *Server) count(ans message) {
 	}
 }
 
-// blocked reports whether too many bad requests came. It must be called with s.mu held.
+// blocked reports whether there were too many bad requests. It must be called with s.mu held.
 func (s *Server) blocked() bool {
 	now := s.now()
 	for len(s.bad) > 0 && now.Sub(s.bad[0]) >= badWindow {
@@ -217,12 +218,12 @@ func (s *Server) blocked() bool {
 	return s.opts.BadRequests > 0 && len(s.bad) >= s.opts.BadRequests
 }
 
-// success is an accepted answer without its subject.
+// success returns the fields that all answers with a result have.
 func (s *Server) success() message {
 	return message{
 		"return_code": "SUCCESS", "return_msg": "OK", "result_code": "SUCCESS",
-		"appid": s.appID, "mch_id": s.mchID, "sub_mch_id": s.opts.SubMchID, "sub_appid": s.opts.SubAppID,
-		"nonce_str": nonce(),
+		"appid": s.appID, "mch_id": s.mchID,
+		"sub_mch_id": s.opts.SubMchID, "sub_appid": s.opts.SubAppID, "nonce_str": nonce(),
 	}.compact()
 }
 

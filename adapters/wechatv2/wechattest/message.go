@@ -21,10 +21,10 @@ const (
 	signHMAC = "HMAC-SHA256"
 )
 
-// message is one flat XML message.
+// message is a flat XML message.
 type message map[string]string
 
-// compact removes what has no value.
+// compact removes the fields without a value.
 func (m message) compact() message {
 	for name, value := range m {
 		if value == "" {
@@ -34,8 +34,8 @@ func (m message) compact() message {
 	return m
 }
 
-// sign computes a message's signature (official documents 4011986737 and 4011986592). It is written apart
-// from the adapter's, so that a fault in one does not hide in the other.
+// sign returns the signature of a message (official documents 4011986737 and 4011986592). It shares
+// no code with the adapter, so that an error in one cannot hide in the other.
 func sign(m message, key, signType string) string {
 	pairs := make([]string, 0, len(m)+1)
 	for name, value := range m {
@@ -81,7 +81,7 @@ func parse(body []byte) (message, error) {
 			case depth == 2:
 				name = t.Name.Local
 				if _, twice := m[name]; twice {
-					return nil, fmt.Errorf("%s stands twice", name)
+					return nil, fmt.Errorf("%s occurs twice", name)
 				}
 				m[name] = ""
 			}
@@ -101,14 +101,15 @@ func parse(body []byte) (message, error) {
 	for name, value := range m {
 		for _, r := range value {
 			if r > 0xFFFF {
-				return nil, fmt.Errorf("%s holds a character of four bytes", name)
+				return nil, fmt.Errorf("%s has a character of four bytes", name)
 			}
 		}
 	}
 	return m, nil
 }
 
-// render writes a message as captured answers look: CDATA values in alphabetical order, one per line.
+// render writes a message in the form of captured answers: CDATA values in alphabetical order, one
+// a line.
 func render(m message) []byte { return renderAs("xml", m) }
 
 func renderAs(root string, m message) []byte {
@@ -130,11 +131,9 @@ func renderAs(root string, m message) []byte {
 	return b.Bytes()
 }
 
-// nonce is as long as those of captured answers.
+// nonce returns a nonce of the length that captured answers have.
 func nonce() string {
 	var b [8]byte
-	if _, err := rand.Read(b[:]); err != nil {
-		return "0123456789abcdef"
-	}
+	_, _ = rand.Read(b[:]) // never fails
 	return hex.EncodeToString(b[:])
 }

@@ -15,12 +15,12 @@ import (
 	"time"
 )
 
-// schedule is how long the service waits after each failed delivery of a notification; then it gives up
-// (official document 4011989265).
+// schedule returns how long the service waits after each failed delivery of a notification. After
+// the last one it gives up (official document 4011989265).
 func schedule() []time.Duration {
 	return []time.Duration{
-		15 * time.Second, 15 * time.Second, 30 * time.Second, 3 * time.Minute, 10 * time.Minute, 20 * time.Minute,
-		30 * time.Minute, 30 * time.Minute, 30 * time.Minute, time.Hour,
+		15 * time.Second, 15 * time.Second, 30 * time.Second, 3 * time.Minute, 10 * time.Minute,
+		20 * time.Minute, 30 * time.Minute, 30 * time.Minute, 30 * time.Minute, time.Hour,
 		3 * time.Hour, 3 * time.Hour, 3 * time.Hour, 6 * time.Hour, 6 * time.Hour,
 	}
 }
@@ -29,28 +29,28 @@ func schedule() []time.Duration {
 type Delivery struct {
 	// OutRefundNo names the refund.
 	OutRefundNo string
-	// Status is the refund_status that the notification tells.
+	// Status is the refund_status of the notification.
 	Status string
 	// Attempt counts from 1; At is by the server's clock.
 	Attempt int
 	At      time.Time
-	// Err is nil where the receiver has acknowledged it, and says why not otherwise.
+	// Err is nil if the receiver has acknowledged the notification, else the reason why not.
 	Err error
-	// Next is when it is delivered again; zero where it is not.
+	// Next is the time of the next attempt. It is zero if there is none.
 	Next time.Time
 }
 
-// notice is a notification that is to be delivered.
+// notice is a notification to deliver.
 type notice struct {
 	r       *record
 	status  string
 	ended   time.Time
 	url     string
 	attempt int
-	due     time.Time // zero once it is over
+	due     time.Time // zero after the last attempt
 }
 
-// NoticeFault is one thing that goes wrong with one delivery. The zero NoticeFault changes nothing.
+// NoticeFault is a fault of one delivery. The zero NoticeFault changes nothing.
 type NoticeFault struct {
 	lost, twice bool
 	key         string
@@ -58,16 +58,17 @@ type NoticeFault struct {
 	outer       func(message)
 }
 
-// LoseNotice loses the notification on its way.
+// LoseNotice does not send the notification.
 func LoseNotice() NoticeFault { return NoticeFault{lost: true} }
 
-// TwiceAtOnce delivers the notification twice, at the same time. Where one of the two is acknowledged, both are.
+// TwiceAtOnce delivers the notification twice, at the same time. One acknowledgement is enough for
+// both.
 func TwiceAtOnce() NoticeFault { return NoticeFault{twice: true} }
 
 // WrongKey encrypts the notification with another API key.
 func WrongKey(apiKey string) NoticeFault { return NoticeFault{key: apiKey} }
 
-// FailEnvelope sends return_code FAIL without a content.
+// FailEnvelope sends return_code FAIL without content.
 func FailEnvelope(text string) NoticeFault {
 	return NoticeFault{outer: func(m message) {
 		clear(m)
@@ -75,18 +76,17 @@ func FailEnvelope(text string) NoticeFault {
 	}}
 }
 
-// EnvelopeField sets one field of the envelope, ContentField one of the encrypted content; an empty value
-// removes it.
+// EnvelopeField sets one field of the envelope. An empty value removes the field.
 func EnvelopeField(name, value string) NoticeFault {
 	return NoticeFault{outer: Field(name, value).fields}
 }
 
-// ContentField sets one field of the encrypted content; an empty value removes it.
+// ContentField sets one field of the encrypted content. An empty value removes the field.
 func ContentField(name, value string) NoticeFault {
 	return NoticeFault{inner: Field(name, value).fields}
 }
 
-// InjectNotice appends faults to the script of deliveries: each takes the first one.
+// InjectNotice appends faults to the script of deliveries. Each delivery takes the first one.
 func (s *Server) InjectNotice(faults ...NoticeFault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -100,14 +100,16 @@ func (s *Server) announce(r *record) {
 		url = s.opts.NotifyURL
 	}
 	if url != "" {
-		s.notices = append(s.notices, &notice{r: r, status: r.Status, ended: r.EndedAt, url: url, due: s.now()})
+		n := &notice{r: r, status: r.Status, ended: r.EndedAt, url: url, due: s.now()}
+		s.notices = append(s.notices, n)
 	}
 }
 
-// Deliver ends the refunds whose time has come and then tries every notification that is due once, the
-// oldest first: by the server's clock, so that [Server.Advance] reaches the later attempts. A notification is
-// due when its refund ends and, until it is acknowledged, on the service's schedule of 15 more attempts in 24
-// hours. It returns what it tried. One call at a time.
+// Deliver ends the refunds that are due and then makes one attempt to deliver each notification
+// that is due, the oldest first, and returns the attempts. A notification is due when its refund
+// ends and, until it is acknowledged, on the service's schedule of 15 more attempts in 24 hours.
+// The server's clock decides: [Server.Advance] reaches the later attempts. Deliver must not be
+// called concurrently.
 func (s *Server) Deliver(ctx context.Context) []Delivery {
 	var done []Delivery
 	for _, n := range s.due() {
@@ -157,11 +159,14 @@ func (s *Server) deliver(ctx context.Context, n *notice) Delivery {
 	if err != nil && n.attempt <= len(schedule()) {
 		n.due = at.Add(schedule()[n.attempt-1])
 	}
-	return Delivery{OutRefundNo: n.r.OutRefundNo, Status: n.status, Attempt: n.attempt, At: at, Err: err, Next: n.due}
+	return Delivery{
+		OutRefundNo: n.r.OutRefundNo, Status: n.status, Attempt: n.attempt,
+		At: at, Err: err, Next: n.due,
+	}
 }
 
-// Notification is the body of a refund's notification as it would be sent now, for a test that delivers it
-// itself: late, early, changed, or again.
+// Notification returns the body of a refund's notification as it would be sent now, for a test that
+// delivers it late, early, changed or again.
 func (s *Server) Notification(outRefundNo string) ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -172,7 +177,7 @@ func (s *Server) Notification(outRefundNo string) ([]byte, error) {
 	return s.envelope(&notice{r: r, status: r.Status, ended: r.EndedAt}, NoticeFault{}), nil
 }
 
-// envelope must be called with s.mu held.
+// envelope returns the body of a notification. It must be called with s.mu held.
 func (s *Server) envelope(n *notice, fault NoticeFault) []byte {
 	r, source := n.r, "API"
 	if r.InConsole {
@@ -181,8 +186,9 @@ func (s *Server) envelope(n *notice, fault NoticeFault) []byte {
 	inner := message{
 		"transaction_id": r.order.TransactionID, "out_trade_no": r.OutTradeNo,
 		"refund_id": r.RefundID, "out_refund_no": r.OutRefundNo,
-		"total_fee": itoa(r.order.TotalFee), "refund_fee": itoa(r.Amount), "settlement_refund_fee": itoa(r.Settlement),
-		"refund_status": n.status, "refund_recv_accout": receiver, "refund_account": r.Account,
+		"total_fee": itoa(r.order.TotalFee), "refund_fee": itoa(r.Amount),
+		"settlement_refund_fee": itoa(r.Settlement), "refund_status": n.status,
+		"refund_recv_accout": receiver, "refund_account": r.Account,
 		"refund_request_source": source,
 	}
 	if free := sum(r.order.Coupons, CouponNoCash); free > 0 {
@@ -215,7 +221,7 @@ func encrypt(plain []byte, apiKey string) string {
 	data := append(append([]byte(nil), plain...), bytes.Repeat([]byte{byte(pad)}, pad)...)
 	block, err := aes.NewCipher(hexKey(apiKey))
 	if err != nil {
-		return "" // a key of 32 bytes is one that AES takes
+		return "" // does not happen: hexKey returns 32 bytes
 	}
 	for rest := data; len(rest) > 0; rest = rest[aes.BlockSize:] {
 		block.Encrypt(rest, rest)
@@ -230,7 +236,7 @@ func hexKey(apiKey string) []byte {
 
 func (s *Server) push(ctx context.Context, url string, body []byte, fault NoticeFault) error {
 	if fault.lost {
-		return errors.New("lost on its way")
+		return errors.New("lost by a fault")
 	}
 	if !fault.twice {
 		return s.post(ctx, url, body)
@@ -255,13 +261,11 @@ func (s *Server) push(ctx context.Context, url string, body []byte, fault Notice
 const notifyTimeout = 5 * time.Second
 
 func newNotifyClient() *http.Client {
-	return &http.Client{
-		Transport:     &http.Transport{},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
+	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &http.Client{Transport: &http.Transport{}, CheckRedirect: stay}
 }
 
-// post sends a notification and reads the acknowledgement, which must be exact.
+// post sends a notification and checks the acknowledgement.
 func (s *Server) post(ctx context.Context, url string, body []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, notifyTimeout)
 	defer cancel()

@@ -24,7 +24,8 @@ type authority struct {
 // issued is a certificate with its key, as PEM.
 type issued struct{ cert, key []byte }
 
-// Certificates are judged by the real clock of whoever verifies them, not by Options.Now.
+// newAuthority makes an authority that is valid by the real clock, which verifiers use, not by
+// Options.Now.
 func newAuthority() (*authority, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -48,7 +49,7 @@ func newAuthority() (*authority, error) {
 }
 
 func template(name string) *x509.Certificate {
-	now := time.Now() //nolint:forbidigo // the clock of those who verify
+	now := time.Now() //nolint:forbidigo // the clock of verifiers
 	serial, err := rand.Int(rand.Reader, big.NewInt(1<<62))
 	if err != nil {
 		serial = big.NewInt(now.UnixNano())
@@ -93,7 +94,7 @@ func (a *authority) issueServer() (tls.Certificate, error) {
 	return tls.X509KeyPair(pair.cert, pair.key)
 }
 
-// issueClient has the usual times where both are zero.
+// issueClient issues a client certificate. It is valid for ten years if both times are zero.
 func (a *authority) issueClient(mchID string, notBefore, notAfter time.Time) (issued, error) {
 	tmpl := template(mchID)
 	if !notBefore.IsZero() || !notAfter.IsZero() {

@@ -28,7 +28,7 @@ func (s *Server) refund(m message, fault Fault) message {
 	}
 	amount, total := atoi(m["refund_fee"]), atoi(m["total_fee"])
 	if r := s.book.refunds[m["out_refund_no"]]; r != nil {
-		// Before every limit: the same refund asked for again is the same refund.
+		// Before all limits: a repeated request is the same refund.
 		switch {
 		case r.order != a:
 			return s.fail("ERROR", "支付单号校验不一致，请核实后再试")
@@ -38,7 +38,9 @@ func (s *Server) refund(m message, fault Fault) message {
 		return s.accepted(r)
 	}
 	r := &record{
-		Entry: Entry{OutRefundNo: m["out_refund_no"], Amount: amount, Account: s.source(m["refund_account"])},
+		Entry: Entry{
+			OutRefundNo: m["out_refund_no"], Amount: amount, Account: s.source(m["refund_account"]),
+		},
 		order: a, total: total, ends: fault.ends, notifyURL: m["notify_url"],
 	}
 	r.coupons = a.split(amount)
@@ -50,7 +52,7 @@ func (s *Server) refund(m message, fault Fault) message {
 	return s.accepted(r)
 }
 
-// account finds the order of a refund, or says why there is none.
+// account returns the order of a refund, or the refusal if there is none.
 func (s *Server) account(m message) (*account, message) {
 	a, id := s.book.orders[m["out_trade_no"]], m["transaction_id"]
 	if id != "" {
@@ -73,7 +75,7 @@ func (s *Server) mismatch() message {
 	return s.fail(code, "订单金额或退款金额与之前请求不一致，请核实后再试")
 }
 
-// source is the funds that a refund is paid from.
+// source returns the funds that pay a refund.
 func (s *Server) source(account string) string {
 	if s.opts.OldFundFlow && account != accountRecharge {
 		return accountUnsettled
@@ -81,7 +83,7 @@ func (s *Server) source(account string) string {
 	return accountRecharge
 }
 
-// limits answers a new refund that the order or the merchant's funds do not allow.
+// limits returns the refusal of a new refund that the order or the merchant's funds do not allow.
 func (s *Server) limits(r *record) message {
 	switch a, now, gone := r.order, s.now(), r.order.gone(); {
 	case a.AccountClosed:
@@ -96,7 +98,8 @@ func (s *Server) limits(r *record) message {
 		return s.fail("ERROR", "订单已全额退款")
 	case gone+r.Amount > a.TotalFee:
 		return s.fail("INVALID_REQUEST", "refund_fee大于可退金额")
-	case len(a.refunds) > 0 && now.Sub(a.refunds[len(a.refunds)-1].AcceptedAt) < s.opts.Spacing:
+	case len(a.refunds) > 0 &&
+		now.Sub(a.refunds[len(a.refunds)-1].AcceptedAt) < s.opts.Spacing:
 		return s.fail("FREQUENCY_LIMITED", "频率限制")
 	case len(a.refunds) >= maxRefunds:
 		return s.fail("INVALID_REQUEST", "部分退款次数超过限制")
@@ -109,7 +112,7 @@ func (s *Server) limits(r *record) message {
 	return nil
 }
 
-// pay enters a new refund and takes its money.
+// pay records a new refund and takes its money.
 func (s *Server) pay(r *record) {
 	if r.ends == "" {
 		r.ends = StatusSuccess
@@ -123,21 +126,25 @@ func (s *Server) pay(r *record) {
 	s.book.ledger = append(s.book.ledger, r)
 }
 
-// RefundInConsole refunds as a person does in the merchant's console, under a number that the shop does not
-// know: amount is in fen and above 0. Its notification says VENDOR_PLATFORM. What the service would answer
-// with an err_code is an error that names it.
+// RefundInConsole makes a refund as a person does in the merchant's console, under a number that
+// the shop does not know. amount is in fen and greater than 0. The notification says
+// VENDOR_PLATFORM. If the service would answer with an err_code, the error names it.
 func (s *Server) RefundInConsole(outTradeNo, outRefundNo string, amount int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	a := s.book.orders[outTradeNo]
-	if a == nil || amount <= 0 || outRefundNo == "" || !wellFormed(outRefundNo, 64) || s.book.refunds[outRefundNo] != nil {
-		return fmt.Errorf("refund order %s in the console: no such order, or amount or number cannot be", outTradeNo)
+	if a == nil || amount <= 0 || outRefundNo == "" || !wellFormed(outRefundNo, 64) ||
+		s.book.refunds[outRefundNo] != nil {
+		return fmt.Errorf(
+			"refund order %s in the console: unknown order, or invalid amount or number", outTradeNo)
 	}
 	ans := s.refund(message{
-		"out_trade_no": outTradeNo, "out_refund_no": outRefundNo, "refund_fee": itoa(amount), "total_fee": itoa(a.TotalFee),
+		"out_trade_no": outTradeNo, "out_refund_no": outRefundNo,
+		"refund_fee": itoa(amount), "total_fee": itoa(a.TotalFee),
 	}, Fault{})
 	if ans["result_code"] != "SUCCESS" {
-		return fmt.Errorf("refund order %s in the console: %s: %s", outTradeNo, ans["err_code"], ans["err_code_des"])
+		return fmt.Errorf("refund order %s in the console: %s: %s",
+			outTradeNo, ans["err_code"], ans["err_code_des"])
 	}
 	s.book.refunds[outRefundNo].InConsole = true
 	return nil
@@ -166,7 +173,8 @@ func (s *Server) query(m message) message {
 		all += r.Amount
 		cash += r.CashFee
 	}
-	ans["refund_fee"], ans["cash_refund_fee"], ans["coupon_refund_fee"] = itoa(all), itoa(cash), itoa(all-cash)
+	ans["refund_fee"], ans["cash_refund_fee"] = itoa(all), itoa(cash)
+	ans["coupon_refund_fee"] = itoa(all - cash)
 	if byOrder {
 		offset := 0
 		if m["offset"] != "" {
@@ -187,7 +195,7 @@ func (s *Server) query(m message) message {
 	return ans
 }
 
-// find follows the documented priority of the four numbers.
+// find returns the refunds that a query asks about, by the documented priority of the four numbers.
 func (s *Server) find(m message) (rows []*record, a *account, byOrder bool) {
 	if id := m["refund_id"]; id != "" {
 		for _, r := range s.book.ledger {
@@ -197,8 +205,8 @@ func (s *Server) find(m message) (rows []*record, a *account, byOrder bool) {
 		}
 		return nil, nil, false
 	}
-	if no := m["out_refund_no"]; no != "" {
-		if r := s.book.refunds[no]; r != nil {
+	if number := m["out_refund_no"]; number != "" {
+		if r := s.book.refunds[number]; r != nil {
 			return []*record{r}, r.order, false
 		}
 		return nil, nil, false
@@ -213,7 +221,7 @@ func (s *Server) find(m message) (rows []*record, a *account, byOrder bool) {
 	return a.refunds, a, true
 }
 
-// row writes one refund of a query's answer. Being asked for is what ends a refund.
+// row adds one refund to a query's answer. It first ends the refund if it is due.
 func (s *Server) row(m message, n string, r *record) {
 	s.endDue(r)
 	r.queries++
@@ -228,7 +236,7 @@ func (s *Server) row(m message, n string, r *record) {
 	}
 }
 
-const receiver = "支付用户零钱" // refund_recv_accout, spelled so on the wire
+const receiver = "支付用户零钱" // refund_recv_accout, in WeChat Pay's spelling
 
 func beijing(t time.Time) string {
 	return t.In(time.FixedZone("UTC+8", 8*60*60)).Format(time.DateTime)

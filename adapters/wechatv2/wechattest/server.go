@@ -23,55 +23,60 @@ const (
 
 // Options configure a [Server]. The zero value is ready to use.
 type Options struct {
-	// Addr is where to listen: a port of 127.0.0.1 or localhost, which is what the certificate is for; another
-	// address is an error. Default: a free port of 127.0.0.1.
+	// Addr is the address to listen on: a port of 127.0.0.1 or localhost, for which the certificate
+	// is made. Any other address is an error. If empty, a free port of 127.0.0.1.
 	Addr string
-	// AppID, MchID and APIKey (32 bytes) are the merchant's; made-up ones by default.
+	// AppID, MchID and APIKey (32 bytes) are the merchant's. If empty, invented ones.
 	AppID  string
 	MchID  string
 	APIKey string
-	// Balance is the merchant's money, in fen; 0 means 100 million yuan. See [Server.SetBalance].
+	// Balance is the merchant's money, in fen. If zero, 100 million yuan. See [Server.SetBalance].
 	Balance int64
-	// Now is the clock; time.Now by default. [Server.Advance] is added to it.
+	// Now is the clock, to which [Server.Advance] adds. If nil, time.Now.
 	Now func() time.Time
-	// SettleAfter is how long an accepted refund is PROCESSING. Default 0: it ends at the first query.
+	// SettleAfter is how long an accepted refund is PROCESSING. If zero, it ends at the first
+	// query.
 	SettleAfter time.Duration
-	// ProcessingQueries is the number of queries that an accepted refund answers with PROCESSING before it
-	// ends, whatever the time. Default 0.
+	// ProcessingQueries is the number of queries that are answered PROCESSING before an accepted
+	// refund ends, whatever the time.
 	ProcessingQueries int
-	// Spacing is the least time between two refunds of one order (WeChat Pay: one minute); a refund that
-	// comes sooner is answered FREQUENCY_LIMITED. Default 0: no such limit. The Service leaves that minute by
-	// itself; a test that has no clock to move sets MinInterval in the gateway's Config.Limits.
+	// Spacing is the least time between two refunds of one order (WeChat Pay: one minute). An
+	// earlier refund is answered FREQUENCY_LIMITED. If zero, there is no such limit. The Service
+	// waits that minute; a test that cannot move a clock sets MinInterval in the gateway's
+	// Config.Limits.
 	Spacing time.Duration
 
-	// SubMchID turns the server into one for a service provider, whose AppID, MchID and APIKey the above
-	// then are: every request must name this sub-merchant. SubAppID is the sub-merchant's application,
-	// which a request may name. Default: none, a plain merchant.
+	// SubMchID makes the server one for a service provider, which owns the AppID, MchID and APIKey
+	// above: every request must name this sub-merchant. SubAppID is the sub-merchant's application,
+	// which a request may name. If empty, the merchant is a plain one.
 	SubMchID string
 	SubAppID string
-	// OldFundFlow keeps the money of unsettled payments apart from Balance: refunds are paid from it
-	// unless refund_account says otherwise. It begins with Unsettled, in fen; see [Server.SetUnsettled].
+	// OldFundFlow keeps the money of unsettled payments apart from Balance. Refunds are paid from
+	// it unless refund_account says otherwise. It starts at Unsettled, in fen; see
+	// [Server.SetUnsettled].
 	OldFundFlow bool
 	Unsettled   int64
-	// NewMismatch answers a number with other amounts, and a wrong total, with INVALID_REQUEST, as the real
-	// service does since about 2021, in place of REFUND_FEE_MISMATCH.
+	// NewMismatch answers INVALID_REQUEST to a known number with other amounts and to a wrong
+	// total, as the real service does since about 2021. If false, the answer is
+	// REFUND_FEE_MISMATCH.
 	NewMismatch bool
-	// RefuseConcurrent answers BIZERR_NEED_RETRY to a refund while another one of its order is in work.
+	// RefuseConcurrent answers BIZERR_NEED_RETRY to a refund while another call for its order runs.
 	RefuseConcurrent bool
-	// BadRequests is how many bad requests within a minute are answered; what comes then is answered
-	// INVALID_REQ_TOO_MUCH, until a minute has passed without one. Default 0: no such limit.
+	// BadRequests is the number of bad requests within a minute that are answered. Later requests
+	// are answered INVALID_REQ_TOO_MUCH until a minute has passed without a bad one. If zero, there
+	// is no such limit.
 	BadRequests int
 
-	// NotifyURL receives notifications for refunds that name no notify_url, those made with
-	// [Server.RefundInConsole] among them. Default: none.
+	// NotifyURL receives the notifications of refunds that name no notify_url, for example those of
+	// [Server.RefundInConsole]. If empty, they have no notification.
 	NotifyURL string
-	// NotifyClient sends the notifications, with a limit of five seconds each. Default: a client that
-	// trusts the system's authorities and follows no redirects.
+	// NotifyClient sends the notifications, each with a time limit of five seconds. If nil, a
+	// client that trusts the system's authorities and follows no redirects.
 	NotifyClient *http.Client
 }
 
-// Server is a WeChat Pay v2 refund service on the loopback interface. It is safe for concurrent use. Close
-// it when done.
+// Server is a WeChat Pay v2 refund service on the loopback interface. It is safe for concurrent
+// use. Close it when done.
 type Server struct {
 	appID, mchID, apiKey string
 	opts                 Options
@@ -94,17 +99,18 @@ type Server struct {
 	opened  int
 }
 
-// NewServer starts a server with an authority and a client certificate of its own.
+// NewServer starts a server with a new authority and a new client certificate.
 func NewServer(opts Options) (*Server, error) {
 	s := &Server{
 		appID: opts.AppID, mchID: opts.MchID, apiKey: opts.APIKey, opts: opts,
 		served: make(chan struct{}), calls: map[string]int{},
 	}
 	s.defaults()
-	if host, _, err := net.SplitHostPort(s.opts.Addr); err != nil || host != "127.0.0.1" && host != "localhost" {
-		return nil, fmt.Errorf("listen at %q: must be a port of 127.0.0.1 or localhost", s.opts.Addr)
+	host, _, err := net.SplitHostPort(s.opts.Addr)
+	if err != nil || host != "127.0.0.1" && host != "localhost" {
+		return nil, fmt.Errorf("listen at %q: must be a port of 127.0.0.1 or localhost",
+			s.opts.Addr)
 	}
-	var err error
 	if s.ca, err = newAuthority(); err != nil {
 		return nil, err
 	}
@@ -131,8 +137,8 @@ func NewServer(opts Options) (*Server, error) {
 		TLSConfig: &tls.Config{
 			Certificates: []tls.Certificate{serverCert},
 			MinVersion:   tls.VersionTLS12,
-			// Asked for and not verified in the handshake: like the real service, the handler answers a
-			// missing or untrusted certificate with a page.
+			// The handshake does not verify the certificate: like the real service, the handler
+			// answers a missing or untrusted one with a page.
 			ClientAuth: tls.RequestClientCert,
 		},
 	}
@@ -171,8 +177,8 @@ func (s *Server) defaults() {
 	s.book = newBook(balance, s.opts.Unsettled)
 }
 
-// countConn is called in the accept loop for a new connection, so that no connection is added once the loop
-// has ended.
+// countConn is called in the accept loop for a new connection: no connection is added after the
+// loop has ended.
 func (s *Server) countConn(_ net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
@@ -186,50 +192,53 @@ func (s *Server) countConn(_ net.Conn, state http.ConnState) {
 	}
 }
 
-// Close stops the server, cuts its connections and returns when all its goroutines have ended. It is safe
-// to call it again.
+// Close stops the server, cuts its connections and returns when all its goroutines have ended. It
+// may be called again.
 func (s *Server) Close() {
 	_ = s.http.Close() // reports only faults of closing sockets
-	s.stop()           // only now: a call that is held must not be answered any more
+	s.stop()           // after Close: a call that a fault holds must not be answered
 	<-s.served
 	s.conns.Wait()
 	s.opts.NotifyClient.CloseIdleConnections()
 }
 
-// URL is the address to use in place of https://api.mch.weixin.qq.com, without a trailing slash.
+// URL returns the address to use instead of https://api.mch.weixin.qq.com, without a trailing
+// slash.
 func (s *Server) URL() string { return s.url }
 
-// RootCAs holds the authority that issued the server's certificate.
+// RootCAs returns the authority that issued the server's certificate.
 func (s *Server) RootCAs() *x509.CertPool { return s.ca.pool.Clone() }
 
-// CACertPEM is the certificate of that authority.
+// CACertPEM returns the certificate of that authority.
 func (s *Server) CACertPEM() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.ca.cert.Raw})
 }
 
-// ClientCertPEM is the merchant's certificate.
+// ClientCertPEM returns the merchant's certificate.
 func (s *Server) ClientCertPEM() []byte { return append([]byte(nil), s.client.cert...) }
 
-// ClientKeyPEM is the private key of the merchant's certificate.
+// ClientKeyPEM returns the private key of the merchant's certificate.
 func (s *Server) ClientKeyPEM() []byte { return append([]byte(nil), s.client.key...) }
 
-// IssueClientCert makes another certificate for the merchant, valid from notBefore to notAfter: what a shop gets
-// when it renews its own, or one that has ended.
-func (s *Server) IssueClientCert(notBefore, notAfter time.Time) (certPEM, keyPEM []byte, err error) {
+// IssueClientCert makes another certificate for the merchant, valid from notBefore to notAfter: a
+// renewed one, or one that has expired.
+func (s *Server) IssueClientCert(
+	notBefore, notAfter time.Time,
+) (certPEM, keyPEM []byte, err error) {
 	pair, err := s.ca.issueClient(s.mchID, notBefore, notAfter)
 	return pair.cert, pair.key, err
 }
 
-// AppID is the merchant's application.
+// AppID returns the merchant's application.
 func (s *Server) AppID() string { return s.appID }
 
-// MchID is the merchant's number.
+// MchID returns the merchant's number.
 func (s *Server) MchID() string { return s.mchID }
 
-// SubMchID is the sub-merchant's number; empty for a plain merchant.
+// SubMchID returns the sub-merchant's number. It is empty for a plain merchant.
 func (s *Server) SubMchID() string { return s.opts.SubMchID }
 
-// APIKey is the key that messages are signed with.
+// APIKey returns the key that signs messages.
 func (s *Server) APIKey() string { return s.apiKey }
 
 // Advance moves the server's clock forward.
@@ -239,8 +248,8 @@ func (s *Server) Advance(d time.Duration) {
 	s.advance += d
 }
 
-// ClearInjected empties the scripts of [Server.Inject] and [Server.InjectNotice], and returns how many faults nothing had
-// taken.
+// ClearInjected empties the scripts of [Server.Inject] and [Server.InjectNotice]. It returns the
+// number of faults that were left.
 func (s *Server) ClearInjected() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -256,21 +265,21 @@ func (s *Server) Inject(faults ...Fault) {
 	s.faults = append(s.faults, faults...)
 }
 
-// Calls is the number of calls to a path so far, broken ones included.
+// Calls returns the number of calls to a path so far, broken ones included.
 func (s *Server) Calls(path string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.calls[path]
 }
 
-// Connections is the number of TCP connections accepted so far.
+// Connections returns the number of TCP connections accepted so far.
 func (s *Server) Connections() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.opened
 }
 
-// now must be called with s.mu held.
+// now returns the server's time. It must be called with s.mu held.
 func (s *Server) now() time.Time { return s.opts.Now().Add(s.advance) }
 
 // arrive counts a call and takes its fault from the script.

@@ -10,7 +10,7 @@ import (
 	"github.com/orderfsm/orderfsm/adapters/wechatv2/wechattest"
 )
 
-// newControl is what a shop's tests steer the simulator with.
+// newControl returns the handler by which a shop's tests control the simulator.
 func newControl(srv *wechattest.Server) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /orders", command(func(c struct {
@@ -19,7 +19,9 @@ func newControl(srv *wechattest.Server) http.Handler {
 		TotalFee      int64  `json:"total_fee"`
 	},
 	) error {
-		return srv.AddOrder(wechattest.Order{OutTradeNo: c.OutTradeNo, TransactionID: c.TransactionID, TotalFee: c.TotalFee})
+		return srv.AddOrder(wechattest.Order{
+			OutTradeNo: c.OutTradeNo, TransactionID: c.TransactionID, TotalFee: c.TotalFee,
+		})
 	}))
 	mux.HandleFunc("POST /refunds", command(func(c struct {
 		OutTradeNo  string `json:"out_trade_no"`
@@ -41,7 +43,7 @@ func newControl(srv *wechattest.Server) http.Handler {
 	},
 	) error {
 		if c.Fen == nil || *c.Fen < 0 {
-			return errors.New("fen must be 0 or more")
+			return errors.New("fen must not be negative")
 		}
 		srv.SetBalance(*c.Fen)
 		return nil
@@ -63,7 +65,7 @@ func newControl(srv *wechattest.Server) http.Handler {
 		case err != nil:
 			return err
 		case c.Path != "" && c.Path != wechattest.PathRefund && c.Path != wechattest.PathQuery:
-			return fmt.Errorf("no path %q", c.Path)
+			return fmt.Errorf("unknown path %q", c.Path)
 		case c.Path != "":
 			f = f.On(c.Path)
 		}
@@ -74,11 +76,13 @@ func newControl(srv *wechattest.Server) http.Handler {
 		srv.ClearInjected()
 		w.WriteHeader(http.StatusNoContent)
 	})
-	mux.HandleFunc("GET /ledger", func(w http.ResponseWriter, _ *http.Request) { writeLedger(w, srv.Ledger()) })
+	mux.HandleFunc("GET /ledger", func(w http.ResponseWriter, _ *http.Request) {
+		writeLedger(w, srv.Ledger())
+	})
 	return mux
 }
 
-// command decodes a request, strictly, and does what it says.
+// command returns a handler that decodes a request strictly and calls do with it.
 func command[T any](do func(T) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		var c T
@@ -96,7 +100,7 @@ func command[T any](do func(T) error) http.HandlerFunc {
 	}
 }
 
-// breakage is how to break the next call.
+// breakage describes a fault of the next call.
 type breakage struct {
 	Fault string `json:"fault"`
 	Code  string `json:"code"`
@@ -128,10 +132,10 @@ func (b breakage) fault() (wechattest.Fault, error) {
 		}
 		return wechattest.ErrCode(b.Code, b.Text, b.Fault == "err_code_executed"), nil
 	}
-	return wechattest.Fault{}, fmt.Errorf("no fault %q", b.Fault)
+	return wechattest.Fault{}, fmt.Errorf("unknown fault %q", b.Fault)
 }
 
-// line is one refund of the ledger, in the names of the wire.
+// line is one refund of the ledger, with the names of the XML interface.
 type line struct {
 	OutRefundNo  string    `json:"out_refund_no"`
 	RefundID     string    `json:"refund_id"`
@@ -147,8 +151,9 @@ func writeLedger(w http.ResponseWriter, entries []wechattest.Entry) {
 	lines := make([]line, 0, len(entries))
 	for _, e := range entries {
 		lines = append(lines, line{
-			OutRefundNo: e.OutRefundNo, RefundID: e.RefundID, OutTradeNo: e.OutTradeNo, RefundFee: e.Amount,
-			RefundStatus: e.Status, Payments: e.Payments, AcceptedAt: e.AcceptedAt.UTC(), EndedAt: e.EndedAt.UTC(),
+			OutRefundNo: e.OutRefundNo, RefundID: e.RefundID, OutTradeNo: e.OutTradeNo,
+			RefundFee: e.Amount, RefundStatus: e.Status, Payments: e.Payments,
+			AcceptedAt: e.AcceptedAt.UTC(), EndedAt: e.EndedAt.UTC(),
 		})
 	}
 	w.Header().Set("Content-Type", "application/json")

@@ -1,17 +1,19 @@
-// Command wechatpay-sim runs the WeChat Pay v2 simulator on its own, for a shop in any language.
+// Command wechatpay-sim runs the WeChat Pay v2 simulator as a program, for a shop in any language.
 //
 //	go run github.com/orderfsm/orderfsm/adapters/wechatv2/wechattest/cmd/wechatpay-sim -order ORD-1=10000
 //
-// It prints what the shop needs as lines of NAME=value, and ends when it is interrupted: the address of the
-// service (WECHAT_BASE_URL) and of the control (CONTROL_URL), the merchant's WECHAT_APPID, WECHAT_MCH_ID and
-// WECHAT_API_KEY, and the files of a folder: WECHAT_CA_FILE (the authority of the service's certificate),
-// WECHAT_CERT_FILE, WECHAT_KEY_FILE, and WECHAT_P12_FILE, whose password is the merchant's number.
+// It prints the shop's settings as lines of NAME=value and runs until it is interrupted. The
+// settings are the address of the service (WECHAT_BASE_URL) and of the control (CONTROL_URL), the
+// merchant's WECHAT_APPID, WECHAT_MCH_ID and WECHAT_API_KEY, and the files of a folder:
+// WECHAT_CA_FILE (the authority of the service's certificate), WECHAT_CERT_FILE, WECHAT_KEY_FILE
+// and WECHAT_P12_FILE, whose password is the merchant's number.
 //
-// Its clock begins now and may run faster (-speed); notifications are sent on WeChat Pay's schedule by it.
+// Its clock starts at the real time and may run faster (-speed). By this clock it sends
+// notifications on WeChat Pay's schedule.
 //
 // # Control
 //
-// The control speaks JSON over plain HTTP, amounts in fen:
+// The control accepts JSON over plain HTTP, with amounts in fen:
 //
 //	POST /orders    {"out_trade_no": "ORD-1", "total_fee": 10000}        a paid order
 //	POST /refunds   {"out_trade_no", "out_refund_no", "refund_fee"}      a refund in the merchant's console
@@ -19,21 +21,21 @@
 //	POST /balance   {"fen": 100}                                         the merchant's money
 //	POST /advance   {"seconds": 3600}                                    moves the clock
 //	POST /faults    {"fault": "lose_answer"}                             breaks the next call
-//	POST /faults    {"fault": "err_code", "code": "SYSTEMERROR"}         answers it with a code
+//	POST /faults    {"fault": "err_code", "code": "SYSTEMERROR"}         answers the next call with a code
 //	POST /faults    {"fault": "truncate", "path": "/pay/refundquery"}    breaks the next call of that path
-//	DELETE /faults                                                       forgets those that nothing has met
-//	GET  /ledger                                                         every refund, and what it paid
+//	DELETE /faults                                                       removes the faults that are left
+//	GET  /ledger                                                         every refund, and its payments
 //
-// It has no lock of its own: listen on the loopback interface only, which is the default.
+// It has no authentication and listens on the loopback interface only.
 //
-// The faults are lose_answer (paid, and no answer), fail_before (not paid, and no answer), status_502,
-// truncate, wrong_sign, not_found_once, ends_as_change, ends_as_closed, err_code and err_code_executed.
+// The faults are lose_answer (paid, and no answer), fail_before (not paid, and no answer),
+// status_502, truncate, wrong_sign, not_found_once, ends_as_change, ends_as_closed, err_code and
+// err_code_executed.
 package main
 
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"flag"
 	"fmt"
@@ -75,22 +77,28 @@ func parse(args []string, out io.Writer) (settings, error) {
 	var s settings
 	fs := flag.NewFlagSet("wechatpay-sim", flag.ContinueOnError)
 	fs.SetOutput(out)
-	fs.StringVar(&s.options.Addr, "addr", "127.0.0.1:0", "address of the service, on the loopback interface")
-	fs.StringVar(&s.control, "control", "127.0.0.1:0", "address of the control, on the loopback interface")
-	fs.StringVar(&s.dir, "dir", "", "folder for the certificates; where it is empty, a new one that goes when the program ends")
-	fs.StringVar(&s.options.AppID, "appid", "", "application; made up where it is empty")
-	fs.StringVar(&s.options.MchID, "mch-id", "", "merchant; made up where it is empty")
-	fs.StringVar(&s.options.SubMchID, "sub-mch-id", "", "sub-merchant; turns on the service-provider mode")
+	fs.StringVar(&s.options.Addr, "addr", "127.0.0.1:0",
+		"address of the service, on the loopback interface")
+	fs.StringVar(&s.control, "control", "127.0.0.1:0",
+		"address of the control, on the loopback interface")
+	fs.StringVar(&s.dir, "dir", "",
+		"folder for the certificates; if empty, a new one that is removed at the end")
+	fs.StringVar(&s.options.AppID, "appid", "", "application; if empty, an invented one")
+	fs.StringVar(&s.options.MchID, "mch-id", "", "merchant; if empty, an invented one")
+	fs.StringVar(&s.options.SubMchID, "sub-mch-id", "",
+		"sub-merchant; turns on the service-provider mode")
 	fs.StringVar(&s.options.SubAppID, "sub-appid", "", "application of the sub-merchant")
-	fs.StringVar(&s.options.NotifyURL, "notify-url", "", "where notifications go that no request names an address for")
+	fs.StringVar(&s.options.NotifyURL, "notify-url", "",
+		"address for the notifications of refunds that name none")
 	fs.DurationVar(&s.options.SettleAfter, "settle-after", 0, "how long a refund is PROCESSING")
 	fs.DurationVar(&s.options.Spacing, "spacing", 0, "least time between refunds of one order")
-	fs.Int64Var(&s.options.Balance, "balance", 0, "the merchant's money in fen; plenty where it is 0")
+	fs.Int64Var(&s.options.Balance, "balance", 0,
+		"the merchant's money in fen; if 0, 100 million yuan")
 	fs.Float64Var(&s.speed, "speed", 1, "how many times faster than real time the clock runs")
 	fs.Func("order", "a paid order, `number=fen`; may be repeated", func(v string) error {
-		no, fen, _ := strings.Cut(v, "=")
+		number, fen, _ := strings.Cut(v, "=")
 		total, err := strconv.ParseInt(fen, 10, 64)
-		s.orders = append(s.orders, wechattest.Order{OutTradeNo: no, TotalFee: total})
+		s.orders = append(s.orders, wechattest.Order{OutTradeNo: number, TotalFee: total})
 		return err
 	})
 	err := fs.Parse(args)
@@ -99,12 +107,12 @@ func parse(args []string, out io.Writer) (settings, error) {
 	case fs.NArg() > 0:
 		err = fmt.Errorf("unexpected argument %q", fs.Arg(0))
 	case s.speed <= 0:
-		err = errors.New("-speed must be above 0")
+		err = errors.New("-speed must be greater than 0")
 	}
 	return s, err
 }
 
-// tick is how often notifications are looked for.
+// tick is how often run looks for notifications to send.
 const tick = 200 * time.Millisecond
 
 func run(ctx context.Context, args []string, out io.Writer) error {
@@ -126,7 +134,8 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 			return err
 		}
 	}
-	if host, _, err := net.SplitHostPort(s.control); err != nil || host != "127.0.0.1" && host != "localhost" {
+	host, _, err := net.SplitHostPort(s.control)
+	if err != nil || host != "127.0.0.1" && host != "localhost" {
 		return fmt.Errorf("control at %q: must be a port of 127.0.0.1 or localhost", s.control)
 	}
 	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.control)
@@ -137,7 +146,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	ended := make(chan error, 1)
 	go func() { ended <- control.Serve(ln); close(ended) }()
 	defer func() {
-		_ = control.Close() // there is nothing to lose
+		_ = control.Close() // no call is worth waiting for
 		for range ended {
 		}
 	}()
@@ -163,7 +172,8 @@ func deliver(ctx context.Context, srv *wechattest.Server, out io.Writer, ended <
 			if d.Err != nil {
 				result = d.Err.Error()
 			}
-			fmt.Fprintf(out, "# notification of %s, %s, attempt %d: %s\n", d.OutRefundNo, d.Status, d.Attempt, result)
+			fmt.Fprintf(out, "# notification of %s, %s, attempt %d: %s\n",
+				d.OutRefundNo, d.Status, d.Attempt, result)
 		}
 		select {
 		case <-ctx.Done():
@@ -175,7 +185,7 @@ func deliver(ctx context.Context, srv *wechattest.Server, out io.Writer, ended <
 	}
 }
 
-// announce writes the certificates and prints what the shop needs.
+// announce writes the certificates and prints the shop's settings.
 func announce(out io.Writer, srv *wechattest.Server, control, dir string) error {
 	p12, err := pkcs12Of(srv)
 	if err != nil {
@@ -183,7 +193,8 @@ func announce(out io.Writer, srv *wechattest.Server, control, dir string) error 
 	}
 	lines := []string{
 		"WECHAT_BASE_URL=" + srv.URL(), "CONTROL_URL=" + control,
-		"WECHAT_APPID=" + srv.AppID(), "WECHAT_MCH_ID=" + srv.MchID(), "WECHAT_API_KEY=" + srv.APIKey(),
+		"WECHAT_APPID=" + srv.AppID(), "WECHAT_MCH_ID=" + srv.MchID(),
+		"WECHAT_API_KEY=" + srv.APIKey(),
 	}
 	for _, f := range []struct {
 		name, file string
@@ -204,17 +215,13 @@ func announce(out io.Writer, srv *wechattest.Server, control, dir string) error 
 	return err
 }
 
-// pkcs12Of is the merchant's certificate as the merchant platform gives it out.
+// pkcs12Of returns the merchant's certificate in the form of the merchant platform.
 func pkcs12Of(srv *wechattest.Server) ([]byte, error) {
 	pair, err := tls.X509KeyPair(srv.ClientCertPEM(), srv.ClientKeyPEM())
 	if err != nil {
 		return nil, fmt.Errorf("read the merchant's certificate: %w", err)
 	}
-	leaf, err := x509.ParseCertificate(pair.Certificate[0]) // Leaf is not set by every version of Go
-	if err != nil {
-		return nil, fmt.Errorf("read the merchant's certificate: %w", err)
-	}
-	data, err := pkcs12.LegacyDES.Encode(pair.PrivateKey, leaf, nil, srv.MchID())
+	data, err := pkcs12.LegacyDES.Encode(pair.PrivateKey, pair.Leaf, nil, srv.MchID())
 	if err != nil {
 		return nil, fmt.Errorf("encode the merchant's certificate: %w", err)
 	}
