@@ -3,8 +3,8 @@
 //
 // # Use
 //
-// A host that has what an injector asks for calls it: [NewSQLWeChat], or [NewApp] with the worker. One that has parts
-// of its own writes an injector from the sets:
+// A host that has what an injector asks for calls it: [NewService], or [NewApp] with the worker. A host that has other
+// parts writes an injector from the sets:
 //
 //	func initService(db *sql.DB, gateway refund.RefundGateway, opt refund.Options) (*refund.Service, error) {
 //		panic(wire.Build(di.CoreSet, di.MachineSet, shop.NewStore, wire.Bind(new(refund.Store), new(*shop.Store))))
@@ -16,8 +16,12 @@
 // sets or to the host, so that a host's own never collides with ours. No set provides the database, a logger or
 // a clock.
 //
+// A set whose adapter is a module of its own is in that module, so that this package brings no database: SQLSet is in
+// adapters/sqlstore/wiring, with the injector NewSQLWeChat.
+//
 // # Design
 //
-// google/wire is archived, so it must be removable in a day: only this package imports it, every provider is an
-// ordinary constructor, what it generates is committed, and the example of each injector has a twin written by hand.
+// google/wire is archived, so it must be removable in a day: only packages of provider sets import it, every
+// provider is an ordinary constructor, what it generates is committed, and the example of each injector has a twin
+// written by hand.
 package di

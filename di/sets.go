@@ -5,7 +5,6 @@ import (
 
 	"github.com/orderfsm/orderfsm/adapters/memstore"
 	"github.com/orderfsm/orderfsm/adapters/poller"
-	"github.com/orderfsm/orderfsm/adapters/sqlstore"
 	"github.com/orderfsm/orderfsm/adapters/wechatv2"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
@@ -21,10 +20,6 @@ var MachineSet = wire.NewSet(NewMachine)
 
 // MemorySet provides refund.Store (and *memstore.Store): the store for tests and demos.
 var MemorySet = wire.NewSet(memstore.New, wire.Bind(new(refund.Store), new(*memstore.Store)))
-
-// SQLSet provides refund.Store (and *sqlstore.Store): the store in the host's own database. It needs *sql.DB,
-// sqlstore.Dialect and sqlstore.Options; the host migrates.
-var SQLSet = wire.NewSet(sqlstore.New, wire.Bind(new(refund.Store), new(*sqlstore.Store)))
 
 // WeChatSet provides refund.RefundGateway (and *wechatv2.Gateway). It needs wechatv2.Config.
 var WeChatSet = wire.NewSet(wechatv2.New, wire.Bind(new(refund.RefundGateway), new(*wechatv2.Gateway)))

@@ -3,12 +3,9 @@
 package di
 
 import (
-	"database/sql"
-
 	"github.com/google/wire"
 
 	"github.com/orderfsm/orderfsm/adapters/poller"
-	"github.com/orderfsm/orderfsm/adapters/sqlstore"
 	"github.com/orderfsm/orderfsm/adapters/wechatv2"
 	"github.com/orderfsm/orderfsm/refund"
 )
@@ -17,14 +14,6 @@ import (
 // knows is gone when the process ends.
 func NewInMemoryWeChat(cfg wechatv2.Config, opt refund.Options) (*refund.Service, error) {
 	panic(wire.Build(CoreSet, MachineSet, MemorySet, WeChatSet))
-}
-
-// NewSQLWeChat returns a Service on the host's own database and WeChat Pay v2. The tables must be there: see
-// [sqlstore.Store.Migrate].
-func NewSQLWeChat(
-	db *sql.DB, dialect sqlstore.Dialect, tables sqlstore.Options, cfg wechatv2.Config, opt refund.Options,
-) (*refund.Service, error) {
-	panic(wire.Build(CoreSet, MachineSet, SQLSet, WeChatSet))
 }
 
 // NewService returns a Service on the host's own store and gateway, with the core table.

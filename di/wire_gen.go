@@ -7,10 +7,8 @@
 package di
 
 import (
-	"database/sql"
 	"github.com/orderfsm/orderfsm/adapters/memstore"
 	"github.com/orderfsm/orderfsm/adapters/poller"
-	"github.com/orderfsm/orderfsm/adapters/sqlstore"
 	"github.com/orderfsm/orderfsm/adapters/wechatv2"
 	"github.com/orderfsm/orderfsm/refund"
 )
@@ -25,28 +23,6 @@ func NewInMemoryWeChat(cfg wechatv2.Config, opt refund.Options) (*refund.Service
 		return nil, err
 	}
 	store := memstore.New()
-	gateway, err := wechatv2.New(cfg)
-	if err != nil {
-		return nil, err
-	}
-	service, err := refund.NewService(machine, store, gateway, opt)
-	if err != nil {
-		return nil, err
-	}
-	return service, nil
-}
-
-// NewSQLWeChat returns a Service on the host's own database and WeChat Pay v2. The tables must be there: see
-// [sqlstore.Store.Migrate].
-func NewSQLWeChat(db *sql.DB, dialect sqlstore.Dialect, tables sqlstore.Options, cfg wechatv2.Config, opt refund.Options) (*refund.Service, error) {
-	machine, err := NewMachine()
-	if err != nil {
-		return nil, err
-	}
-	store, err := sqlstore.New(db, dialect, tables)
-	if err != nil {
-		return nil, err
-	}
 	gateway, err := wechatv2.New(cfg)
 	if err != nil {
 		return nil, err

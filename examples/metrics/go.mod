@@ -20,6 +20,7 @@ require (
 	github.com/go-logr/logr v1.4.1 // indirect
 	github.com/go-logr/stdr v1.2.2 // indirect
 	github.com/looplab/fsm v1.0.0 // indirect
+	github.com/orderfsm/orderfsm/adapters/otelrefund v0.0.0-00010101000000-000000000000
 	github.com/pmezard/go-difflib v1.0.0 // indirect
 	github.com/prometheus/client_model v0.6.1 // indirect
 	github.com/prometheus/common v0.48.0 // indirect
@@ -34,3 +35,5 @@ require (
 	google.golang.org/protobuf v1.33.0 // indirect
 	software.sslmate.com/src/go-pkcs12 v0.4.0 // indirect
 )
+
+replace github.com/orderfsm/orderfsm/adapters/otelrefund => ../../adapters/otelrefund

@@ -7,22 +7,23 @@ import (
 
 	"github.com/google/wire"
 
+	"github.com/orderfsm/orderfsm/adapters/sqlstore/wiring"
 	"github.com/orderfsm/orderfsm/di"
 )
 
 // newApp puts the shop together: orderfsm's sets by role, and the shop's own pieces. wire_gen.go is what it comes
 // to; it is written by
 //
-//	go run github.com/google/wire/cmd/wire@v0.7.0 gen ./examples/shop
+//	cd examples/shop && go run github.com/google/wire/cmd/wire@v0.7.0 gen .
 //
-// A shop whose own tables are the Store leaves di.SQLSet out and binds its own:
+// A shop whose own tables are the Store leaves wiring.SQLSet out and binds its own:
 //
 //	wire.Bind(new(refund.Store), new(*ownStore)), newOwnStore
 //
 // and one with a state of its own leaves di.MachineSet out and gives a *order.Machine.
 func newApp(cfg config, db *database, log *slog.Logger) (*app, error) {
 	panic(wire.Build(
-		di.CoreSet, di.MachineSet, di.SQLSet, di.WeChatSet, di.PollerSet,
+		di.CoreSet, di.MachineSet, wiring.SQLSet, di.WeChatSet, di.PollerSet,
 		wire.FieldsOf(new(*database), "DB", "Dialect"), newTableOptions,
 		wire.FieldsOf(new(config), "Account"),
 		newPollerOptions,

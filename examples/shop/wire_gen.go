@@ -26,9 +26,9 @@ import (
 // newApp puts the shop together: orderfsm's sets by role, and the shop's own pieces. wire_gen.go is what it comes
 // to; it is written by
 //
-//	go run github.com/google/wire/cmd/wire@v0.7.0 gen ./examples/shop
+//	cd examples/shop && go run github.com/google/wire/cmd/wire@v0.7.0 gen .
 //
-// A shop whose own tables are the Store leaves di.SQLSet out and binds its own:
+// A shop whose own tables are the Store leaves wiring.SQLSet out and binds its own:
 //
 //	wire.Bind(new(refund.Store), new(*ownStore)), newOwnStore
 //

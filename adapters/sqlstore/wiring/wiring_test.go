@@ -1,24 +1,32 @@
-package di_test
+package wiring_test
 
 import (
 	"context"
 	"database/sql"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	_ "modernc.org/sqlite"
 
 	"github.com/orderfsm/orderfsm/adapters/sqlstore"
+	"github.com/orderfsm/orderfsm/adapters/sqlstore/wiring"
 	"github.com/orderfsm/orderfsm/adapters/wechatv2"
 	"github.com/orderfsm/orderfsm/adapters/wechatv2/wechattest"
-	"github.com/orderfsm/orderfsm/di"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// sqlByHand is what NewSQLWeChat does, written without wire.
-func sqlByHand(
+func config(sim *wechattest.Server) wechatv2.Config {
+	return wechatv2.Config{
+		AppID: sim.AppID(), MchID: sim.MchID(), APIKey: sim.APIKey(), BaseURL: sim.URL(), RootCAs: sim.RootCAs(),
+		CertPEM: sim.ClientCertPEM(), KeyPEM: sim.ClientKeyPEM(), Timeout: 3 * time.Minute,
+	}
+}
+
+// byHand is what NewSQLWeChat does, written without wire.
+func byHand(
 	db *sql.DB, dialect sqlstore.Dialect, tables sqlstore.Options, cfg wechatv2.Config, opt refund.Options,
 ) (*refund.Service, error) {
 	machine, err := order.NewMachine(order.Options{})
@@ -45,7 +53,7 @@ func ExampleNewSQLWeChat() {
 		return
 	}
 	defer sim.Close()
-	db, err := sql.Open("sqlite", "file:di?mode=memory&cache=shared&_pragma=foreign_keys(1)")
+	db, err := sql.Open("sqlite", "file:wiring?mode=memory&cache=shared&_pragma=foreign_keys(1)")
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -63,7 +71,7 @@ func ExampleNewSQLWeChat() {
 	}
 	for i, inject := range []func(
 		*sql.DB, sqlstore.Dialect, sqlstore.Options, wechatv2.Config, refund.Options,
-	) (*refund.Service, error){di.NewSQLWeChat, sqlByHand} {
+	) (*refund.Service, error){wiring.NewSQLWeChat, byHand} {
 		svc, err := inject(db, sqlstore.SQLite, sqlstore.Options{}, config(sim), refund.Options{})
 		if err != nil {
 			fmt.Println(err)
@@ -85,6 +93,6 @@ func TestFaultsOfTheDatabaseComeOut(t *testing.T) {
 	sim, err := wechattest.NewServer(wechattest.Options{})
 	require.NoError(t, err)
 	defer sim.Close()
-	_, err = di.NewSQLWeChat(nil, sqlstore.SQLite, sqlstore.Options{}, config(sim), refund.Options{})
+	_, err = wiring.NewSQLWeChat(nil, sqlstore.SQLite, sqlstore.Options{}, config(sim), refund.Options{})
 	require.ErrorContains(t, err, "db: is nil")
 }
