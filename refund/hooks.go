@@ -108,6 +108,7 @@ func (s *Service) finish(ctx context.Context, u *update) {
 	}
 	o := u.order.Clone()
 	run := func(ctx context.Context) {
+		s.wake(ctx, u)
 		for _, t := range u.fired {
 			s.log.InfoContext(ctx, "refund transition",
 				slog.String("order_id", o.ID), slog.String("refund_no", t.RefundNo),
@@ -127,6 +128,7 @@ func (s *Service) finish(ctx context.Context, u *update) {
 	if s.joined(ctx) {
 		j, _ := s.store.(Joiner)
 		if !j.AfterCommit(ctx, run) {
+			s.wake(ctx, u)
 			s.log.DebugContext(ctx, "after hooks do not run: nobody tells of the host's commit",
 				slog.String("order_id", o.ID))
 		}

@@ -23,6 +23,7 @@ type Service struct {
 	log     *slog.Logger
 
 	setup setupFaults
+	onDue listeners
 }
 
 // Options are the optional parts of a [Service]. The zero value is ready for use.

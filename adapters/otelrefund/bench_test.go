@@ -19,7 +19,9 @@ func (quick) Refund(_ context.Context, req refund.Request) (refund.Result, error
 	return refund.Result{Outcome: refund.OutcomeSucceeded, RefundNo: req.RefundNo, Amount: req.Amount}, nil
 }
 
-func (quick) Query(context.Context, refund.Request) (refund.Result, error) { return refund.Result{}, nil }
+func (quick) Query(context.Context, refund.Request) (refund.Result, error) {
+	return refund.Result{}, nil
+}
 
 // BenchmarkRefund compares a bare gateway with decorated ones: with every span recorded, with none, and without an SDK.
 func BenchmarkRefund(b *testing.B) {

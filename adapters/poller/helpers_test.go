@@ -45,12 +45,11 @@ func newEnv(t *testing.T, change ...func(*refund.Options, *poller.Options)) *env
 	t.Helper()
 	e := &env{t: t, clock: newClock(), store: &store{Store: memstore.New()}, ran: make(chan error, 1)}
 	e.bank = newBank(e.clock.now)
-	waker := poller.NewWaker(e.store)
 	opt := refund.Options{
-		Now: e.clock.now, Scheduler: waker, Backoff: func(string, int) time.Duration { return time.Minute },
+		Now: e.clock.now, Backoff: func(string, int) time.Duration { return time.Minute },
 		CallTimeout: 59 * time.Second, // by the real clock: as long as the lease allows
 	}
-	popt := poller.Options{Waker: waker, Now: e.clock.now, NewTimer: e.clock.newTimer}
+	popt := poller.Options{Now: e.clock.now, NewTimer: e.clock.newTimer}
 	for _, c := range change {
 		c(&opt, &popt)
 	}

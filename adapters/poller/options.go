@@ -14,8 +14,6 @@ import (
 
 // Options are the optional parts of a [Poller]. The zero value is ready for use.
 type Options struct {
-	// Waker is the one that the Service has as its Scheduler. If nil, new work is found by looking only.
-	Waker *Waker
 	// Concurrency is the most refunds in flight at once. If zero, 8.
 	Concurrency int
 	// Batch is the most refunds taken from the store's list at once. If zero, four times Concurrency.
@@ -64,9 +62,6 @@ func (o *Options) setDefaults() {
 	}
 	if o.StopTimeout == 0 {
 		o.StopTimeout = 10 * time.Second
-	}
-	if o.Waker == nil {
-		o.Waker = NewWaker(nil)
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(discard{})
