@@ -305,7 +305,7 @@ func TestSeveralReplicas(t *testing.T) {
 	e.run()
 	for range 2 {
 		svc := newService(t, e.store, e.bank, refund.Options{Now: e.clock.now})
-		p, err := poller.New(svc, poller.Options{Now: e.clock.now, NewTimer: e.clock.newTimer})
+		p, err := poller.New(svc, poller.Options{Now: e.clock.now, NewTimer: e.clock.newTimer, Logger: silent()})
 		require.NoError(t, err)
 		(&env{t: t, p: p, ran: make(chan error, 1)}).run()
 	}
@@ -322,7 +322,7 @@ func TestPlainStore(t *testing.T) {
 	refs := e.approve("bank", 100)
 	svc := newService(t, plain{e.store}, e.bank, refund.Options{Now: e.clock.now})
 	var err error
-	e.p, err = poller.New(svc, poller.Options{Now: e.clock.now, NewTimer: e.clock.newTimer})
+	e.p, err = poller.New(svc, poller.Options{Now: e.clock.now, NewTimer: e.clock.newTimer, Logger: silent()})
 	require.NoError(t, err)
 	e.run()
 	e.until(func() bool { return e.count(refs, order.StateRefunded) == len(refs) })

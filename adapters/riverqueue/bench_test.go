@@ -44,7 +44,7 @@ func BenchmarkApprove(b *testing.B) {
 			switch engine {
 			case enginePoller:
 				s.svc = newService(b, s.db, bank, refund.Options{})
-				s.poll(poller.Options{})
+				s.poll(poller.Options{Logger: silent()})
 			case engineListens:
 				s.listens(s.dsn)
 				fallthrough
@@ -114,7 +114,7 @@ func BenchmarkIdle(b *testing.B) {
 			s.db.SetMaxIdleConns(20)
 			s.svc = newService(b, s.db, instant{}, refund.Options{})
 			if engine == enginePoller {
-				s.poll(poller.Options{})
+				s.poll(poller.Options{Logger: silent()})
 			} else {
 				s.start(riverqueue.Options{}, func(c *river.Config) {
 					c.FetchCooldown, c.FetchPollInterval, c.TestOnly = 0, 0, false
