@@ -30,7 +30,7 @@ func config(sim *wechattest.Server) wechatv2.Config {
 
 // byHand is what NewInMemoryWeChat does, written without wire.
 func byHand(cfg wechatv2.Config, opt refund.Options) (*refund.Service, error) {
-	machine, err := order.NewMachine()
+	machine, err := order.NewMachine(order.Options{})
 	if err != nil {
 		return nil, err
 	}
@@ -60,8 +60,8 @@ func ExampleNewInMemoryWeChat() {
 		}
 		ctx, id := context.Background(), fmt.Sprintf("ORDER-%d", i+1)
 		_, _ = svc.Register(ctx, refund.RegisterParams{OrderID: id, Gateway: "wechatv2", Currency: "CNY", Total: 100})
-		r, _ := svc.Request(ctx, refund.RequestParams{OrderID: id, Amount: 30, Actor: "buyer:1"})
-		r, err = svc.ApproveAndSend(ctx, refund.ApproveParams{OrderID: id, RefundNo: r.No, Amount: 30, Actor: "staff:1"})
+		r, _ := svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: id}, Amount: 30, Actor: "buyer:1"})
+		r, err = svc.ApproveAndSend(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: id, RefundNo: r.No}, Amount: 30, Actor: "staff:1"})
 		fmt.Println(r.State, err, sim.PaidTotal(id))
 	}
 	// Output:
@@ -82,7 +82,7 @@ func TestFaultsOfTheConfigComeOut(t *testing.T) {
 func appByHand(
 	store refund.Store, gateway refund.RefundGateway, opt refund.Options, polling poller.Options,
 ) (*di.App, error) {
-	machine, err := order.NewMachine()
+	machine, err := order.NewMachine(order.Options{})
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +99,7 @@ func appByHand(
 
 // serviceByHand is what NewService does, written without wire.
 func serviceByHand(store refund.Store, gateway refund.RefundGateway, opt refund.Options) (*refund.Service, error) {
-	machine, err := order.NewMachine()
+	machine, err := order.NewMachine(order.Options{})
 	if err != nil {
 		return nil, err
 	}
@@ -118,8 +118,8 @@ func ExampleNewService() {
 		}
 		ctx := context.Background()
 		_, _ = svc.Register(ctx, refund.RegisterParams{OrderID: "ORDER-1", Gateway: "g", Currency: "CNY", Total: 100})
-		r, _ := svc.Request(ctx, refund.RequestParams{OrderID: "ORDER-1", Amount: 30, Actor: "buyer:1"})
-		r, err = svc.ApproveAndSend(ctx, refund.ApproveParams{OrderID: "ORDER-1", RefundNo: r.No, Amount: 30, Actor: "staff:1"})
+		r, _ := svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: "ORDER-1"}, Amount: 30, Actor: "buyer:1"})
+		r, err = svc.ApproveAndSend(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: r.No}, Amount: 30, Actor: "staff:1"})
 		fmt.Println(r.State, err)
 	}
 	// Output:
@@ -134,11 +134,11 @@ func ExampleNewApp() {
 		settled := make(chan string)
 		store := memstore.New()
 		app, err := inject(store, refundtest.New(), refund.Options{
-			Hooks: refund.Hooks{After: func(_ context.Context, o *order.Order, t order.Transition) {
+			Hooks: []refund.Hooks{{After: func(_ context.Context, o *order.Order, t order.Transition) {
 				if t.Event == order.EventSettle {
 					settled <- fmt.Sprintf("%s is %s", o.ID, o.State)
 				}
-			}},
+			}}},
 		}, poller.Options{})
 		if err != nil {
 			fmt.Println(err)
@@ -149,8 +149,8 @@ func ExampleNewApp() {
 		go func() { ran <- app.Poller.Run(ctx) }()
 
 		_, _ = app.Service.Register(ctx, refund.RegisterParams{OrderID: "ORDER-1", Gateway: "g", Currency: "CNY", Total: 100})
-		r, _ := app.Service.Request(ctx, refund.RequestParams{OrderID: "ORDER-1", Amount: 100, Actor: "buyer:1"})
-		_, _ = app.Service.Approve(ctx, refund.ApproveParams{OrderID: "ORDER-1", RefundNo: r.No, Amount: 100, Actor: "staff:1"})
+		r, _ := app.Service.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: "ORDER-1"}, Amount: 100, Actor: "buyer:1"})
+		_, _ = app.Service.Approve(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: r.No}, Amount: 100, Actor: "staff:1"})
 		fmt.Println(<-settled)
 		cancel()
 		fmt.Println(<-ran)

@@ -40,4 +40,4 @@ type App struct {
 
 // NewMachine returns a machine with the core table: order.NewMachine without options, which wire could not
 // call.
-func NewMachine() (*order.Machine, error) { return order.NewMachine() }
+func NewMachine() (*order.Machine, error) { return order.NewMachine(order.Options{}) }

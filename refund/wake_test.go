@@ -18,10 +18,10 @@ func (e *env) requested(number string) refund.ApproveParams {
 	e.t.Helper()
 	e.register()
 	_, err := e.svc.Request(bg, refund.RequestParams{
-		OrderID: "O1", RefundNo: number, Amount: 30, Actor: buyer,
+		Ref: refund.Ref{OrderID: "O1", RefundNo: number}, Amount: 30, Actor: buyer,
 	})
 	require.NoError(e.t, err)
-	return refund.ApproveParams{OrderID: "O1", RefundNo: number, Amount: 30, Actor: seller}
+	return refund.ApproveParams{Ref: refund.Ref{OrderID: "O1", RefundNo: number}, Amount: 30, Actor: seller}
 }
 
 // TestOnDueReportsWhatBecameDue: f is called once for each command that makes a refund due, and
@@ -46,7 +46,7 @@ func TestOnDueReportsWhatBecameDue(t *testing.T) {
 	e.bank.next(fault{op: "refund", res: refund.Result{Outcome: refund.OutcomeDeclined}})
 	require.Equal(t, order.StateFailed, e.process(ref).State)
 	require.Equal(t, 1, calls)
-	_, err = e.svc.Retry(bg, refund.RetryParams{OrderID: "O1", RefundNo: "R1", Actor: seller})
+	_, err = e.svc.Retry(bg, refund.RetryParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Actor: seller})
 	require.NoError(t, err)
 	require.Equal(t, 2, calls)
 	require.Equal(t, order.StateApproved, e.process(ref).State)
@@ -83,7 +83,7 @@ func TestOnDueWaitsForTheHostsCommit(t *testing.T) {
 // TestOnDueIsSilentAfterARollback: a command fails, and f is not called.
 func TestOnDueIsSilentAfterARollback(t *testing.T) {
 	e := newEnv(t, func(_ *env, o *refund.Options) {
-		o.Hooks.InTx = func(_ context.Context, _ *order.Order, tr order.Transition) error {
+		o.Hooks[0].InTx = func(_ context.Context, _ *order.Order, tr order.Transition) error {
 			if tr.Event == order.EventApprove {
 				return errors.New("no")
 			}

@@ -31,15 +31,15 @@ func newBench(b *testing.B, room int) (svc *refund.Service, run func(), settled 
 	b.Helper()
 	settled = make(chan string, room)
 	store := memstore.New()
-	m, err := order.NewMachine()
+	m, err := order.NewMachine(order.Options{})
 	require.NoError(b, err)
 	svc, err = refund.NewService(m, store, instant{}, refund.Options{
 		Logger: silent(),
-		Hooks: refund.Hooks{After: func(_ context.Context, _ *order.Order, t order.Transition) {
+		Hooks: []refund.Hooks{{After: func(_ context.Context, _ *order.Order, t order.Transition) {
 			if t.Event == order.EventSettle {
 				settled <- t.RefundNo
 			}
-		}},
+		}}},
 	})
 	require.NoError(b, err)
 	p, err := poller.New(svc, poller.Options{Batch: 500, Logger: silent()})
@@ -57,7 +57,7 @@ func approveForBench(b *testing.B, svc *refund.Service, i int) {
 	ref := refund.Ref{OrderID: fmt.Sprintf("O%d", i), RefundNo: fmt.Sprintf("R%d", i)}
 	_, err := svc.Register(bg, refund.RegisterParams{OrderID: ref.OrderID, Gateway: "g", Currency: "CNY", Total: 100})
 	require.NoError(b, err)
-	_, err = svc.Request(bg, refund.RequestParams{OrderID: ref.OrderID, RefundNo: ref.RefundNo, Amount: 100, Actor: "buyer:1"})
+	_, err = svc.Request(bg, refund.RequestParams{Ref: ref, Amount: 100, Actor: "buyer:1"})
 	require.NoError(b, err)
 	_, err = svc.Approve(bg, approval(ref, 100))
 	require.NoError(b, err)

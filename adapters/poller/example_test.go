@@ -14,7 +14,7 @@ import (
 
 // A shop approves; the Poller sees to the rest.
 func Example() {
-	machine, err := order.NewMachine()
+	machine, err := order.NewMachine(order.Options{})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -25,11 +25,11 @@ func Example() {
 	provider.ByDefault(refundtest.PayWhenAsked())
 	svc, err := refund.NewService(machine, store, provider, refund.Options{
 		Backoff: func(string, int) time.Duration { return 10 * time.Millisecond }, // a real shop: leave it out
-		Hooks: refund.Hooks{After: func(_ context.Context, _ *order.Order, t order.Transition) {
+		Hooks: []refund.Hooks{{After: func(_ context.Context, _ *order.Order, t order.Transition) {
 			if t.Event == order.EventSettle {
 				close(settled)
 			}
-		}},
+		}}},
 	})
 	if err != nil {
 		fmt.Println(err)
@@ -48,8 +48,8 @@ func Example() {
 	go func() { ran <- p.Run(ctx) }()
 
 	_, _ = svc.Register(ctx, refund.RegisterParams{OrderID: "ORDER-1", Gateway: "wechatv2", Currency: "CNY", Total: 9900})
-	r, _ := svc.Request(ctx, refund.RequestParams{OrderID: "ORDER-1", Amount: 3000, Reason: "too small", Actor: "buyer:42"})
-	_, err = svc.Approve(ctx, refund.ApproveParams{OrderID: "ORDER-1", RefundNo: r.No, Amount: 3000, Actor: "staff:7"})
+	r, _ := svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: "ORDER-1"}, Amount: 3000, Reason: "too small", Actor: "buyer:42"})
+	_, err = svc.Approve(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: r.No}, Amount: 3000, Actor: "staff:7"})
 	fmt.Println("approved:", err)
 
 	select {

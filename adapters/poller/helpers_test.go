@@ -66,7 +66,7 @@ func silent() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 func newService(t *testing.T, s refund.Store, g refund.RefundGateway, opt refund.Options) *refund.Service {
 	t.Helper()
-	m, err := order.NewMachine()
+	m, err := order.NewMachine(order.Options{})
 	require.NoError(t, err)
 	opt.Logger = cmp.Or(opt.Logger, silent())
 	svc, err := refund.NewService(m, s, g, opt)
@@ -157,12 +157,12 @@ func request(t *testing.T, svc *refund.Service, gateway string, ref refund.Ref) 
 	t.Helper()
 	_, err := svc.Register(bg, refund.RegisterParams{OrderID: ref.OrderID, Gateway: gateway, Currency: "CNY", Total: 100})
 	require.NoError(t, err)
-	_, err = svc.Request(bg, refund.RequestParams{OrderID: ref.OrderID, RefundNo: ref.RefundNo, Amount: 100, Actor: "buyer:1"})
+	_, err = svc.Request(bg, refund.RequestParams{Ref: ref, Amount: 100, Actor: "buyer:1"})
 	require.NoError(t, err)
 }
 
 func approval(ref refund.Ref, amount int64) refund.ApproveParams {
-	return refund.ApproveParams{OrderID: ref.OrderID, RefundNo: ref.RefundNo, Amount: amount, Actor: "staff:1"}
+	return refund.ApproveParams{Ref: ref, Amount: amount, Actor: "staff:1"}
 }
 
 // approveOn has n refunds of 0.01 approved on the one order O1.
@@ -172,7 +172,7 @@ func (e *env) approveOn(n int) (refs []refund.Ref) {
 	require.NoError(e.t, err)
 	for i := range n {
 		ref := refund.Ref{OrderID: "O1", RefundNo: fmt.Sprintf("R%d", i)}
-		_, err := e.svc.Request(bg, refund.RequestParams{OrderID: "O1", RefundNo: ref.RefundNo, Amount: 1, Actor: "buyer:1"})
+		_, err := e.svc.Request(bg, refund.RequestParams{Ref: refund.Ref{OrderID: "O1", RefundNo: ref.RefundNo}, Amount: 1, Actor: "buyer:1"})
 		require.NoError(e.t, err)
 		_, err = e.svc.Approve(bg, approval(ref, 1))
 		require.NoError(e.t, err)

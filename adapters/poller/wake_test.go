@@ -44,7 +44,7 @@ func TestRetryWakes(t *testing.T) {
 	start := e.clock.now()
 	e.until(func() bool { return e.clock.now().Sub(start) > time.Minute })
 	declined = false
-	_, err := e.svc.Retry(bg, refund.RetryParams{OrderID: refs[0].OrderID, RefundNo: refs[0].RefundNo, Actor: "staff:1"})
+	_, err := e.svc.Retry(bg, refund.RetryParams{Ref: refund.Ref{OrderID: refs[0].OrderID, RefundNo: refs[0].RefundNo}, Actor: "staff:1"})
 	require.NoError(t, err)
 	e.soon(func() bool { return e.refund(refs[0]).State == order.StateRefunded })
 }
@@ -99,7 +99,7 @@ func TestWakeAfterTheCommit(t *testing.T) {
 // TestNoWakeWhenItIsRolledBack: an approval that did not happen wakes nobody.
 func TestNoWakeWhenItIsRolledBack(t *testing.T) {
 	e := newEnv(t, func(o *refund.Options, _ *poller.Options) {
-		o.Hooks.InTx = func(_ context.Context, _ *order.Order, tr order.Transition) error {
+		o.Hooks[0].InTx = func(_ context.Context, _ *order.Order, tr order.Transition) error {
 			if tr.Event == order.EventApprove {
 				return errLost
 			}

@@ -81,9 +81,9 @@ func TestLanes(t *testing.T) {
 	require.NoError(t, sqlstore.InTx(bg, s.db, func(ctx context.Context) error { // which nobody else sees yet
 		_, err := s.svc.Register(ctx, refund.RegisterParams{OrderID: "O-3", Gateway: "other", Currency: "CNY", Total: 100})
 		require.NoError(t, err)
-		_, err = s.svc.Request(ctx, refund.RequestParams{OrderID: "O-3", RefundNo: "R-3", Amount: 60, Actor: "buyer:1"})
+		_, err = s.svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: "O-3", RefundNo: "R-3"}, Amount: 60, Actor: "buyer:1"})
 		require.NoError(t, err)
-		_, err = s.svc.Approve(ctx, refund.ApproveParams{OrderID: "O-3", RefundNo: "R-3", Amount: 60, Actor: "staff:1"})
+		_, err = s.svc.Approve(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: "O-3", RefundNo: "R-3"}, Amount: 60, Actor: "staff:1"})
 		return err
 	}))
 	queues := func() (names []string) {

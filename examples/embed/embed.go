@@ -24,7 +24,7 @@ func New(db *sql.DB, dialect sqlstore.Dialect, cfg wechatv2.Config, log *slog.Lo
 	if err != nil {
 		return nil, nil, err
 	}
-	machine, err := order.NewMachine()
+	machine, err := order.NewMachine(order.Options{})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -48,13 +48,13 @@ func newShop(sim *wechattest.Server, now func() time.Time) (*shop, error) {
 	if err != nil {
 		return nil, err
 	}
-	machine, err := order.NewMachine()
+	machine, err := order.NewMachine(order.Options{})
 	if err != nil {
 		return nil, err
 	}
 	store := memstore.New()
 	svc, err := refund.NewService(machine, store, tel.Gateway(gateway), refund.Options{
-		Now: now, Hooks: tel.Hooks(),
+		Now: now, Hooks: []refund.Hooks{tel.Hooks()},
 	})
 	if err != nil {
 		return nil, err
@@ -91,11 +91,11 @@ func (s *shop) refund(ctx context.Context, orderID string, fen int64) error {
 		return err
 	}
 	r, err := s.svc.Request(ctx, refund.RequestParams{
-		OrderID: orderID, RefundNo: "R-" + orderID, Amount: fen, Reason: "does not fit", Actor: "buyer:1",
+		Ref: refund.Ref{OrderID: orderID, RefundNo: "R-" + orderID}, Amount: fen, Reason: "does not fit", Actor: "buyer:1",
 	})
 	if err != nil {
 		return err
 	}
-	_, err = s.svc.Approve(ctx, refund.ApproveParams{OrderID: orderID, RefundNo: r.No, Amount: fen, Actor: "staff:1"})
+	_, err = s.svc.Approve(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: orderID, RefundNo: r.No}, Amount: fen, Actor: "staff:1"})
 	return err
 }
