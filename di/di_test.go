@@ -132,15 +132,13 @@ func ExampleNewApp() {
 	) (*di.App, error){di.NewApp, appByHand} {
 		settled := make(chan string)
 		store := memstore.New()
-		waker := poller.NewWaker(store)
 		app, err := inject(store, refundtest.New(), refund.Options{
-			Scheduler: waker,
 			Hooks: []refund.Hooks{{After: func(_ context.Context, o *order.Order, t order.Transition) {
 				if t.Event == order.EventSettle {
 					settled <- fmt.Sprintf("%s is %s", o.ID, o.State)
 				}
 			}}},
-		}, poller.Options{Waker: waker})
+		}, poller.Options{})
 		if err != nil {
 			fmt.Println(err)
 			return

@@ -24,9 +24,8 @@ var MemorySet = wire.NewSet(memstore.New, wire.Bind(new(refund.Store), new(*mems
 // WeChatSet provides refund.RefundGateway (and *wechatv2.Gateway). It needs wechatv2.Config.
 var WeChatSet = wire.NewSet(wechatv2.New, wire.Bind(new(refund.RefundGateway), new(*wechatv2.Gateway)))
 
-// PollerSet provides *poller.Poller, which needs *refund.Service and poller.Options, and *poller.Waker, which needs
-// refund.Store. That Waker is best both Options.Waker of the one and Scheduler in refund.Options; see NewApp.
-var PollerSet = wire.NewSet(poller.New, poller.NewWaker)
+// PollerSet provides *poller.Poller. It needs *refund.Service and poller.Options.
+var PollerSet = wire.NewSet(poller.New)
 
 // App is a Service and the Poller that carries its approved refunds to their end.
 type App struct {

@@ -48,8 +48,7 @@ func NewService(store refund.Store, gateway refund.RefundGateway, opt refund.Opt
 }
 
 // NewApp returns a Service on the host's own store and gateway, with the core table, and its Poller, which
-// the host runs. One *poller.Waker as opt.Scheduler and polling.Waker makes the Poller look at once when a
-// refund is approved.
+// the host runs.
 func NewApp(store refund.Store, gateway refund.RefundGateway, opt refund.Options, polling poller.Options) (*App, error) {
 	machine, err := NewMachine()
 	if err != nil {

@@ -141,6 +141,7 @@ func (s *Service) finish(ctx context.Context, u *update) {
 	}
 	o := u.shared()
 	run := func(ctx context.Context) {
+		s.wake(ctx, u)
 		for _, t := range u.fired {
 			s.announce(ctx, o, t)
 		}
@@ -155,6 +156,7 @@ func (s *Service) finish(ctx context.Context, u *update) {
 	}
 	j, _ := s.store.(Joiner)
 	if !j.AfterCommit(ctx, run) {
+		s.wake(ctx, u)
 		s.log.DebugContext(ctx, "after hooks do not run: nobody reports the host's commit",
 			slog.String("order_id", o.ID))
 	}

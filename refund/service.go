@@ -24,6 +24,7 @@ type Service struct {
 	guards  []order.Guard
 
 	setup setupFaults
+	onDue listeners
 }
 
 // Options are the optional parts of a [Service]. The zero value is ready for use.

@@ -31,11 +31,10 @@ func newBench(b *testing.B, room int) (svc *refund.Service, run func(), settled 
 	b.Helper()
 	settled = make(chan string, room)
 	store := memstore.New()
-	waker := poller.NewWaker(store)
 	m, err := order.NewMachine(order.Options{})
 	require.NoError(b, err)
 	svc, err = refund.NewService(m, store, instant{}, refund.Options{
-		Scheduler: waker,
+		Logger: silent(),
 		Hooks: []refund.Hooks{{After: func(_ context.Context, _ *order.Order, t order.Transition) {
 			if t.Event == order.EventSettle {
 				settled <- t.RefundNo
@@ -43,7 +42,7 @@ func newBench(b *testing.B, room int) (svc *refund.Service, run func(), settled 
 		}}},
 	})
 	require.NoError(b, err)
-	p, err := poller.New(svc, poller.Options{Waker: waker, Batch: 500})
+	p, err := poller.New(svc, poller.Options{Batch: 500, Logger: silent()})
 	require.NoError(b, err)
 	ran := make(chan error, 1)
 	b.Cleanup(func() {

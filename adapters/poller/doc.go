@@ -2,10 +2,9 @@
 // store that the refunds are in: what is due is in the table, and [Poller.Run] keeps asking for it and runs
 // [refund.Service.Process] on it.
 //
-//	waker := poller.NewWaker(store)
-//	svc, err := refund.NewService(machine, store, gateway, refund.Options{Scheduler: waker})
+//	svc, err := refund.NewService(machine, store, gateway, refund.Options{})
 //	…
-//	p, err := poller.New(svc, poller.Options{Waker: waker})
+//	p, err := poller.New(svc, poller.Options{})
 //	…
 //	err = p.Run(ctx) // until ctx ends, or Shutdown is called
 //
@@ -22,10 +21,11 @@
 //
 // # Waking up
 //
-// A [Waker] in refund.Options.Scheduler makes the Poller look at once when a refund is approved or retried in
-// this process: after the commit where the store can tell of it. Where it cannot, the look comes too early,
-// and is repeated after 100 ms, 200 ms, 400 ms and so on. What other processes approve is found by the next
-// look, at most [Options].IdleMax later.
+// When a refund is approved or retried in this process, the Service wakes the Poller (see
+// [refund.Service.OnDue]), and the Poller lists what is due at once. It does so after the commit. If
+// the store cannot report the commit of the host's transaction, the list comes too early and is
+// repeated after 100 ms, 200 ms, 400 ms and so on. What other processes approve is found by the
+// next list, at most [Options].IdleMax later.
 //
 // # Fairness
 //

@@ -20,13 +20,11 @@ func Example() {
 		return
 	}
 	store := memstore.New() // a real shop: its own database
-	waker := poller.NewWaker(store)
 	settled := make(chan struct{})
 	provider := refundtest.New() // a real shop: its gateway
 	provider.ByDefault(refundtest.PayWhenAsked())
 	svc, err := refund.NewService(machine, store, provider, refund.Options{
-		Scheduler: waker,
-		Backoff:   func(string, int) time.Duration { return 10 * time.Millisecond }, // a real shop: leave it out
+		Backoff: func(string, int) time.Duration { return 10 * time.Millisecond }, // a real shop: leave it out
 		Hooks: []refund.Hooks{{After: func(_ context.Context, _ *order.Order, t order.Transition) {
 			if t.Event == order.EventSettle {
 				close(settled)
@@ -38,7 +36,6 @@ func Example() {
 		return
 	}
 	p, err := poller.New(svc, poller.Options{
-		Waker:    waker,
 		Gateways: map[string]poller.GatewayOptions{"wechatv2": {Rate: 50}},
 	})
 	if err != nil {

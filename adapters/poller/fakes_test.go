@@ -198,6 +198,7 @@ type store struct {
 	onList error                           // of a List
 	twice  bool                            // everything is listed twice
 	beyond time.Duration                   // if > 0, what lies further ahead than that is listed too
+	bare   bool                            // no commit is reported
 	mu     sync.Mutex
 	looks  int
 	onLook func() error               // may fail or panic
@@ -257,6 +258,10 @@ func (s *store) ListRefunds(ctx context.Context, f refund.Filter) (refund.Page, 
 		return refund.Page{}, s.onList
 	}
 	return s.Store.ListRefunds(ctx, f)
+}
+
+func (s *store) AfterCommit(ctx context.Context, f func(context.Context)) bool {
+	return !s.bare && s.Store.AfterCommit(ctx, f)
 }
 
 func (s *store) set(onLook func() error, onID func(string) error) {

@@ -1,9 +1,11 @@
 package poller_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -45,12 +47,11 @@ func newEnv(t *testing.T, change ...func(*refund.Options, *poller.Options)) *env
 	t.Helper()
 	e := &env{t: t, clock: newClock(), store: &store{Store: memstore.New()}, ran: make(chan error, 1)}
 	e.bank = newBank(e.clock.now)
-	waker := poller.NewWaker(e.store)
 	opt := refund.Options{
-		Now: e.clock.now, Scheduler: waker, Backoff: func(string, int) time.Duration { return time.Minute },
+		Now: e.clock.now, Backoff: func(string, int) time.Duration { return time.Minute },
 		CallTimeout: 59 * time.Second, // by the real clock: as long as the lease allows
 	}
-	popt := poller.Options{Waker: waker, Now: e.clock.now, NewTimer: e.clock.newTimer}
+	popt := poller.Options{Now: e.clock.now, NewTimer: e.clock.newTimer, Logger: silent()}
 	for _, c := range change {
 		c(&opt, &popt)
 	}
@@ -61,10 +62,13 @@ func newEnv(t *testing.T, change ...func(*refund.Options, *poller.Options)) *env
 	return e
 }
 
+func silent() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
 func newService(t *testing.T, s refund.Store, g refund.RefundGateway, opt refund.Options) *refund.Service {
 	t.Helper()
 	m, err := order.NewMachine(order.Options{})
 	require.NoError(t, err)
+	opt.Logger = cmp.Or(opt.Logger, silent())
 	svc, err := refund.NewService(m, s, g, opt)
 	require.NoError(t, err)
 	return svc
@@ -108,7 +112,9 @@ func (e *env) replica(opt refund.Options) *env {
 	opt.Now = other.clock.now
 	other.svc = newService(e.t, other.store, other.bank, opt)
 	var err error
-	other.p, err = poller.New(other.svc, poller.Options{Now: other.clock.now, NewTimer: other.clock.newTimer})
+	other.p, err = poller.New(other.svc, poller.Options{
+		Now: other.clock.now, NewTimer: other.clock.newTimer, Logger: silent(),
+	})
 	require.NoError(e.t, err)
 	return other
 }

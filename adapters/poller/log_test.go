@@ -1,6 +1,7 @@
 package poller_test
 
 import (
+	"log/slog"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -29,4 +30,17 @@ func TestLogs(t *testing.T) {
 	e.store.set(nil, nil)
 	e.until(func() bool { return e.count(refs, order.StateRefunded) == len(refs) })
 	require.Empty(t, logtest.Check(".", log.Records()))
+}
+
+// TestLoggerDefaultsToSlogDefault: a Poller without a Logger reports trouble to slog.Default().
+func TestLoggerDefaultsToSlogDefault(t *testing.T) {
+	log := &logtest.Recorder{}
+	before := slog.Default()
+	defer slog.SetDefault(before)
+	slog.SetDefault(log.Logger())
+	e := newEnv(t, func(_ *refund.Options, o *poller.Options) { o.Logger = nil })
+	e.store.set(func() error { return errLost }, nil)
+	e.run()
+	e.until(func() bool { return e.own().LookError != nil })
+	require.Len(t, log.Values("due refunds could not be listed, trying again", "error"), 1)
 }

@@ -1,7 +1,6 @@
 package poller
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,8 +13,6 @@ import (
 
 // Options are the optional parts of a [Poller]. The zero value is ready for use.
 type Options struct {
-	// Waker is the one that the Service has as its Scheduler. If nil, new work is found by looking only.
-	Waker *Waker
 	// Concurrency is the most refunds in flight at once. If zero, 8.
 	Concurrency int
 	// Batch is the most refunds taken from the store's list at once. If zero, four times Concurrency.
@@ -28,7 +25,7 @@ type Options struct {
 	// StopTimeout is how long Run waits, once calls are cancelled, for their outcome to be written down. If
 	// zero, 10 s.
 	StopTimeout time.Duration
-	// Logger gets one record per trouble. If nil, nothing is logged.
+	// Logger receives the records that the package documentation lists. If nil, slog.Default().
 	Logger *slog.Logger
 	// Now is the clock. If nil, time.Now. It should be that of the Service: by it the Poller sees
 	// that a refund was put off by a clock that is wrong.
@@ -65,11 +62,8 @@ func (o *Options) setDefaults() {
 	if o.StopTimeout == 0 {
 		o.StopTimeout = 10 * time.Second
 	}
-	if o.Waker == nil {
-		o.Waker = NewWaker(nil)
-	}
 	if o.Logger == nil {
-		o.Logger = slog.New(discard{})
+		o.Logger = slog.Default()
 	}
 	if o.Now == nil {
 		o.Now = time.Now //nolint:forbidigo // the one place where the wall clock is the default
@@ -117,11 +111,3 @@ func newTimer(d time.Duration) (<-chan time.Time, func()) {
 	t := time.NewTimer(d)
 	return t.C, func() { t.Stop() }
 }
-
-// discard is slog.DiscardHandler, which Go 1.22 does not have.
-type discard struct{}
-
-func (discard) Enabled(context.Context, slog.Level) bool  { return false }
-func (discard) Handle(context.Context, slog.Record) error { return nil }
-func (d discard) WithAttrs([]slog.Attr) slog.Handler      { return d }
-func (d discard) WithGroup(string) slog.Handler           { return d }

@@ -61,6 +61,7 @@ func (p *Poller) Run(ctx context.Context) error {
 	}
 	defer close(p.ended)
 	r := newRun(calls, p)
+	defer p.svc.OnDue(r.wake)()
 	r.loop(look)
 	return r.drain(calls)
 }

@@ -305,7 +305,7 @@ func TestSeveralReplicas(t *testing.T) {
 	e.run()
 	for range 2 {
 		svc := newService(t, e.store, e.bank, refund.Options{Now: e.clock.now})
-		p, err := poller.New(svc, poller.Options{Now: e.clock.now, NewTimer: e.clock.newTimer})
+		p, err := poller.New(svc, poller.Options{Now: e.clock.now, NewTimer: e.clock.newTimer, Logger: silent()})
 		require.NoError(t, err)
 		(&env{t: t, p: p, ran: make(chan error, 1)}).run()
 	}
@@ -313,13 +313,16 @@ func TestSeveralReplicas(t *testing.T) {
 	require.Equal(t, 300, e.bank.total(), "nobody asked what another one was asking")
 }
 
+// plain hides the optional interfaces of a store.
+type plain struct{ refund.Store }
+
 // TestPlainStore: a host's store that has the port and nothing more.
 func TestPlainStore(t *testing.T) {
 	e := newEnv(t)
 	refs := e.approve("bank", 100)
 	svc := newService(t, plain{e.store}, e.bank, refund.Options{Now: e.clock.now})
 	var err error
-	e.p, err = poller.New(svc, poller.Options{Now: e.clock.now, NewTimer: e.clock.newTimer, Waker: poller.NewWaker(plain{e.store})})
+	e.p, err = poller.New(svc, poller.Options{Now: e.clock.now, NewTimer: e.clock.newTimer, Logger: silent()})
 	require.NoError(t, err)
 	e.run()
 	e.until(func() bool { return e.count(refs, order.StateRefunded) == len(refs) })

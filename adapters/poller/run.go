@@ -26,7 +26,8 @@ const (
 type run struct {
 	p    *Poller
 	call func(d refund.DueRefund) result
-	done chan result // has room for all in flight, so that none of them ever waits
+	done chan result   // has room for all in flight, so that none of them ever waits
+	due  chan struct{} // holds a token from a wake until loop has received it
 
 	lanes   map[string]*lane
 	held    holds
@@ -51,6 +52,7 @@ func newRun(calls context.Context, p *Poller) *run {
 		p:        p,
 		call:     func(d refund.DueRefund) result { return p.process(calls, d) },
 		done:     make(chan result, p.opt.Concurrency),
+		due:      make(chan struct{}, 1),
 		lanes:    map[string]*lane{},
 		held:     holds{byOrder: map[string]map[string]*hold{}},
 		nextLook: p.opt.Now(),
@@ -67,11 +69,19 @@ func (r *run) loop(ctx context.Context) {
 		case <-ctx.Done():
 		case res := <-r.done:
 			r.finished(res)
-		case <-r.p.opt.Waker.woken:
+		case <-r.due:
 			r.idle, r.nextLook = r.p.opt.IdleMin, r.p.opt.Now()
 		case <-fired:
 		}
 		stop()
+	}
+}
+
+// wake makes loop list what is due at once. The Service calls it when a refund has become due.
+func (r *run) wake() {
+	select {
+	case r.due <- struct{}{}:
+	default: // loop has not received the last one yet
 	}
 }
 

@@ -49,12 +49,9 @@ func TestRetryWakes(t *testing.T) {
 	e.soon(func() bool { return e.refund(refs[0]).State == order.StateRefunded })
 }
 
-// plain hides that the store can tell of a commit.
-type plain struct{ refund.Store }
-
-// TestWakeBeforeTheCommit: the Waker is called inside the transaction. The look that it causes must not come
-// before the commit, or else must be repeated soon after it.
-func TestWakeBeforeTheCommit(t *testing.T) {
+// TestWakeAfterTheCommit: the Poller looks once, after the commit, if the store reports it. If the
+// store does not, the Poller looks too early, and again soon after.
+func TestWakeAfterTheCommit(t *testing.T) {
 	for name, tc := range map[string]struct {
 		hide bool
 		most time.Duration
@@ -64,28 +61,21 @@ func TestWakeBeforeTheCommit(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			inTx, commit := make(chan struct{}), make(chan struct{})
-			e := newEnv(t, func(o *refund.Options, p *poller.Options) {
-				o.Hooks = make([]refund.Hooks, 1)
-				o.Hooks[0].InTx = func(_ context.Context, _ *order.Order, tr order.Transition) error {
-					if tr.Event == order.EventApprove {
-						close(inTx)
-						<-commit
-					}
-					return nil
-				}
-				if tc.hide {
-					p.Waker = poller.NewWaker(plain{})
-					o.Scheduler = p.Waker
-				}
-			})
+			e := newEnv(t)
+			e.store.bare = tc.hide
 			e.asleep()
 			looks := e.store.looked()
 			ref := refund.Ref{OrderID: "O1", RefundNo: "R-O1"}
 			request(t, e.svc, "bank", ref)
+			request(t, e.svc, "bank", refund.Ref{OrderID: "O2", RefundNo: "R-O2"})
 			approved := make(chan error, 1)
 			go func() {
-				_, err := e.svc.Approve(bg, approval(ref, 100))
-				approved <- err
+				approved <- e.store.Update(bg, "O2", func(ctx context.Context, _ *order.Order) error {
+					_, err := e.svc.Approve(ctx, approval(ref, 100))
+					close(inTx)
+					<-commit
+					return err
+				})
 			}()
 			e.wait(inTx)
 			if tc.hide {
@@ -108,10 +98,6 @@ func TestWakeBeforeTheCommit(t *testing.T) {
 
 // TestNoWakeWhenItIsRolledBack: an approval that did not happen wakes nobody.
 func TestNoWakeWhenItIsRolledBack(t *testing.T) {
-	waker := poller.NewWaker(nil)
-	require.NoError(t, waker.Schedule(bg, refund.Ref{}, time.Time{}), "without a store, and twice, it does not block")
-	require.NoError(t, waker.Schedule(bg, refund.Ref{}, time.Time{}))
-
 	e := newEnv(t, func(o *refund.Options, _ *poller.Options) {
 		o.Hooks = make([]refund.Hooks, 1)
 		o.Hooks[0].InTx = func(_ context.Context, _ *order.Order, tr order.Transition) error {

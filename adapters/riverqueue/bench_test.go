@@ -15,7 +15,6 @@ import (
 
 	"github.com/orderfsm/orderfsm/adapters/poller"
 	"github.com/orderfsm/orderfsm/adapters/riverqueue"
-	"github.com/orderfsm/orderfsm/adapters/sqlstore"
 	"github.com/orderfsm/orderfsm/refund"
 )
 
@@ -44,11 +43,8 @@ func BenchmarkApprove(b *testing.B) {
 			s.db.SetMaxIdleConns(20)
 			switch engine {
 			case enginePoller:
-				store, err := sqlstore.New(s.db, sqlstore.PostgreSQL, sqlstore.Options{})
-				require.NoError(b, err)
-				waker := poller.NewWaker(store)
-				s.svc = newService(b, s.db, bank, refund.Options{Scheduler: waker})
-				s.poll(poller.Options{Waker: waker})
+				s.svc = newService(b, s.db, bank, refund.Options{})
+				s.poll(poller.Options{Logger: silent()})
 			case engineListens:
 				s.listens(s.dsn)
 				fallthrough
@@ -118,7 +114,7 @@ func BenchmarkIdle(b *testing.B) {
 			s.db.SetMaxIdleConns(20)
 			s.svc = newService(b, s.db, instant{}, refund.Options{})
 			if engine == enginePoller {
-				s.poll(poller.Options{})
+				s.poll(poller.Options{Logger: silent()})
 			} else {
 				s.start(riverqueue.Options{}, func(c *river.Config) {
 					c.FetchCooldown, c.FetchPollInterval, c.TestOnly = 0, 0, false

@@ -2,6 +2,7 @@ package riverqueue_test
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -139,6 +140,7 @@ func child(spec string) error {
 
 // startRiver starts a client as a host does.
 func startRiver(db *sql.DB, svc *refund.Service, opts riverqueue.Options, change func(*river.Config)) (*river.Client[*sql.Tx], error) {
+	opts.Logger = cmp.Or(opts.Logger, silent())
 	w, err := riverqueue.NewWorker(svc, opts)
 	if err != nil {
 		return nil, err

@@ -95,7 +95,7 @@ func TestLanes(t *testing.T) {
 	want := []string{riverqueue.QueueOf("a"), riverqueue.QueueOf("b.c"), riverqueue.Queue}
 	require.Equal(t, want, queues())
 
-	w, err := riverqueue.NewWorker(s.svc, riverqueue.Options{})
+	w, err := riverqueue.NewWorker(s.svc, riverqueue.Options{Logger: silent()})
 	require.NoError(t, err)
 	cfg := riverqueue.Config(w, s.scheduler)
 	require.Len(t, cfg.Queues, 3)
@@ -171,7 +171,7 @@ func TestQueueOf(t *testing.T) {
 	}
 	require.Len(t, queues, len(names)+1)
 	s := newShop(t, freshDSN(t), &bank{}, refund.Options{})
-	w, err := riverqueue.NewWorker(s.svc, riverqueue.Options{})
+	w, err := riverqueue.NewWorker(s.svc, riverqueue.Options{Logger: silent()})
 	require.NoError(t, err)
 	cfg := riverqueue.Config(w, s.scheduler)
 	cfg.Queues = queues

@@ -1,6 +1,7 @@
 package riverqueue_test
 
 import (
+	"log/slog"
 	"testing"
 	"time"
 
@@ -37,4 +38,21 @@ func TestLogs(t *testing.T) {
 		}))
 	}
 	require.Empty(t, logtest.Check(".", log.Records()))
+}
+
+// TestLoggerDefaultsToSlogDefault: a Worker without a Logger reports trouble to slog.Default(). The
+// test is not parallel, because it replaces slog.Default().
+func TestLoggerDefaultsToSlogDefault(t *testing.T) {
+	log := &logtest.Recorder{}
+	before := slog.Default()
+	defer slog.SetDefault(before)
+	slog.SetDefault(log.Logger())
+	s := newShop(t, freshDSN(t), &bank{}, refund.Options{})
+	s.db.Close()
+	w, err := riverqueue.NewWorker(s.svc, riverqueue.Options{})
+	require.NoError(t, err)
+	require.Error(t, w.Work(bg, &river.Job[riverqueue.Args]{
+		JobRow: &rivertype.JobRow{}, Args: riverqueue.Args{OrderID: "O-1", RefundNo: "R-1"},
+	}))
+	require.Equal(t, []string{"O-1"}, log.Values("refund could not be processed", "order_id"))
 }

@@ -1,6 +1,7 @@
 package riverqueue_test
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
@@ -206,6 +207,7 @@ func newService(t testing.TB, db *sql.DB, b refund.RefundGateway, opts refund.Op
 	require.NoError(t, err)
 	m, err := order.NewMachine(order.Options{})
 	require.NoError(t, err)
+	opts.Logger = cmp.Or(opts.Logger, silent())
 	svc, err := refund.NewService(m, store, b, opts)
 	require.NoError(t, err)
 	return svc
@@ -255,6 +257,7 @@ func (s *shop) list() []*rivertype.JobRow {
 // start runs a client that works the jobs until the test ends, or it is stopped.
 func (s *shop) start(opts riverqueue.Options, change func(*river.Config)) *river.Client[*sql.Tx] {
 	s.t.Helper()
+	opts.Logger = cmp.Or(opts.Logger, silent())
 	w, err := riverqueue.NewWorker(s.svc, opts)
 	require.NoError(s.t, err)
 	cfg := riverqueue.Config(w, s.scheduler)

@@ -29,7 +29,7 @@ type Options struct {
 	CallTimeout time.Duration
 	// Now is the clock of the service. If nil, time.Now.
 	Now func() time.Time
-	// Logger gets the records that the package's documentation lists. If nil, nothing is logged.
+	// Logger receives the records that the package documentation lists. If nil, slog.Default().
 	Logger *slog.Logger
 }
 
@@ -59,7 +59,7 @@ func NewWorker(svc *refund.Service, opts Options) (*Worker, error) {
 		opts.Now = time.Now //nolint:forbidigo // the one place where the wall clock comes in
 	}
 	if opts.Logger == nil {
-		opts.Logger = slog.New(slog.DiscardHandler)
+		opts.Logger = slog.Default()
 	}
 	return &Worker{
 		svc: svc, callTimeout: opts.CallTimeout, now: opts.Now, log: opts.Logger,

@@ -52,7 +52,7 @@ func TestGoexitLosesNoJob(t *testing.T) {
 		return time.Now() //nolint:forbidigo // River has the real time
 	}})
 	s.approve("1")
-	w, err := riverqueue.NewWorker(s.svc, riverqueue.Options{})
+	w, err := riverqueue.NewWorker(s.svc, riverqueue.Options{Logger: silent()})
 	require.NoError(t, err)
 	job := &river.Job[riverqueue.Args]{JobRow: &rivertype.JobRow{}, Args: riverqueue.Args{OrderID: "O-1", RefundNo: "R-1"}}
 	exits.Store(true)
@@ -95,7 +95,7 @@ func TestErrorsOutsideOfWork(t *testing.T) {
 	_, err := s.db.ExecContext(bg, "UPDATE river_job SET attempt = 40")
 	require.NoError(t, err)
 	job := s.list()[0]
-	w, err := riverqueue.NewWorker(s.svc, riverqueue.Options{})
+	w, err := riverqueue.NewWorker(s.svc, riverqueue.Options{Logger: silent()})
 	require.NoError(t, err)
 	require.Less(t, job.Attempt, job.MaxAttempts)
 	before := wall()
@@ -120,7 +120,9 @@ func TestWork(t *testing.T) {
 		Backoff: func(string, int) time.Duration { return backoff },
 	})
 	s.approve("1")
-	w, err := riverqueue.NewWorker(s.svc, riverqueue.Options{Now: func() time.Time { return clock }})
+	w, err := riverqueue.NewWorker(s.svc, riverqueue.Options{
+		Now: func() time.Time { return clock }, Logger: silent(),
+	})
 	require.NoError(t, err)
 	work := func(no string, attempted time.Time) error {
 		return w.Work(bg, &river.Job[riverqueue.Args]{
@@ -159,7 +161,7 @@ func TestWork(t *testing.T) {
 func TestConfig(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, freshDSN(t), &bank{}, refund.Options{CallTimeout: riverqueue.CallTimeout, Lease: riverqueue.Lease})
-	w, err := riverqueue.NewWorker(s.svc, riverqueue.Options{})
+	w, err := riverqueue.NewWorker(s.svc, riverqueue.Options{Logger: silent()})
 	require.NoError(t, err)
 	cfg := riverqueue.Config(w, s.scheduler)
 	require.Greater(t, cfg.JobTimeout, riverqueue.CallTimeout)

@@ -28,12 +28,11 @@ func New(db *sql.DB, dialect sqlstore.Dialect, cfg wechatv2.Config, log *slog.Lo
 	if err != nil {
 		return nil, nil, err
 	}
-	waker := poller.NewWaker(store)
-	svc, err := refund.NewService(machine, store, gateway, refund.Options{Scheduler: waker, Logger: log})
+	svc, err := refund.NewService(machine, store, gateway, refund.Options{Logger: log})
 	if err != nil {
 		return nil, nil, err
 	}
-	worker, err := poller.New(svc, poller.Options{Waker: waker, Logger: log})
+	worker, err := poller.New(svc, poller.Options{Logger: log})
 	return svc, worker, err
 }
 

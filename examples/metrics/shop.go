@@ -53,14 +53,13 @@ func newShop(sim *wechattest.Server, now func() time.Time) (*shop, error) {
 		return nil, err
 	}
 	store := memstore.New()
-	waker := poller.NewWaker(store)
 	svc, err := refund.NewService(machine, store, tel.Gateway(gateway), refund.Options{
-		Now: now, Hooks: []refund.Hooks{tel.Hooks()}, Scheduler: waker,
+		Now: now, Hooks: []refund.Hooks{tel.Hooks()},
 	})
 	if err != nil {
 		return nil, err
 	}
-	worker, err := poller.New(svc, poller.Options{Waker: waker})
+	worker, err := poller.New(svc, poller.Options{})
 	if err != nil {
 		return nil, err
 	}

@@ -52,14 +52,13 @@ func newApp(cfg config, db *database, log *slog.Logger) (*app, error) {
 	}
 	mainOutbox := newOutbox(db, log)
 	mainHooks := newHooks(db, mainOutbox)
-	waker := poller.NewWaker(store)
-	refundOptions := newRefundOptions(cfg, mainHooks, waker, log)
+	refundOptions := newRefundOptions(cfg, mainHooks, log)
 	service, err := refund.NewService(machine, store, wechatv2Gateway, refundOptions)
 	if err != nil {
 		return nil, err
 	}
 	mainShop := newShop(cfg, db, store, service)
-	pollerOptions := newPollerOptions(waker, log)
+	pollerOptions := newPollerOptions(log)
 	pollerPoller, err := poller.New(service, pollerOptions)
 	if err != nil {
 		return nil, err

@@ -47,7 +47,9 @@ func work(ctx context.Context, s *killtest.Shop) error {
 	if err != nil {
 		return err
 	}
-	w, err := riverqueue.NewWorker(s.Service, riverqueue.Options{CallTimeout: killtest.CallTimeout})
+	w, err := riverqueue.NewWorker(s.Service, riverqueue.Options{
+		CallTimeout: killtest.CallTimeout, Logger: quiet(),
+	})
 	if err != nil {
 		return err
 	}
