@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"io"
 	"io/fs"
 	"log"
@@ -57,6 +58,12 @@ func TestTLSRefusals(t *testing.T) {
 		"refused merchant, in handshake": {newGateway(t, strict), "the service refused the merchant's certificate", true},
 	} {
 		res, err := tt.gateway.Refund(ctx, request())
+		// In TLS 1.3 a refusal in the handshake arrives after the client has begun to write. If the
+		// write fails first, the call is unknown and the next one learns the reason.
+		for try := 0; name == "refused merchant, in handshake" && !errors.Is(err, refund.ErrSetup) && try < 100; try++ {
+			require.Error(t, err)
+			res, err = tt.gateway.Refund(ctx, request())
+		}
 		require.ErrorIs(t, err, refund.ErrSetup, name)
 		require.ErrorContains(t, err, tt.text, name)
 		require.Zero(t, res)
