@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -44,6 +45,7 @@ func (s *shop) advance(d time.Duration) {
 // tellStories plays each story on an order of its own and then compares the two ledgers.
 func tellStories(ctx context.Context, out io.Writer) error {
 	s := &shop{out: out, now: time.Date(2026, 1, 5, 2, 0, 0, 0, time.UTC)}
+	silent := slog.New(slog.DiscardHandler) // the stories say what happens
 	var err error
 	//nolint:contextcheck // the server's life ends with Close
 	if s.sim, err = wechattest.NewServer(wechattest.Options{Now: s.clock}); err != nil {
@@ -53,8 +55,8 @@ func tellStories(ctx context.Context, out io.Writer) error {
 	s.svc, err = di.NewInMemoryWeChat(wechatv2.Config{
 		AppID: s.sim.AppID(), MchID: s.sim.MchID(), APIKey: s.sim.APIKey(), SignType: wechatv2.SignHMACSHA256,
 		CertPEM: s.sim.ClientCertPEM(), KeyPEM: s.sim.ClientKeyPEM(),
-		BaseURL: s.sim.URL(), RootCAs: s.sim.RootCAs(),
-	}, refund.Options{Now: s.clock})
+		BaseURL: s.sim.URL(), RootCAs: s.sim.RootCAs(), Logger: silent,
+	}, refund.Options{Now: s.clock, Logger: silent})
 	if err != nil {
 		return err
 	}
