@@ -2,11 +2,15 @@ module github.com/orderfsm/orderfsm/adapters/riverqueue
 
 go 1.25.0
 
-replace github.com/orderfsm/orderfsm => ../..
+replace (
+	github.com/orderfsm/orderfsm => ../..
+	github.com/orderfsm/orderfsm/adapters/sqlstore => ../sqlstore
+)
 
 require (
 	github.com/jackc/pgx/v5 v5.7.5
 	github.com/orderfsm/orderfsm v0.0.0-00010101000000-000000000000
+	github.com/orderfsm/orderfsm/adapters/sqlstore v0.0.0-00010101000000-000000000000
 	github.com/riverqueue/river v0.24.0
 	github.com/riverqueue/river/riverdriver v0.24.0
 	github.com/riverqueue/river/riverdriver/riverdatabasesql v0.24.0

@@ -2,10 +2,14 @@ module github.com/orderfsm/orderfsm/examples/customhooks
 
 go 1.25.0
 
-replace github.com/orderfsm/orderfsm => ../..
+replace (
+	github.com/orderfsm/orderfsm => ../..
+	github.com/orderfsm/orderfsm/adapters/sqlstore => ../../adapters/sqlstore
+)
 
 require (
 	github.com/orderfsm/orderfsm v0.0.0-00010101000000-000000000000
+	github.com/orderfsm/orderfsm/adapters/sqlstore v0.0.0-00010101000000-000000000000
 	github.com/stretchr/testify v1.9.0
 	modernc.org/sqlite v1.32.0
 )

@@ -2,12 +2,15 @@ module github.com/orderfsm/orderfsm/examples/embed
 
 go 1.25.0
 
-replace github.com/orderfsm/orderfsm => ../..
-
-replace github.com/orderfsm/orderfsm/examples/ownstore => ../../examples/ownstore
+replace (
+	github.com/orderfsm/orderfsm => ../..
+	github.com/orderfsm/orderfsm/adapters/sqlstore => ../../adapters/sqlstore
+	github.com/orderfsm/orderfsm/examples/ownstore => ../../examples/ownstore
+)
 
 require (
 	github.com/orderfsm/orderfsm v0.0.0-00010101000000-000000000000
+	github.com/orderfsm/orderfsm/adapters/sqlstore v0.0.0-00010101000000-000000000000
 	github.com/orderfsm/orderfsm/examples/ownstore v0.0.0-00010101000000-000000000000
 	github.com/stretchr/testify v1.9.0
 	modernc.org/sqlite v1.32.0

@@ -2,13 +2,17 @@ module github.com/orderfsm/orderfsm/examples/shop
 
 go 1.25.0
 
-replace github.com/orderfsm/orderfsm => ../..
+replace (
+	github.com/orderfsm/orderfsm => ../..
+	github.com/orderfsm/orderfsm/adapters/sqlstore => ../../adapters/sqlstore
+)
 
 require (
 	github.com/go-sql-driver/mysql v1.8.1
 	github.com/google/wire v0.5.0
 	github.com/jackc/pgx/v5 v5.6.0
 	github.com/orderfsm/orderfsm v0.0.0-00010101000000-000000000000
+	github.com/orderfsm/orderfsm/adapters/sqlstore v0.0.0-00010101000000-000000000000
 	github.com/stretchr/testify v1.9.0
 	modernc.org/sqlite v1.32.0
 	software.sslmate.com/src/go-pkcs12 v0.4.0

@@ -2,15 +2,18 @@ module github.com/orderfsm/orderfsm/internal/killtest
 
 go 1.25.0
 
-replace github.com/orderfsm/orderfsm => ../..
-
-replace github.com/orderfsm/orderfsm/adapters/riverqueue => ../../adapters/riverqueue
+replace (
+	github.com/orderfsm/orderfsm => ../..
+	github.com/orderfsm/orderfsm/adapters/riverqueue => ../../adapters/riverqueue
+	github.com/orderfsm/orderfsm/adapters/sqlstore => ../../adapters/sqlstore
+)
 
 require (
 	github.com/go-sql-driver/mysql v1.8.1
 	github.com/jackc/pgx/v5 v5.7.5
 	github.com/orderfsm/orderfsm v0.0.0-00010101000000-000000000000
 	github.com/orderfsm/orderfsm/adapters/riverqueue v0.0.0-00010101000000-000000000000
+	github.com/orderfsm/orderfsm/adapters/sqlstore v0.0.0-00010101000000-000000000000
 	github.com/riverqueue/river v0.24.0
 	github.com/riverqueue/river/riverdriver/riverdatabasesql v0.24.0
 	github.com/stretchr/testify v1.10.0
