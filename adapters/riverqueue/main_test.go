@@ -206,7 +206,7 @@ func newService(t testing.TB, db *sql.DB, b refund.RefundGateway, opts refund.Op
 	t.Helper()
 	store, err := sqlstore.New(db, sqlstore.PostgreSQL, sqlstore.Options{})
 	require.NoError(t, err)
-	m, err := order.NewMachine()
+	m, err := order.NewMachine(order.Options{})
 	require.NoError(t, err)
 	svc, err := refund.NewService(m, store, b, opts)
 	require.NoError(t, err)
@@ -223,9 +223,9 @@ func (s *shop) askAt(gateway, no string) refund.ApproveParams {
 	s.t.Helper()
 	_, err := s.svc.Register(bg, refund.RegisterParams{OrderID: "O-" + no, Gateway: gateway, Currency: "CNY", Total: 100})
 	require.NoError(s.t, err)
-	_, err = s.svc.Request(bg, refund.RequestParams{OrderID: "O-" + no, RefundNo: "R-" + no, Amount: 60, Actor: "buyer:1"})
+	_, err = s.svc.Request(bg, refund.RequestParams{Ref: refund.Ref{OrderID: "O-" + no, RefundNo: "R-" + no}, Amount: 60, Actor: "buyer:1"})
 	require.NoError(s.t, err)
-	return refund.ApproveParams{OrderID: "O-" + no, RefundNo: "R-" + no, Amount: 60, Actor: "staff:1"}
+	return refund.ApproveParams{Ref: refund.Ref{OrderID: "O-" + no, RefundNo: "R-" + no}, Amount: 60, Actor: "staff:1"}
 }
 
 func (s *shop) approve(no string) {
