@@ -75,7 +75,7 @@ func TestStop(t *testing.T) {
 // childVar has this program be a process that is to be killed: its mode, and the DSN that it works on.
 const childVar = "ORDERFSM_TEST_CHILD"
 
-// The modes of a child: with short times and without a chance to lead, or as a host would be.
+// The modes of a child: with short times, or as a host would be.
 const (
 	modeShort = "short"
 	modeHost  = "host"
@@ -128,8 +128,7 @@ func child(spec string) error {
 	}
 	_, err = startRiver(db, svc, riverqueue.Options{CallTimeout: opts.CallTimeout}, func(c *river.Config) {
 		if mode == modeShort {
-			// The test does not wait until a dead leader is missed.
-			c.LeaderElectionDisabled, c.PeriodicJobs = true, nil
+			c.PeriodicJobs = nil
 		}
 	})
 	if err != nil {
@@ -192,6 +191,9 @@ func TestKilled(t *testing.T) {
 	s.approve("1")
 
 	startChild(t, modeShort, dsn)()
+	// The test does not wait until River misses the dead leader.
+	_, err := s.db.ExecContext(bg, "DELETE FROM river_leader")
+	require.NoError(t, err)
 	require.Equal(t, order.StateApproved, s.refund("1").State)
 	job := s.jobBecomes(rivertype.JobStateRunning)
 

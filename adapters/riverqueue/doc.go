@@ -15,8 +15,8 @@
 //	client, err := river.NewClient(riverdatabasesql.New(db), riverqueue.Config(worker, scheduler))
 //	err = client.Start(ctx)
 //
-// With riverdatabasesql.New the working client looks for jobs every second; made with
-// riverdatabasesql.NewWithPgxListener it is woken by the commit of Approve.
+// With riverdatabasesql.New the working client looks for jobs every second. With riverpgxv5.New, or with
+// riverdatabasesql.NewWithPgxListener of River 0.46, PostgreSQL wakes it at the commit of Approve.
 //
 // There are two clients because the service needs the first and the second needs the service. A process that
 // only takes commands has the first alone. River's tables are made by its own migrations (package rivermigrate, or

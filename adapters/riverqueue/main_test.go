@@ -17,7 +17,9 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver"
 	"github.com/riverqueue/river/riverdriver/riverdatabasesql"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/rivermigrate"
 	"github.com/riverqueue/river/rivertype"
 	"github.com/stretchr/testify/require"
@@ -167,11 +169,11 @@ type shop struct {
 	jobs      *river.Client[*sql.Tx]
 	scheduler *riverqueue.Scheduler[*sql.Tx]
 	svc       *refund.Service
-	// listen, if not nil, has the clients that are started woken by PostgreSQL.
+	// If listen is not nil, the clients that are started use it, and PostgreSQL wakes them.
 	listen *pgxpool.Pool
 }
 
-// listens has the clients of s woken by PostgreSQL.
+// listens makes PostgreSQL wake the clients of s.
 func (s *shop) listens(dsn string) {
 	s.t.Helper()
 	var err error
@@ -254,7 +256,7 @@ func (s *shop) list() []*rivertype.JobRow {
 	return res.Jobs
 }
 
-// start runs a client that works the jobs until the test ends, or it is stopped.
+// start runs a client that works the jobs until the test ends, or it is stopped. It returns nil if the shop listens.
 func (s *shop) start(opts riverqueue.Options, change func(*river.Config)) *river.Client[*sql.Tx] {
 	s.t.Helper()
 	opts.Logger = cmp.Or(opts.Logger, silent())
@@ -266,14 +268,20 @@ func (s *shop) start(opts riverqueue.Options, change func(*river.Config)) *river
 	if change != nil {
 		change(cfg)
 	}
-	driver := riverdatabasesql.New(s.db)
 	if s.listen != nil {
-		driver = riverdatabasesql.NewWithPgxListener(s.db, s.listen)
+		run(s.t, riverpgxv5.New(s.listen), cfg)
+		return nil
 	}
+	return run(s.t, riverdatabasesql.New(s.db), cfg)
+}
+
+// run runs a client until the test ends, or it is stopped.
+func run[Tx any](t testing.TB, driver riverdriver.Driver[Tx], cfg *river.Config) *river.Client[Tx] {
+	t.Helper()
 	c, err := river.NewClient(driver, cfg)
-	require.NoError(s.t, err)
-	require.NoError(s.t, c.Start(bg))
-	s.t.Cleanup(func() { require.NoError(s.t, c.StopAndCancel(bg)) })
+	require.NoError(t, err)
+	require.NoError(t, c.Start(bg))
+	t.Cleanup(func() { require.NoError(t, c.StopAndCancel(bg)) })
 	return c
 }
 

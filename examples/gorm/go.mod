@@ -2,11 +2,15 @@ module github.com/orderfsm/orderfsm/examples/gorm
 
 go 1.25.0
 
-replace github.com/orderfsm/orderfsm => ../..
+replace (
+	github.com/orderfsm/orderfsm => ../..
+	github.com/orderfsm/orderfsm/adapters/sqlstore => ../../adapters/sqlstore
+)
 
 require (
 	github.com/glebarez/sqlite v1.11.0
 	github.com/orderfsm/orderfsm v0.0.0-00010101000000-000000000000
+	github.com/orderfsm/orderfsm/adapters/sqlstore v0.0.0-00010101000000-000000000000
 	github.com/stretchr/testify v1.9.0
 	gorm.io/gorm v1.25.12
 )

@@ -2,10 +2,14 @@ module github.com/orderfsm/orderfsm/examples/metrics
 
 go 1.25.0
 
-replace github.com/orderfsm/orderfsm => ../..
+replace (
+	github.com/orderfsm/orderfsm => ../..
+	github.com/orderfsm/orderfsm/adapters/otelrefund => ../../adapters/otelrefund
+)
 
 require (
 	github.com/orderfsm/orderfsm v0.0.0-00010101000000-000000000000
+	github.com/orderfsm/orderfsm/adapters/otelrefund v0.0.0-00010101000000-000000000000
 	github.com/prometheus/client_golang v1.19.0
 	github.com/stretchr/testify v1.9.0
 	go.opentelemetry.io/otel/exporters/prometheus v0.48.0
@@ -20,7 +24,6 @@ require (
 	github.com/go-logr/logr v1.4.1 // indirect
 	github.com/go-logr/stdr v1.2.2 // indirect
 	github.com/looplab/fsm v1.0.0 // indirect
-	github.com/orderfsm/orderfsm/adapters/otelrefund v0.0.0-00010101000000-000000000000
 	github.com/pmezard/go-difflib v1.0.0 // indirect
 	github.com/prometheus/client_model v0.6.1 // indirect
 	github.com/prometheus/common v0.48.0 // indirect
@@ -35,5 +38,3 @@ require (
 	google.golang.org/protobuf v1.33.0 // indirect
 	software.sslmate.com/src/go-pkcs12 v0.4.0 // indirect
 )
-
-replace github.com/orderfsm/orderfsm/adapters/otelrefund => ../../adapters/otelrefund

@@ -11,8 +11,8 @@ import (
 	"github.com/riverqueue/river/riverdriver/riverdatabasesql"
 	"github.com/riverqueue/river/rivermigrate"
 
-	"github.com/orderfsm/orderfsm/adapters/riverqueue" //nolint:depguard // a program that puts them together
-	"github.com/orderfsm/orderfsm/adapters/sqlstore"   //nolint:depguard // a program that puts them together
+	"github.com/orderfsm/orderfsm/adapters/riverqueue"
+	"github.com/orderfsm/orderfsm/adapters/sqlstore"
 	"github.com/orderfsm/orderfsm/internal/killtest"
 	"github.com/orderfsm/orderfsm/refund"
 )
