@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/orderfsm/orderfsm/adapters/sqlstore/internal/txn"
 	"github.com/orderfsm/orderfsm/refund"
 )
 
@@ -16,7 +17,7 @@ func (s *Store) Now(ctx context.Context) (time.Time, error) {
 		return s.now(), nil
 	}
 	var micros int64
-	err := s.query(ctx, s.d.now(), nil, func() {}, func(r Rows) error { return r.Scan(&micros) })
+	err := s.query(ctx, s.d.now(), nil, func() {}, func(r txn.Rows) error { return r.Scan(&micros) })
 	if err != nil {
 		return time.Time{}, fmt.Errorf("read the database's clock: %w", err)
 	}

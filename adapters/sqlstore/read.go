@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/orderfsm/orderfsm/adapters/sqlstore/internal/txn"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
 )
@@ -29,7 +30,7 @@ func moment(n int64) time.Time { return time.UnixMicro(n).UTC() }
 // History.
 func (s *Store) Get(ctx context.Context, orderID string) (*order.Order, error) {
 	var o *order.Order
-	err := s.reading(ctx, func(c Conn) (err error) {
+	err := s.reading(ctx, func(c txn.Conn) (err error) {
 		o, _, err = load(ctx, c, s.sql.load, s.sql.loadArgs, orderID)
 		return err
 	})
@@ -43,7 +44,7 @@ func (s *Store) Get(ctx context.Context, orderID string) (*order.Order, error) {
 func (s *Store) History(ctx context.Context, orderID string, after int64, limit int) ([]order.Transition, error) {
 	var page []order.Transition
 	args := []any{orderID, after, max(limit, 0)}
-	err := s.query(ctx, s.sql.history, args, func() { page = nil }, func(r Rows) error {
+	err := s.query(ctx, s.sql.history, args, func() { page = nil }, func(r txn.Rows) error {
 		var id string
 		var t order.Transition
 		var at int64
@@ -65,32 +66,32 @@ func (s *Store) History(ctx context.Context, orderID string, after int64, limit 
 // exists returns refund.ErrOrderNotFound if there is no such order.
 func (s *Store) exists(ctx context.Context, orderID string) error {
 	var id string
-	err := s.query(ctx, s.sql.exists, []any{orderID}, func() { id = "" }, func(r Rows) error { return r.Scan(&id) })
+	err := s.query(ctx, s.sql.exists, []any{orderID}, func() { id = "" }, func(r txn.Rows) error { return r.Scan(&id) })
 	if err == nil && id != orderID {
 		return refund.ErrOrderNotFound
 	}
 	return err
 }
 
-// reading calls f with the transaction that ctx carries, or else with the pool: then again where the database is
-// busy, which SQLite can be for readers too.
-func (s *Store) reading(ctx context.Context, f func(c Conn) error) error {
+// reading calls f with the transaction that ctx carries, or with the pool. On the pool it tries again if the
+// database is busy, which SQLite can be for readers too.
+func (s *Store) reading(ctx context.Context, f func(c txn.Conn) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	t, err := s.carried(ctx)
+	t, err := s.pool.Joined(ctx)
 	switch {
 	case err == nil && t != nil:
 		return f(t)
-	case err != nil && !errors.Is(err, errEnded):
+	case err != nil && !errors.Is(err, txn.ErrEnded):
 		return err
 	}
-	defer s.prepared.catchUp(ctx)
-	return s.retry(ctx, func() error { return f(sqlConn{on: s.db, prepared: s.prepared}) })
+	defer s.pool.Prepared.CatchUp(ctx)
+	return s.retry(ctx, func() error { return f(txn.SQL(s.db, s.pool.Prepared)) })
 }
 
 // lock reads an order and keeps others from changing it until the transaction ends.
-func (s *Store) lock(ctx context.Context, c Conn, orderID string) (*order.Order, error) {
+func (s *Store) lock(ctx context.Context, c txn.Conn, orderID string) (*order.Order, error) {
 	if s.d == SQLite {
 		// A write as the first statement, even of no row, takes SQLite's one write lock at once, as BEGIN IMMEDIATE does.
 		if _, err := c.Exec(ctx, s.sql.touch); err != nil {
@@ -106,7 +107,7 @@ func (s *Store) lock(ctx context.Context, c Conn, orderID string) (*order.Order,
 }
 
 // load reads an order by one statement. fresh reports that it is as it was when its lock, if there is one, was got.
-func load(ctx context.Context, c Conn, query string, args int, orderID string) (o *order.Order, fresh bool, err error) {
+func load(ctx context.Context, c txn.Conn, query string, args int, orderID string) (o *order.Order, fresh bool, err error) {
 	type placed struct {
 		place  int64
 		refund order.Refund
@@ -119,7 +120,7 @@ func load(ctx context.Context, c Conn, query string, args int, orderID string) (
 	for i := range ids {
 		ids[i] = orderID
 	}
-	err = each(ctx, c, query, ids, func(rows Rows) error {
+	err = each(ctx, c, query, ids, func(rows txn.Rows) error {
 		if err := rows.Scan(dest...); err != nil {
 			return err
 		}
@@ -200,7 +201,7 @@ func (r *row) refund() order.Refund {
 }
 
 // each runs a query and calls fn for every row.
-func each(ctx context.Context, c Conn, query string, args []any, fn func(Rows) error) error {
+func each(ctx context.Context, c txn.Conn, query string, args []any, fn func(txn.Rows) error) error {
 	rows, err := c.Query(ctx, query, args...)
 	if err != nil {
 		return err
@@ -237,7 +238,7 @@ func (s *Store) due(ctx context.Context, query string, bound time.Time, q refund
 	}
 	args = append(args, max(q.Limit, 0))
 	var due []refund.DueRefund
-	err := s.query(ctx, s.d.bind(query+s.sql.dueEnd), args, func() { due = nil }, func(r Rows) error {
+	err := s.query(ctx, s.d.bind(query+s.sql.dueEnd), args, func() { due = nil }, func(r txn.Rows) error {
 		var d refund.DueRefund
 		var at int64
 		err := r.Scan(&d.OrderID, &d.RefundNo, &d.Gateway, &at)
@@ -252,8 +253,8 @@ func (s *Store) due(ctx context.Context, query string, bound time.Time, q refund
 }
 
 // query runs one statement, and calls fn for every row; begin is called before it, and before it is run again.
-func (s *Store) query(ctx context.Context, query string, args []any, begin func(), fn func(Rows) error) error {
-	return s.reading(ctx, func(c Conn) error {
+func (s *Store) query(ctx context.Context, query string, args []any, begin func(), fn func(txn.Rows) error) error {
+	return s.reading(ctx, func(c txn.Conn) error {
 		begin()
 		return each(ctx, c, query, args, fn)
 	})
@@ -269,7 +270,7 @@ func (s *Store) ListRefunds(ctx context.Context, f refund.Filter) (refund.Page, 
 	var r row
 	var e refund.Entry
 	dest := append([]any{&e.OrderID, &e.Gateway, &e.Currency, &e.Total, &e.Refunded}, r.dest()...)
-	err := s.query(ctx, s.d.bind(query), args, func() { page = refund.Page{} }, func(rows Rows) error {
+	err := s.query(ctx, s.d.bind(query), args, func() { page = refund.Page{} }, func(rows txn.Rows) error {
 		err := rows.Scan(dest...)
 		e.Refund = r.refund()
 		page.Entries = append(page.Entries, e)

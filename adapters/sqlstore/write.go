@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/orderfsm/orderfsm/adapters/sqlstore/internal/txn"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
 )
@@ -29,7 +30,7 @@ type updateID int64
 func newUpdateID() updateID { return updateID(rand.Int64()) + 1 } //nolint:gosec // no secret
 
 // insert stores a new order.
-func (s *Store) insert(ctx context.Context, c Conn, o *order.Order) (updateID, error) {
+func (s *Store) insert(ctx context.Context, c txn.Conn, o *order.Order) (updateID, error) {
 	if err := check(o); err != nil {
 		return 0, err
 	}
@@ -49,7 +50,7 @@ func (s *Store) insert(ctx context.Context, c Conn, o *order.Order) (updateID, e
 
 // write stores what has changed between before and after: the order's row, the refunds that differ, and the
 // new refunds and the transitions of after in one statement each.
-func (s *Store) write(ctx context.Context, c Conn, before, after *order.Order) (updateID, error) {
+func (s *Store) write(ctx context.Context, c txn.Conn, before, after *order.Order) (updateID, error) {
 	if after.ID != before.ID {
 		return 0, fmt.Errorf("the ID was changed: %w", order.ErrInvalid)
 	}
@@ -134,7 +135,7 @@ func inserts(query, end string, from, to int, missed error, row func(i int) []an
 }
 
 // apply runs changes, in as few round trips as the database allows.
-func (s *Store) apply(ctx context.Context, c Conn, changes []change) error {
+func (s *Store) apply(ctx context.Context, c txn.Conn, changes []change) error {
 	if s.d == PostgreSQL && 1 < len(changes) && len(changes) <= 4 {
 		return s.applyTogether(ctx, c, changes)
 	}
@@ -151,7 +152,7 @@ func (s *Store) apply(ctx context.Context, c Conn, changes []change) error {
 }
 
 // applyTogether runs changes as one statement, which PostgreSQL can.
-func (s *Store) applyTogether(ctx context.Context, c Conn, changes []change) error {
+func (s *Store) applyTogether(ctx context.Context, c txn.Conn, changes []change) error {
 	var with, counts []string
 	var args []any
 	written, dest := make([]int, len(changes)), make([]any, len(changes))
@@ -162,7 +163,7 @@ func (s *Store) applyTogether(ctx context.Context, c Conn, changes []change) err
 		dest[i] = &written[i]
 	}
 	query := s.d.bind("WITH " + strings.Join(with, ", ") + " SELECT " + strings.Join(counts, ", "))
-	err := each(ctx, c, query, args, func(r Rows) error { return r.Scan(dest...) })
+	err := each(ctx, c, query, args, func(r txn.Rows) error { return r.Scan(dest...) })
 	if s.d.classify(err) == faultDuplicate {
 		return fmt.Errorf("%w: %w", errOverwritten, err)
 	}
