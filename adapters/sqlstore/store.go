@@ -219,8 +219,7 @@ func (s *Store) updateID(ctx context.Context, orderID string) updateID {
 	defer cancel()
 	var found int64
 	err := s.retry(ctx, func() error {
-		return each(ctx, txn.SQL(s.db, nil), s.sql.updateID, []any{orderID},
-			func(r txn.Rows) error { return r.Scan(&found) })
+		return scan(ctx, txn.SQL(s.db, nil), s.sql.updateID, []any{orderID}, []any{&found}, func() {})
 	})
 	if err != nil {
 		return 0
