@@ -12,13 +12,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/orderfsm/orderfsm/adapters/sqlstore"
+	"github.com/orderfsm/orderfsm/adapters/sqlstore/internal/txn"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
 )
 
 // failingConn fails some statements and notes all that were sent.
 type failingConn struct {
-	sqlstore.Conn
+	txn.Conn
 	fails []string
 	sent  []string
 }
@@ -31,10 +32,12 @@ func (c *failingConn) Exec(ctx context.Context, query string, args ...any) (int6
 	return c.Conn.Exec(ctx, query, args...)
 }
 
-func (c *failingConn) Query(ctx context.Context, query string, args ...any) (sqlstore.Rows, error) {
+func (c *failingConn) Query(ctx context.Context, query string, args ...any) (txn.Rows, error) {
 	c.sent = append(c.sent, query)
 	return c.Conn.Query(ctx, query, args...)
 }
+
+func (c *failingConn) Raw() any { return c }
 
 // TestFailedSavepoint: a command in a host's transaction whose savepoint cannot be set, released or reached again
 // fails, and nothing is sent after that.
@@ -62,14 +65,12 @@ func TestFailedSavepoint(t *testing.T) {
 		for _, c := range cases {
 			tx, err := h.db.BeginTx(bg, nil)
 			require.NoError(t, err)
-			conn, ok := sqlstore.ConnFrom(sqlstore.WithTx(bg, tx))
+			failed := &failingConn{Conn: txn.SQL(tx, nil), fails: c.fails}
+			ctx := txn.With(bg, failed)
+			require.Equal(t, ctx, txn.With(ctx, failed), "the same again")
+			raw, ok := txn.Lend(ctx)
 			require.True(t, ok)
-			failed := &failingConn{Conn: conn, fails: c.fails}
-			ctx := sqlstore.WithConn(bg, failed)
-			require.Equal(t, ctx, sqlstore.WithConn(ctx, failed), "the same again")
-			lent, ok := sqlstore.ConnFrom(ctx)
-			require.True(t, ok)
-			require.Equal(t, sqlstore.Conn(failed), lent)
+			require.Equal(t, failed, raw)
 			_, ok = sqlstore.TxFrom(ctx)
 			require.False(t, ok, "that is no transaction of database/sql")
 
@@ -100,10 +101,8 @@ func TestFailedSavepointUndoesNoOtherCommand(t *testing.T) {
 		h := newEnding(t, d, "", -1)
 		tx, err := h.db.BeginTx(bg, nil)
 		require.NoError(t, err)
-		conn, ok := sqlstore.ConnFrom(sqlstore.WithTx(bg, tx))
-		require.True(t, ok)
-		failed := &failingConn{Conn: conn}
-		ctx := sqlstore.WithConn(bg, failed)
+		failed := &failingConn{Conn: txn.SQL(tx, nil)}
+		ctx := txn.With(bg, failed)
 		require.ErrorIs(t, h.s.Update(ctx, "O-0", func(context.Context, *order.Order) error { return errHost }), errHost)
 		require.NoError(t, h.command(ctx, "O-1", nil))
 		failed.fails = []string{"SAVEPOINT orderfsm_1"}

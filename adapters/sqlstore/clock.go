@@ -10,14 +10,14 @@ import (
 
 var _ refund.Clock = (*Store)(nil)
 
-// Now implements [refund.Clock] with the database's clock, which is one for all processes; see [Options].Now.
+// Now implements [refund.Clock] with the database's clock, which is the same for all processes, or with
+// [Options].Now.
 func (s *Store) Now(ctx context.Context) (time.Time, error) {
 	if s.now != nil {
 		return s.now(), nil
 	}
 	var micros int64
-	err := s.query(ctx, s.d.now(), nil, func() {}, func(r Rows) error { return r.Scan(&micros) })
-	if err != nil {
+	if err := s.query(ctx, s.d.now(), nil, []any{&micros}, func() {}, func() {}); err != nil {
 		return time.Time{}, fmt.Errorf("read the database's clock: %w", err)
 	}
 	return moment(micros), nil

@@ -53,7 +53,7 @@ func (d Dialect) join() string {
 
 // by keeps MySQL and SQLite to an index. Of a state that most are in, or of a long time, they would otherwise read all
 // rows, or all before those that they are asked for: neither knows that a page is short.
-func (d Dialect) by(index string) string {
+func (d Dialect) useIndex(index string) string {
 	switch d {
 	case MySQL:
 		return " FORCE INDEX (" + index + ")"
@@ -86,9 +86,9 @@ func (d Dialect) contains(column string) string {
 	return "instr(" + column + ", ?) > 0"
 }
 
-// ifNew has an INSERT do nothing where the key is taken. MySQL reports it as an error instead, which there
+// skipTaken has an INSERT do nothing where the key is taken. MySQL reports it as an error instead, which there
 // leaves the transaction usable.
-func (d Dialect) ifNew(key string) string {
+func (d Dialect) skipTaken(key string) string {
 	if d == MySQL {
 		return ""
 	}

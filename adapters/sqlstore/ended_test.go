@@ -187,14 +187,6 @@ func (h *ending) hosts() map[string]func() error {
 				require.Error(h.t, h.command(ctx, "O-1", nil))
 			})
 		},
-		"a hook, by a Conn": func() error {
-			return h.command(bg, "O-0", func(ctx context.Context) {
-				conn, ok := sqlstore.ConnFrom(ctx)
-				require.True(h.t, ok)
-				_, err := conn.Exec(ctx, "ROLLBACK")
-				require.NoError(h.t, err)
-			})
-		},
 	}
 	for name, begin := range map[string]func(fn func(ctx context.Context) error) error{
 		"InTx":       func(fn func(ctx context.Context) error) error { return sqlstore.InTx(bg, h.db, fn) },

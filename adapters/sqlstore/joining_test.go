@@ -172,8 +172,6 @@ func TestInTx(t *testing.T) {
 		require.Error(t, sqlstore.InTx(left, h.db, func(context.Context) error { return nil }))
 		_, ok := sqlstore.TxFrom(left)
 		require.False(t, ok)
-		_, ok = sqlstore.ConnFrom(left)
-		require.False(t, ok)
 		require.False(t, h.s.AfterCommit(left, func(context.Context) {}))
 	})
 }

@@ -13,13 +13,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/orderfsm/orderfsm/adapters/sqlstore"
+	"github.com/orderfsm/orderfsm/adapters/sqlstore/internal/txn"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
 )
 
 // recorder notes the statements that a store runs.
 type recorder struct {
-	sqlstore.Conn
+	txn.Conn
 	ran []recorded
 }
 
@@ -33,7 +34,7 @@ func (r *recorder) Exec(ctx context.Context, query string, args ...any) (int64, 
 	return r.Conn.Exec(ctx, query, args...)
 }
 
-func (r *recorder) Query(ctx context.Context, query string, args ...any) (sqlstore.Rows, error) {
+func (r *recorder) Query(ctx context.Context, query string, args ...any) (txn.Rows, error) {
 	r.ran = append(r.ran, recorded{query, args})
 	return r.Conn.Query(ctx, query, args...)
 }
@@ -164,10 +165,8 @@ func plans(t *testing.T, d database, db *sql.DB, s *sqlstore.Store, run func(con
 	tx, err := db.BeginTx(bg, nil)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, tx.Rollback()) }()
-	conn, ok := sqlstore.ConnFrom(sqlstore.WithTx(bg, tx))
-	require.True(t, ok)
-	rec := &recorder{Conn: conn}
-	require.NoError(t, run(sqlstore.WithConn(bg, rec), s))
+	rec := &recorder{Conn: txn.SQL(tx, nil)}
+	require.NoError(t, run(txn.With(bg, rec), s))
 	for _, r := range rec.ran {
 		if strings.Contains(r.query, "SAVEPOINT") || strings.HasPrefix(r.query, "INSERT") {
 			continue

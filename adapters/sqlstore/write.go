@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
-	"unicode/utf8"
 
+	"github.com/orderfsm/orderfsm/adapters/sqlstore/internal/txn"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
 )
@@ -17,7 +17,7 @@ type change struct {
 	query  string // with question marks
 	args   []any
 	rows   int   // that it must write
-	missed error // what it means that it wrote fewer
+	missed error // the meaning of fewer rows
 }
 
 var errOverwritten = errors.New("the order was changed by others while it was locked")
@@ -26,10 +26,12 @@ var errOverwritten = errors.New("the order was changed by others while it was lo
 type updateID int64
 
 // newUpdateID returns an ID that no other write has: 63 random bits.
-func newUpdateID() updateID { return updateID(rand.Int64()) + 1 } //nolint:gosec // no secret
+func newUpdateID() updateID {
+	return updateID(rand.Int64()) + 1 //nolint:gosec // no secret
+}
 
 // insert stores a new order.
-func (s *Store) insert(ctx context.Context, c Conn, o *order.Order) (updateID, error) {
+func (s *Store) insert(ctx context.Context, c txn.Conn, o *order.Order) (updateID, error) {
 	if err := check(o); err != nil {
 		return 0, err
 	}
@@ -39,17 +41,18 @@ func (s *Store) insert(ctx context.Context, c Conn, o *order.Order) (updateID, e
 	first := *o
 	first.Version = 1
 	id := newUpdateID()
-	row := change{s.sql.insertOrder, append([]any{o.ID, int64(id)}, orderValues(&first)...), 1, refund.ErrExists}
-	// The order first and on its own: what else is taken then is so because the order is there.
+	args := append([]any{int64(id)}, orderColumns.values(&first)...)
+	row := change{s.sql.insertOrder, args, 1, refund.ErrExists}
+	// The order is inserted first and alone, so that a taken key means that the order exists.
 	if err := s.apply(ctx, c, []change{row}); err != nil {
 		return 0, err
 	}
 	return id, s.apply(ctx, c, s.added(o, 0))
 }
 
-// write stores what has changed between before and after: the order's row, the refunds that differ, and the
-// new refunds and the transitions of after in one statement each.
-func (s *Store) write(ctx context.Context, c Conn, before, after *order.Order) (updateID, error) {
+// write stores what has changed between before and after: the order's row, the refunds that differ, and in
+// one statement each the new refunds and the transitions of after.
+func (s *Store) write(ctx context.Context, c txn.Conn, before, after *order.Order) (updateID, error) {
 	if after.ID != before.ID {
 		return 0, fmt.Errorf("the ID was changed: %w", order.ErrInvalid)
 	}
@@ -64,83 +67,84 @@ func (s *Store) write(ctx context.Context, c Conn, before, after *order.Order) (
 	}
 	known := len(before.Refunds)
 	if len(after.Refunds) < known {
-		return 0, fmt.Errorf("refunds are only ever added to: %w", order.ErrInvalid)
+		return 0, fmt.Errorf("a refund was removed: %w", order.ErrInvalid)
 	}
 	row := *after
 	row.Version = before.Version + 1
 	id := newUpdateID()
 	updates := []update{{
-		s.sql.orders, append(changed(orderColumns, orderValues(before), orderValues(&row)), column{"update_id", int64(id)}),
-		[]column{{"id", after.ID}, {"version", before.Version}},
+		s.sql.orders, append(orderColumns.changed(before, &row), assignment{"update_id", int64(id)}),
+		[]assignment{{"id", after.ID}, {"version", before.Version}},
 	}}
 	for i := range known {
 		r, was := &after.Refunds[i], &before.Refunds[i]
-		if *r == *was && after.Gateway == before.Gateway {
-			continue
-		}
 		if r.No != was.No {
 			return 0, fmt.Errorf("the number of a refund was changed: %w", order.ErrInvalid)
 		}
-		set := changed(refundColumns, refundValues(before, was), refundValues(after, r))
-		if len(set) > 0 { // they may differ by what is not stored
-			updates = append(updates, update{s.sql.refunds, set, []column{{"order_id", after.ID}, {"place", i}, {"no", r.No}}})
+		set := refundColumns.changed(was, r)
+		if after.Gateway != before.Gateway {
+			set = append(set, assignment{"gateway", after.Gateway})
+		}
+		if len(set) > 0 {
+			key := []assignment{{"order_id", after.ID}, {"place", i}, {"no", r.No}}
+			updates = append(updates, update{s.sql.refunds, set, key})
 		}
 	}
 	var changes []change
 	if s.d == MySQL && len(updates) == 2 {
-		// The refund first: of other tables than the first, MySQL keeps the values in a temporary one, on disk if
-		// there is a TEXT among them.
-		changes = append(changes, together(updates[1], updates[0]))
+		// The refund first: MySQL keeps the values of other tables than the first in a temporary table, on
+		// disk if there is a TEXT among them.
+		changes = append(changes, updateRows(updates[1], updates[0]))
 	} else {
 		for _, u := range updates {
-			changes = append(changes, together(u))
+			changes = append(changes, updateRows(u))
 		}
 	}
 	return id, s.apply(ctx, c, append(changes, s.added(after, known)...))
 }
 
-// added are the refunds of o from this index on, and the transitions that it holds.
+// added inserts the refunds of o from the index known on, and the transitions that o holds.
 func (s *Store) added(o *order.Order, known int) []change {
 	taken := fmt.Errorf("a refund number is taken: %w", refund.ErrConflict)
-	return append(
-		inserts(s.sql.insertRefunds, s.d.ifNew("no"), known, len(o.Refunds), taken, func(i int) []any {
-			return append([]any{o.ID, i}, refundValues(o, &o.Refunds[i])...)
-		}),
-		inserts(s.sql.insertTransitions, "", 0, len(o.History), errOverwritten, func(i int) []any {
-			t := &o.History[i]
-			return []any{
-				o.ID, t.Seq, string(t.Event), t.RefundNo, string(t.From), string(t.To), string(t.OrderFrom), string(t.OrderTo),
-				string(t.Actor), t.Note, t.At.UnixMicro(),
-			}
-		})...)
+	refunds := insertRows(s.sql.insertRefunds, s.d.skipTaken("no"), len(o.Refunds)-known, taken,
+		func(i int) []any {
+			key := []any{o.ID, known + i, o.Gateway}
+			return append(key, refundColumns.values(&o.Refunds[known+i])...)
+		})
+	transitions := insertRows(s.sql.insertTransitions, "", len(o.History), errOverwritten,
+		func(i int) []any {
+			return append([]any{o.ID}, transitionColumns.values(&o.History[i])...)
+		})
+	return append(refunds, transitions...)
 }
 
 // mostRows bounds the rows of one statement, and so its parameters: SQLite takes 32766.
 const mostRows = 500
 
-// inserts are the rows from up to to, to excluded.
-func inserts(query, end string, from, to int, missed error, row func(i int) []any) []change {
+// insertRows inserts n rows.
+func insertRows(query, end string, n int, missed error, row func(i int) []any) []change {
 	var changes []change
-	for ; from < to; from += mostRows {
-		n := min(to-from, mostRows)
+	for from := 0; from < n; from += mostRows {
+		rows := min(n-from, mostRows)
 		var args []any
-		for i := range n {
+		for i := range rows {
 			args = append(args, row(from+i)...)
 		}
-		marks := "(" + marks(len(args)/n) + ")"
-		changes = append(changes, change{query + marks + strings.Repeat(", "+marks, n-1) + end, args, n, missed})
+		marks := "(" + placeholders(len(args)/rows) + ")"
+		values := marks + strings.Repeat(", "+marks, rows-1)
+		changes = append(changes, change{query + values + end, args, rows, missed})
 	}
 	return changes
 }
 
 // apply runs changes, in as few round trips as the database allows.
-func (s *Store) apply(ctx context.Context, c Conn, changes []change) error {
+func (s *Store) apply(ctx context.Context, c txn.Conn, changes []change) error {
 	if s.d == PostgreSQL && 1 < len(changes) && len(changes) <= 4 {
-		return s.applyTogether(ctx, c, changes)
+		return s.applyAsOne(ctx, c, changes)
 	}
 	for _, ch := range changes {
 		n, err := c.Exec(ctx, s.d.bind(ch.query), ch.args...)
-		if s.d.classify(err) == faultDuplicate || err == nil && n < int64(ch.rows) {
+		if s.d.IsDuplicate(err) || err == nil && n < int64(ch.rows) {
 			return ch.missed
 		}
 		if err != nil {
@@ -150,8 +154,8 @@ func (s *Store) apply(ctx context.Context, c Conn, changes []change) error {
 	return nil
 }
 
-// applyTogether runs changes as one statement, which PostgreSQL can.
-func (s *Store) applyTogether(ctx context.Context, c Conn, changes []change) error {
+// applyAsOne runs changes as one statement of PostgreSQL.
+func (s *Store) applyAsOne(ctx context.Context, c txn.Conn, changes []change) error {
 	var with, counts []string
 	var args []any
 	written, dest := make([]int, len(changes)), make([]any, len(changes))
@@ -162,8 +166,8 @@ func (s *Store) applyTogether(ctx context.Context, c Conn, changes []change) err
 		dest[i] = &written[i]
 	}
 	query := s.d.bind("WITH " + strings.Join(with, ", ") + " SELECT " + strings.Join(counts, ", "))
-	err := each(ctx, c, query, args, func(r Rows) error { return r.Scan(dest...) })
-	if s.d.classify(err) == faultDuplicate {
+	err := scan(ctx, c, query, args, dest, func() {})
+	if s.d.IsDuplicate(err) {
 		return fmt.Errorf("%w: %w", errOverwritten, err)
 	}
 	if err != nil {
@@ -177,112 +181,54 @@ func (s *Store) applyTogether(ctx context.Context, c Conn, changes []change) err
 	return nil
 }
 
-// column is a column and its value.
-type column struct {
-	name  string
-	value any
+// assignment is a column and a value for it.
+type assignment struct {
+	column string
+	value  any
 }
 
-// update is an UPDATE of one row: what it sets, and which row.
+// update is an UPDATE of one row: what it sets, and the key of the row.
 type update struct {
 	table    string
-	set, key []column
+	set, key []assignment
 }
 
-// together is one statement for updates of one row each; for those of several tables MySQL has it.
-func together(updates ...update) change {
+// updateRows returns one statement for updates of one row each. Only MySQL takes several tables.
+func updateRows(updates ...update) change {
 	var tables, set, where []string
 	var values, keys []any
 	for _, u := range updates {
-		of := ""
+		prefix := ""
 		if len(updates) > 1 {
-			of = u.table + "."
+			prefix = u.table + "."
 		}
 		tables = append(tables, u.table)
-		for _, c := range u.set {
-			set, values = append(set, of+c.name+" = ?"), append(values, c.value)
+		for _, a := range u.set {
+			set, values = append(set, prefix+a.column+" = ?"), append(values, a.value)
 		}
-		for _, c := range u.key {
-			where, keys = append(where, of+c.name+" = ?"), append(keys, c.value)
+		for _, a := range u.key {
+			where, keys = append(where, prefix+a.column+" = ?"), append(keys, a.value)
 		}
 	}
-	query := "UPDATE " + strings.Join(tables, ", ") + " SET " + strings.Join(set, ", ") + " WHERE " + strings.Join(where, " AND ")
+	query := "UPDATE " + strings.Join(tables, ", ") + " SET " + strings.Join(set, ", ") +
+		" WHERE " + strings.Join(where, " AND ")
 	return change{query, append(values, keys...), len(updates), errOverwritten}
 }
 
-// changed are the columns whose values differ. MySQL counts the rows that it changed, and not those that it found, so
-// that an UPDATE must change something.
-func changed(columns []string, before, after []any) (set []column) {
-	for i, name := range columns {
-		if before[i] != after[i] {
-			set = append(set, column{name, after[i]})
-		}
-	}
-	return set
-}
-
-// orderValues are those of orderColumns.
-func orderValues(o *order.Order) []any {
-	return []any{
-		o.Gateway, o.PaymentID, o.Currency, o.Total, o.Refunded, o.Reserved, o.Excess(), string(o.State), o.Seq, o.Version,
-		micros(o.PaidAt), micros(o.CreatedAt), micros(o.UpdatedAt),
-	}
-}
-
-// refundValues are those of refundColumns.
-func refundValues(o *order.Order, r *order.Refund) []any {
-	outstanding := 0
-	if r.Outstanding {
-		outstanding = 1
-	}
-	return []any{
-		r.No, r.Reason, string(r.State), string(r.RequestedBy), string(r.ReviewedBy), r.ReviewNote, r.ProviderRefundID, r.Code, r.Message,
-		r.Amount, r.Attempts, r.Retries, outstanding, r.NextAttemptAt.UnixMicro(), micros(r.LeasedUntil), micros(r.SubmittedAt),
-		micros(r.DeclinedAt), micros(r.AcceptedAt), micros(r.ConfirmedAt), r.RequestedAt.UnixMicro(), micros(r.ReviewedAt), micros(r.ApprovedAt), micros(r.EndedAt), micros(r.RefundedAt),
-		o.Gateway,
-	}
-}
-
-// check refuses text that a database would cut, change or refuse: it is stored exactly or not at all.
+// check refuses text that the database cannot store exactly.
 func check(o *order.Order) error {
-	var err error
-	text := func(field, value string, most int) { // most counts characters
-		switch {
-		case err != nil:
-		case !utf8.ValidString(value), strings.ContainsRune(value, 0):
-			err = &order.InvalidError{Field: field, Problem: "is not valid UTF-8 without NUL"}
-		case utf8.RuneCountInString(value) > most:
-			err = &order.InvalidError{Field: field, Problem: fmt.Sprintf("must have at most %d characters", most)}
-		}
+	if err := orderColumns.check(o); err != nil {
+		return err
 	}
-	text("id", o.ID, order.MaxID)
-	text("gateway", o.Gateway, order.MaxName)
-	text("payment_id", o.PaymentID, order.MaxID)
-	text("currency", o.Currency, 3)
-	text("state", string(o.State), order.MaxName)
-	const maxText = 65535 / utf8.UTFMax // what MySQL's TEXT always holds
 	for i := range o.Refunds {
-		r := &o.Refunds[i]
-		text("no", r.No, order.MaxRefundNo)
-		text("state", string(r.State), order.MaxName)
-		text("requested_by", string(r.RequestedBy), order.MaxActor)
-		text("reviewed_by", string(r.ReviewedBy), order.MaxActor)
-		text("reason", r.Reason, maxText)
-		text("review_note", r.ReviewNote, maxText)
-		text("message", r.Message, order.MaxMessage)
-		text("provider_refund_id", r.ProviderRefundID, order.MaxCode)
-		text("code", r.Code, order.MaxCode)
+		if err := refundColumns.check(&o.Refunds[i]); err != nil {
+			return err
+		}
 	}
 	for i := range o.History {
-		t := &o.History[i]
-		text("event", string(t.Event), order.MaxName)
-		text("refund_no", t.RefundNo, order.MaxRefundNo)
-		text("from", string(t.From), order.MaxName)
-		text("to", string(t.To), order.MaxName)
-		text("order_from", string(t.OrderFrom), order.MaxName)
-		text("order_to", string(t.OrderTo), order.MaxName)
-		text("actor", string(t.Actor), order.MaxActor)
-		text("note", t.Note, maxText)
+		if err := transitionColumns.check(&o.History[i]); err != nil {
+			return err
+		}
 	}
-	return err
+	return nil
 }
