@@ -34,13 +34,29 @@ func TestMermaidShowsEveryRow(t *testing.T) {
 	require.Equal(t, want[:2], lines[:2])
 }
 
-// TestREADMEDiagram fails when the README's diagram is missing or not that of the machine.
-func TestREADMEDiagram(t *testing.T) {
-	readme, err := os.ReadFile("../README.md")
+// diagram is the state diagram of a document.
+func diagram(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
 	require.NoError(t, err)
-	block := regexp.MustCompile("(?s)```mermaid\n(.*?)```").FindSubmatch(readme)
-	require.NotNil(t, block, "README.md has no mermaid block")
-	require.Equal(t, newMachine(t).Mermaid(), string(block[1]), "replace the README's diagram by this one")
+	block := regexp.MustCompile("(?s)```mermaid\n(stateDiagram.*?)```").FindSubmatch(text)
+	require.NotNil(t, block, "%s has no state diagram", file)
+	return string(block[1])
+}
+
+// TestDiagramOfTheWholeMachine: the diagram in docs is the machine's.
+func TestDiagramOfTheWholeMachine(t *testing.T) {
+	require.Equal(t, newMachine(t).Mermaid(), diagram(t, "../docs/machine.md"), "replace the diagram by this one")
+}
+
+// TestREADMEDiagram: the README shows a part of the machine, with the rows in their order.
+func TestREADMEDiagram(t *testing.T) {
+	rest := newMachine(t).Mermaid()
+	for _, line := range strings.SplitAfter(diagram(t, "../README.md"), "\n") {
+		_, after, found := strings.Cut(rest, line)
+		require.True(t, found, "the machine has no %q, or not after the lines before it", line)
+		rest = after
+	}
 }
 
 // TestDocTable fails when the table in the package documentation is not that of the machine.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -35,6 +36,17 @@ func TestStories(t *testing.T) {
 		"Ledger and book agree: every refund was paid once.",
 	} {
 		require.Contains(t, text, want)
+	}
+	// The README shows a part of it. The times differ from run to run, because the worker waits a random time.
+	readme, err := os.ReadFile("../../README.md")
+	require.NoError(t, err)
+	shown := regexp.MustCompile("(?s)```text\n(.*?)```").FindSubmatch(readme)
+	require.NotNil(t, shown)
+	timeless := func(s string) string {
+		return strings.Join(strings.Fields(regexp.MustCompile(`\d\d:\d\d:\d\d`).ReplaceAllString(s, "TIME")), " ")
+	}
+	for line := range strings.Lines(string(shown[1])) {
+		require.Contains(t, timeless(text), timeless(line))
 	}
 }
 
