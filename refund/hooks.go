@@ -139,11 +139,10 @@ func (s *Service) finish(ctx context.Context, u *update) {
 	if len(u.fired) == 0 && u.discrepancy == nil {
 		return
 	}
-	o := u.shared()
 	run := func(ctx context.Context) {
 		s.wake(ctx, u)
 		for _, t := range u.fired {
-			s.announce(ctx, o, t)
+			u.announce(ctx, t)
 		}
 		if u.discrepancy != nil && s.reportDiscrepancy(ctx, *u.discrepancy) {
 			s.remember(ctx, u)
@@ -158,24 +157,24 @@ func (s *Service) finish(ctx context.Context, u *update) {
 	if !j.AfterCommit(ctx, run) {
 		s.wake(ctx, u)
 		s.log.DebugContext(ctx, "after hooks do not run: nobody reports the host's commit",
-			slog.String("order_id", o.ID))
+			slog.String("order_id", u.order.ID))
 	}
 }
 
 // announce logs a committed transition and calls the After hooks.
-func (s *Service) announce(ctx context.Context, o *order.Order, t order.Transition) {
+func (u *update) announce(ctx context.Context, t order.Transition) {
 	var amount int64
-	if r := o.Refund(t.RefundNo); r != nil {
+	if r := u.order.Refund(t.RefundNo); r != nil {
 		amount = r.Amount
 	}
-	s.log.InfoContext(ctx, "refund transition",
-		slog.String("order_id", o.ID), slog.String("refund_no", t.RefundNo),
+	u.s.log.LogAttrs(ctx, slog.LevelInfo, "refund transition",
+		slog.String("order_id", u.order.ID), slog.String("refund_no", t.RefundNo),
 		slog.String("event", string(t.Event)), slog.String("from", string(t.From)),
 		slog.String("to", string(t.To)), slog.String("actor", string(t.Actor)),
-		slog.Int64("amount", amount), slog.String("currency", o.Currency))
-	for _, h := range s.opt.Hooks {
+		slog.Int64("amount", amount), slog.String("currency", u.order.Currency))
+	for _, h := range u.s.opt.Hooks {
 		if h.After != nil {
-			s.notify(ctx, "after", func() { h.After(ctx, o, t) })
+			u.s.notify(ctx, "after", func() { h.After(ctx, u.shared(), t) })
 		}
 	}
 }

@@ -241,7 +241,7 @@ func (s *Service) record(ctx context.Context, ref Ref, q *question, ans answer) 
 	if r.State != order.StateApproved {
 		return ProcessResult{State: r.State}, nil
 	}
-	s.log.InfoContext(ctx, "refund has no outcome yet",
+	s.log.LogAttrs(ctx, slog.LevelInfo, "refund has no outcome yet",
 		slog.String("order_id", ref.OrderID), slog.String("refund_no", ref.RefundNo),
 		slog.String("outcome", ans.res.Outcome.String()), slog.Int("attempts", r.Attempts),
 		slog.Time("next_attempt_at", r.NextAttemptAt), errorAttr(ans.err))

@@ -3,6 +3,7 @@ package refund
 import (
 	"context"
 	"errors"
+	"slices"
 )
 
 // Command is a call of the Service that [Hooks].Trace sees.
@@ -27,13 +28,20 @@ func (s *Service) trace(
 	ctx context.Context, name string, ref Ref, err *error,
 ) (inside context.Context, end func()) {
 	*err = errNoReturn // until the command returns something else
+	if !slices.ContainsFunc(s.opt.Hooks, func(h Hooks) bool { return h.Trace != nil }) {
+		return ctx, func() {}
+	}
+	return s.begin(ctx, Command{Name: name, Ref: ref}, err)
+}
+
+func (s *Service) begin(ctx context.Context, c Command, err *error) (inside context.Context, end func()) {
 	var ends []func(error)
 	for _, h := range s.opt.Hooks {
 		if h.Trace == nil {
 			continue
 		}
 		s.notify(ctx, "trace", func() {
-			inside, ended := h.Trace(ctx, Command{Name: name, Ref: ref})
+			inside, ended := h.Trace(ctx, c)
 			if inside != nil {
 				ctx = inside
 			}
@@ -43,8 +51,8 @@ func (s *Service) trace(
 		})
 	}
 	return ctx, func() {
-		for i := len(ends) - 1; i >= 0; i-- {
-			s.notify(ctx, "trace", func() { ends[i](*err) })
+		for _, end := range slices.Backward(ends) {
+			s.notify(ctx, "trace", func() { end(*err) })
 		}
 	}
 }
