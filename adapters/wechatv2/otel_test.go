@@ -13,18 +13,21 @@ import (
 	"github.com/orderfsm/orderfsm/refund/gatewaytest"
 )
 
-// TestConformanceTraced: with otelrefund around it the gateway keeps every promise, its list among them.
+// TestConformanceTraced checks that the gateway keeps all promises inside otelrefund, also those of
+// its list.
 func TestConformanceTraced(t *testing.T) {
 	t.Parallel()
-	gatewaytest.Run(t, gatewaytest.Harness{New: func(t *testing.T) (refund.RefundGateway, gatewaytest.Provider) {
+	start := func(t *testing.T) (refund.RefundGateway, gatewaytest.Provider) {
+		reader := sdkmetric.WithReader(sdkmetric.NewManualReader())
 		tel, err := otelrefund.New(otelrefund.Options{
 			TracerProvider: sdktrace.NewTracerProvider(),
-			MeterProvider:  sdkmetric.NewMeterProvider(sdkmetric.WithReader(sdkmetric.NewManualReader())),
+			MeterProvider:  sdkmetric.NewMeterProvider(reader),
 		})
 		require.NoError(t, err)
 		srv := newServer(t, wechattest.Options{})
 		g := tel.Gateway(newGateway(t, config(srv)))
 		require.Implements(t, (*refund.NotificationReader)(nil), g)
 		return g, &provider{Server: srv, t: t}
-	}})
+	}
+	gatewaytest.Run(t, gatewaytest.Harness{New: start})
 }
