@@ -2,6 +2,7 @@ package wechatv2_test
 
 import (
 	"context"
+	"fmt"
 	"crypto/tls"
 	"crypto/x509"
 	"io"
@@ -123,18 +124,27 @@ func TestOldTLSIsRefused(t *testing.T) {
 // TestRedirectIsNotFollowed checks that a signed message goes to the configured host only.
 func TestRedirectIsNotFollowed(t *testing.T) {
 	t.Parallel()
-	var mu sync.Mutex
-	var paths []string
-	cfg := newWeb(t, func(w http.ResponseWriter, r *http.Request) {
-		mu.Lock()
-		defer mu.Unlock()
-		paths = append(paths, r.URL.Path)
-		http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
-	})
-	cfg.BaseURL += "/prefix/"
-	_, err := newGateway(t, cfg).Refund(context.Background(), request())
-	require.ErrorContains(t, err, "HTTP status 307")
-	require.Equal(t, []string{"/prefix/secapi/pay/refund"}, paths)
+	for _, status := range []int{
+		http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther,
+		http.StatusTemporaryRedirect, http.StatusPermanentRedirect,
+	} {
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			t.Parallel()
+			var mu sync.Mutex
+			var paths []string
+			cfg := newWeb(t, func(w http.ResponseWriter, r *http.Request) {
+				mu.Lock()
+				defer mu.Unlock()
+				if paths = append(paths, r.URL.Path); len(paths) == 1 {
+					http.Redirect(w, r, "/elsewhere", status)
+				}
+			})
+			cfg.BaseURL += "/prefix/"
+			_, err := newGateway(t, cfg).Refund(context.Background(), request())
+			require.ErrorContains(t, err, fmt.Sprintf("HTTP status %d", status))
+			require.Equal(t, []string{"/prefix/secapi/pay/refund"}, paths)
+		})
+	}
 }
 
 // TestCertificatePagesAreSetupErrors checks that the pages for a certificate problem, and no
