@@ -58,24 +58,24 @@ func newNotified(t *testing.T) *notified {
 	require.NoError(t, err)
 	t.Cleanup(f.sim.Close)
 	require.NoError(t, f.sim.AddOrder(wechattest.Order{OutTradeNo: "ORD-1", TotalFee: 100}))
-	m, err := order.NewMachine()
+	m, err := order.NewMachine(order.Options{})
 	require.NoError(t, err)
 	f.svc, err = refund.NewService(m, f.store, newGateway(t, config(f.sim)),
-		patient(refund.Options{Now: f.clock, Hooks: refund.Hooks{
+		patient(refund.Options{Now: f.clock, Hooks: []refund.Hooks{{
 			UnknownNotification: func(context.Context, refund.Notification) { f.unknown++ },
-		}}))
+		}}}))
 	require.NoError(t, err)
 	ctx := context.Background()
 	_, err = f.svc.Register(ctx,
 		refund.RegisterParams{OrderID: "ORD-1", Gateway: "wechatv2", Currency: "CNY", Total: 100})
 	require.NoError(t, err)
 	_, err = f.svc.Request(ctx, refund.RequestParams{
-		OrderID: "ORD-1", RefundNo: "RF-1", Amount: 30,
+		Ref: refund.Ref{OrderID: "ORD-1", RefundNo: "RF-1"}, Amount: 30,
 		Actor: "buyer:1",
 	})
 	require.NoError(t, err)
 	_, err = f.svc.Approve(ctx, refund.ApproveParams{
-		OrderID: "ORD-1", RefundNo: "RF-1", Amount: 30,
+		Ref: refund.Ref{OrderID: "ORD-1", RefundNo: "RF-1"}, Amount: 30,
 		Actor: "staff:1",
 	})
 	require.NoError(t, err)

@@ -97,7 +97,7 @@ func TestServiceFailsADefiniteRefusal(t *testing.T) {
 
 	f.sim.TopUp(3000)
 	_, err := f.svc.Retry(context.Background(),
-		refund.RetryParams{OrderID: "ORDER-1", RefundNo: "R1", Actor: "staff:1"})
+		refund.RetryParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R1"}, Actor: "staff:1"})
 	require.NoError(t, err)
 	f.finish("R1")
 	require.Equal(t, order.StateRefunded, f.order().Refund("R1").State)
@@ -118,7 +118,7 @@ func TestServiceRefusesNumbersWhenAsked(t *testing.T) {
 		"an order number that is far too long": "R1",
 	} {
 		_, err := f.svc.Request(context.Background(),
-			refund.RequestParams{OrderID: id, RefundNo: number, Amount: 1, Actor: "buyer:1"})
+			refund.RequestParams{Ref: refund.Ref{OrderID: id, RefundNo: number}, Amount: 1, Actor: "buyer:1"})
 		require.ErrorIs(t, err, refund.ErrInvalid)
 		o, err := f.svc.Order(context.Background(), id)
 		require.NoError(t, err)
@@ -156,7 +156,7 @@ func newFlowWithin(t *testing.T, limit time.Duration) *flow {
 	})
 	require.NoError(t, err)
 	t.Cleanup(g.CloseIdleConnections)
-	m, err := order.NewMachine()
+	m, err := order.NewMachine(order.Options{})
 	require.NoError(t, err)
 	f.svc, err = refund.NewService(m, memstore.New(), g, patient(refund.Options{Now: f.clock}))
 	require.NoError(t, err)
@@ -177,10 +177,10 @@ func (f *flow) clock() time.Time {
 func (f *flow) approve(number string, fen int64) {
 	f.t.Helper()
 	_, err := f.svc.Request(context.Background(),
-		refund.RequestParams{OrderID: "ORDER-1", RefundNo: number, Amount: fen, Actor: "buyer:1"})
+		refund.RequestParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: number}, Amount: fen, Actor: "buyer:1"})
 	require.NoError(f.t, err)
 	_, err = f.svc.Approve(context.Background(),
-		refund.ApproveParams{OrderID: "ORDER-1", RefundNo: number, Amount: fen, Actor: "staff:1"})
+		refund.ApproveParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: number}, Amount: fen, Actor: "staff:1"})
 	require.NoError(f.t, err)
 }
 

@@ -40,17 +40,17 @@ func newShop(t *testing.T, opts wechattest.Options, limits *refund.Limits) *shop
 	cfg := config(s.sim)
 	cfg.SubMchID, cfg.SubAppID, cfg.Limits = opts.SubMchID, opts.SubAppID, limits
 	s.gateway = newGateway(t, cfg)
-	m, err := order.NewMachine()
+	m, err := order.NewMachine(order.Options{})
 	require.NoError(t, err)
 	var mu sync.Mutex
 	s.svc, err = refund.NewService(m, memstore.New(), s.gateway,
-		patient(refund.Options{Now: s.clock, Hooks: refund.Hooks{
+		patient(refund.Options{Now: s.clock, Hooks: []refund.Hooks{{
 			UnknownNotification: func(_ context.Context, n refund.Notification) {
 				mu.Lock()
 				defer mu.Unlock()
 				s.unknown = append(s.unknown, n)
 			},
-		}}))
+		}}}))
 	require.NoError(t, err)
 	h, err := s.svc.NotificationHandler("wechatv2")
 	require.NoError(t, err)
@@ -194,7 +194,7 @@ func TestNotificationOfAConsoleRefundReachesTheHook(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualValues(t, 6000, s.order().Refunded)
 	_, err = s.svc.Request(ctx,
-		refund.RequestParams{OrderID: "ORDER-1", RefundNo: "R1", Amount: 6000, Actor: "buyer:1"})
+		refund.RequestParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R1"}, Amount: 6000, Actor: "buyer:1"})
 	require.ErrorIs(t, err, refund.ErrAmount)
 }
 
@@ -231,7 +231,7 @@ func TestDeclaredLimitsPreventRefusals(t *testing.T) {
 
 	s.pass(366 * 24 * time.Hour)
 	_, err := s.svc.Request(ctx,
-		refund.RequestParams{OrderID: "ORDER-1", RefundNo: "R3", Amount: 100, Actor: "buyer:1"})
+		refund.RequestParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R3"}, Amount: 100, Actor: "buyer:1"})
 	require.ErrorIs(t, err, refund.ErrLimit, "a year has passed")
 }
 
