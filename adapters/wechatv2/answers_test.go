@@ -11,11 +11,10 @@ import (
 
 	"github.com/orderfsm/orderfsm/adapters/wechatv2"
 	"github.com/orderfsm/orderfsm/adapters/wechatv2/wechattest"
-	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// doubtful are answers that decide nothing, with the error they must become (nil: any).
+// doubtful holds answers that decide nothing, with the error that each must cause (nil: any).
 func doubtful() map[string]struct {
 	fault wechattest.Fault
 	is    error
@@ -25,35 +24,42 @@ func doubtful() map[string]struct {
 		is    error
 	}
 	m := map[string]doubt{
-		"answer lost":             {wechattest.LoseAnswer(), nil},
-		"dropped before":          {wechattest.FailBefore(), nil},
-		"broken off":              {wechattest.BreakOff(), nil},
-		"truncated":               {wechattest.Truncate(), wechatv2.ErrAnswer},
-		"oversized":               {wechattest.Body([]byte("<xml><a>" + strings.Repeat("x", 1<<20) + "</a></xml>")), wechatv2.ErrAnswer},
-		"400":                     {wechattest.Status(http.StatusBadRequest), wechatv2.ErrAnswer},
-		"404":                     {wechattest.Status(http.StatusNotFound), wechatv2.ErrAnswer},
-		"500":                     {wechattest.Status(http.StatusInternalServerError), wechatv2.ErrAnswer},
-		"502":                     {wechattest.Status(http.StatusBadGateway), wechatv2.ErrAnswer},
-		"503":                     {wechattest.Status(http.StatusServiceUnavailable), wechatv2.ErrAnswer},
-		"504":                     {wechattest.Status(http.StatusGatewayTimeout), wechatv2.ErrAnswer},
-		"302":                     {wechattest.Status(http.StatusFound), wechatv2.ErrAnswer},
-		"201":                     {wechattest.Status(http.StatusCreated), wechatv2.ErrAnswer},
-		"wrong signature":         {wechattest.WrongSign(), wechatv2.ErrSignature},
-		"no signature":            {wechattest.NoSign(), wechatv2.ErrSignature},
-		"signed otherwise":        {wechattest.OtherSign(), wechatv2.ErrSignature},
-		"no return code":          {wechattest.Field("return_code", ""), wechatv2.ErrAnswer},
-		"strange return code":     {wechattest.Field("return_code", "OK"), wechatv2.ErrAnswer},
-		"no result code":          {wechattest.Field("result_code", ""), wechatv2.ErrAnswer},
-		"strange result code":     {wechattest.Field("result_code", "success"), wechatv2.ErrAnswer},
-		"a no without its result": {wechattest.ErrCode("NOTENOUGH", "x", true).AndField("result_code", ""), wechatv2.ErrAnswer},
-		"a no of a new result":    {wechattest.ErrCode("NOTENOUGH", "x", true).AndField("result_code", "PENDING"), wechatv2.ErrAnswer},
-		"not found, of a new one": {wechattest.ErrCode("REFUNDNOTEXIST", "x", true).AndField("result_code", "PENDING"), wechatv2.ErrAnswer},
-		"a sub-merchant":          {wechattest.Field("sub_mch_id", "1900000109"), refund.ErrMismatch},
-		"another refund's no":     {no("out_refund_no", "R2"), refund.ErrMismatch},
-		"another order's no":      {no("out_trade_no", "O2"), refund.ErrMismatch},
-		"another amount's no":     {no("refund_fee", "31"), refund.ErrMismatch},
-		"another total's no":      {no("total_fee", "101"), refund.ErrMismatch},
-		"a sub-merchant's no":     {no("sub_mch_id", "1900000109"), refund.ErrMismatch},
+		"answer lost":    {wechattest.LoseAnswer(), nil},
+		"dropped before": {wechattest.FailBefore(), nil},
+		"broken off":     {wechattest.BreakOff(), nil},
+		"truncated":      {wechattest.Truncate(), wechatv2.ErrAnswer},
+		"oversized": {wechattest.Body(
+			[]byte("<xml><a>" + strings.Repeat("x", 1<<20) + "</a></xml>")), wechatv2.ErrAnswer},
+		"400":                 {wechattest.Status(http.StatusBadRequest), wechatv2.ErrAnswer},
+		"404":                 {wechattest.Status(http.StatusNotFound), wechatv2.ErrAnswer},
+		"500":                 {wechattest.Status(500), wechatv2.ErrAnswer},
+		"502":                 {wechattest.Status(http.StatusBadGateway), wechatv2.ErrAnswer},
+		"503":                 {wechattest.Status(503), wechatv2.ErrAnswer},
+		"504":                 {wechattest.Status(504), wechatv2.ErrAnswer},
+		"302":                 {wechattest.Status(http.StatusFound), wechatv2.ErrAnswer},
+		"201":                 {wechattest.Status(http.StatusCreated), wechatv2.ErrAnswer},
+		"wrong signature":     {wechattest.WrongSign(), wechatv2.ErrSignature},
+		"no signature":        {wechattest.NoSign(), wechatv2.ErrSignature},
+		"signed otherwise":    {wechattest.OtherSign(), wechatv2.ErrSignature},
+		"no return code":      {wechattest.Field("return_code", ""), wechatv2.ErrAnswer},
+		"strange return code": {wechattest.Field("return_code", "OK"), wechatv2.ErrAnswer},
+		"no result code":      {wechattest.Field("result_code", ""), wechatv2.ErrAnswer},
+		"strange result code": {wechattest.Field("result_code", "success"), wechatv2.ErrAnswer},
+		"refusal without a result": {wechattest.ErrCode("NOTENOUGH", "x", true).
+			AndField("result_code", ""), wechatv2.ErrAnswer},
+		"refusal with a new result": {wechattest.ErrCode("NOTENOUGH", "x", true).
+			AndField("result_code", "PENDING"), wechatv2.ErrAnswer},
+		"not found, with a new result": {wechattest.ErrCode("REFUNDNOTEXIST", "x", true).
+			AndField("result_code", "PENDING"), wechatv2.ErrAnswer},
+		"a sub-merchant": {
+			wechattest.Field("sub_mch_id", "1900000109"),
+			refund.ErrMismatch,
+		},
+		"another refund's no":     {refusalWith("out_refund_no", "R2"), refund.ErrMismatch},
+		"another order's no":      {refusalWith("out_trade_no", "O2"), refund.ErrMismatch},
+		"another amount's no":     {refusalWith("refund_fee", "31"), refund.ErrMismatch},
+		"another total's no":      {refusalWith("total_fee", "101"), refund.ErrMismatch},
+		"a sub-merchant's no":     {refusalWith("sub_mch_id", "1900000109"), refund.ErrMismatch},
 		"other application":       {wechattest.Field("appid", "wx2"), refund.ErrMismatch},
 		"no application":          {wechattest.Field("appid", ""), refund.ErrMismatch},
 		"other merchant":          {wechattest.Field("mch_id", "2"), refund.ErrMismatch},
@@ -74,14 +80,15 @@ func doubtful() map[string]struct {
 	return m
 }
 
-// no is a refusal that names what it is about: NOTENOUGH to a refund is a definite one.
-func no(name, value string) wechattest.Fault {
+// refusalWith returns a refusal with one more field. NOTENOUGH in the answer to a refund is
+// definite.
+func refusalWith(name, value string) wechattest.Fault {
 	return wechattest.ErrCode("NOTENOUGH", "x", true).AndField(name, value)
 }
 
-// TestDoubt checks that a doubtful answer is an error, never a refusal, and that asking again finds the
-// truth without paying twice.
-func TestDoubt(t *testing.T) {
+// TestDoubtfulAnswerIsAnError checks that a doubtful answer is an error, never a refusal, and that
+// the next call finds the truth without paying twice.
+func TestDoubtfulAnswerIsAnError(t *testing.T) {
 	t.Parallel()
 	for name, tt := range doubtful() {
 		t.Run(name, func(t *testing.T) {
@@ -110,12 +117,14 @@ func TestDoubt(t *testing.T) {
 	}
 }
 
-// TestTooManyRequests: HTTP status 429 is about the account, and decides nothing about the refund.
-func TestTooManyRequests(t *testing.T) {
+// TestStatus429RestsTheAccount checks that HTTP status 429 concerns the account and decides nothing
+// about the refund.
+func TestStatus429RestsTheAccount(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t, wechattest.Options{})
 	g := newGateway(t, config(srv))
-	srv.Inject(wechattest.Status(http.StatusTooManyRequests), wechattest.Status(http.StatusTooManyRequests))
+	srv.Inject(wechattest.Status(http.StatusTooManyRequests),
+		wechattest.Status(http.StatusTooManyRequests))
 	res, refundErr := g.Refund(context.Background(), request())
 	requireDoubt(t, res, refundErr, wechatv2.ErrAnswer)
 	res, queryErr := g.Query(context.Background(), request())
@@ -139,7 +148,7 @@ func requireDoubt(t *testing.T, res refund.Result, err, is error) {
 	require.Zero(t, res)
 }
 
-func TestOtherRefund(t *testing.T) {
+func TestAnswerAboutAnotherRefundIsRefused(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t, wechattest.Options{})
 	g := newGateway(t, config(srv))
@@ -149,7 +158,7 @@ func TestOtherRefund(t *testing.T) {
 	require.ErrorAs(t, err, &mismatch)
 	require.Equal(t, refund.MismatchError{Field: "refund_no", Want: "R1", Got: "R2"}, *mismatch)
 
-	// That another refund is not known does not tell that this one is not.
+	// An answer that another refund is unknown says nothing about this one.
 	srv.Inject(wechattest.NotFoundOnce().AndField("out_refund_no", "R2"))
 	_, err = g.Query(context.Background(), request())
 	require.ErrorIs(t, err, refund.ErrMismatch)
@@ -157,15 +166,17 @@ func TestOtherRefund(t *testing.T) {
 	_, err = g.List(context.Background(), wholeOrder())
 	require.ErrorIs(t, err, refund.ErrMismatch)
 
-	// What a refusal names beside that, or names rightly, is fine; with the payment's number the order's may be
-	// the shop's own.
-	srv.Inject(wechattest.NotFoundOnce().AndField("out_refund_no", "R1").AndField("out_trade_no", "O1").AndField("total_fee", "100"))
+	// A refusal may have other fields and correct ones. Beside the payment's number the order
+	// number may be another one.
+	srv.Inject(wechattest.NotFoundOnce().AndField("out_refund_no", "R1").
+		AndField("out_trade_no", "O1").AndField("total_fee", "100"))
 	res, err := g.Query(context.Background(), request())
 	require.NoError(t, err)
 	require.Equal(t, refund.OutcomeNotFound, res.Outcome)
 	q := request()
 	q.PaymentID, q.OrderID = "42001", "the shop's own"
-	srv.Inject(wechattest.NotFoundOnce().AndField("out_trade_no", "O1").AndField("transaction_id", "42001"))
+	srv.Inject(wechattest.NotFoundOnce().AndField("out_trade_no", "O1").
+		AndField("transaction_id", "42001"))
 	_, err = g.Query(context.Background(), q)
 	require.NoError(t, err)
 	srv.Inject(wechattest.NotFoundOnce().AndField("transaction_id", "42002"))
@@ -173,9 +184,9 @@ func TestOtherRefund(t *testing.T) {
 	require.ErrorIs(t, err, refund.ErrMismatch)
 }
 
-// TestAnswerAboutAnotherPayment: if the request names a payment, the answer's payment counts, and the order's number
-// beside it may be the shop's own.
-func TestAnswerAboutAnotherPayment(t *testing.T) {
+// TestAnswerAboutAnotherPaymentIsRefused checks that if the request names a payment, the answer's
+// payment must match, and its order number need not.
+func TestAnswerAboutAnotherPaymentIsRefused(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t, wechattest.Options{})
 	order := wechattest.Order{OutTradeNo: "O7", TransactionID: "42007", TotalFee: 100}
@@ -198,8 +209,8 @@ func TestAnswerAboutAnotherPayment(t *testing.T) {
 	require.Equal(t, refund.OutcomeSucceeded, res.Outcome)
 }
 
-// TestUnusualButFine checks answers that are odd and no fault.
-func TestUnusualButFine(t *testing.T) {
+// TestUnusualAnswersAreAccepted checks that unusual but correct answers are accepted.
+func TestUnusualAnswersAreAccepted(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]wechattest.Fault{
 		"err_code beside success":  wechattest.Field("err_code", "SUCCESS"),
@@ -225,7 +236,7 @@ func TestUnusualButFine(t *testing.T) {
 	}
 }
 
-func TestStatuses(t *testing.T) {
+func TestEachStatusHasItsOutcome(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		status string
@@ -266,7 +277,7 @@ func TestStatuses(t *testing.T) {
 	}
 }
 
-func TestQueryRows(t *testing.T) {
+func TestQueryNeedsExactlyOneRow(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	srv := newServer(t, wechattest.Options{})
@@ -274,13 +285,14 @@ func TestQueryRows(t *testing.T) {
 	_, err := g.Refund(ctx, request())
 	require.NoError(t, err)
 	for name, faults := range map[string]wechattest.Fault{
-		"no count":     wechattest.Field("refund_count", ""),
-		"no number":    wechattest.Field("refund_count", "x"),
-		"negative":     wechattest.Field("refund_count", "-1"),
-		"count 0":      wechattest.Field("refund_count", "0"),
-		"no such row":  wechattest.Field("out_refund_no_0", "R2"),
-		"row twice":    wechattest.Field("refund_count", "2").AndField("out_refund_no_1", "R1"),
-		"huge count":   wechattest.Field("refund_count", "999999999999").AndField("out_refund_no_0", "R2"),
+		"no count":    wechattest.Field("refund_count", ""),
+		"no number":   wechattest.Field("refund_count", "x"),
+		"negative":    wechattest.Field("refund_count", "-1"),
+		"count 0":     wechattest.Field("refund_count", "0"),
+		"no such row": wechattest.Field("out_refund_no_0", "R2"),
+		"row twice":   wechattest.Field("refund_count", "2").AndField("out_refund_no_1", "R1"),
+		"huge count": wechattest.Field("refund_count", "999999999999").
+			AndField("out_refund_no_0", "R2"),
 		"more behind":  wechattest.Field("out_refund_no_1", "R2"),
 		"beyond count": wechattest.Field("out_refund_no_0", "R2").AndField("out_refund_no_1", "R1"),
 	} {
@@ -289,9 +301,11 @@ func TestQueryRows(t *testing.T) {
 		require.ErrorIs(t, err, wechatv2.ErrAnswer, name)
 		require.Zero(t, res)
 	}
-	// The row may stand anywhere, and a strange time does not hide that money was returned.
-	srv.Inject(wechattest.Field("out_refund_no_0", "R2").AndField("out_refund_no_1", "R1").AndField("refund_count", "2").
-		AndField("refund_fee_1", "30").AndField("refund_status_1", "SUCCESS").AndField("refund_success_time_1", "yesterday"))
+	// The row may be any one of the answer, and an unreadable time does not hide a success.
+	srv.Inject(wechattest.Field("out_refund_no_0", "R2").AndField("out_refund_no_1", "R1").
+		AndField("refund_count", "2").
+		AndField("refund_fee_1", "30").AndField("refund_status_1", "SUCCESS").
+		AndField("refund_success_time_1", "yesterday"))
 	res, err := g.Query(ctx, request())
 	require.NoError(t, err)
 	require.Equal(t, refund.OutcomeSucceeded, res.Outcome)
@@ -303,7 +317,7 @@ func TestQueryRows(t *testing.T) {
 	require.ErrorIs(t, err, refund.ErrMismatch)
 
 	calls := srv.Calls(wechattest.PathQuery)
-	for _, currency := range []string{"", "USD"} { // fen are neither
+	for _, currency := range []string{"", "USD"} { // amounts are in fen
 		q = request()
 		q.Currency = currency
 		_, err = g.Query(ctx, q)
@@ -315,7 +329,7 @@ func TestQueryRows(t *testing.T) {
 	require.Equal(t, calls, srv.Calls(wechattest.PathQuery))
 }
 
-func TestContext(t *testing.T) {
+func TestCallsEndWithTheirContext(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t, wechattest.Options{})
 	g := newGateway(t, config(srv))
@@ -340,56 +354,4 @@ func TestContext(t *testing.T) {
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		return true
 	})
-}
-
-func TestCheck(t *testing.T) {
-	t.Parallel()
-	g := newGateway(t, config(newServer(t, wechattest.Options{})))
-	long := strings.Repeat("1", 65)
-	tests := []struct {
-		name, field string
-		change      func(*refund.Request)
-	}{
-		{"as it is", "", func(*refund.Request) {}},
-		{"every character", "", func(r *refund.Request) { r.RefundNo, r.OrderID = "aZ09_-|*@", "aZ09_-|*@" }},
-		{"longest", "", func(r *refund.Request) { r.RefundNo, r.OrderID = long[:64], long[:32] }},
-		{"whole order", "", func(r *refund.Request) { r.Amount = 100 }},
-		{"payment alone", "", func(r *refund.Request) { r.OrderID, r.PaymentID = "", "42" }},
-		{"payment and foreign order number", "", func(r *refund.Request) { r.OrderID, r.PaymentID = long, "42" }},
-		{"no refund number", "refund_no", func(r *refund.Request) { r.RefundNo = "" }},
-		{"long refund number", "refund_no", func(r *refund.Request) { r.RefundNo = long }},
-		{"strange refund number", "refund_no", func(r *refund.Request) { r.RefundNo = "R/1" }},
-		{"space in the refund number", "refund_no", func(r *refund.Request) { r.RefundNo = "R 1" }},
-		{"no order", "order_id", func(r *refund.Request) { r.OrderID = "" }},
-		{"long order", "order_id", func(r *refund.Request) { r.OrderID = long[:33] }},
-		{"strange order", "order_id", func(r *refund.Request) { r.OrderID = "单1" }},
-		{"long payment", "payment_id", func(r *refund.Request) { r.PaymentID = long[:33] }},
-		{"strange payment", "payment_id", func(r *refund.Request) { r.PaymentID = "4-2" }},
-		{"nothing", "amount", func(r *refund.Request) { r.Amount = 0 }},
-		{"less than nothing", "amount", func(r *refund.Request) { r.Amount = -1 }},
-		{"more than the total", "amount", func(r *refund.Request) { r.Amount = 101 }},
-		{"no total", "total", func(r *refund.Request) { r.Total = 0 }},
-		{"other currency", "currency", func(r *refund.Request) { r.Currency = "USD" }},
-		{"no currency", "currency", func(r *refund.Request) { r.Currency = "" }},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			req := request()
-			tt.change(&req)
-			err := g.Check(req)
-			if tt.field == "" {
-				require.NoError(t, err)
-				return
-			}
-			var invalid *order.InvalidError
-			require.ErrorAs(t, err, &invalid)
-			require.ErrorIs(t, err, refund.ErrInvalid)
-			require.ErrorContains(t, err, tt.field+": ")
-			_, err = g.Refund(context.Background(), req)
-			require.ErrorIs(t, err, refund.ErrInvalid, "not sent")
-		})
-	}
-	_, err := g.Query(context.Background(), refund.Request{RefundNo: "", OrderID: "O1"})
-	require.ErrorIs(t, err, refund.ErrInvalid)
 }

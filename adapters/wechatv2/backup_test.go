@@ -22,7 +22,7 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// newQuiet is a server that does not report the handshakes that fail, not started.
+// newQuiet returns a server, not started, that does not log failed handshakes.
 func newQuiet(t *testing.T) *httptest.Server {
 	t.Helper()
 	web := httptest.NewUnstartedServer(http.NotFoundHandler())
@@ -31,7 +31,7 @@ func newQuiet(t *testing.T) *httptest.Server {
 	return web
 }
 
-// newHangUp accepts connections and closes each at once.
+// newHangUp returns a server that accepts connections and closes each at once.
 func newHangUp(t *testing.T) (address string) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -51,7 +51,8 @@ func newHangUp(t *testing.T) (address string) {
 	return "https://" + ln.Addr().String()
 }
 
-// closedPort is an address that nobody listens at, nor can until the test ends: a connection holds the port.
+// closedPort returns an address without a listener. A connection holds the port until the test
+// ends.
 func closedPort(t *testing.T) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -63,10 +64,14 @@ func closedPort(t *testing.T) string {
 	return "https://" + conn.LocalAddr().String()
 }
 
-// TestBackupHost: with the backup host behind it, a lost connection is no lost call.
-func TestBackupHost(t *testing.T) {
+// TestLostConnectionGoesToTheBackupHost checks that a call whose connection is lost goes to the
+// backup host.
+func TestLostConnectionGoesToTheBackupHost(t *testing.T) {
 	t.Parallel()
-	for name, base := range map[string]string{"nobody listens": closedPort(t), "handshake broken off": newHangUp(t)} {
+	for name, base := range map[string]string{
+		"nobody listens":       closedPort(t),
+		"handshake broken off": newHangUp(t),
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			srv := newServer(t, wechattest.Options{})
@@ -87,28 +92,33 @@ func TestBackupHost(t *testing.T) {
 	}
 }
 
-// TestBackupHostOnlyForConnections takes both addresses for one service, so that each call shows where it went.
-func TestBackupHostOnlyForConnections(t *testing.T) {
+// TestBackupHostIsOnlyForLostConnections checks which faults send a call to the backup host. Both
+// addresses reach one service, which counts the calls.
+func TestBackupHostIsOnlyForLostConnections(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		fault    wechattest.Fault
 		switches bool
 	}{
-		"hung up after paying":  {wechattest.LoseAnswer(), true},
-		"hung up before":        {wechattest.FailBefore(), true},
-		"502":                   {wechattest.Status(502), false},
-		"503":                   {wechattest.Status(503).NotExecuted(), false},
-		"broken off":            {wechattest.BreakOff(), false},
-		"cut":                   {wechattest.Truncate(), false},
-		"empty":                 {wechattest.Body(nil), false},
-		"wrong signature":       {wechattest.WrongSign(), false},
-		"another refund":        {wechattest.WrongRefundNo("R2"), false},
-		"SYSTEMERROR":           {wechattest.ErrCode("SYSTEMERROR", "x", true), false},
-		"CERT_ERROR":            {wechattest.ErrCode("CERT_ERROR", "x", false), false},
-		"FREQUENCY_LIMITED":     {wechattest.ErrCode("FREQUENCY_LIMITED", "x", false), false},
-		"return_code FAIL":      {wechattest.ReturnFail("system error", true), false},
-		"slower than Timeout":   {wechattest.Fault{}.After(func(ctx context.Context) { <-ctx.Done() }), false},
-		"slower before it acts": {wechattest.Fault{}.Before(func(ctx context.Context) { <-ctx.Done() }), false},
+		"hung up after paying": {wechattest.LoseAnswer(), true},
+		"hung up before":       {wechattest.FailBefore(), true},
+		"502":                  {wechattest.Status(502), false},
+		"503":                  {wechattest.Status(503).NotExecuted(), false},
+		"broken off":           {wechattest.BreakOff(), false},
+		"cut":                  {wechattest.Truncate(), false},
+		"empty":                {wechattest.Body(nil), false},
+		"wrong signature":      {wechattest.WrongSign(), false},
+		"another refund":       {wechattest.WrongRefundNo("R2"), false},
+		"SYSTEMERROR":          {wechattest.ErrCode("SYSTEMERROR", "x", true), false},
+		"CERT_ERROR":           {wechattest.ErrCode("CERT_ERROR", "x", false), false},
+		"FREQUENCY_LIMITED":    {wechattest.ErrCode("FREQUENCY_LIMITED", "x", false), false},
+		"return_code FAIL":     {wechattest.ReturnFail("system error", true), false},
+		"slower than Timeout": {wechattest.Fault{}.After(func(ctx context.Context) {
+			<-ctx.Done()
+		}), false},
+		"slower before it acts": {wechattest.Fault{}.Before(func(ctx context.Context) {
+			<-ctx.Done()
+		}), false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -152,8 +162,9 @@ func TestBackupHostOnlyForConnections(t *testing.T) {
 	}
 }
 
-// TestBackupHostNotForTheCaller: a caller who has gone, and certificates that are wrong, are no reason.
-func TestBackupHostNotForTheCaller(t *testing.T) {
+// TestBackupHostIsNotForFaultsOfTheCaller checks that an ended context or a wrong certificate does
+// not send a call to the backup host.
+func TestBackupHostIsNotForFaultsOfTheCaller(t *testing.T) {
 	t.Parallel()
 	srv, other := newServer(t, wechattest.Options{}), newServer(t, wechattest.Options{})
 	cfg := config(srv)
@@ -175,8 +186,9 @@ func TestBackupHostNotForTheCaller(t *testing.T) {
 	require.Len(t, hosts.names, 2, "one call more")
 }
 
-// TestBackupHostNotAfterAByte: a host that has begun to answer may have acted, and is not left for the other one.
-func TestBackupHostNotAfterAByte(t *testing.T) {
+// TestBackupHostIsNotUsedAfterAByte checks that a call stays with a host that has begun to answer:
+// it may have acted.
+func TestBackupHostIsNotUsedAfterAByte(t *testing.T) {
 	t.Parallel()
 	cfg := newWeb(t, func(w http.ResponseWriter, _ *http.Request) {
 		conn, _, err := w.(http.Hijacker).Hijack()
@@ -194,17 +206,18 @@ func TestBackupHostNotAfterAByte(t *testing.T) {
 	require.Zero(t, calls.Load())
 }
 
-// TestTotalTimeout bounds all calls of one Refund, however long each may take.
-func TestTotalTimeout(t *testing.T) {
+// TestTotalTimeoutBoundsAllCalls checks that it bounds all calls of one Refund together.
+func TestTotalTimeoutBoundsAllCalls(t *testing.T) {
 	t.Parallel()
 	adapt(t, func(limit time.Duration) bool {
 		srv := newServer(t, wechattest.Options{})
 		cfg := config(srv)
 		cfg.Timeout, cfg.TotalTimeout = limit, limit
 		g := newGateway(t, cfg)
-		// The refusal takes one call, the query of the number the other.
+		// One call brings the refusal, the other is the query of the number.
 		srv.Inject(wechattest.ErrCode("ERROR", "x", false).On(wechattest.PathRefund),
-			wechattest.Fault{}.After(func(ctx context.Context) { <-ctx.Done() }).On(wechattest.PathQuery))
+			wechattest.Fault{}.After(func(ctx context.Context) { <-ctx.Done() }).
+				On(wechattest.PathQuery))
 		_, err := g.Refund(context.Background(), request())
 		if srv.Calls(wechattest.PathQuery) == 0 {
 			return false
@@ -215,7 +228,7 @@ func TestTotalTimeout(t *testing.T) {
 	})
 }
 
-// spy notes what goes through a transport.
+// spy records the bodies that pass through a transport.
 type spy struct {
 	mu     sync.Mutex
 	names  []string
@@ -243,13 +256,15 @@ type tripper func(*http.Request) (*http.Response, error)
 
 func (f tripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// TestProxy sends calls through a proxy that asks for a password, and shows it nowhere.
-func TestProxy(t *testing.T) {
+// TestProxyIsUsedAndItsPasswordNotShown checks that calls go through a proxy with a password, and
+// that no error shows it.
+func TestProxyIsUsedAndItsPasswordNotShown(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t, wechattest.Options{})
 	var tunnels atomic.Int64
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodConnect || r.Header.Get("Proxy-Authorization") != "Basic dXNlcjpodW50ZXIy" {
+		if r.Method != http.MethodConnect ||
+			r.Header.Get("Proxy-Authorization") != "Basic dXNlcjpodW50ZXIy" {
 			w.WriteHeader(http.StatusProxyAuthRequired)
 			return
 		}
@@ -289,11 +304,14 @@ func TestProxy(t *testing.T) {
 	cfg.ProxyURL = "http://user:hunter3@a b"
 	_, confErr := wechatv2.New(cfg)
 	require.Equal(t, []string{"proxy_url"}, faultyFields(confErr))
-	for _, text := range []string{g.String(), cfg.String(), err.Error(), dialErr.Error(), confErr.Error()} {
+	for _, text := range []string{
+		g.String(), cfg.String(), err.Error(), dialErr.Error(),
+		confErr.Error(),
+	} {
 		require.NotContains(t, text, "hunter")
 	}
 
-	// TLS is verified end to end: the proxy can be anybody.
+	// TLS is verified end to end, so the proxy need not be trusted.
 	cfg.ProxyURL, cfg.RootCAs = "http://user:hunter2@"+at.Host, x509.NewCertPool()
 	_, err = newGateway(t, cfg).Refund(context.Background(), request())
 	require.ErrorIs(t, err, refund.ErrSetup)

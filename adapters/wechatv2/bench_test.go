@@ -20,12 +20,12 @@ import (
 	"github.com/orderfsm/orderfsm/adapters/wechatv2/wechattest"
 )
 
-// Every benchmark stands beside a plain one, that does the same with the standard library alone. What counts is
-// the ratio in one run:
+// Each benchmark has a plain one beside it, which does the same with the standard library alone.
+// Only the ratio in one run matters:
 //
 //	go test -run '^$' -bench . -count 6 ./adapters/wechatv2
 
-// tenFields are a refund request before it is signed.
+// tenFields returns a refund request before it is signed.
 func tenFields() map[string]string {
 	f := refundFields()
 	delete(f, "notify_url")
@@ -37,7 +37,8 @@ func BenchmarkSign(b *testing.B) {
 	f := tenFields()
 	for _, t := range []wechatv2.SignType{wechatv2.SignMD5, wechatv2.SignHMACSHA256} {
 		b.Run("fields=10/"+string(t), func(b *testing.B) {
-			sign, m := wechatv2.NewSign(testKey, t), wechatv2.Sorted(f) // requests are written in order
+			// requests are written in order
+			sign, m := wechatv2.NewSign(testKey, t), wechatv2.Sorted(f)
 			b.ReportAllocs()
 			for range b.N {
 				sign(m)
@@ -80,8 +81,10 @@ func BenchmarkEncode(b *testing.B) {
 	})
 	b.Run("fields=11/plain", func(b *testing.B) {
 		req := plainRequest{
-			AppID: f["appid"], MchID: f["mch_id"], Nonce: f["nonce_str"], No: f["out_refund_no"], Order: f["out_trade_no"],
-			Desc: f["refund_desc"], Fee: f["refund_fee"], FeeType: f["refund_fee_type"], Sign: f["sign"], Type: f["sign_type"],
+			AppID: f["appid"], MchID: f["mch_id"], Nonce: f["nonce_str"], No: f["out_refund_no"],
+			Order: f["out_trade_no"],
+			Desc:  f["refund_desc"], Fee: f["refund_fee"], FeeType: f["refund_fee_type"],
+			Sign: f["sign"], Type: f["sign_type"],
 			Total: f["total_fee"],
 		}
 		b.ReportAllocs()
@@ -121,7 +124,9 @@ func BenchmarkDecode(b *testing.B) {
 	}
 	body = fmt.Appendf(nil, "<xml>%s</xml>", body)
 	benchDecode(b, "fields=20", func() (map[string]string, error) { return wechatv2.Decode(body) })
-	benchDecode(b, "fields=20/plain", func() (map[string]string, error) { return reference(body, "xml") })
+	benchDecode(b, "fields=20/plain", func() (map[string]string, error) {
+		return reference(body, "xml")
+	})
 }
 
 func benchDecode(b *testing.B, name string, decode func() (map[string]string, error)) {
@@ -159,7 +164,7 @@ func BenchmarkNotification(b *testing.B) {
 	})
 }
 
-// plainNotification reads a notification with encoding/xml, and believes it.
+// plainNotification reads a notification with encoding/xml, without any check.
 func plainNotification(body []byte) error {
 	outer, err := reference(body, "xml")
 	if err != nil {
@@ -180,7 +185,7 @@ func plainNotification(body []byte) error {
 	return err
 }
 
-// The round trips ask for one and the same refund, which the server pays once and then answers again.
+// The round trips repeat one refund. The server pays it once.
 
 func BenchmarkRefundRoundTripSerial(b *testing.B) {
 	benchSerial(b, refundCall(b, newServer(b, wechattest.Options{})))
@@ -190,7 +195,8 @@ func BenchmarkRefundRoundTripParallel32(b *testing.B) {
 	benchParallel32(b, refundCall(b, newServer(b, wechattest.Options{})))
 }
 
-// The plain ones post the same bytes with net/http alone: the difference is what the adapter costs.
+// The plain round trips post the same bytes with net/http alone: the difference is the adapter's
+// cost.
 
 func BenchmarkPlainHTTPSerial(b *testing.B) {
 	benchSerial(b, plainCall(b, newServer(b, wechattest.Options{})))
@@ -243,17 +249,22 @@ func plainCall(b *testing.B, srv *wechattest.Server) func() error {
 	cert, err := tls.X509KeyPair(srv.ClientCertPEM(), srv.ClientKeyPEM())
 	require.NoError(b, err)
 	transport := &http.Transport{
-		TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: srv.RootCAs(), Certificates: []tls.Certificate{cert}},
+		TLSClientConfig: &tls.Config{
+			MinVersion: tls.VersionTLS12, RootCAs: srv.RootCAs(),
+			Certificates: []tls.Certificate{cert},
+		},
 		MaxIdleConnsPerHost: 64, DisableCompression: true,
 	}
 	b.Cleanup(transport.CloseIdleConnections)
 	client := &http.Client{Transport: transport}
 	f := refundFields()
-	f["out_trade_no"], f["out_refund_no"], f["appid"], f["mch_id"] = "O1", "R1", srv.AppID(), srv.MchID()
+	f["out_trade_no"], f["out_refund_no"] = "O1", "R1"
+	f["appid"], f["mch_id"] = srv.AppID(), srv.MchID()
 	f["sign"] = wechatv2.Sign(f, srv.APIKey(), wechatv2.SignMD5)
 	body := wechatv2.Encode(f)
 	return func() error {
-		resp, err := client.Post(srv.URL()+wechattest.PathRefund, "text/xml; charset=utf-8", bytes.NewReader(body))
+		resp, err := client.Post(srv.URL()+wechattest.PathRefund, "text/xml; charset=utf-8",
+			bytes.NewReader(body))
 		if err != nil {
 			return err
 		}

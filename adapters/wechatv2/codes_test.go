@@ -13,7 +13,7 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// codeTests hold every documented code with what the gateway must make of it.
+// codeTests holds every documented code with the expected class.
 var codeTests = []struct {
 	code  wechatv2.ErrorCode
 	class wechatv2.Class
@@ -49,27 +49,30 @@ var codeTests = []struct {
 	{"notenough", wechatv2.ClassUnknown, 0, false},
 }
 
-// TestEveryDocumentedCode names the codes as the documents spell them.
+// TestEveryDocumentedCode checks the advice for the codes of the documents.
 func TestEveryDocumentedCode(t *testing.T) {
 	t.Parallel()
-	codes := strings.Fields(`SYSTEMERROR BIZERR_NEED_RETRY FREQUENCY_LIMITED INVALID_REQ_TOO_MUCH ORDER_NOT_READY NOTENOUGH
-		TRADE_OVERDUE USER_ACCOUNT_ABNORMAL ERROR INVALID_REQUEST REFUND_FEE_MISMATCH ORDERNOTEXIST INVALID_TRANSACTIONID
-		PARAM_ERROR APPID_NOT_EXIST MCHID_NOT_EXIST APPID_MCHID_NOT_MATCH SIGNERROR XML_FORMAT_ERROR REQUIRE_POST_METHOD
-		NOAUTH CERT_ERROR REFUNDNOTEXIST`)
+	codes := strings.Fields(`
+		SYSTEMERROR BIZERR_NEED_RETRY FREQUENCY_LIMITED INVALID_REQ_TOO_MUCH ORDER_NOT_READY
+		NOTENOUGH TRADE_OVERDUE USER_ACCOUNT_ABNORMAL ERROR INVALID_REQUEST REFUND_FEE_MISMATCH
+		ORDERNOTEXIST INVALID_TRANSACTIONID PARAM_ERROR APPID_NOT_EXIST MCHID_NOT_EXIST
+		APPID_MCHID_NOT_MATCH SIGNERROR XML_FORMAT_ERROR REQUIRE_POST_METHOD NOAUTH CERT_ERROR
+		REFUNDNOTEXIST`)
 	require.Len(t, codes, wechatv2.Codes)
 	for _, code := range codes {
 		a, known := wechatv2.Explain(wechatv2.ErrorCode(code))
 		require.True(t, known, code)
 		require.True(t, strings.HasSuffix(a.Text, "."), code)
-		// What nobody has to act on goes on by itself, and says so.
-		if a.Class == wechatv2.ClassDeclined || a.Class == wechatv2.ClassEcho || a.Class == wechatv2.ClassSetup {
+		// A refund that has failed or needs another set-up does not go on without a person.
+		if a.Class == wechatv2.ClassDeclined || a.Class == wechatv2.ClassEcho ||
+			a.Class == wechatv2.ClassSetup {
 			require.True(t, a.Person, code)
 		}
 		require.Equal(t, a.Class == wechatv2.ClassBusy, a.After > 0, code)
 	}
 }
 
-func TestExplain(t *testing.T) {
+func TestExplainClassifiesEveryCode(t *testing.T) {
 	t.Parallel()
 	require.Len(t, codeTests, wechatv2.Codes+4, "every code is tested")
 	for _, tt := range codeTests {
@@ -78,11 +81,12 @@ func TestExplain(t *testing.T) {
 		require.Equal(t, tt.after, a.After, tt.code)
 		require.Equal(t, tt.all, a.Account, tt.code)
 		require.NotEmpty(t, a.Text, tt.code)
-		require.Equal(t, len(tt.code) > 3 && tt.code != "SUCCESS" && tt.code != "NOTENOUGH2" && tt.code != "notenough", known, tt.code)
+		require.Equal(t, len(tt.code) > 3 && tt.code != "SUCCESS" && tt.code != "NOTENOUGH2" &&
+			tt.code != "notenough", known, tt.code)
 	}
 }
 
-func TestRefundErrorCodes(t *testing.T) {
+func TestRefundErrorCodesHaveTheirOutcome(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t, wechattest.Options{})
 	g := newGateway(t, config(srv))
@@ -93,7 +97,10 @@ func TestRefundErrorCodes(t *testing.T) {
 		switch tt.class {
 		case wechatv2.ClassDeclined, wechatv2.ClassEcho:
 			require.NoError(t, err, tt.code)
-			require.Equal(t, refund.Result{Outcome: refund.OutcomeDeclined, Code: string(tt.code), Message: "余额"}, res)
+			require.Equal(t, refund.Result{
+				Outcome: refund.OutcomeDeclined, Code: string(tt.code),
+				Message: "余额",
+			}, res)
 		case wechatv2.ClassUnknown, wechatv2.ClassNotFound, wechatv2.ClassSetup, wechatv2.ClassBusy:
 			requireCodeError(t, err, tt.code, tt.class, tt.after, tt.all)
 			require.Zero(t, res)
@@ -102,13 +109,14 @@ func TestRefundErrorCodes(t *testing.T) {
 		if tt.class == wechatv2.ClassEcho {
 			asked = 1
 		}
-		require.Equal(t, asked, srv.Calls(wechattest.PathQuery)-queries, "%s: an echo is asked about", tt.code)
+		require.Equal(t, asked, srv.Calls(wechattest.PathQuery)-queries,
+			"%s: an echo is queried", tt.code)
 	}
 	require.Zero(t, srv.Paid("R1"))
 }
 
-// TestQueryErrorCodes checks that no code of a query decides a refund.
-func TestQueryErrorCodes(t *testing.T) {
+// TestNoQueryErrorCodeFailsARefund checks that no code of a query fails a refund.
+func TestNoQueryErrorCodeFailsARefund(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t, wechattest.Options{})
 	g := newGateway(t, config(srv))
@@ -117,7 +125,10 @@ func TestQueryErrorCodes(t *testing.T) {
 		res, err := g.Query(context.Background(), request())
 		if tt.class == wechatv2.ClassNotFound {
 			require.NoError(t, err)
-			require.Equal(t, refund.Result{Outcome: refund.OutcomeNotFound, Code: "REFUNDNOTEXIST", Message: "x"}, res)
+			require.Equal(t, refund.Result{
+				Outcome: refund.OutcomeNotFound, Code: "REFUNDNOTEXIST",
+				Message: "x",
+			}, res)
 			continue
 		}
 		requireCodeError(t, err, tt.code, tt.class, tt.after, tt.all)
@@ -126,7 +137,8 @@ func TestQueryErrorCodes(t *testing.T) {
 }
 
 func requireCodeError(
-	t *testing.T, err error, code wechatv2.ErrorCode, class wechatv2.Class, after time.Duration, all bool,
+	t *testing.T, err error, code wechatv2.ErrorCode, class wechatv2.Class, after time.Duration,
+	all bool,
 ) {
 	t.Helper()
 	var apiErr *wechatv2.APIError
@@ -150,8 +162,9 @@ func requireCodeError(
 	}
 }
 
-// TestEcho checks that a refusal which may stem from this refund's own earlier success is not believed.
-func TestEcho(t *testing.T) {
+// TestEchoIsQueriedBeforeItIsBelieved checks that a refusal which may come from an earlier success
+// of the same refund is queried before it is believed.
+func TestEchoIsQueriedBeforeItIsBelieved(t *testing.T) {
 	t.Parallel()
 	for _, code := range []string{"ERROR", "INVALID_REQUEST", "REFUND_FEE_MISMATCH"} {
 		t.Run(code, func(t *testing.T) {
@@ -159,7 +172,9 @@ func TestEcho(t *testing.T) {
 			ctx := context.Background()
 			srv := newServer(t, wechattest.Options{})
 			g := newGateway(t, config(srv))
-			echo := func() wechattest.Fault { return wechattest.ErrCode(code, "x", false).On(wechattest.PathRefund) }
+			echo := func() wechattest.Fault {
+				return wechattest.ErrCode(code, "x", false).On(wechattest.PathRefund)
+			}
 
 			srv.Inject(wechattest.LoseAnswer(), echo())
 			_, err := g.Refund(ctx, request())
@@ -170,14 +185,14 @@ func TestEcho(t *testing.T) {
 			require.Equal(t, refund.OutcomeSucceeded, res.Outcome)
 			require.Equal(t, srv2id(1), res.ProviderRefundID)
 
-			// A query without an answer leaves it unknown.
+			// Without an answer to the query the outcome is unknown.
 			srv.Inject(echo(), wechattest.LoseAnswer().On(wechattest.PathQuery))
 			_, err = g.Refund(ctx, request())
 			require.Error(t, err)
 			var apiErr *wechatv2.APIError
 			require.ErrorAs(t, err, &apiErr)
 
-			// The number is another refund's.
+			// The number belongs to another refund.
 			other := request()
 			other.Amount = 31
 			_, err = g.Refund(ctx, other)
@@ -186,14 +201,16 @@ func TestEcho(t *testing.T) {
 	}
 }
 
-func TestReturnFail(t *testing.T) {
+func TestReturnFailDecidesNothing(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t, wechattest.Options{})
 	g := newGateway(t, config(srv))
 	tests := map[string]bool{
 		"签名错误": true, "签名校验失败": true, "XML格式错误": true, "参数格式校验错误": true, "0参数格式错误": true,
-		"缺少参数appid": true, "非法的请求参数": true, "证书已过期": true, "appid不存在": true, "mch_id参数错误": true, "沙箱支付金额不正确": true, "证书已作废": true,
-		"invalid refund_fee": false, "system error": false, "系统繁忙": false, "基本账户余额不足": false, "": false, "订单已全额退款": false,
+		"缺少参数appid": true, "非法的请求参数": true, "证书已过期": true, "appid不存在": true, "mch_id参数错误": true,
+		"沙箱支付金额不正确": true, "证书已作废": true,
+		"invalid refund_fee": false, "system error": false, "系统繁忙": false, "基本账户余额不足": false,
+		"": false, "订单已全额退款": false,
 	}
 	for text, setup := range tests {
 		srv.Inject(wechattest.ReturnFail(text, false), wechattest.ReturnFail(text, false))

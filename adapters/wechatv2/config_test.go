@@ -24,7 +24,7 @@ import (
 	"github.com/orderfsm/orderfsm/order"
 )
 
-func TestNewRefuses(t *testing.T) {
+func TestNewRefusesFaultyConfigs(t *testing.T) {
 	t.Parallel()
 	srv, other := newServer(t, wechattest.Options{}), newServer(t, wechattest.Options{})
 	goodP12 := p12(t, pkcs12.LegacyRC2, srv.ClientCertPEM(), srv.ClientKeyPEM(), srv.MchID())
@@ -33,8 +33,12 @@ func TestNewRefuses(t *testing.T) {
 		fields string
 		change func(*wechatv2.Config)
 	}{
-		{"nothing given", "app_id mch_id api_key cert_pem key_pem", func(c *wechatv2.Config) { *c = wechatv2.Config{} }},
-		{"long application", "app_id", func(c *wechatv2.Config) { c.AppID = strings.Repeat("1", 33) }},
+		{"nothing given", "app_id mch_id api_key cert_pem key_pem", func(c *wechatv2.Config) {
+			*c = wechatv2.Config{}
+		}},
+		{"long application", "app_id", func(c *wechatv2.Config) {
+			c.AppID = strings.Repeat("1", 33)
+		}},
 		{"strange merchant", "mch_id", func(c *wechatv2.Config) { c.MchID = "1&2" }},
 		{"short key", "api_key", func(c *wechatv2.Config) { c.APIKey = c.APIKey[1:] }},
 		{"sign type", "sign_type", func(c *wechatv2.Config) { c.SignType = "SHA1" }},
@@ -42,43 +46,73 @@ func TestNewRefuses(t *testing.T) {
 		{"operator", "op_user_id", func(c *wechatv2.Config) { c.OpUserID = "a b" }},
 		{"time-out", "timeout", func(c *wechatv2.Config) { c.Timeout = -1 }},
 		{"time-out without its unit", "timeout", func(c *wechatv2.Config) { c.Timeout = 15 }},
-		{"total below the call", "total_timeout", func(c *wechatv2.Config) { c.Timeout, c.TotalTimeout = 20*time.Second, 10*time.Second }},
+		{"total below the call", "total_timeout", func(c *wechatv2.Config) {
+			c.Timeout, c.TotalTimeout = 20*time.Second, 10*time.Second
+		}},
 		{"password for a pair", "p12_password", func(c *wechatv2.Config) { c.P12Password = "x" }},
-		{"http", "base_url", func(c *wechatv2.Config) { c.BaseURL = "http://api.mch.weixin.qq.com" }},
+		{"http", "base_url", func(c *wechatv2.Config) {
+			c.BaseURL = "http://api.mch.weixin.qq.com"
+		}},
 		{"no host", "base_url", func(c *wechatv2.Config) { c.BaseURL = "https://" }},
-		{"port without a host", "base_url", func(c *wechatv2.Config) { c.BaseURL = "https://:443" }},
+		{"port without a host", "base_url", func(c *wechatv2.Config) {
+			c.BaseURL = "https://:443"
+		}},
 		{"empty query", "base_url", func(c *wechatv2.Config) { c.BaseURL = "https://h/?" }},
 		{"query", "base_url", func(c *wechatv2.Config) { c.BaseURL = "https://h/?a=1" }},
 		{"user", "base_url", func(c *wechatv2.Config) { c.BaseURL = "https://u:p@h" }},
 		{"not a URL", "base_url", func(c *wechatv2.Config) { c.BaseURL = "https://h:x" }},
 		{"backup http", "backup_url", func(c *wechatv2.Config) { c.BackupURL = "http://h" }},
 		{"proxy without a scheme", "proxy_url", func(c *wechatv2.Config) { c.ProxyURL = "h:8080" }},
-		{"proxy of another kind", "proxy_url", func(c *wechatv2.Config) { c.ProxyURL = "socks5://h:1" }},
-		{"proxy without a host", "proxy_url", func(c *wechatv2.Config) { c.ProxyURL = "http://:1" }},
+		{"proxy of another kind", "proxy_url", func(c *wechatv2.Config) {
+			c.ProxyURL = "socks5://h:1"
+		}},
+		{"proxy without a host", "proxy_url", func(c *wechatv2.Config) {
+			c.ProxyURL = "http://:1"
+		}},
 		{"total time-out", "total_timeout", func(c *wechatv2.Config) { c.TotalTimeout = -1 }},
 		{"strange sub-merchant", "sub_mch_id", func(c *wechatv2.Config) { c.SubMchID = "1&2" }},
 		{"sub-application alone", "sub_app_id", func(c *wechatv2.Config) { c.SubAppID = "wx1" }},
-		{"strange sub-application", "sub_app_id", func(c *wechatv2.Config) { c.SubMchID, c.SubAppID = "1", "wx 1" }},
+		{"strange sub-application", "sub_app_id", func(c *wechatv2.Config) {
+			c.SubMchID, c.SubAppID = "1", "wx 1"
+		}},
 		{"notify query", "notify_url", func(c *wechatv2.Config) { c.NotifyURL = "https://h/?a=1" }},
 		{"notify relative", "notify_url", func(c *wechatv2.Config) { c.NotifyURL = "/refunds" }},
-		{"notify long", "notify_url", func(c *wechatv2.Config) { c.NotifyURL = "https://h/" + strings.Repeat("a", 256) }},
+		{"notify long", "notify_url", func(c *wechatv2.Config) {
+			c.NotifyURL = "https://h/" + strings.Repeat("a", 256)
+		}},
 		{"certificate twice", "cert_pem", func(c *wechatv2.Config) { c.CertFile = "x" }},
 		{"no private key", "key_pem", func(c *wechatv2.Config) { c.KeyPEM = nil }},
-		{"no such file", "cert_pem", func(c *wechatv2.Config) { c.CertPEM, c.CertFile = nil, filepath.Join(t.TempDir(), "x") }},
+		{"no such file", "cert_pem", func(c *wechatv2.Config) {
+			c.CertPEM, c.CertFile = nil, filepath.Join(t.TempDir(), "x")
+		}},
 		{"not PEM", "cert_pem", func(c *wechatv2.Config) { c.CertPEM = []byte("x") }},
-		{"key of other characters", "api_key", func(c *wechatv2.Config) { c.APIKey = c.APIKey[1:] + "\n" }},
+		{"key of other characters", "api_key", func(c *wechatv2.Config) {
+			c.APIKey = c.APIKey[1:] + "\n"
+		}},
 		{"notify user", "notify_url", func(c *wechatv2.Config) { c.NotifyURL = "https://u:p@h/" }},
-		{"notify not ASCII", "notify_url", func(c *wechatv2.Config) { c.NotifyURL = "https://h/\xff" }},
+		{"notify not ASCII", "notify_url", func(c *wechatv2.Config) {
+			c.NotifyURL = "https://h/\xff"
+		}},
 		{"notify space", "notify_url", func(c *wechatv2.Config) { c.NotifyURL = "https://h/ x" }},
-		{"certificate for its file", "cert_pem", func(c *wechatv2.Config) { c.CertPEM, c.CertFile = nil, string(c.CertPEM) }},
-		{"key for its file", "key_pem", func(c *wechatv2.Config) { c.KeyPEM, c.KeyFile = nil, string(c.KeyPEM) }},
-		{"PKCS#12 for its file", "p12", func(c *wechatv2.Config) { c.CertPEM, c.KeyPEM, c.P12File = nil, nil, "0\x82\x00x" }},
+		{"certificate for its file", "cert_pem", func(c *wechatv2.Config) {
+			c.CertPEM, c.CertFile = nil, string(c.CertPEM)
+		}},
+		{"key for its file", "key_pem", func(c *wechatv2.Config) {
+			c.KeyPEM, c.KeyFile = nil, string(c.KeyPEM)
+		}},
+		{"PKCS#12 for its file", "p12", func(c *wechatv2.Config) {
+			c.CertPEM, c.KeyPEM, c.P12File = nil, nil, "0\x82\x00x"
+		}},
 		{"wrapper of nothing", "wrap_transport", func(c *wechatv2.Config) {
 			c.WrapTransport = func(http.RoundTripper) http.RoundTripper { return nil }
 		}},
 		{"PKCS#12 beside a pair", "p12", func(c *wechatv2.Config) { c.P12 = []byte("x") }},
-		{"PKCS#12 beside a certificate", "p12", func(c *wechatv2.Config) { c.KeyPEM, c.P12 = nil, goodP12 }},
-		{"PKCS#12 beside a key", "p12", func(c *wechatv2.Config) { c.CertPEM, c.P12 = nil, goodP12 }},
+		{"PKCS#12 beside a certificate", "p12", func(c *wechatv2.Config) {
+			c.KeyPEM, c.P12 = nil, goodP12
+		}},
+		{"PKCS#12 beside a key", "p12", func(c *wechatv2.Config) {
+			c.CertPEM, c.P12 = nil, goodP12
+		}},
 		{"good PKCS#12 beside a pair", "p12", func(c *wechatv2.Config) { c.P12 = goodP12 }},
 		{"PKCS#12 beside a pair of files", "p12", func(c *wechatv2.Config) {
 			c.CertPEM, c.KeyPEM, c.CertFile, c.KeyFile, c.P12 = nil, nil, "x", "x", goodP12
@@ -89,9 +123,15 @@ func TestNewRefuses(t *testing.T) {
 		{"no such PKCS#12 file", "p12", func(c *wechatv2.Config) {
 			c.CertPEM, c.KeyPEM, c.P12File = nil, nil, filepath.Join(t.TempDir(), "x")
 		}},
-		{"not PKCS#12", "p12", func(c *wechatv2.Config) { c.CertPEM, c.KeyPEM, c.P12 = nil, nil, []byte("x") }},
-		{"rates", "refund_rate query_rate", func(c *wechatv2.Config) { c.RefundRate, c.QueryRate = math.NaN(), math.NaN() }},
-		{"another's private key", "cert_pem", func(c *wechatv2.Config) { c.KeyPEM = other.ClientKeyPEM() }},
+		{"not PKCS#12", "p12", func(c *wechatv2.Config) {
+			c.CertPEM, c.KeyPEM, c.P12 = nil, nil, []byte("x")
+		}},
+		{"rates", "refund_rate query_rate", func(c *wechatv2.Config) {
+			c.RefundRate, c.QueryRate = math.NaN(), math.NaN()
+		}},
+		{"another's private key", "cert_pem", func(c *wechatv2.Config) {
+			c.KeyPEM = other.ClientKeyPEM()
+		}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -109,7 +149,7 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
-// faultyFields walks a joined error.
+// faultyFields returns the fields that a joined error names.
 func faultyFields(err error) []string {
 	switch e := err.(type) { //nolint:errorlint // walks the tree itself
 	case *order.InvalidError:
@@ -140,23 +180,26 @@ func TestNewReadsFiles(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func TestDefaults(t *testing.T) {
+func TestConfigDefaults(t *testing.T) {
 	t.Parallel()
 	cfg := config(newServer(t, wechattest.Options{}))
 	cfg.BaseURL, cfg.Timeout = "", 0
 	shown := newGateway(t, cfg).String()
 	for _, want := range []string{
-		`name="wechatv2"`, `base_url="https://api.mch.weixin.qq.com"`, `timeout="15s"`, `sign_type="MD5"`,
+		`name="wechatv2"`, `base_url="https://api.mch.weixin.qq.com"`, `timeout="15s"`,
+		`sign_type="MD5"`,
 		`backup_url="https://api2.mch.weixin.qq.com"`, `total_timeout="30s"`, `proxy_url=""`,
-		`op_user_id="1000000001"`, `api_key="REDACTED"`, `cert_pem="REDACTED"`, `key_pem="REDACTED"`,
+		`op_user_id="1000000001"`, `api_key="REDACTED"`, `cert_pem="REDACTED"`,
+		`key_pem="REDACTED"`,
 	} {
 		require.Contains(t, shown, want)
 	}
-	// Another host has no backup that we know of.
-	require.Contains(t, newGateway(t, config(newServer(t, wechattest.Options{}))).String(), `backup_url=""`)
+	// Another host has no default backup.
+	require.Contains(t, newGateway(t, config(newServer(t, wechattest.Options{}))).String(),
+		`backup_url=""`)
 }
 
-// TestBackupIsAnotherHost: the same host in other words is none.
+// TestBackupIsAnotherHost checks that another spelling of the same host is not a backup.
 func TestBackupIsAnotherHost(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t, wechattest.Options{})
@@ -171,7 +214,8 @@ func TestBackupIsAnotherHost(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// TestSecretsAreNotShown prints, logs and marshals all that could hold a secret, in every way.
+// TestSecretsAreNotShown prints, logs and marshals every value that could hold a secret, in every
+// way.
 func TestSecretsAreNotShown(t *testing.T) {
 	t.Parallel()
 	cfg := config(newServer(t, wechattest.Options{}))
@@ -186,18 +230,29 @@ func TestSecretsAreNotShown(t *testing.T) {
 	h := host{gateway: g, Config: cfg, Pointer: &cfg}
 	var out strings.Builder
 	spewed := 0
-	for _, v := range []any{cfg, &cfg, g, *g, h, &h, []any{cfg, g}, map[string]any{"c": cfg, "g": g}} {
+	for _, v := range []any{
+		cfg, &cfg, g, *g, h, &h,
+		[]any{cfg, g},
+		map[string]any{"c": cfg, "g": g},
+	} {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d"} {
 			fmt.Fprintf(&out, verb+"\n", v)
 		}
-		for _, handler := range []slog.Handler{slog.NewJSONHandler(&out, nil), slog.NewTextHandler(&out, nil)} {
+		for _, handler := range []slog.Handler{
+			slog.NewJSONHandler(&out, nil),
+			slog.NewTextHandler(&out, nil),
+		} {
 			slog.New(handler).Info("x", slog.Any("v", v))
 			slog.New(handler).With(slog.Any("v", v)).WithGroup("g").Info("x", slog.Any("v", v))
 		}
 		if _, plain := v.(wechatv2.Config); !plain && v != any(&cfg) {
 			spew := strings.Builder{}
-			(&printer.ConfigState{DisableMethods: true, DisablePointerMethods: true, Indent: " "}).Fdump(&spew, v)
-			if !strings.Contains(spew.String(), "wechatv2.Config)") { // the hole that Config documents
+			(&printer.ConfigState{
+				DisableMethods: true, DisablePointerMethods: true,
+				Indent: " ",
+			}).Fdump(&spew, v)
+			// the documentation of Config names this case
+			if !strings.Contains(spew.String(), "wechatv2.Config)") {
 				out.WriteString(spew.String())
 				spewed++
 			}
@@ -217,17 +272,21 @@ func TestSecretsAreNotShown(t *testing.T) {
 
 const proxyUser, proxyPassword, p12Password = "proxy-user", "proxy-password", "p12-password"
 
-// requireNoSecret looks for the key and the certificates in every spelling that printing could give them.
+// requireNoSecret looks for the key and the certificates in every form that printing can produce.
 func requireNoSecret(t *testing.T, cfg wechatv2.Config, out string) {
 	t.Helper()
-	for name, secret := range map[string][]byte{"api key": []byte(cfg.APIKey), "certificate": cfg.CertPEM, "private key": cfg.KeyPEM} {
+	for name, secret := range map[string][]byte{
+		"api key":     []byte(cfg.APIKey),
+		"certificate": cfg.CertPEM, "private key": cfg.KeyPEM,
+	} {
 		part := secret[:min(len(secret), 24)]
 		if i := bytes.IndexByte(secret, '\n'); i > 0 {
-			part = secret[i+1 : i+25] // behind the PEM header
+			part = secret[i+1 : i+25] // after the PEM header
 		}
 		for _, spelling := range []string{
 			string(part), fmt.Sprintf("%x", part), fmt.Sprintf("%X", part),
-			strings.Trim(fmt.Sprintf("%d", part), "[]"), strings.TrimSuffix(strings.TrimPrefix(fmt.Sprintf("%#v", part), "[]byte{"), "}"),
+			strings.Trim(fmt.Sprintf("%d", part), "[]"),
+			strings.TrimSuffix(strings.TrimPrefix(fmt.Sprintf("%#v", part), "[]byte{"), "}"),
 		} {
 			if i := strings.Index(out, spelling); i >= 0 {
 				t.Fatalf("%s is shown: %s", name, out[max(0, i-60):i+len(spelling)])

@@ -14,25 +14,27 @@ import (
 	"github.com/orderfsm/orderfsm/refund/gatewaytest"
 )
 
-// TestConformance runs the suite for gateways over TLS, with both signatures and both ways to name an order.
+// TestConformance runs the gateway suite over TLS, with both signatures and both ways to name an
+// order.
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	for _, signType := range []wechatv2.SignType{wechatv2.SignMD5, wechatv2.SignHMACSHA256} {
 		for _, byPayment := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s/by_payment=%v", signType, byPayment), func(t *testing.T) {
 				t.Parallel()
-				gatewaytest.Run(t, gatewaytest.Harness{New: func(t *testing.T) (refund.RefundGateway, gatewaytest.Provider) {
+				start := func(t *testing.T) (refund.RefundGateway, gatewaytest.Provider) {
 					srv := newServer(t, wechattest.Options{})
 					cfg := config(srv)
 					cfg.SignType = signType
 					return newGateway(t, cfg), &provider{Server: srv, t: t, byPayment: byPayment}
-				}})
+				}
+				gatewaytest.Run(t, gatewaytest.Harness{New: start})
 			})
 		}
 	}
 }
 
-// provider gives the simulator the form that the suite needs.
+// provider adapts the simulator to the suite.
 type provider struct {
 	*wechattest.Server
 	t         *testing.T
@@ -42,8 +44,14 @@ type provider struct {
 
 func (p *provider) AddOrder(total int64) refund.Request {
 	n := p.orders.Add(1)
-	req := refund.Request{OrderID: fmt.Sprintf("ORDER-%d", n), RefundNo: fmt.Sprintf("ORDER-%d-", n), Total: total, Currency: "CNY"}
-	o := wechattest.Order{OutTradeNo: req.OrderID, TransactionID: fmt.Sprintf("4200%d", n), TotalFee: total}
+	req := refund.Request{
+		OrderID:  fmt.Sprintf("ORDER-%d", n),
+		RefundNo: fmt.Sprintf("ORDER-%d-", n), Total: total, Currency: "CNY",
+	}
+	o := wechattest.Order{
+		OutTradeNo: req.OrderID, TransactionID: fmt.Sprintf("4200%d", n),
+		TotalFee: total,
+	}
 	if p.byPayment {
 		req.PaymentID = o.TransactionID
 	}
@@ -51,7 +59,8 @@ func (p *provider) AddOrder(total int64) refund.Request {
 	return req
 }
 
-// Paid counts what has arrived, and not what is on its way: success that is claimed too early is found out.
+// Paid returns the money that has arrived, not the money on its way. So the suite notices a success
+// that is reported too early.
 func (p *provider) Paid(refundNo string) int64 {
 	return p.sum(func(e wechattest.Entry) bool { return e.OutRefundNo == refundNo })
 }
@@ -69,7 +78,7 @@ func (p *provider) sum(counts func(wechattest.Entry) bool) (fen int64) {
 	return fen
 }
 
-// Settle has nothing to do: with the Options above, the first query ends a refund.
+// Settle does nothing: with the Options above, the first query ends a refund.
 func (p *provider) Settle(string) {}
 
 func (p *provider) Next(f gatewaytest.Fault) bool {

@@ -21,7 +21,7 @@ func untraced(next http.RoundTripper) http.RoundTripper {
 	})
 }
 
-// copied drops the request's context and its body: a copy of the bytes is sent.
+// copied drops the request's context and body, and sends a copy of the bytes.
 func copied(next http.RoundTripper) http.RoundTripper {
 	return tripper(func(r *http.Request) (*http.Response, error) {
 		raw, err := io.ReadAll(r.Body)
@@ -34,7 +34,7 @@ func copied(next http.RoundTripper) http.RoundTripper {
 	})
 }
 
-// againCopied is again, but what it sends once more is a copy without the request's context.
+// againCopied is again with a second sending that is a copy without the request's context.
 func againCopied(next http.RoundTripper) http.RoundTripper {
 	return resender(next, func(r *http.Request) (*http.Request, error) {
 		body, err := r.GetBody()
@@ -47,7 +47,7 @@ func againCopied(next http.RoundTripper) http.RoundTripper {
 	})
 }
 
-// again sends once more what got no answer or HTTP status 502.
+// again sends a request a second time after no answer or HTTP status 502.
 func again(next http.RoundTripper) http.RoundTripper {
 	return resender(next, func(r *http.Request) (*http.Request, error) {
 		body, err := r.GetBody()
@@ -56,7 +56,7 @@ func again(next http.RoundTripper) http.RoundTripper {
 	})
 }
 
-// againUntraced is again, but what it sends once more has not the request's context.
+// againUntraced is again with a second sending that does not have the request's context.
 func againUntraced(next http.RoundTripper) http.RoundTripper {
 	return resender(next, func(r *http.Request) (*http.Request, error) {
 		body, err := r.GetBody()
@@ -84,7 +84,7 @@ func resender(
 	})
 }
 
-// canned answers every refund but the first as the service answered the first, without asking it.
+// canned answers every refund but the first with the service's answer to the first, without a call.
 func canned(next http.RoundTripper) http.RoundTripper {
 	var answer []byte
 	return tripper(func(r *http.Request) (*http.Response, error) {
@@ -103,9 +103,9 @@ func canned(next http.RoundTripper) http.RoundTripper {
 	})
 }
 
-// TestRefusalCountsOnlyIfSentOnce: a refusal is believed if the request reached one host once. If
-// another sending may have paid, by whatever host and whatever wrapper, the number is queried; a
-// query that does not find it decides nothing, because the other sending may still be on its way.
+// TestRefusalCountsOnlyIfSentOnce checks that a refusal is believed only if the request reached one
+// host once. If another sending may have paid, through any host or wrapper, the number is queried.
+// A query that does not find it decides nothing: the other sending may still be on its way.
 func TestRefusalCountsOnlyIfSentOnce(t *testing.T) {
 	t.Parallel()
 	type wrapper = func(http.RoundTripper) http.RoundTripper
@@ -118,7 +118,7 @@ func TestRefusalCountsOnlyIfSentOnce(t *testing.T) {
 	const (
 		one    = iota // there is no backup host
 		backup        // there is one, and the first host answers
-		dead          // nobody listens at the first host
+		dead          // the first host has no listener
 	)
 	const (
 		unknown   = refund.OutcomeUnknown // an error
@@ -159,23 +159,39 @@ func TestRefusalCountsOnlyIfSentOnce(t *testing.T) {
 			succeeded,
 		},
 
-		"lost, then NOTENOUGH":                  {backup, nil, script{lose, notEnough}, succeeded},
-		"lost, then the echo":                   {backup, nil, script{lose, echo}, succeeded},
-		"lost, then NOTENOUGH, not seen yet":    {backup, nil, script{lose, notEnough, unseen}, unknown},
-		"lost, then the echo, not seen yet":     {backup, nil, script{lose, echo, unseen}, unknown},
-		"lost, then NOTENOUGH, query lost":      {backup, nil, script{lose, notEnough, wechattest.Status(502)}, unknown},
-		"lost, then NOTENOUGH, untraced":        {backup, untraced, script{lose, notEnough, unseen}, unknown},
-		"lost, then NOTENOUGH, sent again":      {backup, again, script{lose, notEnough, unseen}, unknown},
-		"hung up, then NOTENOUGH":               {backup, nil, script{hangUp, notEnough}, unknown},
-		"first host twice, then NOTENOUGH":      {backup, again, script{lose, hangUp, notEnough, unseen}, unknown},
-		"not connected, then NOTENOUGH":         {dead, nil, script{notEnough}, declined},
-		"not connected twice, then NOTENOUGH":   {dead, again, script{notEnough}, declined},
-		"not connected, then ERROR":             {dead, nil, script{echo}, declined},
-		"not connected, untraced, NOTENOUGH":    {dead, untraced, script{notEnough}, declined},
-		"not connected, lost, sent again":       {dead, again, script{lose, notEnough}, succeeded},
-		"not connected, lost, again, unseen":    {dead, again, script{lose, notEnough, unseen}, unknown},
-		"not connected, lost, again, untraced":  {dead, againUntraced, script{lose, notEnough, unseen}, unknown},
-		"not connected, 502, again, unseen":     {dead, again, script{bad, notEnough, unseen}, unknown},
+		"lost, then NOTENOUGH": {backup, nil, script{lose, notEnough}, succeeded},
+		"lost, then the echo":  {backup, nil, script{lose, echo}, succeeded},
+		"lost, then NOTENOUGH, not seen yet": {
+			backup, nil, script{lose, notEnough, unseen}, unknown,
+		},
+		"lost, then the echo, not seen yet": {backup, nil, script{lose, echo, unseen}, unknown},
+		"lost, then NOTENOUGH, query lost": {
+			backup, nil, script{lose, notEnough, wechattest.Status(502)}, unknown,
+		},
+		"lost, then NOTENOUGH, untraced": {
+			backup, untraced, script{lose, notEnough, unseen}, unknown,
+		},
+		"lost, then NOTENOUGH, sent again": {
+			backup, again, script{lose, notEnough, unseen}, unknown,
+		},
+		"hung up, then NOTENOUGH": {backup, nil, script{hangUp, notEnough}, unknown},
+		"first host twice, then NOTENOUGH": {
+			backup, again, script{lose, hangUp, notEnough, unseen}, unknown,
+		},
+		"not connected, then NOTENOUGH":       {dead, nil, script{notEnough}, declined},
+		"not connected twice, then NOTENOUGH": {dead, again, script{notEnough}, declined},
+		"not connected, then ERROR":           {dead, nil, script{echo}, declined},
+		"not connected, untraced, NOTENOUGH":  {dead, untraced, script{notEnough}, declined},
+		"not connected, lost, sent again":     {dead, again, script{lose, notEnough}, succeeded},
+		"not connected, lost, again, unseen": {
+			dead, again, script{lose, notEnough, unseen}, unknown,
+		},
+		"not connected, lost, again, untraced": {
+			dead, againUntraced, script{lose, notEnough, unseen}, unknown,
+		},
+		"not connected, 502, again, unseen": {
+			dead, again, script{bad, notEnough, unseen}, unknown,
+		},
 		"not connected, lost, again, the echo":  {dead, again, script{lose, echo, unseen}, unknown},
 		"not connected, hung up, again, unseen": {dead, again, script{hangUp, notEnough}, unknown},
 	} {
@@ -201,7 +217,8 @@ func TestRefusalCountsOnlyIfSentOnce(t *testing.T) {
 	}
 }
 
-// TestAnswerFromNowhere: an answer that no connection brought says nothing of what was sent.
+// TestAnswerFromNowhere checks that an answer without a connection does not prove that the request
+// was sent once.
 func TestAnswerFromNowhere(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t, wechattest.Options{})

@@ -11,8 +11,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// The simulator stands in for WeChat Pay: in production leave out BaseURL and RootCAs, and give CertFile
-// and KeyFile.
+// The example uses the simulator. In production leave out BaseURL and RootCAs, and set CertFile and
+// KeyFile.
 func Example() {
 	srv, err := wechattest.NewServer(wechattest.Options{})
 	if err != nil {
@@ -24,8 +24,9 @@ func Example() {
 	}
 
 	gateway, err := wechatv2.New(wechatv2.Config{
-		AppID: srv.AppID(), MchID: srv.MchID(), APIKey: srv.APIKey(), SignType: wechatv2.SignHMACSHA256,
-		CertPEM: srv.ClientCertPEM(), KeyPEM: srv.ClientKeyPEM(),
+		AppID: srv.AppID(), MchID: srv.MchID(), APIKey: srv.APIKey(),
+		SignType: wechatv2.SignHMACSHA256,
+		CertPEM:  srv.ClientCertPEM(), KeyPEM: srv.ClientKeyPEM(),
 		BaseURL: srv.URL(), RootCAs: srv.RootCAs(),
 	})
 	if err != nil {
@@ -33,16 +34,19 @@ func Example() {
 	}
 	ctx := context.Background()
 	req := refund.Request{
-		OrderID: "O1", RefundNo: "R1", Amount: 30, Total: 100, Currency: "CNY", Reason: "changed my mind",
+		OrderID: "O1", RefundNo: "R1", Amount: 30, Total: 100, Currency: "CNY",
+		Reason: "changed my mind",
 	}
 
-	// The answer is lost after the money has moved: the outcome is unknown. The same number asks again.
+	// The answer is lost after the money has moved: the outcome is unknown. Call again with the
+	// same number.
 	srv.Inject(wechattest.LoseAnswer())
 	_, err = gateway.Refund(ctx, req)
 	fmt.Println("lost:", err != nil)
 	res, err := gateway.Refund(ctx, req)
 	fmt.Println(res.Outcome, err)
-	res, err = gateway.Query(ctx, refund.Request{OrderID: "O1", RefundNo: "R1", Amount: 30, Total: 100, Currency: "CNY"})
+	res, err = gateway.Query(ctx,
+		refund.Request{OrderID: "O1", RefundNo: "R1", Amount: 30, Total: 100, Currency: "CNY"})
 	fmt.Println(res.Outcome, err)
 	fmt.Println("paid:", srv.Paid("R1"))
 	// Output:
@@ -61,10 +65,11 @@ func ExampleExplain() {
 	// The merchant's funds do not cover the refund. Top up, then retry this refund: it keeps its number.
 }
 
-// All faults of a Config come at once, and say nothing of its secrets.
+// New reports all faults of a Config at once, without its secrets.
 func ExampleNew() {
 	_, err := wechatv2.New(wechatv2.Config{
-		AppID: "wx0000000000000001", MchID: "1000000001", APIKey: "too short", BaseURL: "http://localhost",
+		AppID: "wx0000000000000001", MchID: "1000000001", APIKey: "too short",
+		BaseURL:  "http://localhost",
 		CertFile: "apiclient_cert.pem", KeyPEM: []byte("..."),
 	})
 	fmt.Println(errors.Is(err, refund.ErrInvalid))

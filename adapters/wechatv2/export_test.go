@@ -2,18 +2,24 @@ package wechatv2
 
 import "crypto/aes"
 
-// What the external tests need of the inside.
+// Functions of the package that external tests use.
 var (
 	Decode     = func(body []byte) (map[string]string, error) { return decode(body) }
-	DecodeRoot = func(body []byte, root string) (map[string]string, error) { return decodeRoot(body, root) }
+	DecodeRoot = func(body []byte, root string) (map[string]string, error) {
+		return decodeRoot(body, root)
+	}
 	Encode     = func(f map[string]string) []byte { return encode(fields(f).message(nil)) }
 	Sorted     = func(f map[string]string) message { return fields(f).message(nil) }
 	EncodeThis = encode
 	Sign       = func(f map[string]string, key string, t SignType) string {
 		return newSigner(key, t).sign(fields(f).message(nil))
 	}
-	NewSign     = func(key string, t SignType) func(message) string { return newSigner(key, t).sign }
-	Signed      = func(f map[string]string, key string, t SignType) bool { return newSigner(key, t).signed(f) }
+	NewSign = func(key string, t SignType) func(message) string {
+		return newSigner(key, t).sign
+	}
+	Signed = func(f map[string]string, key string, t SignType) bool {
+		return newSigner(key, t).signed(f)
+	}
 	InfoKey     = infoKey
 	DecryptInfo = func(info string, key []byte) ([]byte, error) {
 		block, err := aes.NewCipher(key)
@@ -28,7 +34,7 @@ var (
 // Codes is the number of documented error codes.
 var Codes = len(advice)
 
-// The readers of numbers and times.
+// Functions that read numbers and times.
 var (
 	ParseNumber = parseNumber
 	Beijing     = beijing

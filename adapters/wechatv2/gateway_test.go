@@ -12,7 +12,7 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-func TestRoundTrip(t *testing.T) {
+func TestRefundAndQueryRoundTrip(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 3, 1, 17, 30, 0, 0, time.UTC)
 	for _, signType := range []wechatv2.SignType{"", wechatv2.SignMD5, wechatv2.SignHMACSHA256} {
@@ -20,7 +20,8 @@ func TestRoundTrip(t *testing.T) {
 			t.Run(string(signType)+"/"+paymentID, func(t *testing.T) {
 				t.Parallel()
 				ctx := context.Background()
-				srv := newServer(t, wechattest.Options{Now: func() time.Time { return now }, ProcessingQueries: 1})
+				srv := newServer(t,
+					wechattest.Options{Now: func() time.Time { return now }, ProcessingQueries: 1})
 				require.NoError(t, srv.AddOrder(wechattest.Order{
 					OutTradeNo: "O2", TransactionID: "4200000000000000000000000007", TotalFee: 100,
 				}))
@@ -33,14 +34,17 @@ func TestRoundTrip(t *testing.T) {
 				req.OrderID, req.PaymentID = "O2", paymentID
 				orderID := "O2"
 				if paymentID != "" {
-					orderID = "" // the answer proves the payment's number
+					orderID = "" // the answer proves PaymentID
 				}
 
 				res, err := g.Query(ctx, req)
 				require.NoError(t, err)
 				require.Equal(t, refund.OutcomeNotFound, res.Outcome)
 
-				want := refund.Result{Outcome: refund.OutcomeAccepted, RefundNo: "R1", OrderID: orderID, Amount: 30, ProviderRefundID: srv2id(1)}
+				want := refund.Result{
+					Outcome: refund.OutcomeAccepted, RefundNo: "R1",
+					OrderID: orderID, Amount: 30, ProviderRefundID: srv2id(1),
+				}
 				for range 2 { // the same number again is the same refund
 					res, err = g.Refund(ctx, req)
 					require.NoError(t, err)
@@ -62,5 +66,5 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-// srv2id is the simulator's n-th refund_id.
+// srv2id returns the simulator's n-th refund_id.
 func srv2id(n int) string { return "5000000000000000000000000000" + string(rune('0'+n)) }

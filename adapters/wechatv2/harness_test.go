@@ -12,7 +12,7 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// newServer starts a simulator with one paid order, O1 of 100 fen.
+// newServer starts a simulator with one paid order: O1 of 100 fen.
 func newServer(t testing.TB, opts wechattest.Options) *wechattest.Server {
 	t.Helper()
 	srv, err := wechattest.NewServer(opts)
@@ -22,17 +22,17 @@ func newServer(t testing.TB, opts wechattest.Options) *wechattest.Server {
 	return srv
 }
 
-// patience is how long a test waits for what a slow and busy machine gets done. Nothing shorter decides.
+// patience is how long a test waits on a slow and busy machine. No test fails earlier.
 const patience = 3 * time.Minute
 
-// patient are options under which no call ends while a test waits.
+// patient returns options under which no call ends while a test waits.
 func patient(opts refund.Options) refund.Options {
 	opts.CallTimeout, opts.Lease = 2*patience, 3*patience
 	return opts
 }
 
-// adapt gives try longer and longer limits until it reports that it came to its point within one. What is to be seen
-// is a time limit that ends; how long this machine needs to get there is not known.
+// adapt calls try with longer and longer limits until it returns true. A test that needs a time
+// limit to end at a certain point cannot know how long this machine needs to reach the point.
 func adapt(t *testing.T, try func(limit time.Duration) bool) {
 	t.Helper()
 	for limit := 200 * time.Millisecond; limit < patience; limit *= 2 {
@@ -60,9 +60,10 @@ func newGateway(t testing.TB, c wechatv2.Config) *wechatv2.Gateway {
 	return g
 }
 
-// request asks for 30 of the 100 fen of O1.
+// request returns a request for 30 of the 100 fen of O1.
 func request() refund.Request {
 	return refund.Request{
-		OrderID: "O1", RefundNo: "R1", Amount: 30, Total: 100, Currency: "CNY", Reason: "不想要了 <&> \"'",
+		OrderID: "O1", RefundNo: "R1", Amount: 30, Total: 100, Currency: "CNY",
+		Reason: "不想要了 <&> \"'",
 	}
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/orderfsm/orderfsm/adapters/wechatv2/wechattest"
 )
 
-// TestNothingLeaks walks every path of failure and looks for secrets, signatures and bodies in all that the
-// gateway says: its errors in every form, and its log.
+// TestNothingLeaks causes every kind of failure and looks for secrets, signatures and bodies in the
+// gateway's errors, in every form, and in its log.
 func TestNothingLeaks(t *testing.T) {
 	t.Parallel()
 	const reason = "reason-of-the-buyer"
@@ -65,13 +65,13 @@ func TestNothingLeaks(t *testing.T) {
 	}
 }
 
-// sentSigns are the signatures and nonces that a server received.
+// sentSigns holds the signatures and nonces that a server has received.
 type sentSigns struct {
 	mu   sync.Mutex
 	seen []string
 }
 
-// record returns a Config whose server answers with what it was sent: a mirror must not leak either.
+// record returns a Config whose server answers with the request's body, which must not leak either.
 func (s *sentSigns) record(t *testing.T, log *slog.Logger) wechatv2.Config {
 	t.Helper()
 	mirror := newWeb(t, func(w http.ResponseWriter, r *http.Request) {

@@ -16,7 +16,7 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// manyRefunds makes n refunds of 1 fen of order O1, numbered R00 and on.
+// manyRefunds makes n refunds of 1 fen of order O1, numbered from R00.
 func manyRefunds(t *testing.T, g *wechatv2.Gateway, n int) {
 	t.Helper()
 	for i := range n {
@@ -27,10 +27,13 @@ func manyRefunds(t *testing.T, g *wechatv2.Gateway, n int) {
 	}
 }
 
-func wholeOrder() refund.Request { return refund.Request{OrderID: "O1", Total: 100, Currency: "CNY"} }
+func wholeOrder() refund.Request {
+	return refund.Request{OrderID: "O1", Total: 100, Currency: "CNY"}
+}
 
-// TestList counts the refunds at the ends of pages, with and without total_refund_count.
-func TestList(t *testing.T) {
+// TestListReadsAllPages checks lists that end at and near the ends of pages, with and without
+// total_refund_count.
+func TestListReadsAllPages(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ n, calls, blindCalls int }{
 		{0, 1, 1}, {1, 1, 1}, {9, 1, 1}, {10, 1, 2}, {11, 2, 2}, {20, 2, 3}, {36, 4, 4}, {50, 5, 6},
@@ -64,7 +67,8 @@ func TestList(t *testing.T) {
 	}
 }
 
-// TestListIsWholeOrAnError: over-refunding is kept out by a list that leaves nothing out.
+// TestListIsWholeOrAnError checks that a list is never incomplete: an incomplete one would allow
+// refunds beyond the order's total.
 func TestListIsWholeOrAnError(t *testing.T) {
 	t.Parallel()
 	start := func(t *testing.T) (*wechattest.Server, *wechatv2.Gateway) {
@@ -74,7 +78,7 @@ func TestListIsWholeOrAnError(t *testing.T) {
 		return srv, g
 	}
 	page := wechattest.Field("total_refund_count", "12")
-	blind := wechattest.Field("total_refund_count", "") // then no count shows that something is missing
+	blind := wechattest.Field("total_refund_count", "") // then no count shows that a row is missing
 	for name, script := range map[string][]wechattest.Fault{
 		"a page that is missing":        {page, wechattest.ErrCode("PARAM_ERROR", "offset", false)},
 		"nothing behind the first page": {page, wechattest.ErrCode("SYSTEMERROR", "x", false)},
@@ -85,26 +89,32 @@ func TestListIsWholeOrAnError(t *testing.T) {
 		"an amount of nothing":          {wechattest.Field("refund_fee_3", "0")},
 		"an amount above the order's":   {wechattest.Field("refund_fee_3", "101")},
 		"a count that is no number":     {wechattest.Field("total_refund_count", "x12")},
-		"counts that are no numbers":    {wechattest.Field("total_refund_count", "x"), wechattest.Field("total_refund_count", "x")},
-		"a count that is too low":       {wechattest.Field("total_refund_count", "9")},
-		"a count of none":               {wechattest.Field("total_refund_count", "0")},
-		"rows that are not counted":     {wechattest.Field("refund_count", "9").AndField("total_refund_count", "")},
-		"a refund twice in one page":    {wechattest.Field("out_refund_no_1", "R00")},
-		"a refund of two amounts":       {page, wechattest.Field("out_refund_no_0", "R09").AndField("refund_fee_0", "2")},
-		"an amount below nothing":       {wechattest.Field("refund_fee_3", "-1")},
-		"another order":                 {wechattest.Field("out_trade_no", "O2")},
-		"another total":                 {wechattest.Field("total_fee", "99")},
-		"wrong signature":               {wechattest.WrongSign()},
-		"a parameter error at once":     {wechattest.ErrCode("PARAM_ERROR", "x", false)},
-		"the same page without an end":  endlessList(),
-		"no row and no count":           {blind.AndField("refund_count", "0"), blind},
-		"uncounted, then a fault":       {blind, wechattest.ErrCode("SYSTEMERROR", "x", false)},
-		"uncounted, then a refusal":     {blind, wechattest.ErrCode("NOTENOUGH", "x", false)},
-		"uncounted, then a set-up":      {blind, wechattest.ErrCode("SIGNERROR", "x", false)},
-		"uncounted, an amount of none":  {blind.AndField("refund_fee_3", "0"), blind},
-		"uncounted, an amount above":    {blind.AndField("refund_fee_3", "101"), blind},
-		"uncounted, a refund twice":     {blind.AndField("out_refund_no_1", "R00"), blind},
-		"uncounted, two amounts":        {blind, blind.AndField("out_refund_no_0", "R09").AndField("refund_fee_0", "2")},
+		"counts that are no numbers": {
+			wechattest.Field("total_refund_count", "x"),
+			wechattest.Field("total_refund_count", "x"),
+		},
+		"a count that is too low": {wechattest.Field("total_refund_count", "9")},
+		"a count of none":         {wechattest.Field("total_refund_count", "0")},
+		"rows that are not counted": {wechattest.Field("refund_count", "9").
+			AndField("total_refund_count", "")},
+		"a refund twice in one page": {wechattest.Field("out_refund_no_1", "R00")},
+		"a refund of two amounts": {page, wechattest.Field("out_refund_no_0", "R09").
+			AndField("refund_fee_0", "2")},
+		"an amount below nothing":      {wechattest.Field("refund_fee_3", "-1")},
+		"another order":                {wechattest.Field("out_trade_no", "O2")},
+		"another total":                {wechattest.Field("total_fee", "99")},
+		"wrong signature":              {wechattest.WrongSign()},
+		"a parameter error at once":    {wechattest.ErrCode("PARAM_ERROR", "x", false)},
+		"the same page without an end": endlessList(),
+		"no row and no count":          {blind.AndField("refund_count", "0"), blind},
+		"uncounted, then a fault":      {blind, wechattest.ErrCode("SYSTEMERROR", "x", false)},
+		"uncounted, then a refusal":    {blind, wechattest.ErrCode("NOTENOUGH", "x", false)},
+		"uncounted, then a set-up":     {blind, wechattest.ErrCode("SIGNERROR", "x", false)},
+		"uncounted, an amount of none": {blind.AndField("refund_fee_3", "0"), blind},
+		"uncounted, an amount above":   {blind.AndField("refund_fee_3", "101"), blind},
+		"uncounted, a refund twice":    {blind.AndField("out_refund_no_1", "R00"), blind},
+		"uncounted, two amounts": {blind, blind.AndField("out_refund_no_0", "R09").
+			AndField("refund_fee_0", "2")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -116,23 +126,25 @@ func TestListIsWholeOrAnError(t *testing.T) {
 		})
 	}
 	srv, g := start(t)
-	// One row of a strange status hides no other.
+	// A row with an unknown status hides no other row.
 	srv.Inject(wechattest.UnknownStatus("NEW"))
 	all, err := g.List(context.Background(), wholeOrder())
 	require.NoError(t, err)
 	require.Len(t, all, 12)
 	require.Equal(t, refund.OutcomeUnknown, all[0].Outcome)
-	// Pages overlap where refunds are made meanwhile: none stands twice.
-	srv.Inject(wechattest.Fault{}, wechattest.Field("out_refund_no_0", "R09").AndField("total_refund_count", "11"))
+	// Pages overlap if a refund is made meanwhile. No refund is listed twice.
+	srv.Inject(wechattest.Fault{}, wechattest.Field("out_refund_no_0", "R09").
+		AndField("total_refund_count", "11"))
 	_, err = g.List(context.Background(), wholeOrder())
 	require.ErrorIs(t, err, wechatv2.ErrAnswer, "12 were counted, 11 seen")
-	srv.Inject(blind, blind.AndField("out_refund_no_0", "R09").AndField("refund_status_0", "CHANGE"))
+	srv.Inject(blind, blind.AndField("out_refund_no_0", "R09").
+		AndField("refund_status_0", "CHANGE"))
 	all, err = g.List(context.Background(), wholeOrder())
 	require.NoError(t, err)
 	require.Len(t, all, 11)
 	require.Equal(t, "R09", all[9].RefundNo)
 	require.Equal(t, refund.OutcomeAbnormal, all[9].Outcome, "as it was seen last")
-	// An offset behind the last refund is the end, if nobody has counted.
+	// A refused offset after the last refund is the end, if no answer has said how many there are.
 	srv10 := newServer(t, wechattest.Options{})
 	g10 := newGateway(t, config(srv10))
 	manyRefunds(t, g10, 10)
@@ -140,7 +152,7 @@ func TestListIsWholeOrAnError(t *testing.T) {
 	all, err = g10.List(context.Background(), wholeOrder())
 	require.NoError(t, err)
 	require.Len(t, all, 10)
-	// An answer that says neither how many refunds it has nor names one is no empty list.
+	// An answer without refund_count and without a row is not an empty list.
 	_, right := signatures(srv)
 	srv.Inject(answerOf(srv, map[string]string{
 		"result_code": "SUCCESS", "out_trade_no": "O1", "total_fee": "100",
@@ -148,28 +160,33 @@ func TestListIsWholeOrAnError(t *testing.T) {
 	_, err = g.List(context.Background(), wholeOrder())
 	require.ErrorIs(t, err, wechatv2.ErrAnswer)
 
-	for field, q := range map[string]refund.Request{"order_id": {Total: 1}, "payment_id": {OrderID: "O1", PaymentID: "4-2"}} {
+	for field, q := range map[string]refund.Request{
+		"order_id":   {Total: 1},
+		"payment_id": {OrderID: "O1", PaymentID: "4-2"},
+	} {
 		_, err = g.List(context.Background(), q)
 		require.ErrorIs(t, err, refund.ErrInvalid)
 		require.ErrorContains(t, err, field)
 	}
 }
 
-// endless claims ever more refunds.
+// endlessList returns answers that report ever more refunds.
 func endlessList() []wechattest.Fault {
 	var script []wechattest.Fault
 	for range 10 {
 		f := wechattest.Field("refund_count", "10").AndField("total_refund_count", "1000")
 		for n := range 10 {
 			i := fmt.Sprint(n)
-			f = f.AndField("out_refund_no_"+i, "R"+i).AndField("refund_fee_"+i, "1").AndField("refund_status_"+i, "SUCCESS")
+			f = f.AndField("out_refund_no_"+i, "R"+i).AndField("refund_fee_"+i, "1").
+				AndField("refund_status_"+i, "SUCCESS")
 		}
-		script = append(script, f.NotExecuted().AndField("out_trade_no", "O1").AndField("total_fee", "100"))
+		script = append(script, f.NotExecuted().AndField("out_trade_no", "O1").
+			AndField("total_fee", "100"))
 	}
 	return script
 }
 
-// TestServiceProvider sends the sub-merchant and wants it back.
+// TestServiceProvider checks that requests name the sub-merchant and answers must repeat it.
 func TestServiceProvider(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t, wechattest.Options{SubMchID: "1900000109", SubAppID: "wxsub"})
@@ -191,12 +208,15 @@ func TestServiceProvider(t *testing.T) {
 	_, err = g.Refund(ctx, request())
 	require.NoError(t, err, "the application need not be named")
 	for name, fault := range map[string]wechattest.Fault{
-		"another merchant":       wechattest.Field("sub_mch_id", "1900000110"),
-		"no merchant":            wechattest.Field("sub_mch_id", ""),
-		"another application":    wechattest.Field("sub_appid", "wxother"),
-		"another one's refusal":  wechattest.ErrCode("NOTENOUGH", "x", false).AndField("sub_mch_id", "1900000110"),
-		"another one's success":  wechattest.Field("sub_mch_id", "1900000110").AndField("sub_appid", "wxsub"),
-		"another one's own echo": wechattest.ErrCode("ERROR", "x", false).AndField("sub_mch_id", "1900000110"),
+		"another merchant":    wechattest.Field("sub_mch_id", "1900000110"),
+		"no merchant":         wechattest.Field("sub_mch_id", ""),
+		"another application": wechattest.Field("sub_appid", "wxother"),
+		"another one's refusal": wechattest.ErrCode("NOTENOUGH", "x", false).
+			AndField("sub_mch_id", "1900000110"),
+		"another one's success": wechattest.Field("sub_mch_id", "1900000110").
+			AndField("sub_appid", "wxsub"),
+		"another one's own echo": wechattest.ErrCode("ERROR", "x", false).
+			AndField("sub_mch_id", "1900000110"),
 	} {
 		srv.Inject(fault, fault)
 		_, err = g.Refund(ctx, request())
@@ -204,7 +224,8 @@ func TestServiceProvider(t *testing.T) {
 		_, err = g.Query(ctx, request())
 		require.ErrorIs(t, err, refund.ErrMismatch, name)
 	}
-	srv.Inject(wechattest.ErrCode("NOTENOUGH", "x", false).AndField("sub_mch_id", "")) // a refusal need not name it
+	// a refusal need not name it
+	srv.Inject(wechattest.ErrCode("NOTENOUGH", "x", false).AndField("sub_mch_id", ""))
 	res, err := g.Refund(ctx, request())
 	require.NoError(t, err)
 	require.Equal(t, refund.OutcomeDeclined, res.Outcome)
@@ -218,11 +239,14 @@ func TestServiceProvider(t *testing.T) {
 	require.Equal(t, []string{"sub_app_id"}, faultyFields(err))
 }
 
-func TestLimits(t *testing.T) {
+func TestDeclaredLimits(t *testing.T) {
 	t.Parallel()
 	cfg := config(newServer(t, wechattest.Options{}))
 	cfg.Limits = nil
-	require.Equal(t, refund.Limits{MaxRefunds: 50, MaxAge: 365 * 24 * time.Hour, MinInterval: time.Minute}, newGateway(t, cfg).Limits("any"))
+	require.Equal(t, refund.Limits{
+		MaxRefunds: 50, MaxAge: 365 * 24 * time.Hour,
+		MinInterval: time.Minute,
+	}, newGateway(t, cfg).Limits("any"))
 	cfg.Limits = &refund.Limits{MaxRefunds: 3}
 	g := newGateway(t, cfg)
 	cfg.Limits.MaxRefunds = 4
@@ -232,8 +256,9 @@ func TestLimits(t *testing.T) {
 	require.Equal(t, []string{"limits"}, faultyFields(err))
 }
 
-// TestWrapTransport: a wrapper sees every call, and its errors are errors of the call.
-func TestWrapTransport(t *testing.T) {
+// TestWrapperSeesEveryCall checks that the wrapper sees every call and that its errors fail the
+// call.
+func TestWrapperSeesEveryCall(t *testing.T) {
 	t.Parallel()
 	cfg := config(newServer(t, wechattest.Options{}))
 	var seen spy
@@ -242,14 +267,19 @@ func TestWrapTransport(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, seen.bodies, 1)
 	cfg.WrapTransport = func(http.RoundTripper) http.RoundTripper {
-		return tripper(func(*http.Request) (*http.Response, error) { return nil, http.ErrNotSupported })
+		return tripper(func(*http.Request) (*http.Response, error) {
+			return nil, http.ErrNotSupported
+		})
 	}
 	_, err = newGateway(t, cfg).Refund(context.Background(), request())
 	require.ErrorIs(t, err, http.ErrNotSupported)
 }
 
 func FuzzParseNumber(f *testing.F) {
-	for _, s := range []string{"", "0", "7", "007", "-1", "+1", "1.0", "1e3", " 1", "1 ", "0x1", "1_0", "９", "9223372036854775807", "9223372036854775808", "99999999999999999999"} {
+	for _, s := range []string{
+		"", "0", "7", "007", "-1", "+1", "1.0", "1e3", " 1", "1 ", "0x1",
+		"1_0", "９", "9223372036854775807", "9223372036854775808", "99999999999999999999",
+	} {
 		f.Add(s)
 	}
 	digits := regexp.MustCompile(`^[0-9]+$`)
@@ -271,7 +301,11 @@ func FuzzParseNumber(f *testing.F) {
 }
 
 func FuzzBeijing(f *testing.F) {
-	for _, s := range []string{"", "2026-03-02 01:30:00", "2026-02-30 00:00:00", "2026-03-02T01:30:00Z", "2026-03-02 01:30:00.5", "2026-03-02 1:30:00", "0000-01-01 00:00:00"} {
+	for _, s := range []string{
+		"", "2026-03-02 01:30:00", "2026-02-30 00:00:00",
+		"2026-03-02T01:30:00Z", "2026-03-02 01:30:00.5", "2026-03-02 1:30:00",
+		"0000-01-01 00:00:00",
+	} {
 		f.Add(s)
 	}
 	zone := time.FixedZone("UTC+8", 8*60*60)

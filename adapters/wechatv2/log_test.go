@@ -15,7 +15,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// TestLogsFollowTheirTable compares every record of the package with the table in its documentation.
+// TestLogsFollowTheirTable compares every record of the package with the table in its
+// documentation.
 func TestLogsFollowTheirTable(t *testing.T) {
 	t.Parallel()
 	recorder := &logtest.Recorder{}
@@ -24,7 +25,8 @@ func TestLogsFollowTheirTable(t *testing.T) {
 	cfg.Logger = recorder.Logger()
 	cfg.BackupURL = strings.Replace(srv.URL(), "127.0.0.1", "localhost", 1)
 	g := newGateway(t, cfg)
-	srv.Inject(wechattest.FailBefore(), wechattest.ErrCode("SYSTEMERROR", "x", true), wechattest.Body(nil))
+	srv.Inject(wechattest.FailBefore(), wechattest.ErrCode("SYSTEMERROR", "x", true),
+		wechattest.Body(nil))
 	_, err := g.Refund(context.Background(), request())
 	var apiErr *wechatv2.APIError
 	require.ErrorAs(t, err, &apiErr)
@@ -38,7 +40,8 @@ func TestLogsFollowTheirTable(t *testing.T) {
 	require.Contains(t, recorder.Values("wechat pay call", "err_code"), "SYSTEMERROR")
 }
 
-// TestNilLoggerIsTheDefaultLogger replaces the default logger of the process.
+// TestNilLoggerIsTheDefaultLogger replaces the default logger of the process, so it is not
+// parallel.
 func TestNilLoggerIsTheDefaultLogger(t *testing.T) { //nolint:paralleltest // as it says
 	before, writer, flags := slog.Default(), log.Writer(), log.Flags()
 	recorder := &logtest.Recorder{}

@@ -15,29 +15,36 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// honestFaults break calls in every way but one: they do not make the service sign a lie about money.
+// honestFaults break calls in every way except one: the service never signs a false statement about
+// money.
 func honestFaults() []wechattest.Fault {
 	return []wechattest.Fault{
 		{},
 		{},
 		{}, // calls that succeed
-		wechattest.LoseAnswer(), wechattest.FailBefore(), wechattest.BreakOff(), wechattest.Truncate(),
-		wechattest.Status(http.StatusBadGateway), wechattest.Status(http.StatusBadGateway).NotExecuted(),
+		wechattest.LoseAnswer(), wechattest.FailBefore(), wechattest.BreakOff(),
+		wechattest.Truncate(), wechattest.Status(http.StatusBadGateway),
+		wechattest.Status(http.StatusBadGateway).NotExecuted(),
 		wechattest.Body(nil), wechattest.Body([]byte("<html><hr></html>")),
 		wechattest.WrongSign(), wechattest.OtherSign(), wechattest.NoSign(),
-		wechattest.Field("out_refund_no", "R9").AndField("out_refund_no_0", "R9"), wechattest.Field("total_fee", "7"),
-		wechattest.ErrCode("SYSTEMERROR", "System Error", true), wechattest.ErrCode("SYSTEMERROR", "System Error", false),
-		wechattest.ErrCode("ERROR", "x", true), wechattest.ErrCode("INVALID_REQUEST", "x", true), wechattest.ErrCode("REFUND_FEE_MISMATCH", "x", true),
-		wechattest.ErrCode("FREQUENCY_LIMITED", "x", false), wechattest.ErrCode("NEW_CODE", "x", true),
-		wechattest.ReturnFail("签名错误", true), wechattest.ReturnFail("系统繁忙", true), wechattest.ReturnFail("invalid refund_fee", true),
+		wechattest.Field("out_refund_no", "R9").AndField("out_refund_no_0", "R9"),
+		wechattest.Field("total_fee", "7"),
+		wechattest.ErrCode("SYSTEMERROR", "System Error", true),
+		wechattest.ErrCode("SYSTEMERROR", "System Error", false),
+		wechattest.ErrCode("ERROR", "x", true), wechattest.ErrCode("INVALID_REQUEST", "x", true),
+		wechattest.ErrCode("REFUND_FEE_MISMATCH", "x", true),
+		wechattest.ErrCode("FREQUENCY_LIMITED", "x", false),
+		wechattest.ErrCode("NEW_CODE", "x", true),
+		wechattest.ReturnFail("签名错误", true), wechattest.ReturnFail("系统繁忙", true),
+		wechattest.ReturnFail("invalid refund_fee", true),
 		wechattest.UnknownStatus("NEW"),
 		wechattest.EndsAs(wechattest.StatusClosed), wechattest.EndsAs(wechattest.StatusChange),
 	}
 }
 
-// TestTruth plays random scripts of calls and faults: whatever breaks, what the gateway says of a refund is
-// true, and no number is paid twice.
-func TestTruth(t *testing.T) {
+// TestEveryOutcomeIsTrue runs random scripts of calls and faults. It checks that every outcome that
+// the gateway returns is true, and that no number is paid twice.
+func TestEveryOutcomeIsTrue(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	rapid.Check(t, func(t *rapid.T) {
@@ -53,7 +60,7 @@ func TestTruth(t *testing.T) {
 		for range rapid.IntRange(1, 25).Draw(t, "calls") {
 			req := refund.Request{
 				OrderID: "O1", RefundNo: fmt.Sprintf("R%d", rapid.IntRange(1, 3).Draw(t, "number")),
-				Amount: 40, Total: 100, Currency: "CNY", // of three numbers, two fit
+				Amount: 40, Total: 100, Currency: "CNY", // the total covers two of three
 			}
 			faults := honestFaults()
 			srv.Inject(faults[rapid.IntRange(0, len(faults)-1).Draw(t, "fault")])
@@ -61,7 +68,9 @@ func TestTruth(t *testing.T) {
 			ask := g.Refund
 			asked := rapid.Bool().Draw(t, "refund")
 			if !asked {
-				ask = func(ctx context.Context, req refund.Request) (refund.Result, error) { return g.Query(ctx, req) }
+				ask = func(ctx context.Context, req refund.Request) (refund.Result, error) {
+					return g.Query(ctx, req)
+				}
 			}
 			res, err := ask(ctx, req)
 			if err != nil {
@@ -90,8 +99,8 @@ func TestTruth(t *testing.T) {
 	})
 }
 
-// TestConcurrentRefunds asks for one refund from 32 goroutines at once.
-func TestConcurrentRefunds(t *testing.T) {
+// TestConcurrentCallsPayOnce checks that 32 concurrent calls for one refund pay once.
+func TestConcurrentCallsPayOnce(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t, wechattest.Options{})
 	g := newGateway(t, config(srv))

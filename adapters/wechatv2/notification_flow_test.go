@@ -17,8 +17,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// notified is a service whose notifications arrive over HTTP, with order ORD-1 of 100 fen and its refund
-// RF-1 of 30, approved: those of the vectors.
+// notified is a service that receives notifications over HTTP. It has order ORD-1 of 100 fen and
+// its approved refund RF-1 of 30, which are those of the vectors.
 type notified struct {
 	*flow
 	store   *unsteady
@@ -26,7 +26,7 @@ type notified struct {
 	unknown int
 }
 
-// unsteady is a store that may be down.
+// unsteady is a store that can be down.
 type unsteady struct {
 	*memstore.Store
 	read, write error
@@ -60,16 +60,24 @@ func newNotified(t *testing.T) *notified {
 	require.NoError(t, f.sim.AddOrder(wechattest.Order{OutTradeNo: "ORD-1", TotalFee: 100}))
 	m, err := order.NewMachine(order.Options{})
 	require.NoError(t, err)
-	f.svc, err = refund.NewService(m, f.store, newGateway(t, config(f.sim)), patient(refund.Options{Now: f.clock, Hooks: []refund.Hooks{{
-		UnknownNotification: func(context.Context, refund.Notification) { f.unknown++ },
-	}}}))
+	f.svc, err = refund.NewService(m, f.store, newGateway(t, config(f.sim)),
+		patient(refund.Options{Now: f.clock, Hooks: []refund.Hooks{{
+			UnknownNotification: func(context.Context, refund.Notification) { f.unknown++ },
+		}}}))
 	require.NoError(t, err)
 	ctx := context.Background()
-	_, err = f.svc.Register(ctx, refund.RegisterParams{OrderID: "ORD-1", Gateway: "wechatv2", Currency: "CNY", Total: 100})
+	_, err = f.svc.Register(ctx,
+		refund.RegisterParams{OrderID: "ORD-1", Gateway: "wechatv2", Currency: "CNY", Total: 100})
 	require.NoError(t, err)
-	_, err = f.svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: "ORD-1", RefundNo: "RF-1"}, Amount: 30, Actor: "buyer:1"})
+	_, err = f.svc.Request(ctx, refund.RequestParams{
+		Ref: refund.Ref{OrderID: "ORD-1", RefundNo: "RF-1"}, Amount: 30,
+		Actor: "buyer:1",
+	})
 	require.NoError(t, err)
-	_, err = f.svc.Approve(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: "ORD-1", RefundNo: "RF-1"}, Amount: 30, Actor: "staff:1"})
+	_, err = f.svc.Approve(ctx, refund.ApproveParams{
+		Ref: refund.Ref{OrderID: "ORD-1", RefundNo: "RF-1"}, Amount: 30,
+		Actor: "staff:1",
+	})
 	require.NoError(t, err)
 
 	h, err := f.svc.NotificationHandler("wechatv2")
@@ -80,7 +88,7 @@ func newNotified(t *testing.T) *notified {
 	return f
 }
 
-// deliver sends a notification and returns the return_code of what comes back.
+// deliver sends a notification and returns the return_code of the answer.
 func (f *notified) deliver(e map[string]string) string {
 	f.t.Helper()
 	resp, err := http.Post(f.url, "text/xml", strings.NewReader(string(wechatv2.Encode(e))))
@@ -102,8 +110,9 @@ func (f *notified) book() *order.Order {
 	return o
 }
 
-// TestNotificationAfterLostAnswer: the answer is lost after paying; the notification is what tells.
-func TestNotificationAfterLostAnswer(t *testing.T) {
+// TestNotificationReplacesALostAnswer checks that a notification completes a refund whose answer
+// was lost.
+func TestNotificationReplacesALostAnswer(t *testing.T) {
 	f := newNotified(t)
 	f.sim.Inject(wechattest.LoseAnswer())
 	_, err := f.svc.Process(context.Background(), refund.Ref{OrderID: "ORD-1", RefundNo: "RF-1"})
@@ -120,17 +129,20 @@ func TestNotificationAfterLostAnswer(t *testing.T) {
 	inner := innerFields()
 	inner["refund_id"] = booked.Refund("RF-1").ProviderRefundID
 	for range 3 {
-		require.Equal(t, "SUCCESS", f.deliver(envelope(encryptInfo(encodeRoot(inner), testKey))), "replayed")
+		require.Equal(t, "SUCCESS", f.deliver(envelope(encryptInfo(encodeRoot(inner), testKey))),
+			"replayed")
 	}
 	inner["refund_id"] = "50999"
-	require.Equal(t, "FAIL", f.deliver(envelope(encryptInfo(encodeRoot(inner), testKey))), "another refund_id")
+	require.Equal(t, "FAIL", f.deliver(envelope(encryptInfo(encodeRoot(inner), testKey))),
+		"another refund_id")
 	require.Equal(t, booked, f.book())
 	require.Equal(t, queries, f.sim.Calls(wechattest.PathQuery), "a replay asks nothing")
 	require.EqualValues(t, 30, f.sim.PaidTotal("ORD-1"))
 }
 
-// TestNotificationForged sends what a forger could, for a refund that was never sent to WeChat Pay.
-func TestNotificationForged(t *testing.T) {
+// TestForgedNotificationsSettleNothing checks that no notification of a forger settles a refund
+// that was never sent to WeChat Pay.
+func TestForgedNotificationsSettleNothing(t *testing.T) {
 	f := newNotified(t)
 	send := func(want string, e map[string]string) {
 		t.Helper()
@@ -142,8 +154,11 @@ func TestNotificationForged(t *testing.T) {
 		return envelope(encryptInfo(encodeRoot(inner), testKey))
 	}
 	vectors := infoVectors(t)
-	for _, name := range []string{"notify_success", "notify_refundclose", "notify_change", "notify_block_aligned"} {
-		send("SUCCESS", envelope(vectors[name].ReqInfo)) // replayed from another time: asked, and not found
+	for _, name := range []string{
+		"notify_success", "notify_refundclose", "notify_change",
+		"notify_block_aligned",
+	} {
+		send("SUCCESS", envelope(vectors[name].ReqInfo)) // a replay: queried, and not found
 	}
 	send("FAIL", envelope(vectors["notify_md5_leading_zeros"].ReqInfo)) // another merchant's key
 	send("FAIL", envelope(vectors["tiny"].ReqInfo))
@@ -157,10 +172,12 @@ func TestNotificationForged(t *testing.T) {
 	send("SUCCESS", with("out_trade_no", "ORD-9"))
 	require.Equal(t, 2, f.unknown)
 
-	// Blocks of one notification put into another one, at every place, and blocks that change places.
+	// Blocks of one notification in place of each block of another one, and swapped blocks.
 	second := innerFields()
-	second["out_refund_no"], second["refund_fee"], second["refund_status"] = "RF-2", "70", "REFUNDCLOSE"
-	first, foreign := encryptBlocks([]byte(encodeRoot(innerFields())), testKey), encryptBlocks([]byte(encodeRoot(second)), testKey)
+	second["out_refund_no"], second["refund_fee"] = "RF-2", "70"
+	second["refund_status"] = "REFUNDCLOSE"
+	first := encryptBlocks([]byte(encodeRoot(innerFields())), testKey)
+	foreign := encryptBlocks([]byte(encodeRoot(second)), testKey)
 	for i := 0; i+32 <= min(len(first), len(foreign)); i += 16 {
 		swapped := append([]byte{}, first...)
 		copy(swapped[i:], first[i+16:i+32])
@@ -181,8 +198,8 @@ func TestNotificationForged(t *testing.T) {
 	require.Zero(t, f.sim.PaidTotal("ORD-1"))
 }
 
-// TestNotificationIsDeliveredAgainUntilItIsBooked: as long as the store or the query fails, WeChat Pay is asked to
-// deliver again. An acknowledgement would be the last that is heard of it.
+// TestNotificationIsDeliveredAgainUntilItIsBooked checks that the notification is not acknowledged
+// while the store or the query fails. After an acknowledgement WeChat Pay would not deliver again.
 func TestNotificationIsDeliveredAgainUntilItIsBooked(t *testing.T) {
 	f := newNotified(t)
 	f.sim.Inject(wechattest.LoseAnswer())
@@ -197,9 +214,12 @@ func TestNotificationIsDeliveredAgainUntilItIsBooked(t *testing.T) {
 	require.Equal(t, order.StateApproved, f.book().Refund("RF-1").State)
 	f.store.write = nil
 	for name, fault := range map[string]wechattest.Fault{
-		"502": wechattest.Status(502), "no answer": wechattest.FailBefore(), "unsigned": wechattest.NoSign(),
-		"another refund": wechattest.WrongRefundNo("RF-2"), "busy": wechattest.ErrCode("FREQUENCY_LIMITED", "x", false),
-		"certificate": wechattest.ErrCode("CERT_ERROR", "x", false), "new status": wechattest.UnknownStatus("NEW"),
+		"502": wechattest.Status(502), "no answer": wechattest.FailBefore(),
+		"unsigned":       wechattest.NoSign(),
+		"another refund": wechattest.WrongRefundNo("RF-2"),
+		"busy":           wechattest.ErrCode("FREQUENCY_LIMITED", "x", false),
+		"certificate":    wechattest.ErrCode("CERT_ERROR", "x", false),
+		"new status":     wechattest.UnknownStatus("NEW"),
 	} {
 		f.sim.Inject(fault.On(wechattest.PathQuery))
 		require.Equal(t, "FAIL", f.deliver(message), name)

@@ -17,7 +17,8 @@ var notifications = flag.Int("notifications", 20_000, "inputs of TestNotificatio
 
 func toBase64(b []byte) string { return base64.StdEncoding.EncodeToString(b) }
 
-// checkNotification reads one and reports whether it was taken. Nothing half-read ever comes out.
+// checkNotification reads a notification and reports whether it was accepted. An accepted one is
+// complete, and a refused one is zero.
 func checkNotification(t *testing.T, g *wechatv2.Gateway, body []byte) bool {
 	n, err := g.ReadNotification(post(body))
 	if err != nil {
@@ -32,7 +33,7 @@ func checkNotification(t *testing.T, g *wechatv2.Gateway, body []byte) bool {
 	return true
 }
 
-// FuzzNotification feeds bodies, plaintexts that are then encrypted, and ciphertexts.
+// FuzzNotification reads bodies, encrypted plaintexts and ciphertexts.
 func FuzzNotification(f *testing.F) {
 	inner := encodeRoot(innerFields())
 	for as := range uint8(3) {
@@ -55,8 +56,8 @@ func FuzzNotification(f *testing.F) {
 	})
 }
 
-// TestNotificationInputs changes a good notification at random: in the ciphertext, and in the plaintext so
-// that it still decrypts.
+// TestNotificationInputs reads notifications with random damage: in the ciphertext, or in the
+// plaintext before it is encrypted.
 func TestNotificationInputs(t *testing.T) {
 	t.Parallel()
 	g := newReader(t, testKey)
@@ -77,11 +78,12 @@ func TestNotificationInputs(t *testing.T) {
 		}
 	}
 	t.Logf("seed %d: %d inputs, %d of them readable", seed, *notifications, taken)
-	require.Positive(t, taken, "some changes leave a notification that can be read: to be confirmed")
+	require.Positive(t, taken,
+		"some changes leave a notification that can be read: to be confirmed")
 	require.Less(t, taken, *notifications)
 }
 
-// damage changes some bytes, swaps blocks, or cuts.
+// damage changes bytes, swaps blocks, or cuts.
 func damage(rnd *rand.Rand, b []byte) []byte {
 	switch rnd.Intn(4) {
 	case 0:

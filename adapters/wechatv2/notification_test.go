@@ -48,7 +48,7 @@ func infoVectors(t testing.TB) map[string]infoVector {
 	return m
 }
 
-// encryptInfo is the provider's side of req_info.
+// encryptInfo makes a req_info, as the provider does.
 func encryptInfo(plain, apiKey string) string {
 	return base64.StdEncoding.EncodeToString(encryptBlocks([]byte(plain), apiKey))
 }
@@ -71,7 +71,7 @@ func encryptECB(data []byte, apiKey string) []byte {
 	return data
 }
 
-func TestReqInfoVectors(t *testing.T) {
+func TestReqInfoVectorsDecrypt(t *testing.T) {
 	t.Parallel()
 	for name, v := range infoVectors(t) {
 		t.Run(name, func(t *testing.T) {
@@ -81,27 +81,34 @@ func TestReqInfoVectors(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, v.Plaintext, string(plain))
 			require.Len(t, plain, v.Bytes)
-			require.Equal(t, v.ReqInfo, encryptInfo(v.Plaintext, v.APIKey), "the tests' own encryption")
+			require.Equal(t, v.ReqInfo, encryptInfo(v.Plaintext, v.APIKey),
+				"the tests' own encryption")
 		})
 	}
-	require.Equal(t, "0149ee4840bbaf838affca6d31d25ee1", string(wechatv2.InfoKey("37381208bbce2acddc69e6aa2c6597d8")), "a leading zero stays")
-	plain, err := wechatv2.DecryptInfo("pZwJZBLuy3mDACEQT4YTBw==", []byte("0123456789abcdef0123456789abcdef"))
+	require.Equal(t, "0149ee4840bbaf838affca6d31d25ee1",
+		string(wechatv2.InfoKey("37381208bbce2acddc69e6aa2c6597d8")), "a leading zero stays")
+	plain, err := wechatv2.DecryptInfo("pZwJZBLuy3mDACEQT4YTBw==",
+		[]byte("0123456789abcdef0123456789abcdef"))
 	require.NoError(t, err)
 	require.Equal(t, "hello", string(plain))
 }
 
-func TestReqInfoRefused(t *testing.T) {
+func TestMalformedReqInfoIsRefused(t *testing.T) {
 	t.Parallel()
 	v := infoVectors(t)["notify_success"]
-	block := func(b ...byte) string { // a last block that ends in b
+	block := func(b ...byte) string { // one block that ends in b
 		data := append(bytes.Repeat([]byte{'x'}, aes.BlockSize-len(b)), b...)
 		return base64.StdEncoding.EncodeToString(encryptECB(data, v.APIKey))
 	}
 	for name, info := range map[string]string{
-		"empty": "", "not base64": "*", "url alphabet": strings.NewReplacer("+", "-", "/", "_").Replace(v.ReqInfo),
-		"no padding": strings.TrimRight(infoVectors(t)["tiny"].ReqInfo, "="), "cut base64": v.ReqInfo[:len(v.ReqInfo)-3],
-		"cut in a block": v.ReqInfo[:4*20], "a block less": v.ReqInfo[:64*4], "hex": "00112233445566778899aabbccddeeff0",
-		"pad of 0": block(0), "pad of 17": block(17), "pad of 255": block(255), "pad that differs": block(3, 2, 3), "pad of text": block(),
+		"empty": "", "not base64": "*",
+		"url alphabet":   strings.NewReplacer("+", "-", "/", "_").Replace(v.ReqInfo),
+		"no padding":     strings.TrimRight(infoVectors(t)["tiny"].ReqInfo, "="),
+		"cut base64":     v.ReqInfo[:len(v.ReqInfo)-3],
+		"cut in a block": v.ReqInfo[:4*20], "a block less": v.ReqInfo[:64*4],
+		"hex":      "00112233445566778899aabbccddeeff0",
+		"pad of 0": block(0), "pad of 17": block(17), "pad of 255": block(255),
+		"pad that differs": block(3, 2, 3), "pad of text": block(),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -115,7 +122,7 @@ func TestReqInfoRefused(t *testing.T) {
 	require.Error(t, err)
 }
 
-// newReader makes a gateway for notifications: merchant, application and key are those of the vectors.
+// newReader makes a gateway with the merchant and the application of the vectors.
 func newReader(t testing.TB, apiKey string) *wechatv2.Gateway {
 	t.Helper()
 	cfg := config(newServer(t, wechattest.Options{}))
@@ -136,13 +143,15 @@ func post(body []byte) *http.Request {
 	return r
 }
 
-// TestReadNotificationVectors reads notifications that were made by independent code or published.
-func TestReadNotificationVectors(t *testing.T) {
+// TestNotificationVectorsAreRead reads notifications that independent code has made or documents
+// have published.
+func TestNotificationVectorsAreRead(t *testing.T) {
 	t.Parallel()
 	vectors := infoVectors(t)
 	read := func(name string) refund.Notification {
 		v := vectors[name]
-		n, err := newReader(t, v.APIKey).ReadNotification(post(wechatv2.Encode(envelope(v.ReqInfo))))
+		body := wechatv2.Encode(envelope(v.ReqInfo))
+		n, err := newReader(t, v.APIKey).ReadNotification(post(body))
 		require.NoError(t, err, name)
 		return n
 	}
@@ -176,21 +185,25 @@ func TestReadNotificationVectors(t *testing.T) {
 
 const testKey = "0123456789ABCDEFGHIJKLMNOPQRSTUV"
 
-// innerFields are those of a usual notification.
+// innerFields returns the fields of a usual notification.
 func innerFields() map[string]string {
 	return map[string]string{
-		"transaction_id": "4200000000000000000000000001", "out_trade_no": "ORD-1", "out_refund_no": "RF-1",
-		"refund_id": "50000000000000000000000000001", "total_fee": "100", "refund_fee": "30", "settlement_refund_fee": "30",
-		"refund_status": "SUCCESS", "success_time": "2024-01-02 03:04:05", "refund_recv_accout": "支付用户零钱",
-		"refund_account": "REFUND_SOURCE_RECHARGE_FUNDS", "refund_request_source": "API",
+		"transaction_id": "4200000000000000000000000001", "out_trade_no": "ORD-1",
+		"out_refund_no": "RF-1",
+		"refund_id":     "50000000000000000000000000001", "total_fee": "100", "refund_fee": "30",
+		"settlement_refund_fee": "30",
+		"refund_status":         "SUCCESS", "success_time": "2024-01-02 03:04:05",
+		"refund_recv_accout": "支付用户零钱",
+		"refund_account":     "REFUND_SOURCE_RECHARGE_FUNDS", "refund_request_source": "API",
 	}
 }
 
 func encodeRoot(f map[string]string) string {
-	return "<root>" + strings.TrimSuffix(strings.TrimPrefix(string(wechatv2.Encode(f)), "<xml>"), "</xml>") + "</root>"
+	return "<root>" + strings.TrimSuffix(strings.TrimPrefix(string(wechatv2.Encode(f)), "<xml>"),
+		"</xml>") + "</root>"
 }
 
-func TestReadNotificationFields(t *testing.T) {
+func TestNotificationNeedsItsFields(t *testing.T) {
 	t.Parallel()
 	g := newReader(t, testKey)
 	tests := []struct {
@@ -202,13 +215,19 @@ func TestReadNotificationFields(t *testing.T) {
 		{name: "unknown status", field: "refund_status", value: "NOTSURE"},
 		{name: "no status", field: "refund_status"},
 		{name: "no transaction_id", field: "transaction_id", outcome: refund.OutcomeSucceeded},
-		{name: "unreadable time", field: "success_time", value: "yesterday", outcome: refund.OutcomeSucceeded},
+		{
+			name: "unreadable time", field: "success_time", value: "yesterday",
+			outcome: refund.OutcomeSucceeded,
+		},
 		{name: "unknown field", field: "new_field", value: "1", outcome: refund.OutcomeSucceeded},
 		{name: "whole order", field: "refund_fee", value: "100", outcome: refund.OutcomeSucceeded},
 		{name: "no out_trade_no", field: "out_trade_no", fails: true},
 		{name: "no out_refund_no", field: "out_refund_no", fails: true},
 		{name: "odd out_refund_no", field: "out_refund_no", value: "R 1\n", fails: true},
-		{name: "long out_refund_no", field: "out_refund_no", value: strings.Repeat("1", 65), fails: true},
+		{
+			name: "long out_refund_no", field: "out_refund_no", value: strings.Repeat("1", 65),
+			fails: true,
+		},
 		{name: "odd transaction_id", field: "transaction_id", value: "1'--", fails: true},
 		{name: "no total_fee", field: "total_fee", fails: true},
 		{name: "no refund_fee", field: "refund_fee", fails: true},
@@ -218,8 +237,14 @@ func TestReadNotificationFields(t *testing.T) {
 		{name: "fraction", field: "refund_fee", value: "30.0", fails: true},
 		{name: "above the total", field: "refund_fee", value: "101", fails: true},
 		{name: "too large", field: "total_fee", value: "9223372036854775808", fails: true},
-		{name: "odd settlement_refund_fee", field: "settlement_refund_fee", value: "1e3", outcome: refund.OutcomeSucceeded},
-		{name: "odd settlement_total_fee", field: "settlement_total_fee", value: "1e3", outcome: refund.OutcomeSucceeded},
+		{
+			name: "odd settlement_refund_fee", field: "settlement_refund_fee", value: "1e3",
+			outcome: refund.OutcomeSucceeded,
+		},
+		{
+			name: "odd settlement_total_fee", field: "settlement_total_fee", value: "1e3",
+			outcome: refund.OutcomeSucceeded,
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -228,7 +253,8 @@ func TestReadNotificationFields(t *testing.T) {
 			if tt.field != "" {
 				f[tt.field] = tt.value
 			}
-			n, err := g.ReadNotification(post(wechatv2.Encode(envelope(encryptInfo(encodeRoot(f), testKey)))))
+			n, err := g.ReadNotification(
+				post(wechatv2.Encode(envelope(encryptInfo(encodeRoot(f), testKey)))))
 			if tt.fails {
 				require.ErrorIs(t, err, refund.ErrNotification)
 				require.Zero(t, n)
@@ -240,7 +266,7 @@ func TestReadNotificationFields(t *testing.T) {
 	}
 }
 
-func TestReadNotificationRefused(t *testing.T) {
+func TestMalformedNotificationsAreRefused(t *testing.T) {
 	t.Parallel()
 	g := newReader(t, testKey)
 	good := wechatv2.Encode(envelope(encryptInfo(encodeRoot(innerFields()), testKey)))
@@ -251,7 +277,9 @@ func TestReadNotificationRefused(t *testing.T) {
 		f[name] = value
 		return post(wechatv2.Encode(f))
 	}
-	inner := func(plain string) *http.Request { return with("req_info", encryptInfo(plain, testKey)) }
+	inner := func(plain string) *http.Request {
+		return with("req_info", encryptInfo(plain, testKey))
+	}
 	ended, cancel := context.WithCancel(context.Background())
 	cancel()
 	broken := errors.New("connection lost")
@@ -262,30 +290,46 @@ func TestReadNotificationRefused(t *testing.T) {
 		r  *http.Request
 		is error
 	}{
-		"get":                {httptest.NewRequest(http.MethodGet, "/", bytes.NewReader(good)), nil},
-		"put":                {httptest.NewRequest(http.MethodPut, "/", bytes.NewReader(good)), nil},
-		"no body":            {&http.Request{Method: http.MethodPost}, nil},
-		"empty body":         {post(nil), nil},
-		"too large":          {post(append(bytes.Clone(good), bytes.Repeat([]byte(" "), refund.MaxNotification)...)), nil},
-		"broken off":         {reader(io.MultiReader(bytes.NewReader(good[:100]), iotest.ErrReader(broken))), broken},
-		"context ended":      {post(good).WithContext(ended), context.Canceled},
-		"other root":         {post([]byte(encodeRoot(envelope("")))), nil},
-		"return_code FAIL":   {with("return_code", "FAIL"), nil},
-		"no return_code":     {with("return_code", ""), nil},
-		"other application":  {with("appid", "wx0000000000000002"), refund.ErrMismatch},
-		"other merchant":     {with("mch_id", "1000000002"), refund.ErrMismatch},
-		"no merchant":        {with("mch_id", ""), refund.ErrMismatch},
-		"no req_info":        {with("req_info", ""), nil},
-		"other key":          {with("req_info", encryptInfo(encodeRoot(innerFields()), "another key")), nil},
-		"inner text":         {inner("hello"), nil},
-		"inner empty":        {inner(""), nil},
-		"inner other root":   {inner(string(wechatv2.Encode(innerFields()))), nil},
-		"inner entities":     {inner(`<!DOCTYPE root [<!ENTITY e "30">]>` + encodeRoot(innerFields())), nil},
-		"inner twice":        {inner(strings.Replace(encodeRoot(innerFields()), "<root>", "<root><refund_fee>99</refund_fee>", 1)), nil},
-		"inner nested":       {inner("<root><root>" + encodeRoot(innerFields()) + "</root></root>"), nil},
-		"inner text behind":  {inner(encodeRoot(innerFields()) + "x"), nil},
-		"inner not utf-8":    {inner("<root><a>\xb2\xe2</a></root>"), nil},
-		"inner never closed": {inner(strings.TrimSuffix(encodeRoot(innerFields()), "</root>")), nil},
+		"get": {
+			httptest.NewRequest(http.MethodGet, "/", bytes.NewReader(good)), nil,
+		},
+		"put": {
+			httptest.NewRequest(http.MethodPut, "/", bytes.NewReader(good)), nil,
+		},
+		"no body":    {&http.Request{Method: http.MethodPost}, nil},
+		"empty body": {post(nil), nil},
+		"too large": {post(append(bytes.Clone(good),
+			bytes.Repeat([]byte(" "), refund.MaxNotification)...)), nil},
+		"broken off": {
+			reader(io.MultiReader(bytes.NewReader(good[:100]), iotest.ErrReader(broken))), broken,
+		},
+		"context ended":     {post(good).WithContext(ended), context.Canceled},
+		"other root":        {post([]byte(encodeRoot(envelope("")))), nil},
+		"return_code FAIL":  {with("return_code", "FAIL"), nil},
+		"no return_code":    {with("return_code", ""), nil},
+		"other application": {with("appid", "wx0000000000000002"), refund.ErrMismatch},
+		"other merchant":    {with("mch_id", "1000000002"), refund.ErrMismatch},
+		"no merchant":       {with("mch_id", ""), refund.ErrMismatch},
+		"no req_info":       {with("req_info", ""), nil},
+		"other key": {
+			with("req_info", encryptInfo(encodeRoot(innerFields()), "another key")), nil,
+		},
+		"inner text":       {inner("hello"), nil},
+		"inner empty":      {inner(""), nil},
+		"inner other root": {inner(string(wechatv2.Encode(innerFields()))), nil},
+		"inner entities": {
+			inner(`<!DOCTYPE root [<!ENTITY e "30">]>` + encodeRoot(innerFields())), nil,
+		},
+		"inner twice": {inner(strings.Replace(encodeRoot(innerFields()), "<root>",
+			"<root><refund_fee>99</refund_fee>", 1)), nil},
+		"inner nested": {
+			inner("<root><root>" + encodeRoot(innerFields()) + "</root></root>"), nil,
+		},
+		"inner text behind": {inner(encodeRoot(innerFields()) + "x"), nil},
+		"inner not utf-8":   {inner("<root><a>\xb2\xe2</a></root>"), nil},
+		"inner never closed": {
+			inner(strings.TrimSuffix(encodeRoot(innerFields()), "</root>")), nil,
+		},
 	}
 	for _, encoding := range []string{"gzip", "deflate", "br", "identity"} {
 		r := post(good)
@@ -304,17 +348,23 @@ func TestReadNotificationRefused(t *testing.T) {
 			if tt.is != nil {
 				require.ErrorIs(t, err, tt.is)
 			}
-			for _, secret := range []string{testKey, string(wechatv2.InfoKey(testKey)), "RF-1", "ORD-1", "4200000000"} {
+			for _, secret := range []string{
+				testKey, string(wechatv2.InfoKey(testKey)), "RF-1",
+				"ORD-1", "4200000000",
+			} {
 				require.NotContains(t, err.Error(), secret)
 			}
 		})
 	}
 }
 
-func TestAcknowledge(t *testing.T) {
+func TestAcknowledgeHidesTheError(t *testing.T) {
 	t.Parallel()
 	g := newReader(t, testKey)
-	for want, err := range map[string]error{"SUCCESS": nil, "FAIL": errors.New("secret of the database")} {
+	for want, err := range map[string]error{
+		"SUCCESS": nil,
+		"FAIL":    errors.New("secret of the database"),
+	} {
 		w := httptest.NewRecorder()
 		g.Acknowledge(w, err)
 		require.Equal(t, http.StatusOK, w.Code)

@@ -17,8 +17,11 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// p12 puts a certificate and its key into one file, with the certificates of chain behind it.
-func p12(t *testing.T, enc *pkcs12.Encoder, certPEM, keyPEM []byte, password string, chain ...*x509.Certificate) []byte {
+// p12 encodes a certificate, its key, and the certificates of chain after it.
+func p12(
+	t *testing.T, enc *pkcs12.Encoder, certPEM, keyPEM []byte, password string,
+	chain ...*x509.Certificate,
+) []byte {
 	t.Helper()
 	pair, err := tls.X509KeyPair(certPEM, keyPEM)
 	require.NoError(t, err)
@@ -29,9 +32,9 @@ func p12(t *testing.T, enc *pkcs12.Encoder, certPEM, keyPEM []byte, password str
 	return data
 }
 
-// TestP12 opens what the merchant platform gives out, in the old form and in today's, and with the
-// authority's certificate behind it.
-func TestP12(t *testing.T) {
+// TestP12IsRead checks the merchant platform's file, in the old form and in the new one, and with
+// the authority's certificate after the merchant's.
+func TestP12IsRead(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t, wechattest.Options{})
 	authority := selfSignedCert(t, "authority")
@@ -77,8 +80,9 @@ func TestP12(t *testing.T) {
 	}
 }
 
-// TestP12AuthorityInFront: the certificate is the one whose private key it is.
-func TestP12AuthorityInFront(t *testing.T) {
+// TestP12WithTheAuthorityInFront checks that the certificate of the private key is found after the
+// authority's.
+func TestP12WithTheAuthorityInFront(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t, wechattest.Options{})
 	cfg := config(srv)
@@ -87,21 +91,24 @@ func TestP12AuthorityInFront(t *testing.T) {
 	leaf, err := x509.ParseCertificate(pair.Certificate[0])
 	require.NoError(t, err)
 	cfg.CertPEM, cfg.KeyPEM = nil, nil
-	cfg.P12, err = pkcs12.LegacyDES.Encode(pair.PrivateKey, selfSignedCert(t, "authority"), []*x509.Certificate{leaf}, cfg.MchID)
+	cfg.P12, err = pkcs12.LegacyDES.Encode(pair.PrivateKey, selfSignedCert(t, "authority"),
+		[]*x509.Certificate{leaf}, cfg.MchID)
 	require.NoError(t, err)
 	_, err = newGateway(t, cfg).Refund(context.Background(), request())
 	require.NoError(t, err)
 }
 
-// TestP12Reload takes a renewed file, and refuses an expired one.
-func TestP12Reload(t *testing.T) {
+// TestP12IsReloaded checks that a renewed file is used and an expired one is refused.
+func TestP12IsReloaded(t *testing.T) {
 	t.Parallel()
 	var seen guests
 	cfg := seen.serve(t)
-	cfg.CertPEM, cfg.KeyPEM, cfg.P12File = nil, nil, filepath.Join(t.TempDir(), "apiclient_cert.p12")
+	cfg.CertPEM, cfg.KeyPEM = nil, nil
+	cfg.P12File = filepath.Join(t.TempDir(), "apiclient_cert.p12")
 	install := func(name string, age int) {
 		certPEM, keyPEM := selfSigned(t, name, tomorrow().AddDate(0, 0, -age))
-		require.NoError(t, os.WriteFile(cfg.P12File, p12(t, pkcs12.LegacyRC2, certPEM, keyPEM, cfg.MchID), 0o600))
+		data := p12(t, pkcs12.LegacyRC2, certPEM, keyPEM, cfg.MchID)
+		require.NoError(t, os.WriteFile(cfg.P12File, data, 0o600))
 	}
 	install("first", 0)
 	g := newGateway(t, cfg)

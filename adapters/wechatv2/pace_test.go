@@ -11,8 +11,9 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// TestRate: what is above the rate and cannot wait for its turn is not sent.
-func TestRate(t *testing.T) {
+// TestRequestsAboveTheRateAreNotSent checks that a request above the rate is not sent if it cannot
+// wait for its turn.
+func TestRequestsAboveTheRateAreNotSent(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	srv := newServer(t, wechattest.Options{})
@@ -42,12 +43,13 @@ func TestRate(t *testing.T) {
 	require.Equal(t, 1, srv.Calls(wechattest.PathQuery))
 }
 
-// TestRateKeepsTime: a request whose turn would come late in the time that its caller has is not sent.
-func TestRateKeepsTime(t *testing.T) {
+// TestRateLeavesTimeForTheCall checks that a request is not sent if its turn comes after half of
+// its caller's time.
+func TestRateLeavesTimeForTheCall(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t, wechattest.Options{})
 	cfg := config(srv)
-	cfg.QueryRate = 1.0 / 600 // one in ten minutes, which TotalTimeout alone would wait for
+	cfg.QueryRate = 1.0 / 600 // one in ten minutes; TotalTimeout alone would allow the wait
 	cfg.TotalTimeout = time.Hour
 	g := newGateway(t, cfg)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -60,8 +62,9 @@ func TestRateKeepsTime(t *testing.T) {
 	require.Equal(t, 1, srv.Calls(wechattest.PathQuery))
 }
 
-// TestRateWaits: what can wait is sent. Ten in the first burst, then one every ten milliseconds.
-func TestRateWaits(t *testing.T) {
+// TestRequestsWaitForTheirTurn checks that requests that can wait are sent: ten in the first burst,
+// then one every ten milliseconds.
+func TestRequestsWaitForTheirTurn(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t, wechattest.Options{})
 	cfg := config(srv)
@@ -74,7 +77,7 @@ func TestRateWaits(t *testing.T) {
 	require.Equal(t, 15, srv.Calls(wechattest.PathQuery))
 }
 
-func TestRateDefaults(t *testing.T) {
+func TestDefaultRates(t *testing.T) {
 	t.Parallel()
 	cfg := config(newServer(t, wechattest.Options{}))
 	cfg.RefundRate, cfg.QueryRate = 0, 0

@@ -30,23 +30,26 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// selfSigned is a certificate for 127.0.0.1 that is its own authority, valid until end.
+// selfSigned makes a certificate for 127.0.0.1 that is its own authority, valid until end.
 func selfSigned(t *testing.T, name string, end time.Time) (certPEM, keyPEM []byte) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)
 	tmpl := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: end.Add(-48 * time.Hour), NotAfter: end, IsCA: true, BasicConstraintsValid: true,
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name},
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore:   end.Add(-48 * time.Hour), NotAfter: end,
+		IsCA: true, BasicConstraintsValid: true,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
 	require.NoError(t, err)
 	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
 	require.NoError(t, err)
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
+		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})
 }
 
-// guests is a server that notes who presents which certificate.
+// guests is a server that records which certificates clients present.
 type guests struct {
 	mu    sync.Mutex
 	names []string
@@ -54,15 +57,16 @@ type guests struct {
 
 func (g *guests) serve(t *testing.T) wechatv2.Config {
 	t.Helper()
-	web := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		name := "none"
-		if len(r.TLS.PeerCertificates) > 0 {
-			name = r.TLS.PeerCertificates[0].Subject.CommonName
-		}
-		g.names = append(g.names, name)
-	}))
+	web := httptest.NewUnstartedServer(
+		http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			g.mu.Lock()
+			defer g.mu.Unlock()
+			name := "none"
+			if len(r.TLS.PeerCertificates) > 0 {
+				name = r.TLS.PeerCertificates[0].Subject.CommonName
+			}
+			g.names = append(g.names, name)
+		}))
 	web.TLS = &tls.Config{ClientAuth: tls.RequestClientCert}
 	web.StartTLS()
 	t.Cleanup(web.Close)
@@ -73,12 +77,12 @@ func (g *guests) serve(t *testing.T) wechatv2.Config {
 	return cfg
 }
 
-// today is when these tests take place; the server's own certificate is of the real clock.
+// today is the time of these tests. The server's own certificate follows the real clock.
 func today() time.Time { return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC) }
 
 func tomorrow() time.Time { return today().Add(24 * time.Hour) }
 
-func TestReloadCertificate(t *testing.T) {
+func TestReloadedCertificateIsPresented(t *testing.T) {
 	t.Parallel()
 	var seen guests
 	cfg := seen.serve(t)
@@ -102,7 +106,7 @@ func TestReloadCertificate(t *testing.T) {
 	require.NoError(t, g.ReloadCertificate())
 	call()
 
-	// What cannot be used changes nothing.
+	// An unusable certificate changes nothing.
 	install("expired", today().Add(-time.Hour))
 	err := g.ReloadCertificate()
 	require.ErrorIs(t, err, order.ErrInvalid)
@@ -114,9 +118,9 @@ func TestReloadCertificate(t *testing.T) {
 	require.Equal(t, []string{"first", "first", "second", "second"}, seen.names)
 }
 
-// TestReloadWithCallsUnderWay: a connection that a call was on when the certificate was replaced is no other
-// call's afterwards.
-func TestReloadWithCallsUnderWay(t *testing.T) {
+// TestConnectionsOfAnOldCertificateAreLeft checks that a connection that was in use during a reload
+// is not used by another call.
+func TestConnectionsOfAnOldCertificateAreLeft(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t, wechattest.Options{})
 	g := newGateway(t, config(srv))
@@ -125,7 +129,7 @@ func TestReloadWithCallsUnderWay(t *testing.T) {
 		require.NoError(t, err)
 	}
 	srv.Inject(wechattest.Fault{}.After(func(context.Context) {
-		// The call that waits here has the first connection.
+		// The call that waits here uses the first connection.
 		if g.ReloadCertificate() != nil {
 			t.Error("reload")
 		}
@@ -143,8 +147,9 @@ func TestReloadWithCallsUnderWay(t *testing.T) {
 	require.Equal(t, 3, srv.Connections())
 }
 
-// TestUnusableCertificates of a callback are faults of the set-up, before anything is sent.
-func TestUnusableCertificates(t *testing.T) {
+// TestUnusableCertificateSendsNothing checks that an unusable certificate of the callback is a
+// fault of the set-up, and that nothing is sent.
+func TestUnusableCertificateSendsNothing(t *testing.T) {
 	t.Parallel()
 	var seen guests
 	cfg := seen.serve(t)
@@ -177,19 +182,23 @@ func TestUnusableCertificates(t *testing.T) {
 	require.Empty(t, seen.names)
 }
 
-// TestCertificateEnds while the process runs: the calls are faults of the set-up, until it is renewed.
-func TestCertificateEnds(t *testing.T) {
+// TestExpiredCertificateIsASetupError checks that calls fail with a fault of the set-up after the
+// certificate has expired, until it is renewed.
+func TestExpiredCertificateIsASetupError(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t, wechattest.Options{})
 	var days atomic.Int64
-	now := func() time.Time { return time.Now().AddDate(0, 0, int(days.Load())) } //nolint:forbidigo // the server's certificates are of the real clock
+	now := func() time.Time { // the server's certificates are of the real clock
+		return time.Now().AddDate(0, 0, int(days.Load())) //nolint:forbidigo // see above
+	}
 	cfg := config(srv)
 	cfg.Now = now
 	dir := t.TempDir()
 	cfg.CertFile, cfg.KeyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
 	install := func(from, to int) {
 		var err error
-		cfg.CertPEM, cfg.KeyPEM, err = srv.IssueClientCert(now().AddDate(0, 0, from), now().AddDate(0, 0, to))
+		cfg.CertPEM, cfg.KeyPEM, err = srv.IssueClientCert(now().AddDate(0, 0, from),
+			now().AddDate(0, 0, to))
 		require.NoError(t, err)
 		require.NoError(t, os.WriteFile(cfg.CertFile, cfg.CertPEM, 0o600))
 		require.NoError(t, os.WriteFile(cfg.KeyFile, cfg.KeyPEM, 0o600))
@@ -208,20 +217,20 @@ func TestCertificateEnds(t *testing.T) {
 	require.ErrorAs(t, err, &setup)
 	require.Equal(t, wechatv2.GatewayName, setup.Gateway)
 	require.Error(t, g.ReloadCertificate(), "it is still the old one")
-	install(-7, 5) // valid at the server's clock too
+	install(-7, 5) // valid by the server's clock too
 	require.NoError(t, g.ReloadCertificate())
 	_, err = g.Refund(context.Background(), request())
 	require.NoError(t, err)
 
-	// The server refuses what has ended by its own clock.
+	// The server refuses a certificate that has expired by its own clock.
 	install(-9, -7)
 	cfg.Now = func() time.Time { return now().AddDate(0, 0, -8) }
 	_, err = newGateway(t, cfg).Refund(context.Background(), request())
 	require.ErrorIs(t, err, refund.ErrSetup)
 }
 
-// TestReloadWhileCalling is for the race detector.
-func TestReloadWhileCalling(t *testing.T) {
+// TestReloadIsSafeBesideCalls gives the race detector reloads beside calls.
+func TestReloadIsSafeBesideCalls(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t, wechattest.Options{})
 	g := newGateway(t, config(srv))
@@ -244,10 +253,13 @@ func TestReloadWhileCalling(t *testing.T) {
 	require.EqualValues(t, 30, srv.PaidTotal("O1"))
 }
 
-func TestCertificateOutOfTime(t *testing.T) {
+func TestNewRefusesACertificateOutOfTime(t *testing.T) {
 	t.Parallel()
 	cfg := config(newServer(t, wechattest.Options{}))
-	for text, year := range map[string]int{"cert_pem: expired at ": 2199, "cert_pem: not valid before ": 1999} {
+	for text, year := range map[string]int{
+		"cert_pem: expired at ":       2199,
+		"cert_pem: not valid before ": 1999,
+	} {
 		cfg.Now = func() time.Time { return time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC) }
 		_, err := wechatv2.New(cfg)
 		require.ErrorIs(t, err, order.ErrInvalid)
@@ -255,7 +267,7 @@ func TestCertificateOutOfTime(t *testing.T) {
 	}
 }
 
-func TestGetClientCertificate(t *testing.T) {
+func TestGetClientCertificateIsCalledForEachConnection(t *testing.T) {
 	t.Parallel()
 	var seen guests
 	cfg := seen.serve(t)
@@ -268,7 +280,9 @@ func TestGetClientCertificate(t *testing.T) {
 	}
 	var next *tls.Certificate
 	var nextErr error
-	cfg.GetClientCertificate = func(ctx context.Context) (*tls.Certificate, error) { return next, errors.Join(nextErr, ctx.Err()) }
+	cfg.GetClientCertificate = func(ctx context.Context) (*tls.Certificate, error) {
+		return next, errors.Join(nextErr, ctx.Err())
+	}
 	g := newGateway(t, cfg)
 	call := func() error { _, err := g.Refund(context.Background(), request()); return err }
 
@@ -316,8 +330,9 @@ func TestGetClientCertificate(t *testing.T) {
 	}
 }
 
-// TestExpiredServerCertificate is about the service's certificate, not ours.
-func TestExpiredServerCertificate(t *testing.T) {
+// TestExpiredServerCertificateIsRefused checks that an expired certificate of the service is
+// refused.
+func TestExpiredServerCertificateIsRefused(t *testing.T) {
 	t.Parallel()
 	certPEM, keyPEM := selfSigned(t, "old service", time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC))
 	pair, err := tls.X509KeyPair(certPEM, keyPEM)

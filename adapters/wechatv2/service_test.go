@@ -15,16 +15,22 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// TestServiceOverTLS runs the whole workflow through the adapter, over TLS, against the simulator: whatever
-// goes wrong with a call, the refund is never failed, the buyer is paid once, and the order ends refunded.
-func TestServiceOverTLS(t *testing.T) {
+// TestServicePaysOnceAfterEveryFault runs the whole workflow through the adapter, over TLS, against
+// the simulator. It checks that after any fault of a call the refund does not fail, the buyer is
+// paid once, and the order ends refunded.
+func TestServicePaysOnceAfterEveryFault(t *testing.T) {
 	refundPath := func(f wechattest.Fault) wechattest.Fault { return f.On(wechattest.PathRefund) }
 	queryPath := func(f wechattest.Fault) wechattest.Fault { return f.On(wechattest.PathQuery) }
 	for name, script := range map[string][]wechattest.Fault{
-		"answer lost after paying":           {wechattest.LoseAnswer()},
-		"connection lost before":             {wechattest.FailBefore()},
-		"time-out after paying":              {refundPath(wechattest.Fault{}.After(func(ctx context.Context) { <-ctx.Done() }))},
-		"every first call lost":              {refundPath(wechattest.LoseAnswer()), queryPath(wechattest.FailBefore())},
+		"answer lost after paying": {wechattest.LoseAnswer()},
+		"connection lost before":   {wechattest.FailBefore()},
+		"time-out after paying": {
+			refundPath(wechattest.Fault{}.After(func(ctx context.Context) { <-ctx.Done() })),
+		},
+		"every first call lost": {
+			refundPath(wechattest.LoseAnswer()),
+			queryPath(wechattest.FailBefore()),
+		},
 		"502 after paying":                   {wechattest.Status(502)},
 		"502 instead of paying":              {wechattest.Status(502).NotExecuted()},
 		"garbage":                            {wechattest.Body([]byte("<<<"))},
@@ -77,8 +83,9 @@ func TestServiceOverTLS(t *testing.T) {
 	}
 }
 
-// TestServiceDefiniteNo: what WeChat Pay documents as a no fails the refund, and the same number pays later.
-func TestServiceDefiniteNo(t *testing.T) {
+// TestServiceFailsADefiniteRefusal checks that a documented refusal fails the refund, and that the
+// same number pays later.
+func TestServiceFailsADefiniteRefusal(t *testing.T) {
 	f := newFlow(t)
 	f.sim.SetBalance(0)
 	f.approve("R1", 3000)
@@ -89,25 +96,29 @@ func TestServiceDefiniteNo(t *testing.T) {
 	require.Zero(t, f.sim.PaidTotal("ORDER-1"))
 
 	f.sim.TopUp(3000)
-	_, err := f.svc.Retry(context.Background(), refund.RetryParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R1"}, Actor: "staff:1"})
+	_, err := f.svc.Retry(context.Background(),
+		refund.RetryParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R1"}, Actor: "staff:1"})
 	require.NoError(t, err)
 	f.finish("R1")
 	require.Equal(t, order.StateRefunded, f.order().Refund("R1").State)
 	require.EqualValues(t, 3000, f.sim.PaidTotal("ORDER-1"))
 }
 
-// TestServiceRefusesNumbersWhenAsked: what WeChat Pay would not take is refused before anything is recorded.
+// TestServiceRefusesNumbersWhenAsked checks that a number that WeChat Pay does not accept is
+// refused before the refund is recorded.
 func TestServiceRefusesNumbersWhenAsked(t *testing.T) {
 	f := newFlow(t)
 	_, err := f.svc.Register(context.Background(), refund.RegisterParams{
-		OrderID: "an order number that is far too long", Gateway: "wechatv2", Currency: "CNY", Total: 100,
+		OrderID: "an order number that is far too long", Gateway: "wechatv2", Currency: "CNY",
+		Total: 100,
 	})
 	require.NoError(t, err)
-	for id, no := range map[string]string{
+	for id, number := range map[string]string{
 		"ORDER-1":                              "R 1",
 		"an order number that is far too long": "R1",
 	} {
-		_, err := f.svc.Request(context.Background(), refund.RequestParams{Ref: refund.Ref{OrderID: id, RefundNo: no}, Amount: 1, Actor: "buyer:1"})
+		_, err := f.svc.Request(context.Background(),
+			refund.RequestParams{Ref: refund.Ref{OrderID: id, RefundNo: number}, Amount: 1, Actor: "buyer:1"})
 		require.ErrorIs(t, err, refund.ErrInvalid)
 		o, err := f.svc.Order(context.Background(), id)
 		require.NoError(t, err)
@@ -115,7 +126,7 @@ func TestServiceRefusesNumbersWhenAsked(t *testing.T) {
 	}
 }
 
-// flow is a service on the adapter and the simulator, with order ORDER-1 of 100 yuan.
+// flow is a service with the adapter, the simulator, and order ORDER-1 of 100 yuan.
 type flow struct {
 	t   *testing.T
 	sim *wechattest.Server
@@ -130,7 +141,7 @@ func newFlow(t *testing.T) *flow {
 	return newFlowWithin(t, patience)
 }
 
-// newFlowWithin is newFlow with a limit for each call.
+// newFlowWithin is newFlow with a time limit for each call.
 func newFlowWithin(t *testing.T, limit time.Duration) *flow {
 	t.Helper()
 	f := &flow{t: t, now: time.Date(2026, 1, 5, 2, 0, 0, 0, time.UTC)}
@@ -163,19 +174,22 @@ func (f *flow) clock() time.Time {
 	return f.now
 }
 
-func (f *flow) approve(no string, fen int64) {
+func (f *flow) approve(number string, fen int64) {
 	f.t.Helper()
-	_, err := f.svc.Request(context.Background(), refund.RequestParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: no}, Amount: fen, Actor: "buyer:1"})
+	_, err := f.svc.Request(context.Background(),
+		refund.RequestParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: number}, Amount: fen, Actor: "buyer:1"})
 	require.NoError(f.t, err)
-	_, err = f.svc.Approve(context.Background(), refund.ApproveParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: no}, Amount: fen, Actor: "staff:1"})
+	_, err = f.svc.Approve(context.Background(),
+		refund.ApproveParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: number}, Amount: fen, Actor: "staff:1"})
 	require.NoError(f.t, err)
 }
 
-// finish processes a refund until there is nothing left to do.
-func (f *flow) finish(no string) {
+// finish processes a refund until it has ended.
+func (f *flow) finish(number string) {
 	f.t.Helper()
 	for range 20 {
-		next, err := f.svc.Process(context.Background(), refund.Ref{OrderID: "ORDER-1", RefundNo: no})
+		next, err := f.svc.Process(context.Background(),
+			refund.Ref{OrderID: "ORDER-1", RefundNo: number})
 		require.NoError(f.t, err)
 		if next.At.IsZero() {
 			return

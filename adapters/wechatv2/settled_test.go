@@ -11,8 +11,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// TestRecipientAndSettledAreReported: of a refund that has succeeded, the query, the list and the
-// notification report where the money went and how much of it was money, without coupons that
+// TestRecipientAndSettledAreReported checks that the query, the list and the notification of a
+// succeeded refund report where the money went and how much of it was money, without coupons that
 // nobody paid for.
 func TestRecipientAndSettledAreReported(t *testing.T) {
 	t.Parallel()
@@ -59,8 +59,8 @@ func TestRecipientAndSettledAreReported(t *testing.T) {
 	requireSettled(notice.Result)
 }
 
-// TestOddDetailsDecideNothing: a recipient or a settled amount that cannot be read is left out, and
-// the refund succeeds without it.
+// TestOddDetailsDecideNothing checks that a settled amount that cannot be read is left out, and
+// that the refund succeeds without it.
 func TestOddDetailsDecideNothing(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
@@ -92,15 +92,15 @@ func TestOddDetailsDecideNothing(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, want, res.Recipient)
 	}
-	// Amounts that nobody reads may be anything.
+	// Amounts that are not read may have any form.
 	srv.Inject(wechattest.Field("cash_fee", "1e3").AndField("coupon_refund_count", "-1"))
 	res, err := g.Refund(ctx, request())
 	require.NoError(t, err)
 	requireUnsettled(t, refund.OutcomeAccepted, res)
 }
 
-// TestOnlyASuccessHasRecipientAndSettled: no other status reports money that has arrived, whatever
-// stands beside it.
+// TestOnlyASuccessHasRecipientAndSettled checks that no other status reports money that has
+// arrived, whatever its other fields are.
 func TestOnlyASuccessHasRecipientAndSettled(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()

@@ -20,7 +20,7 @@ import (
 	"github.com/orderfsm/orderfsm/adapters/wechatv2"
 )
 
-func TestSignVectors(t *testing.T) {
+func TestSignatureVectors(t *testing.T) {
 	t.Parallel()
 	raw, err := os.ReadFile("testdata/sign.json")
 	require.NoError(t, err)
@@ -45,36 +45,45 @@ func TestSignVectors(t *testing.T) {
 	}
 }
 
-// TestSignPublished checks signatures that official documents and other clients' tests have published.
-func TestSignPublished(t *testing.T) {
+// TestPublishedSignatures checks signatures from official documents and from the tests of other
+// clients.
+func TestPublishedSignatures(t *testing.T) {
 	t.Parallel()
 	const official = "192006250b4c09247ec02edce69f6a2d"
 	tests := []struct{ name, text, key, md5, hmac string }{
 		{
-			"official sample", "appid=wxd930ea5d5a258f4f&body=test&device_info=1000&mch_id=10000100&nonce_str=ibuaiVcKdpRxkhJA",
-			official, "9A0A8659F005D6984697E2CA0A9CF3B7", "6A9AE1657590FD6257D693A078E1C3E4BB6BA4DC30B23E0EE2496E54170DACD6",
+			"official sample",
+			"appid=wxd930ea5d5a258f4f&body=test&device_info=1000&mch_id=10000100&nonce_str=ibuaiVcKdpRxkhJA",
+			official, "9A0A8659F005D6984697E2CA0A9CF3B7",
+			"6A9AE1657590FD6257D693A078E1C3E4BB6BA4DC30B23E0EE2496E54170DACD6",
 		},
 		{
 			"two fields", "test1=test1&test2=test2",
-			official, "1E3A8D73B5A4AEE787C0F68B5DAB8520", "EDAC6D70D2FDF5A2382F8204FC96A1918017E46ACC5297F565ED1A7610ACF659",
+			official, "1E3A8D73B5A4AEE787C0F68B5DAB8520",
+			"EDAC6D70D2FDF5A2382F8204FC96A1918017E46ACC5297F565ED1A7610ACF659",
 		},
 		{
-			"value with an equals sign, MD5", "appId=mock-appid&nonceStr=mock-nonce&package=prepay_id=mock-prepay-id&signType=MD5&timeStamp=1601234567",
+			"value with an equals sign, MD5",
+			"appId=mock-appid&nonceStr=mock-nonce&package=prepay_id=mock-prepay-id&signType=MD5&timeStamp=1601234567",
 			"mock-v2-secret-key", "C52D6B09E8A039D6E8696A014BB37160", "",
 		},
 		{
-			"value with an equals sign, HMAC", "appId=mock-appid&nonceStr=mock-nonce&package=prepay_id=mock-prepay-id&signType=HMAC-SHA256&timeStamp=1601234567",
-			"mock-v2-secret-key", "", "BAC9240577E86EDC7753264E502196C61F78F24777E9E7CCE82A7BD97F906EED",
+			"value with an equals sign, HMAC",
+			"appId=mock-appid&nonceStr=mock-nonce&package=prepay_id=mock-prepay-id&signType=HMAC-SHA256&timeStamp=1601234567",
+			"mock-v2-secret-key", "",
+			"BAC9240577E86EDC7753264E502196C61F78F24777E9E7CCE82A7BD97F906EED",
 		},
 		{
-			"sandbox refund request", "appid=wx8888888888888888&device_info=013467007045764&mch_id=1900000109&nonce_str=uuzXIIKoZ_KNU5_pycfpwnOrDPDEdJB" +
+			"sandbox refund request",
+			"appid=wx8888888888888888&device_info=013467007045764&mch_id=1900000109&nonce_str=uuzXIIKoZ_KNU5_pycfpwnOrDPDEdJB" +
 				"&op_user_id=1900000109&out_refund_no=1217752501201407033233368018&out_trade_no=1217752501201407033233368018" +
 				"&refund_account=REFUND_SOURCE_RECHARGE_FUNDS&refund_fee=100&refund_fee_type=CNY&total_fee=100" +
 				"&transaction_id=1217752501201407033233368018",
 			official, "9573EC9028AFC91BE507BE79BBBD9C6C", "",
 		},
 		{
-			"sandbox query answer", "appid=wx2421b1c4370ec43b&mch_id=10000100&nonce_str=TeqClE3i0mvn3DrK&out_refund_no_0=1415701182" +
+			"sandbox query answer",
+			"appid=wx2421b1c4370ec43b&mch_id=10000100&nonce_str=TeqClE3i0mvn3DrK&out_refund_no_0=1415701182" +
 				"&out_trade_no=1415757673&refund_count=1&refund_fee_0=1&refund_id_0=2008450740201411110000174436" +
 				"&refund_status_0=PROCESSING&result_code=SUCCESS&return_code=SUCCESS&return_msg=OK" +
 				"&transaction_id=1008450740201411110005820873",
@@ -100,19 +109,20 @@ func TestSignPublished(t *testing.T) {
 	}
 }
 
-func TestSigned(t *testing.T) {
+func TestOnlyTheRightSignatureIsAccepted(t *testing.T) {
 	t.Parallel()
 	const key = "0123456789ABCDEFGHIJKLMNOPQRSTUV"
 	f := map[string]string{"a": "1", "unknown": "2", "empty": ""}
 	require.False(t, wechatv2.Signed(f, key, wechatv2.SignMD5), "no signature")
 	f["sign"] = wechatv2.Sign(f, key, wechatv2.SignHMACSHA256)
 	require.True(t, wechatv2.Signed(f, key, wechatv2.SignHMACSHA256))
-	require.False(t, wechatv2.Signed(f, key, wechatv2.SignMD5), "the peer does not choose the algorithm")
+	require.False(t, wechatv2.Signed(f, key, wechatv2.SignMD5),
+		"the peer does not choose the algorithm")
 	f["unknown"] = "3"
 	require.False(t, wechatv2.Signed(f, key, wechatv2.SignHMACSHA256), "unknown fields are signed")
 }
 
-// plainSign signs the plain way.
+// plainSign signs with plain code.
 func plainSign(f map[string]string, key string, t wechatv2.SignType) string {
 	var names []string
 	for name, value := range f {
@@ -132,7 +142,8 @@ func plainSign(f map[string]string, key string, t wechatv2.SignType) string {
 	return strings.ToUpper(hex.EncodeToString(h.Sum(nil)))
 }
 
-// FuzzEncodeDecode: what is signed and encoded is decoded to the same fields, and its signature fits.
+// FuzzEncodeDecode checks that a signed and encoded message is decoded to the same fields with a
+// valid signature.
 func FuzzEncodeDecode(f *testing.F) {
 	f.Add("a", "1", "b_0", "<&>\"'", "key", false)
 	f.Add("Z", "\t\r\n ", "_a", "]]>中😀", testKey, true)
@@ -167,12 +178,15 @@ func FuzzEncodeDecode(f *testing.F) {
 	})
 }
 
-// refundFields are those of a usual refund request.
+// refundFields returns the fields of a usual refund request.
 func refundFields() map[string]string {
 	return map[string]string{
-		"appid": "wx0000000000000001", "mch_id": "1000000001", "nonce_str": "0123456789abcdef0123456789abcdef",
-		"sign_type": "MD5", "out_trade_no": "ORD-1", "out_refund_no": "RF-1", "total_fee": "100", "refund_fee": "30",
-		"refund_fee_type": "CNY", "refund_desc": "商品已售完", "notify_url": "https://example.test/refund/notify",
+		"appid": "wx0000000000000001", "mch_id": "1000000001",
+		"nonce_str": "0123456789abcdef0123456789abcdef",
+		"sign_type": "MD5", "out_trade_no": "ORD-1", "out_refund_no": "RF-1", "total_fee": "100",
+		"refund_fee":      "30",
+		"refund_fee_type": "CNY", "refund_desc": "商品已售完",
+		"notify_url": "https://example.test/refund/notify",
 		"op_user_id": "1000000001",
 	}
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// shop is a service with its notification endpoint on a mux, as a host has it, beside a simulator that
+// shop is a service with its notification endpoint on a mux, as in a host, and a simulator that
 // delivers to it.
 type shop struct {
 	*flow
@@ -43,13 +43,14 @@ func newShop(t *testing.T, opts wechattest.Options, limits *refund.Limits) *shop
 	m, err := order.NewMachine(order.Options{})
 	require.NoError(t, err)
 	var mu sync.Mutex
-	s.svc, err = refund.NewService(m, memstore.New(), s.gateway, patient(refund.Options{Now: s.clock, Hooks: []refund.Hooks{{
-		UnknownNotification: func(_ context.Context, n refund.Notification) {
-			mu.Lock()
-			defer mu.Unlock()
-			s.unknown = append(s.unknown, n)
-		},
-	}}}))
+	s.svc, err = refund.NewService(m, memstore.New(), s.gateway,
+		patient(refund.Options{Now: s.clock, Hooks: []refund.Hooks{{
+			UnknownNotification: func(_ context.Context, n refund.Notification) {
+				mu.Lock()
+				defer mu.Unlock()
+				s.unknown = append(s.unknown, n)
+			},
+		}}}))
 	require.NoError(t, err)
 	h, err := s.svc.NotificationHandler("wechatv2")
 	require.NoError(t, err)
@@ -65,7 +66,7 @@ func newShop(t *testing.T, opts wechattest.Options, limits *refund.Limits) *shop
 	return s
 }
 
-// unhurried sends notifications without the limit that WeChat Pay has for each.
+// unhurried returns a client that sends notifications without WeChat Pay's time limit.
 func unhurried(t *testing.T) *http.Client {
 	t.Helper()
 	transport := &http.Transport{}
@@ -75,9 +76,10 @@ func unhurried(t *testing.T) *http.Client {
 	})}
 }
 
-func (s *shop) process(no string) refund.ProcessResult {
+func (s *shop) process(number string) refund.ProcessResult {
 	s.t.Helper()
-	next, err := s.svc.Process(context.Background(), refund.Ref{OrderID: "ORDER-1", RefundNo: no})
+	ref := refund.Ref{OrderID: "ORDER-1", RefundNo: number}
+	next, err := s.svc.Process(context.Background(), ref)
 	require.NoError(s.t, err)
 	return next
 }
@@ -90,25 +92,40 @@ func (s *shop) pass(d time.Duration) {
 
 func noLimits() *refund.Limits { return &refund.Limits{} }
 
-// TestDelivered: the bank takes a day; the notification books the refund, whatever happens to it on its way.
-func TestDelivered(t *testing.T) {
+// TestNotificationBooksTheRefund checks that after a day at the bank a notification books the
+// refund, also if earlier deliveries fail.
+func TestNotificationBooksTheRefund(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		faults []wechattest.NoticeFault
 		tries  int
 	}{
-		"at once":                  {nil, 1},
-		"twice at the same time":   {[]wechattest.NoticeFault{wechattest.TwiceAtOnce()}, 1},
-		"lost twice":               {[]wechattest.NoticeFault{wechattest.LoseNotice(), wechattest.LoseNotice()}, 3},
-		"for another merchant":     {[]wechattest.NoticeFault{wechattest.EnvelopeField("mch_id", "1000000002")}, 2},
-		"for another sub-merchant": {[]wechattest.NoticeFault{wechattest.EnvelopeField("sub_mch_id", "1900000110")}, 2},
-		"with another key":         {[]wechattest.NoticeFault{wechattest.WrongKey("another key of thirty-two bytes.")}, 2},
-		"a failure":                {[]wechattest.NoticeFault{wechattest.FailEnvelope("x")}, 2},
-		"with another amount":      {[]wechattest.NoticeFault{wechattest.ContentField("refund_fee", "2999")}, 2},
+		"at once":                {nil, 1},
+		"twice at the same time": {[]wechattest.NoticeFault{wechattest.TwiceAtOnce()}, 1},
+		"lost twice": {[]wechattest.NoticeFault{
+			wechattest.LoseNotice(),
+			wechattest.LoseNotice(),
+		}, 3},
+		"for another merchant": {
+			[]wechattest.NoticeFault{wechattest.EnvelopeField("mch_id", "1000000002")}, 2,
+		},
+		"for another sub-merchant": {
+			[]wechattest.NoticeFault{wechattest.EnvelopeField("sub_mch_id", "1900000110")}, 2,
+		},
+		"with another key": {
+			[]wechattest.NoticeFault{wechattest.WrongKey("another key of thirty-two bytes.")}, 2,
+		},
+		"a failure": {[]wechattest.NoticeFault{wechattest.FailEnvelope("x")}, 2},
+		"with another amount": {
+			[]wechattest.NoticeFault{wechattest.ContentField("refund_fee", "2999")}, 2,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newShop(t, wechattest.Options{SettleAfter: 24 * time.Hour, SubMchID: "1900000109", SubAppID: "wxsub"}, nil)
+			s := newShop(t, wechattest.Options{
+				SettleAfter: 24 * time.Hour, SubMchID: "1900000109",
+				SubAppID: "wxsub",
+			}, nil)
 			s.approve("R1", 3000)
 			s.process("R1")
 			require.Empty(t, s.sim.Deliver(context.Background()))
@@ -133,10 +150,14 @@ func TestDelivered(t *testing.T) {
 	}
 }
 
-// TestDeliveredBeforeTheAnswer: the refund's own answer comes last, or never.
-func TestDeliveredBeforeTheAnswer(t *testing.T) {
+// TestNotificationMayComeBeforeTheAnswer checks that a notification books the refund before its own
+// answer arrives, or without it.
+func TestNotificationMayComeBeforeTheAnswer(t *testing.T) {
 	t.Parallel()
-	for name, fault := range map[string]wechattest.Fault{"late": {}, "lost": wechattest.LoseAnswer()} {
+	for name, fault := range map[string]wechattest.Fault{
+		"late": {},
+		"lost": wechattest.LoseAnswer(),
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newShop(t, wechattest.Options{}, nil)
@@ -156,8 +177,9 @@ func TestDeliveredBeforeTheAnswer(t *testing.T) {
 	}
 }
 
-// TestDeliveredFromTheConsole: a refund that the shop has not made is told to a hook, and Sync adopts it.
-func TestDeliveredFromTheConsole(t *testing.T) {
+// TestNotificationOfAConsoleRefundReachesTheHook checks that a hook receives the notification of a
+// refund that the shop has not made, and that Sync adopts the refund.
+func TestNotificationOfAConsoleRefundReachesTheHook(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	s := newShop(t, wechattest.Options{}, nil)
@@ -171,12 +193,14 @@ func TestDeliveredFromTheConsole(t *testing.T) {
 	_, err := s.svc.Sync(ctx, "ORDER-1")
 	require.NoError(t, err)
 	require.EqualValues(t, 6000, s.order().Refunded)
-	_, err = s.svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R1"}, Amount: 6000, Actor: "buyer:1"})
+	_, err = s.svc.Request(ctx,
+		refund.RequestParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R1"}, Amount: 6000, Actor: "buyer:1"})
 	require.ErrorIs(t, err, refund.ErrAmount)
 }
 
-// TestChangeThenSuccess: the bank sends the money back, and a person finds another way to the buyer.
-func TestChangeThenSuccess(t *testing.T) {
+// TestAbnormalRefundCanStillSucceed checks a refund that the bank returns and a person then
+// completes.
+func TestAbnormalRefundCanStillSucceed(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, wechattest.Options{}, nil)
 	s.sim.Inject(wechattest.EndsAs(wechattest.StatusChange))
@@ -189,8 +213,9 @@ func TestChangeThenSuccess(t *testing.T) {
 	require.Equal(t, order.StateRefunded, s.order().Refund("R1").State)
 }
 
-// TestPaced: the declared limits keep the shop from what WeChat Pay would refuse.
-func TestPaced(t *testing.T) {
+// TestDeclaredLimitsPreventRefusals checks that the declared limits prevent requests that WeChat
+// Pay would refuse.
+func TestDeclaredLimitsPreventRefusals(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	s := newShop(t, wechattest.Options{Spacing: time.Minute, RefuseConcurrent: true}, nil)
@@ -205,12 +230,14 @@ func TestPaced(t *testing.T) {
 	require.Equal(t, 2, s.sim.Calls(wechattest.PathRefund), "none was sent too soon")
 
 	s.pass(366 * 24 * time.Hour)
-	_, err := s.svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R3"}, Amount: 100, Actor: "buyer:1"})
+	_, err := s.svc.Request(ctx,
+		refund.RequestParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R3"}, Amount: 100, Actor: "buyer:1"})
 	require.ErrorIs(t, err, refund.ErrLimit, "a year has passed")
 }
 
-// TestUnpaced: without the limits WeChat Pay refuses, nothing fails, and the refund is sent again.
-func TestUnpaced(t *testing.T) {
+// TestRefusalForItsPaceFailsNoRefund checks that without declared limits WeChat Pay refuses, no
+// refund fails, and the refund is sent again.
+func TestRefusalForItsPaceFailsNoRefund(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, wechattest.Options{Spacing: time.Minute}, noLimits())
 	s.approve("R1", 100)
@@ -220,7 +247,7 @@ func TestUnpaced(t *testing.T) {
 	require.Equal(t, order.StateRefunded, s.order().Refund("R2").State)
 	require.Greater(t, s.sim.Calls(wechattest.PathRefund), 2)
 
-	// Behind the year, unseen because no limit is declared: a definite no.
+	// After a year, and without a declared limit, WeChat Pay refuses definitely.
 	s.approve("R3", 100)
 	s.pass(366 * 24 * time.Hour)
 	s.finish("R3")
@@ -228,13 +255,17 @@ func TestUnpaced(t *testing.T) {
 	require.Equal(t, "TRADE_OVERDUE", s.order().Refund("R3").Code)
 }
 
-// TestConcurrentlyRefused: the provider is busy with the order, which is no failure of the refund.
-func TestConcurrentlyRefused(t *testing.T) {
+// TestConcurrentRefusalFailsNoRefund checks that a refund does not fail if WeChat Pay is busy with
+// its order.
+func TestConcurrentRefusalFailsNoRefund(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, wechattest.Options{RefuseConcurrent: true}, noLimits())
 	var second error
 	s.sim.Inject(wechattest.Fault{}.After(func(ctx context.Context) {
-		req := refund.Request{OrderID: "ORDER-1", RefundNo: "R2", Amount: 100, Total: 10000, Currency: "CNY"}
+		req := refund.Request{
+			OrderID: "ORDER-1", RefundNo: "R2", Amount: 100, Total: 10000,
+			Currency: "CNY",
+		}
 		_, second = s.gateway.Refund(ctx, req)
 	}))
 	s.approve("R1", 100)

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"log"
@@ -25,11 +26,14 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-func TestTLSRefusals(t *testing.T) {
+func TestTLSFaultsAreSetupErrors(t *testing.T) {
 	t.Parallel()
 	srv, other := newServer(t, wechattest.Options{}), newServer(t, wechattest.Options{})
 	mutual := httptest.NewUnstartedServer(http.NotFoundHandler())
-	mutual.TLS = &tls.Config{ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: x509.NewCertPool()}
+	mutual.TLS = &tls.Config{
+		ClientAuth: tls.RequireAndVerifyClientCert,
+		ClientCAs:  x509.NewCertPool(),
+	}
 	mutual.Config.ErrorLog = log.New(io.Discard, "", 0)
 	mutual.StartTLS()
 	t.Cleanup(mutual.Close)
@@ -52,10 +56,22 @@ func TestTLSRefusals(t *testing.T) {
 		text    string
 		setup   bool
 	}{
-		"unknown authority":              {newGateway(t, unknownCA), "the service's certificate cannot be trusted", true},
-		"not one of the system's":        {newGateway(t, systemCAs), "the service's certificate cannot be trusted", true},
-		"refused merchant, by page":      {newGateway(t, foreign), "the service refused the merchant's certificate", true},
-		"refused merchant, in handshake": {newGateway(t, strict), "the service refused the merchant's certificate", true},
+		"unknown authority": {
+			newGateway(t, unknownCA),
+			"the service's certificate cannot be trusted", true,
+		},
+		"not one of the system's": {
+			newGateway(t, systemCAs),
+			"the service's certificate cannot be trusted", true,
+		},
+		"refused merchant, by page": {
+			newGateway(t, foreign),
+			"the service refused the merchant's certificate", true,
+		},
+		"refused merchant, in handshake": {
+			newGateway(t, strict),
+			"the service refused the merchant's certificate", true,
+		},
 	} {
 		res, err := tt.gateway.Refund(ctx, request())
 		// In TLS 1.3 a refusal in the handshake arrives after the client has begun to write. If the
@@ -71,14 +87,14 @@ func TestTLSRefusals(t *testing.T) {
 	require.Zero(t, srv.Calls(wechattest.PathQuery))
 	require.Empty(t, srv.Ledger())
 
-	// The query asks for no certificate.
+	// The query needs no certificate.
 	res, err := newGateway(t, foreign).Query(ctx, request())
 	require.NoError(t, err)
 	require.Equal(t, refund.OutcomeNotFound, res.Outcome)
 }
 
-// TestWrongHostName serves a certificate for another name.
-func TestWrongHostName(t *testing.T) {
+// TestWrongHostNameIsRefused checks that a certificate for another name is refused.
+func TestWrongHostNameIsRefused(t *testing.T) {
 	t.Parallel()
 	web := httptest.NewUnstartedServer(http.NotFoundHandler())
 	web.Config.ErrorLog = log.New(io.Discard, "", 0)
@@ -87,7 +103,7 @@ func TestWrongHostName(t *testing.T) {
 	cfg := config(newServer(t, wechattest.Options{}))
 	cfg.RootCAs = x509.NewCertPool()
 	cfg.RootCAs.AddCert(web.Certificate())
-	cfg.BaseURL = strings.Replace(web.URL, "127.0.0.1", "localhost", 1) // which its certificate does not name
+	cfg.BaseURL = strings.Replace(web.URL, "127.0.0.1", "localhost", 1) // not in its certificate
 	_, err := newGateway(t, cfg).Refund(context.Background(), request())
 	require.ErrorIs(t, err, refund.ErrSetup)
 	var name x509.HostnameError
@@ -115,22 +131,32 @@ func TestOldTLSIsRefused(t *testing.T) {
 // TestRedirectIsNotFollowed checks that a signed message goes to the configured host only.
 func TestRedirectIsNotFollowed(t *testing.T) {
 	t.Parallel()
-	var mu sync.Mutex
-	var paths []string
-	cfg := newWeb(t, func(w http.ResponseWriter, r *http.Request) {
-		mu.Lock()
-		defer mu.Unlock()
-		paths = append(paths, r.URL.Path)
-		http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
-	})
-	cfg.BaseURL += "/prefix/"
-	_, err := newGateway(t, cfg).Refund(context.Background(), request())
-	require.ErrorContains(t, err, "HTTP status 307")
-	require.Equal(t, []string{"/prefix/secapi/pay/refund"}, paths)
+	for _, status := range []int{
+		http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther,
+		http.StatusTemporaryRedirect, http.StatusPermanentRedirect,
+	} {
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			t.Parallel()
+			var mu sync.Mutex
+			var paths []string
+			cfg := newWeb(t, func(w http.ResponseWriter, r *http.Request) {
+				mu.Lock()
+				defer mu.Unlock()
+				if paths = append(paths, r.URL.Path); len(paths) == 1 {
+					http.Redirect(w, r, "/elsewhere", status)
+				}
+			})
+			cfg.BaseURL += "/prefix/"
+			_, err := newGateway(t, cfg).Refund(context.Background(), request())
+			require.ErrorContains(t, err, fmt.Sprintf("HTTP status %d", status))
+			require.Equal(t, []string{"/prefix/secapi/pay/refund"}, paths)
+		})
+	}
 }
 
-// TestCertificatePages reads the pages that stand for a certificate problem, and no other page so.
-func TestCertificatePages(t *testing.T) {
+// TestCertificatePagesAreSetupErrors checks that the pages for a certificate problem, and no
+// others, are faults of the set-up.
+func TestCertificatePagesAreSetupErrors(t *testing.T) {
 	t.Parallel()
 	for page, setup := range map[string]bool{
 		"<center>No required SSL certificate was sent</center>": true,
@@ -154,8 +180,9 @@ func TestCertificatePages(t *testing.T) {
 	}
 }
 
-// TestOneConnection checks that 1,000 refunds one after the other, and a query, share a connection.
-func TestOneConnection(t *testing.T) {
+// TestSequentialCallsShareAConnection checks that 1,000 refunds in sequence and a query share one
+// connection.
+func TestSequentialCallsShareAConnection(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t, wechattest.Options{})
 	cfg := config(srv)
@@ -179,7 +206,7 @@ func TestConnectionsAreReused(t *testing.T) {
 		var all, done sync.WaitGroup
 		all.Add(calls)
 		for range calls {
-			// Nobody is answered before everybody has arrived.
+			// No call is answered before all have arrived.
 			srv.Inject(wechattest.Fault{}.After(func(context.Context) { all.Done(); all.Wait() }))
 			done.Add(1)
 			go func() {
@@ -194,9 +221,9 @@ func TestConnectionsAreReused(t *testing.T) {
 	require.Equal(t, calls, srv.Connections())
 }
 
-// TestNothingIsLeftOpen counts the goroutines and descriptors of the process around calls that end in every
-// way. It runs alone.
-func TestNothingIsLeftOpen(t *testing.T) { //nolint:paralleltest // it counts what the whole process has
+// TestNothingIsLeftOpen counts the goroutines and descriptors of the process around calls that end
+// in every way, so it is not parallel.
+func TestNothingIsLeftOpen(t *testing.T) { //nolint:paralleltest // it counts
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	const dir = "/proc/self/fd"
 	if _, err := os.Stat(dir); err != nil {
@@ -214,12 +241,13 @@ func TestNothingIsLeftOpen(t *testing.T) { //nolint:paralleltest // it counts wh
 		g, err := wechatv2.New(config(srv))
 		require.NoError(t, err)
 		defer g.CloseIdleConnections()
-		srv.Inject(wechattest.LoseAnswer(), wechattest.BreakOff(), wechattest.Status(502), wechattest.Body(make([]byte, 1<<20)), wechattest.Truncate())
+		srv.Inject(wechattest.LoseAnswer(), wechattest.BreakOff(), wechattest.Status(502),
+			wechattest.Body(make([]byte, 1<<20)), wechattest.Truncate())
 		for range 8 {
 			_, _ = g.Refund(context.Background(), request())
 		}
 	}
-	round() // what is opened once and stays
+	round() // opens what stays open
 	before := count()
 	for range 5 {
 		round()
@@ -227,23 +255,24 @@ func TestNothingIsLeftOpen(t *testing.T) { //nolint:paralleltest // it counts wh
 	require.Eventually(t, func() bool { return count() <= before }, patience, 10*time.Millisecond)
 }
 
-// TestVerificationCannotBeTurnedOff looks for the switch in every file of the module.
+// TestVerificationCannotBeTurnedOff checks that no file of the module turns it off.
 func TestVerificationCannotBeTurnedOff(t *testing.T) {
 	t.Parallel()
 	token := "Insecure" + "SkipVerify"
 	files := 0
-	require.NoError(t, filepath.WalkDir(moduleRoot(t), func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || filepath.Ext(path) != ".go" {
-			return err
-		}
-		src, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		files++
-		require.NotContains(t, string(src), token, path)
-		return nil
-	}))
+	require.NoError(t,
+		filepath.WalkDir(moduleRoot(t), func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || filepath.Ext(path) != ".go" {
+				return err
+			}
+			src, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			files++
+			require.NotContains(t, string(src), token, path)
+			return nil
+		}))
 	require.Greater(t, files, 20)
 }
 

@@ -15,7 +15,7 @@ import (
 	"github.com/orderfsm/orderfsm/adapters/wechatv2/wechattest"
 )
 
-// newWeb starts a TLS server that is not the simulator, and returns the Config of a gateway for it.
+// newWeb starts a TLS server with a handler, and returns the Config of a gateway for it.
 func newWeb(t *testing.T, handler http.HandlerFunc) wechatv2.Config {
 	t.Helper()
 	web := httptest.NewTLSServer(handler)
@@ -27,15 +27,15 @@ func newWeb(t *testing.T, handler http.HandlerFunc) wechatv2.Config {
 	return cfg
 }
 
-// TestWhatIsSent compares requests, field by field.
-func TestWhatIsSent(t *testing.T) {
+// TestRequestsHaveTheDocumentedFields checks requests field by field.
+func TestRequestsHaveTheDocumentedFields(t *testing.T) {
 	t.Parallel()
 	type sent struct {
 		header http.Header
 		method string
 		path   string
 		body   []byte
-		length int64 // as it was announced
+		length int64 // as announced
 	}
 	requests := make(chan sent, 1)
 	cfg := newWeb(t, func(_ http.ResponseWriter, r *http.Request) {
@@ -54,18 +54,45 @@ func TestWhatIsSent(t *testing.T) {
 		path string
 		want map[string]string
 	}{
-		{"refund by order", func() error { _, err := newGateway(t, cfg).Refund(context.Background(), request()); return err }, wechattest.PathRefund, map[string]string{
-			"out_trade_no": "O1", "out_refund_no": "R1", "total_fee": "100", "refund_fee": "30", "refund_fee_type": "CNY",
-			"refund_desc": "不想要了 <&> \"'", "op_user_id": cfg.MchID, "sign_type": "MD5",
-		}},
-		{"refund by payment", func() error { _, err := newGateway(t, full).Refund(context.Background(), paid); return err }, wechattest.PathRefund, map[string]string{
-			"transaction_id": "42001", "out_refund_no": "R1", "total_fee": "100", "refund_fee": "30", "refund_fee_type": "CNY",
-			"refund_desc": "不想要了 <&> \"'", "op_user_id": "op1", "sign_type": "HMAC-SHA256",
-			"notify_url": "https://shop.example/refunds", "refund_account": "REFUND_SOURCE_RECHARGE_FUNDS",
-		}},
-		{"query", func() error { _, err := newGateway(t, full).Query(context.Background(), paid); return err }, wechattest.PathQuery, map[string]string{
-			"out_refund_no": "R1", "sign_type": "HMAC-SHA256",
-		}},
+		{
+			"refund by order",
+			func() error {
+				_, err := newGateway(t, cfg).Refund(context.Background(), request())
+				return err
+			},
+			wechattest.PathRefund,
+			map[string]string{
+				"out_trade_no": "O1", "out_refund_no": "R1", "total_fee": "100", "refund_fee": "30",
+				"refund_fee_type": "CNY",
+				"refund_desc":     "不想要了 <&> \"'", "op_user_id": cfg.MchID, "sign_type": "MD5",
+			},
+		},
+		{
+			"refund by payment",
+			func() error {
+				_, err := newGateway(t, full).Refund(context.Background(), paid)
+				return err
+			},
+			wechattest.PathRefund,
+			map[string]string{
+				"transaction_id": "42001", "out_refund_no": "R1", "total_fee": "100",
+				"refund_fee": "30", "refund_fee_type": "CNY",
+				"refund_desc": "不想要了 <&> \"'", "op_user_id": "op1", "sign_type": "HMAC-SHA256",
+				"notify_url":     "https://shop.example/refunds",
+				"refund_account": "REFUND_SOURCE_RECHARGE_FUNDS",
+			},
+		},
+		{
+			"query",
+			func() error {
+				_, err := newGateway(t, full).Query(context.Background(), paid)
+				return err
+			},
+			wechattest.PathQuery,
+			map[string]string{
+				"out_refund_no": "R1", "sign_type": "HMAC-SHA256",
+			},
+		},
 	}
 	nonces := map[string]bool{}
 	for _, tt := range tests {
@@ -90,12 +117,12 @@ func TestWhatIsSent(t *testing.T) {
 	require.Len(t, nonces, len(tests), "a fresh nonce each time")
 }
 
-// TestAnswerSize checks the limits of an answer to the byte.
-func TestAnswerSize(t *testing.T) {
+// TestAnswerSizeIsBounded checks the size limits of answers to the byte.
+func TestAnswerSizeIsBounded(t *testing.T) {
 	t.Parallel()
 	size := make(chan int, 1)
 	g := newGateway(t, newWeb(t, func(w http.ResponseWriter, _ *http.Request) {
-		// Without a length in front, so that only reading finds out.
+		// Without a Content-Length, so that only reading shows the size.
 		w.(http.Flusher).Flush()
 		_, _ = io.WriteString(w, strings.Repeat(" ", <-size))
 	}))

@@ -16,7 +16,7 @@ import (
 	"github.com/orderfsm/orderfsm/adapters/wechatv2"
 )
 
-func TestDecode(t *testing.T) {
+func TestDecodeReadsFlatMessages(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name, body string
@@ -25,14 +25,23 @@ func TestDecode(t *testing.T) {
 		{"plain", "<xml><a>1</a><b>2</b></xml>", map[string]string{"a": "1", "b": "2"}},
 		{"no elements", "<xml></xml>", map[string]string{}},
 		{"empty elements are kept", "<xml><a/><b></b></xml>", map[string]string{"a": "", "b": ""}},
-		{"unknown names are kept", "<xml><coupon_refund_fee_0_1>1</coupon_refund_fee_0_1></xml>", map[string]string{"coupon_refund_fee_0_1": "1"}},
+		{
+			"unknown names are kept", "<xml><coupon_refund_fee_0_1>1</coupon_refund_fee_0_1></xml>",
+			map[string]string{"coupon_refund_fee_0_1": "1"},
+		},
 		{"cdata", "<xml><a><![CDATA[<b>&amp;]]></a></xml>", map[string]string{"a": "<b>&amp;"}},
-		{"split cdata", "<xml><a><![CDATA[]]]]><![CDATA[>]]></a></xml>", map[string]string{"a": "]]>"}},
+		{
+			"split cdata", "<xml><a><![CDATA[]]]]><![CDATA[>]]></a></xml>",
+			map[string]string{"a": "]]>"},
+		},
 		{"entities", "<xml><a>&lt;&amp;&#x4e2d;&#13;</a></xml>", map[string]string{"a": "<&中\r"}},
 		{"space is kept in values", "<xml><a> 1 \n</a></xml>", map[string]string{"a": " 1 \n"}},
 		{"space between elements", "\n<xml>\r\n\t<a>1</a>\n</xml>\n", map[string]string{"a": "1"}},
 		{"space in tags", "<xml ><a >1</a ></xml >", map[string]string{"a": "1"}},
-		{"declaration", `<?xml version="1.0" encoding="UTF-8"?><xml><a>1</a></xml>`, map[string]string{"a": "1"}},
+		{
+			"declaration", `<?xml version="1.0" encoding="UTF-8"?><xml><a>1</a></xml>`,
+			map[string]string{"a": "1"},
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -44,7 +53,7 @@ func TestDecode(t *testing.T) {
 	}
 }
 
-// badBodies are what must never be taken for an answer.
+// badBodies holds bodies that must be refused.
 var badBodies = map[string]string{
 	"empty":                  "",
 	"space":                  " \n",
@@ -107,14 +116,14 @@ func manyElements(n int) string {
 	return b.String()
 }
 
-func TestDecodeMany(t *testing.T) {
+func TestDecodeBoundsTheFields(t *testing.T) {
 	t.Parallel()
 	got, err := wechatv2.Decode([]byte("<xml>" + manyElements(1000) + "</xml>"))
 	require.NoError(t, err)
 	require.Len(t, got, 1000)
 }
 
-func TestDecodeRefuses(t *testing.T) {
+func TestDecodeRefusesOtherForms(t *testing.T) {
 	t.Parallel()
 	for name, body := range badBodies {
 		t.Run(name, func(t *testing.T) {
@@ -125,13 +134,13 @@ func TestDecodeRefuses(t *testing.T) {
 	}
 }
 
-func TestEncode(t *testing.T) {
+func TestEncodeEscapes(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, "<xml><a>&lt;&amp;&gt;&#34;&#39;]]&gt;&#9;&#10;&#13;中</a><c>0</c></xml>",
 		string(wechatv2.Encode(map[string]string{"a": "<&>\"']]>\t\n\r中", "b": "", "c": "0"})))
 }
 
-// reference reads a message with encoding/xml, as strictly as it goes.
+// reference reads a message with encoding/xml, as strictly as it can.
 func reference(body []byte, root string) (map[string]string, error) {
 	d := xml.NewDecoder(bytes.NewReader(body))
 	got, path, value := map[string]string{}, []string{}, ""
@@ -173,7 +182,8 @@ func reference(body []byte, root string) (map[string]string, error) {
 	}
 }
 
-// FuzzDecodeDifferential: what decode accepts, encoding/xml reads to the same fields.
+// FuzzDecodeDifferential checks that encoding/xml reads every message that decode accepts to the
+// same fields.
 func FuzzDecodeDifferential(f *testing.F) {
 	for _, body := range badBodies {
 		f.Add([]byte(body))
@@ -184,7 +194,8 @@ func FuzzDecodeDifferential(f *testing.F) {
 		"<xml\t>\n<a\r\n/><b >&#x4e2d;&#0000009;&lt;&gt;&amp;&apos;&quot;</b\t>\r\n</xml\n> ",
 		"<xml><xmlns>1</xmlns><_>\u0085\u00a0\ufffd\u007f😀</_><xml.a-b_c>]]&gt;</xml.a-b_c></xml>",
 		"<xml><xml>1</xml></xml>", "<xml/>", "<root><a>1</a></root>", "<xml><a>&#xD800;</a></xml>",
-		"<xml><a>&#xFFFE;</a></xml>", "<xml><a>\uffff</a></xml>", "<xml><a>&#X41;</a></xml>", "<xml><a>&#99999999999;</a></xml>",
+		"<xml><a>&#xFFFE;</a></xml>", "<xml><a>\uffff</a></xml>", "<xml><a>&#X41;</a></xml>",
+		"<xml><a>&#99999999999;</a></xml>",
 	} {
 		f.Add([]byte(body))
 	}
@@ -220,8 +231,8 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// FuzzSign checks that what we send is read back with a signature that fits, whatever a value holds, and
-// that no other value has it.
+// FuzzSign checks that a sent message is read back with a valid signature, for all values, and that
+// no other value has the same signature.
 func FuzzSign(f *testing.F) {
 	f.Add("商品已售完", true)
 	f.Add("a&b<c>\"d'=e", false)
@@ -236,7 +247,8 @@ func FuzzSign(f *testing.F) {
 		desc := wechatv2.RefundDesc(value)
 		require.LessOrEqual(t, len(desc), 80)
 		require.True(t, utf8.ValidString(desc))
-		require.Equal(t, desc, wechatv2.RefundDesc(desc), "every call for one refund sends the same")
+		require.Equal(t, desc, wechatv2.RefundDesc(desc),
+			"every call for one refund sends the same")
 		msg := map[string]string{"out_refund_no": "R1", "refund_desc": desc}
 		msg["sign"] = wechatv2.Sign(msg, key, signType)
 		got, err := wechatv2.Decode(wechatv2.Encode(msg))
@@ -247,7 +259,7 @@ func FuzzSign(f *testing.F) {
 	})
 }
 
-func TestDesc(t *testing.T) {
+func TestRefundDescFits(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ name, in, want string }{
 		{"as it is", "不想要了", "不想要了"},

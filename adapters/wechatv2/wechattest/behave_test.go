@@ -20,56 +20,73 @@ func fields(m msg, names ...string) msg {
 	return got
 }
 
-// TestCoupons refunds an order in thirds that do not divide: whole coupons come back in the end.
-func TestCoupons(t *testing.T) {
+// TestCouponsComeBackWhole checks that refunds of uneven thirds return whole coupons in the end.
+func TestCouponsComeBackWhole(t *testing.T) {
 	t.Parallel()
 	m := newMerchant(t, wechattest.Options{Balance: 1000})
 	require.NoError(t, m.srv.AddOrder(wechattest.Order{
 		OutTradeNo: "O2", TransactionID: "42002", TotalFee: 100, Coupons: []wechattest.Coupon{
-			{ID: "c1", Type: wechattest.CouponCash, Fee: 10}, {ID: "c2", Type: wechattest.CouponNoCash, Fee: 20},
+			{ID: "c1", Type: wechattest.CouponCash, Fee: 10},
+			{ID: "c2", Type: wechattest.CouponNoCash, Fee: 20},
 		},
 	}))
 	names := []string{
-		"cash_fee", "settlement_total_fee", "cash_refund_fee", "coupon_refund_fee", "settlement_refund_fee", "coupon_refund_count",
-		"coupon_refund_id_0", "coupon_type_0", "coupon_refund_fee_0", "coupon_refund_id_1", "coupon_type_1", "coupon_refund_fee_1",
+		"cash_fee", "settlement_total_fee", "cash_refund_fee", "coupon_refund_fee",
+		"settlement_refund_fee", "coupon_refund_count",
+		"coupon_refund_id_0", "coupon_type_0", "coupon_refund_fee_0", "coupon_refund_id_1",
+		"coupon_type_1", "coupon_refund_fee_1",
 	}
 	ans := m.refund("R1", 33, "out_trade_no", "O2")
 	require.Equal(t, msg{
-		"cash_fee": "70", "settlement_total_fee": "80", "cash_refund_fee": "24", "coupon_refund_fee": "9", "settlement_refund_fee": "27",
-		"coupon_refund_count": "2", "coupon_refund_id_0": "c1", "coupon_type_0": "CASH", "coupon_refund_fee_0": "3",
-		"coupon_refund_id_1": "c2", "coupon_type_1": "NO_CASH", "coupon_refund_fee_1": "6",
+		"cash_fee": "70", "settlement_total_fee": "80", "cash_refund_fee": "24",
+		"coupon_refund_fee": "9", "settlement_refund_fee": "27",
+		"coupon_refund_count": "2", "coupon_refund_id_0": "c1", "coupon_type_0": "CASH",
+		"coupon_refund_fee_0": "3",
+		"coupon_refund_id_1":  "c2", "coupon_type_1": "NO_CASH", "coupon_refund_fee_1": "6",
 	}, fields(ans, names...))
 	requireCode(t, m.refund("R2", 33, "out_trade_no", "O2"), "")
 	requireCode(t, m.refund("R3", 34, "out_trade_no", "O2"), "")
-	require.EqualValues(t, 1000-80, m.srv.Balance(), "what nobody paid for costs the merchant nothing")
+	require.EqualValues(t, 1000-80, m.srv.Balance(),
+		"coupons that nobody paid for cost the merchant nothing")
 	require.EqualValues(t, 100, m.srv.PaidTotal("O2"))
 
 	rows := m.query("out_trade_no", "O2")
 	require.Equal(t, msg{
-		"refund_fee": "100", "cash_refund_fee": "70", "coupon_refund_fee": "30", "refund_count": "3",
-		"coupon_refund_fee_0": "9", "coupon_refund_fee_0_0": "3", "coupon_refund_fee_0_1": "6", "coupon_type_0_1": "NO_CASH",
-		"coupon_refund_fee_2": "11", "coupon_refund_fee_2_0": "4", "coupon_refund_fee_2_1": "7", "coupon_refund_id_2_1": "c2",
+		"refund_fee": "100", "cash_refund_fee": "70", "coupon_refund_fee": "30",
+		"refund_count":        "3",
+		"coupon_refund_fee_0": "9", "coupon_refund_fee_0_0": "3", "coupon_refund_fee_0_1": "6",
+		"coupon_type_0_1":     "NO_CASH",
+		"coupon_refund_fee_2": "11", "coupon_refund_fee_2_0": "4", "coupon_refund_fee_2_1": "7",
+		"coupon_refund_id_2_1":    "c2",
 		"settlement_refund_fee_2": "27",
 	}, fields(rows, "refund_fee", "cash_refund_fee", "coupon_refund_fee", "refund_count",
 		"coupon_refund_fee_0", "coupon_refund_fee_0_0", "coupon_refund_fee_0_1", "coupon_type_0_1",
-		"coupon_refund_fee_2", "coupon_refund_fee_2_0", "coupon_refund_fee_2_1", "coupon_refund_id_2_1", "settlement_refund_fee_2"))
+		"coupon_refund_fee_2", "coupon_refund_fee_2_0", "coupon_refund_fee_2_1",
+		"coupon_refund_id_2_1", "settlement_refund_fee_2"))
 
 	for _, bad := range [][]wechattest.Coupon{
-		{{ID: "c", Fee: 101}}, {{ID: "c", Fee: 0}}, {{ID: "c", Fee: -1}}, {{ID: "c", Fee: 60}, {ID: "d", Fee: 41}},
+		{{ID: "c", Fee: 101}},
+		{{ID: "c", Fee: 0}},
+		{{ID: "c", Fee: -1}},
+		{{ID: "c", Fee: 60}, {ID: "d", Fee: 41}},
 	} {
-		require.ErrorContains(t, m.srv.AddOrder(wechattest.Order{OutTradeNo: "O3", TotalFee: 100, Coupons: bad}), "coupons")
+		require.ErrorContains(t,
+			m.srv.AddOrder(wechattest.Order{OutTradeNo: "O3", TotalFee: 100, Coupons: bad}),
+			"coupons")
 	}
 }
 
-// TestFunds keeps the two accounts of the old fund flow apart.
-func TestFunds(t *testing.T) {
+// TestOldFundFlowHasTwoAccounts checks the two accounts of the old fund flow.
+func TestOldFundFlowHasTwoAccounts(t *testing.T) {
 	t.Parallel()
 	m := newMerchant(t, wechattest.Options{OldFundFlow: true, Balance: 50, Unsettled: 20})
 	requireCode(t, m.refund("R1", 30), "NOTENOUGH")
 	require.Contains(t, m.refund("R1", 30)["err_code_des"], "未结算")
-	requireCode(t, m.refund("R1", 30, "refund_account", "REFUND_SOURCE_RECHARGE_FUNDS"), "") // the same number, other funds
+	// the same number, other funds
+	requireCode(t, m.refund("R1", 30, "refund_account", "REFUND_SOURCE_RECHARGE_FUNDS"), "")
 	require.EqualValues(t, 20, m.srv.Balance())
-	requireCode(t, m.refund("R2", 30, "refund_account", "REFUND_SOURCE_RECHARGE_FUNDS"), "NOTENOUGH")
+	requireCode(t, m.refund("R2", 30, "refund_account", "REFUND_SOURCE_RECHARGE_FUNDS"),
+		"NOTENOUGH")
 	m.srv.SetUnsettled(30)
 	m.srv.Inject(wechattest.EndsAs(wechattest.StatusClosed))
 	requireCode(t, m.refund("R2", 30), "")
@@ -77,12 +94,12 @@ func TestFunds(t *testing.T) {
 	row := m.query("out_refund_no", "R2")
 	require.Equal(t, "REFUNDCLOSE", row["refund_status_0"])
 	require.Equal(t, "REFUND_SOURCE_UNSETTLED_FUNDS", row["refund_account_0"])
-	requireCode(t, m.refund("R3", 30), "") // what was closed came back where it was from
+	requireCode(t, m.refund("R3", 30), "") // the closed refund has gone back to its account
 	require.EqualValues(t, 20, m.srv.Balance())
 }
 
-// TestCodes meets the codes that come without a script.
-func TestCodes(t *testing.T) {
+// TestCodesWithoutAScript checks the codes that need no script.
+func TestCodesWithoutAScript(t *testing.T) {
 	t.Parallel()
 	m := newMerchant(t, wechattest.Options{NewMismatch: true})
 	require.NoError(t, m.srv.ChangeOrder("O1", true, false))
@@ -111,7 +128,7 @@ func TestTooManyBadRequests(t *testing.T) {
 	requireCode(t, m.query("out_refund_no", "R1"), "")
 }
 
-// TestRefuseConcurrent holds a refund in work while another one of its order comes.
+// TestRefuseConcurrent checks that a second refund of an order is refused while the first one runs.
 func TestRefuseConcurrent(t *testing.T) {
 	t.Parallel()
 	m := newMerchant(t, wechattest.Options{RefuseConcurrent: true})
@@ -127,7 +144,7 @@ func TestRefuseConcurrent(t *testing.T) {
 	require.EqualValues(t, 60, m.srv.PaidTotal("O1"))
 }
 
-// TestServiceProvider demands the sub-merchant and names it.
+// TestServiceProvider checks that requests must name the sub-merchant and that answers name it.
 func TestServiceProvider(t *testing.T) {
 	t.Parallel()
 	m := newMerchant(t, wechattest.Options{SubMchID: "1900000109", SubAppID: "wxsub"})
@@ -136,15 +153,19 @@ func TestServiceProvider(t *testing.T) {
 	ans := m.refund("R1", 30, "sub_mch_id", "1900000110")
 	requireCode(t, ans, "MCHID_NOT_EXIST")
 	require.Equal(t, "1900000110", ans["sub_mch_id"])
-	requireCode(t, m.refund("R1", 30, "sub_mch_id", "1900000109", "sub_appid", "wxother"), "APPID_NOT_EXIST")
+	requireCode(t, m.refund("R1", 30, "sub_mch_id", "1900000109", "sub_appid", "wxother"),
+		"APPID_NOT_EXIST")
 	ans = m.refund("R1", 30, "sub_mch_id", "1900000109")
 	requireCode(t, ans, "")
-	require.Equal(t, msg{"sub_mch_id": "1900000109", "sub_appid": "wxsub"}, fields(ans, "sub_mch_id", "sub_appid"))
-	requireCode(t, m.query("out_refund_no", "R1", "sub_mch_id", "1900000109", "sub_appid", "wxsub"), "")
-	requireCode(t, newMerchant(t, wechattest.Options{}).refund("R1", 30, "sub_mch_id", "1900000109"), "MCHID_NOT_EXIST")
+	require.Equal(t, msg{"sub_mch_id": "1900000109", "sub_appid": "wxsub"},
+		fields(ans, "sub_mch_id", "sub_appid"))
+	requireCode(t, m.query("out_refund_no", "R1", "sub_mch_id", "1900000109", "sub_appid", "wxsub"),
+		"")
+	requireCode(t, newMerchant(t, wechattest.Options{}).refund("R1", 30, "sub_mch_id",
+		"1900000109"), "MCHID_NOT_EXIST")
 }
 
-func TestRefundInConsole(t *testing.T) {
+func TestRefundInConsoleIsInTheLedger(t *testing.T) {
 	t.Parallel()
 	m := newMerchant(t, wechattest.Options{})
 	require.NoError(t, m.srv.RefundInConsole("O1", "C1", 60))

@@ -19,16 +19,18 @@ import (
 	"github.com/orderfsm/orderfsm/adapters/wechatv2/wechattest"
 )
 
-// newClient speaks to srv as another program would, with cert as its certificate, if any.
+// newClient returns a client of srv with the certificate cert, or without one.
 func newClient(srv *wechattest.Server, cert *tls.Certificate) *http.Client {
 	cfg := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: srv.RootCAs()}
 	if cert != nil {
-		cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return cert, nil }
+		cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			return cert, nil
+		}
 	}
 	return &http.Client{Transport: &http.Transport{TLSClientConfig: cfg, DisableKeepAlives: true}}
 }
 
-// merchant sends hand-made messages to a server.
+// merchant sends messages to a server without the adapter.
 type merchant struct {
 	t    *testing.T
 	srv  *wechattest.Server
@@ -41,7 +43,8 @@ func newMerchant(t *testing.T, opts wechattest.Options) *merchant {
 	srv, err := wechattest.NewServer(opts)
 	require.NoError(t, err)
 	t.Cleanup(srv.Close)
-	require.NoError(t, srv.AddOrder(wechattest.Order{OutTradeNo: "O1", TransactionID: "42001", TotalFee: 100}))
+	require.NoError(t,
+		srv.AddOrder(wechattest.Order{OutTradeNo: "O1", TransactionID: "42001", TotalFee: 100}))
 	cert, err := tls.X509KeyPair(srv.ClientCertPEM(), srv.ClientKeyPEM())
 	require.NoError(t, err)
 	return &merchant{t: t, srv: srv, http: newClient(srv, &cert)}
@@ -49,12 +52,13 @@ func newMerchant(t *testing.T, opts wechattest.Options) *merchant {
 
 type msg map[string]string
 
-// refund is a request for amount fen of O1; change pairs set or, where empty, remove fields before
-// signing.
-func (m *merchant) refund(no string, amount int, change ...string) msg {
+// refund asks for amount fen of O1. The pairs in change set fields before signing, or remove them
+// if the value is empty.
+func (m *merchant) refund(number string, amount int, change ...string) msg {
 	m.t.Helper()
 	return m.send(wechattest.PathRefund, append([]string{
-		"out_trade_no", "O1", "out_refund_no", no, "total_fee", "100", "refund_fee", fmt.Sprint(amount),
+		"out_trade_no", "O1", "out_refund_no", number, "total_fee", "100", "refund_fee",
+		fmt.Sprint(amount),
 	}, change...)...)
 }
 

@@ -12,7 +12,7 @@ import (
 	"github.com/orderfsm/orderfsm/adapters/wechatv2/wechattest"
 )
 
-// A refund without the merchant's certificate gets as far as with the real service.
+// A refund without the merchant's certificate is refused, as the real service does.
 func Example() {
 	srv, err := wechattest.NewServer(wechattest.Options{})
 	if err != nil {
@@ -21,7 +21,8 @@ func Example() {
 	defer srv.Close()
 
 	client := newClient(srv, nil)
-	resp, err := client.Post(srv.URL()+wechattest.PathRefund, "text/xml", strings.NewReader("<xml></xml>"))
+	resp, err := client.Post(srv.URL()+wechattest.PathRefund, "text/xml",
+		strings.NewReader("<xml></xml>"))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -30,8 +31,8 @@ func Example() {
 	// Output: 400 Bad Request text/html
 }
 
-// A notification that nobody takes is delivered again, on the service's schedule by the server's
-// clock.
+// A notification that is not acknowledged is delivered again on the service's schedule, by the
+// server's clock.
 func ExampleServer_Deliver() {
 	shop := httptest.NewServer(http.NotFoundHandler())
 	defer shop.Close()

@@ -10,18 +10,18 @@ import (
 	"github.com/orderfsm/orderfsm/adapters/wechatv2/wechattest"
 )
 
-// raw posts a well-signed refund of 30 fen and returns whatever comes back.
-func (m *merchant) raw(no string) (int, string, error) {
+// raw posts a correctly signed refund of 30 fen and returns the answer.
+func (m *merchant) raw(number string) (int, string, error) {
 	f := msg{
 		"appid": m.srv.AppID(), "mch_id": m.srv.MchID(), "nonce_str": "n", "out_trade_no": "O1",
-		"out_refund_no": no, "total_fee": "100", "refund_fee": "30",
+		"out_refund_no": number, "total_fee": "100", "refund_fee": "30",
 	}
 	f["sign"] = m.sign(f)
 	status, body, err := m.post(wechattest.PathRefund, f.xml())
 	return status, string(body), err
 }
 
-func TestFaults(t *testing.T) {
+func TestEachFaultPaysAndAnswersAsDocumented(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		fault    wechattest.Fault
@@ -29,26 +29,56 @@ func TestFaults(t *testing.T) {
 		status   int // 0: no answer
 		contains string
 	}{
-		"none":             {wechattest.Fault{}, 30, 200, "<refund_fee><![CDATA[30]]>"},
-		"answer lost":      {wechattest.LoseAnswer(), 30, 0, ""},
-		"failed before":    {wechattest.FailBefore(), 0, 0, ""},
-		"broken off":       {wechattest.BreakOff(), 30, 0, ""},
-		"502":              {wechattest.Status(http.StatusBadGateway), 30, 502, "<html>"},
-		"502, not done":    {wechattest.Status(http.StatusBadGateway).NotExecuted(), 0, 502, "<html>"},
-		"garbage":          {wechattest.Body([]byte("garbage")), 30, 200, "garbage"},
-		"empty":            {wechattest.Body(nil), 30, 200, ""},
-		"truncated":        {wechattest.Truncate(), 30, 200, "<xml>"},
-		"other number":     {wechattest.WrongRefundNo("R2"), 30, 200, "<out_refund_no><![CDATA[R2]]>"},
-		"other amount":     {wechattest.WrongAmount(31), 30, 200, "<refund_fee><![CDATA[31]]>"},
-		"field":            {wechattest.Field("x", "]]>").AndField("y", "2"), 30, 200, "<y><![CDATA[2]]></y>"},
-		"code, executed":   {wechattest.ErrCode("SYSTEMERROR", "System Error", true), 30, 200, "<err_code><![CDATA[SYSTEMERROR]]>"},
-		"code":             {wechattest.ErrCode("SYSTEMERROR", "System Error", false), 0, 200, "<err_code><![CDATA[SYSTEMERROR]]>"},
-		"refusal":          {wechattest.ReturnFail("system error", false), 0, 200, "<return_msg><![CDATA[system error]]>"},
-		"refusal, done":    {wechattest.ReturnFail("system error", true), 30, 200, "<return_msg><![CDATA[system error]]>"},
-		"ends as":          {wechattest.EndsAs(wechattest.StatusChange), 30, 200, "<refund_fee><![CDATA[30]]>"},
-		"of another path":  {wechattest.LoseAnswer().On(wechattest.PathQuery), 30, 200, "<refund_fee><![CDATA[30]]>"},
-		"query not found":  {wechattest.NotFoundOnce(), 30, 200, "<refund_fee><![CDATA[30]]>"},
-		"unknown status":   {wechattest.UnknownStatus("NEW"), 30, 200, "<refund_fee><![CDATA[30]]>"},
+		"none":          {wechattest.Fault{}, 30, 200, "<refund_fee><![CDATA[30]]>"},
+		"answer lost":   {wechattest.LoseAnswer(), 30, 0, ""},
+		"failed before": {wechattest.FailBefore(), 0, 0, ""},
+		"broken off":    {wechattest.BreakOff(), 30, 0, ""},
+		"502":           {wechattest.Status(http.StatusBadGateway), 30, 502, "<html>"},
+		"502, not done": {
+			wechattest.Status(http.StatusBadGateway).NotExecuted(), 0, 502,
+			"<html>",
+		},
+		"garbage":   {wechattest.Body([]byte("garbage")), 30, 200, "garbage"},
+		"empty":     {wechattest.Body(nil), 30, 200, ""},
+		"truncated": {wechattest.Truncate(), 30, 200, "<xml>"},
+		"other number": {
+			wechattest.WrongRefundNo("R2"), 30, 200,
+			"<out_refund_no><![CDATA[R2]]>",
+		},
+		"other amount": {wechattest.WrongAmount(31), 30, 200, "<refund_fee><![CDATA[31]]>"},
+		"field": {
+			wechattest.Field("x", "]]>").AndField("y", "2"), 30, 200,
+			"<y><![CDATA[2]]></y>",
+		},
+		"code, executed": {
+			wechattest.ErrCode("SYSTEMERROR", "System Error", true), 30, 200,
+			"<err_code><![CDATA[SYSTEMERROR]]>",
+		},
+		"code": {
+			wechattest.ErrCode("SYSTEMERROR", "System Error", false), 0, 200,
+			"<err_code><![CDATA[SYSTEMERROR]]>",
+		},
+		"refusal": {
+			wechattest.ReturnFail("system error", false), 0, 200,
+			"<return_msg><![CDATA[system error]]>",
+		},
+		"refusal, done": {
+			wechattest.ReturnFail("system error", true), 30, 200,
+			"<return_msg><![CDATA[system error]]>",
+		},
+		"ends as": {
+			wechattest.EndsAs(wechattest.StatusChange), 30, 200,
+			"<refund_fee><![CDATA[30]]>",
+		},
+		"of another path": {
+			wechattest.LoseAnswer().On(wechattest.PathQuery), 30, 200,
+			"<refund_fee><![CDATA[30]]>",
+		},
+		"query not found": {wechattest.NotFoundOnce(), 30, 200, "<refund_fee><![CDATA[30]]>"},
+		"unknown status": {
+			wechattest.UnknownStatus("NEW"), 30, 200,
+			"<refund_fee><![CDATA[30]]>",
+		},
 		"wrong signature":  {wechattest.WrongSign(), 30, 200, "<sign>"},
 		"no signature":     {wechattest.NoSign(), 30, 200, "<sign><![CDATA[]]></sign>"},
 		"signed otherwise": {wechattest.OtherSign(), 30, 200, "<sign>"},
@@ -71,12 +101,12 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// TestSignatureFaults checks that a wrong signature is wrong, and that the others are what they
-// say.
-func TestSignatureFaults(t *testing.T) {
+// TestSignatureFaultsSignAsDocumented checks the signature of each fault.
+func TestSignatureFaultsSignAsDocumented(t *testing.T) {
 	t.Parallel()
 	m := newMerchant(t, wechattest.Options{})
-	m.srv.Inject(wechattest.Fault{}, wechattest.WrongSign(), wechattest.OtherSign(), wechattest.NoSign())
+	m.srv.Inject(wechattest.Fault{}, wechattest.WrongSign(), wechattest.OtherSign(),
+		wechattest.NoSign())
 	var got []msg
 	for range 4 {
 		_, body, err := m.raw("R1")
@@ -94,7 +124,8 @@ func TestSignatureFaults(t *testing.T) {
 func TestScript(t *testing.T) {
 	t.Parallel()
 	m := newMerchant(t, wechattest.Options{})
-	m.srv.Inject(wechattest.NotFoundOnce(), wechattest.ErrCode("FIRST", "x", false).On(wechattest.PathRefund))
+	m.srv.Inject(wechattest.NotFoundOnce(), wechattest.ErrCode("FIRST", "x", false).
+		On(wechattest.PathRefund))
 	m.srv.Inject(wechattest.ErrCode("SECOND", "x", false), wechattest.UnknownStatus("NEW"))
 	requireCode(t, m.refund("R1", 30), "FIRST")
 	requireCode(t, m.refund("R1", 30), "SECOND")
@@ -104,8 +135,8 @@ func TestScript(t *testing.T) {
 	require.Equal(t, "SUCCESS", m.query("out_refund_no", "R1")["refund_status_0"])
 }
 
-// TestHold stops a call before it pays and before it is answered.
-func TestHold(t *testing.T) {
+// TestFaultsHoldACall checks that faults hold a call before it pays and before it is answered.
+func TestFaultsHoldACall(t *testing.T) {
 	t.Parallel()
 	m := newMerchant(t, wechattest.Options{})
 	paid := make(chan int64, 2)

@@ -40,7 +40,8 @@ func (in *inbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if f, err := parseXML(body); err == nil && r.Method == http.MethodPost && r.Header.Get("Content-Type") == "text/xml" {
+	if f, err := parseXML(body); err == nil && r.Method == http.MethodPost &&
+		r.Header.Get("Content-Type") == "text/xml" {
 		in.got = append(in.got, f)
 	}
 	w.WriteHeader(in.status)
@@ -62,13 +63,15 @@ func open(t *testing.T, outer msg, apiKey string) msg {
 	return read(t, data[:len(data)-int(data[len(data)-1])])
 }
 
-// TestNotices follows a notification from the end of its refund to the acknowledgement.
-func TestNotices(t *testing.T) {
+// TestNoticesFollowTheSchedule checks a notification from the end of its refund to the
+// acknowledgement.
+func TestNoticesFollowTheSchedule(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	in, url := newInbox(t)
 	now := time.Date(2026, 1, 1, 17, 0, 0, 0, time.UTC)
-	m := newMerchant(t, wechattest.Options{Now: func() time.Time { return now }, SettleAfter: time.Hour})
+	m := newMerchant(t,
+		wechattest.Options{Now: func() time.Time { return now }, SettleAfter: time.Hour})
 	requireCode(t, m.refund("R1", 30, "notify_url", url), "")
 	requireCode(t, m.refund("R2", 30), "") // no address: no notification
 	require.Empty(t, m.srv.Deliver(ctx))
@@ -77,8 +80,10 @@ func TestNotices(t *testing.T) {
 	in.answer = "ok"
 	at := now.Add(time.Hour)
 	for i, wait := range []time.Duration{
-		15 * time.Second, 15 * time.Second, 30 * time.Second, 3 * time.Minute, 10 * time.Minute, 20 * time.Minute,
-		30 * time.Minute, 30 * time.Minute, 30 * time.Minute, time.Hour, 3 * time.Hour, 3 * time.Hour, 3 * time.Hour, 6 * time.Hour, 6 * time.Hour, 0,
+		15 * time.Second, 15 * time.Second, 30 * time.Second, 3 * time.Minute, 10 * time.Minute,
+		20 * time.Minute,
+		30 * time.Minute, 30 * time.Minute, 30 * time.Minute, time.Hour, 3 * time.Hour,
+		3 * time.Hour, 3 * time.Hour, 6 * time.Hour, 6 * time.Hour, 0,
 	} {
 		tried := m.srv.Deliver(ctx)
 		require.Len(t, tried, 1)
@@ -99,13 +104,17 @@ func TestNotices(t *testing.T) {
 	require.Len(t, in.got, 16)
 
 	outer := in.got[0]
-	require.Equal(t, msg{"return_code": "SUCCESS", "appid": m.srv.AppID(), "mch_id": m.srv.MchID()}, fields(outer, "return_code", "appid", "mch_id", "sign"))
+	require.Equal(t, msg{"return_code": "SUCCESS", "appid": m.srv.AppID(), "mch_id": m.srv.MchID()},
+		fields(outer, "return_code", "appid", "mch_id", "sign"))
 	require.NotEqual(t, outer["nonce_str"], in.got[1]["nonce_str"])
 	inner := open(t, outer, m.srv.APIKey())
 	require.Equal(t, msg{
-		"transaction_id": "42001", "out_trade_no": "O1", "refund_id": m.srv.Ledger()[0].RefundID, "out_refund_no": "R1",
-		"total_fee": "100", "refund_fee": "30", "settlement_refund_fee": "30", "refund_status": "SUCCESS",
-		"success_time": "2026-01-02 02:00:00", "refund_recv_accout": "支付用户零钱", "refund_account": "REFUND_SOURCE_RECHARGE_FUNDS",
+		"transaction_id": "42001", "out_trade_no": "O1", "refund_id": m.srv.Ledger()[0].RefundID,
+		"out_refund_no": "R1",
+		"total_fee":     "100", "refund_fee": "30", "settlement_refund_fee": "30",
+		"refund_status": "SUCCESS",
+		"success_time":  "2026-01-02 02:00:00", "refund_recv_accout": "支付用户零钱",
+		"refund_account":        "REFUND_SOURCE_RECHARGE_FUNDS",
 		"refund_request_source": "API",
 	}, inner)
 	body, err := m.srv.Notification("R1")
@@ -115,8 +124,9 @@ func TestNotices(t *testing.T) {
 	require.Error(t, err)
 }
 
-// TestAcknowledgement takes one answer for a yes.
-func TestAcknowledgement(t *testing.T) {
+// TestOnlyTheDocumentedAcknowledgementCounts checks that only the documented answer is an
+// acknowledgement.
+func TestOnlyTheDocumentedAcknowledgementCounts(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		answer string
@@ -142,13 +152,14 @@ func TestAcknowledgement(t *testing.T) {
 			require.Len(t, tried, 1)
 			require.Equal(t, tt.ok, tried[0].Err == nil, tried[0].Err)
 			require.Equal(t, tt.ok, tried[0].Next.IsZero())
-			require.Equal(t, "VENDOR_PLATFORM", open(t, in.got[0], m.srv.APIKey())["refund_request_source"])
+			require.Equal(t, "VENDOR_PLATFORM",
+				open(t, in.got[0], m.srv.APIKey())["refund_request_source"])
 		})
 	}
 }
 
-// TestNoticeFaults breaks deliveries by script.
-func TestNoticeFaults(t *testing.T) {
+// TestEachNoticeFaultBreaksADelivery checks each fault of a delivery.
+func TestEachNoticeFaultBreaksADelivery(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	in, url := newInbox(t)
@@ -157,7 +168,8 @@ func TestNoticeFaults(t *testing.T) {
 	require.NoError(t, m.srv.RefundInConsole("O1", "C1", 30))
 	m.srv.InjectNotice(
 		wechattest.LoseNotice(), wechattest.FailEnvelope("x"), wechattest.WrongKey(otherKey),
-		wechattest.EnvelopeField("mch_id", "1"), wechattest.ContentField("refund_fee", "31"), wechattest.TwiceAtOnce(),
+		wechattest.EnvelopeField("mch_id", "1"), wechattest.ContentField("refund_fee", "31"),
+		wechattest.TwiceAtOnce(),
 	)
 	in.answer = "again"
 	var lost []wechattest.Delivery
@@ -175,7 +187,7 @@ func TestNoticeFaults(t *testing.T) {
 	require.Equal(t, "31", open(t, in.got[3], m.srv.APIKey())["refund_fee"])
 	require.Equal(t, in.got[4], in.got[5])
 
-	// CHANGE and then a person's help are two notifications.
+	// A refund that ends as CHANGE and is then completed by a person has two notifications.
 	in.answer = ack
 	m.srv.Inject(wechattest.EndsAs(wechattest.StatusChange))
 	requireCode(t, m.refund("R2", 30), "")
@@ -188,7 +200,7 @@ func TestNoticeFaults(t *testing.T) {
 	require.Len(t, m.srv.Deliver(ctx), 1)
 	require.Equal(t, "SUCCESS", open(t, in.got[len(in.got)-1], m.srv.APIKey())["refund_status"])
 
-	// A receiver that has gone, an address that is none, a context that has ended.
+	// A closed receiver, an invalid address, an ended context.
 	for _, url := range []string{"http://127.0.0.1:1/refunds", "nowhere"} {
 		m := newMerchant(t, wechattest.Options{NotifyURL: url})
 		require.NoError(t, m.srv.RefundInConsole("O1", "C1", 30))

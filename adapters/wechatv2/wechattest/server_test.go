@@ -37,8 +37,14 @@ func TestRefundAndQuery(t *testing.T) {
 			Status: wechattest.StatusProcessing, Payments: 1, AcceptedAt: now,
 		}}, m.srv.Ledger())
 
-		for _, by := range []string{"out_refund_no", "refund_id", "out_trade_no", "transaction_id"} {
-			number := map[string]string{"out_refund_no": "R1", "refund_id": ans["refund_id"], "out_trade_no": "O1", "transaction_id": "42001"}[by]
+		for _, by := range []string{
+			"out_refund_no", "refund_id", "out_trade_no",
+			"transaction_id",
+		} {
+			number := map[string]string{
+				"out_refund_no": "R1", "refund_id": ans["refund_id"],
+				"out_trade_no": "O1", "transaction_id": "42001",
+			}[by]
 			row := m.query(by, number)
 			requireCode(t, row, "")
 			require.Equal(t, "1", row["refund_count"])
@@ -56,13 +62,20 @@ func TestRefundAndQuery(t *testing.T) {
 	}
 }
 
-// TestChecks follows the order of the service's checks.
-func TestChecks(t *testing.T) {
+// TestChecksFollowTheServicesOrder checks requests in the order of the service's checks.
+func TestChecksFollowTheServicesOrder(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 1, 1, 17, 0, 0, 0, time.UTC)
-	m := newMerchant(t, wechattest.Options{Now: func() time.Time { return now }, Balance: 1000, Spacing: time.Minute})
+	m := newMerchant(t, wechattest.Options{
+		Now: func() time.Time { return now }, Balance: 1000,
+		Spacing: time.Minute,
+	})
 	require.NoError(t, m.srv.AddOrder(wechattest.Order{OutTradeNo: "O2", TotalFee: 100}))
-	require.NoError(t, m.srv.AddOrder(wechattest.Order{OutTradeNo: "OLD", TotalFee: 100, PaidAt: now.AddDate(-2, 0, 0)}))
+	require.NoError(t,
+		m.srv.AddOrder(wechattest.Order{
+			OutTradeNo: "OLD", TotalFee: 100,
+			PaidAt: now.AddDate(-2, 0, 0),
+		}))
 
 	for name, change := range map[string][]string{
 		"缺少参数":               {"out_refund_no", ""},
@@ -94,12 +107,13 @@ func TestChecks(t *testing.T) {
 	require.Contains(t, ans["err_code_des"], "支付单号校验不一致")
 	requireCode(t, m.refund("R2", 60), "INVALID_REQUEST")
 	requireCode(t, m.refund("R2", 40), "FREQUENCY_LIMITED")
-	requireCode(t, m.refund("R1", 60), "") // no limit stands before a known number
+	requireCode(t, m.refund("R1", 60), "") // a known number comes before all limits
 	m.srv.Advance(time.Minute)
 	m.srv.SetBalance(39)
 	requireCode(t, m.refund("R2", 40), "NOTENOUGH")
 	m.srv.TopUp(1)
-	requireCode(t, m.refund("R2", 40, "out_trade_no", "", "transaction_id", "42001"), "") // the number was not used up
+	// NOTENOUGH left the number unused
+	requireCode(t, m.refund("R2", 40, "out_trade_no", "", "transaction_id", "42001"), "")
 	require.Zero(t, m.srv.Balance())
 	ans = m.refund("R3", 1)
 	requireCode(t, ans, "ERROR")
@@ -109,11 +123,12 @@ func TestChecks(t *testing.T) {
 	require.Zero(t, m.srv.PaidTotal("O2"))
 }
 
-func TestNotMessages(t *testing.T) {
+func TestMalformedMessagesAreRefused(t *testing.T) {
 	t.Parallel()
 	m := newMerchant(t, wechattest.Options{})
 	for _, body := range []string{
-		"", "x", "<xml></xml>", "<root><a>1</a></root>", "<xml><a>1</a>", "<xml><a>1</a><a>1</a></xml>",
+		"", "x", "<xml></xml>", "<root><a>1</a></root>", "<xml><a>1</a>",
+		"<xml><a>1</a><a>1</a></xml>",
 		"<xml><a><b>1</b></a></xml>", "<!DOCTYPE xml><xml><a>1</a></xml>",
 	} {
 		status, raw, err := m.post(wechattest.PathRefund, body)
@@ -133,7 +148,7 @@ func TestNotMessages(t *testing.T) {
 	require.Equal(t, http.StatusOK, resp.StatusCode)
 }
 
-func TestCertificates(t *testing.T) {
+func TestRefundNeedsTheMerchantsCertificate(t *testing.T) {
 	t.Parallel()
 	m, other := newMerchant(t, wechattest.Options{}), newMerchant(t, wechattest.Options{})
 	own := m.http
@@ -142,7 +157,7 @@ func TestCertificates(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, http.StatusBadRequest, status)
 	require.Contains(t, string(page), "No required SSL certificate was sent")
-	requireCode(t, m.query("out_refund_no", "R1"), "REFUNDNOTEXIST") // needs none
+	requireCode(t, m.query("out_refund_no", "R1"), "REFUNDNOTEXIST") // a query needs none
 
 	foreign, err := tls.X509KeyPair(other.srv.ClientCertPEM(), other.srv.ClientKeyPEM())
 	require.NoError(t, err)
@@ -156,15 +171,18 @@ func TestCertificates(t *testing.T) {
 	requireCode(t, m.refund("R1", 30), "")
 }
 
-func TestSettling(t *testing.T) {
+func TestRefundsEndAsConfigured(t *testing.T) {
 	t.Parallel()
-	m := newMerchant(t, wechattest.Options{Balance: 100, SettleAfter: time.Hour, ProcessingQueries: 2})
-	status := func(no string) string { return m.query("out_refund_no", no)["refund_status_0"] }
+	m := newMerchant(t,
+		wechattest.Options{Balance: 100, SettleAfter: time.Hour, ProcessingQueries: 2})
+	status := func(number string) string {
+		return m.query("out_refund_no", number)["refund_status_0"]
+	}
 
 	requireCode(t, m.refund("R1", 10), "")
 	require.Equal(t, "PROCESSING", status("R1"))
 	m.srv.Advance(time.Hour)
-	require.Equal(t, "PROCESSING", status("R1"), "two queries see it under way")
+	require.Equal(t, "PROCESSING", status("R1"), "two queries find it PROCESSING")
 	require.Equal(t, "SUCCESS", status("R1"))
 
 	m.srv.Inject(wechattest.EndsAs(wechattest.StatusClosed))
@@ -191,7 +209,7 @@ func TestSettling(t *testing.T) {
 	require.Error(t, m.srv.Settle("R4", wechattest.StatusProcessing), "not an end")
 }
 
-func TestPaging(t *testing.T) {
+func TestQueriesArePaged(t *testing.T) {
 	t.Parallel()
 	m := newMerchant(t, wechattest.Options{})
 	for i := range 50 {
@@ -213,7 +231,7 @@ func TestPaging(t *testing.T) {
 	require.Equal(t, "FAIL", m.query()["return_code"])
 }
 
-func TestAddOrder(t *testing.T) {
+func TestAddOrderRefusesUnusableOrders(t *testing.T) {
 	t.Parallel()
 	m := newMerchant(t, wechattest.Options{})
 	for _, o := range []wechattest.Order{
@@ -227,8 +245,8 @@ func TestAddOrder(t *testing.T) {
 	}
 }
 
-// TestConcurrent asks for the same ten refunds from ten clients at once.
-func TestConcurrent(t *testing.T) {
+// TestConcurrentRequestsPayOnce checks that ten clients with the same ten refunds pay each once.
+func TestConcurrentRequestsPayOnce(t *testing.T) {
 	t.Parallel()
 	m := newMerchant(t, wechattest.Options{})
 	var wg sync.WaitGroup
@@ -238,7 +256,8 @@ func TestConcurrent(t *testing.T) {
 			defer wg.Done()
 			for i := range 10 {
 				f := msg{
-					"appid": m.srv.AppID(), "mch_id": m.srv.MchID(), "nonce_str": "n", "out_trade_no": "O1",
+					"appid": m.srv.AppID(), "mch_id": m.srv.MchID(), "nonce_str": "n",
+					"out_trade_no":  "O1",
 					"out_refund_no": fmt.Sprintf("R%d", i), "total_fee": "100", "refund_fee": "10",
 				}
 				f["sign"] = m.sign(f)
@@ -256,8 +275,8 @@ func TestConcurrent(t *testing.T) {
 	}
 }
 
-// TestClose must not run beside other tests: it counts goroutines.
-func TestClose(t *testing.T) {
+// TestCloseEndsAllGoroutines counts goroutines, so it is not parallel.
+func TestCloseEndsAllGoroutines(t *testing.T) {
 	before := runtime.NumGoroutine()
 	srv, err := wechattest.NewServer(wechattest.Options{})
 	require.NoError(t, err)
@@ -266,7 +285,8 @@ func TestClose(t *testing.T) {
 	client := newClient(srv, nil)
 	failed := make(chan error)
 	go func() {
-		_, err := client.Post(srv.URL()+wechattest.PathQuery, "text/xml", strings.NewReader("<xml><a>1</a></xml>")) //nolint:bodyclose // fails
+		url, body := srv.URL()+wechattest.PathQuery, strings.NewReader("<xml><a>1</a></xml>")
+		_, err := client.Post(url, "text/xml", body) //nolint:bodyclose // fails
 		failed <- err
 	}()
 	<-held
@@ -274,5 +294,6 @@ func TestClose(t *testing.T) {
 	require.Error(t, <-failed)
 	srv.Close()
 	client.CloseIdleConnections()
-	require.Eventually(t, func() bool { return runtime.NumGoroutine() <= before+1 }, 3*time.Minute, time.Millisecond)
+	require.Eventually(t, func() bool { return runtime.NumGoroutine() <= before+1 }, 3*time.Minute,
+		time.Millisecond)
 }

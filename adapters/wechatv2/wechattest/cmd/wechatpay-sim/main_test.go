@@ -19,7 +19,7 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// start runs the command as a shop would, and returns what it printed first.
+// start runs the command and returns the settings that it prints.
 func start(t *testing.T, args ...string) map[string]string {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -53,8 +53,8 @@ func send(t *testing.T, said map[string]string, path, body string) (int, string)
 	return resp.StatusCode, string(text)
 }
 
-// TestAlone refunds against the command, with nothing but what it printed.
-func TestAlone(t *testing.T) {
+// TestRefundsWithThePrintedSettings makes refunds with the printed settings only.
+func TestRefundsWithThePrintedSettings(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
 	notified := make(chan struct{}, 16)
@@ -63,7 +63,8 @@ func TestAlone(t *testing.T) {
 		notified <- struct{}{}
 	}))
 	defer inbox.Close()
-	said := start(t, "-order", "ORD-1=100", "-notify-url", inbox.URL, "-settle-after", "1h", "-speed", "60")
+	said := start(t, "-order", "ORD-1=100", "-notify-url", inbox.URL, "-settle-after", "1h",
+		"-speed", "60")
 
 	ca, err := os.ReadFile(said["WECHAT_CA_FILE"])
 	require.NoError(t, err)
@@ -71,7 +72,8 @@ func TestAlone(t *testing.T) {
 	require.True(t, pool.AppendCertsFromPEM(ca))
 	cfg := wechatv2.Config{
 		AppID: said["WECHAT_APPID"], MchID: said["WECHAT_MCH_ID"], APIKey: said["WECHAT_API_KEY"],
-		BaseURL: said["WECHAT_BASE_URL"], RootCAs: pool, CertFile: said["WECHAT_CERT_FILE"], KeyFile: said["WECHAT_KEY_FILE"],
+		BaseURL: said["WECHAT_BASE_URL"], RootCAs: pool, CertFile: said["WECHAT_CERT_FILE"],
+		KeyFile: said["WECHAT_KEY_FILE"],
 		Timeout: 3 * time.Minute,
 	}
 	_, err = wechatv2.New(cfg)
@@ -81,8 +83,11 @@ func TestAlone(t *testing.T) {
 	require.NoError(t, err)
 	defer g.CloseIdleConnections()
 
-	ask := func(id, no string) (refund.Result, error) {
-		return g.Refund(ctx, refund.Request{OrderID: id, RefundNo: no, Amount: 30, Total: 100, Currency: "CNY"})
+	ask := func(id, number string) (refund.Result, error) {
+		return g.Refund(ctx, refund.Request{
+			OrderID: id, RefundNo: number, Amount: 30, Total: 100,
+			Currency: "CNY",
+		})
 	}
 	res, err := ask("ORD-1", "RF-1")
 	require.NoError(t, err)
@@ -108,7 +113,10 @@ func TestAlone(t *testing.T) {
 		status, text := send(t, said, "/faults", `{"fault":"`+fault+`"}`)
 		require.Equal(t, http.StatusNoContent, status, text)
 		if fault == "not_found_once" {
-			res, err = g.Query(ctx, refund.Request{OrderID: "ORD-1", RefundNo: "RF-1", Amount: 30, Total: 100, Currency: "CNY"})
+			res, err = g.Query(ctx, refund.Request{
+				OrderID: "ORD-1", RefundNo: "RF-1", Amount: 30,
+				Total: 100, Currency: "CNY",
+			})
 			require.NoError(t, err)
 			require.Equal(t, refund.OutcomeNotFound, res.Outcome)
 			continue
@@ -131,13 +139,17 @@ func TestAlone(t *testing.T) {
 		status, _ := send(t, said, c[0], c[1])
 		require.Equal(t, http.StatusBadRequest, status, c)
 	}
-	// A fault waits for its path, or is forgotten.
+	// A fault stays until a call to its path, or until it is removed.
 	status, text := send(t, said, "/faults", `{"fault":"truncate","path":"/secapi/pay/refund"}`)
 	require.Equal(t, http.StatusNoContent, status, text)
-	known := refund.Request{OrderID: "ORD-1", RefundNo: "RF-1", Amount: 30, Total: 100, Currency: "CNY"}
+	known := refund.Request{
+		OrderID: "ORD-1", RefundNo: "RF-1", Amount: 30, Total: 100,
+		Currency: "CNY",
+	}
 	_, err = g.Query(ctx, known)
 	require.NoError(t, err)
-	req, err := http.NewRequestWithContext(ctx, http.MethodDelete, said["CONTROL_URL"]+"/faults", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodDelete, said["CONTROL_URL"]+"/faults",
+		nil)
 	require.NoError(t, err)
 	cleared, err := http.DefaultClient.Do(req)
 	require.NoError(t, err)
@@ -159,13 +171,26 @@ func TestAlone(t *testing.T) {
 	var ledger []line
 	require.NoError(t, json.NewDecoder(resp.Body).Decode(&ledger))
 	require.Len(t, ledger, 2)
-	require.Equal(t, []any{"RF-1", "SUCCESS", int64(30), 1}, []any{ledger[0].OutRefundNo, ledger[0].RefundStatus, ledger[0].RefundFee, ledger[0].Payments})
+	require.Equal(t, []any{"RF-1", "SUCCESS", int64(30), 1}, []any{
+		ledger[0].OutRefundNo,
+		ledger[0].RefundStatus, ledger[0].RefundFee, ledger[0].Payments,
+	})
 	require.Equal(t, "CHANGE", ledger[1].RefundStatus)
 }
 
-func TestRefusesArguments(t *testing.T) {
+func TestUnusableArgumentsAreRefused(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{{"x"}, {"-speed", "0"}, {"-order", "O1"}, {"-order", "O 1=5"}, {"-nonsense"}, {"-addr", "nowhere:x"}, {"-addr", "0.0.0.0:0"}, {"-control", ":0"}, {"-control", "nowhere:x"}} {
+	for _, args := range [][]string{
+		{"x"},
+		{"-speed", "0"},
+		{"-order", "O1"},
+		{"-order", "O 1=5"},
+		{"-nonsense"},
+		{"-addr", "nowhere:x"},
+		{"-addr", "0.0.0.0:0"},
+		{"-control", ":0"},
+		{"-control", "nowhere:x"},
+	} {
 		require.Error(t, run(context.Background(), args, io.Discard), args)
 	}
 }
