@@ -26,7 +26,7 @@ import (
 // newApp puts the shop together: orderfsm's sets by role, and the shop's own pieces. wire_gen.go is what it comes
 // to; it is written by
 //
-//	cd examples/shop && go run github.com/google/wire/cmd/wire@v0.7.0 gen .
+//	go run github.com/google/wire/cmd/wire@v0.7.0 gen ./examples/shop
 //
 // A shop whose own tables are the Store leaves wiring.SQLSet out and binds its own:
 //

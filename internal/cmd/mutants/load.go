@@ -15,7 +15,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 )
 
 // listed is what go list says about a package.
@@ -24,12 +23,8 @@ type listed struct {
 	GoFiles, TestGoFiles, XTestGoFiles []string
 	TestImports, XTestImports          []string
 	DepOnly                            bool
-	Module                             struct{ Path string }
-}
 
-// short is the import path within the module.
-func (l *listed) short() string {
-	return strings.TrimPrefix(strings.TrimPrefix(l.ImportPath, l.Module.Path), "/")
+	short string // the package's folder, relative to that of the command; empty if it is the same
 }
 
 // target is a package to plant bugs in, parsed and type-checked.
@@ -48,6 +43,10 @@ type source struct {
 }
 
 func golist(ctx context.Context, dir string, args ...string) (all []listed, err error) {
+	root, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
 	args = append([]string{"list", "-json"}, args...)
 	cmd := exec.CommandContext(ctx, "go", args...) //nolint:gosec // a tool
 	var out bytes.Buffer
@@ -61,6 +60,9 @@ func golist(ctx context.Context, dir string, args ...string) (all []listed, err 
 			return all, nil
 		} else if err != nil {
 			return nil, fmt.Errorf("go list: %w", err)
+		}
+		if rel, err := filepath.Rel(root, l.Dir); err == nil && rel != "." {
+			l.short = filepath.ToSlash(rel)
 		}
 		all = append(all, l)
 	}
@@ -85,7 +87,7 @@ func load(ctx context.Context, dir string, patterns []string) ([]*target, error)
 			continue
 		}
 		t := &target{listed: l, fset: fset, files: map[string]*source{}}
-		t.name = l.short()
+		t.name = l.short
 		if err := t.check(imports); err != nil {
 			return nil, fmt.Errorf("check %s: %w", l.ImportPath, err)
 		}

@@ -43,7 +43,7 @@ func boolInt(b bool) int {
 func newBinary(
 	ctx context.Context, l *listed, path, overlay string, least time.Duration,
 ) (*binary, error) {
-	b := &binary{name: l.short(), path: path, dir: l.Dir, least: least}
+	b := &binary{name: l.short, path: path, dir: l.Dir, least: least}
 	if slices.Contains(append(l.TestImports, l.XTestImports...), "pgregory.net/rapid") {
 		// The same inputs each time, and no files of failing ones in the tree.
 		b.args = []string{"-rapid.seed=1", "-rapid.nofailfile"}
