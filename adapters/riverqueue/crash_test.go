@@ -1,8 +1,8 @@
 package riverqueue_test
 
 import (
-	"cmp"
 	"bufio"
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"

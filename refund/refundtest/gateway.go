@@ -25,6 +25,7 @@ type Gateway struct {
 	mu     sync.Mutex
 	usual  Step
 	script []Step
+	choose func(Call) Step // for a call that has no step in line; may be nil
 	calls  []Call
 	ledger map[string]*entry // by refund number
 	limits refund.Limits
@@ -88,6 +89,14 @@ func (g *Gateway) line(op string, steps []Step) {
 	}
 }
 
+// Choose sets a function that chooses the step of each Refund or Query for which no step is in
+// line. f may be called concurrently. If f is nil or returns [AsUsual], the call goes as usual.
+func (g *Gateway) Choose(f func(Call) Step) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.choose = f
+}
+
 // Unused returns how many steps are still in line: none at the end of a test that went as it was written.
 func (g *Gateway) Unused() int {
 	g.mu.Lock()
@@ -119,7 +128,10 @@ func (g *Gateway) call(
 	if err := ctx.Err(); err != nil {
 		return refund.Result{}, err // it never leaves the host
 	}
-	s, scripted := g.arrive(op, req)
+	s, scripted := g.arrive(Call{Op: op, Request: req})
+	if s.ignoresContext {
+		ctx = context.WithoutCancel(ctx)
+	}
 	if s.before != nil {
 		s.before(ctx)
 		if err := ctx.Err(); err != nil {
@@ -163,23 +175,32 @@ func about(req refund.Request, res refund.Result) refund.Result {
 	return res
 }
 
-// arrive notes a call and takes its step from the script. It reports whether that says what is done.
-func (g *Gateway) arrive(op string, req refund.Request) (s Step, scripted bool) {
+// arrive records a call and returns its step. scripted reports whether the step says what is done.
+func (g *Gateway) arrive(c Call) (s Step, scripted bool) {
+	s, found, choose, usual := g.record(c)
+	if !found && choose != nil {
+		s = choose(c)
+	}
+	scripted = !s.usual()
+	if !scripted && c.Op == opRefund {
+		s = s.on(usual)
+	}
+	return s, scripted
+}
+
+// record records a call and takes its step from the script.
+func (g *Gateway) record(c Call) (s Step, found bool, choose func(Call) Step, usual Step) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.calls = append(g.calls, Call{Op: op, Request: req})
+	g.calls = append(g.calls, c)
 	i := slices.IndexFunc(g.script, func(s Step) bool {
-		return (s.op == "" || s.op == op) && (s.no == "" || s.no == req.RefundNo)
+		return (s.op == "" || s.op == c.Op) && (s.number == "" || s.number == c.Request.RefundNo)
 	})
 	if i >= 0 {
 		s = g.script[i]
 		g.script = slices.Delete(g.script, i, i+1)
 	}
-	scripted = !s.usual()
-	if !scripted && op == opRefund {
-		s = s.on(g.usual)
-	}
-	return s, scripted
+	return s, i >= 0, g.choose, g.usual
 }
 
 // move does with a refund what a step says. What has been paid stays so, whatever is asked.

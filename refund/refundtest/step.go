@@ -12,7 +12,7 @@ import (
 // Step is what happens to one call. It is a value: its methods return a changed copy. The zero Step is
 // [AsUsual].
 type Step struct {
-	op, no string // which calls it is for; empty for any
+	op, number string // which calls it is for; empty for any
 
 	moves     refund.Outcome // what the refund becomes at the provider; OutcomeUnknown where it stays
 	whenAsked bool           // what was accepted is paid at the next query
@@ -20,7 +20,8 @@ type Step struct {
 	rewrite   func(*refund.Result)
 	err       error
 
-	before, after func(ctx context.Context)
+	before, after  func(ctx context.Context)
+	ignoresContext bool
 }
 
 // AsUsual is what happens without a script: for [Step.Before], [Step.After], [Step.ThenFail] and [Step.Rewrite].
@@ -82,7 +83,7 @@ func Until(release <-chan struct{}) func(context.Context) {
 
 // For keeps the step for calls about one refund number.
 func (s Step) For(refundNo string) Step {
-	s.no = refundNo
+	s.number = refundNo
 	return s
 }
 
@@ -116,6 +117,13 @@ func (s Step) After(f func(ctx context.Context)) Step {
 	return s
 }
 
+// IgnoreContext makes the call go on after its context has ended, as with a gateway that ignores
+// its context.
+func (s Step) IgnoreContext() Step {
+	s.ignoresContext = true
+	return s
+}
+
 // usual reports whether the step leaves to the gateway what is done.
 func (s Step) usual() bool { return s.moves == refund.OutcomeUnknown && s.answer == nil }
 
@@ -134,6 +142,7 @@ func (s Step) on(t Step) Step {
 	if s.after == nil {
 		s.after = t.after
 	}
+	s.ignoresContext = s.ignoresContext || t.ignoresContext
 	return s
 }
 
