@@ -21,15 +21,15 @@ import (
 func newBench(b *testing.B, room int) (svc *refund.Service, run func(), settled chan string) {
 	b.Helper()
 	settled = make(chan string, room)
-	m, err := order.NewMachine()
+	m, err := order.NewMachine(order.Options{})
 	require.NoError(b, err)
 	svc, err = refund.NewService(m, memstore.New(), refundtest.New(), refund.Options{
 		Logger: silent(),
-		Hooks: refund.Hooks{After: func(_ context.Context, _ *order.Order, t order.Transition) {
+		Hooks: []refund.Hooks{{After: func(_ context.Context, _ *order.Order, t order.Transition) {
 			if t.Event == order.EventSettle {
 				settled <- t.RefundNo
 			}
-		}},
+		}}},
 	})
 	require.NoError(b, err)
 	p, err := poller.New(svc, poller.Options{Batch: 500, Logger: silent()})

@@ -90,12 +90,12 @@ func TestNoHealthyRefundWaitsForClocks(t *testing.T) {
 			Now: func() time.Time { return now().Add(-30 * time.Second) },
 		})
 		_, err := behind.Resolve(bg, refund.ResolveParams{
-			OrderID: ref.OrderID, RefundNo: ref.RefundNo, Outcome: refund.OutcomeClosed,
+			Ref: ref, Resolution: refund.ResolutionReturned,
 			Evidence: "ticket 1", Actor: "staff:1",
 		})
 		require.NoError(t, err)
 		_, err = behind.Retry(bg, refund.RetryParams{
-			OrderID: ref.OrderID, RefundNo: ref.RefundNo, Actor: "staff:1",
+			Ref: ref, Actor: "staff:1",
 		})
 		require.NoError(t, err)
 		took = e.until(func() bool { return e.calls(ref) > 2 })

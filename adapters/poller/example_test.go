@@ -14,7 +14,7 @@ import (
 
 // A shop approves a refund, and the Poller processes it.
 func Example() {
-	machine, err := order.NewMachine()
+	machine, err := order.NewMachine(order.Options{})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -26,11 +26,11 @@ func Example() {
 	svc, err := refund.NewService(machine, store, provider, refund.Options{
 		// A real shop leaves Backoff out.
 		Backoff: func(string, int) time.Duration { return 10 * time.Millisecond },
-		Hooks: refund.Hooks{After: func(_ context.Context, _ *order.Order, t order.Transition) {
+		Hooks: []refund.Hooks{{After: func(_ context.Context, _ *order.Order, t order.Transition) {
 			if t.Event == order.EventSettle {
 				close(settled)
 			}
-		}},
+		}}},
 	})
 	if err != nil {
 		fmt.Println(err)
@@ -52,10 +52,10 @@ func Example() {
 		OrderID: "ORDER-1", Gateway: "wechatv2", Currency: "CNY", Total: 9900,
 	})
 	r, _ := svc.Request(ctx, refund.RequestParams{
-		OrderID: "ORDER-1", Amount: 3000, Reason: "too small", Actor: "buyer:42",
+		Ref: refund.Ref{OrderID: "ORDER-1"}, Amount: 3000, Reason: "too small", Actor: "buyer:42",
 	})
 	_, err = svc.Approve(ctx, refund.ApproveParams{
-		OrderID: "ORDER-1", RefundNo: r.No, Amount: 3000, Actor: "staff:7",
+		Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: r.No}, Amount: 3000, Actor: "staff:7",
 	})
 	fmt.Println("approved:", err)
 

@@ -30,7 +30,7 @@ func TestGoexitLosesNoRefund(t *testing.T) {
 					}
 				}
 				e := newEnv(t, withLog(log), func(o *refund.Options, _ *poller.Options) {
-					o.Hooks.InTx = func(
+					o.Hooks[0].InTx = func(
 						_ context.Context, _ *order.Order, t order.Transition,
 					) error {
 						if t.Event == order.EventSettle {

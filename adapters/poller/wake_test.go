@@ -39,7 +39,7 @@ func TestRetryWakes(t *testing.T) {
 		e.runIdle()
 		require.Equal(t, order.StateFailed, e.refund(refs[0]).State)
 		_, err := e.svc.Retry(bg, refund.RetryParams{
-			OrderID: refs[0].OrderID, RefundNo: refs[0].RefundNo, Actor: "staff:1",
+			Ref: refund.Ref{OrderID: refs[0].OrderID, RefundNo: refs[0].RefundNo}, Actor: "staff:1",
 		})
 		require.NoError(t, err)
 		e.soon(e.refunded(refs))
@@ -88,7 +88,7 @@ func TestWakeAfterTheCommit(t *testing.T) {
 func TestNoWakeAfterARollback(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newEnv(t, func(o *refund.Options, _ *poller.Options) {
-			o.Hooks.InTx = func(_ context.Context, _ *order.Order, tr order.Transition) error {
+			o.Hooks[0].InTx = func(_ context.Context, _ *order.Order, tr order.Transition) error {
 				if tr.Event == order.EventApprove {
 					return errLost
 				}

@@ -50,7 +50,7 @@ func passing(
 	wait time.Duration, orders int,
 ) *refund.Service {
 	t.Helper()
-	machine, err := order.NewMachine()
+	machine, err := order.NewMachine(order.Options{})
 	require.NoError(t, err)
 	svc, err := refund.NewService(machine, s, gw, refund.Options{
 		Now: clock.Now, Backoff: func(string, int) time.Duration { return wait },
@@ -63,11 +63,11 @@ func passing(
 		})
 		require.NoError(t, err)
 		_, err = svc.Request(ctx, refund.RequestParams{
-			OrderID: id, RefundNo: "R" + id, Amount: 30, Actor: "buyer:1",
+			Ref: refund.Ref{OrderID: id, RefundNo: "R" + id}, Amount: 30, Actor: "buyer:1",
 		})
 		require.NoError(t, err)
 		_, err = svc.Approve(ctx, refund.ApproveParams{
-			OrderID: id, RefundNo: "R" + id, Amount: 30, Actor: "staff:1",
+			Ref: refund.Ref{OrderID: id, RefundNo: "R" + id}, Amount: 30, Actor: "staff:1",
 		})
 		require.NoError(t, err)
 	}

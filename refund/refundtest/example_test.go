@@ -16,13 +16,13 @@ import (
 var (
 	ctx = context.Background()
 	ref = refund.Ref{OrderID: "ORDER-1", RefundNo: "R1"}
-	yes = refund.ApproveParams{OrderID: "ORDER-1", RefundNo: "R1", Amount: 3000, Actor: "staff:7"}
+	yes = refund.ApproveParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R1"}, Amount: 3000, Actor: "staff:7"}
 )
 
 // newShop stands for the host's own wiring: a Service, one paid order of 100.00, and a request for
 // a refund of 30.00.
 func newShop(gw refund.RefundGateway, now func() time.Time) *refund.Service {
-	machine, err := order.NewMachine()
+	machine, err := order.NewMachine(order.Options{})
 	if err != nil {
 		panic(err)
 	}
@@ -36,7 +36,7 @@ func newShop(gw refund.RefundGateway, now func() time.Time) *refund.Service {
 		panic(err)
 	}
 	if _, err = svc.Request(ctx, refund.RequestParams{
-		OrderID: "ORDER-1", RefundNo: "R1", Amount: 3000, Actor: "buyer:42",
+		Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R1"}, Amount: 3000, Actor: "buyer:42",
 	}); err != nil {
 		panic(err)
 	}
@@ -78,7 +78,7 @@ func Example_declinedThenRetried() {
 	fmt.Println(r.State, r.Code, err)
 
 	_, err = svc.Retry(ctx, refund.RetryParams{
-		OrderID: "ORDER-1", RefundNo: "R1", Actor: "staff:7", Note: "topped up",
+		Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R1"}, Actor: "staff:7", Note: "topped up",
 	})
 	fmt.Println(err)
 	next, err := svc.Process(ctx, ref)

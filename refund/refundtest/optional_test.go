@@ -58,7 +58,7 @@ func TestServiceFindsOptionalInterfaces(t *testing.T) {
 	svc := newShop(gateways, clock.Now)
 	more := func(number string) error {
 		_, err := svc.Request(ctx, refund.RequestParams{
-			OrderID: "ORDER-1", RefundNo: number, Amount: 1, Actor: "buyer:42",
+			Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: number}, Amount: 1, Actor: "buyer:42",
 		})
 		return err
 	}

@@ -108,7 +108,7 @@ func joinedLocks(t tb, e *env) {
 	e.create(t, "O-1")
 	ctx, end := e.begin()
 	require.NoError(t, e.store.Update(ctx, "O-1", e.request(t, "R-1")))
-	m, err := order.NewMachine()
+	m, err := order.NewMachine(order.Options{})
 	require.NoError(t, err)
 	other := make(chan error, 1)
 	go func() {

@@ -156,7 +156,7 @@ func (e *env) fire(
 	t tb, o *order.Order, ev order.Event, number string, amount int64, at time.Time,
 ) {
 	t.Helper()
-	m, err := order.NewMachine()
+	m, err := order.NewMachine(order.Options{})
 	require.NoError(t, err)
 	_, err = m.Fire(bg, o, order.Trigger{
 		Event: ev, RefundNo: number, Amount: amount, At: at, Actor: "buyer:1",
