@@ -13,27 +13,17 @@ import (
 	"github.com/orderfsm/orderfsm/adapters/poller"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
-// instant is a provider that pays without taking time.
-type instant struct{}
-
-func (instant) Refund(_ context.Context, req refund.Request) (refund.Result, error) {
-	return result(refund.OutcomeSucceeded, req), nil
-}
-
-func (instant) Query(_ context.Context, req refund.Request) (refund.Result, error) {
-	return refund.Result{Outcome: refund.OutcomeNotFound, RefundNo: req.RefundNo}, nil
-}
-
-// newBench runs a Poller on the real clock; settled is sent to for every refund that is settled.
+// newBench returns a Service and its Poller on the real clock. Each settled refund is sent to
+// settled.
 func newBench(b *testing.B, room int) (svc *refund.Service, run func(), settled chan string) {
 	b.Helper()
 	settled = make(chan string, room)
-	store := memstore.New()
 	m, err := order.NewMachine(order.Options{})
 	require.NoError(b, err)
-	svc, err = refund.NewService(m, store, instant{}, refund.Options{
+	svc, err = refund.NewService(m, memstore.New(), refundtest.New(), refund.Options{
 		Logger: silent(),
 		Hooks: []refund.Hooks{{After: func(_ context.Context, _ *order.Order, t order.Transition) {
 			if t.Event == order.EventSettle {
@@ -55,15 +45,13 @@ func newBench(b *testing.B, room int) (svc *refund.Service, run func(), settled 
 func approveForBench(b *testing.B, svc *refund.Service, i int) {
 	b.Helper()
 	ref := refund.Ref{OrderID: fmt.Sprintf("O%d", i), RefundNo: fmt.Sprintf("R%d", i)}
-	_, err := svc.Register(bg, refund.RegisterParams{OrderID: ref.OrderID, Gateway: "g", Currency: "CNY", Total: 100})
-	require.NoError(b, err)
-	_, err = svc.Request(bg, refund.RequestParams{Ref: ref, Amount: 100, Actor: "buyer:1"})
-	require.NoError(b, err)
-	_, err = svc.Approve(bg, approval(ref, 100))
+	request(b, svc, "g", ref)
+	_, err := svc.Approve(bg, approval(ref, 100))
 	require.NoError(b, err)
 }
 
-// BenchmarkBacklog is refunds per second from a backlog: the Poller's own cost, with storage in memory.
+// BenchmarkBacklog measures how many refunds per second the Poller processes from a backlog, with
+// a store and a provider in memory.
 func BenchmarkBacklog(b *testing.B) {
 	svc, run, settled := newBench(b, b.N)
 	for i := range b.N {
@@ -77,7 +65,7 @@ func BenchmarkBacklog(b *testing.B) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "refunds/s")
 }
 
-// BenchmarkApproveToSettled is the latency from Approve to the settled refund, one at a time, when idle.
+// BenchmarkApproveToSettled measures the time from Approve to the settled refund, one at a time.
 func BenchmarkApproveToSettled(b *testing.B) {
 	svc, run, settled := newBench(b, 1)
 	run()

@@ -1,6 +1,6 @@
-// Package poller carries approved refunds to their end in the host's own process. It needs nothing beside the
-// store that the refunds are in: what is due is in the table, and [Poller.Run] keeps asking for it and runs
-// [refund.Service.Process] on it.
+// Package poller processes approved refunds in the host's own process. It needs only the store that
+// holds the refunds: [Poller.Run] lists the refunds that are due and calls
+// [refund.Service.Process] for each of them.
 //
 //	svc, err := refund.NewService(machine, store, gateway, refund.Options{})
 //	…
@@ -10,45 +10,48 @@
 //
 // # Several replicas
 //
-// Any number of processes may run a Poller on one database, without a leader. The lease that Process takes
-// keeps a second one from asking about the same refund at the same time; each Poller takes what is due in an
-// order of its own, so that they seldom meet. Where a process dies, what it had in flight is due again when
-// its lease ends.
+// Any number of processes may run a Poller on one database. There is no leader. The lease that
+// Process writes keeps two of them from asking about the same refund at the same time. Each Poller
+// works through its list in random order, so that two of them seldom meet. If a process dies, the
+// refunds that it had in flight are due again when their leases end.
 //
-// A replica's clock may be wrong. If it is wrong by more than refund.Options.MaxWait, each side
-// finds due what the other has put off. Each then asks about such a refund once a minute at most,
-// beside what its own Backoff asks for.
+// The clock of a replica may be wrong. If it is wrong by more than refund.Options.MaxWait, each
+// side lists refunds as due that the other side has scheduled for later. Each side then asks about
+// such a refund at most once a minute, in addition to the attempts that its own Backoff asks for.
 //
 // # Waking up
 //
 // When a refund is approved or retried in this process, the Service wakes the Poller (see
-// [refund.Service.OnDue]), and the Poller lists what is due at once. It does so after the commit. If
-// the store cannot report the commit of the host's transaction, the list comes too early and is
-// repeated after 100 ms, 200 ms, 400 ms and so on. What other processes approve is found by the
-// next list, at most [Options].IdleMax later.
+// [refund.Service.OnDue]), and the Poller lists the due refunds at once. It does so after the
+// commit. If the store cannot report the commit of the host's transaction, the Poller lists too
+// early and lists again after 100 ms, 200 ms, 400 ms and so on. It finds a refund that another
+// process has approved at its next list, at most [Options].IdleMax later.
 //
 // # Fairness
 //
-// A gateway rests, for a minute at most, if its provider limits the account ([refund.BusyError]
-// with Account), and for a second after a fault of its set-up. A provider that is busy with one
-// refund delays that refund only.
+// If a provider limits the account ([refund.BusyError] with Account), the Poller sends nothing to
+// that gateway for the time that the provider asks for, at most one minute. After a fault of a
+// gateway's set-up it sends nothing to that gateway for one second. A provider that is busy with
+// one refund delays that refund only.
 //
-// Of one gateway at most three quarters of the places are in use at a time, unless configured otherwise, so a
-// provider that hangs holds up its own refunds only. The store's list leaves busy gateways out, so that their
-// backlog hides nothing that is due for the others.
+// One gateway uses at most three quarters of the places at a time, unless it is configured
+// otherwise, so a provider that does not answer delays only its own refunds. The list leaves out
+// gateways that have no free place, so their backlog does not hide refunds of other gateways.
 //
 // # Stopping
 //
-// [Poller.Shutdown] takes nothing new and lets what is in flight finish. When its context ends, and when the
-// context of Run ends, the calls to the providers are cancelled, which releases their leases: the outcome is
-// unknown, and the next Process asks for it. Neither loses or repeats a payment.
+// [Poller.Shutdown] starts nothing new and waits for the refunds in flight. When its context ends,
+// or when the context of Run ends, the Poller cancels the calls to the providers, which releases
+// their leases. The outcome of such a call is unknown, and the next Process asks for it. No payment
+// is lost or repeated.
 //
-// Neither does code of the host that panics, or that ends its goroutine with runtime.Goexit: the
-// refund counts as one that could not be processed, and is tried again.
+// If code of the host panics, or ends its goroutine with runtime.Goexit, the Poller counts the
+// refund as one that could not be processed and tries again. No payment is lost or repeated then
+// either.
 //
 // # Logs
 //
-// [Options].Logger gets these records; messages and keys are stable.
+// [Options].Logger receives these records. Messages and keys are stable.
 //
 //	ERROR  due refunds could not be listed, trying again    error
 //	INFO   due refunds are listed again

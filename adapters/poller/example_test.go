@@ -12,7 +12,7 @@ import (
 	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
-// A shop approves; the Poller sees to the rest.
+// A shop approves a refund, and the Poller processes it.
 func Example() {
 	machine, err := order.NewMachine(order.Options{})
 	if err != nil {
@@ -24,7 +24,8 @@ func Example() {
 	provider := refundtest.New() // a real shop: its gateway
 	provider.ByDefault(refundtest.PayWhenAsked())
 	svc, err := refund.NewService(machine, store, provider, refund.Options{
-		Backoff: func(string, int) time.Duration { return 10 * time.Millisecond }, // a real shop: leave it out
+		// A real shop leaves Backoff out.
+		Backoff: func(string, int) time.Duration { return 10 * time.Millisecond },
 		Hooks: []refund.Hooks{{After: func(_ context.Context, _ *order.Order, t order.Transition) {
 			if t.Event == order.EventSettle {
 				close(settled)
@@ -47,9 +48,15 @@ func Example() {
 	defer cancel()
 	go func() { ran <- p.Run(ctx) }()
 
-	_, _ = svc.Register(ctx, refund.RegisterParams{OrderID: "ORDER-1", Gateway: "wechatv2", Currency: "CNY", Total: 9900})
-	r, _ := svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: "ORDER-1"}, Amount: 3000, Reason: "too small", Actor: "buyer:42"})
-	_, err = svc.Approve(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: r.No}, Amount: 3000, Actor: "staff:7"})
+	_, _ = svc.Register(ctx, refund.RegisterParams{
+		OrderID: "ORDER-1", Gateway: "wechatv2", Currency: "CNY", Total: 9900,
+	})
+	r, _ := svc.Request(ctx, refund.RequestParams{
+		Ref: refund.Ref{OrderID: "ORDER-1"}, Amount: 3000, Reason: "too small", Actor: "buyer:42",
+	})
+	_, err = svc.Approve(ctx, refund.ApproveParams{
+		Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: r.No}, Amount: 3000, Actor: "staff:7",
+	})
 	fmt.Println("approved:", err)
 
 	select {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -16,6 +17,7 @@ import (
 	"github.com/orderfsm/orderfsm/adapters/poller"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
 // TestMain fails if any test leaves a goroutine.
@@ -26,45 +28,67 @@ var (
 	errLost = errors.New("connection reset")
 )
 
-// patience is how long a test waits for what a slow and busy machine gets done. Nothing shorter decides.
-const patience = 3 * time.Minute
+// now returns the time of the bubble that the test runs in, as a store keeps it.
+func now() time.Time {
+	return time.Now().UTC().Round(0) //nolint:forbidigo // the time of testing/synctest
+}
 
-// env is a shop, its bank and its Poller, on a clock of their own.
+// pass lets d pass, and returns when nothing happens any more at that time.
+func pass(d time.Duration) {
+	time.Sleep(d) //nolint:forbidigo // the time of testing/synctest
+	synctest.Wait()
+}
+
+// env is a shop, its provider and its Poller. It lives in a bubble of testing/synctest.
 type env struct {
 	t      *testing.T
-	clock  *clock
-	bank   *bank
+	bank   *refundtest.Gateway
 	store  *store
 	svc    *refund.Service
 	p      *poller.Poller
 	ran    chan error // what Run returned
 	cancel context.CancelFunc
-	orders int // that approve has made
+	orders int // made by approve
 }
 
-// newEnv builds an env whose Poller does not run yet. Backoff is a minute.
+// newEnv returns an env whose Poller does not run yet. Backoff is a minute.
 func newEnv(t *testing.T, change ...func(*refund.Options, *poller.Options)) *env {
 	t.Helper()
-	e := &env{t: t, clock: newClock(), store: &store{Store: memstore.New()}, ran: make(chan error, 1)}
-	e.bank = newBank(e.clock.now)
+	e := &env{t: t, store: &store{Store: memstore.New()}, bank: refundtest.New()}
 	opt := refund.Options{
-		Now: e.clock.now, Backoff: func(string, int) time.Duration { return time.Minute },
-		CallTimeout: 59 * time.Second, // by the real clock: as long as the lease allows
+		Backoff: func(string, int) time.Duration { return time.Minute }, Hooks: make([]refund.Hooks, 1),
 	}
-	popt := poller.Options{Now: e.clock.now, NewTimer: e.clock.newTimer, Logger: silent()}
+	popt := poller.Options{Logger: silent()}
 	for _, c := range change {
 		c(&opt, &popt)
 	}
 	e.svc = newService(t, e.store, e.bank, opt)
-	var err error
-	e.p, err = poller.New(e.svc, popt)
-	require.NoError(t, err)
+	e.setPoller(e.svc, popt)
 	return e
+}
+
+// replica returns another Poller on the store of e, with a provider of its own.
+func (e *env) replica(opt refund.Options) *env {
+	e.t.Helper()
+	other := &env{t: e.t, store: e.store, bank: refundtest.New()}
+	other.svc = newService(e.t, other.store, other.bank, opt)
+	other.setPoller(other.svc, poller.Options{Now: opt.Now, Logger: silent()})
+	return other
+}
+
+func (e *env) setPoller(svc *refund.Service, opt poller.Options) {
+	e.t.Helper()
+	var err error
+	e.p, err = poller.New(svc, opt)
+	require.NoError(e.t, err)
+	e.ran = make(chan error, 1)
 }
 
 func silent() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
-func newService(t *testing.T, s refund.Store, g refund.RefundGateway, opt refund.Options) *refund.Service {
+func newService(
+	t *testing.T, s refund.Store, g refund.RefundGateway, opt refund.Options,
+) *refund.Service {
 	t.Helper()
 	m, err := order.NewMachine(order.Options{})
 	require.NoError(t, err)
@@ -74,7 +98,7 @@ func newService(t *testing.T, s refund.Store, g refund.RefundGateway, opt refund
 	return svc
 }
 
-// run starts the Poller; the end of the test stops it.
+// run starts the Poller. The end of the test stops it.
 func (e *env) run() {
 	e.t.Helper()
 	ctx, cancel := context.WithCancel(bg)
@@ -82,55 +106,8 @@ func (e *env) run() {
 	go func() { e.ran <- e.p.Run(ctx) }()
 	e.t.Cleanup(func() {
 		cancel()
-		if !e.t.Failed() { // else it may never return
-			require.NoError(e.t, e.shutdown(bg))
-		}
+		require.NoError(e.t, e.p.Shutdown(bg))
 	})
-}
-
-// shutdown fails if Shutdown does not return.
-func (e *env) shutdown(ctx context.Context) error {
-	e.t.Helper()
-	down := make(chan error, 1)
-	go func() { down <- e.p.Shutdown(ctx) }()
-	patient, cancel := context.WithTimeout(bg, patience)
-	defer cancel()
-	select {
-	case err := <-down:
-		return err
-	case <-patient.Done():
-		require.FailNow(e.t, "Shutdown does not return")
-		return nil
-	}
-}
-
-// replica builds another Poller on the store of e, with a clock and a bank of its own.
-func (e *env) replica(opt refund.Options) *env {
-	e.t.Helper()
-	other := &env{t: e.t, clock: newClock(), store: e.store, ran: make(chan error, 1)}
-	other.bank = newBank(other.clock.now)
-	opt.Now = other.clock.now
-	other.svc = newService(e.t, other.store, other.bank, opt)
-	var err error
-	other.p, err = poller.New(other.svc, poller.Options{
-		Now: other.clock.now, NewTimer: other.clock.newTimer, Logger: silent(),
-	})
-	require.NoError(e.t, err)
-	return other
-}
-
-// result returns what Run returned.
-func (e *env) result() error {
-	e.t.Helper()
-	ctx, cancel := context.WithTimeout(bg, patience)
-	defer cancel()
-	select {
-	case err := <-e.ran:
-		return err
-	case <-ctx.Done():
-		require.FailNow(e.t, "Run does not return")
-		return nil
-	}
 }
 
 // approve makes n orders with one approved refund each.
@@ -138,47 +115,66 @@ func (e *env) approve(gateway string, n int) (refs []refund.Ref) {
 	e.t.Helper()
 	for range n {
 		e.orders++
-		refs = append(refs, approve(e.t, e.svc, gateway, fmt.Sprintf("%s-%05d", gateway, e.orders)))
+		id := fmt.Sprintf("%s-%05d", gateway, e.orders)
+		ref := refund.Ref{OrderID: id, RefundNo: "R-" + id}
+		request(e.t, e.svc, gateway, ref)
+		_, err := e.svc.Approve(bg, approval(ref, 100))
+		require.NoError(e.t, err)
+		refs = append(refs, ref)
 	}
 	return refs
 }
 
-func approve(t *testing.T, svc *refund.Service, gateway, id string) refund.Ref {
+// request registers an order of 1.00 and requests a refund of all of it.
+func request(t testing.TB, svc *refund.Service, gateway string, ref refund.Ref) {
 	t.Helper()
-	ref := refund.Ref{OrderID: id, RefundNo: "R-" + id}
-	request(t, svc, gateway, ref)
-	_, err := svc.Approve(bg, approval(ref, 100))
+	_, err := svc.Register(bg, refund.RegisterParams{
+		OrderID: ref.OrderID, Gateway: gateway, Currency: "CNY", Total: 100,
+	})
 	require.NoError(t, err)
-	return ref
-}
-
-// request registers an order of 1.00 and asks for all of it.
-func request(t *testing.T, svc *refund.Service, gateway string, ref refund.Ref) {
-	t.Helper()
-	_, err := svc.Register(bg, refund.RegisterParams{OrderID: ref.OrderID, Gateway: gateway, Currency: "CNY", Total: 100})
-	require.NoError(t, err)
-	_, err = svc.Request(bg, refund.RequestParams{Ref: ref, Amount: 100, Actor: "buyer:1"})
+	_, err = svc.Request(bg, refund.RequestParams{
+		Ref: ref, Amount: 100, Actor: "buyer:1",
+	})
 	require.NoError(t, err)
 }
 
 func approval(ref refund.Ref, amount int64) refund.ApproveParams {
-	return refund.ApproveParams{Ref: ref, Amount: amount, Actor: "staff:1"}
+	return refund.ApproveParams{
+		Ref: ref, Amount: amount, Actor: "staff:1",
+	}
 }
 
-// approveOn has n refunds of 0.01 approved on the one order O1.
+// approveOn approves n refunds of 0.01 on the one order O1.
 func (e *env) approveOn(n int) (refs []refund.Ref) {
 	e.t.Helper()
-	_, err := e.svc.Register(bg, refund.RegisterParams{OrderID: "O1", Gateway: "bank", Currency: "CNY", Total: 100})
+	_, err := e.svc.Register(bg, refund.RegisterParams{
+		OrderID: "O1", Gateway: "bank", Currency: "CNY", Total: 100,
+	})
 	require.NoError(e.t, err)
 	for i := range n {
 		ref := refund.Ref{OrderID: "O1", RefundNo: fmt.Sprintf("R%d", i)}
-		_, err := e.svc.Request(bg, refund.RequestParams{Ref: refund.Ref{OrderID: "O1", RefundNo: ref.RefundNo}, Amount: 1, Actor: "buyer:1"})
+		_, err := e.svc.Request(bg, refund.RequestParams{
+			Ref: refund.Ref{OrderID: "O1", RefundNo: ref.RefundNo}, Amount: 1, Actor: "buyer:1",
+		})
 		require.NoError(e.t, err)
 		_, err = e.svc.Approve(bg, approval(ref, 1))
 		require.NoError(e.t, err)
 		refs = append(refs, ref)
 	}
 	return refs
+}
+
+// lease marks a refund as if a process had leased it for a minute and had died.
+func (e *env) lease(ref refund.Ref) {
+	e.t.Helper()
+	until := now().Add(time.Minute)
+	require.NoError(e.t, e.store.Update(bg, ref.OrderID,
+		func(_ context.Context, o *order.Order) error {
+			r := o.Refund(ref.RefundNo)
+			r.Attempts, r.Outstanding, r.SubmittedAt = 1, true, now()
+			r.LeasedUntil, r.NextAttemptAt = until, until
+			return nil
+		}))
 }
 
 func (e *env) refund(ref refund.Ref) order.Refund {
@@ -201,6 +197,24 @@ func (e *env) count(refs []refund.Ref, state order.State) (n int) {
 	return n
 }
 
+// refunded returns a function that reports whether all the refunds are refunded.
+func (e *env) refunded(refs []refund.Ref) func() bool {
+	return func() bool { return e.count(refs, order.StateRefunded) == len(refs) }
+}
+
+// calls returns how often the provider was called for a refund.
+func (e *env) calls(ref refund.Ref) (n int) {
+	for _, c := range e.bank.Calls() {
+		if c.Request.RefundNo == ref.RefundNo {
+			n++
+		}
+	}
+	return n
+}
+
+// total returns how often the provider was called.
+func (e *env) total() int { return len(e.bank.Calls()) }
+
 func (e *env) stats() poller.Stats {
 	e.t.Helper()
 	st, err := e.p.Stats(bg)
@@ -208,51 +222,41 @@ func (e *env) stats() poller.Stats {
 	return st
 }
 
-// own is what the Poller knows itself: a store that is asked in vain tells the rest.
-func (e *env) own() poller.Stats {
-	gone, cancel := context.WithCancel(bg)
+// counts returns the figures of the Poller without those of the store.
+func (e *env) counts() poller.Stats {
+	ended, cancel := context.WithCancel(bg)
 	cancel()
-	st, err := e.p.Stats(gone)
+	st, err := e.p.Stats(ended)
 	require.ErrorIs(e.t, err, context.Canceled)
 	return st
 }
 
-// idle waits until the Poller waits for a timer and nothing is in flight.
-func (e *env) idle() {
-	e.t.Helper()
-	for !e.clock.waiting() || e.own().InFlight > 0 {
-		e.wait(e.clock.armed)
-	}
-}
-
-// until moves from timer to timer until ok, and returns how far the clock went.
+// until lets time pass until ok, and returns how much has passed, in steps of 50 ms.
 func (e *env) until(ok func() bool) time.Duration {
 	e.t.Helper()
-	start := e.clock.now()
-	for range 5000 { // hours, at an idle wait each
-		e.idle()
-		if ok() {
-			return e.clock.now().Sub(start)
-		}
-		e.clock.toNext()
+	start := now()
+	synctest.Wait()
+	for !ok() {
+		require.Less(e.t, now().Sub(start), 3*time.Hour, "the condition is not met")
+		pass(50 * time.Millisecond)
 	}
-	require.FailNow(e.t, "it does not come to that")
-	return 0
+	return now().Sub(start)
 }
 
-// soon waits for what happens without the clock.
+// soon requires that ok is met at once: within a millisecond, in which no idle wait ends.
 func (e *env) soon(ok func() bool) {
 	e.t.Helper()
-	require.Eventually(e.t, ok, patience, time.Millisecond)
+	synctest.Wait()
+	for range 1000 {
+		if ok() {
+			return
+		}
+		pass(time.Microsecond)
+	}
+	require.FailNow(e.t, "the condition is not met at once")
 }
 
-func (e *env) wait(c <-chan struct{}) {
-	e.t.Helper()
-	ctx, cancel := context.WithTimeout(bg, patience)
-	defer cancel()
-	select {
-	case <-c:
-	case <-ctx.Done():
-		require.FailNow(e.t, "it does not happen")
-	}
+// answer returns a step that answers with an outcome.
+func answer(o refund.Outcome) refundtest.Step {
+	return refundtest.Answer(refund.Result{Outcome: o})
 }

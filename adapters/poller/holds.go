@@ -7,49 +7,51 @@ import (
 )
 
 const (
-	// holdAgain is how long a refund that is still approved is left alone, whatever the list says:
-	// it may wait for another one of its order, or have a Backoff of nothing.
+	// holdAgain is how long a refund that is still approved is held, even if the store lists it
+	// as due. It may wait for another refund of its order, or its Backoff may be zero.
 	holdAgain = time.Second
-	// holdError is how long a refund that could not be processed is left alone.
+	// holdError is how long a refund that could not be processed is held.
 	holdError = 10 * time.Second
-	// holdOdd is how long a refund that is still approved is left alone if the list has it with a
-	// time that somebody's clock was wrong by. Two replicas whose clocks are a year apart each find
-	// due what the other has put off, and would ask in turns without a pause.
+	// holdOdd is how long a refund that is still approved is held if the store lists it with a
+	// time that a wrong clock wrote. Without it, two replicas whose clocks are a year apart would
+	// ask in turns without a pause, because each lists as due what the other has scheduled.
 	holdOdd = time.Minute
-	// clockSlack is how much clocks may differ that are not wrong.
+	// clockSlack is how much two clocks may differ that are not wrong.
 	clockSlack = time.Minute
-	// maxHolds bounds what is remembered beyond holdAgain and holdError.
+	// maxHolds bounds how many refunds are remembered for longer than holdAgain and holdError.
 	maxHolds = 10_000
 )
 
-// hold is a refund that was processed.
+// hold is a refund that was processed and is not started again for a while.
 type hold struct {
-	at          time.Time // since when it was due before it was processed
-	since, firm time.Time // it is left alone from since until firm in any case,
-	until       time.Time // and until then if it is listed with an odd time
-	odd         bool      // it was
+	dueAt time.Time // since when it was due before it was processed
+	since time.Time // when it was processed
+	firm  time.Time // it is held until then
+	until time.Time // it is held until then if the store lists it with an odd time
+	odd   bool      // the store has listed it with an odd time
 }
 
-// keeps reports whether d, which the list has as due, is left alone.
-func (h *hold) keeps(d refund.DueRefund, now time.Time) bool {
+// holds reports whether d, which the store lists as due, must not start yet.
+func (h *hold) holds(d refund.DueRefund, now time.Time) bool {
 	if !reached(h.firm, now, holdError) {
 		return true
 	}
-	// It is due by the time that it had before: nobody has asked about it since, as it waits for
-	// another refund. Or its time has come since: it was put off, or is to be retried.
-	wasDue := d.At.Equal(h.at)
+	// The time is right in two cases. It is the time from before: nobody has asked since, because
+	// the refund waits for another one. Or it was reached since: the refund was scheduled or
+	// retried.
+	wasDue := d.At.Equal(h.dueAt)
 	becameDue := !d.At.After(now) && !d.At.Before(h.since.Add(-clockSlack))
 	h.odd = !wasDue && !becameDue
 	return h.odd && !reached(h.until, now, holdOdd)
 }
 
-// holds are the refunds that are left alone for a while, by order and number.
+// holds are the refunds that are held, by order and number.
 type holds struct {
 	byOrder map[string]map[string]*hold
 	n       int
 }
 
-// add leaves alone for firm a refund that was processed, and remembers it for a while longer.
+// add holds a refund that was processed for firm, and remembers it for a while longer.
 func (h *holds) add(d refund.DueRefund, now time.Time, firm time.Duration) {
 	of := h.byOrder[d.OrderID]
 	if of == nil {
@@ -63,17 +65,18 @@ func (h *holds) add(d refund.DueRefund, now time.Time, firm time.Duration) {
 	if h.n > maxHolds {
 		until = now.Add(firm)
 	}
-	of[d.RefundNo] = &hold{at: d.At, since: now, firm: now.Add(firm), until: until}
+	of[d.RefundNo] = &hold{dueAt: d.At, since: now, firm: now.Add(firm), until: until}
 }
 
-func (h *holds) keeps(d refund.DueRefund, now time.Time) bool {
+// contain reports whether d, which the store lists as due, must not start yet.
+func (h *holds) contain(d refund.DueRefund, now time.Time) bool {
 	held := h.byOrder[d.OrderID][d.RefundNo]
-	return held != nil && held.keeps(d, now)
+	return held != nil && held.holds(d, now)
 }
 
-// freeOthers lets go of the other refunds of an order, which may have waited for this one. It
+// releaseOthers releases the other refunds of an order, which may have waited for this one. It
 // reports whether there were any.
-func (h *holds) freeOthers(ref refund.Ref) (some bool) {
+func (h *holds) releaseOthers(ref refund.Ref) (some bool) {
 	of := h.byOrder[ref.OrderID]
 	for number := range of {
 		if number != ref.RefundNo {
@@ -85,15 +88,16 @@ func (h *holds) freeOthers(ref refund.Ref) (some bool) {
 	return some
 }
 
-// expire lets go of what has been held long enough, and returns how many the list may hold in vain.
-func (h *holds) expire(now time.Time) (inVain int) {
+// expire forgets refunds that were held long enough. It returns how many refunds the store may
+// list that must not start yet.
+func (h *holds) expire(now time.Time) (held int) {
 	for id, of := range h.byOrder {
-		for number, held := range of {
-			firm := !reached(held.firm, now, holdError)
+		for number, one := range of {
+			firm := !reached(one.firm, now, holdError)
 			switch {
-			case firm || held.odd && !reached(held.until, now, holdOdd):
-				inVain++
-			case reached(held.until, now, holdOdd):
+			case firm || one.odd && !reached(one.until, now, holdOdd):
+				held++
+			case reached(one.until, now, holdOdd):
 				delete(of, number)
 				h.n--
 			}
@@ -102,5 +106,5 @@ func (h *holds) expire(now time.Time) (inVain int) {
 			delete(h.byOrder, id)
 		}
 	}
-	return inVain
+	return held
 }

@@ -18,8 +18,8 @@ func due(orderID, number string, at time.Time) refund.DueRefund {
 
 func newHolds() *holds { return &holds{byOrder: map[string]map[string]*hold{}} }
 
-// TestHolds: the refund was due since 11:00 and was processed at noon. The table says what is made
-// of it if the list has it again.
+// TestHolds: the refund was due since 11:00 and was processed at noon. The table says whether it is
+// held if the store lists it again.
 func TestHolds(t *testing.T) {
 	before := noon.Add(-time.Hour)
 	year := 365 * 24 * time.Hour
@@ -27,25 +27,25 @@ func TestHolds(t *testing.T) {
 		firm   time.Duration
 		at     time.Time     // since when it is due now
 		now    time.Duration // after noon
-		keeps  bool
+		held   bool
 		forgot bool // by then
 	}{
-		"at once":                            {at: noon, now: 0, keeps: true},
-		"within the second":                  {at: noon, now: holdAgain - 1, keeps: true},
-		"after the second, due since":        {at: noon.Add(500 * time.Millisecond), now: holdAgain},
-		"due just now":                       {at: noon.Add(5 * time.Second), now: 5 * time.Second},
-		"due before, nobody has asked":       {at: before, now: holdAgain},
-		"retried by a clock a minute behind": {at: noon.Add(-clockSlack), now: holdAgain},
-		"by a clock further behind":          {at: noon.Add(-clockSlack - 1), now: holdAgain, keeps: true},
-		"by a clock a year behind":           {at: noon.Add(-year), now: 30 * time.Second, keeps: true},
-		"by a clock a year ahead":            {at: noon.Add(year), now: holdOdd - 1, keeps: true},
-		"by a clock that is just ahead":      {at: noon.Add(2*time.Second + 1), now: 2 * time.Second, keeps: true},
-		"a year behind, after a minute":      {at: noon.Add(-year), now: holdOdd, forgot: true},
-		"a year ahead, after a minute":       {at: noon.Add(year), now: holdOdd, forgot: true},
-		"failed":                             {firm: holdError, at: before, now: holdError - 1, keeps: true},
-		"failed, later":                      {firm: holdError, at: before, now: holdError},
-		"the clock was set back":             {at: before, now: -time.Hour, forgot: true},
-		"the clock was set back a little":    {at: before, now: -10 * time.Second, forgot: true},
+		"at once":                        {at: noon, now: 0, held: true},
+		"within the second":              {at: noon, now: holdAgain - 1, held: true},
+		"after the second, due since":    {at: noon.Add(500 * time.Millisecond), now: holdAgain},
+		"due just now":                   {at: noon.Add(5 * time.Second), now: 5 * time.Second},
+		"due before, not asked":          {at: before, now: holdAgain},
+		"retried, clock a minute behind": {at: noon.Add(-clockSlack), now: holdAgain},
+		"clock further behind":           {at: noon.Add(-clockSlack - 1), now: holdAgain, held: true},
+		"clock a year behind":            {at: noon.Add(-year), now: 30 * time.Second, held: true},
+		"clock a year ahead":             {at: noon.Add(year), now: holdOdd - 1, held: true},
+		"clock just ahead":               {at: noon.Add(2*time.Second + 1), now: 2 * time.Second, held: true},
+		"year behind, after a minute":    {at: noon.Add(-year), now: holdOdd, forgot: true},
+		"year ahead, after a minute":     {at: noon.Add(year), now: holdOdd, forgot: true},
+		"failed":                         {firm: holdError, at: before, now: holdError - 1, held: true},
+		"failed, later":                  {firm: holdError, at: before, now: holdError},
+		"clock set back":                 {at: before, now: -time.Hour, forgot: true},
+		"clock set back a little":        {at: before, now: -10 * time.Second, forgot: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHolds()
@@ -54,19 +54,18 @@ func TestHolds(t *testing.T) {
 			}
 			h.add(due("O1", "R1", before), noon, tc.firm)
 			d, now := due("O1", "R1", tc.at), noon.Add(tc.now)
-			require.Equal(t, tc.keeps, h.keeps(d, now))
-			require.False(t, h.keeps(due("O1", "R2", tc.at), now))
-			require.False(t, h.keeps(due("O2", "R1", tc.at), now))
-			inVain := h.expire(now)
-			require.Equal(t, tc.keeps, inVain == 1)
+			require.Equal(t, tc.held, h.contain(d, now))
+			require.False(t, h.contain(due("O1", "R2", tc.at), now))
+			require.False(t, h.contain(due("O2", "R1", tc.at), now))
+			require.Equal(t, tc.held, h.expire(now) == 1)
 			require.Equal(t, tc.forgot, len(h.byOrder) == 0)
 			require.Equal(t, tc.forgot, h.n == 0)
 		})
 	}
 }
 
-// TestHoldsAreBounded: however many refunds wait for their outcome, the memory for wrong clocks has
-// a bound.
+// TestHoldsAreBounded: the memory for wrong clocks is bounded, however many refunds wait for their
+// outcome.
 func TestHoldsAreBounded(t *testing.T) {
 	h := newHolds()
 	for i := range maxHolds + 500 {
@@ -75,24 +74,24 @@ func TestHoldsAreBounded(t *testing.T) {
 	h.add(due("O1", "R", noon.Add(-time.Hour)), noon, holdAgain) // the same again
 	require.Equal(t, maxHolds+500, h.n)
 	require.Equal(t, maxHolds+500, h.expire(noon))
-	require.Zero(t, h.expire(noon.Add(holdAgain)), "what is only remembered makes no list longer")
+	require.Zero(t, h.expire(noon.Add(holdAgain)), "nothing is held any more")
 	require.InDelta(t, maxHolds, h.n, 1)
 	require.Zero(t, h.expire(noon.Add(holdOdd)))
 	require.Empty(t, h.byOrder)
 	require.Zero(t, h.n)
 }
 
-func TestFreeOthers(t *testing.T) {
+func TestReleaseOthersReleasesTheOrdersOtherRefunds(t *testing.T) {
 	h := newHolds()
-	require.False(t, h.freeOthers(refund.Ref{OrderID: "O1", RefundNo: "R1"}))
+	require.False(t, h.releaseOthers(refund.Ref{OrderID: "O1", RefundNo: "R1"}))
 	for _, number := range []string{"R1", "R2", "R3"} {
 		h.add(due("O1", number, noon), noon, holdAgain)
 	}
 	h.add(due("O2", "R4", noon), noon, holdAgain)
-	require.True(t, h.freeOthers(refund.Ref{OrderID: "O1", RefundNo: "R1"}))
+	require.True(t, h.releaseOthers(refund.Ref{OrderID: "O1", RefundNo: "R1"}))
 	require.Equal(t, 2, h.n)
-	require.True(t, h.keeps(due("O1", "R1", noon), noon))
-	require.False(t, h.keeps(due("O1", "R2", noon), noon))
-	require.True(t, h.keeps(due("O2", "R4", noon), noon))
-	require.False(t, h.freeOthers(refund.Ref{OrderID: "O1", RefundNo: "R1"}))
+	require.True(t, h.contain(due("O1", "R1", noon), noon))
+	require.False(t, h.contain(due("O1", "R2", noon), noon))
+	require.True(t, h.contain(due("O2", "R4", noon), noon))
+	require.False(t, h.releaseOthers(refund.Ref{OrderID: "O1", RefundNo: "R1"}))
 }

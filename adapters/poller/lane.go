@@ -9,74 +9,75 @@ import (
 )
 
 const (
-	// restMost bounds how long a gateway is left alone because its provider limits the account.
-	restMost = time.Minute
-	// restSetup is how long a gateway is left alone that fails because of its set-up: each refund waits
-	// long by itself, but a backlog of them need not knock on a locked door in one go.
-	restSetup = time.Second
+	// maxRest bounds how long a gateway rests because its provider limits the account.
+	maxRest = time.Minute
+	// setupRest is how long a gateway rests after a fault of its set-up. Each of its refunds waits
+	// much longer by its own schedule, but a backlog of them must not fail all at once.
+	setupRest = time.Second
 )
 
-// lane is what one gateway has in flight and may have.
+// lane counts and limits the refunds of one gateway.
 type lane struct {
-	inFlight, most int
-	interval       time.Duration // between two starts
-	next           time.Time     // earliest next start
+	inFlight, limit int
+	interval        time.Duration // between two starts
+	next            time.Time     // the earliest next start
 }
 
-// lane returns that of a gateway.
+// lane returns the lane of a gateway.
 func (r *run) lane(gateway string) *lane {
 	l := r.lanes[gateway]
 	if l == nil {
-		limits := r.p.opt.Gateways[gateway]
-		l = &lane{most: limits.Concurrency, interval: limits.interval()}
-		if l.most == 0 {
-			l.most = max(1, r.p.opt.Concurrency*3/4)
+		opt := r.p.opt.Gateways[gateway]
+		l = &lane{limit: opt.Concurrency, interval: opt.interval()}
+		if l.limit == 0 {
+			l.limit = max(1, r.p.opt.Concurrency*3/4)
 		}
 		r.lanes[gateway] = l
 	}
 	return l
 }
 
-func (l GatewayOptions) interval() time.Duration {
-	if l.Rate == 0 {
+func (o GatewayOptions) interval() time.Duration {
+	if o.Rate == 0 {
 		return 0
 	}
-	return time.Duration(min(float64(time.Second)/l.Rate, float64(24*time.Hour)))
+	return time.Duration(min(float64(time.Second)/o.Rate, float64(24*time.Hour)))
 }
 
+// ready reports whether a refund of the gateway may start now.
 func (l *lane) ready(now time.Time) bool {
-	return l.inFlight < l.most && reached(l.next, now, max(l.interval, restMost))
+	return l.inFlight < l.limit && reached(l.next, now, max(l.interval, maxRest))
 }
 
-// reached reports whether now is at or behind a moment that was at most d ahead when it was set. One that
-// is further ahead was set before the clock was set back.
+// reached reports whether now is at or after a time that was at most d ahead when it was set. If
+// the time is further ahead, the clock has been set back since, and reached returns true.
 func reached(at, now time.Time, d time.Duration) bool {
 	ahead := at.Sub(now)
 	return ahead <= 0 || ahead > d
 }
 
-func (l *lane) take(now time.Time) {
+func (l *lane) start(now time.Time) {
 	l.inFlight++
 	l.next = now.Add(l.interval)
 }
 
-// rest leaves the gateway alone after an answer that concerns all its refunds. A provider that is
-// busy with one refund delays that refund, by its next attempt in the store, and no other.
+// rest delays the next start after an answer that concerns all refunds of the gateway. A provider
+// that is busy with one refund delays only that refund, by its next attempt in the store.
 func (l *lane) rest(now time.Time, err error) {
 	var d time.Duration
-	var later *refund.BusyError
+	var busy *refund.BusyError
 	switch {
-	case errors.As(err, &later) && later.Account:
-		d = min(later.After, restMost)
+	case errors.As(err, &busy) && busy.Account:
+		d = min(busy.After, maxRest)
 	case errors.Is(err, refund.ErrSetup):
-		d = restSetup
+		d = setupRest
 	}
 	if until := now.Add(d); d > 0 && until.After(l.next) {
 		l.next = until
 	}
 }
 
-// busy lists the gateways that nothing can be started for now, in order.
+// busy returns the gateways for which nothing can start now, sorted.
 func (r *run) busy(now time.Time) (names []string) {
 	for name, l := range r.lanes {
 		if !l.ready(now) {

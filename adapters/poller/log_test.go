@@ -3,33 +3,43 @@ package poller_test
 import (
 	"log/slog"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/orderfsm/orderfsm/adapters/poller"
 	"github.com/orderfsm/orderfsm/internal/logtest"
-	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// TestLogs: every record that the package can write, against the table in its documentation.
-func TestLogs(t *testing.T) {
-	log := &logtest.Recorder{}
-	e := newEnv(t, func(_ *refund.Options, o *poller.Options) { o.Logger = log.Logger() })
-	refs := e.approve("bank", 2)
-	e.store.set(func() error { return errLost }, nil)
-	e.run()
-	e.until(func() bool { return e.own().LookError != nil })
-	e.store.set(nil, func(id string) error {
-		if id == refs[0].OrderID {
-			panic("update broke")
-		}
-		return errLost
+func withLog(log *logtest.Recorder) func(*refund.Options, *poller.Options) {
+	return func(_ *refund.Options, o *poller.Options) { o.Logger = log.Logger() }
+}
+
+// TestLogsAreThoseOfTheDocumentation: the test makes the package write every record of its table.
+func TestLogsAreThoseOfTheDocumentation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &logtest.Recorder{}
+		e := newEnv(t, withLog(log))
+		refs := e.approve("bank", 2)
+		e.store.failLists(fail)
+		e.run()
+		e.until(func() bool { return e.counts().ListError != nil })
+		e.store.failLists(nil)
+		e.store.failUpdates(func(id string) error {
+			if id == refs[0].OrderID {
+				panic("update broke")
+			}
+			return errLost
+		})
+		e.until(func() bool {
+			c := e.counts()
+			return c.Panics > 0 && c.Errors > c.Panics
+		})
+		e.store.failUpdates(nil)
+		e.until(e.refunded(refs))
+		require.Empty(t, logtest.Check(".", log.Records()))
 	})
-	e.until(func() bool { return e.own().Panics > 0 && e.own().Errors > e.own().Panics })
-	e.store.set(nil, nil)
-	e.until(func() bool { return e.count(refs, order.StateRefunded) == len(refs) })
-	require.Empty(t, logtest.Check(".", log.Records()))
 }
 
 // TestLoggerDefaultsToSlogDefault: a Poller without a Logger reports trouble to slog.Default().
@@ -38,9 +48,11 @@ func TestLoggerDefaultsToSlogDefault(t *testing.T) {
 	before := slog.Default()
 	defer slog.SetDefault(before)
 	slog.SetDefault(log.Logger())
-	e := newEnv(t, func(_ *refund.Options, o *poller.Options) { o.Logger = nil })
-	e.store.set(func() error { return errLost }, nil)
-	e.run()
-	e.until(func() bool { return e.own().LookError != nil })
-	require.Len(t, log.Values("due refunds could not be listed, trying again", "error"), 1)
+	synctest.Test(t, func(t *testing.T) {
+		e := newEnv(t, func(_ *refund.Options, o *poller.Options) { o.Logger = nil })
+		e.store.failLists(fail)
+		e.run()
+		synctest.Wait()
+		require.Len(t, log.Values("due refunds could not be listed, trying again", "error"), 1)
+	})
 }

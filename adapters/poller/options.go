@@ -13,36 +13,34 @@ import (
 
 // Options are the optional parts of a [Poller]. The zero value is ready for use.
 type Options struct {
-	// Concurrency is the most refunds in flight at once. If zero, 8.
+	// Concurrency is the maximum number of refunds in flight. If zero, 8.
 	Concurrency int
-	// Batch is the most refunds taken from the store's list at once. If zero, four times Concurrency.
+	// Batch is the maximum number of refunds in one list. If zero, four times Concurrency.
 	Batch int
-	// Gateways sets limits for the gateways that it names, by order.Order.Gateway.
+	// Gateways sets limits for single gateways, by order.Order.Gateway.
 	Gateways map[string]GatewayOptions
-	// IdleMin and IdleMax bound the wait between two looks that find nothing. It doubles from the one to the
-	// other, each time less up to a fifth at random. If zero, 100 ms and 5 s.
+	// IdleMin and IdleMax bound the wait after a list without new refunds. The wait starts at
+	// IdleMin and doubles up to IdleMax. Each wait is up to a fifth shorter at random. If zero,
+	// 100 ms and 5 s.
 	IdleMin, IdleMax time.Duration
-	// StopTimeout is how long Run waits, once calls are cancelled, for their outcome to be written down. If
+	// StopTimeout is how long Run waits for the calls in flight after it has cancelled them. If
 	// zero, 10 s.
 	StopTimeout time.Duration
 	// Logger receives the records that the package documentation lists. If nil, slog.Default().
 	Logger *slog.Logger
-	// Now is the clock. If nil, time.Now. It should be that of the Service: by it the Poller sees
-	// that a refund was put off by a clock that is wrong.
+	// Now is the clock. If nil, time.Now. It should be the clock of the Service: the Poller
+	// compares it with the times in the store to detect that another clock is wrong.
 	Now func() time.Time
-	// NewTimer starts a timer: fired receives once d has passed, unless stop was called before. If nil, that
-	// of package time.
-	NewTimer func(d time.Duration) (fired <-chan time.Time, stop func())
 }
 
-// GatewayOptions are what the Poller sends to one gateway at most, in this process: with several replicas each has
-// its own.
+// GatewayOptions limit what this Poller sends to one gateway. With several replicas, each replica
+// has its own limits.
 type GatewayOptions struct {
-	// Concurrency is the most refunds in flight at once. If zero, three quarters of Options.Concurrency,
-	// at least 1.
+	// Concurrency is the maximum number of refunds in flight. If zero, three quarters of
+	// Options.Concurrency, at least 1.
 	Concurrency int
-	// Rate is the most refunds processed per second, evenly spaced; each takes one call to the provider, or
-	// two. If zero, there is no limit.
+	// Rate is the maximum number of refunds per second, evenly spaced. Each of them takes one or
+	// two calls to the provider. If zero, there is no limit.
 	Rate float64
 }
 
@@ -67,9 +65,6 @@ func (o *Options) setDefaults() {
 	}
 	if o.Now == nil {
 		o.Now = time.Now //nolint:forbidigo // the one place where the wall clock is the default
-	}
-	if o.NewTimer == nil {
-		o.NewTimer = newTimer
 	}
 	o.Gateways = maps.Clone(o.Gateways)
 }
@@ -105,9 +100,4 @@ func (o *Options) validate() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-func newTimer(d time.Duration) (<-chan time.Time, func()) {
-	t := time.NewTimer(d)
-	return t.C, func() { t.Stop() }
 }

@@ -11,28 +11,30 @@ import (
 )
 
 var (
-	// ErrStarted is a second Run of one Poller.
+	// ErrStarted is returned by Run if the Poller was started before.
 	ErrStarted = errors.New("poller was started before")
-	// ErrLeftBehind is a stop that did not wait any longer for calls that were cancelled and did not return.
-	// The refunds are due again when their leases end.
+	// ErrLeftBehind is returned by Run if calls were cancelled and did not return within
+	// StopTimeout. Their refunds are due again when their leases end.
 	ErrLeftBehind = errors.New("calls did not end when they were cancelled")
 )
 
-// Poller processes what is due. Make it with [New]; it is for one Run. Its methods are safe for concurrent use.
+// Poller processes due refunds. Make it with [New]; it is for one Run. It is safe for concurrent
+// use.
 type Poller struct {
-	svc   *refund.Service
-	opt   Options
-	ended chan struct{} // closed when Run returns
+	svc  *refund.Service
+	opt  Options
+	done chan struct{} // closed when Run returns
 
-	mu       sync.Mutex // guards what follows
-	started  bool
-	stopped  bool
-	stopLook context.CancelFunc // ends the looking for more; nil before Run
-	cutCalls context.CancelFunc // ends the calls in flight; nil before Run
-	state    state
+	mu          sync.Mutex // guards the fields below
+	started     bool
+	stopped     bool
+	stopListing context.CancelFunc // nil before Run
+	cancelCalls context.CancelFunc // cancels the calls in flight; nil before Run
+	state       state
 }
 
-// New returns a Poller for svc, or an error that names every wrong option ([refund.ErrInvalid]).
+// New returns a Poller for svc. If options are invalid, it returns an error that names each of them
+// ([refund.ErrInvalid]).
 func New(svc *refund.Service, opt Options) (*Poller, error) {
 	opt.setDefaults()
 	err := opt.validate()
@@ -42,61 +44,62 @@ func New(svc *refund.Service, opt Options) (*Poller, error) {
 	if err != nil {
 		return nil, fmt.Errorf("new poller: %w", err)
 	}
-	return &Poller{svc: svc, opt: opt, ended: make(chan struct{}), state: newState()}, nil
+	return &Poller{svc: svc, opt: opt, done: make(chan struct{}), state: newState()}, nil
 }
 
-// Run processes what is due until ctx ends or Shutdown is called, and returns once nothing is in flight any
-// more: nil, or [ErrLeftBehind] where a call was still running StopTimeout after it was cancelled. A Poller
-// runs once; another Run is [ErrStarted].
+// Run processes due refunds until ctx ends or Shutdown is called. It returns when no refund is in
+// flight any more. It returns [ErrLeftBehind] if a call is still running StopTimeout after it was
+// cancelled, and [ErrStarted] if Run was called before.
 //
-// When ctx ends, the calls in flight are cancelled. Trouble with the store, a provider or a hook does not end
-// Run: it is logged, told by Stats, and tried again.
+// When ctx ends, Run cancels the calls in flight. Errors of the store, a provider or a hook do not
+// end Run: it logs them, reports them in Stats, and tries again.
 func (p *Poller) Run(ctx context.Context) error {
-	calls, cutCalls := context.WithCancel(ctx)
-	defer cutCalls()
-	look, stopLook := context.WithCancel(calls)
-	defer stopLook()
-	if err := p.start(stopLook, cutCalls); err != nil {
+	calls, cancelCalls := context.WithCancel(ctx)
+	defer cancelCalls()
+	listing, stopListing := context.WithCancel(calls)
+	defer stopListing()
+	if err := p.start(stopListing, cancelCalls); err != nil {
 		return err
 	}
-	defer close(p.ended)
+	defer close(p.done)
 	r := newRun(calls, p)
 	defer p.svc.OnDue(r.wake)()
-	r.loop(look)
+	r.loop(listing)
 	return r.drain(calls)
 }
 
-func (p *Poller) start(stopLook, cutCalls context.CancelFunc) error {
+func (p *Poller) start(stopListing, cancelCalls context.CancelFunc) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.started {
 		return ErrStarted
 	}
-	p.started, p.stopLook, p.cutCalls = true, stopLook, cutCalls
+	p.started, p.stopListing, p.cancelCalls = true, stopListing, cancelCalls
 	if p.stopped {
-		stopLook()
+		stopListing()
 	}
 	return nil
 }
 
-// Shutdown takes nothing new, waits for what is in flight to finish, and returns when Run has returned. When
-// ctx ends before, it cancels the calls in flight, which releases their leases, waits for that, for
-// StopTimeout at most, and returns the error of ctx. A Run that was not called yet will do nothing.
+// Shutdown starts nothing new, waits for the refunds in flight, and returns when Run has returned.
+// If ctx ends first, Shutdown cancels the calls in flight, which releases their leases, waits at
+// most StopTimeout for them, and returns the error of ctx. If Run has not been called yet, Shutdown
+// returns at once, and a later Run does nothing.
 func (p *Poller) Shutdown(ctx context.Context) error {
 	p.mu.Lock()
 	p.stopped = true
-	stopLook, cutCalls := p.stopLook, p.cutCalls
+	stopListing, cancelCalls := p.stopListing, p.cancelCalls
 	p.mu.Unlock()
-	if stopLook == nil {
+	if stopListing == nil {
 		return nil
 	}
-	stopLook()
+	stopListing()
 	select {
-	case <-p.ended:
+	case <-p.done:
 		return nil
 	case <-ctx.Done():
 	}
-	cutCalls()
-	<-p.ended
+	cancelCalls()
+	<-p.done
 	return fmt.Errorf("shut down poller: %w", ctx.Err())
 }

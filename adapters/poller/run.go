@@ -15,31 +15,32 @@ import (
 )
 
 const (
-	// queueLife is how long a list of what is due is worked from: other replicas work on the same refunds. With four of
-	// them on 500 refunds, 1 s had each refund begun twice in vain, and 50 ms every third.
+	// queueLife is how long a list of due refunds is used. Other replicas work on the same
+	// refunds: with four replicas on 500 refunds, 1 s made each refund start twice in vain, and
+	// 50 ms every third one.
 	queueLife = 50 * time.Millisecond
-	// lookTimeout bounds the store's answer to a look.
-	lookTimeout = 30 * time.Second
+	// listTimeout bounds one call to the store's Due.
+	listTimeout = 30 * time.Second
 )
 
-// run is one Run. What it holds belongs to the goroutine of Run.
+// run is one Run. Its fields belong to the goroutine of Run.
 type run struct {
-	p    *Poller
-	call func(d refund.DueRefund) result
-	done chan result   // has room for all in flight, so that none of them ever waits
-	due  chan struct{} // holds a token from a wake until loop has received it
+	p       *Poller
+	process func(d refund.DueRefund) result
+	results chan result   // has room for all refunds in flight, so that a send never blocks
+	due     chan struct{} // holds a token from a wake until loop has received it
 
-	lanes   map[string]*lane
-	held    holds
-	queue   []refund.DueRefund // listed and not started
-	listed  time.Time          // when the oldest of them was
-	without []string           // the gateways that the list left out
+	lanes    map[string]*lane
+	held     holds
+	queue    []refund.DueRefund // listed and not started
+	listedAt time.Time          // of the oldest list that queue has refunds of
+	except   []string           // the gateways that the last list left out
 
-	nextLook time.Time
-	idle     time.Duration // the wait after the next look that finds nothing
+	nextList time.Time
+	idle     time.Duration // the wait after the next list without new refunds
 }
 
-// result is what came of one refund.
+// result is the result of one Process.
 type result struct {
 	d        refund.DueRefund
 	next     refund.ProcessResult
@@ -50,12 +51,12 @@ type result struct {
 func newRun(calls context.Context, p *Poller) *run {
 	return &run{
 		p:        p,
-		call:     func(d refund.DueRefund) result { return p.process(calls, d) },
-		done:     make(chan result, p.opt.Concurrency),
+		process:  func(d refund.DueRefund) result { return p.process(calls, d) },
+		results:  make(chan result, p.opt.Concurrency),
 		due:      make(chan struct{}, 1),
 		lanes:    map[string]*lane{},
 		held:     holds{byOrder: map[string]map[string]*hold{}},
-		nextLook: p.opt.Now(),
+		nextList: p.opt.Now(),
 		idle:     p.opt.IdleMin,
 	}
 }
@@ -67,144 +68,154 @@ func (r *run) loop(ctx context.Context) {
 		fired, stop := r.timer()
 		select {
 		case <-ctx.Done():
-		case res := <-r.done:
-			r.finished(res)
+		case res := <-r.results:
+			r.end(res)
 		case <-r.due:
-			r.idle, r.nextLook = r.p.opt.IdleMin, r.p.opt.Now()
+			r.idle, r.nextList = r.p.opt.IdleMin, r.p.opt.Now()
 		case <-fired:
 		}
 		stop()
 	}
 }
 
-// wake makes loop list what is due at once. The Service calls it when a refund has become due.
+// wake makes loop list the due refunds at once. The Service calls it when a refund has become due.
 func (r *run) wake() {
 	select {
 	case r.due <- struct{}{}:
-	default: // loop has not received the last one yet
+	default: // loop has not received the last token yet
 	}
 }
 
-// drain waits for what is in flight: without end as long as calls lives, and then for StopTimeout.
+// drain waits until nothing is in flight: without a limit until calls ends, and then for at most
+// StopTimeout.
 func (r *run) drain(calls context.Context) error {
-	for r.p.inFlight() > 0 && calls.Err() == nil {
+	for r.p.countInFlight() > 0 && calls.Err() == nil {
 		select {
-		case res := <-r.done:
-			r.finished(res)
+		case res := <-r.results:
+			r.end(res)
 		case <-calls.Done():
 		}
 	}
-	if r.p.inFlight() == 0 {
+	if r.p.countInFlight() == 0 {
 		return nil
 	}
-	fired, stop := r.p.opt.NewTimer(r.p.opt.StopTimeout)
-	defer stop()
-	for r.p.inFlight() > 0 {
+	timer := time.NewTimer(r.p.opt.StopTimeout)
+	defer timer.Stop()
+	for r.p.countInFlight() > 0 {
 		select {
-		case res := <-r.done:
-			r.finished(res)
-		case <-fired:
-			return fmt.Errorf("stop poller: %d refunds in flight: %w", r.p.inFlight(), ErrLeftBehind)
+		case res := <-r.results:
+			r.end(res)
+		case <-timer.C:
+			return fmt.Errorf("stop poller: %d refunds in flight: %w",
+				r.p.countInFlight(), ErrLeftBehind)
 		}
 	}
 	return nil
 }
 
-// timer fires when there is something to do for which nobody gives a sign.
+// timer returns a timer for the next list, or for an earlier start of a queued refund. If there is
+// no free place, it never fires: a result comes first.
 func (r *run) timer() (fired <-chan time.Time, stop func()) {
 	if r.free() == 0 {
 		return nil, func() {}
 	}
-	at := r.nextLook
+	at := r.nextList
 	for _, d := range r.queue {
-		if l := r.lane(d.Gateway); l.inFlight < l.most && l.next.Before(at) {
+		if l := r.lane(d.Gateway); l.inFlight < l.limit && l.next.Before(at) {
 			at = l.next
 		}
 	}
-	return r.p.opt.NewTimer(min(max(0, at.Sub(r.p.opt.Now())), r.p.opt.IdleMax))
+	t := time.NewTimer(min(max(0, at.Sub(r.p.opt.Now())), r.p.opt.IdleMax))
+	return t.C, func() { t.Stop() }
 }
 
-func (r *run) free() int { return r.p.opt.Concurrency - r.p.inFlight() }
+// free returns how many more refunds may be in flight.
+func (r *run) free() int { return r.p.opt.Concurrency - r.p.countInFlight() }
 
-// fill starts what can be started, and looks for more when it is time to.
+// fill starts queued refunds, and lists more if it is time to.
 func (r *run) fill(ctx context.Context) {
 	now := r.p.opt.Now()
-	if len(r.queue) > 0 && now.Sub(r.listed).Abs() >= queueLife {
-		r.queue, r.nextLook = nil, now
+	if len(r.queue) > 0 && now.Sub(r.listedAt).Abs() >= queueLife {
+		r.queue, r.nextList = nil, now
 	}
 	r.start(now)
-	if r.free() > 0 && reached(r.nextLook, now, r.p.opt.IdleMax) {
-		r.look(ctx, now)
+	if r.free() > 0 && reached(r.nextList, now, r.p.opt.IdleMax) {
+		r.list(ctx, now)
 		r.start(now)
 	}
 }
 
-// start starts what the queue has for gateways that have room.
+// start starts the queued refunds of gateways that have a free place.
 func (r *run) start(now time.Time) {
 	r.queue = slices.DeleteFunc(r.queue, func(d refund.DueRefund) bool {
-		if r.p.flies(d.Ref) {
+		if r.p.isInFlight(d.Ref) {
 			return true // listed twice
 		}
 		l := r.lane(d.Gateway)
 		if r.free() == 0 || !l.ready(now) {
 			return false
 		}
-		l.take(now)
-		r.p.took(d)
+		l.start(now)
+		r.p.noteStart(d)
 		go func() {
-			res := result{d: d, err: errEnded}
-			defer func() { r.done <- res }() // also if a hook ends the goroutine
-			res = r.call(d)
+			res := result{d: d, err: errGoexit}
+			defer func() { r.results <- res }() // also if a hook ends the goroutine
+			res = r.process(d)
 		}()
 		return true
 	})
 }
 
-// look lists what is due. The queue holds only refunds of gateways without room when it is called.
-func (r *run) look(ctx context.Context, now time.Time) {
-	r.without = r.busy(now)
-	limit := r.p.opt.Batch + r.held.expire(now) + r.p.inFlight() // what the list may hold in vain hides nothing
-	due, err := r.p.list(ctx, limit, r.without)
+// list lists the due refunds. When it is called, queue holds only refunds of gateways without a
+// free place.
+func (r *run) list(ctx context.Context, now time.Time) {
+	r.except = r.busy(now)
+	// The list may contain refunds that are held or in flight. They must not hide others.
+	limit := r.p.opt.Batch + r.held.expire(now) + r.p.countInFlight()
+	due, err := r.p.list(ctx, limit, r.except)
 	if ctx.Err() != nil {
 		return // stopped, not failed
 	}
-	r.p.looked(ctx, now, err)
+	r.p.noteList(ctx, now, err)
 	if err != nil {
 		r.pause(now)
 		return
 	}
 	fresh := slices.DeleteFunc(slices.Clone(due), func(d refund.DueRefund) bool {
-		return r.held.keeps(d, now) || r.p.flies(d.Ref)
+		return r.held.contain(d, now) || r.p.isInFlight(d.Ref)
 	})
-	rand.Shuffle(len(fresh), func(i, k int) { fresh[i], fresh[k] = fresh[k], fresh[i] }) //nolint:gosec // spreads load
+	rand.Shuffle(len(fresh), func(i, k int) { //nolint:gosec // spreads load
+		fresh[i], fresh[k] = fresh[k], fresh[i]
+	})
 	if len(r.queue) == 0 {
-		r.listed = now
+		r.listedAt = now
 	}
 	r.queue = append(r.queue, fresh...)
 	if len(fresh) > 0 {
-		r.idle = r.p.opt.IdleMin // work breeds work
+		r.idle = r.p.opt.IdleMin // more work is likely to follow
 	}
 	r.pause(now)
 	if len(due) >= limit {
-		r.nextLook = now // there is more where this came from
+		r.nextList = now // the store may have more
 	}
-	for _, name := range r.without {
-		if l := r.lane(name); l.inFlight < l.most && l.next.Before(r.nextLook) && !r.queued(name) {
-			r.nextLook = l.next
+	for _, name := range r.except {
+		l := r.lane(name)
+		if l.inFlight < l.limit && l.next.Before(r.nextList) && !r.isQueued(name) {
+			r.nextList = l.next
 		}
 	}
 }
 
-// pause puts the next look off, ever further.
+// pause postpones the next list. Each pause is longer than the one before.
 func (r *run) pause(now time.Time) {
-	r.nextLook = now.Add(jitter(r.idle))
+	r.nextList = now.Add(jitter(r.idle))
 	r.idle = min(2*r.idle, r.p.opt.IdleMax)
 }
 
-// finished takes in what came of a refund.
-func (r *run) finished(res result) {
+// end records the result of a refund.
+func (r *run) end(res result) {
 	now := r.p.opt.Now()
-	r.p.landed(res)
+	r.p.noteEnd(res)
 	l := r.lane(res.d.Gateway)
 	l.inFlight--
 	l.rest(now, res.next.Err)
@@ -212,23 +223,25 @@ func (r *run) finished(res result) {
 	case res.err != nil:
 		r.held.add(res.d, now, holdError)
 		r.queue = nil
-		r.pause(now) // it may be the store: other refunds would fare no better
+		r.pause(now) // the store may be down, and other refunds would fail too
 		return
 	case res.next.State == order.StateApproved:
 		r.held.add(res.d, now, holdAgain)
-	case r.held.freeOthers(res.d.Ref):
-		r.nextLook = now // they may have waited for this one
+	case r.held.releaseOthers(res.d.Ref):
+		r.nextList = now // they may have waited for this one
 	}
-	if slices.Contains(r.without, res.d.Gateway) && !r.queued(res.d.Gateway) {
-		r.nextLook = now // it has room again, and the last list left it out
+	if slices.Contains(r.except, res.d.Gateway) && !r.isQueued(res.d.Gateway) {
+		r.nextList = now // the gateway has a free place, and the last list left it out
 	}
 }
 
-func (r *run) queued(gateway string) bool {
-	return slices.ContainsFunc(r.queue, func(d refund.DueRefund) bool { return d.Gateway == gateway })
+func (r *run) isQueued(gateway string) bool {
+	return slices.ContainsFunc(r.queue, func(d refund.DueRefund) bool {
+		return d.Gateway == gateway
+	})
 }
 
-// jitter is d less up to a fifth at random, so that replicas do not look in step.
+// jitter returns d less up to a fifth at random, so that replicas do not list in step.
 func jitter(d time.Duration) time.Duration {
 	if fifth := int64(d / 5); fifth > 0 {
 		d -= time.Duration(rand.Int64N(fifth)) //nolint:gosec // spreads load, guards nothing
@@ -236,27 +249,31 @@ func jitter(d time.Duration) time.Duration {
 	return d
 }
 
-// list is the store's list; a panic in it is an error.
-func (p *Poller) list(ctx context.Context, limit int, without []string) (due []refund.DueRefund, err error) {
-	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+// list calls Due of the Service. A panic of the store becomes an error.
+func (p *Poller) list(
+	ctx context.Context, limit int, except []string,
+) (due []refund.DueRefund, err error) {
+	ctx, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
 	defer func() {
 		if v := recover(); v != nil {
 			due, err = nil, fmt.Errorf("list due refunds: store panicked: %v", v)
 		}
 	}()
-	return p.svc.Due(ctx, limit, without)
+	return p.svc.Due(ctx, limit, except)
 }
 
-// errEnded is what came of a refund if the host's code ended the goroutine that processed it.
-var errEnded = errors.New("runtime.Goexit was called")
+// errGoexit is the error of a refund if code of the host ended the goroutine that processed it.
+var errGoexit = errors.New("runtime.Goexit was called")
 
-// process runs in a goroutine of its own, which the run waits for.
+// process calls Process of the Service. It runs in a goroutine that Run waits for.
 func (p *Poller) process(ctx context.Context, d refund.DueRefund) (res result) {
-	res.d, res.err = d, errEnded
+	res.d, res.err = d, errGoexit
 	defer func() {
 		if v := recover(); v != nil {
-			res.err, res.panicked = fmt.Errorf("process refund %s of order %s: panicked: %v", d.RefundNo, d.OrderID, v), true
+			res.panicked = true
+			res.err = fmt.Errorf("process refund %s of order %s: panicked: %v",
+				d.RefundNo, d.OrderID, v)
 			p.opt.Logger.ErrorContext(ctx, "processing a refund panicked",
 				slog.String("order_id", d.OrderID), slog.String("refund_no", d.RefundNo),
 				slog.Any("panic", v), slog.String("stack", string(debug.Stack())))

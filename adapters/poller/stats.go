@@ -10,37 +10,38 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// MaxCount is as far as Stats counts in the store.
+// MaxCount is the highest count of refunds in the store that Stats returns.
 const MaxCount = 1000
 
-// Stats tell how a Poller is doing.
+// Stats are the figures of a Poller and of its store.
 type Stats struct {
 	// InFlight is how many refunds this Poller is processing.
 	InFlight int
-	// OldestInFlight is since when the oldest of them is; zero where there is none.
+	// OldestInFlight is when the oldest of them started, or zero.
 	OldestInFlight time.Time
-	// Processed counts the calls of Process that returned, Ended those that left a refund which is not
-	// approved any more, Errors those that failed, Panics those of them that panicked; since Run.
+	// Processed counts the calls of Process that returned, since Run. Ended counts those of them
+	// after which the refund is not approved any more, Errors those that failed, and Panics the
+	// failed ones that panicked.
 	Processed, Ended, Errors, Panics int64
-	// LookedAt is when the store last told what is due; zero before that.
-	LookedAt time.Time
-	// LookError is why it does not tell at the moment; nil where it does.
-	LookError error
+	// ListedAt is when this Poller last listed the due refunds, or zero.
+	ListedAt time.Time
+	// ListError is the error of the last list, or nil if it succeeded.
+	ListError error
 
-	// Due is how many refunds are due in the store now, for all replicas, up to MaxCount.
+	// Due is how many refunds in the store are due now, for all replicas, up to MaxCount.
 	Due int
-	// OldestDue is since when the oldest of them is, UTC; zero where there is none. Its age is the figure to
-	// alert on: it stays small as long as the pollers keep up.
+	// OldestDue is since when the oldest of them is due, UTC, or zero. Alert on its age, which
+	// stays small as long as the pollers keep up.
 	OldestDue time.Time
-	// Stuck is how many refunds have no outcome although they were approved AlertAfter ago, up to MaxCount.
+	// Stuck is how many refunds have no outcome AlertAfter after their approval, up to MaxCount.
 	// See [refund.Service.Stuck].
 	Stuck int
 }
 
-// Stats asks the store for the counts, which takes some cheap queries, and adds what this Poller knows
-// itself. If the store fails, its figures are zero and the error is returned with the others.
+// Stats returns the figures of this Poller and, by some cheap queries, those of the store. If the
+// store fails, its figures are zero, and Stats returns the error with the other figures.
 func (p *Poller) Stats(ctx context.Context) (Stats, error) {
-	st := p.own()
+	st := p.counts()
 	due, err := p.svc.Due(ctx, MaxCount, nil)
 	if err != nil {
 		return st, fmt.Errorf("poller stats: %w", err)
@@ -71,20 +72,21 @@ func (p *Poller) countStuck(ctx context.Context) (n int, err error) {
 	return min(n, MaxCount), nil
 }
 
-// state is what a Poller counts; Poller.mu guards it.
+// state is what a Poller counts. Poller.mu guards it.
 type state struct {
-	counts  Stats // without those of the store
-	flights map[refund.Ref]time.Time
+	counts   Stats // without the figures of the store
+	inFlight map[refund.Ref]time.Time
 }
 
-func newState() state { return state{flights: map[refund.Ref]time.Time{}} }
+func newState() state { return state{inFlight: map[refund.Ref]time.Time{}} }
 
-func (p *Poller) own() Stats {
+// counts returns the figures of this Poller.
+func (p *Poller) counts() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	st := p.state.counts
-	st.InFlight = len(p.state.flights)
-	for _, since := range p.state.flights {
+	st.InFlight = len(p.state.inFlight)
+	for _, since := range p.state.inFlight {
 		if st.OldestInFlight.IsZero() || since.Before(st.OldestInFlight) {
 			st.OldestInFlight = since
 		}
@@ -92,30 +94,31 @@ func (p *Poller) own() Stats {
 	return st
 }
 
-func (p *Poller) inFlight() int {
+func (p *Poller) countInFlight() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.state.flights)
+	return len(p.state.inFlight)
 }
 
-func (p *Poller) flies(ref refund.Ref) bool {
+func (p *Poller) isInFlight(ref refund.Ref) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	_, ok := p.state.flights[ref]
+	_, ok := p.state.inFlight[ref]
 	return ok
 }
 
-func (p *Poller) took(d refund.DueRefund) {
+// noteStart records that a refund is in flight.
+func (p *Poller) noteStart(d refund.DueRefund) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.state.flights[d.Ref] = p.opt.Now()
+	p.state.inFlight[d.Ref] = p.opt.Now()
 }
 
-// landed counts what came of a refund.
-func (p *Poller) landed(res result) {
+// noteEnd records the result of a refund.
+func (p *Poller) noteEnd(res result) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	delete(p.state.flights, res.d.Ref)
+	delete(p.state.inFlight, res.d.Ref)
 	c := &p.state.counts
 	c.Processed++
 	switch {
@@ -129,19 +132,20 @@ func (p *Poller) landed(res result) {
 	}
 }
 
-// looked notes how a look went and tells when that changes.
-func (p *Poller) looked(ctx context.Context, now time.Time, err error) {
+// noteList records whether a list succeeded, and logs when that changes.
+func (p *Poller) noteList(ctx context.Context, now time.Time, err error) {
 	p.mu.Lock()
 	c := &p.state.counts
-	before := c.LookError
-	c.LookError = err
+	before := c.ListError
+	c.ListError = err
 	if err == nil {
-		c.LookedAt = now
+		c.ListedAt = now
 	}
 	p.mu.Unlock()
 	switch {
 	case err != nil && before == nil:
-		p.opt.Logger.ErrorContext(ctx, "due refunds could not be listed, trying again", slog.Any("error", err))
+		p.opt.Logger.ErrorContext(ctx, "due refunds could not be listed, trying again",
+			slog.Any("error", err))
 	case err == nil && before != nil:
 		p.opt.Logger.InfoContext(ctx, "due refunds are listed again")
 	}

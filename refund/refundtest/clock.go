@@ -10,8 +10,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// Clock stands still until it is told to move. [Clock.Now] is for [refund.Options].Now. Make it with
-// [NewClock]; it is safe for concurrent use.
+// Clock is a clock that moves only by [Clock.Advance]. [Clock.Now] is for [refund.Options].Now.
+// Make it with [NewClock]; it is safe for concurrent use.
 type Clock struct {
 	mu sync.Mutex
 	t  time.Time
@@ -20,28 +20,30 @@ type Clock struct {
 // NewClock returns a clock that shows t.
 func NewClock(t time.Time) *Clock { return &Clock{t: t} }
 
-// Now returns what the clock shows.
+// Now returns the time that the clock shows.
 func (c *Clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.t
 }
 
-// Advance moves the clock; back, where d is negative.
+// Advance moves the clock by d. If d is negative, it moves the clock back.
 func (c *Clock) Advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.t = c.t.Add(d)
 }
 
-// maxRounds is how often Pass has the same moment worked on before it gives up.
+// maxRounds is how many rounds Pass works on refunds that are due at the same moment.
 const maxRounds = 100
 
-// Pass lets d pass as it passes with a worker: it moves the clock from one due refund to the next and has
-// svc process each, so that days of asking take no time. The clock is svc's own, and shows d more in the end.
+// Pass lets d pass as if a worker were running. It moves the clock from one due refund to the next
+// and calls svc.Process for each, so that days of asking take no time. clock must be the clock of
+// svc. In the end it shows d more.
 //
-// It returns the first error of svc, and one where refunds stay due at the same moment however often they are
-// processed (a Backoff of nothing). What the provider answers is no error: see the refund.
+// Pass returns the first error of svc. It also returns an error if refunds stay due at the same
+// moment however often they are processed, as with a Backoff of zero. The answer of the provider is
+// not an error of Pass: look at the refund.
 func Pass(ctx context.Context, clock *Clock, svc *refund.Service, d time.Duration) error {
 	end := clock.Now().Add(d)
 	for rounds := 0; ; {
@@ -59,7 +61,8 @@ func Pass(ctx context.Context, clock *Clock, svc *refund.Service, d time.Duratio
 			rounds = 0
 		}
 		if rounds++; rounds > maxRounds {
-			return fmt.Errorf("pass %v: refunds are due at %s after %d rounds", d, next.Format(time.RFC3339Nano), maxRounds)
+			return fmt.Errorf("pass %v: refunds are due at %s after %d rounds", d,
+				next.Format(time.RFC3339Nano), maxRounds)
 		}
 		due, err := svc.Due(ctx, refund.MaxLimit, nil)
 		if err != nil {
@@ -73,7 +76,7 @@ func Pass(ctx context.Context, clock *Clock, svc *refund.Service, d time.Duratio
 	}
 }
 
-// nextDue returns when the next approved refund is due; found is false where there is none.
+// nextDue returns when the next approved refund is due. found is false if there is none.
 func nextDue(ctx context.Context, svc *refund.Service) (next time.Time, found bool, err error) {
 	f := refund.Filter{States: []order.State{order.StateApproved}, Limit: refund.MaxLimit}
 	for {

@@ -15,7 +15,7 @@ import (
 	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
-func TestClock(t *testing.T) {
+func TestClockMovesByAdvance(t *testing.T) {
 	clock := newClock()
 	start := clock.Now()
 	clock.Advance(time.Hour)
@@ -23,7 +23,7 @@ func TestClock(t *testing.T) {
 	require.Equal(t, start.Add(59*time.Minute), clock.Now())
 }
 
-// store breaks one of a memstore's lists after so many.
+// store is a memstore whose lists fail after some calls.
 type store struct {
 	*memstore.Store
 	due, list int
@@ -45,7 +45,10 @@ func (s *store) ListRefunds(ctx context.Context, f refund.Filter) (refund.Page, 
 	return s.Store.ListRefunds(ctx, f)
 }
 
-func passing(t *testing.T, s refund.Store, gw refund.RefundGateway, clock *refundtest.Clock, wait time.Duration, orders int) *refund.Service {
+func passing(
+	t *testing.T, s refund.Store, gw refund.RefundGateway, clock *refundtest.Clock,
+	wait time.Duration, orders int,
+) *refund.Service {
 	t.Helper()
 	machine, err := order.NewMachine(order.Options{})
 	require.NoError(t, err)
@@ -55,19 +58,25 @@ func passing(t *testing.T, s refund.Store, gw refund.RefundGateway, clock *refun
 	require.NoError(t, err)
 	for i := range orders {
 		id := fmt.Sprintf("O%d", i)
-		_, err = svc.Register(ctx, refund.RegisterParams{OrderID: id, Gateway: "bank", Currency: "CNY", Total: 100})
+		_, err = svc.Register(ctx, refund.RegisterParams{
+			OrderID: id, Gateway: "bank", Currency: "CNY", Total: 100,
+		})
 		require.NoError(t, err)
-		_, err = svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: id, RefundNo: "R" + id}, Amount: 30, Actor: "buyer:1"})
+		_, err = svc.Request(ctx, refund.RequestParams{
+			Ref: refund.Ref{OrderID: id, RefundNo: "R" + id}, Amount: 30, Actor: "buyer:1",
+		})
 		require.NoError(t, err)
-		_, err = svc.Approve(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: id, RefundNo: "R" + id}, Amount: 30, Actor: "staff:1"})
+		_, err = svc.Approve(ctx, refund.ApproveParams{
+			Ref: refund.Ref{OrderID: id, RefundNo: "R" + id}, Amount: 30, Actor: "staff:1",
+		})
 		require.NoError(t, err)
 	}
 	return svc
 }
 
-// TestPass: every refund is processed each time that it is due, those at the very end too, and the clock shows
-// the time that passed.
-func TestPass(t *testing.T) {
+// TestPassProcessesWhatIsDue: each time that a refund is due, also at the very end. The clock shows
+// the time that has passed.
+func TestPassProcessesWhatIsDue(t *testing.T) {
 	gw, clock := refundtest.New(), newClock()
 	gw.ByDefault(refundtest.Accept())
 	svc := passing(t, memstore.New(), gw, clock, time.Hour, 1)
@@ -80,8 +89,8 @@ func TestPass(t *testing.T) {
 	require.Equal(t, start.Add(3*time.Hour+59*time.Minute), clock.Now())
 }
 
-// TestPassWithManyPages: more refunds than a page holds.
-func TestPassWithManyPages(t *testing.T) {
+// TestPassReadsAllPages: there are more refunds than a page holds.
+func TestPassReadsAllPages(t *testing.T) {
 	gw, clock := refundtest.New(), newClock()
 	svc := passing(t, memstore.New(), gw, clock, time.Hour, refund.MaxLimit+1)
 	require.NoError(t, refundtest.Pass(ctx, clock, svc, 0))
@@ -91,18 +100,21 @@ func TestPassWithManyPages(t *testing.T) {
 	require.Len(t, gw.Calls(), refund.MaxLimit+1)
 }
 
-func TestPassTellsOfErrors(t *testing.T) {
+func TestPassReturnsErrors(t *testing.T) {
 	gw, clock := refundtest.New(), newClock()
 	gw.ByDefault(refundtest.Accept())
-	require.ErrorContains(t, refundtest.Pass(ctx, clock, passing(t, memstore.New(), gw, clock, 0, 1), time.Hour), "after 100 rounds")
+	require.ErrorContains(t, refundtest.Pass(ctx, clock,
+		passing(t, memstore.New(), gw, clock, 0, 1), time.Hour), "after 100 rounds")
 
 	for name, s := range map[string]*store{"list": {due: 9}, "due": {list: 9}} {
 		s.Store = memstore.New()
-		require.ErrorIs(t, refundtest.Pass(ctx, clock, passing(t, s, gw, clock, time.Hour, 1), time.Hour), errBroken, name)
+		require.ErrorIs(t, refundtest.Pass(ctx, clock, passing(t, s, gw, clock, time.Hour, 1),
+			time.Hour), errBroken, name)
 	}
 	ended, cancel := context.WithCancel(ctx)
 	gw.ByDefault(refundtest.Accept().After(func(context.Context) { cancel() }))
 	s := &store{Store: memstore.New(), due: 9, list: 9}
 	svc := passing(t, s, gw, clock, time.Hour, 2)
-	require.ErrorIs(t, refundtest.Pass(ended, clock, svc, time.Hour), context.Canceled, "processing fails")
+	require.ErrorIs(t, refundtest.Pass(ended, clock, svc, time.Hour), context.Canceled,
+		"processing fails")
 }

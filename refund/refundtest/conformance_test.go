@@ -10,7 +10,7 @@ import (
 	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
-// provider gives the gateway the form that the suite needs.
+// provider adapts the gateway to the suite.
 type provider struct {
 	*refundtest.Gateway
 	orders atomic.Int64
@@ -28,7 +28,7 @@ func (p *provider) Next(f gatewaytest.Fault) bool {
 		s = refundtest.Decline("NO_FUNDS")
 	case gatewaytest.FaultLoseAnswer:
 		s = refundtest.AsUsual().ThenFail(nil)
-	case gatewaytest.FaultFailBefore, gatewaytest.FaultGarbage: // the gateway makes the same of both
+	case gatewaytest.FaultFailBefore, gatewaytest.FaultGarbage: // errors both
 		s = refundtest.Fail(nil)
 	case gatewaytest.FaultOtherRefund:
 		s = refundtest.AsUsual().Rewrite(func(r *refund.Result) { r.RefundNo += "x" })
@@ -47,7 +47,7 @@ func (p *provider) Next(f gatewaytest.Fault) bool {
 	return true
 }
 
-// TestConformance: the double keeps the promises of the port, whatever it does by default.
+// TestConformance: the gateway keeps the promises of the port with each default.
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	for name, usual := range map[string]refundtest.Step{
@@ -57,11 +57,12 @@ func TestConformance(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			gatewaytest.Run(t, gatewaytest.Harness{New: func(*testing.T) (refund.RefundGateway, gatewaytest.Provider) {
+			open := func(*testing.T) (refund.RefundGateway, gatewaytest.Provider) {
 				gw := refundtest.New()
 				gw.ByDefault(usual)
 				return gw, &provider{Gateway: gw}
-			}})
+			}
+			gatewaytest.Run(t, gatewaytest.Harness{New: open})
 		})
 	}
 }

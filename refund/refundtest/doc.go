@@ -1,51 +1,55 @@
-// Package refundtest is a payment provider in memory for a host's unit tests: a [refund.RefundGateway] that
-// pays everything at once unless it is told otherwise, keeps a ledger, and a clock to go with it.
+// Package refundtest is for the unit tests of a host. [Gateway] is a payment provider in memory and
+// the [refund.RefundGateway] to it. It keeps a ledger, and it pays every refund at once unless a
+// script says otherwise. [Clock] is a clock for the Service.
 //
 // # A story
 //
-// The answer to a refund is lost after the provider has paid. The shop must not say failed, must not pay
-// again, and must find out:
+// The provider pays a refund, and its answer is lost. The shop must not report a failure, must not
+// pay again, and must find out what happened:
 //
 //	gw, clock := refundtest.New(), refundtest.NewClock(start)
 //	svc := newShop(gw, clock.Now) // the shop's own wiring, with gw for the real gateway
 //	gw.NextRefund(refundtest.Pay().ThenFail(context.DeadlineExceeded))
 //
-//	r, err := svc.ApproveAndSend(ctx, approve)                  // r.State is approved: nobody knows
-//	err = refundtest.Pass(ctx, clock, svc, time.Hour)    // a worker asks in the meantime
-//	                                                     // now it is refunded
-//	gw.PaidTotal(orderID)                                // once
-//	fmt.Sprint(gw.Calls())                               // [refund R1 query R1]
+//	r, err := svc.ApproveAndSend(ctx, approve)         // r.State is approved: nobody knows
+//	err = refundtest.Pass(ctx, clock, svc, time.Hour)  // a worker asks in the meantime
+//	                                                   // now the refund is refunded
+//	gw.PaidTotal(orderID)                              // paid once
+//	fmt.Sprint(gw.Calls())                             // [refund R1 query R1]
 //
 // # The script
 //
-// A [Step] says what happens to one call. [Gateway.NextRefund], [Gateway.NextQuery] and [Gateway.Next] put
-// steps in line; [Step.For] keeps one for a refund number. A call takes the first step in line that fits
-// it; where there is none, a query tells what the ledger holds, and a refund gets what [Gateway.ByDefault]
-// says.
+// A [Step] says what happens to one call. [Gateway.NextRefund], [Gateway.NextQuery] and
+// [Gateway.Next] add steps to the script. [Step.For] limits a step to one refund number. A call
+// takes the first step of the script that fits it. If no step fits, [Gateway.Choose] may choose
+// one. If there is none, a query answers from the ledger, and a refund takes the step of
+// [Gateway.ByDefault].
 //
-//	Pay                 paid, and said so
-//	Accept              on its way, until Settle or End
-//	PayWhenAsked        on its way, and paid at the next query
-//	Decline             a definite no: nothing is paid, the number stays free
-//	Close, Abnormal     ended without paying; left, and could not arrive
-//	Fail                an error: nothing was done, and nobody knows
-//	Pay().ThenFail      an error although it was done: the answer is lost
-//	SetupFault, Busy    errors that tell the Service more
+//	Pay                 paid, and the answer says so
+//	Accept              accepted, until Settle or End
+//	PayWhenAsked        accepted, and paid at the next query
+//	Decline             refused: nothing is paid, and the number stays free
+//	Close, Abnormal     ended without payment; sent, and could not be delivered
+//	Fail                an error: nothing was done, and the outcome is unknown
+//	Pay().ThenFail      an error although it was paid: the answer is lost
+//	SetupFault, Busy    errors with a meaning for the Service
 //	Hang                no answer until the caller gives up
-//	Answer, Rewrite     whatever else a provider may say
+//	Answer, Rewrite     any other answer
 //
-// [Step.Before] and [Step.After] hold a call at that moment, so that a test needs no sleep: cancel the
-// context there, let a second worker in, or wait for a channel with [Until].
+// [Step.Before] and [Step.After] call a function at that moment of the call, so that a test needs
+// no sleep: it can cancel the context there, start a second worker, or wait for a channel with
+// [Until].
 //
-// # What it is like
+// # What it promises
 //
-// It keeps the promises of the port, which gatewaytest.Run proves: one number is one refund, however
-// often it is asked for, the same number with another amount is declined, and so is more than the total of
-// the order. It does not check what a real gateway checks in an answer: test the real one with gatewaytest,
-// and the shop with this.
+// Gateway keeps the promises of the port, which gatewaytest.Run proves. One number is one refund,
+// however often it is submitted. The same number with another amount is declined, and so is more
+// than the total of the order. Gateway does not check the answers of a provider as a real gateway
+// does: test the real gateway with gatewaytest, and the shop with this package.
 //
-// Whether a gateway lists refunds or reads notifications is found by type assertion, and [Gateway] does all
-// of it. If the real one does not, pass [Gateway.Plain]; if it does some, put that together:
+// The Service finds by type assertion whether a gateway lists refunds or reads notifications.
+// [Gateway] does both. If the real gateway does neither, use [Gateway.Plain]. If it does one of
+// them, combine the interfaces:
 //
 //	struct {
 //		refund.RefundGateway

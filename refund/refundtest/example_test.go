@@ -19,7 +19,8 @@ var (
 	yes = refund.ApproveParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R1"}, Amount: 3000, Actor: "staff:7"}
 )
 
-// newShop stands for the host's own wiring: a Service, one paid order of 100.00, and 30.00 asked back.
+// newShop stands for the host's own wiring: a Service, one paid order of 100.00, and a request for
+// a refund of 30.00.
 func newShop(gw refund.RefundGateway, now func() time.Time) *refund.Service {
 	machine, err := order.NewMachine(order.Options{})
 	if err != nil {
@@ -29,10 +30,14 @@ func newShop(gw refund.RefundGateway, now func() time.Time) *refund.Service {
 	if err != nil {
 		panic(err)
 	}
-	if _, err = svc.Register(ctx, refund.RegisterParams{OrderID: "ORDER-1", Gateway: "bank", Currency: "CNY", Total: 10000}); err != nil {
+	if _, err = svc.Register(ctx, refund.RegisterParams{
+		OrderID: "ORDER-1", Gateway: "bank", Currency: "CNY", Total: 10000,
+	}); err != nil {
 		panic(err)
 	}
-	if _, err = svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R1"}, Amount: 3000, Actor: "buyer:42"}); err != nil {
+	if _, err = svc.Request(ctx, refund.RequestParams{
+		Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R1"}, Amount: 3000, Actor: "buyer:42",
+	}); err != nil {
 		panic(err)
 	}
 	return svc
@@ -42,7 +47,8 @@ func newClock() *refundtest.Clock {
 	return refundtest.NewClock(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
 }
 
-// The provider pays, and the answer does not arrive in time. Nobody says failed, and nobody pays again.
+// The provider pays, and its answer does not arrive in time. The refund is not reported as failed,
+// and it is not paid again.
 func Example_timeOutThenPaid() {
 	gw, clock := refundtest.New(), newClock()
 	svc := newShop(gw, clock.Now)
@@ -61,7 +67,8 @@ func Example_timeOutThenPaid() {
 	// [refund R1 query R1] paid 3000
 }
 
-// The merchant's balance is too small. Topped up, the refund is sent again under the same number.
+// The merchant's balance is too small. After it is topped up, the refund is sent again with the
+// same number.
 func Example_declinedThenRetried() {
 	gw, clock := refundtest.New(), newClock()
 	svc := newShop(gw, clock.Now)
@@ -70,7 +77,9 @@ func Example_declinedThenRetried() {
 	r, err := svc.ApproveAndSend(ctx, yes)
 	fmt.Println(r.State, r.Code, err)
 
-	_, err = svc.Retry(ctx, refund.RetryParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R1"}, Actor: "staff:7", Note: "topped up"})
+	_, err = svc.Retry(ctx, refund.RetryParams{
+		Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R1"}, Actor: "staff:7", Note: "topped up",
+	})
 	fmt.Println(err)
 	next, err := svc.Process(ctx, ref)
 	fmt.Println(next.State, err)
@@ -136,8 +145,8 @@ func ExamplePass() {
 	// refunded <nil>
 }
 
-// A step that is held lets a test act at a precise moment: here the second click comes while the first is at
-// the provider.
+// Before lets a test act at a precise moment of a call. Here the second click comes while the first
+// is at the provider.
 func ExampleStep_Before() {
 	gw, clock := refundtest.New(), newClock()
 	svc := newShop(gw, clock.Now)
@@ -154,7 +163,7 @@ func ExampleStep_Before() {
 	// [refund R1] paid 3000
 }
 
-// The real gateway reads notifications and lists nothing: so does the double.
+// The real gateway reads notifications and lists nothing. So does the test gateway.
 func ExampleGateway_Plain() {
 	gw := refundtest.New()
 	real := struct {

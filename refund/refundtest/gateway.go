@@ -11,20 +11,21 @@ import (
 
 const opRefund, opQuery, opList = "refund", "query", "list"
 
-// The codes of the refusals that need no script.
+// The codes of refusals without a script.
 const (
-	// CodeOtherTerms refuses a refund number that is taken with another order or amount.
+	// CodeOtherTerms refuses a refund number that exists with another order or amount.
 	CodeOtherTerms = "OTHER_TERMS"
 	// CodeExceedsTotal refuses an amount of 0 or less, or more than is left of the order's total.
 	CodeExceedsTotal = "EXCEEDS_TOTAL"
 )
 
-// Gateway is a payment provider in memory with a script and a ledger, and the gateway to it. Make it with
-// [New]. It is safe for concurrent use.
+// Gateway is a payment provider in memory, with a script and a ledger, and the gateway to it. Make
+// it with [New]; it is safe for concurrent use.
 type Gateway struct {
 	mu     sync.Mutex
 	usual  Step
 	script []Step
+	choose func(Call) Step // for a call without a step in script; may be nil
 	calls  []Call
 	ledger map[string]*entry // by refund number
 	limits refund.Limits
@@ -41,15 +42,16 @@ var (
 
 // entry is one refund at the provider.
 type entry struct {
-	no, orderID string
-	amount      int64
-	state       refund.Outcome
-	whenAsked   bool
+	number, orderID string
+	amount          int64
+	state           refund.Outcome
+	whenAsked       bool // it is paid at the next query
 }
 
 func (e *entry) result() refund.Result {
 	return refund.Result{
-		Outcome: e.state, RefundNo: e.no, OrderID: e.orderID, Amount: e.amount, ProviderRefundID: "provider-" + e.no,
+		Outcome: e.state, RefundNo: e.number, OrderID: e.orderID, Amount: e.amount,
+		ProviderRefundID: "provider-" + e.number,
 	}
 }
 
@@ -59,7 +61,8 @@ func New() *Gateway { return &Gateway{usual: Pay(), ledger: map[string]*entry{}}
 // Plain returns g as a gateway without any optional interface.
 func (g *Gateway) Plain() refund.RefundGateway { return struct{ refund.RefundGateway }{g} }
 
-// ByDefault sets what happens to a Refund that no step is for; at first, and where s is [AsUsual], [Pay].
+// ByDefault sets the step of each Refund for which the script has none. If s is [AsUsual], or
+// without ByDefault, it is [Pay].
 func (g *Gateway) ByDefault(s Step) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -69,17 +72,17 @@ func (g *Gateway) ByDefault(s Step) {
 	g.usual = s
 }
 
-// Next puts steps in line, one for each coming call of Refund or Query.
-func (g *Gateway) Next(steps ...Step) { g.line("", steps) }
+// Next adds steps to the script, one for each coming call of Refund or Query.
+func (g *Gateway) Next(steps ...Step) { g.addSteps("", steps) }
 
-// NextRefund puts steps in line, one for each coming Refund.
-func (g *Gateway) NextRefund(steps ...Step) { g.line(opRefund, steps) }
+// NextRefund adds steps to the script, one for each coming Refund.
+func (g *Gateway) NextRefund(steps ...Step) { g.addSteps(opRefund, steps) }
 
-// NextQuery puts steps in line, one for each coming Query. A step that pays, accepts, closes or makes
-// abnormal does so with a refund that the provider has and has not paid, just before it is asked about.
-func (g *Gateway) NextQuery(steps ...Step) { g.line(opQuery, steps) }
+// NextQuery adds steps to the script, one for each coming Query. [Pay], [Accept], [Close] and
+// [Abnormal] change the refund just before the answer, if the provider has it and has not paid it.
+func (g *Gateway) NextQuery(steps ...Step) { g.addSteps(opQuery, steps) }
 
-func (g *Gateway) line(op string, steps []Step) {
+func (g *Gateway) addSteps(op string, steps []Step) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, s := range steps {
@@ -88,7 +91,17 @@ func (g *Gateway) line(op string, steps []Step) {
 	}
 }
 
-// Unused returns how many steps are still in line: none at the end of a test that went as it was written.
+// Choose sets a function that chooses the step of each Refund or Query for which the script has
+// none. Calls of f may be concurrent. f may call methods of g. If f is nil or returns [AsUsual],
+// the call goes as usual.
+func (g *Gateway) Choose(f func(Call) Step) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.choose = f
+}
+
+// Unused returns how many steps of the script no call has taken. It is 0 at the end of a test that
+// went as it was written.
 func (g *Gateway) Unused() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -97,29 +110,34 @@ func (g *Gateway) Unused() int {
 
 // Refund implements [refund.RefundGateway].
 func (g *Gateway) Refund(ctx context.Context, req refund.Request) (refund.Result, error) {
-	return g.call(ctx, opRefund, req, g.take)
+	return g.call(ctx, opRefund, req, g.submit)
 }
 
 // Query implements [refund.RefundGateway].
 func (g *Gateway) Query(ctx context.Context, req refund.Request) (refund.Result, error) {
-	return g.call(ctx, opQuery, asked(req), g.tell)
+	return g.call(ctx, opQuery, withoutReason(req), g.find)
 }
 
-func asked(req refund.Request) refund.Request {
+// withoutReason returns the fields of req that a query or a list has.
+func withoutReason(req refund.Request) refund.Request {
 	return refund.Request{
-		Gateway: req.Gateway, OrderID: req.OrderID, PaymentID: req.PaymentID, RefundNo: req.RefundNo,
-		Amount: req.Amount, Total: req.Total, Currency: req.Currency,
+		Gateway: req.Gateway, OrderID: req.OrderID, PaymentID: req.PaymentID,
+		RefundNo: req.RefundNo, Amount: req.Amount, Total: req.Total, Currency: req.Currency,
 	}
 }
 
-// call carries out one call as its step says. The step's functions run without the lock.
+// call does one call as its step says. The functions of the step run without the lock.
 func (g *Gateway) call(
-	ctx context.Context, op string, req refund.Request, do func(req refund.Request, s Step, scripted bool) refund.Result,
+	ctx context.Context, op string, req refund.Request,
+	do func(req refund.Request, s Step, scripted bool) refund.Result,
 ) (refund.Result, error) {
 	if err := ctx.Err(); err != nil {
-		return refund.Result{}, err // it never leaves the host
+		return refund.Result{}, err // the call does not reach the provider
 	}
-	s, scripted := g.arrive(op, req)
+	s, scripted := g.arrive(Call{Op: op, Request: req})
+	if s.ignoresContext {
+		ctx = context.WithoutCancel(ctx)
+	}
 	if s.before != nil {
 		s.before(ctx)
 		if err := ctx.Err(); err != nil {
@@ -128,7 +146,7 @@ func (g *Gateway) call(
 	}
 	var res refund.Result
 	if s.answer != nil {
-		res = about(req, *s.answer)
+		res = withRequest(*s.answer, req)
 	} else {
 		g.mu.Lock()
 		res = do(req, s, scripted)
@@ -149,8 +167,8 @@ func (g *Gateway) call(
 	return res, nil
 }
 
-// about fills in what an answer from the script does not name.
-func about(req refund.Request, res refund.Result) refund.Result {
+// withRequest fills the zero fields of an answer from the script.
+func withRequest(res refund.Result, req refund.Request) refund.Result {
 	if res.RefundNo == "" {
 		res.RefundNo = req.RefundNo
 	}
@@ -163,40 +181,50 @@ func about(req refund.Request, res refund.Result) refund.Result {
 	return res
 }
 
-// arrive notes a call and takes its step from the script. It reports whether that says what is done.
-func (g *Gateway) arrive(op string, req refund.Request) (s Step, scripted bool) {
+// arrive records a call and returns its step. scripted reports whether the step says what is done.
+func (g *Gateway) arrive(c Call) (s Step, scripted bool) {
+	s, found, choose, usual := g.record(c)
+	if !found && choose != nil {
+		s = choose(c)
+	}
+	scripted = !s.usual()
+	if !scripted && c.Op == opRefund {
+		s = s.on(usual)
+	}
+	return s, scripted
+}
+
+// record records a call and takes its step from the script.
+func (g *Gateway) record(c Call) (s Step, found bool, choose func(Call) Step, usual Step) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.calls = append(g.calls, Call{Op: op, Request: req})
+	g.calls = append(g.calls, c)
 	i := slices.IndexFunc(g.script, func(s Step) bool {
-		return (s.op == "" || s.op == op) && (s.no == "" || s.no == req.RefundNo)
+		return (s.op == "" || s.op == c.Op) && (s.number == "" || s.number == c.Request.RefundNo)
 	})
 	if i >= 0 {
 		s = g.script[i]
 		g.script = slices.Delete(g.script, i, i+1)
 	}
-	scripted = !s.usual()
-	if !scripted && op == opRefund {
-		s = s.on(g.usual)
-	}
-	return s, scripted
+	return s, i >= 0, g.choose, g.usual
 }
 
-// move does with a refund what a step says. What has been paid stays so, whatever is asked.
+// move changes the state of a refund as a step says. A paid refund stays paid.
 func (e *entry) move(s Step) {
 	if e.state != refund.OutcomeSucceeded {
 		e.state, e.whenAsked = s.moves, s.whenAsked
 	}
 }
 
-// take is the provider's side of Refund. The caller holds the lock.
-func (g *Gateway) take(req refund.Request, s Step, scripted bool) refund.Result {
+// submit is the provider's side of Refund. The caller holds the lock.
+func (g *Gateway) submit(req refund.Request, s Step, scripted bool) refund.Result {
 	e := g.ledger[req.RefundNo]
 	switch {
 	case e != nil && (e.orderID != req.OrderID || e.amount != req.Amount):
 		return refund.Result{
 			Outcome: refund.OutcomeDeclined, Code: CodeOtherTerms,
-			Message: fmt.Sprintf("the number is taken: %d of order %s", e.amount, e.orderID),
+			Message: fmt.Sprintf("the number exists with amount %d of order %s", e.amount,
+				e.orderID),
 		}
 	case e != nil && scripted:
 		e.move(s)
@@ -206,16 +234,17 @@ func (g *Gateway) take(req refund.Request, s Step, scripted bool) refund.Result 
 	case req.Amount <= 0 || req.Amount > req.Total-g.held(req.OrderID):
 		return refund.Result{
 			Outcome: refund.OutcomeDeclined, Code: CodeExceedsTotal,
-			Message: fmt.Sprintf("%d of a total of %d are left", req.Total-g.held(req.OrderID), req.Total),
+			Message: fmt.Sprintf("%d of the total of %d can be refunded",
+				req.Total-g.held(req.OrderID), req.Total),
 		}
 	}
-	e = &entry{no: req.RefundNo, orderID: req.OrderID, amount: req.Amount}
+	e = &entry{number: req.RefundNo, orderID: req.OrderID, amount: req.Amount}
 	e.move(s)
-	g.ledger[e.no] = e
+	g.ledger[e.number] = e
 	return e.result()
 }
 
-// held is what the refunds of an order have taken of its total.
+// held returns the part of an order's total that its refunds use.
 func (g *Gateway) held(orderID string) (sum int64) {
 	for _, e := range g.ledger {
 		if e.orderID == orderID && e.state != refund.OutcomeClosed {
@@ -225,8 +254,8 @@ func (g *Gateway) held(orderID string) (sum int64) {
 	return sum
 }
 
-// tell is the provider's side of Query. The caller holds the lock.
-func (g *Gateway) tell(req refund.Request, s Step, scripted bool) refund.Result {
+// find is the provider's side of Query. The caller holds the lock.
+func (g *Gateway) find(req refund.Request, s Step, scripted bool) refund.Result {
 	e := g.ledger[req.RefundNo]
 	switch {
 	case e == nil:

@@ -4,28 +4,29 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
 	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
-func ask(no string) refund.Request {
-	return refund.Request{OrderID: "O1", RefundNo: no, Amount: 30, Total: 100, Reason: "too small"}
+func ask(number string) refund.Request {
+	return refund.Request{
+		OrderID: "O1", RefundNo: number, Amount: 30, Total: 100, Reason: "too small",
+	}
 }
 
-func asked(no string) refund.Request { return refund.Request{OrderID: "O1", RefundNo: no, Amount: 30} }
+func asked(number string) refund.Request {
+	return refund.Request{OrderID: "O1", RefundNo: number, Amount: 30}
+}
 
-// TestSteps: what each step answers, to a refund and to the query after it, and what it leaves in the ledger.
-func TestSteps(t *testing.T) {
+// TestStepsAnswerAndKeepTheLedger: the table says what each step answers to a refund and to the
+// query after it, and what it leaves in the ledger.
+func TestStepsAnswerAndKeepTheLedger(t *testing.T) {
 	lost := errors.New("lost")
 	for name, c := range map[string]struct {
 		step          refundtest.Step
@@ -65,7 +66,8 @@ func TestSteps(t *testing.T) {
 			require.Equal(t, "[refund R1 query R1]", fmt.Sprint(gw.Calls()))
 			require.Zero(t, gw.Unused())
 
-			for _, s := range []refundtest.Step{refundtest.Fail(nil), refundtest.Pay().ThenFail(nil)} {
+			fail := []refundtest.Step{refundtest.Fail(nil), refundtest.Pay().ThenFail(nil)}
+			for _, s := range fail {
 				gw.Next(s)
 				_, err = gw.Query(ctx, asked("R1"))
 				require.ErrorContains(t, err, "no answer")
@@ -74,15 +76,16 @@ func TestSteps(t *testing.T) {
 	}
 }
 
-// TestScript: a call takes the first step in line that is for it.
-func TestScript(t *testing.T) {
+// TestCallTakesTheFirstStepThatFits: the script is searched in order.
+func TestCallTakesTheFirstStepThatFits(t *testing.T) {
 	gw := refundtest.New()
 	gw.NextQuery(refundtest.Busy(time.Second))
-	gw.NextRefund(refundtest.Decline("SECOND").For("R2"), refundtest.Decline("FIRST"), refundtest.Accept())
+	gw.NextRefund(refundtest.Decline("SECOND").For("R2"), refundtest.Decline("FIRST"),
+		refundtest.Accept())
 	gw.Next(refundtest.Fail(nil).For("R3"))
 	require.Equal(t, 5, gw.Unused())
-	answer := func(no string) string {
-		res, err := gw.Refund(ctx, ask(no))
+	answer := func(number string) string {
+		res, err := gw.Refund(ctx, ask(number))
 		if err != nil {
 			return err.Error()
 		}
@@ -91,59 +94,104 @@ func TestScript(t *testing.T) {
 	require.Equal(t, "declinedFIRST", answer("R1"))
 	require.Equal(t, "declinedSECOND", answer("R2"))
 	require.Equal(t, "accepted", answer("R2"))
-	require.Equal(t, "succeeded", answer("R1"), "nothing is in line for it")
+	require.Equal(t, "succeeded", answer("R1"), "the script has no step for it")
 	_, err := gw.Query(ctx, asked("R1"))
-	var later *refund.BusyError
-	require.ErrorAs(t, err, &later)
-	require.Equal(t, time.Second, later.After)
-	require.True(t, later.Account)
+	var busy *refund.BusyError
+	require.ErrorAs(t, err, &busy)
+	require.Equal(t, time.Second, busy.After)
+	require.True(t, busy.Account)
 	_, err = gw.Query(ctx, asked("R3"))
 	require.ErrorContains(t, err, "no answer")
 	require.Equal(t, "succeeded", answer("R3"))
 	require.Zero(t, gw.Unused())
 }
 
-// TestAnswer: an answer from the script is about what was asked, unless it says otherwise.
-func TestAnswer(t *testing.T) {
+// TestAnswerIsAboutTheCall: zero fields of an answer are filled from the call.
+func TestAnswerIsAboutTheCall(t *testing.T) {
 	gw := refundtest.New()
 	gw.NextQuery(refundtest.Answer(refund.Result{Outcome: refund.OutcomeSucceeded}),
-		refundtest.Answer(refund.Result{Outcome: refund.OutcomeClosed, RefundNo: "R9", OrderID: "O9", Amount: 9}))
+		refundtest.Answer(refund.Result{
+			Outcome: refund.OutcomeClosed, RefundNo: "R9", OrderID: "O9", Amount: 9,
+		}))
 	res, err := gw.Query(ctx, asked("R1"))
 	require.NoError(t, err)
-	require.Equal(t, refund.Result{Outcome: refund.OutcomeSucceeded, RefundNo: "R1", OrderID: "O1", Amount: 30}, res)
+	require.Equal(t,
+		refund.Result{Outcome: refund.OutcomeSucceeded, RefundNo: "R1", OrderID: "O1", Amount: 30},
+		res)
 	res, err = gw.Query(ctx, asked("R1"))
 	require.NoError(t, err)
-	require.Equal(t, refund.Result{Outcome: refund.OutcomeClosed, RefundNo: "R9", OrderID: "O9", Amount: 9}, res)
-	require.Zero(t, gw.Paid("R1"), "whatever was said")
+	require.Equal(t,
+		refund.Result{Outcome: refund.OutcomeClosed, RefundNo: "R9", OrderID: "O9", Amount: 9}, res)
+	require.Zero(t, gw.Paid("R1"), "an answer pays nothing")
 }
 
-// TestByDefault: any step can be what happens without one, and a step as usual adds to it.
-func TestByDefault(t *testing.T) {
+// TestByDefaultSetsTheUsualStep: any step can be the default, and AsUsual adds to it.
+func TestByDefaultSetsTheUsualStep(t *testing.T) {
 	gw := refundtest.New()
-	gw.ByDefault(refundtest.Decline("CLOSED_ON_SUNDAYS").Rewrite(func(r *refund.Result) { r.Message = "!" }))
+	gw.ByDefault(refundtest.Decline("CLOSED_ON_SUNDAYS").Rewrite(func(r *refund.Result) {
+		r.Message = "!"
+	}))
 	held := 0
-	gw.NextRefund(refundtest.AsUsual().Before(func(context.Context) { held++ }).After(func(context.Context) { held++ }))
+	count := func(context.Context) { held++ }
+	gw.NextRefund(refundtest.AsUsual().Before(count).After(count))
 	for range 2 {
 		res, err := gw.Refund(ctx, ask("R1"))
 		require.NoError(t, err)
 		require.Equal(t, refund.Result{
-			Outcome: refund.OutcomeDeclined, RefundNo: "R1", OrderID: "O1", Amount: 30, Code: "CLOSED_ON_SUNDAYS", Message: "!",
+			Outcome: refund.OutcomeDeclined, RefundNo: "R1", OrderID: "O1", Amount: 30,
+			Code: "CLOSED_ON_SUNDAYS", Message: "!",
 		}, res)
 		require.Equal(t, 2, held)
 	}
-	gw.ByDefault(refundtest.AsUsual().ThenFail(context.DeadlineExceeded).Before(func(context.Context) { held++ }).
-		After(func(context.Context) { held++ }))
+	gw.ByDefault(refundtest.AsUsual().ThenFail(context.DeadlineExceeded).Before(count).After(count))
 	_, err := gw.Refund(ctx, ask("R1"))
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.Equal(t, 4, held)
 	require.EqualValues(t, 30, gw.Paid("R1"))
 }
 
-// TestRefusals: what a provider refuses without a script.
-func TestRefusals(t *testing.T) {
+// TestChoose: f chooses the step of a call for which the script has none.
+func TestChoose(t *testing.T) {
 	gw := refundtest.New()
-	pay := func(no string, orderID string, amount int64) refund.Result {
-		res, err := gw.Refund(ctx, refund.Request{OrderID: orderID, RefundNo: no, Amount: amount, Total: 100})
+	gw.Choose(func(c refundtest.Call) refundtest.Step {
+		if c.Op == "query" && len(gw.Calls()) < 4 {
+			return refundtest.Decline("CHOSEN")
+		}
+		return refundtest.AsUsual()
+	})
+	gw.NextQuery(refundtest.Decline("SCRIPT"))
+	_, err := gw.Refund(ctx, ask("R1"))
+	require.NoError(t, err)
+	require.EqualValues(t, 30, gw.Paid("R1"), "as usual")
+	for _, code := range []string{"SCRIPT", "CHOSEN", ""} {
+		res, err := gw.Query(ctx, asked("R1"))
+		require.NoError(t, err)
+		require.Equal(t, code, res.Code)
+	}
+	gw.Choose(nil)
+	res, err := gw.Query(ctx, asked("R1"))
+	require.NoError(t, err)
+	require.Equal(t, refund.OutcomeSucceeded, res.Outcome)
+}
+
+// TestIgnoreContext: the call continues although its context has ended.
+func TestIgnoreContext(t *testing.T) {
+	gw := refundtest.New()
+	ended, end := context.WithCancel(ctx)
+	stop := func(context.Context) { end() }
+	gw.NextRefund(refundtest.Pay().Before(stop).After(stop).IgnoreContext())
+	res, err := gw.Refund(ended, ask("R1"))
+	require.NoError(t, err)
+	require.Equal(t, refund.OutcomeSucceeded, res.Outcome)
+}
+
+// TestRefusalsWithoutAScript: other terms and amounts above the total are declined.
+func TestRefusalsWithoutAScript(t *testing.T) {
+	gw := refundtest.New()
+	pay := func(number, orderID string, amount int64) refund.Result {
+		res, err := gw.Refund(ctx, refund.Request{
+			OrderID: orderID, RefundNo: number, Amount: amount, Total: 100,
+		})
 		require.NoError(t, err)
 		return res
 	}
@@ -155,35 +203,38 @@ func TestRefusals(t *testing.T) {
 	require.Equal(t, refundtest.CodeExceedsTotal, pay("R2", "O1", -1).Code)
 	require.EqualValues(t, 60, gw.PaidTotal("O1"))
 	require.NoError(t, gw.End("R1", refund.OutcomeClosed))
-	require.Equal(t, refund.OutcomeSucceeded, pay("R2", "O1", 100).Outcome, "what is closed took nothing")
+	require.Equal(t, refund.OutcomeSucceeded, pay("R2", "O1", 100).Outcome,
+		"a closed refund uses nothing of the total")
 
 	gw.NextRefund(refundtest.Close())
-	require.Equal(t, refundtest.CodeOtherTerms, pay("R2", "O1", 99).Code, "a step does not open a number to other terms")
+	require.Equal(t, refundtest.CodeOtherTerms, pay("R2", "O1", 99).Code,
+		"a step does not change the terms of a number")
 	gw.NextRefund(refundtest.Close())
-	require.Equal(t, refund.OutcomeSucceeded, pay("R2", "O1", 100).Outcome, "what is paid stays paid")
+	require.Equal(t, refund.OutcomeSucceeded, pay("R2", "O1", 100).Outcome,
+		"a paid refund stays paid")
 }
 
-// TestEnds: a refund on its way is ended by the test, or between two queries.
-func TestEnds(t *testing.T) {
+// TestAcceptedRefundEnds: by Settle, by End, or by a step of a query.
+func TestAcceptedRefundEnds(t *testing.T) {
 	gw := refundtest.New()
 	gw.ByDefault(refundtest.Accept())
-	for _, no := range []string{"R1", "R2", "R3"} {
-		_, err := gw.Refund(ctx, ask(no))
+	for _, number := range []string{"R1", "R2", "R3"} {
+		_, err := gw.Refund(ctx, ask(number))
 		require.NoError(t, err)
 	}
 	gw.Settle("R1")
-	gw.Settle("R9") // there is none
+	gw.Settle("R9") // does nothing
 	require.Equal(t, refund.OutcomeSucceeded, gw.State("R1"))
 	require.NoError(t, gw.End("R2", refund.OutcomeAbnormal))
 	gw.Settle("R2")
-	require.Equal(t, refund.OutcomeAbnormal, gw.State("R2"), "it is not on its way any more")
-	require.NoError(t, gw.End("R2", refund.OutcomeSucceeded), "but may still arrive")
-	require.ErrorContains(t, gw.End("R9", refund.OutcomeClosed), "none of that number")
+	require.Equal(t, refund.OutcomeAbnormal, gw.State("R2"), "it is not accepted any more")
+	require.NoError(t, gw.End("R2", refund.OutcomeSucceeded), "a late success")
+	require.ErrorContains(t, gw.End("R9", refund.OutcomeClosed), "does not have the number")
 	for o := refund.OutcomeUnknown; o <= refund.OutcomeNotFound+1; o++ {
 		switch o { //nolint:exhaustive // the ends
 		case refund.OutcomeSucceeded, refund.OutcomeClosed, refund.OutcomeAbnormal:
 		default:
-			require.ErrorContains(t, gw.End("R1", o), "is no end")
+			require.ErrorContains(t, gw.End("R1", o), "cannot end as")
 		}
 	}
 	gw.NextQuery(refundtest.Close())
@@ -193,15 +244,15 @@ func TestEnds(t *testing.T) {
 	gw.NextQuery(refundtest.Close())
 	res, err = gw.Query(ctx, asked("R1"))
 	require.NoError(t, err)
-	require.Equal(t, refund.OutcomeSucceeded, res.Outcome, "what is paid stays paid")
+	require.Equal(t, refund.OutcomeSucceeded, res.Outcome, "a paid refund stays paid")
 	gw.NextQuery(refundtest.Pay())
 	res, err = gw.Query(ctx, asked("R9"))
 	require.NoError(t, err)
 	require.Equal(t, refund.OutcomeNotFound, res.Outcome)
 }
 
-// TestHeld: a call is held until it is let go or its context ends, before or after it is carried out.
-func TestHeld(t *testing.T) {
+// TestUntilHoldsACall: Before and After hold a call until it is released or its context ends.
+func TestUntilHoldsACall(t *testing.T) {
 	gw := refundtest.New()
 	arrived, release := make(chan struct{}), make(chan struct{})
 	gw.NextRefund(refundtest.Pay().Before(func(ctx context.Context) {
@@ -209,7 +260,7 @@ func TestHeld(t *testing.T) {
 		refundtest.Until(release)(ctx)
 	}))
 	done := make(chan refund.Result)
-	go func() { // ends when it is released
+	go func() { // ends when release is closed
 		res, _ := gw.Refund(ctx, ask("R1"))
 		done <- res
 	}()
@@ -239,88 +290,8 @@ func TestHeld(t *testing.T) {
 	}
 }
 
-// TestList: the ledger of one order, with what was made in the console.
-func TestList(t *testing.T) {
-	gw := refundtest.New()
-	_, err := gw.Refund(ctx, ask("R2"))
-	require.NoError(t, err)
-	require.NoError(t, gw.RefundInConsole("O1", "C1", 20))
-	require.NoError(t, gw.RefundInConsole("O2", "C2", 20))
-	require.ErrorContains(t, gw.RefundInConsole("O2", "C1", 20), "taken")
-	all, err := gw.List(ctx, refund.Request{OrderID: "O1"})
-	require.NoError(t, err)
-	require.Equal(t, []refund.Result{
-		{Outcome: refund.OutcomeSucceeded, RefundNo: "C1", OrderID: "O1", Amount: 20, ProviderRefundID: "provider-C1"},
-		{Outcome: refund.OutcomeSucceeded, RefundNo: "R2", OrderID: "O1", Amount: 30, ProviderRefundID: "provider-R2"},
-	}, all)
-	require.Equal(t, "[refund R2 list O1]", fmt.Sprint(gw.Calls()))
-	ended, cancel := context.WithCancel(ctx)
-	cancel()
-	_, err = gw.List(ended, refund.Request{OrderID: "O1"})
-	require.ErrorIs(t, err, context.Canceled)
-}
-
-// TestThroughTheService: limits, checks and notifications are found, also behind Gateways.
-func TestThroughTheService(t *testing.T) {
-	gw, clock := refundtest.New(), newClock()
-	gw.SetLimits(refund.Limits{MaxRefunds: 2})
-	gw.SetCheck(func(req refund.Request) error {
-		if strings.HasPrefix(req.RefundNo, "X") {
-			return &order.InvalidError{Field: "refund_no", Problem: "begins with X"}
-		}
-		return nil
-	})
-	gateways, err := refund.NewGateways(map[string]refund.RefundGateway{"bank": gw})
-	require.NoError(t, err)
-	svc := newShop(gateways, clock.Now)
-	more := func(no string) error {
-		_, err := svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: no}, Amount: 1, Actor: "buyer:42"})
-		return err
-	}
-	require.ErrorIs(t, more("X1"), refund.ErrInvalid)
-	require.NoError(t, more("R2"))
-	require.ErrorIs(t, more("R3"), refund.ErrLimit)
-
-	gw.ByDefault(refundtest.Accept())
-	_, err = svc.ApproveAndSend(ctx, yes)
-	require.NoError(t, err)
-	h, err := svc.NotificationHandler("bank")
-	require.NoError(t, err)
-	post := func(r *http.Request, err error) int {
-		require.NoError(t, err)
-		w := httptest.NewRecorder()
-		h.ServeHTTP(w, r)
-		return w.Code
-	}
-	forged := refund.Notification{Gateway: "other", Result: refund.Result{
-		Outcome: refund.OutcomeSucceeded, OrderID: "ORDER-1", RefundNo: "R1", Amount: 3000,
-	}}
-	require.Equal(t, http.StatusNoContent, post(refundtest.Forge(forged, "/")))
-	require.Equal(t, order.StateApproved, state(t, svc), "it is a hint, and the provider is asked")
-	forged.Result.Amount = 1
-	require.Equal(t, http.StatusInternalServerError, post(refundtest.Forge(forged, "/")))
-	require.Equal(t, http.StatusInternalServerError, post(http.NewRequest(http.MethodPost, "/", strings.NewReader("<xml>"))))
-	gw.Settle("R1")
-	require.Equal(t, http.StatusNoContent, post(gw.Notify("R1", "https://shop.example/notify")))
-	require.Equal(t, order.StateRefunded, state(t, svc))
-
-	_, err = gw.Notify("R9", "/")
-	require.ErrorContains(t, err, "none of that number")
-	_, err = gw.Notify("R1", "://")
-	require.ErrorContains(t, err, "notify of refund R1")
-	_, err = refundtest.Forge(refund.Notification{Result: refund.Result{RefundedAt: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)}}, "/")
-	require.ErrorContains(t, err, "notify of refund")
-}
-
-func state(t *testing.T, svc *refund.Service) order.State {
-	t.Helper()
-	o, err := svc.Order(ctx, "ORDER-1")
-	require.NoError(t, err)
-	return o.Refund("R1").State
-}
-
-// TestTogether: everything at once, for the race detector; and still no number pays twice.
-func TestTogether(t *testing.T) {
+// TestGatewayIsSafeForConcurrentUse: no number pays twice. The race detector checks the rest.
+func TestGatewayIsSafeForConcurrentUse(t *testing.T) {
 	gw := refundtest.New()
 	var all sync.WaitGroup
 	for range 8 {

@@ -7,21 +7,22 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// Calls returns the calls that reached the provider, in the order of their arrival. fmt.Sprint of it reads
-// "[refund R1 query R1]".
+// Calls returns the calls that reached the provider, in the order of their arrival. fmt.Sprint of
+// them is "[refund R1 query R1]".
 func (g *Gateway) Calls() []Call {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return slices.Clone(g.calls)
 }
 
-// Paid returns what the buyer got under a refund number, in minor units, whatever the host was told.
+// Paid returns what the buyer received under a refund number, in minor units, whatever the answer
+// to the host was.
 func (g *Gateway) Paid(refundNo string) int64 {
-	return g.paid(func(e *entry) bool { return e.no == refundNo })
+	return g.paid(func(e *entry) bool { return e.number == refundNo })
 }
 
-// PaidTotal returns what the buyer got of an order under all numbers. More than was asked for is money
-// paid twice.
+// PaidTotal returns what the buyer received for an order under all refund numbers. If it is more
+// than was requested, money was paid twice.
 func (g *Gateway) PaidTotal(orderID string) int64 {
 	return g.paid(func(e *entry) bool { return e.orderID == orderID })
 }
@@ -37,8 +38,8 @@ func (g *Gateway) paid(counts func(*entry) bool) (sum int64) {
 	return sum
 }
 
-// State returns what a refund is to the provider: accepted, succeeded, closed or abnormal, and not_found
-// where it has none of that number.
+// State returns the state of a refund at the provider: accepted, succeeded, closed or abnormal, or
+// not_found if the provider does not have the number.
 func (g *Gateway) State(refundNo string) refund.Outcome {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -48,7 +49,7 @@ func (g *Gateway) State(refundNo string) refund.Outcome {
 	return refund.OutcomeNotFound
 }
 
-// Settle pays a refund that is on its way. It does nothing to any other.
+// Settle pays a refund that is accepted. It does nothing to any other refund.
 func (g *Gateway) Settle(refundNo string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -57,16 +58,18 @@ func (g *Gateway) Settle(refundNo string) {
 	}
 }
 
-// End ends a refund that the provider has as [refund.OutcomeSucceeded], [refund.OutcomeClosed] or
-// [refund.OutcomeAbnormal], also one that has ended otherwise: money that comes back, a late success. It
-// returns an error where there is no such refund or outcome.
+// End ends a refund as [refund.OutcomeSucceeded], [refund.OutcomeClosed] or
+// [refund.OutcomeAbnormal]. The refund may have ended otherwise before: money comes back, or a
+// refund succeeds late. End returns an error if the provider does not have the number, and for any
+// other outcome.
 func (g *Gateway) End(refundNo string, as refund.Outcome) error {
 	switch as {
 	case refund.OutcomeSucceeded, refund.OutcomeClosed, refund.OutcomeAbnormal:
-	case refund.OutcomeUnknown, refund.OutcomeAccepted, refund.OutcomeDeclined, refund.OutcomeNotFound:
+	case refund.OutcomeUnknown, refund.OutcomeAccepted, refund.OutcomeDeclined,
+		refund.OutcomeNotFound:
 		fallthrough
 	default:
-		return fmt.Errorf("end refund %s: %s is no end", refundNo, as)
+		return fmt.Errorf("end refund %s: a refund cannot end as %s", refundNo, as)
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -78,18 +81,20 @@ func (g *Gateway) End(refundNo string, as refund.Outcome) error {
 	return nil
 }
 
-// RefundInConsole pays a refund past the host, as somebody at the provider's own console can. It is no call. It
-// returns an error where the number is taken.
+// RefundInConsole pays a refund without the host, as a person can in the provider's console. It is
+// not one of Calls. It returns an error if the number is taken.
 func (g *Gateway) RefundInConsole(orderID, refundNo string, amount int64) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.ledger[refundNo] != nil {
 		return fmt.Errorf("refund in console: number %s is taken", refundNo)
 	}
-	g.ledger[refundNo] = &entry{no: refundNo, orderID: orderID, amount: amount, state: refund.OutcomeSucceeded}
+	g.ledger[refundNo] = &entry{
+		number: refundNo, orderID: orderID, amount: amount, state: refund.OutcomeSucceeded,
+	}
 	return nil
 }
 
 func unknown(op, refundNo string) error {
-	return fmt.Errorf("%s refund %s: the provider has none of that number", op, refundNo)
+	return fmt.Errorf("%s refund %s: the provider does not have the number", op, refundNo)
 }

@@ -12,7 +12,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// SetLimits sets what [Gateway.Limits] returns; at first no limit. Call it before the Service is built.
+// SetLimits sets the limits that [Gateway.Limits] returns. Without it there are none. Call it
+// before NewService.
 func (g *Gateway) SetLimits(l refund.Limits) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -26,7 +27,7 @@ func (g *Gateway) Limits(string) refund.Limits {
 	return g.limits
 }
 
-// SetCheck sets what [Gateway.Check] asks; at first nothing, and everything is admitted.
+// SetCheck sets the function that [Gateway.Check] calls. Without it, Check accepts every request.
 func (g *Gateway) SetCheck(check func(refund.Request) error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -44,26 +45,29 @@ func (g *Gateway) Check(req refund.Request) error {
 	return check(req)
 }
 
-// List implements [refund.Lister]: the ledger's refunds of the order, by number. The script is not for it.
+// List implements [refund.Lister]. It returns the refunds of the order in the ledger, sorted by
+// number. The script does not apply to it.
 func (g *Gateway) List(ctx context.Context, req refund.Request) ([]refund.Result, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.calls = append(g.calls, Call{Op: opList, Request: asked(req)})
+	g.calls = append(g.calls, Call{Op: opList, Request: withoutReason(req)})
 	var all []refund.Result
 	for _, e := range g.ledger {
 		if e.orderID == req.OrderID {
 			all = append(all, e.result())
 		}
 	}
-	slices.SortFunc(all, func(a, b refund.Result) int { return strings.Compare(a.RefundNo, b.RefundNo) })
+	slices.SortFunc(all,
+		func(a, b refund.Result) int { return strings.Compare(a.RefundNo, b.RefundNo) })
 	return all, nil
 }
 
-// Notify makes the provider's notification of how a refund stands with it, for the host's mux or handler, or,
-// with a full URL, for an [http.Client]. It returns an error where the provider has no such refund.
+// Notify returns the provider's notification about the state of a refund. It is for the host's mux
+// or handler, or, with a full URL, for an [http.Client]. Notify returns an error if the provider
+// does not have the number.
 func (g *Gateway) Notify(refundNo, url string) (*http.Request, error) {
 	g.mu.Lock()
 	e := g.ledger[refundNo]
@@ -78,13 +82,14 @@ func (g *Gateway) Notify(refundNo, url string) (*http.Request, error) {
 	return Forge(n, url)
 }
 
-// Forge makes a notification that says whatever n says; its Gateway is not sent.
+// Forge returns a notification with any content. The Gateway of n is not sent.
 func Forge(n refund.Notification, url string) (*http.Request, error) {
 	body, err := json.Marshal(n)
 	if err != nil {
 		return nil, fmt.Errorf("notify of refund %s: %w", n.Result.RefundNo, err)
 	}
-	r, err := http.NewRequestWithContext(context.Background(), http.MethodPost, url, bytes.NewReader(body))
+	r, err := http.NewRequestWithContext(context.Background(), http.MethodPost, url,
+		bytes.NewReader(body))
 	if err != nil {
 		return nil, fmt.Errorf("notify of refund %s: %w", n.Result.RefundNo, err)
 	}
@@ -92,8 +97,9 @@ func Forge(n refund.Notification, url string) (*http.Request, error) {
 	return r, nil
 }
 
-// ReadNotification implements [refund.NotificationReader] for what [Gateway.Notify] and [Forge] make. It
-// believes whatever it can read: what the Service books is what Query answers.
+// ReadNotification implements [refund.NotificationReader] for the notifications of [Gateway.Notify]
+// and [Forge]. It accepts every notification that it can read: the Service records the answer of
+// Query, and not the notification.
 func (g *Gateway) ReadNotification(r *http.Request) (refund.Notification, error) {
 	var n refund.Notification
 	if err := json.NewDecoder(r.Body).Decode(&n); err != nil {
@@ -103,7 +109,8 @@ func (g *Gateway) ReadNotification(r *http.Request) (refund.Notification, error)
 	return n, nil
 }
 
-// Acknowledge implements [refund.NotificationReader]: 204 where it was taken, else 500.
+// Acknowledge implements [refund.NotificationReader]. It writes status 204 if err is nil, and 500
+// otherwise.
 func (g *Gateway) Acknowledge(w http.ResponseWriter, err error) {
 	if err != nil {
 		w.WriteHeader(http.StatusInternalServerError)

@@ -9,68 +9,72 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// Step is what happens to one call. It is a value: its methods return a changed copy. The zero Step is
-// [AsUsual].
+// Step says what happens to one call. It is a value: its methods return a changed copy. The zero
+// Step is [AsUsual].
 type Step struct {
-	op, no string // which calls it is for; empty for any
+	op, number string // the calls that it is for; empty for any
 
-	moves     refund.Outcome // what the refund becomes at the provider; OutcomeUnknown where it stays
-	whenAsked bool           // what was accepted is paid at the next query
-	answer    *refund.Result // replaces the ledger's
+	moves     refund.Outcome // the new state of the refund; OutcomeUnknown leaves it as it is
+	whenAsked bool           // the refund is paid at the next query
+	answer    *refund.Result // replaces the answer from the ledger
 	rewrite   func(*refund.Result)
 	err       error
 
-	before, after func(ctx context.Context)
+	before, after  func(ctx context.Context)
+	ignoresContext bool
 }
 
-// AsUsual is what happens without a script: for [Step.Before], [Step.After], [Step.ThenFail] and [Step.Rewrite].
+// AsUsual does what happens without a script. It is for [Step.Before], [Step.After],
+// [Step.ThenFail] and [Step.Rewrite].
 func AsUsual() Step { return Step{} }
 
-// Pay pays at once and says so.
+// Pay pays the refund and answers that it succeeded.
 func Pay() Step { return Step{moves: refund.OutcomeSucceeded} }
 
-// Accept takes the refund on its way: it is accepted until [Gateway.Settle] or [Gateway.End].
+// Accept accepts the refund. It stays accepted until [Gateway.Settle] or [Gateway.End].
 func Accept() Step { return Step{moves: refund.OutcomeAccepted} }
 
-// PayWhenAsked takes the refund on its way, and has paid it when it is asked about next.
+// PayWhenAsked accepts the refund and pays it at the next query.
 func PayWhenAsked() Step { return Step{moves: refund.OutcomeAccepted, whenAsked: true} }
 
-// Close takes the refund and ends it without paying, as WeChat's REFUNDCLOSE.
+// Close accepts the refund and ends it without payment, as WeChat's REFUNDCLOSE.
 func Close() Step { return Step{moves: refund.OutcomeClosed} }
 
-// Abnormal takes the refund, and its money cannot reach the buyer, as WeChat's CHANGE.
+// Abnormal accepts the refund, and its money cannot be delivered to the buyer, as WeChat's CHANGE.
 func Abnormal() Step { return Step{moves: refund.OutcomeAbnormal} }
 
-// Decline is a definite no with the provider's code. Nothing is paid or remembered: the next call with the
-// number can succeed. At a query it is the answer, whatever the ledger holds.
+// Decline refuses the refund with the provider's code. Nothing is paid or recorded: the next call
+// with the number can succeed. A query gets this answer too, whatever the ledger holds.
 func Decline(code string) Step {
 	return Answer(refund.Result{Outcome: refund.OutcomeDeclined, Code: code})
 }
 
-// Answer does nothing and answers with res, whatever the ledger holds: for example not-found of a refund that
-// the provider has, or a status that nobody knows (OutcomeUnknown with a code). RefundNo, OrderID and Amount
-// are those of the call where res has none; for wrong ones there is [Step.Rewrite] too.
+// Answer does nothing and answers with res, whatever the ledger holds: for example not-found for a
+// refund that the provider has, or an unknown status (OutcomeUnknown with a code). If RefundNo,
+// OrderID or Amount of res is zero, the value of the call is used. To answer with zero values, use
+// [Step.Rewrite].
 func Answer(res refund.Result) Step { return Step{answer: &res} }
 
-// Fail does nothing and returns err: the outcome is unknown. A nil err is an error of this package.
+// Fail does nothing and returns err: the outcome is unknown. If err is nil, it returns an error of
+// this package.
 func Fail(err error) Step { return Step{answer: &refund.Result{}}.ThenFail(err) }
 
-// SetupFault is a call that fails because of the gateway's set-up: a [*refund.SetupError].
+// SetupFault returns a [*refund.SetupError]: the set-up of the gateway is wrong.
 func SetupFault() Step {
 	return Fail(&refund.SetupError{Err: errors.New("the certificate has expired")})
 }
 
-// Busy is a provider that wants no call at all before after has passed: a [*refund.BusyError]
-// about the account. For one about the refund alone use [Fail].
+// Busy returns a [*refund.BusyError] with Account: the provider accepts no call of the account
+// before after has passed. For an error about one refund, use [Fail].
 func Busy(after time.Duration) Step {
 	return Fail(&refund.BusyError{After: after, Account: true, Err: errors.New("too many calls")})
 }
 
-// Hang does nothing and gives no answer until the caller's context ends.
+// Hang does nothing and does not answer until the caller's context ends.
 func Hang() Step { return Fail(nil).Before(Until(nil)) }
 
-// Until waits for release to be closed, or for the context of the call to end; a nil release is never closed. It
-// is for [Step.Before] and [Step.After].
+// Until returns a function that waits until release is closed or the context of the call ends. If
+// release is nil, it waits for the context. It is for [Step.Before] and [Step.After].
 func Until(release <-chan struct{}) func(context.Context) {
 	return func(ctx context.Context) {
 		select {
@@ -80,14 +84,14 @@ func Until(release <-chan struct{}) func(context.Context) {
 	}
 }
 
-// For keeps the step for calls about one refund number.
+// For limits the step to calls about one refund number.
 func (s Step) For(refundNo string) Step {
-	s.no = refundNo
+	s.number = refundNo
 	return s
 }
 
-// ThenFail does what the step says and returns err instead of the answer. A nil err is an error of this
-// package.
+// ThenFail does what the step says and returns err instead of the answer. If err is nil, it returns
+// an error of this package.
 func (s Step) ThenFail(err error) Step {
 	if err == nil {
 		err = errors.New("refundtest: no answer")
@@ -96,30 +100,37 @@ func (s Step) ThenFail(err error) Step {
 	return s
 }
 
-// Rewrite has f change the answer on its way: another amount, another refund's number.
+// Rewrite calls f, which may change the answer: for example its amount or its refund number.
 func (s Step) Rewrite(f func(*refund.Result)) Step {
 	s.rewrite = f
 	return s
 }
 
-// Before calls f when the call has arrived and nothing is done yet. Where the call's context has ended
-// after it, nothing is done, and the call returns the context's error.
+// Before calls f when the call has arrived and nothing is done yet. If the context of the call has
+// ended when f returns, nothing is done, and the call returns the context's error.
 func (s Step) Before(f func(ctx context.Context)) Step {
 	s.before = f
 	return s
 }
 
-// After calls f when the step is done and the answer is not yet given. Where the call's context has ended
-// after it, the answer is lost, and the call returns the context's error.
+// After calls f when the step is done and before the answer is returned. If the context of the call
+// has ended when f returns, the answer is lost, and the call returns the context's error.
 func (s Step) After(f func(ctx context.Context)) Step {
 	s.after = f
 	return s
 }
 
-// usual reports whether the step leaves to the gateway what is done.
+// IgnoreContext lets the call continue after its context has ended, as a gateway does that ignores
+// its context.
+func (s Step) IgnoreContext() Step {
+	s.ignoresContext = true
+	return s
+}
+
+// usual reports whether the step leaves it to the gateway what is done.
 func (s Step) usual() bool { return s.moves == refund.OutcomeUnknown && s.answer == nil }
 
-// on is s for a call that does what t says.
+// on returns s for a call that does what t says.
 func (s Step) on(t Step) Step {
 	s.moves, s.whenAsked, s.answer = t.moves, t.whenAsked, t.answer
 	if s.err == nil {
@@ -134,6 +145,7 @@ func (s Step) on(t Step) Step {
 	if s.after == nil {
 		s.after = t.after
 	}
+	s.ignoresContext = s.ignoresContext || t.ignoresContext
 	return s
 }
 
@@ -141,11 +153,11 @@ func (s Step) on(t Step) Step {
 type Call struct {
 	// Op is "refund", "query" or "list".
 	Op string
-	// Request is what was asked, without a Reason where it is no refund.
+	// Request is the request of the call. Reason is empty unless Op is "refund".
 	Request refund.Request
 }
 
-// String returns the operation and the refund number, or for a list the order's ID: "refund R1".
+// String returns the operation and the refund number, or the order's ID for a list: "refund R1".
 func (c Call) String() string {
 	if c.Op == opList {
 		return fmt.Sprintf("%s %s", c.Op, c.Request.OrderID)

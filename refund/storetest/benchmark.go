@@ -11,8 +11,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// Benchmark measures a store that holds 1,000 orders with one approved refund each: Get, Due of 100, ListRefunds of
-// 50, and Update of a schedule, alone and from several goroutines.
+// Benchmark measures a store with 1,000 orders and one approved refund each: Get, Due of 100,
+// ListRefunds of 50, and Update of a schedule from one goroutine and from several.
 func Benchmark(b *testing.B, open func(b *testing.B) refund.Store) {
 	e := &env{store: open(b)}
 	const orders = 1000
@@ -20,7 +20,8 @@ func Benchmark(b *testing.B, open func(b *testing.B) refund.Store) {
 		e.due(b, fmt.Sprintf("O-%d", i), fmt.Sprintf("R-%d", i), e.at(i))
 	}
 	update := func(b *testing.B, i int) {
-		err := e.store.Update(bg, fmt.Sprintf("O-%d", i%orders), func(_ context.Context, o *order.Order) error {
+		err := e.store.Update(bg, fmt.Sprintf("O-%d", i%orders), func(_ context.Context,
+			o *order.Order) error {
 			o.Refunds[0].Attempts++
 			return nil
 		})
@@ -35,7 +36,9 @@ func Benchmark(b *testing.B, open func(b *testing.B) refund.Store) {
 			require.Len(b, refs, 100)
 		},
 		"ListRefunds": func(b *testing.B, _ int) {
-			page, err := e.store.ListRefunds(bg, refund.Filter{States: []order.State{order.StateApproved}})
+			page, err := e.store.ListRefunds(bg, refund.Filter{
+				States: []order.State{order.StateApproved},
+			})
 			require.NoError(b, err)
 			require.Len(b, page.Entries, refund.DefaultLimit)
 		},

@@ -49,7 +49,7 @@ func (b *broken) joinedUpdate(
 	return err
 }
 
-// committed is what others see of an order.
+// committed returns an order as others see it.
 func (b *broken) committed(id string) (*order.Order, bool) {
 	b.data.mu.Lock()
 	before := b.data.before

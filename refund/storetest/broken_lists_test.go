@@ -17,7 +17,8 @@ func (b *broken) entries() []refund.Entry {
 	for _, o := range b.data.orders {
 		for i := range o.Refunds {
 			all = append(all, refund.Entry{
-				OrderID: o.ID, Gateway: o.Gateway, Currency: o.Currency, Total: o.Total, Refunded: o.Refunded, Refund: o.Refunds[i],
+				OrderID: o.ID, Gateway: o.Gateway, Currency: o.Currency, Total: o.Total,
+				Refunded: o.Refunded, Refund: o.Refunds[i],
 			})
 		}
 	}
@@ -46,7 +47,10 @@ func (b *broken) Due(ctx context.Context, q refund.DueQuery) ([]refund.DueRefund
 		if b.is("leaves gateways out after the limit") && i >= q.Limit {
 			break
 		}
-		d := refund.DueRefund{Ref: refund.Ref{OrderID: e.OrderID, RefundNo: e.Refund.No}, Gateway: e.Gateway, At: e.Refund.NextAttemptAt}
+		d := refund.DueRefund{
+			Ref: refund.Ref{OrderID: e.OrderID, RefundNo: e.Refund.No}, Gateway: e.Gateway,
+			At: e.Refund.NextAttemptAt,
+		}
 		if b.is("due forgets since when") {
 			d.At = time.Time{}
 		}
@@ -88,8 +92,10 @@ func (b *broken) due(q refund.DueQuery, e refund.Entry) (due, ahead bool) {
 	case "all is too far ahead":
 		ahead = at.After(q.Beyond)
 	}
-	state := e.Refund.State == order.StateApproved || b.is("due in any state") || ahead && b.is("too far ahead in any state")
-	left := slices.Contains(q.Except, e.Gateway) && !b.is("due of every gateway") && (!ahead || !b.is("too far ahead of every gateway"))
+	state := e.Refund.State == order.StateApproved || b.is("due in any state") ||
+		ahead && b.is("too far ahead in any state")
+	left := slices.Contains(q.Except, e.Gateway) && !b.is("due of every gateway") &&
+		(!ahead || !b.is("too far ahead of every gateway"))
 	return due && state && !left, ahead && state && !left
 }
 
@@ -104,7 +110,9 @@ func (b *broken) ListRefunds(ctx context.Context, f refund.Filter) (refund.Page,
 	}
 	all := b.entries()
 	if b.is("limits before it filters") {
-		all = slices.DeleteFunc(all, func(e refund.Entry) bool { return f.After != nil && e.Position().Compare(*f.After) <= 0 })
+		all = slices.DeleteFunc(all, func(e refund.Entry) bool {
+			return f.After != nil && e.Position().Compare(*f.After) <= 0
+		})
 		all = all[:min(len(all), size+1)]
 	}
 	for _, e := range all {
@@ -146,7 +154,8 @@ func (b *broken) matches(f refund.Filter, e refund.Entry) bool {
 	}
 	to := f.To.IsZero() || at.Before(f.To) || at.Equal(f.To) && b.is("list's to is inclusive")
 	return text && after && to &&
-		(len(f.States) == 0 || slices.Contains(f.States, e.Refund.State) || b.is("list ignores states")) &&
+		(len(f.States) == 0 || b.is("list ignores states") ||
+			slices.Contains(f.States, e.Refund.State)) &&
 		(f.Gateway == "" || f.Gateway == e.Gateway || b.is("list ignores gateway")) &&
 		(f.From.IsZero() || !at.Before(f.From) || b.is("list ignores from"))
 }

@@ -23,11 +23,13 @@ type broken struct {
 type data struct {
 	mu     sync.Mutex
 	orders map[string]*order.Order
-	before map[string]*order.Order // while a transaction is open: what others see
+	before map[string]*order.Order // what others see while a transaction is open; else nil
 }
 
 func newBroken(bug string) *broken {
-	return &broken{bug: bug, lock: make(chan struct{}, 1), data: &data{orders: map[string]*order.Order{}}}
+	return &broken{
+		bug: bug, lock: make(chan struct{}, 1), data: &data{orders: map[string]*order.Order{}},
+	}
 }
 
 func (b *broken) reopen() *broken {
@@ -110,7 +112,8 @@ func (b *broken) save(o *order.Order) {
 			r.RequestedAt = r.RequestedAt.Truncate(time.Second)
 		}
 	}
-	if b.is("refunds newest first") && len(o.Refunds) > 1 && o.Refunds[0].RequestedAt.Before(o.Refunds[1].RequestedAt) {
+	if b.is("refunds newest first") && len(o.Refunds) > 1 &&
+		o.Refunds[0].RequestedAt.Before(o.Refunds[1].RequestedAt) {
 		slices.Reverse(o.Refunds)
 	}
 	b.data.mu.Lock()
@@ -165,13 +168,16 @@ func (b *broken) Get(ctx context.Context, id string) (*order.Order, error) {
 	return o, err
 }
 
-func (b *broken) History(ctx context.Context, id string, after int64, limit int) (page []order.Transition, err error) {
+func (b *broken) History(
+	ctx context.Context, id string, after int64, limit int,
+) (page []order.Transition, err error) {
 	o, err := b.read(ctx, id)
 	if err != nil {
 		return nil, err
 	}
 	for _, t := range o.History {
-		if (t.Seq > after || b.is("history from the beginning")) && (len(page) < limit || b.is("history without limit")) {
+		if (t.Seq > after || b.is("history from the beginning")) &&
+			(len(page) < limit || b.is("history without limit")) {
 			page = append(page, t)
 		}
 	}
@@ -184,7 +190,7 @@ func (b *broken) History(ctx context.Context, id string, after int64, limit int)
 	return page, nil
 }
 
-// read is what Get and History see.
+// read returns the order that Get and History see.
 func (b *broken) read(ctx context.Context, id string) (*order.Order, error) {
 	if err := b.ctxErr(ctx); err != nil {
 		return nil, err
@@ -202,7 +208,9 @@ func (b *broken) read(ctx context.Context, id string) (*order.Order, error) {
 	return o, nil
 }
 
-func (b *broken) Update(ctx context.Context, id string, fn func(context.Context, *order.Order) error) error {
+func (b *broken) Update(
+	ctx context.Context, id string, fn func(context.Context, *order.Order) error,
+) error {
 	if err := b.ctxErr(ctx); err != nil {
 		return err
 	}
@@ -217,7 +225,9 @@ func (b *broken) Update(ctx context.Context, id string, fn func(context.Context,
 		return fmt.Errorf("nested update of order %s", id)
 	}
 	tx := &brokenTx{}
-	err := b.locked(ctx, func() error { return b.change(context.WithValue(ctx, brokenKey{}, tx), id, fn) })
+	err := b.locked(ctx, func() error {
+		return b.change(context.WithValue(ctx, brokenKey{}, tx), id, fn)
+	})
 	if err == nil || b.is("after commit also on rollback") {
 		for _, f := range tx.after {
 			f(bg)
@@ -247,7 +257,9 @@ func (b *broken) locked(ctx context.Context, f func() error) error {
 	return f()
 }
 
-func (b *broken) change(ctx context.Context, id string, fn func(context.Context, *order.Order) error) (err error) {
+func (b *broken) change(
+	ctx context.Context, id string, fn func(context.Context, *order.Order) error,
+) (err error) {
 	o, ok := b.load(id)
 	if !ok {
 		if !b.is("update makes missing orders") {
@@ -261,7 +273,7 @@ func (b *broken) change(ctx context.Context, id string, fn func(context.Context,
 		o.History = before.Clone().History
 	}
 	past := before.History
-	// whole puts what fn left behind the history that there was, once.
+	// whole appends the history that fn left to the stored one, once.
 	whole := func() *order.Order {
 		if !b.is("update loads the history") && !b.is("history of the last update") {
 			o.History, past = append(past, o.History...), nil
@@ -294,7 +306,8 @@ func (b *broken) change(ctx context.Context, id string, fn func(context.Context,
 	if !b.is("numbers are checked too early") && b.taken(o) {
 		return refund.ErrConflict
 	}
-	if err := refund.CheckHistory(o, before.Seq); err != nil && !b.is("history has gaps") && !b.is("update loads the history") {
+	err = refund.CheckHistory(o, before.Seq)
+	if err != nil && !b.is("history has gaps") && !b.is("update loads the history") {
 		return err
 	}
 	if !b.is("version stands still") {

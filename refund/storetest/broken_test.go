@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// recorder is a test that may fail without failing this one.
+// recorder is a tb that records whether the check failed.
 type recorder struct {
 	mu     sync.Mutex
 	failed bool
@@ -42,7 +42,7 @@ func fails(c check, s *broken) bool {
 		}()
 		e := &env{store: s, second: s.reopen(), begin: s.begin, patience: 500 * time.Millisecond}
 		if s.bug == "" {
-			e.patience = time.Minute // a busy machine is no bug
+			e.patience = time.Minute // the machine may be busy
 		}
 		c.run(r, e)
 	}()
@@ -52,8 +52,8 @@ func fails(c check, s *broken) bool {
 	return r.failed
 }
 
-// TestSuiteCanFail: every check catches a store that breaks its promise, every broken store is caught, and
-// the store without a bug passes everything.
+// TestSuiteCanFail: every check catches a store that breaks its promise, every broken store is
+// caught, and the store without a bug passes everything.
 func TestSuiteCanFail(t *testing.T) {
 	bugs := map[string][]string{ // bug → the checks that are meant to catch it
 		"":                                    nil,
@@ -128,10 +128,10 @@ func TestSuiteCanFail(t *testing.T) {
 		"after commit also on rollback":       {"AfterCommit"},
 		"after commit never":                  {"AfterCommit"},
 		"joined writes show at once":          {"JoinedCommits"},
-		"joined writes are lost":              {"JoinedCommits", "JoinedSeesItself"},
+		"joined writes are lost":              {"JoinedCommits", "JoinedSeesItsChanges"},
 		"joined writes stay":                  {"JoinedRollsBack"},
 		"joined is not seen":                  {"JoinedCommits"},
-		"joined sees what was":                {"JoinedSeesItself"},
+		"joined sees what was":                {"JoinedSeesItsChanges"},
 		"joined failure stays":                {"JoinedFailureChangesNothing"},
 		"joined failure is the end":           {"JoinedFailureChangesNothing"},
 		"joined nested update runs":           {"JoinedNestedIsAnError"},
@@ -144,7 +144,7 @@ func TestSuiteCanFail(t *testing.T) {
 		t.Run(bug, func(t *testing.T) {
 			var failing []string
 			for _, c := range checks() {
-				// A race that a broken store may win by luck is run until it loses.
+				// A broken store may win a race by luck. The check runs until it fails.
 				for try := 0; try < 1 || try < 50 && slices.Contains(meant, c.name); try++ {
 					if fails(c, newBroken(bug)) {
 						failing = append(failing, c.name)
@@ -152,9 +152,9 @@ func TestSuiteCanFail(t *testing.T) {
 					}
 				}
 			}
-			require.Subset(t, failing, meant, "the checks meant for it catch it")
+			require.Subset(t, failing, meant, "each check that is meant to catch it")
 			if bug == "" {
-				require.Empty(t, failing, "a sound store passes")
+				require.Empty(t, failing, "a store without a bug passes")
 			}
 			for _, name := range meant {
 				caught[name] = true

@@ -12,13 +12,13 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// limit bounds what blocks only if the store is broken.
+// limit returns a context that ends if the store blocks.
 func (e *env) limit(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, e.patience)
 }
 
-// together runs n functions at once and returns their errors.
-func together(n int, f func(i int) error) []error {
+// concurrently calls f n times at once and returns the errors.
+func concurrently(n int, f func(i int) error) []error {
 	errs := make([]error, n)
 	start := make(chan struct{})
 	var done sync.WaitGroup
@@ -37,17 +37,19 @@ func together(n int, f func(i int) error) []error {
 
 const writers, rounds = 16, 5
 
-// race has writers ask for refunds of one order, all at once, through the handles in turn.
+// race lets writers request refunds of one order at once, through the handles in turn.
 func race(t tb, e *env, handles ...refund.Store) {
 	t.Helper()
 	e.create(t, "O-1")
 	m, err := order.NewMachine(order.Options{})
 	require.NoError(t, err)
-	for _, err := range together(writers, func(i int) error {
+	for _, err := range concurrently(writers, func(i int) error {
 		for k := range rounds {
-			err := handles[i%len(handles)].Update(bg, "O-1", func(ctx context.Context, o *order.Order) error {
+			err := handles[i%len(handles)].Update(bg, "O-1", func(ctx context.Context,
+				o *order.Order) error {
 				_, err := m.Fire(ctx, o, order.Trigger{
-					Event: order.EventRequestRefund, RefundNo: fmt.Sprintf("R-%d-%d", i, k), Amount: 1, Actor: "a", At: e.at(1),
+					Event: order.EventRequestRefund, RefundNo: fmt.Sprintf("R-%d-%d", i,
+						k), Amount: 1, Actor: "a", At: e.at(1),
 				})
 				return err
 			})
@@ -79,7 +81,7 @@ func ordersDoNotMix(t tb, e *env) {
 	for i := range writers {
 		e.create(t, fmt.Sprintf("O-%d", i))
 	}
-	for _, err := range together(writers, func(i int) error {
+	for _, err := range concurrently(writers, func(i int) error {
 		return e.store.Update(bg, fmt.Sprintf("O-%d", i), e.request(t, fmt.Sprintf("R-%d", i)))
 	}) {
 		require.NoError(t, err)
@@ -96,7 +98,7 @@ func refundNoIsUniqueAtOnce(t tb, e *env) {
 		e.create(t, fmt.Sprintf("O-%d", i))
 	}
 	won := 0
-	for _, err := range together(writers, func(i int) error {
+	for _, err := range concurrently(writers, func(i int) error {
 		return e.store.Update(bg, fmt.Sprintf("O-%d", i), e.request(t, "R-1"))
 	}) {
 		if err == nil {
@@ -105,7 +107,7 @@ func refundNoIsUniqueAtOnce(t tb, e *env) {
 		}
 		require.ErrorIs(t, err, refund.ErrConflict)
 	}
-	require.Equal(t, 1, won, "one order gets the number")
+	require.Equal(t, 1, won, "only one order can have the number")
 	page, err := e.store.ListRefunds(bg, refund.Filter{})
 	require.NoError(t, err)
 	require.Len(t, page.Entries, 1)
@@ -138,21 +140,23 @@ func contextEndsInside(t tb, e *env) {
 		cancel()
 		return e.request(t, "R-2")(ctx, o)
 	})
-	require.Error(t, err, "a caller that has gone away gets no commit")
+	require.Error(t, err, "nothing is committed if the context has ended")
 	requireSame(t, before, e.get(t, "O-1"))
 	wait, stop := e.limit(bg)
 	defer stop()
-	require.NoError(t, e.store.Update(wait, "O-1", e.request(t, "R-3")), "no lock is left behind")
+	require.NoError(t, e.store.Update(wait, "O-1", e.request(t, "R-3")), "no lock is left")
 }
 
-// contextEndsWaiting requires that a caller can give up waiting for an order that another Update holds. A
-// store that does not wait, but has the other fn run again, may commit at once.
+// contextEndsWaiting: a caller can give up waiting for an order that another Update holds. A store
+// that does not wait, but runs the other fn again, may commit at once.
 func contextEndsWaiting(t tb, e *env) {
 	e.create(t, "O-1")
 	m, err := order.NewMachine(order.Options{})
 	require.NoError(t, err)
-	request := func(o *order.Order, no string) error {
-		_, err := m.Fire(bg, o, order.Trigger{Event: order.EventRequestRefund, RefundNo: no, Amount: 1, Actor: "a", At: e.at(1)})
+	request := func(o *order.Order, number string) error {
+		_, err := m.Fire(bg, o, order.Trigger{
+			Event: order.EventRequestRefund, RefundNo: number, Amount: 1, Actor: "a", At: e.at(1),
+		})
 		return err
 	}
 	inside, leave := make(chan struct{}), make(chan struct{})
@@ -173,7 +177,8 @@ func contextEndsWaiting(t tb, e *env) {
 	ctx, cancel := context.WithTimeout(bg, 10*time.Millisecond)
 	defer cancel()
 	go func() {
-		second <- e.store.Update(ctx, "O-1", func(_ context.Context, o *order.Order) error { return request(o, "R-2") })
+		second <- e.store.Update(ctx, "O-1",
+			func(_ context.Context, o *order.Order) error { return request(o, "R-2") })
 	}()
 	wait, stop := e.limit(bg)
 	defer stop()
@@ -186,11 +191,12 @@ func contextEndsWaiting(t tb, e *env) {
 	close(leave)
 	require.NoError(t, <-first)
 	if !inTime {
-		require.Fail(t, "Update waits on although its context has ended", "%v", <-second)
+		require.Fail(t, "Update continues to wait although its context has ended", "%v", <-second)
 	}
 	o := e.get(t, "O-1")
 	require.NotNil(t, o.Refund("R-1"))
-	require.Equal(t, err == nil, o.Refund("R-2") != nil, "error and commit exclude each other: %v", err)
+	require.Equal(t, err == nil, o.Refund("R-2") != nil, "error and commit exclude each other: %v",
+		err)
 }
 
 func nestedUpdateIsAnError(t tb, e *env) {
@@ -200,13 +206,15 @@ func nestedUpdateIsAnError(t tb, e *env) {
 	ran := false
 	err := e.store.Update(ctx, "O-1", func(ctx context.Context, o *order.Order) error {
 		e.fire(t, o, order.EventApprove, "R-1", 0, e.at(2))
-		return e.store.Update(ctx, "O-1", func(context.Context, *order.Order) error { ran = true; return nil })
+		return e.store.Update(ctx, "O-1",
+			func(context.Context, *order.Order) error { ran = true; return nil })
 	})
 	require.Error(t, err)
 	require.NoError(t, ctx.Err(), "an error, not a deadlock")
-	require.False(t, ran, "the inner fn must not run: it would work on a stale order")
+	require.False(t, ran, "the inner fn must not run, because its order would be stale")
 	requireSame(t, before, e.get(t, "O-1"))
-	require.NoError(t, e.store.Update(ctx, "O-1", e.request(t, "R-2")), "the store works on")
+	require.NoError(t, e.store.Update(ctx, "O-1", e.request(t, "R-2")),
+		"the store can be used again")
 }
 
 func joined(t tb, e *env) {
@@ -223,18 +231,19 @@ func joined(t tb, e *env) {
 func afterCommit(t tb, e *env) {
 	j, _ := e.store.(refund.Joiner)
 	e.create(t, "O-1")
-	require.False(t, j.AfterCommit(bg, func(context.Context) { panic("there is nothing to wait for") }))
+	require.False(t, j.AfterCommit(bg, func(context.Context) { panic("there is no transaction") }))
 	calls := 0
 	update := func(result error) error {
 		return e.store.Update(bg, "O-1", func(ctx context.Context, o *order.Order) error {
-			told := j.AfterCommit(ctx, func(ctx context.Context) {
+			ok := j.AfterCommit(ctx, func(ctx context.Context) {
 				calls++
-				require.False(t, j.Joined(ctx), "the transaction is over")
+				require.False(t, j.Joined(ctx), "the transaction has ended")
 				ctx, cancel := e.limit(ctx)
 				defer cancel()
-				require.NoError(t, e.store.Update(ctx, "O-1", e.request(t, "R-2")), "and the store is free")
+				require.NoError(t, e.store.Update(ctx, "O-1", e.request(t, "R-2")),
+					"and the order is not locked")
 			})
-			require.True(t, told, "the store's own transaction is told of")
+			require.True(t, ok, "the store reports the commit of its own transaction")
 			require.Zero(t, calls, "not before the commit")
 			if err := e.request(t, "R-1")(ctx, o); err != nil {
 				return err
@@ -243,7 +252,7 @@ func afterCommit(t tb, e *env) {
 		})
 	}
 	require.ErrorIs(t, update(errTest), errTest)
-	require.Zero(t, calls, "never, where nothing was committed")
+	require.Zero(t, calls, "not if nothing was committed")
 	require.NoError(t, update(nil))
 	require.Equal(t, 1, calls)
 }

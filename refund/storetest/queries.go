@@ -12,23 +12,25 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// due stores an order with one approved refund whose next attempt is then.
-func (e *env) due(t tb, id, no string, then time.Time) {
+// due stores an order with one approved refund whose next attempt is at.
+func (e *env) due(t tb, id, number string, at time.Time) {
 	t.Helper()
 	o := e.paid(id)
-	e.fire(t, o, order.EventRequestRefund, no, 1, e.at(1))
-	e.fire(t, o, order.EventApprove, no, 0, e.at(2))
-	o.Refund(no).NextAttemptAt = then
+	e.fire(t, o, order.EventRequestRefund, number, 1, e.at(1))
+	e.fire(t, o, order.EventApprove, number, 0, e.at(2))
+	o.Refund(number).NextAttemptAt = at
 	require.NoError(t, e.store.Create(bg, o))
 }
 
 func dueIsApprovedAndDue(t tb, e *env) {
 	o := e.paid("O-1")
-	for _, no := range []string{"requested", "approved", "rejected", "refunded", "failed", "abnormal", "cancelled"} {
-		e.fire(t, o, order.EventRequestRefund, no, 1, e.at(1))
+	for _, number := range []string{
+		"requested", "approved", "rejected", "refunded", "failed", "abnormal", "cancelled",
+	} {
+		e.fire(t, o, order.EventRequestRefund, number, 1, e.at(1))
 	}
-	for _, no := range []string{"approved", "refunded", "failed", "abnormal"} {
-		e.fire(t, o, order.EventApprove, no, 0, e.at(2))
+	for _, number := range []string{"approved", "refunded", "failed", "abnormal"} {
+		e.fire(t, o, order.EventApprove, number, 0, e.at(2))
 	}
 	e.fire(t, o, order.EventReject, "rejected", 0, e.at(3))
 	e.fire(t, o, order.EventCancel, "cancelled", 0, e.at(3))
@@ -42,16 +44,18 @@ func dueIsApprovedAndDue(t tb, e *env) {
 	e.due(t, "O-2", "later", e.at(51))
 
 	refs := e.listDue(t, refund.DueQuery{Now: e.at(49), Limit: 10})
-	require.Empty(t, refs, "nothing is due before its time")
+	require.Empty(t, refs, "a refund is not due before its time")
 	refs = e.listDue(t, refund.DueQuery{Now: e.at(50), Limit: 10})
-	require.Equal(t, []refund.Ref{{OrderID: "O-1", RefundNo: "approved"}}, refs, "approved only, from its very moment on")
+	require.Equal(t, []refund.Ref{{OrderID: "O-1", RefundNo: "approved"}}, refs,
+		"approved refunds only, at their time and later")
 
 	require.NoError(t, e.store.Update(bg, "O-1", func(_ context.Context, o *order.Order) error {
 		o.Refund("approved").NextAttemptAt = e.at(60)
 		return nil
 	}))
 	refs = e.listDue(t, refund.DueQuery{Now: e.at(55), Limit: 10})
-	require.Equal(t, []refund.Ref{{OrderID: "O-2", RefundNo: "later"}}, refs, "a new schedule counts at once")
+	require.Equal(t, []refund.Ref{{OrderID: "O-2", RefundNo: "later"}}, refs,
+		"a new schedule applies at once")
 }
 
 func dueOrderAndLimit(t tb, e *env) {
@@ -59,10 +63,10 @@ func dueOrderAndLimit(t tb, e *env) {
 	e.due(t, "O-4", "R-b", e.at(10))
 	e.due(t, "O-3", "R-c", e.at(20))
 	o := e.paid("O-1")
-	for _, no := range []string{"R-z", "R-y"} {
-		e.fire(t, o, order.EventRequestRefund, no, 1, e.at(1))
-		e.fire(t, o, order.EventApprove, no, 0, e.at(2))
-		o.Refund(no).NextAttemptAt = e.at(20)
+	for _, number := range []string{"R-z", "R-y"} {
+		e.fire(t, o, order.EventRequestRefund, number, 1, e.at(1))
+		e.fire(t, o, order.EventApprove, number, 0, e.at(2))
+		o.Refund(number).NextAttemptAt = e.at(20)
 	}
 	require.NoError(t, e.store.Create(bg, o))
 	want := []refund.Ref{
@@ -74,11 +78,12 @@ func dueOrderAndLimit(t tb, e *env) {
 	}
 	for limit := 1; limit <= len(want)+1; limit++ {
 		refs := e.listDue(t, refund.DueQuery{Now: e.at(100), Limit: limit})
-		require.Equal(t, want[:min(limit, len(want))], refs, "by time, order and number, at most %d", limit)
+		require.Equal(t, want[:min(limit, len(want))], refs,
+			"by time, order and number, at most %d", limit)
 	}
 }
 
-// listDue lists what a query selects.
+// listDue returns the refunds that a query selects.
 func (e *env) listDue(t tb, q refund.DueQuery) (refs []refund.Ref) {
 	t.Helper()
 	due, err := e.store.Due(bg, q)
@@ -113,10 +118,10 @@ func dueExcept(t tb, e *env) {
 	}{
 		{"all", refund.DueQuery{Now: e.at(99), Limit: 9}, all},
 		{"all up to the limit", refund.DueQuery{Now: e.at(99), Limit: 3}, all[:3]},
-		{"one gateway less", refund.DueQuery{Now: e.at(99), Limit: 9, Except: []string{"test"}}, all[2:]},
-		{"two gateways less", refund.DueQuery{Now: e.at(99), Limit: 9, Except: []string{"third", "test"}}, all[2:3]},
-		{"a gateway that has none", refund.DueQuery{Now: e.at(99), Limit: 9, Except: []string{"fourth"}}, all},
-		{"the limit counts what is left", refund.DueQuery{Now: e.at(99), Limit: 1, Except: []string{"test"}}, all[2:3]},
+		{"without one gateway", refund.DueQuery{Now: e.at(99), Limit: 9, Except: []string{"test"}}, all[2:]},
+		{"without two gateways", refund.DueQuery{Now: e.at(99), Limit: 9, Except: []string{"third", "test"}}, all[2:3]},
+		{"without a gateway that has none", refund.DueQuery{Now: e.at(99), Limit: 9, Except: []string{"fourth"}}, all},
+		{"the limit applies to the others", refund.DueQuery{Now: e.at(99), Limit: 1, Except: []string{"test"}}, all[2:3]},
 		{"not before its time", refund.DueQuery{Now: e.at(30), Limit: 9, Except: []string{"test"}}, all[2:3]},
 		{"too far ahead", refund.DueQuery{Now: e.at(1), Beyond: e.at(2), Limit: 9, Except: []string{"test"}}, all[2:]},
 	} {
@@ -126,8 +131,8 @@ func dueExcept(t tb, e *env) {
 	}
 }
 
-// dueBeyond: what lies further ahead than a right clock can have written it is due too, and neither kind hides the
-// other.
+// dueBeyond: a refund is also due if its time is further ahead than a right clock can have written.
+// Neither kind hides the other.
 func dueBeyond(t tb, e *env) {
 	ref := func(n int) refund.Ref {
 		return refund.Ref{OrderID: fmt.Sprintf("O-%d", n), RefundNo: fmt.Sprintf("R-%d", n)}
@@ -148,11 +153,11 @@ func dueBeyond(t tb, e *env) {
 	}{
 		{"nothing is too far ahead", 60, 0, 20, []int{1, 2, 3, 4, 60}},
 		{"both, by time", 50, 100, 20, []int{1, 2, 3, 4, 101, 102, 103, 104}},
-		{"after that moment, not at it", 50, 103, 20, []int{1, 2, 3, 4, 104}},
-		{"what is due does not hide what is too far ahead", 50, 100, 4, []int{1, 2, 3, 101}},
-		{"nor more than a fifth of the list, rounded up", 50, 100, 6, []int{1, 2, 3, 4, 101, 102}},
-		{"what is too far ahead fills what is left", 0, 100, 3, []int{101, 102, 103}},
-		{"and what is due does too", 50, 104, 4, []int{1, 2, 3, 4}},
+		{"after that moment, and not at it", 50, 103, 20, []int{1, 2, 3, 4, 104}},
+		{"due refunds do not hide those too far ahead", 50, 100, 4, []int{1, 2, 3, 101}},
+		{"at most a fifth of the list, rounded up", 50, 100, 6, []int{1, 2, 3, 4, 101, 102}},
+		{"those too far ahead fill the list", 0, 100, 3, []int{101, 102, 103}},
+		{"and due ones do too", 50, 104, 4, []int{1, 2, 3, 4}},
 		{"one", 50, 100, 1, []int{1}},
 		{"the only one", 0, 100, 1, []int{101}},
 	} {
@@ -186,17 +191,18 @@ func listFilters(t tb, e *env) {
 		{"everything, by time", refund.Filter{}, []string{"R-1", "R-2", "R-3", "R-4"}},
 		{"one state", refund.Filter{States: []order.State{order.StateRejected}}, []string{"R-3"}},
 		{"two states", refund.Filter{States: []order.State{order.StateRejected, order.StateRefundRequested}}, []string{"R-1", "R-2", "R-3", "R-4"}},
-		{"a state that nothing is in", refund.Filter{States: []order.State{order.StateFailed}}, nil},
+		{"a state without refunds", refund.Filter{States: []order.State{order.StateFailed}}, nil},
 		{"gateway", refund.Filter{Gateway: "second"}, []string{"R-3", "R-4"}},
-		{"text of the order's ID", refund.Filter{OrderIDContains: "hop"}, []string{"R-1", "R-2"}},
+		{"text in the order ID", refund.Filter{OrderIDContains: "hop"}, []string{"R-1", "R-2"}},
 		{"the text is case-sensitive", refund.Filter{OrderIDContains: "SHOP"}, nil},
-		{"the text is no pattern", refund.Filter{OrderIDContains: "%"}, nil},
-		{"nor with an underscore", refund.Filter{OrderIDContains: "r_2"}, []string{"R-3", "R-4"}},
-		{"an underscore is no wild card", refund.Filter{OrderIDContains: "p_1"}, nil},
+		{"the text is not a pattern", refund.Filter{OrderIDContains: "%"}, nil},
+		{"an underscore is text", refund.Filter{OrderIDContains: "r_2"}, []string{"R-3", "R-4"}},
+		{"an underscore is not a wild card", refund.Filter{OrderIDContains: "p_1"}, nil},
 		{"from", refund.Filter{From: e.at(2)}, []string{"R-2", "R-3", "R-4"}},
 		{"to is exclusive", refund.Filter{To: e.at(2)}, []string{"R-1"}},
 		{"all together", refund.Filter{
-			Gateway: "second", States: []order.State{order.StateRefundRequested}, From: e.at(1), To: e.at(9), OrderIDContains: "other",
+			Gateway: "second", States: []order.State{order.StateRefundRequested}, From: e.at(1),
+			To: e.at(9), OrderIDContains: "other",
 		}, []string{"R-4"}},
 	} {
 		page, err := e.store.ListRefunds(bg, tc.f)
@@ -213,7 +219,8 @@ func listFilters(t tb, e *env) {
 	require.NoError(t, err)
 	o := e.get(t, "other_2")
 	require.Equal(t, []refund.Entry{{
-		OrderID: "other_2", Gateway: "second", Currency: "CNY", Total: 100000, Refunded: 400, Refund: *o.Refund("R-3"),
+		OrderID: "other_2", Gateway: "second", Currency: "CNY", Total: 100000, Refunded: 400,
+		Refund: *o.Refund("R-3"),
 	}}, page.Entries)
 
 	require.NoError(t, e.store.Update(bg, "other_2", func(_ context.Context, o *order.Order) error {
@@ -223,19 +230,20 @@ func listFilters(t tb, e *env) {
 	for gateway, want := range map[string][]string{"second": nil, "third": {"R-3", "R-4"}} {
 		page, err := e.store.ListRefunds(bg, refund.Filter{Gateway: gateway})
 		require.NoError(t, err)
-		require.Equal(t, want, numbers(page), "of %s, now that the order's gateway has another name", gateway)
+		require.Equal(t, want, numbers(page), "of %s, after the order's gateway was changed",
+			gateway)
 	}
 }
 
-func numbers(p refund.Page) (nos []string) {
+func numbers(p refund.Page) (all []string) {
 	for _, e := range p.Entries {
-		nos = append(nos, e.Refund.No)
+		all = append(all, e.Refund.No)
 	}
-	return nos
+	return all
 }
 
 func listPages(t tb, e *env) {
-	// Seven refunds, five of them at one moment, on orders whose IDs do not sort by time.
+	// Nine refunds, seven of them at one moment, on orders whose IDs do not sort by time.
 	var want []refund.Position
 	for i, id := range []string{"O-c", "O-a", "O-b"} {
 		o := e.paid(id)
@@ -244,18 +252,19 @@ func listPages(t tb, e *env) {
 			if i == 1 && k > 0 {
 				at = e.at(k)
 			}
-			no := fmt.Sprintf("R-%s-%d", id, 9-k)
-			e.fire(t, o, order.EventRequestRefund, no, 1, at)
-			want = append(want, refund.Position{RequestedAt: at, OrderID: id, RefundNo: no})
+			number := fmt.Sprintf("R-%s-%d", id, 9-k)
+			e.fire(t, o, order.EventRequestRefund, number, 1, at)
+			want = append(want, refund.Position{RequestedAt: at, OrderID: id, RefundNo: number})
 		}
 		require.NoError(t, e.store.Create(bg, o))
 	}
 	slices.SortFunc(want, refund.Position.Compare)
 	e.pages(t, want, refund.Filter{})
-	e.pages(t, slices.DeleteFunc(want, func(p refund.Position) bool { return p.OrderID != "O-b" }), refund.Filter{OrderIDContains: "b"})
+	e.pages(t, slices.DeleteFunc(want, func(p refund.Position) bool { return p.OrderID != "O-b" }),
+		refund.Filter{OrderIDContains: "b"})
 }
 
-// pages requires that pages of every size together are want.
+// pages requires that pages of every size contain want.
 func (e *env) pages(t tb, want []refund.Position, f refund.Filter) {
 	t.Helper()
 	for size := 1; size <= len(want)+1; size++ {
@@ -272,7 +281,7 @@ func (e *env) pages(t tb, want []refund.Position, f refund.Filter) {
 				break
 			}
 		}
-		require.Nil(t, f.After, "the last page says so")
+		require.Nil(t, f.After, "the last page has no Next")
 		require.Equal(t, want, got, "pages of %d: no gap, no repeat", size)
 	}
 }
@@ -283,7 +292,9 @@ func listLimits(t tb, e *env) {
 		e.fire(t, o, order.EventRequestRefund, fmt.Sprintf("R-%03d", i), 1, e.at(1))
 	}
 	require.NoError(t, e.store.Create(bg, o))
-	for limit, want := range map[int]int{0: refund.DefaultLimit, -1: refund.DefaultLimit, 7: 7, 10000: refund.MaxLimit} {
+	for limit, want := range map[int]int{
+		0: refund.DefaultLimit, -1: refund.DefaultLimit, 7: 7, 10000: refund.MaxLimit,
+	} {
 		page, err := e.store.ListRefunds(bg, refund.Filter{Limit: limit})
 		require.NoError(t, err)
 		require.Len(t, page.Entries, want, "limit %d", limit)

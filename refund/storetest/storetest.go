@@ -11,18 +11,18 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// Harness tells the suite how to get at a store.
+// Harness gives the suite a store.
 type Harness struct {
-	// New returns an empty store. It is called for each check; clean up with t.Cleanup.
+	// New returns an empty store. It is called for each check. Clean up with t.Cleanup.
 	New func(t *testing.T) refund.Store
-	// Reopen returns a second handle on the data of a store that New returned, as another process would
-	// have it. If nil, the checks with two handles are skipped.
+	// Reopen returns a second handle on the data of a store of New, as another process has it. If
+	// nil, the checks with two handles are skipped.
 	Reopen func(t *testing.T, s refund.Store) refund.Store
-	// Begin opens a transaction as a host does, on the database of s, and returns a context with which the
-	// store joins it, and how to end it: by a commit, or else a roll-back. Other contexts must still be able
-	// to use s meanwhile. If nil, the checks of joining are skipped.
+	// Begin opens a transaction on the database of s, as a host does. It returns a context with
+	// which the store joins the transaction, and a function that commits it or rolls it back. Other
+	// contexts must be able to use s meanwhile. If nil, the checks of joining are skipped.
 	Begin func(t *testing.T, s refund.Store) (ctx context.Context, end func(commit bool) error)
-	// TimePrecision is the precision with which the store keeps times. If zero, a microsecond.
+	// TimePrecision is the precision of the times in the store. If zero, 1 µs.
 	TimePrecision time.Duration
 }
 
@@ -48,7 +48,8 @@ func Run(t *testing.T, h Harness) {
 	}
 }
 
-// tb is what a check needs of a test. It is small so that the suite can be shown to fail.
+// tb is the part of testing.T that a check needs. It is small, so that a test can prove that the
+// suite fails.
 type tb interface {
 	require.TestingT
 	Helper()
@@ -58,7 +59,7 @@ type tb interface {
 type check struct {
 	name  string
 	run   func(t tb, e *env)
-	needs func(e *env) string // says what stays unproven where the store cannot be checked; else ""
+	needs func(e *env) string // returns what stays unproven if the check must be skipped, or ""
 }
 
 func checks() []check {
@@ -97,7 +98,7 @@ func checks() []check {
 		{"AfterCommit", afterCommit, needsJoiner},
 		{"JoinedCommits", joinedCommits, needsBegin},
 		{"JoinedRollsBack", joinedRollsBack, needsBegin},
-		{"JoinedSeesItself", joinedSeesItself, needsBegin},
+		{"JoinedSeesItsChanges", joinedSeesItsChanges, needsBegin},
 		{"JoinedFailureChangesNothing", joinedFailureChangesNothing, needsBegin},
 		{"JoinedNestedIsAnError", joinedNestedIsAnError, needsBegin},
 		{"JoinedLocks", joinedLocks, needsBegin},
@@ -114,56 +115,62 @@ func needsSecond(e *env) string {
 
 func needsJoiner(e *env) string {
 	if _, ok := e.store.(refund.Joiner); !ok {
-		return "the store is no refund.Joiner: unproven that provider calls are refused inside a transaction"
+		return "the store is not a refund.Joiner: " +
+			"unproven that the provider is not called in a transaction"
 	}
 	return ""
 }
 
-// env is what a check works on.
+// env holds the store of one check.
 type env struct {
 	store     refund.Store
 	second    refund.Store // another handle on the same data, or nil
 	begin     func() (ctx context.Context, end func(commit bool) error)
 	precision time.Duration
-	patience  time.Duration // for what blocks only if the store is broken
+	patience  time.Duration // how long to wait for a store that may be broken
 }
 
 var bg = context.Background()
 
-// at returns a moment n seconds into the test, with as many digits as the store keeps.
+// at returns the moment n seconds into the test, with the precision of the store.
 func (e *env) at(n int) time.Time {
 	precision := e.precision
 	if precision == 0 {
 		precision = time.Microsecond
 	}
-	return time.Date(2026, 1, 2, 3, 4, 5, 123456789, time.UTC).Add(time.Duration(n) * time.Second).Truncate(precision)
+	start := time.Date(2026, 1, 2, 3, 4, 5, 123456789, time.UTC)
+	return start.Add(time.Duration(n) * time.Second).Truncate(precision)
 }
 
 // paid returns a paid order of 1000.00.
 func (e *env) paid(id string) *order.Order {
 	return &order.Order{
-		ID: id, Gateway: "test", PaymentID: "pay-" + id, Currency: "CNY", Total: 100000, State: order.StatePaid,
+		ID: id, Gateway: "test", PaymentID: "pay-" + id, Currency: "CNY", Total: 100000,
+		State:  order.StatePaid,
 		PaidAt: e.at(-60), CreatedAt: e.at(0), UpdatedAt: e.at(0),
 	}
 }
 
-// fire moves a refund of o; a request is for amount.
-func (e *env) fire(t tb, o *order.Order, ev order.Event, no string, amount int64, at time.Time) {
+// fire fires an event on a refund of o. amount is for a request.
+func (e *env) fire(
+	t tb, o *order.Order, ev order.Event, number string, amount int64, at time.Time,
+) {
 	t.Helper()
 	m, err := order.NewMachine(order.Options{})
 	require.NoError(t, err)
 	_, err = m.Fire(bg, o, order.Trigger{
-		Event: ev, RefundNo: no, Amount: amount, Reason: "尺码不对 👕 'quoted' \\ %_", Actor: "buyer:1", Note: "行 1\n行 2", At: at,
+		Event: ev, RefundNo: number, Amount: amount, At: at, Actor: "buyer:1",
+		Reason: "尺码不对 👕 'quoted' \\ %_", Note: "行 1\n行 2",
 	})
 	require.NoError(t, err)
 }
 
-// create stores an order on which refunds with the given numbers have been asked for, one fen each.
+// create stores an order with requested refunds of one fen each, with the given numbers.
 func (e *env) create(t tb, id string, numbers ...string) *order.Order {
 	t.Helper()
 	o := e.paid(id)
-	for i, no := range numbers {
-		e.fire(t, o, order.EventRequestRefund, no, 1, e.at(i+1))
+	for i, number := range numbers {
+		e.fire(t, o, order.EventRequestRefund, number, 1, e.at(i+1))
 	}
 	require.NoError(t, e.store.Create(bg, o))
 	return e.get(t, id)
@@ -178,15 +185,15 @@ func (e *env) get(t tb, id string) *order.Order {
 	return o
 }
 
-// request returns an Update function that asks for one fen.
-func (e *env) request(t tb, no string) func(context.Context, *order.Order) error {
+// request returns an Update function that requests a refund of one fen.
+func (e *env) request(t tb, number string) func(context.Context, *order.Order) error {
 	return func(_ context.Context, o *order.Order) error {
-		e.fire(t, o, order.EventRequestRefund, no, 1, e.at(10))
+		e.fire(t, o, order.EventRequestRefund, number, 1, e.at(10))
 		return nil
 	}
 }
 
-// requireSame compares orders, whether an empty list is nil or not.
+// requireSame requires that two orders are equal. An empty list may be nil.
 func requireSame(t tb, want, got *order.Order, msg ...any) {
 	t.Helper()
 	w, g := want.Clone(), got.Clone()

@@ -12,7 +12,7 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-var errTest = errors.New("fn says no")
+var errTest = errors.New("fn failed")
 
 func createAndGet(t tb, e *env) {
 	o := e.paid("O-1")
@@ -20,7 +20,7 @@ func createAndGet(t tb, e *env) {
 	e.fire(t, o, order.EventApprove, "R-1", 0, e.at(2))
 	e.fire(t, o, order.EventRequestRefund, "R-2", 100, e.at(3))
 	e.fire(t, o, order.EventReject, "R-2", 0, e.at(4))
-	// Every field that Process keeps, each with a value of its own.
+	// Every field that Process writes, each with another value.
 	r := o.Refund("R-1")
 	r.ProviderRefundID, r.Code, r.Message = "50000", "SYSTEMERROR", "系统超时"
 	r.Attempts, r.Retries = 3, 2
@@ -30,7 +30,7 @@ func createAndGet(t tb, e *env) {
 	want := o.Clone()
 	require.NoError(t, e.store.Create(bg, o))
 	want.Version = 1
-	requireSame(t, want, e.get(t, "O-1"), "what Get returns is what Create was given, as Version 1")
+	requireSame(t, want, e.get(t, "O-1"), "Get returns the order of Create, with Version 1")
 
 	require.NoError(t, e.store.Create(bg, e.paid("O-2")))
 	want = e.paid("O-2")
@@ -38,29 +38,34 @@ func createAndGet(t tb, e *env) {
 	requireSame(t, want, e.get(t, "O-2"), "an order without refunds")
 }
 
-// texts of every length that the Service lets through are kept as they are, by Create and by Update.
+// texts: Create and Update keep texts of every length that the Service accepts.
 func texts(t tb, e *env) {
-	long := func(unit string, most int) string { // of most bytes
+	long := func(unit string, most int) string { // has most bytes
 		return strings.Repeat(unit, most/len(unit)) + strings.Repeat("x", most%len(unit))
 	}
 	for i, unit := range []string{"x", "é", "长", "👕"} {
-		o := e.paid(long(unit, order.MaxID-1) + "x") // no space or part of a character at its end
+		// ends neither with a space nor within a character
+		o := e.paid(long(unit, order.MaxID-1) + "x")
 		o.PaymentID, o.Gateway = long(unit, order.MaxID), long("g", order.MaxName)
 		number := fmt.Sprintf("%d", i) + long("R", order.MaxRefundNo-1)
 		e.fire(t, o, order.EventRequestRefund, number, 1, e.at(1))
 		fill := func(o *order.Order) {
 			r := o.Refund(number)
 			r.Reason, r.ReviewNote = long(unit, order.MaxText), long(unit, order.MaxText)
-			r.RequestedBy, r.ReviewedBy = order.Actor(long(unit, order.MaxActor)), order.Actor(long(unit, order.MaxActor))
-			r.ProviderRefundID, r.Code, r.Message = long(unit, order.MaxCode), long(unit, order.MaxCode), long(unit, order.MaxMessage)
+			r.RequestedBy, r.ReviewedBy = order.Actor(long(unit,
+				order.MaxActor)), order.Actor(long(unit, order.MaxActor))
+			r.ProviderRefundID, r.Code, r.Message = long(unit,
+				order.MaxCode), long(unit, order.MaxCode), long(unit, order.MaxMessage)
 			last := &o.History[len(o.History)-1]
-			last.Note, last.Actor = long(unit, order.MaxText), order.Actor(long(unit, order.MaxActor))
+			last.Note, last.Actor = long(unit,
+				order.MaxText), order.Actor(long(unit, order.MaxActor))
 		}
 		if i%2 == 0 {
 			fill(o)
 		}
 		require.NoError(t, e.store.Create(bg, o), "%q", unit)
-		require.NoError(t, e.store.Update(bg, o.ID, func(_ context.Context, stored *order.Order) error {
+		require.NoError(t, e.store.Update(bg, o.ID, func(_ context.Context,
+			stored *order.Order) error {
 			e.fire(t, stored, order.EventApprove, number, 0, e.at(2))
 			fill(stored)
 			past := o.History
@@ -79,8 +84,9 @@ func createTwice(t tb, e *env) {
 	other.Total = 5
 	require.ErrorIs(t, e.store.Create(bg, other), refund.ErrExists)
 	e.fire(t, other, order.EventRequestRefund, "R-2", 1, e.at(3))
-	require.ErrorIs(t, e.store.Create(bg, other), refund.ErrExists, "also with refunds and a history")
-	requireSame(t, first, e.get(t, "O-1"), "the first one stays")
+	require.ErrorIs(t, e.store.Create(bg, other), refund.ErrExists,
+		"also with refunds and a history")
+	requireSame(t, first, e.get(t, "O-1"), "the first order is unchanged")
 }
 
 func notFound(t tb, e *env) {
@@ -88,7 +94,8 @@ func notFound(t tb, e *env) {
 	_, err := e.store.Get(bg, "O-2")
 	require.ErrorIs(t, err, refund.ErrOrderNotFound)
 	called := false
-	err = e.store.Update(bg, "O-2", func(context.Context, *order.Order) error { called = true; return nil })
+	err = e.store.Update(bg, "O-2",
+		func(context.Context, *order.Order) error { called = true; return nil })
 	require.ErrorIs(t, err, refund.ErrOrderNotFound)
 	require.False(t, called, "fn must not run without an order")
 	_, err = e.store.History(bg, "O-2", 0, 10)
@@ -107,7 +114,7 @@ func updateCommits(t tb, e *env) {
 	err := e.store.Update(bg, "O-1", func(_ context.Context, o *order.Order) error {
 		past := want.History
 		want.History = nil
-		requireSame(t, want, o, "fn gets the order as it is stored")
+		requireSame(t, want, o, "fn receives the order as it is stored")
 		e.fire(t, o, order.EventApprove, "R-1", 0, e.at(2))
 		e.fire(t, o, order.EventRequestRefund, "R-2", 7, e.at(3))
 		o.Refund("R-1").Attempts++
@@ -117,9 +124,9 @@ func updateCommits(t tb, e *env) {
 	})
 	require.NoError(t, err)
 	want.Version = 2
-	requireSame(t, want, e.get(t, "O-1"), "what fn left is what is stored")
+	requireSame(t, want, e.get(t, "O-1"), "the store holds what fn left")
 	require.NoError(t, e.store.Update(bg, "O-1", func(_ context.Context, o *order.Order) error {
-		o.Refund("R-1").NextAttemptAt = e.at(99) // no transition: only the schedule moves
+		o.Refund("R-1").NextAttemptAt = e.at(99) // no transition, only the schedule changes
 		return nil
 	}))
 	require.Equal(t, e.at(99), e.get(t, "O-1").Refund("R-1").NextAttemptAt)
@@ -132,9 +139,10 @@ func updateRollsBackOnError(t tb, e *env) {
 		e.fire(t, o, order.EventRequestRefund, "R-2", 7, e.at(3))
 		return errTest
 	})
-	require.ErrorIs(t, err, errTest, "fn's error comes back")
+	require.ErrorIs(t, err, errTest, "Update returns the error of fn")
 	requireSame(t, before, e.get(t, "O-1"), "nothing is committed")
-	require.NoError(t, e.store.Update(bg, "O-1", e.request(t, "R-2")), "the store works on")
+	require.NoError(t, e.store.Update(bg, "O-1", e.request(t, "R-2")),
+		"the store can be used again")
 }
 
 func updateRollsBackOnPanic(t tb, e *env) {
@@ -147,17 +155,17 @@ func updateRollsBackOnPanic(t tb, e *env) {
 			panic(errTest)
 		})
 	}()
-	require.Equal(t, any(errTest), caught, "the panic goes on to the caller")
+	require.Equal(t, any(errTest), caught, "the caller receives the panic")
 	requireSame(t, before, e.get(t, "O-1"), "nothing is committed")
 	ctx, cancel := e.limit(bg)
 	defer cancel()
-	require.NoError(t, e.store.Update(ctx, "O-1", e.request(t, "R-2")), "no lock is left behind")
+	require.NoError(t, e.store.Update(ctx, "O-1", e.request(t, "R-2")), "no lock is left")
 }
 
 func versionCountsCommits(t tb, e *env) {
 	require.EqualValues(t, 1, e.create(t, "O-1").Version)
-	for i, no := range []string{"R-1", "R-2", "R-3"} {
-		require.NoError(t, e.store.Update(bg, "O-1", e.request(t, no)))
+	for i, number := range []string{"R-1", "R-2", "R-3"} {
+		require.NoError(t, e.store.Update(bg, "O-1", e.request(t, number)))
 		require.EqualValues(t, i+2, e.get(t, "O-1").Version)
 	}
 }
@@ -165,12 +173,15 @@ func versionCountsCommits(t tb, e *env) {
 func historyStaysWhole(t tb, e *env) {
 	e.create(t, "O-1", "R-1", "R-2")
 	for i, f := range []struct {
-		ev order.Event
-		no string
-	}{{order.EventApprove, "R-2"}, {order.EventReject, "R-1"}, {order.EventHold, "R-2"}, {order.EventSettle, "R-2"}} {
+		ev     order.Event
+		number string
+	}{
+		{order.EventApprove, "R-2"}, {order.EventReject, "R-1"},
+		{order.EventHold, "R-2"}, {order.EventSettle, "R-2"},
+	} {
 		require.NoError(t, e.store.Update(bg, "O-1", func(_ context.Context, o *order.Order) error {
 			require.EqualValues(t, i+2, o.Seq)
-			e.fire(t, o, f.ev, f.no, 0, e.at(i+20))
+			e.fire(t, o, f.ev, f.number, 0, e.at(i+20))
 			return nil
 		}))
 	}
@@ -178,21 +189,21 @@ func historyStaysWhole(t tb, e *env) {
 	require.Len(t, o.History, 6)
 	m, err := order.NewMachine(order.Options{})
 	require.NoError(t, err)
-	require.NoError(t, m.Verify(o), "refunds and transitions come back oldest first")
+	require.NoError(t, m.Verify(o), "refunds and transitions are returned oldest first")
 }
 
-// historyIsNotLoaded: what an order costs does not grow with its history.
+// historyIsNotLoaded: the cost of an order does not grow with its history.
 func historyIsNotLoaded(t tb, e *env) {
 	e.create(t, "O-1", "R-1", "R-2")
 	o, err := e.store.Get(bg, "O-1")
 	require.NoError(t, err)
-	require.Empty(t, o.History, "Get returns none")
+	require.Empty(t, o.History, "Get returns no history")
 	require.NoError(t, e.store.Update(bg, "O-1", func(_ context.Context, o *order.Order) error {
-		require.Empty(t, o.History, "fn gets none")
+		require.Empty(t, o.History, "fn receives no history")
 		o.Refunds[0].Attempts++
 		return nil
 	}))
-	require.Len(t, e.get(t, "O-1").History, 2, "and none is lost by that")
+	require.Len(t, e.get(t, "O-1").History, 2, "and the store keeps it")
 }
 
 func historyPages(t tb, e *env) {
@@ -207,17 +218,18 @@ func historyPages(t tb, e *env) {
 	for after := range 6 {
 		for limit := 1; limit <= 6; limit++ {
 			expected := want[after:min(after+limit, len(want))]
-			require.Equal(t, append([]order.Transition{}, expected...), append([]order.Transition{}, page(int64(after), limit)...),
+			require.Equal(t, append([]order.Transition{}, expected...), append([]order.Transition{},
+				page(int64(after), limit)...),
 				"at most %d after %d, oldest first", limit, after)
 		}
 	}
 	require.Empty(t, page(99, 1))
 	got := page(0, 1)
 	got[0].Note = "scribbled"
-	require.Equal(t, want[0], page(0, 1)[0], "what History returned is the caller's")
+	require.Equal(t, want[0], page(0, 1)[0], "the page belongs to the caller")
 }
 
-// historyContinues: a history with a gap, or of another order's length, is refused.
+// historyContinues: the store refuses a history that does not continue the stored one.
 func historyContinues(t tb, e *env) {
 	before := e.create(t, "O-1", "R-1")
 	for name, spoil := range map[string]func(o *order.Order){
@@ -228,14 +240,15 @@ func historyContinues(t tb, e *env) {
 		"seq without history": func(o *order.Order) { o.History = nil },
 		"from the beginning":  func(o *order.Order) { o.History = append(before.Clone().History, o.History...) },
 	} {
-		require.ErrorIs(t, e.store.Update(bg, "O-1", func(ctx context.Context, o *order.Order) error {
+		require.ErrorIs(t, e.store.Update(bg, "O-1", func(ctx context.Context,
+			o *order.Order) error {
 			require.NoError(t, e.request(t, "R-2")(ctx, o))
 			spoil(o)
 			return nil
 		}), order.ErrInvalid, name)
 		requireSame(t, before, e.get(t, "O-1"), "%s: nothing is committed", name)
 		if name == "from the beginning" {
-			continue // where a new order begins
+			continue // correct for a new order
 		}
 		o := e.paid("O-2")
 		e.fire(t, o, order.EventRequestRefund, "R-2", 1, e.at(1))
@@ -263,7 +276,7 @@ func copiesIn(t tb, e *env) {
 	require.NoError(t, e.store.Create(bg, o))
 	before := e.get(t, "O-1")
 	scribble(o)
-	requireSame(t, before, e.get(t, "O-1"), "the order given to Create stays the caller's")
+	requireSame(t, before, e.get(t, "O-1"), "the order of Create belongs to the caller")
 
 	var kept *order.Order
 	require.NoError(t, e.store.Update(bg, "O-1", func(_ context.Context, o *order.Order) error {
@@ -272,28 +285,28 @@ func copiesIn(t tb, e *env) {
 	}))
 	before = e.get(t, "O-1")
 	scribble(kept)
-	requireSame(t, before, e.get(t, "O-1"), "the order that fn kept reaches nothing once Update is over")
+	requireSame(t, before, e.get(t, "O-1"), "the order that fn kept changes nothing after Update")
 }
 
 func copiesOut(t tb, e *env) {
 	before := e.create(t, "O-1", "R-1").Clone()
 	scribble(e.get(t, "O-1"))
-	requireSame(t, before, e.get(t, "O-1"), "what Get returned is the caller's")
+	requireSame(t, before, e.get(t, "O-1"), "the order of Get belongs to the caller")
 
 	page, err := e.store.ListRefunds(bg, refund.Filter{})
 	require.NoError(t, err)
 	require.Len(t, page.Entries, 1)
 	page.Entries[0].Refund.Amount = 999
-	requireSame(t, before, e.get(t, "O-1"), "what ListRefunds returned is the caller's")
+	requireSame(t, before, e.get(t, "O-1"), "the page belongs to the caller")
 
 	require.Error(t, e.store.Update(bg, "O-1", func(_ context.Context, o *order.Order) error {
 		scribble(o)
 		return errTest
 	}))
-	requireSame(t, before, e.get(t, "O-1"), "what fn was given is a copy")
+	requireSame(t, before, e.get(t, "O-1"), "fn receives a copy")
 }
 
-// scribble writes over everything that an order holds, and into what room its lists have left.
+// scribble overwrites everything that an order holds, and the spare capacity of its lists.
 func scribble(o *order.Order) {
 	o.Total, o.Gateway = -1, "scribbled"
 	for i := range o.Refunds {
