@@ -5,10 +5,10 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"embed"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"io/fs"
-	"path"
 	"strconv"
 	"strings"
 
@@ -18,19 +18,22 @@ import (
 //go:embed migrations
 var files embed.FS
 
-// Migrations returns the migrations of a dialect as plain SQL files, for hosts that run them with a tool of
-// their own. Run each file once, in the order of their names. Every statement ends in a semicolon at the
-// end of a line. The names of the tables begin with [DefaultPrefix]; replace it for another prefix.
+// Migrations returns the migrations of a dialect as plain SQL files, for hosts that run them with a
+// tool of their own. Run each file once, in the order of their names. Every statement ends in a
+// semicolon at the end of a line. The names of the tables begin with [DefaultPrefix]; replace it
+// for another prefix.
 //
-// Such a host does not call [Store.Migrate]. If it does, no harm is done: all statements may be repeated.
-func Migrations(d Dialect) (fs.FS, error) { return fs.Sub(files, path.Join("migrations", string(d))) }
+// Such a host does not call [Store.Migrate]. If it does, no harm is done: all statements may be
+// repeated.
+func Migrations(d Dialect) (fs.FS, error) { return fs.Sub(files, "migrations/"+string(d)) }
 
-// Migrate makes the tables, or brings those of an older version up to date. On current tables it changes
-// nothing and takes no lock. Any number of processes may call it at once.
+// Migrate makes the tables, or brings those of an older version up to date. On current tables it
+// changes nothing and takes no lock. Any number of processes may call it at once.
 //
-// It keeps the versions that it has made in a table with the store's prefix and the name "migrations". On
-// SQLite and PostgreSQL each migration is one transaction. MySQL has no transactions for tables: if Migrate
-// is interrupted there, the next call repeats the migration from its first statement.
+// It keeps the versions that it has made in a table with the store's prefix and the name
+// "migrations". On SQLite and PostgreSQL each migration is one transaction. MySQL has no
+// transactions for tables: if Migrate is interrupted there, the next call repeats the migration
+// from its first statement.
 func (s *Store) Migrate(ctx context.Context) error {
 	if err := s.migrate(ctx); err != nil {
 		return fmt.Errorf("migrate: %w", err)
@@ -85,30 +88,18 @@ type migration struct {
 }
 
 // migrations returns the files with the store's prefix, in the order of their versions.
-func (s *Store) migrations() ([]migration, error) {
-	dir, err := Migrations(s.d)
-	if err != nil {
-		return nil, err
-	}
-	names, err := fs.Glob(dir, "*.sql")
-	if err != nil {
-		return nil, err
-	}
-	var all []migration
-	for _, name := range names {
-		number, _, _ := strings.Cut(name, "_")
-		version, err := strconv.Atoi(number)
-		if err != nil {
-			return nil, fmt.Errorf("migration %s: %w", name, err)
-		}
-		text, err := fs.ReadFile(dir, name)
-		if err != nil {
-			return nil, err
-		}
+func (s *Store) migrations() (all []migration, err error) {
+	dir := "migrations/" + string(s.d)
+	entries, err := files.ReadDir(dir)
+	for _, e := range entries {
+		number, _, _ := strings.Cut(e.Name(), "_")
+		version, numberErr := strconv.Atoi(number)
+		text, readErr := files.ReadFile(dir + "/" + e.Name())
+		err = errors.Join(err, numberErr, readErr)
 		statements := strings.ReplaceAll(strings.TrimSpace(string(text)), DefaultPrefix, s.prefix)
 		all = append(all, migration{version, strings.Split(statements, ";\n")})
 	}
-	return all, nil
+	return all, err
 }
 
 // versions returns the name of the table of versions.
@@ -121,12 +112,12 @@ func (s *Store) isApplied(ctx context.Context, c txn.Conn, m migration) (bool, e
 	return n > 0, err
 }
 
-// applyLocked makes a migration in a transaction, unless another process has made it. Others wait until the
-// transaction ends.
+// applyLocked makes a migration in a transaction, unless another process has made it. Others wait
+// until the transaction ends.
 func (s *Store) applyLocked(ctx context.Context, c txn.Conn, m migration) error {
 	if s.d == PostgreSQL {
-		// A lock of the transaction and not of the session: behind PgBouncer the next transaction may run
-		// in another session.
+		// A lock of the transaction and not of the session: behind PgBouncer the next transaction
+		// may run in another session.
 		h := fnv.New64a()
 		_, _ = h.Write([]byte(s.versions()))
 		key := int64(h.Sum64()) //nolint:gosec // any number will do
@@ -134,13 +125,14 @@ func (s *Store) applyLocked(ctx context.Context, c txn.Conn, m migration) error 
 			return err
 		}
 	}
-	create := "CREATE TABLE IF NOT EXISTS " + s.versions() + " (version BIGINT NOT NULL PRIMARY KEY)"
+	create := "CREATE TABLE IF NOT EXISTS " + s.versions() +
+		" (version BIGINT NOT NULL PRIMARY KEY)"
 	if _, err := c.Exec(ctx, create); err != nil {
 		return err
 	}
 	if s.d == SQLite {
-		// A write takes the lock of the database, also of no row. If another process has written since the
-		// statement before, SQLite reports SQLITE_BUSY, and the transaction begins again.
+		// A write takes the lock of the database, also of no row. If another process has written
+		// since the statement before, SQLite reports SQLITE_BUSY, and the transaction begins again.
 		touch := "DELETE FROM " + s.versions() + " WHERE version = NULL"
 		if _, err := c.Exec(ctx, touch); err != nil {
 			return err
@@ -158,8 +150,8 @@ func (s *Store) applyLocked(ctx context.Context, c txn.Conn, m migration) error 
 	return nil
 }
 
-// applyOnMySQL makes a migration under a lock of the session. A lock of a transaction would end with the
-// first CREATE TABLE, which commits.
+// applyOnMySQL makes a migration under a lock of the session. A lock of a transaction would end
+// with the first CREATE TABLE, which commits.
 func (s *Store) applyOnMySQL(ctx context.Context, m migration) (err error) {
 	conn, err := s.db.Conn(ctx)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -186,32 +187,41 @@ func TestMigrateInterrupted(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
 		for _, after := range []bool{false, true} {
-			for at := 1; ; at++ {
+			cut := "nothing yet"
+			for at := 1; cut != ""; at++ {
 				require.Less(t, at, 50, "Migrate has an end")
-				dsn := d.fresh(t)
-				plain := d.on(t, d.connect(t, dsn))
-				c := &cutter{}
-				db := sql.OpenDB(cutConnector{d.connector(t, dsn), c})
-				s := d.on(t, db)
-				c.arm(at, after)
-				err := s.Migrate(bg)
-				cut := c.done()
-				require.NoError(t, db.Close())
-				if cut == "" {
-					require.NoError(t, err)
-					break
-				}
-				if d.dialect != sqlstore.MySQL {
-					db := d.connect(t, dsn)
-					_, first := db.ExecContext(bg, "SELECT * FROM orderfsm_migrations")
-					_, last := db.ExecContext(bg, "SELECT * FROM orderfsm_transitions")
-					require.Equal(t, first == nil, last == nil, "%v and %v", first, last)
-				}
-				require.NoError(t, plain.Migrate(bg), "after a cut at %s %d", cut, at)
-				require.NoError(t, plain.Create(bg, newOrder("O-1")))
+				t.Run(fmt.Sprintf("%d, executed %v", at, after), func(t *testing.T) {
+					cut = migrateCut(t, d, at, after)
+				})
 			}
 		}
 	})
+}
+
+// migrateCut breaks the connection at an operation of Migrate and returns the operation, or "" if there are
+// fewer.
+func migrateCut(t *testing.T, d database, at int, after bool) string {
+	t.Helper()
+	dsn := d.fresh(t)
+	c := &cutter{}
+	cut := sql.OpenDB(cutConnector{d.connector(t, dsn), c})
+	defer cut.Close()
+	s := d.on(t, cut)
+	c.arm(at, after)
+	err := s.Migrate(bg)
+	if c.done() == "" {
+		require.NoError(t, err)
+	}
+	db := d.connect(t, dsn)
+	if d.dialect != sqlstore.MySQL {
+		_, first := db.ExecContext(bg, "SELECT * FROM orderfsm_migrations")
+		_, last := db.ExecContext(bg, "SELECT * FROM orderfsm_transitions")
+		require.Equal(t, first == nil, last == nil, "%v and %v", first, last)
+	}
+	s = d.on(t, db)
+	require.NoError(t, s.Migrate(bg))
+	require.NoError(t, s.Create(bg, newOrder("O-1")))
+	return c.done()
 }
 
 // TestMigrateCancelled ends the context of a Migrate that waits for another one. It returns and leaves no
