@@ -10,8 +10,8 @@ import (
 
 var _ refund.Clock = (*Store)(nil)
 
-// Now implements [refund.Clock] with the database's clock, which is the same for all processes, or with
-// [Options].Now.
+// Now implements [refund.Clock] with the database's clock, which is the same for all processes, or
+// with [Options].Now.
 func (s *Store) Now(ctx context.Context) (time.Time, error) {
 	if s.now != nil {
 		return s.now(), nil

@@ -10,7 +10,7 @@ import (
 	"github.com/orderfsm/orderfsm/order"
 )
 
-// orderColumns are the columns of an order, without update_id.
+// orderColumns are the columns of an order, without update_id. excess is not read back.
 var orderColumns = columns[order.Order]{
 	{"id", func(o *order.Order) field { return text(&o.ID, order.MaxID) }},
 	{"gateway", func(o *order.Order) field { return text(&o.Gateway, order.MaxName) }},
@@ -19,7 +19,7 @@ var orderColumns = columns[order.Order]{
 	{"total", func(o *order.Order) field { return number(&o.Total) }},
 	{"refunded", func(o *order.Order) field { return number(&o.Refunded) }},
 	{"reserved", func(o *order.Order) field { return number(&o.Reserved) }},
-	{"excess", func(o *order.Order) field { n := o.Excess(); return number(&n) }}, // follows from the others
+	{"excess", func(o *order.Order) field { n := o.Excess(); return number(&n) }},
 	{"state", func(o *order.Order) field { return text(&o.State, order.MaxName) }},
 	{"seq", func(o *order.Order) field { return number(&o.Seq) }},
 	{"version", func(o *order.Order) field { return number(&o.Version) }},
@@ -28,7 +28,8 @@ var orderColumns = columns[order.Order]{
 	{"updated_at", func(o *order.Order) field { return optionalTime(&o.UpdatedAt) }},
 }
 
-// refundColumns are the columns of a refund, without those of its order: order_id, place and gateway.
+// refundColumns are the columns of a refund, without those of its order: order_id, place and
+// gateway.
 var refundColumns = columns[order.Refund]{
 	{"no", func(r *order.Refund) field { return text(&r.No, order.MaxRefundNo) }},
 	{"amount", func(r *order.Refund) field { return number(&r.Amount) }},
@@ -103,7 +104,8 @@ func flag(p *bool) field {
 
 // requiredTime is stored as microseconds since 1970. The zero time is in the year 1.
 func requiredTime(p *time.Time) field {
-	return field{dest: scanner(func(n sql.NullInt64) { *p = moment(n.Int64) }), value: p.UnixMicro()}
+	scan := func(n sql.NullInt64) { *p = moment(n.Int64) }
+	return field{dest: scanner(scan), value: p.UnixMicro()}
 }
 
 // optionalTime is stored as microseconds since 1970. The zero time is NULL.
@@ -137,46 +139,42 @@ func (f scanner) Scan(src any) error {
 
 type columns[T any] []column[T]
 
+// collect calls f for every column with the field of v.
+func collect[T, R any](cs columns[T], v *T, f func(name string, f field) R) []R {
+	all := make([]R, len(cs))
+	for i, c := range cs {
+		all[i] = f(c.name, c.field(v))
+	}
+	return all
+}
+
+// dest returns where Scan puts the columns of v.
+func (cs columns[T]) dest(v *T) []any {
+	return collect(cs, v, func(_ string, f field) any { return f.dest })
+}
+
+func (cs columns[T]) values(v *T) []any {
+	return collect(cs, v, func(_ string, f field) any { return f.value })
+}
+
 // names lists the columns, each after a prefix.
 func (cs columns[T]) names(prefix string) string {
-	names := make([]string, len(cs))
-	for i, c := range cs {
-		names[i] = prefix + c.name
-	}
+	names := collect(cs, new(T), func(name string, _ field) string { return prefix + name })
 	return strings.Join(names, ", ")
 }
 
 // blanks lists a constant of each column's type.
 func (cs columns[T]) blanks() string {
-	blanks := make([]string, len(cs))
-	for i, c := range cs {
-		blanks[i] = "0"
-		if c.field(new(T)).most > 0 {
-			blanks[i] = "''"
+	return strings.Join(collect(cs, new(T), func(_ string, f field) string {
+		if f.most > 0 {
+			return "''"
 		}
-	}
-	return strings.Join(blanks, ", ")
+		return "0"
+	}), ", ")
 }
 
-// dest returns where Scan puts the columns of v.
-func (cs columns[T]) dest(v *T) []any {
-	dest := make([]any, len(cs))
-	for i, c := range cs {
-		dest[i] = c.field(v).dest
-	}
-	return dest
-}
-
-func (cs columns[T]) values(v *T) []any {
-	values := make([]any, len(cs))
-	for i, c := range cs {
-		values[i] = c.field(v).value
-	}
-	return values
-}
-
-// changed returns the columns whose values differ. MySQL counts the rows that an UPDATE changes and not
-// those that it finds, so that an UPDATE must change something.
+// changed returns the columns whose values differ. MySQL counts the rows that an UPDATE changes and
+// not those that it finds, so that an UPDATE must change something.
 func (cs columns[T]) changed(before, after *T) (set []assignment) {
 	for _, c := range cs {
 		if value := c.field(after).value; c.field(before).value != value {
@@ -186,7 +184,8 @@ func (cs columns[T]) changed(before, after *T) (set []assignment) {
 	return set
 }
 
-// check refuses text that a database would cut, change or refuse. Text is stored exactly or not at all.
+// check refuses text that a database would cut, change or refuse. Text is stored exactly or not at
+// all.
 func (cs columns[T]) check(v *T) error {
 	for _, c := range cs {
 		f := c.field(v)

@@ -5,41 +5,37 @@ import (
 	"strings"
 )
 
-// Dialect is the kind of database that a [Store] speaks to.
+// Dialect is the kind of database of a [Store].
 type Dialect string
 
 // The dialects.
 const (
-	// SQLite is SQLite 3.37 or newer, through modernc.org/sqlite, github.com/mattn/go-sqlite3, or another driver whose
-	// errors look like those of one of them: see Dialect.IsRetryable.
+	// SQLite is SQLite 3.37 or newer, through modernc.org/sqlite, github.com/mattn/go-sqlite3 or a
+	// driver with the same kind of errors: see Dialect.IsRetryable.
 	SQLite Dialect = "sqlite"
-	// PostgreSQL is PostgreSQL 12 or newer, through github.com/jackc/pgx/v5 or another driver that numbers
-	// its placeholders and whose errors have a method SQLState() string.
+	// PostgreSQL is PostgreSQL 12 or newer, through github.com/jackc/pgx/v5 or another driver that
+	// numbers its placeholders and whose errors have a method SQLState() string.
 	PostgreSQL Dialect = "postgresql"
-	// MySQL is MySQL 8.0.16 or newer and MariaDB 10.6 or newer, through github.com/go-sql-driver/mysql.
+	// MySQL is MySQL 8.0.16 or newer or MariaDB 10.6 or newer, through
+	// github.com/go-sql-driver/mysql.
 	MySQL Dialect = "mysql"
 )
 
-// bind writes a query's question marks as the dialect has them.
+// bind replaces the question marks of a query by the placeholders of the dialect.
 func (d Dialect) bind(query string) string {
 	if d != PostgreSQL {
 		return query
 	}
+	parts := strings.Split(query, "?")
 	var b strings.Builder
-	n := 0
-	for {
-		text, rest, found := strings.Cut(query, "?")
-		b.WriteString(text)
-		if !found {
-			return b.String()
-		}
-		n++
-		b.WriteString("$" + strconv.Itoa(n))
-		query = rest
+	b.WriteString(parts[0])
+	for i, part := range parts[1:] {
+		b.WriteString("$" + strconv.Itoa(i+1) + part)
 	}
+	return b.String()
 }
 
-// join keeps MySQL and SQLite from beginning with the orders, all of them.
+// join keeps MySQL and SQLite from reading all orders first.
 func (d Dialect) join() string {
 	switch d {
 	case MySQL:
@@ -51,8 +47,8 @@ func (d Dialect) join() string {
 	return "JOIN"
 }
 
-// by keeps MySQL and SQLite to an index. Of a state that most are in, or of a long time, they would otherwise read all
-// rows, or all before those that they are asked for: neither knows that a page is short.
+// useIndex makes MySQL and SQLite use an index. Neither knows that a page is short: for a state
+// that most refunds are in, or for a long time, they would read all rows.
 func (d Dialect) useIndex(index string) string {
 	switch d {
 	case MySQL:
@@ -64,9 +60,10 @@ func (d Dialect) useIndex(index string) string {
 	return ""
 }
 
-// value is a placeholder for a value that is looked for in an index. It hides the value from those that would plan the
-// statement anew for each one, which takes longer than to run it: PostgreSQL where a table is large, SQLite once it has
-// counted what is in the tables (ANALYZE, PRAGMA optimize). MySQL plans each time, and better with the value.
+// value is a placeholder for a value that is looked for in an index. It hides the value from the
+// planner of PostgreSQL and SQLite, which would plan the statement again for each value: PostgreSQL
+// if a table is large, SQLite after ANALYZE or PRAGMA optimize. That takes longer than to run the
+// statement. MySQL plans each time, and better if it sees the value.
 func (d Dialect) value(kind string) string {
 	if d == MySQL {
 		return "?"
@@ -74,7 +71,7 @@ func (d Dialect) value(kind string) string {
 	return "(SELECT CAST(? AS " + kind + "))"
 }
 
-// contains is a condition: column holds the text of a placeholder, case-sensitive.
+// contains is the condition that column holds the text of a placeholder, case-sensitive.
 func (d Dialect) contains(column string) string {
 	switch d {
 	case PostgreSQL:
@@ -86,8 +83,8 @@ func (d Dialect) contains(column string) string {
 	return "instr(" + column + ", ?) > 0"
 }
 
-// skipTaken has an INSERT do nothing where the key is taken. MySQL reports it as an error instead, which there
-// leaves the transaction usable.
+// skipTaken makes an INSERT do nothing if the key is taken. MySQL reports a taken key as an error,
+// after which its transaction is still usable.
 func (d Dialect) skipTaken(key string) string {
 	if d == MySQL {
 		return ""

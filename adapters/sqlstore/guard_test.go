@@ -144,6 +144,7 @@ func TestReadOnly(t *testing.T) {
 			require.NoError(t, err)
 		}
 		ro := d.on(t, db)
+		require.NoError(t, ro.Migrate(bg), "it changes nothing")
 		err := ask(bg, service(t, ro, refund.Options{}), "O-1", "R-1", 60)
 		require.Error(t, err)
 		require.Contains(t, strings.ToLower(strings.ReplaceAll(err.Error(), "-", "")), "read") // readonly, READ ONLY

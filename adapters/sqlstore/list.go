@@ -46,9 +46,9 @@ func (s *Store) due(
 	return due, nil
 }
 
-// ListRefunds implements [refund.Store]. It reads a range of an index for each state of the filter, and
-// compares the gateway and the text of the order ID within it. It finds pages by key and does not count
-// rows, so that a deep page costs what the first one does.
+// ListRefunds implements [refund.Store]. It reads a range of an index for each state of the filter,
+// and compares the gateway and the text of the order ID within it. It finds pages by key and does
+// not count rows, so that a deep page costs what the first one does.
 func (s *Store) ListRefunds(ctx context.Context, f refund.Filter) (refund.Page, error) {
 	query, args := s.listQuery(f)
 	n := f.PageSize()
@@ -70,9 +70,9 @@ func (s *Store) ListRefunds(ctx context.Context, f refund.Filter) (refund.Page, 
 	return page, nil
 }
 
-// listQuery asks for one row more than the page holds. It asks state by state, because only so an index
-// returns the rows in order. The number of rows is part of the statement: PostgreSQL, if it keeps one plan
-// for any arguments, would take a page for a tenth of the table.
+// listQuery asks for one row more than the page holds. It asks state by state, because only so an
+// index returns the rows in order. The number of rows is part of the statement: PostgreSQL, if it
+// keeps one plan for any arguments, would take a page for a tenth of the table.
 func (s *Store) listQuery(f refund.Filter) (query string, args []any) {
 	states := slices.Clone(f.States)
 	slices.Sort(states)
@@ -130,8 +130,8 @@ func (s *Store) conditions(f refund.Filter, state order.State) (where string, ar
 	case state == "":
 		add("r.requested_at >= "+at+" AND r.requested_at < "+at, least, end)
 	case s.d == PostgreSQL:
-		// So PostgreSQL has the rows in order only by the index that begins with the state. It may prefer
-		// the index by time for a common state, and read years of it to find the first row.
+		// So PostgreSQL has the rows in order only by the index that begins with the state. It may
+		// prefer the index by time for a common state, and read years of it to find the first row.
 		row := "(" + text + ", " + at + ")"
 		add("(r.state, r.requested_at) >= "+row, string(state), least)
 		add("(r.state, r.requested_at) < "+row, string(state), end)
@@ -153,13 +153,7 @@ func (s *Store) conditions(f refund.Filter, state order.State) (where string, ar
 }
 
 // ceilMicro returns the first microsecond that is not before t.
-func ceilMicro(t time.Time) int64 {
-	n := t.UnixMicro()
-	if time.UnixMicro(n).Before(t) {
-		n++
-	}
-	return n
-}
+func ceilMicro(t time.Time) int64 { return t.Add(time.Microsecond - 1).UnixMicro() }
 
 func placeholders(n int) string {
 	return strings.TrimSuffix(strings.Repeat("?, ", n), ", ")

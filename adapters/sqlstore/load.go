@@ -12,7 +12,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// Get implements [refund.Store]. If ctx carries a transaction, Get and History see what it has written.
+// Get implements [refund.Store]. If ctx carries a transaction, Get and History see what it has
+// written.
 func (s *Store) Get(ctx context.Context, orderID string) (*order.Order, error) {
 	var o *order.Order
 	err := s.reading(ctx, func(c txn.Conn) (err error) {
@@ -39,8 +40,12 @@ func (s *Store) History(
 			page = append(page, t)
 		}
 	})
-	if err == nil && len(page) == 0 {
-		err = s.exists(ctx, orderID)
+	if err == nil && len(page) == 0 { // does the order exist?
+		reset := func() { id = "" }
+		err = s.query(ctx, s.sql.exists, []any{orderID}, []any{&id}, reset, func() {})
+		if err == nil && id != orderID {
+			err = refund.ErrOrderNotFound
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("get the history of order %s: %w", orderID, err)
@@ -48,18 +53,8 @@ func (s *Store) History(
 	return page, nil
 }
 
-// exists returns refund.ErrOrderNotFound if there is no such order.
-func (s *Store) exists(ctx context.Context, orderID string) error {
-	var id string
-	err := s.query(ctx, s.sql.exists, []any{orderID}, []any{&id}, func() { id = "" }, func() {})
-	if err == nil && id != orderID {
-		return refund.ErrOrderNotFound
-	}
-	return err
-}
-
-// query runs one statement that reads, and calls row for every row that it has scanned into dest. It calls
-// reset before the statement, which it runs again if the database is busy.
+// query runs one statement that reads, and calls row for every row that it has scanned into dest.
+// It calls reset before the statement, which it runs again if the database is busy.
 func (s *Store) query(
 	ctx context.Context, query string, args, dest []any, reset, row func(),
 ) error {
@@ -69,8 +64,8 @@ func (s *Store) query(
 	})
 }
 
-// reading calls f with the transaction that ctx carries, or with the pool. On the pool it calls f again if
-// the database is busy, which SQLite can be for readers too.
+// reading calls f with the transaction that ctx carries, or with the pool. On the pool it calls f
+// again if the database is busy, which SQLite can be for readers too.
 func (s *Store) reading(ctx context.Context, f func(c txn.Conn) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -83,7 +78,7 @@ func (s *Store) reading(ctx context.Context, f func(c txn.Conn) error) error {
 		return err
 	}
 	defer s.pool.Prepared.CatchUp(ctx)
-	return s.retry(ctx, func() error { return f(txn.SQL(s.db, s.pool.Prepared)) })
+	return s.pool.Retry(ctx, func() error { return f(txn.SQL(s.db, s.pool.Prepared)) })
 }
 
 // scan runs a query and calls row for every row that it has scanned into dest.
@@ -104,8 +99,8 @@ func scan(ctx context.Context, c txn.Conn, query string, args, dest []any, row f
 // lock reads an order and keeps others from changing it until the transaction ends.
 func (s *Store) lock(ctx context.Context, c txn.Conn, orderID string) (*order.Order, error) {
 	if s.d == SQLite {
-		// A write as the first statement, even of no row, takes SQLite's one write lock at once, as BEGIN
-		// IMMEDIATE does.
+		// A write as the first statement, even of no row, takes SQLite's one write lock at once, as
+		// BEGIN IMMEDIATE does.
 		if _, err := c.Exec(ctx, s.sql.touch); err != nil {
 			return nil, err
 		}
@@ -114,12 +109,13 @@ func (s *Store) lock(ctx context.Context, c txn.Conn, orderID string) (*order.Or
 	if err != nil || fresh {
 		return o, err
 	}
-	o, _, err = load(ctx, c, s.sql.reload, s.sql.loadArgs, orderID) // others changed it while we waited
+	// Others have changed it while we waited.
+	o, _, err = load(ctx, c, s.sql.reload, s.sql.loadArgs, orderID)
 	return o, err
 }
 
-// load reads an order by one statement. It reports whether the order is as it was when its lock, if the
-// statement takes one, was granted.
+// load reads an order by one statement. It reports whether the order is as it was when its lock, if
+// the statement takes one, was granted.
 func load(
 	ctx context.Context, c txn.Conn, query string, args int, orderID string,
 ) (o *order.Order, fresh bool, err error) {

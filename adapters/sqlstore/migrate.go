@@ -3,82 +3,76 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"embed"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"io/fs"
-	"path"
 	"strconv"
 	"strings"
-	"time"
 
-	"github.com/pressly/goose/v3"
-	"github.com/pressly/goose/v3/database"
+	"github.com/orderfsm/orderfsm/adapters/sqlstore/internal/txn"
 )
 
 //go:embed migrations
 var files embed.FS
 
-// Migrations are the migrations of a dialect as plain SQL files, for teams with a tool of their own: each is
-// to be run once, in the order of their names, and holds statements that end in a semicolon at a line's end.
-// The tables are named with [DefaultPrefix].
-func Migrations(d Dialect) (fs.FS, error) { return fs.Sub(files, path.Join("migrations", string(d))) }
-
-// Migrate makes the tables, or brings those of an older version up to date; on current ones it changes
-// nothing. Any number of processes may call it at once. What it has done is kept in a table of its own, named
-// prefix and "migrations", which goose keeps.
+// Migrations returns the migrations of a dialect as plain SQL files, for hosts that run them with a
+// tool of their own. Run each file once, in the order of their names. Every statement ends in a
+// semicolon at the end of a line. The names of the tables begin with [DefaultPrefix]; replace it
+// for another prefix.
 //
-// An interrupted one is continued by the next, on MySQL too, where a migration is not one transaction.
+// Such a host does not call [Store.Migrate]. If it does, no harm is done: all statements may be
+// repeated.
+func Migrations(d Dialect) (fs.FS, error) { return fs.Sub(files, "migrations/"+string(d)) }
+
+// Migrate makes the tables, or brings those of an older version up to date. On current tables it
+// changes nothing and takes no lock. Any number of processes may call it at once.
+//
+// It keeps the versions that it has made in a table with the store's prefix and the name
+// "migrations". On SQLite and PostgreSQL each migration is one transaction. MySQL has no
+// transactions for tables: if Migrate is interrupted there, the next call repeats the migration
+// from its first statement.
 func (s *Store) Migrate(ctx context.Context) error {
-	const tries = 10 // on SQLite, which has no lock to wait for, those who lose a race begin again
-	var err error
-	for try := range tries {
-		if err = s.migrate(ctx); err == nil || s.d != SQLite || ctx.Err() != nil {
-			break
-		}
-		if s.pause(ctx, time.Duration(try+1)*10*time.Millisecond) != nil {
-			break
-		}
-	}
-	if err != nil {
+	if err := s.migrate(ctx); err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
 	return nil
 }
 
 func (s *Store) migrate(ctx context.Context) error {
-	migrations, err := s.migrations()
+	if err := s.checkDialect(ctx); err != nil {
+		return err
+	}
+	all, err := s.migrations()
 	if err != nil {
 		return err
 	}
-	if err := s.ask(ctx); err != nil {
-		return err
+	for _, m := range all {
+		if done, err := s.isApplied(ctx, txn.SQL(s.db, nil), m); err == nil && done {
+			continue
+		}
+		// If the table of versions cannot be read, it is probably not there yet.
+		if s.d == MySQL {
+			err = s.applyOnMySQL(ctx, m)
+		} else {
+			err = s.pool.Atomically(ctx, func(ctx context.Context, t *txn.Txn) error {
+				return s.applyLocked(ctx, t, m)
+			}, nil)
+		}
+		if err != nil {
+			return fmt.Errorf("version %d: %w", m.version, err)
+		}
 	}
-	dialect := map[Dialect]database.Dialect{
-		SQLite: database.DialectSQLite3, PostgreSQL: database.DialectPostgres, MySQL: database.DialectMySQL,
-	}[s.d]
-	versions, err := database.NewStore(dialect, s.prefix+"migrations")
-	if err != nil {
-		return err
-	}
-	opts := []goose.ProviderOption{
-		goose.WithStore(anyTime{versions}), goose.WithGoMigrations(migrations...), goose.WithDisableGlobalRegistry(true),
-	}
-	if s.d != SQLite {
-		opts = append(opts, goose.WithSessionLocker(migrationLock{s.d, s.prefix}))
-	}
-	provider, err := goose.NewProvider("", s.db, nil, opts...)
-	if err != nil {
-		return err
-	}
-	_, err = provider.Up(ctx)
-	return err
+	return nil
 }
 
-// ask has the database do what only the dialect's can: goose would try for seconds to make its table in another.
-func (s *Store) ask(ctx context.Context) error {
+// checkDialect calls a function that only the dialect's database has.
+func (s *Store) checkDialect(ctx context.Context) error {
 	query := map[Dialect]string{
-		SQLite: "SELECT sqlite_version()", PostgreSQL: "SELECT pg_backend_pid()", MySQL: "SELECT connection_id()",
+		SQLite: "SELECT sqlite_version()", PostgreSQL: "SELECT pg_backend_pid()",
+		MySQL: "SELECT connection_id()",
 	}[s.d]
 	var answer any
 	if err := s.db.QueryRowContext(ctx, query).Scan(&answer); err != nil {
@@ -87,105 +81,103 @@ func (s *Store) ask(ctx context.Context) error {
 	return nil
 }
 
-// anyTime reads what was applied without its time, which a MySQL connection gives as a time or as text,
-// whichever the host has chosen.
-type anyTime struct{ database.Store }
-
-// GetMigration implements goose's database.Store.
-func (v anyTime) GetMigration(ctx context.Context, db database.DBTxConn, version int64) (*database.GetMigrationResult, error) {
-	all, err := v.ListMigrations(ctx, db)
-	if err != nil {
-		return nil, err
-	}
-	for _, m := range all {
-		if m.Version == version {
-			return &database.GetMigrationResult{IsApplied: m.IsApplied}, nil
-		}
-	}
-	return nil, fmt.Errorf("%w: %d", database.ErrVersionNotFound, version)
+// migration is one file of migrations.
+type migration struct {
+	version    int
+	statements []string
 }
 
-// migrations are the files with the store's own prefix.
-func (s *Store) migrations() ([]*goose.Migration, error) {
-	dir, err := Migrations(s.d)
-	if err != nil {
-		return nil, err
+// migrations returns the files with the store's prefix, in the order of their versions.
+func (s *Store) migrations() (all []migration, err error) {
+	dir := "migrations/" + string(s.d)
+	entries, err := files.ReadDir(dir)
+	for _, e := range entries {
+		number, _, _ := strings.Cut(e.Name(), "_")
+		version, numberErr := strconv.Atoi(number)
+		text, readErr := files.ReadFile(dir + "/" + e.Name())
+		err = errors.Join(err, numberErr, readErr)
+		statements := strings.ReplaceAll(strings.TrimSpace(string(text)), DefaultPrefix, s.prefix)
+		all = append(all, migration{version, strings.Split(statements, ";\n")})
 	}
-	names, err := fs.Glob(dir, "*.sql")
-	if err != nil {
-		return nil, err
-	}
-	var all []*goose.Migration
-	for _, name := range names {
-		number, _, _ := strings.Cut(name, "_")
-		version, err := strconv.ParseInt(number, 10, 64)
-		if err != nil {
-			return nil, fmt.Errorf("migration %s: %w", name, err)
-		}
-		text, err := fs.ReadFile(dir, name)
-		if err != nil {
-			return nil, err
-		}
-		statements := split(strings.ReplaceAll(string(text), DefaultPrefix, s.prefix))
-		all = append(all, goose.NewGoMigration(version, &goose.GoFunc{RunTx: func(ctx context.Context, tx *sql.Tx) error {
-			for _, statement := range statements {
-				if _, err := tx.ExecContext(ctx, statement); err != nil {
-					return err
-				}
-			}
-			return nil
-		}}, nil))
-	}
-	return all, nil
+	return all, err
 }
 
-// split separates the statements of a file.
-func split(text string) []string {
-	var all []string
-	for _, statement := range strings.Split(text, ";\n") {
-		if strings.TrimSpace(statement) != "" {
-			all = append(all, statement)
+// versions returns the name of the table of versions.
+func (s *Store) versions() string { return s.prefix + "migrations" }
+
+func (s *Store) isApplied(ctx context.Context, c txn.Conn, m migration) (bool, error) {
+	var n int
+	query := fmt.Sprintf("SELECT COUNT(*) FROM %s WHERE version = %d", s.versions(), m.version)
+	err := scan(ctx, c, query, nil, []any{&n}, func() {})
+	return n > 0, err
+}
+
+// applyLocked makes a migration in a transaction, unless another process has made it. Others wait
+// until the transaction ends.
+func (s *Store) applyLocked(ctx context.Context, c txn.Conn, m migration) error {
+	if s.d == PostgreSQL {
+		// A lock of the transaction and not of the session: behind PgBouncer the next transaction
+		// may run in another session.
+		h := fnv.New64a()
+		_, _ = h.Write([]byte(s.versions()))
+		key := int64(h.Sum64()) //nolint:gosec // any number will do
+		if _, err := c.Exec(ctx, fmt.Sprintf("SELECT pg_advisory_xact_lock(%d)", key)); err != nil {
+			return err
 		}
 	}
-	return all
-}
-
-// migrationLock keeps other processes from migrating the same tables, for as long as the connection holds it.
-type migrationLock struct {
-	d      Dialect
-	prefix string
-}
-
-// SessionLock implements goose's lock.SessionLocker.
-func (l migrationLock) SessionLock(ctx context.Context, conn *sql.Conn) error {
-	if l.d == PostgreSQL {
-		_, err := conn.ExecContext(ctx, "SELECT pg_advisory_lock($1)", l.number())
+	create := "CREATE TABLE IF NOT EXISTS " + s.versions() +
+		" (version BIGINT NOT NULL PRIMARY KEY)"
+	if _, err := c.Exec(ctx, create); err != nil {
 		return err
 	}
-	var got sql.NullInt64
-	if err := conn.QueryRowContext(ctx, "SELECT GET_LOCK(?, 3600)", l.name()).Scan(&got); err != nil {
+	if s.d == SQLite {
+		// A write takes the lock of the database, also of no row. If another process has written
+		// since the statement before, SQLite reports SQLITE_BUSY, and the transaction begins again.
+		touch := "DELETE FROM " + s.versions() + " WHERE version = NULL"
+		if _, err := c.Exec(ctx, touch); err != nil {
+			return err
+		}
+	}
+	if done, err := s.isApplied(ctx, c, m); err != nil || done {
 		return err
 	}
-	if got.Int64 != 1 {
-		return fmt.Errorf("another process has held the lock %s for an hour", l.name())
+	insert := fmt.Sprintf("INSERT INTO %s (version) VALUES (%d)", s.versions(), m.version)
+	for _, statement := range append(m.statements, insert) {
+		if _, err := c.Exec(ctx, statement); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// SessionUnlock implements goose's lock.SessionLocker.
-func (l migrationLock) SessionUnlock(ctx context.Context, conn *sql.Conn) error {
-	query, key := "SELECT RELEASE_LOCK(?)", any(l.name())
-	if l.d == PostgreSQL {
-		query, key = "SELECT pg_advisory_unlock($1)", l.number()
+// applyOnMySQL makes a migration under a lock of the session. A lock of a transaction would end
+// with the first CREATE TABLE, which commits.
+func (s *Store) applyOnMySQL(ctx context.Context, m migration) (err error) {
+	conn, err := s.db.Conn(ctx)
+	if err != nil {
+		return err
 	}
-	_, err := conn.ExecContext(ctx, query, key)
-	return err
-}
-
-func (l migrationLock) name() string { return l.prefix + "migrations" }
-
-func (l migrationLock) number() int64 {
-	h := fnv.New64a()
-	_, _ = h.Write([]byte(l.name())) // never fails
-	return int64(h.Sum64())          //nolint:gosec // any number does
+	defer conn.Close()
+	var got sql.NullInt64
+	lock := conn.QueryRowContext(ctx, "SELECT GET_LOCK(?, 3600)", s.versions())
+	if err := lock.Scan(&got); err != nil {
+		return err
+	}
+	if got.Int64 != 1 {
+		return fmt.Errorf("another process has held the lock %s for an hour", s.versions())
+	}
+	defer func() {
+		after, cancel := txn.Outlive(ctx)
+		defer cancel()
+		// With autocommit=0 the version is not committed yet.
+		_, commitErr := conn.ExecContext(after, "COMMIT")
+		_, unlockErr := conn.ExecContext(after, "DO RELEASE_LOCK(?)", s.versions())
+		if unlockErr != nil { // the connection may still hold the lock
+			_ = conn.Raw(func(any) error { return driver.ErrBadConn })
+		}
+		if err == nil {
+			err = commitErr
+		}
+	}()
+	return s.applyLocked(ctx, txn.SQL(conn, nil), m)
 }

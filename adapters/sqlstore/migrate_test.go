@@ -4,16 +4,15 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
-	"github.com/pressly/goose/v3"
-	gooseDB "github.com/pressly/goose/v3/database"
 	"github.com/stretchr/testify/require"
 
 	"github.com/orderfsm/orderfsm/adapters/sqlstore"
@@ -133,7 +132,7 @@ func TestMigrateFrom(t *testing.T) {
 				for _, earlier := range names[:i+1] {
 					execFile(t, db, dir, earlier)
 				}
-				migrated(t, d, db, names[:i+1])
+				markApplied(t, db, names[:i+1])
 				execFile(t, db, os.DirFS("testdata"), name)
 				text, err := os.ReadFile("testdata/" + strings.TrimSuffix(name, ".sql") + ".json")
 				require.NoError(t, err)
@@ -168,29 +167,90 @@ func TestMigrateFrom(t *testing.T) {
 	})
 }
 
-// migrated has the database say that these migrations were made, as Migrate does.
-func migrated(t *testing.T, d database, db *sql.DB, names []string) {
+// markApplied writes the versions as Migrate does. Its table must not change: databases in use have it.
+func markApplied(t *testing.T, db *sql.DB, names []string) {
 	t.Helper()
-	versions, err := gooseDB.NewStore(map[sqlstore.Dialect]gooseDB.Dialect{
-		sqlstore.SQLite: gooseDB.DialectSQLite3, sqlstore.PostgreSQL: gooseDB.DialectPostgres, sqlstore.MySQL: gooseDB.DialectMySQL,
-	}[d.dialect], sqlstore.DefaultPrefix+"migrations")
-	require.NoError(t, err)
-	require.NoError(t, versions.CreateVersionTable(bg, db))
-	require.NoError(t, versions.Insert(bg, db, gooseDB.InsertRequest{Version: 0}))
+	statements := []string{"CREATE TABLE orderfsm_migrations (version BIGINT NOT NULL PRIMARY KEY)"}
 	for _, name := range names {
 		number, _, _ := strings.Cut(name, "_")
-		n, err := strconv.ParseInt(number, 10, 64)
+		statements = append(statements, "INSERT INTO orderfsm_migrations (version) VALUES ("+number+")")
+	}
+	for _, statement := range statements {
+		_, err := db.ExecContext(bg, statement)
 		require.NoError(t, err)
-		require.NoError(t, versions.Insert(bg, db, gooseDB.InsertRequest{Version: n}))
 	}
 }
 
-// TestHostsOwnMigrations: a host that uses goose too, with migrations in Go, keeps them to itself.
-func TestHostsOwnMigrations(t *testing.T) {
-	goose.AddNamedMigrationContext("00099_host.go", func(context.Context, *sql.Tx) error {
-		t.Error("it is the host's to run")
-		return nil
-	}, nil)
-	s, _ := databases()[0].store(t)
+// TestMigrateInterrupted breaks the connection at every operation of Migrate, before and after it. Then the
+// next Migrate goes on, and on SQLite and PostgreSQL there are all tables or none.
+func TestMigrateInterrupted(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, d database) {
+		for _, after := range []bool{false, true} {
+			cut := "nothing yet"
+			for at := 1; cut != ""; at++ {
+				require.Less(t, at, 50, "Migrate has an end")
+				t.Run(fmt.Sprintf("%d, executed %v", at, after), func(t *testing.T) {
+					cut = migrateCut(t, d, at, after)
+				})
+			}
+		}
+	})
+}
+
+// migrateCut breaks the connection at an operation of Migrate and returns the operation, or "" if there are
+// fewer.
+func migrateCut(t *testing.T, d database, at int, after bool) string {
+	t.Helper()
+	dsn := d.fresh(t)
+	c := &cutter{}
+	cut := sql.OpenDB(cutConnector{d.connector(t, dsn), c})
+	defer cut.Close()
+	s := d.on(t, cut)
+	c.arm(at, after)
+	err := s.Migrate(bg)
+	if c.done() == "" {
+		require.NoError(t, err)
+	}
+	db := d.connect(t, dsn)
+	if d.dialect != sqlstore.MySQL {
+		_, first := db.ExecContext(bg, "SELECT * FROM orderfsm_migrations")
+		_, last := db.ExecContext(bg, "SELECT * FROM orderfsm_transitions")
+		require.Equal(t, first == nil, last == nil, "%v and %v", first, last)
+	}
+	s = d.on(t, db)
 	require.NoError(t, s.Migrate(bg))
+	require.NoError(t, s.Create(bg, newOrder("O-1")))
+	return c.done()
+}
+
+// TestMigrateCancelled ends the context of a Migrate that waits for another one. It returns and leaves no
+// lock behind.
+func TestMigrateCancelled(t *testing.T) {
+	t.Parallel()
+	d := databases()[2]
+	require.Equal(t, sqlstore.MySQL, d.dialect)
+	dsn := d.fresh(t)
+	db := d.connect(t, dsn)
+	holder, err := db.Conn(bg)
+	require.NoError(t, err)
+	const prefix = "cancelled_" // locks of MySQL have one name for all databases of a server
+	_, err = holder.ExecContext(bg, "DO GET_LOCK('"+prefix+"migrations', 60)")
+	require.NoError(t, err)
+	s, err := sqlstore.New(db, d.dialect, sqlstore.Options{Prefix: prefix})
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(bg, 200*time.Millisecond)
+	defer cancel()
+	require.Error(t, s.Migrate(ctx))
+	require.Error(t, ctx.Err())
+	_, err = holder.ExecContext(bg, "DO RELEASE_LOCK('"+prefix+"migrations')")
+	require.NoError(t, err)
+	require.NoError(t, holder.Close())
+	other, err := sqlstore.New(d.connect(t, dsn), d.dialect, sqlstore.Options{Prefix: prefix})
+	require.NoError(t, err)
+	require.NoError(t, s.Migrate(bg))
+	require.NoError(t, other.Migrate(bg))
+	var held sql.NullInt64
+	require.NoError(t, db.QueryRowContext(bg, "SELECT IS_USED_LOCK('"+prefix+"migrations')").Scan(&held))
+	require.False(t, held.Valid)
 }

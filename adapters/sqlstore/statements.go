@@ -6,20 +6,19 @@ import (
 	"github.com/orderfsm/orderfsm/order"
 )
 
-// statements holds the SQL of a Store. A part that depends on a call is left out of its statement, which
-// then has a beginning and an end.
+// statements holds the SQL of a Store. A part that depends on a call is left out of its statement,
+// which then has a beginning and an end.
 type statements struct {
 	load, lock, reload string // an order; every argument is its ID
 	loadArgs, lockArgs int    // the number of arguments
 	history, exists    string // transitions of an order after a number; the ID of an order
 	touch, updateID    string
 	orders, refunds    string // the tables
-	insertOrder        string
-	insertRefunds      string // without the rows
-	insertTransitions  string // without the rows
 	due, ahead, dueEnd string
 	list, listJoin     string
 	listEnd            string
+
+	insertOrder, insertRefunds, insertTransitions string // the last two without the rows
 }
 
 func newStatements(d Dialect, prefix string) statements {
@@ -33,8 +32,8 @@ func newStatements(d Dialect, prefix string) statements {
 		touch:    `UPDATE ` + orders + ` SET version = version WHERE id = NULL`,
 		updateID: d.bind(`SELECT update_id FROM ` + orders + ` WHERE id = ?`),
 
-		insertOrder: `INSERT INTO ` + orders + ` (update_id, ` + orderColumns.names("") + `) VALUES (` +
-			placeholders(1+len(orderColumns)) + `)` + d.skipTaken("id"),
+		insertOrder: `INSERT INTO ` + orders + ` (update_id, ` + orderColumns.names("") +
+			`) VALUES (` + placeholders(1+len(orderColumns)) + `)` + d.skipTaken("id"),
 		insertRefunds: `INSERT INTO ` + refunds + ` (order_id, place, gateway, ` +
 			refundColumns.names("") + `) VALUES `,
 		insertTransitions: `INSERT INTO ` + transitions + ` (order_id, ` +
@@ -47,8 +46,8 @@ func newStatements(d Dialect, prefix string) statements {
 		due:    due + `<= ` + d.value("BIGINT"),
 		ahead:  due + `> ` + d.value("BIGINT"),
 		dueEnd: ` ORDER BY next_attempt_at, order_id, no LIMIT ?`,
-		list: `SELECT o.id, o.gateway, o.currency, o.total, o.refunded, ` + refundColumns.names("r.") +
-			` FROM ` + refunds + ` r`,
+		list: `SELECT o.id, o.gateway, o.currency, o.total, o.refunded, ` +
+			refundColumns.names("r.") + ` FROM ` + refunds + ` r`,
 		listJoin: ` ` + d.join() + ` ` + orders + ` o ON o.id = r.order_id WHERE `,
 		listEnd:  `r.requested_at, r.order_id, r.no`,
 	}
@@ -63,8 +62,9 @@ const (
 	rowLock
 )
 
-// setLoads sets the statements that read an order as of one moment. Their rows have the kind, a number, the
-// columns of an order and those of a refund; a row of one kind has blanks for the other.
+// setLoads sets the statements that read an order as of one moment. Their rows have the kind, a
+// number, the columns of an order and those of a refund; a row of one kind has blanks for the
+// other.
 func (s *statements) setLoads(d Dialect) {
 	key := "?"
 	if d == SQLite {
@@ -79,9 +79,10 @@ func (s *statements) setLoads(d Dialect) {
 	all := strings.Join(parts, " UNION ALL ")
 	s.load, s.loadArgs = d.bind(all), len(parts)
 	s.lock, s.lockArgs, s.reload = s.load, len(parts), s.load
-	// One more part waits for the order's row and returns the version that it then has. The other parts may
-	// be older, as of the moment at which the statement or its transaction began.
-	version := `SELECT 2, version, ` + orderColumns.blanks() + `, ` + refundColumns.blanks() + ` FROM `
+	// One more part waits for the order's row and returns the version that it then has. The other
+	// parts may be older, as of the moment at which the statement or its transaction began.
+	version := `SELECT 2, version, ` + orderColumns.blanks() + `, ` + refundColumns.blanks() +
+		` FROM `
 	row := s.orders + ` WHERE id = ?`
 	switch d {
 	case SQLite: // Store.lock locks the database

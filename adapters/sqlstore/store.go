@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"regexp"
 	"time"
 
 	"github.com/orderfsm/orderfsm/adapters/sqlstore/internal/txn"
@@ -23,14 +24,15 @@ const DefaultPrefix = "orderfsm_"
 
 // Options are the optional parts of a [Store]. The zero value is ready for use.
 type Options struct {
-	// Prefix begins the names of the tables and indexes: 1 to 32 of a-z, 0-9 and _, not beginning with a
-	// digit. If empty, DefaultPrefix.
+	// Prefix begins the names of the tables and indexes: 1 to 32 of a-z, 0-9 and _, not beginning
+	// with a digit. If empty, DefaultPrefix.
 	Prefix string
 	// Retries is how often a transaction is repeated after a deadlock or a serialization failure.
 	// If zero, 20. If negative, never.
 	Retries int
-	// NoPrepare sends statements unprepared, on SQLite and MySQL. Set it if the server must not hold many
-	// prepared statements: max_prepared_stmt_count of MySQL counts some dozens for each connection.
+	// NoPrepare sends statements unprepared, on SQLite and MySQL. Set it if the server must not
+	// hold many prepared statements: max_prepared_stmt_count of MySQL counts some dozens for each
+	// connection.
 	NoPrepare bool
 	// Now is the clock of Store.Now, for tests that move the time. If nil, the database's clock.
 	Now func() time.Time
@@ -38,8 +40,8 @@ type Options struct {
 	Pause func(ctx context.Context, d time.Duration) error
 }
 
-// Store keeps orders in a SQL database. [New] returns one. It is safe for concurrent use, by any number of
-// processes on one database.
+// Store keeps orders in a SQL database. [New] returns one. It is safe for concurrent use, by any
+// number of processes on one database.
 type Store struct {
 	db      *sql.DB
 	d       Dialect
@@ -51,8 +53,10 @@ type Store struct {
 	now     func() time.Time // nil: the database's
 }
 
-// New returns a Store on db, in tables that [Store.Migrate] makes. It does not call the database. Its error
-// is an [*order.InvalidError] with the name of the wrong argument.
+var prefixes = regexp.MustCompile("^[a-z_][a-z0-9_]{0,31}$")
+
+// New returns a Store on db, in tables that [Store.Migrate] makes. It does not call the database.
+// Its error is an [*order.InvalidError] with the name of the wrong argument.
 func New(db *sql.DB, d Dialect, opts Options) (*Store, error) {
 	if db == nil {
 		return nil, &order.InvalidError{Field: "db", Problem: "is nil"}
@@ -66,16 +70,15 @@ func New(db *sql.DB, d Dialect, opts Options) (*Store, error) {
 	if opts.Prefix == "" {
 		opts.Prefix = DefaultPrefix
 	}
-	if !isPrefix(opts.Prefix) {
-		return nil, &order.InvalidError{
-			Field: "prefix", Problem: "must be 1 to 32 of a-z, 0-9 and _, not beginning with a digit",
-		}
+	if !prefixes.MatchString(opts.Prefix) {
+		problem := "must be 1 to 32 of a-z, 0-9 and _, not beginning with a digit"
+		return nil, &order.InvalidError{Field: "prefix", Problem: problem}
 	}
 	if opts.Retries == 0 {
 		opts.Retries = 20
 	}
 	if opts.Pause == nil {
-		opts.Pause = pause
+		opts.Pause = txn.Pause
 	}
 	s := &Store{
 		db: db, d: d, sql: newStatements(d, opts.Prefix), retries: opts.Retries, pause: opts.Pause,
@@ -88,8 +91,8 @@ func New(db *sql.DB, d Dialect, opts Options) (*Store, error) {
 // newPool returns what begins the store's transactions.
 func (s *Store) newPool(prepare bool) *txn.Pool {
 	p := &txn.Pool{Key: s.db, Again: s.again}
-	// SQLite has one isolation only. MySQL keeps its default: if its view of the rows is older than the
-	// lock, Store.lock reads again.
+	// SQLite has one isolation only. MySQL keeps its default: if its view of the rows is older than
+	// the lock, Store.lock reads again.
 	var isolation *sql.TxOptions
 	switch s.d {
 	case SQLite:
@@ -110,33 +113,12 @@ func (s *Store) newPool(prepare bool) *txn.Pool {
 	return p
 }
 
-func isPrefix(s string) bool {
-	for i := range len(s) {
-		c := s[i]
-		if (c < 'a' || c > 'z') && c != '_' && (i == 0 || c < '0' || c > '9') {
-			return false
-		}
-	}
-	return s != "" && len(s) <= 32
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
-}
-
-// Update implements [refund.Store]. If the database gives up on a deadlock or a serialization failure,
-// Update calls fn again, on a fresh copy.
+// Update implements [refund.Store]. If the database gives up on a deadlock or a serialization
+// failure, Update calls fn again, on a fresh copy.
 //
-// If the answer to COMMIT is lost, Update looks for the random number that it wrote into the order's row.
-// If it is there, Update has succeeded. Otherwise the error wraps [ErrCommit], and the COMMIT may have been
-// executed. Give the same command again: every command is idempotent.
+// If the answer to COMMIT is lost, Update looks for the random number that it wrote into the
+// order's row. If it is there, Update has succeeded. Otherwise the error wraps [ErrCommit], and the
+// COMMIT may have been executed. Give the same command again: every command is idempotent.
 func (s *Store) Update(
 	ctx context.Context, orderID string, fn func(ctx context.Context, o *order.Order) error,
 ) error {
@@ -185,9 +167,9 @@ func (s *Store) Create(ctx context.Context, o *order.Order) error {
 	return nil
 }
 
-// atomically calls fn in the transaction that ctx carries, after a savepoint, or in a new one. fn returns
-// the ID that it wrote into the order's row. Only this ID proves that a COMMIT whose answer is lost was
-// executed: a later version or a longer history may be the work of others.
+// atomically calls fn in the transaction that ctx carries, after a savepoint, or in a new one. fn
+// returns the ID that it wrote into the order's row. Only this ID proves that a COMMIT whose answer
+// is lost was executed: a later version or a longer history may be the work of others.
 func (s *Store) atomically(
 	ctx context.Context, orderID string,
 	fn func(ctx context.Context, t *txn.Txn) (updateID, error),
@@ -212,14 +194,15 @@ func (s *Store) atomically(
 	})
 }
 
-// updateID reads the ID of the last write of an order's row, outside of any transaction. It returns 0 if
-// there is none or the database does not answer.
+// updateID reads the ID of the last write of an order's row, outside of any transaction. It returns
+// 0 if there is none or the database does not answer.
 func (s *Store) updateID(ctx context.Context, orderID string) updateID {
 	ctx, cancel := txn.Outlive(ctx)
 	defer cancel()
 	var found int64
-	err := s.retry(ctx, func() error {
-		return scan(ctx, txn.SQL(s.db, nil), s.sql.updateID, []any{orderID}, []any{&found}, func() {})
+	err := s.pool.Retry(ctx, func() error {
+		args, dest := []any{orderID}, []any{&found}
+		return scan(ctx, txn.SQL(s.db, nil), s.sql.updateID, args, dest, func() {})
 	})
 	if err != nil {
 		return 0
@@ -227,21 +210,8 @@ func (s *Store) updateID(ctx context.Context, orderID string) updateID {
 	return updateID(found)
 }
 
-// retry calls f again if the database gave up because of another transaction.
-func (s *Store) retry(ctx context.Context, f func() error) error {
-	for try := 0; ; try++ {
-		err := f()
-		if err == nil {
-			return nil
-		}
-		if err := s.again(ctx, err, try); err != nil {
-			return err
-		}
-	}
-}
-
-// again pauses and returns nil if the work that failed with err should be tried again. Otherwise it returns
-// the error to give up with.
+// again pauses and returns nil if the work that failed with err should be tried again. Otherwise it
+// returns the error to give up with.
 func (s *Store) again(ctx context.Context, err error, try int) error {
 	if s.d.isMissingTable(err) {
 		return fmt.Errorf("%w (are the tables there? see Store.Migrate)", err)

@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -50,9 +51,11 @@ func (s *Store) insert(ctx context.Context, c txn.Conn, o *order.Order) (updateI
 	return id, s.apply(ctx, c, s.added(o, 0))
 }
 
-// write stores what has changed between before and after: the order's row, the refunds that differ, and in
-// one statement each the new refunds and the transitions of after.
-func (s *Store) write(ctx context.Context, c txn.Conn, before, after *order.Order) (updateID, error) {
+// write stores what has changed between before and after: the order's row, the refunds that differ,
+// and in one statement each the new refunds and the transitions of after.
+func (s *Store) write(
+	ctx context.Context, c txn.Conn, before, after *order.Order,
+) (updateID, error) {
 	if after.ID != before.ID {
 		return 0, fmt.Errorf("the ID was changed: %w", order.ErrInvalid)
 	}
@@ -72,10 +75,9 @@ func (s *Store) write(ctx context.Context, c txn.Conn, before, after *order.Orde
 	row := *after
 	row.Version = before.Version + 1
 	id := newUpdateID()
-	updates := []update{{
-		s.sql.orders, append(orderColumns.changed(before, &row), assignment{"update_id", int64(id)}),
-		[]assignment{{"id", after.ID}, {"version", before.Version}},
-	}}
+	set := append(orderColumns.changed(before, &row), assignment{"update_id", int64(id)})
+	key := []assignment{{"id", after.ID}, {"version", before.Version}}
+	updates := []update{{s.sql.orders, set, key}}
 	for i := range known {
 		r, was := &after.Refunds[i], &before.Refunds[i]
 		if r.No != was.No {
@@ -92,8 +94,8 @@ func (s *Store) write(ctx context.Context, c txn.Conn, before, after *order.Orde
 	}
 	var changes []change
 	if s.d == MySQL && len(updates) == 2 {
-		// The refund first: MySQL keeps the values of other tables than the first in a temporary table, on
-		// disk if there is a TEXT among them.
+		// The refund first: MySQL keeps the values of other tables than the first in a temporary
+		// table, on disk if there is a TEXT among them.
 		changes = append(changes, updateRows(updates[1], updates[0]))
 	} else {
 		for _, u := range updates {
@@ -217,18 +219,12 @@ func updateRows(updates ...update) change {
 
 // check refuses text that the database cannot store exactly.
 func check(o *order.Order) error {
-	if err := orderColumns.check(o); err != nil {
-		return err
-	}
+	err := orderColumns.check(o)
 	for i := range o.Refunds {
-		if err := refundColumns.check(&o.Refunds[i]); err != nil {
-			return err
-		}
+		err = cmp.Or(err, refundColumns.check(&o.Refunds[i]))
 	}
 	for i := range o.History {
-		if err := transitionColumns.check(&o.History[i]); err != nil {
-			return err
-		}
+		err = cmp.Or(err, transitionColumns.check(&o.History[i]))
 	}
-	return nil
+	return err
 }

@@ -1,8 +1,8 @@
-// Package pgxtx lets a host that uses pgx without database/sql keep its orders with package sqlstore, on
-// its own pool and in its own transactions.
+// Package pgxtx lets a host that uses pgx without database/sql keep its orders with package
+// sqlstore, on its own pool and in its own transactions.
 //
-// A Store that [New] returns begins transactions of pgx, also for a poller and for [sqlstore.Store.InTx].
-// [TxFrom] returns to a hook the transaction that the hook runs in.
+// A Store that [New] returns begins transactions of pgx, also for a poller and for
+// [sqlstore.Store.InTx]. [TxFrom] returns to a hook the transaction that the hook runs in.
 package pgxtx
 
 import (
@@ -21,31 +21,32 @@ import (
 	"github.com/orderfsm/orderfsm/order"
 )
 
-// New returns a Store on the host's pool. Its error is that of [sqlstore.New]. The host closes the pool,
-// after the last call of the Store.
+// New returns a Store on the host's pool. Its error is that of [sqlstore.New]. The host closes the
+// pool, after the last call of the Store.
 func New(pool *pgxpool.Pool, opts sqlstore.Options) (*sqlstore.Store, error) {
 	if pool == nil {
 		return nil, &order.InvalidError{Field: "pool", Problem: "is nil"}
 	}
-	db := sql.OpenDB(connector{stdlib.GetPoolConnector(pool), pool}) // for reads outside of transactions
-	db.SetMaxIdleConns(0)                                            // the pool keeps them
+	// For reads outside of transactions. The pool keeps the connections.
+	db := sql.OpenDB(connector{stdlib.GetPoolConnector(pool), pool})
+	db.SetMaxIdleConns(0)
 	return sqlstore.New(db, sqlstore.PostgreSQL, opts)
 }
 
 // WithTx is [sqlstore.WithTx] for a transaction of pgx.
 func WithTx(ctx context.Context, tx pgx.Tx) context.Context { return txn.With(ctx, conn{tx}) }
 
-// TxFrom returns the transaction of pgx that ctx carries: that of a command on a Store that [New] returned,
-// for the hooks, or that of [WithTx] and [InTx]. It reports false if there is none, or if it is a
-// transaction of database/sql.
+// TxFrom returns the transaction of pgx that ctx carries: that of a command on a Store that [New]
+// returned, for the hooks, or that of [WithTx] and [InTx]. It reports false if there is none, or if
+// it is a transaction of database/sql.
 func TxFrom(ctx context.Context) (pgx.Tx, bool) {
 	raw, _ := txn.Lend(ctx)
 	tx, ok := raw.(pgx.Tx)
 	return tx, ok
 }
 
-// InTx is [sqlstore.InTx] for pgx. It calls fn with a context that carries a new transaction of the pool,
-// commits it and then runs the After hooks of the commands in it.
+// InTx is [sqlstore.InTx] for pgx. It calls fn with a context that carries a new transaction of the
+// pool, commits it and then runs the After hooks of the commands in it.
 func InTx(ctx context.Context, pool *pgxpool.Pool, fn func(ctx context.Context) error) error {
 	p := &txn.Pool{Begin: func(ctx context.Context) (txn.Tx, error) {
 		return begin(ctx, pool, pgx.TxOptions{})
@@ -116,8 +117,8 @@ func (c conn) Commit(ctx context.Context) error {
 	if errors.As(err, &answer) && answer.SeverityUnlocalized == "ERROR" {
 		return err
 	}
-	// pgconn.SafeToRetry does not help: pgx 5.12 also reports true for a COMMIT that was sent and whose
-	// connection then broke.
+	// pgconn.SafeToRetry does not help: pgx 5.12 also reports true for a COMMIT that was sent and
+	// whose connection then broke.
 	return errors.Join(txn.ErrCommit, err)
 }
 

@@ -1,5 +1,5 @@
-// Package dberr reads the error codes of database drivers, without importing the drivers. The type of an
-// error decides and the code that it holds, and never its text.
+// Package dberr reads the error codes of database drivers, without importing the drivers. The type
+// of an error decides and the code that it holds, and never its text.
 package dberr
 
 import (
@@ -28,8 +28,8 @@ func MySQLNumber(err error) int64 {
 	return number
 }
 
-// SQLiteCode returns the code of an error of SQLite in err's tree, or 0, and the error itself. The code is
-// the extended one if the driver has it.
+// SQLiteCode returns the code of an error of SQLite in err's tree, or 0, and the error itself. The
+// code is the extended one if the driver has it.
 func SQLiteCode(err error) (code int64, found error) {
 	walk(err, func(e error) bool {
 		switch reflect.TypeOf(e).String() {
@@ -72,7 +72,8 @@ func integer(v reflect.Value) int64 {
 	return 0
 }
 
-// walk calls visit with err and all errors that it wraps until visit returns true, which walk then returns.
+// walk calls visit with err and all errors that it wraps until visit returns true, which walk then
+// returns.
 func walk(err error, visit func(error) bool) bool {
 	if err == nil {
 		return false

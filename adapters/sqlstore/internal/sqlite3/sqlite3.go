@@ -1,5 +1,5 @@
-// Package sqlite3 has errors that look like those of github.com/mattn/go-sqlite3 and github.com/ncruces/go-sqlite3, for
-// tests: neither driver is needed to read them.
+// Package sqlite3 has errors that look like those of github.com/mattn/go-sqlite3 and
+// github.com/ncruces/go-sqlite3, for tests: neither driver is needed to read them.
 package sqlite3
 
 // ErrNo is mattn's type of a code.

@@ -15,9 +15,9 @@ type Pool struct {
 	Key any
 	// Probe says how the database reports that it has ended a transaction.
 	Probe Probe
-	// Turn holds a token while a transaction runs. If nil, any number of them run at once. SQLite takes
-	// one writer at a time and makes the others poll; waiting for a channel is fair and ends with the
-	// context.
+	// Turn holds a token while a transaction runs. If nil, any number of them run at once. SQLite
+	// takes one writer at a time and makes the others poll; waiting for a channel is fair and ends
+	// with the context.
 	Turn chan struct{}
 	// Again is called if a transaction has failed. It waits and returns nil to begin again, or it
 	// returns the error to give up with. If nil, nothing is retried.
@@ -26,29 +26,40 @@ type Pool struct {
 	Prepared *Prepared
 }
 
-// Atomically calls fn in a new transaction, commits it and then runs the functions that AfterCommit was
-// given. It rolls back if fn returns an error, panics or ends its goroutine. It is the only place that
-// commits.
+// Atomically calls fn in a new transaction, commits it and then runs the functions that AfterCommit
+// was given. It rolls back if fn returns an error, panics or ends its goroutine. It is the only
+// place that commits.
 //
-// If the answer to COMMIT is lost, proven reports whether the database holds what fn wrote. If proven is
-// nil, nothing can prove it.
+// If the answer to COMMIT is lost, proven reports whether the database holds what fn wrote. If
+// proven is nil, nothing can prove it.
 func (p *Pool) Atomically(
-	ctx context.Context, fn func(ctx context.Context, t *Txn) error, proven func(ctx context.Context) bool,
+	ctx context.Context, fn func(ctx context.Context, t *Txn) error,
+	proven func(ctx context.Context) bool,
 ) error {
 	defer p.Prepared.CatchUp(ctx) // last: only the caller waits for it
-	for try := 0; ; try++ {
-		t := &Txn{pool: p.Key, probe: p.Probe, owned: true, updating: map[any]bool{}}
+	var t *Txn
+	err := p.Retry(ctx, func() error {
+		t = &Txn{pool: p.Key, probe: p.Probe, owned: true, updating: map[any]bool{}}
 		err := p.attempt(ctx, t, fn)
 		if errors.Is(err, ErrCommit) && proven != nil && proven(ctx) {
-			err = nil
-		}
-		if err == nil {
-			for _, f := range t.afterCommit {
-				f(context.WithoutCancel(ctx))
-			}
 			return nil
 		}
-		if p.Again == nil {
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, f := range t.afterCommit {
+		f(context.WithoutCancel(ctx))
+	}
+	return nil
+}
+
+// Retry calls f until it succeeds or Again gives up.
+func (p *Pool) Retry(ctx context.Context, f func() error) error {
+	for try := 0; ; try++ {
+		err := f()
+		if err == nil || p.Again == nil {
 			return err
 		}
 		if err := p.Again(ctx, err, try); err != nil {
@@ -58,7 +69,9 @@ func (p *Pool) Atomically(
 }
 
 // attempt calls fn in a new transaction and commits it, once.
-func (p *Pool) attempt(ctx context.Context, t *Txn, fn func(ctx context.Context, t *Txn) error) error {
+func (p *Pool) attempt(
+	ctx context.Context, t *Txn, fn func(ctx context.Context, t *Txn) error,
+) error {
 	if p.Turn != nil {
 		select {
 		case p.Turn <- struct{}{}:
@@ -91,8 +104,8 @@ func (p *Pool) attempt(ctx context.Context, t *Txn, fn func(ctx context.Context,
 	return tx.Commit(ctx)
 }
 
-// InTx calls fn in the transaction that ctx carries, whose owner commits. If ctx carries none, InTx calls
-// fn in a new one.
+// InTx calls fn in the transaction that ctx carries, whose owner commits. If ctx carries none, InTx
+// calls fn in a new one.
 func (p *Pool) InTx(ctx context.Context, fn func(ctx context.Context) error) error {
 	t, err := p.Joined(ctx)
 	if err != nil {
@@ -104,8 +117,8 @@ func (p *Pool) InTx(ctx context.Context, fn func(ctx context.Context) error) err
 	return p.Atomically(ctx, func(ctx context.Context, _ *Txn) error { return fn(ctx) }, nil)
 }
 
-// Joined returns the transaction that ctx carries, or nil if it carries none. The error says why p cannot
-// work in it.
+// Joined returns the transaction that ctx carries, or nil if it carries none. The error says why p
+// cannot work in it.
 func (p *Pool) Joined(ctx context.Context) (*Txn, error) {
 	t := From(ctx)
 	switch {
@@ -129,13 +142,20 @@ const grace = time.Second
 func Outlive(ctx context.Context) (context.Context, context.CancelFunc) {
 	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() {
-		timer := time.NewTimer(grace)
-		defer timer.Stop()
-		select {
-		case <-longer.Done():
-		case <-timer.C:
-			cancel()
-		}
+		_ = Pause(longer, grace)
+		cancel()
 	})
 	return longer, func() { stop(); cancel() }
+}
+
+// Pause waits for d, or until ctx ends, and then returns its error.
+func Pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
 }

@@ -10,16 +10,17 @@ import (
 )
 
 const (
-	// mostPrepared bounds the statements that are kept. Which columns are set and how many rows there
-	// are makes some dozens.
+	// mostPrepared bounds the statements that are kept. Which columns are set and how many rows
+	// there are makes some dozens.
 	mostPrepared = 128
-	// prepareTimeout bounds how long a caller, whose work is done, waits for a connection to prepare on.
+	// prepareTimeout bounds how long a caller, whose work is done, waits for a connection to
+	// prepare on.
 	prepareTimeout = time.Second
 )
 
-// Prepared are the statements of a pool that its connections parse once. A statement runs unprepared the
-// first time. It is prepared after that transaction, because preparing may need another connection, which a
-// pool of one does not have. The methods of a nil *Prepared do nothing.
+// Prepared are the statements of a pool that its connections parse once. A statement runs
+// unprepared the first time. It is prepared after that transaction, because preparing may need
+// another connection, which a pool of one does not have. The methods of a nil *Prepared do nothing.
 type Prepared struct {
 	db *sql.DB
 
@@ -61,9 +62,9 @@ func (p *Prepared) giveUp(query string) {
 	p.ready[query] = nil // open until the pool is closed: others may be running it
 }
 
-// isUnprepared reports whether MySQL did nothing because a statement was prepared: its limit of prepared
-// statements is reached, it does not know the statement (a proxy has changed servers), or it cannot bring
-// the statement up to date.
+// isUnprepared reports whether MySQL did nothing because a statement was prepared: its limit of
+// prepared statements is reached, it does not know the statement (a proxy has changed servers), or
+// it cannot bring the statement up to date.
 func isUnprepared(err error) bool {
 	switch dberr.MySQLNumber(err) {
 	case 1461, 1243, 1615:
@@ -72,8 +73,8 @@ func isUnprepared(err error) bool {
 	return false
 }
 
-// CatchUp prepares the statements that get did not find. A statement that cannot be prepared, perhaps
-// because a proxy refuses it, always runs unprepared.
+// CatchUp prepares the statements that get did not find. A statement that cannot be prepared,
+// perhaps because a proxy refuses it, always runs unprepared.
 func (p *Prepared) CatchUp(ctx context.Context) {
 	if p == nil {
 		return
@@ -91,7 +92,8 @@ func (p *Prepared) CatchUp(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, prepareTimeout)
 	defer cancel()
 	for _, query := range wanted {
-		stmt, err := p.db.PrepareContext(ctx, query) //nolint:sqlclosecheck // it lives as long as the pool
+		//nolint:sqlclosecheck // it lives as long as the pool
+		stmt, err := p.db.PrepareContext(ctx, query)
 		p.mu.Lock()
 		switch {
 		case err == nil:

@@ -5,15 +5,15 @@ import (
 	"fmt"
 )
 
-// Nested runs one command in a transaction that goes on. A command that fails leaves nothing in it, not
-// even what its hooks have written.
+// Nested runs one command in a transaction that goes on. A command that fails leaves nothing in it,
+// not even what its hooks have written.
 func (t *Txn) Nested(ctx context.Context, fn func(ctx context.Context) error) (err error) {
 	if err := t.prepare(ctx); err != nil {
 		return err
 	}
 	savepoint := fmt.Sprintf("orderfsm_%d", t.depth+1)
-	// If this fails, there is nothing to go back to. An earlier command may have left a savepoint of this
-	// name: to roll back to that would undo the commands since.
+	// If this fails, there is nothing to go back to. An earlier command may have left a savepoint
+	// of this name: to roll back to that would undo the commands since.
 	if _, err := t.Exec(ctx, "SAVEPOINT "+savepoint); err != nil {
 		return fmt.Errorf("savepoint: %w", err)
 	}
@@ -61,8 +61,8 @@ func (t *Txn) release(ctx context.Context, savepoint string) error {
 	return nil
 }
 
-// rollbackTo leaves the transaction as it was at the savepoint. If the savepoint is still there, the
-// transaction has not ended since, and it is usable again.
+// rollbackTo leaves the transaction as it was at the savepoint. If the savepoint is still there,
+// the transaction has not ended since, and it is usable again.
 func (t *Txn) rollbackTo(ctx context.Context, savepoint string) {
 	_, err := t.conn.Exec(ctx, "ROLLBACK TO SAVEPOINT "+savepoint)
 	switch {
@@ -73,7 +73,8 @@ func (t *Txn) rollbackTo(ctx context.Context, savepoint string) {
 	}
 }
 
-// setMarker prepares a later CheckAlive in the command at this depth, once the host has the transaction.
+// setMarker prepares a later CheckAlive in the command at this depth, once the host has the
+// transaction.
 func (t *Txn) setMarker(ctx context.Context) error {
 	if !t.lent || t.marked || t.probe != ProbeMarker || t.depth == 0 && !t.owned {
 		return nil
@@ -87,8 +88,8 @@ func (t *Txn) setMarker(ctx context.Context) error {
 
 func (t *Txn) marker() string { return fmt.Sprintf("orderfsm_%d_lent", t.depth) }
 
-// CheckAlive returns an error if the database has ended the transaction. It sends nothing if the host
-// never had the transaction.
+// CheckAlive returns an error if the database has ended the transaction. It sends nothing if the
+// host never had the transaction.
 func (t *Txn) CheckAlive(ctx context.Context) error {
 	if err := t.refusal(); err != nil || !t.lent {
 		return err

@@ -8,7 +8,8 @@ import (
 	"fmt"
 )
 
-// Native is implemented by the [driver.Driver] of a *sql.DB whose transactions another library begins.
+// Native is implemented by the [driver.Driver] of a *sql.DB whose transactions another library
+// begins.
 type Native interface {
 	driver.Driver
 	BeginNative(ctx context.Context) (Tx, error)
@@ -62,8 +63,8 @@ func (c sqlConn) Query(ctx context.Context, query string, args ...any) (Rows, er
 	return rows, nil
 }
 
-// runPrepared calls run with the prepared statement, on the connection of c. It calls run with nil if there
-// is none, or if the server refuses it.
+// runPrepared calls run with the prepared statement, on the connection of c. It calls run with nil
+// if there is none, or if the server refuses it.
 func runPrepared[T any](
 	ctx context.Context, c sqlConn, query string, run func(stmt *sql.Stmt) (T, error),
 ) (T, error) {
@@ -91,8 +92,8 @@ type sqlTx struct {
 	rolledBack func(err error) bool
 }
 
-// BeginSQL returns the Begin of a Pool on db. rolledBack reports whether an error of COMMIT is the answer
-// that the transaction was rolled back; if nil, none is.
+// BeginSQL returns the Begin of a Pool on db. rolledBack reports whether an error of COMMIT is the
+// answer that the transaction was rolled back; if nil, none is.
 func BeginSQL(
 	db *sql.DB, opts *sql.TxOptions, p *Prepared, rolledBack func(err error) bool,
 ) func(ctx context.Context) (Tx, error) {
@@ -125,8 +126,8 @@ func (t *sqlTx) Commit(ctx context.Context) error {
 	if t.rolledBack != nil && t.rolledBack(err) {
 		return fmt.Errorf("commit: %w", err)
 	}
-	// Also if the error is the context's: a driver that waits for the answer with the context of the
-	// transaction, as pgx does, stops waiting when it ends and returns no other error.
+	// Also if the error is the context's: a driver that waits for the answer with the context of
+	// the transaction, as pgx does, stops waiting when it ends and returns no other error.
 	return fmt.Errorf("%w: %w", ErrCommit, err)
 }
 

@@ -1,5 +1,5 @@
-// Package txn carries database transactions in contexts. It begins and commits them for package sqlstore
-// and for package pgxtx, which adds transactions of pgx.
+// Package txn carries database transactions in contexts. It begins and commits them for package
+// sqlstore and for package pgxtx, which adds transactions of pgx.
 package txn
 
 import (
@@ -10,7 +10,8 @@ import (
 )
 
 var (
-	// ErrCommit is returned if the answer to COMMIT was lost and nothing proves that it was executed.
+	// ErrCommit is returned if the answer to COMMIT was lost and nothing proves that it was
+	// executed.
 	ErrCommit = errors.New("the answer to COMMIT was lost: it may have been executed")
 	// ErrEnded is returned for a context that has outlived its transaction.
 	ErrEnded = errors.New("the transaction of this context has ended")
@@ -20,8 +21,8 @@ var (
 
 	errFailed = errors.New("the transaction is over: a statement failed in it " +
 		"or the database has ended it")
-	errForeign = errors.New("the context carries a transaction that a Store on another pool began: " +
-		"use a context without it, or one pool for both")
+	errForeign = errors.New("the context carries a transaction that a Store on another pool " +
+		"began: use a context without it, or one pool for both")
 )
 
 // Probe is a way to find out that the database has ended a transaction.
@@ -31,18 +32,18 @@ const (
 	// ProbeNone is for PostgreSQL, which refuses every statement until the client has ended the
 	// transaction.
 	ProbeNone Probe = iota
-	// ProbeMarker is for MySQL, which ends a transaction on a deadlock: only the end of the transaction
-	// removes a savepoint that is set before.
+	// ProbeMarker is for MySQL, which ends a transaction on a deadlock: only the end of the
+	// transaction removes a savepoint that is set before.
 	ProbeMarker
 	// ProbeBegin is for SQLite, which ends a transaction on a full disk: it refuses a BEGIN in a
 	// transaction, so that a BEGIN succeeds only if there is none.
 	ProbeBegin
 )
 
-// Txn is a transaction that a context carries. Like PostgreSQL it refuses every statement after one that
-// has failed, until it has rolled back to a savepoint. A statement may fail because the database has ended
-// the transaction (MySQL on a deadlock, SQLite on a full disk), and what is sent after that would be
-// committed by itself.
+// Txn is a transaction that a context carries. Like PostgreSQL it refuses every statement after one
+// that has failed, until it has rolled back to a savepoint. A statement may fail because the
+// database has ended the transaction (MySQL on a deadlock, SQLite on a full disk), and what is sent
+// after that would be committed by itself.
 //
 // Like the driver's transaction it is for one goroutine at a time.
 type Txn struct {
@@ -57,8 +58,9 @@ type Txn struct {
 	updating map[any]bool // see Enter
 	depth    int          // the number of commands that run inside one another
 	failed   error        // the error after which all statements are refused
-	// lent reports that the host has the driver's transaction. The statements that the host runs on it
-	// are not seen here, so that the store checks that the transaction is alive before it writes.
+	// lent reports that the host has the driver's transaction. The statements that the host runs on
+	// it are not seen here, so that the store checks that the transaction is alive before it
+	// writes.
 	lent   bool
 	marked bool // the marker of the command at this depth is set
 }
@@ -71,8 +73,8 @@ func From(ctx context.Context) *Txn {
 	return t
 }
 
-// With returns a context that carries a transaction of the host, who ends it. It returns ctx if that
-// carries the same transaction already.
+// With returns a context that carries a transaction of the host, who ends it. It returns ctx if
+// that carries the same transaction already.
 func With(ctx context.Context, c Conn) context.Context {
 	if t := From(ctx); t != nil && t.conn.Raw() == c.Raw() {
 		return ctx
@@ -80,8 +82,8 @@ func With(ctx context.Context, c Conn) context.Context {
 	return context.WithValue(ctx, key{}, &Txn{conn: c, lent: true, updating: map[any]bool{}})
 }
 
-// Lend returns the driver's transaction that ctx carries, for the host's own statements. It reports false
-// if there is none, or if it has failed or ended.
+// Lend returns the driver's transaction that ctx carries, for the host's own statements. It reports
+// false if there is none, or if it has failed or ended.
 func Lend(ctx context.Context) (raw any, ok bool) {
 	t := From(ctx)
 	if t == nil || t.ended.Load() {
@@ -94,8 +96,8 @@ func Lend(ctx context.Context) (raw any, ok bool) {
 	return t.conn.Raw(), true
 }
 
-// AfterCommit makes the owner of the transaction call f after the commit. It reports false if this package
-// does not commit the transaction.
+// AfterCommit makes the owner of the transaction call f after the commit. It reports false if this
+// package does not commit the transaction.
 func (t *Txn) AfterCommit(f func(ctx context.Context)) bool {
 	if !t.owned || t.ended.Load() {
 		return false
@@ -104,8 +106,8 @@ func (t *Txn) AfterCommit(f func(ctx context.Context)) bool {
 	return true
 }
 
-// Enter notes that an update of key is running, until leave is called. It reports false if one is running
-// already.
+// Enter notes that an update of key is running, until leave is called. It reports false if one is
+// running already.
 func (t *Txn) Enter(key any) (leave func(), ok bool) {
 	if t.updating[key] {
 		return nil, false
