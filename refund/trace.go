@@ -32,7 +32,7 @@ func (s *Service) trace(
 		if h.Trace == nil {
 			continue
 		}
-		s.notify(ctx, "trace", func() {
+		s.callHook(ctx, "trace", func() {
 			inside, ended := h.Trace(ctx, Command{Name: name, Ref: ref})
 			if inside != nil {
 				ctx = inside
@@ -44,7 +44,7 @@ func (s *Service) trace(
 	}
 	return ctx, func() {
 		for i := len(ends) - 1; i >= 0; i-- {
-			s.notify(ctx, "trace", func() { ends[i](*err) })
+			s.callHook(ctx, "trace", func() { ends[i](*err) })
 		}
 	}
 }
