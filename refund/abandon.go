@@ -31,7 +31,7 @@ type AbandonParams struct {
 func (s *Service) Abandon(ctx context.Context, p AbandonParams) (_ order.Refund, err error) {
 	ctx, end := s.trace(ctx, "abandon", p.Ref, &err)
 	defer end()
-	if err := s.outsideTx(ctx, "abandon", p.Ref); err != nil {
+	if err := s.refuseInTx(ctx, "abandon", p.Ref); err != nil {
 		return order.Refund{}, err
 	}
 	o, err := s.get(ctx, p.OrderID)
@@ -44,7 +44,7 @@ func (s *Service) Abandon(ctx context.Context, p AbandonParams) (_ order.Refund,
 	}
 	if seen.State == order.StateFailed {
 		err := s.confirmUnpaid(ctx, o, seen)
-		var silent *silentError
+		var silent *noAnswerError
 		if errors.As(err, &silent) && strings.TrimSpace(p.Evidence) != "" {
 			p.Note = strings.TrimSpace(p.Note + "\nunconfirmed by the provider: " + p.Evidence)
 			err = nil
@@ -61,14 +61,14 @@ func (s *Service) Abandon(ctx context.Context, p AbandonParams) (_ order.Refund,
 	})
 }
 
-// silentError is returned if the provider gave no clear answer.
-type silentError struct{ err error }
+// noAnswerError is returned if the provider gave no clear answer.
+type noAnswerError struct{ err error }
 
 // Error implements error.
-func (e *silentError) Error() string { return ErrUnsettled.Error() + ": " + e.err.Error() }
+func (e *noAnswerError) Error() string { return ErrUnsettled.Error() + ": " + e.err.Error() }
 
 // Unwrap returns what errors.Is and errors.As look for.
-func (e *silentError) Unwrap() []error { return []error{ErrUnsettled, e.err} }
+func (e *noAnswerError) Unwrap() []error { return []error{ErrUnsettled, e.err} }
 
 // confirmUnpaid returns nil only if the provider says now that the refund has not been and is not being paid.
 func (s *Service) confirmUnpaid(ctx context.Context, o *order.Order, r *order.Refund) error {
@@ -82,7 +82,7 @@ func (s *Service) confirmUnpaid(ctx context.Context, o *order.Order, r *order.Re
 		// The provider did answer, or was given no time to.
 		return fmt.Errorf("abandon %s: %w: %w", Ref{OrderID: o.ID, RefundNo: r.No}.name(), ErrUnsettled, ans.err)
 	default:
-		return fmt.Errorf("abandon refund %s of order %s: %w", r.No, o.ID, &silentError{ans.err})
+		return fmt.Errorf("abandon refund %s of order %s: %w", r.No, o.ID, &noAnswerError{ans.err})
 	}
 	switch ans.res.Outcome {
 	case OutcomeNotFound, OutcomeClosed, OutcomeDeclined:

@@ -11,16 +11,16 @@ import (
 	"github.com/orderfsm/orderfsm/order"
 )
 
-// learn is the one way by which what the provider said reaches the book: a verdict, and then its effects. It reports
+// recordAnswer is the one way by which what the provider said reaches the book: a verdict, and then its effects. It reports
 // whether the provider must be asked once more, because the answer may be older than the book.
-func (u *update) learn(ctx context.Context, no string, q *question, a answer) (again bool, err error) {
+func (u *update) recordAnswer(ctx context.Context, no string, q *question, a answer) (again bool, err error) {
 	r := u.order.Refund(no)
 	before := *r
 	now, err := u.s.quietClock(ctx, q, a)
 	if err != nil {
 		return false, err
 	}
-	if q.owns(r) && !a.submitted {
+	if q.isNewest(r) && !a.submitted {
 		r.Outstanding, r.SubmittedAt = q.seen.Outstanding, q.seen.SubmittedAt // nothing was sent after all
 	}
 	v := judge(r, q, a, now, u.s.opt.QuietPeriod)
@@ -28,7 +28,7 @@ func (u *update) learn(ctx context.Context, no string, q *question, a answer) (a
 		return false, err
 	}
 	r = u.order.Refund(no)
-	if q.owns(r) {
+	if q.isNewest(r) {
 		u.reschedule(r, a.err, now)
 	}
 	if r.Equal(&before) && len(u.fired) == 0 && u.discrepancy == nil {
@@ -52,11 +52,11 @@ func (s *Service) quietClock(ctx context.Context, q *question, a answer) (time.T
 func (u *update) book(ctx context.Context, no string, v verdict, res Result, now time.Time) error {
 	r := u.order.Refund(no)
 	if v.discrepancy != nil {
-		u.disagree(r, res, v.discrepancy)
-		u.heard = v.heard
+		u.setDiscrepancy(r, res, v.discrepancy)
+		u.marker = v.marker
 	}
 	if v.keep {
-		keep(r, v.words)
+		setWords(r, v.words)
 	}
 	switch {
 	case v.accepted:
@@ -68,20 +68,20 @@ func (u *update) book(ctx context.Context, no string, v verdict, res Result, now
 		r.DeclinedAt = now
 	}
 	if v.adopt {
-		if err := u.fact(ctx, order.EventAdopt, no, v.words); err != nil {
+		if err := u.fireFromProvider(ctx, order.EventAdopt, no, v.words); err != nil {
 			return err
 		}
 	}
 	if v.event == "" {
 		return nil
 	}
-	return u.fact(ctx, v.event, no, v.words)
+	return u.fireFromProvider(ctx, v.event, no, v.words)
 }
 
-// fact fires an event that the provider caused and keeps its words with the refund.
-func (u *update) fact(ctx context.Context, ev order.Event, no string, res Result) error {
+// fireFromProvider fires an event that the provider caused and keeps its words with the refund.
+func (u *update) fireFromProvider(ctx context.Context, ev order.Event, no string, res Result) error {
 	r := u.order.Refund(no)
-	keep(r, res)
+	setWords(r, res)
 	if ev == order.EventSettle {
 		r.ConfirmedAt = u.s.now()
 		if at := stored(res.RefundedAt); !at.IsZero() && 1 <= at.Year() && at.Year() <= 9999 {
@@ -89,7 +89,7 @@ func (u *update) fact(ctx context.Context, ev order.Event, no string, res Result
 		}
 	}
 	return u.fire(ctx, order.Trigger{
-		Event: ev, RefundNo: no, Actor: order.ActorProvider, Note: note(res), At: u.s.now(),
+		Event: ev, RefundNo: no, Actor: order.ActorProvider, Note: joinWords(res), At: u.s.now(),
 	})
 }
 
@@ -126,29 +126,29 @@ func (s *Service) backoff(gateway string, attempts int) (wait time.Duration) {
 	return max(0, s.opt.Backoff(gateway, attempts))
 }
 
-// disagree raises a conflict once the Update is committed.
-func (u *update) disagree(r *order.Refund, res Result, err error) {
+// setDiscrepancy raises a conflict once the Update is committed.
+func (u *update) setDiscrepancy(r *order.Refund, res Result, err error) {
 	u.discrepancy = &Discrepancy{
 		OrderID: u.order.ID, RefundNo: r.No, Book: r.State, Result: res,
 		Err: fmt.Errorf("refund %s of order %s: %w", r.No, u.order.ID, err),
 	}
 }
 
-// keep notes the provider's words on a refund.
-func keep(r *order.Refund, res Result) {
-	res = tidy(res)
+// setWords notes the provider's words on a refund.
+func setWords(r *order.Refund, res Result) {
+	res = clipWords(res)
 	r.Code, r.Message = res.Code, res.Message
 	if res.ProviderRefundID != "" {
 		r.ProviderRefundID = res.ProviderRefundID
 	}
 }
 
-func note(res Result) string {
+func joinWords(res Result) string {
 	return strings.TrimSpace(clip(res.Code+" "+res.Message, order.MaxMessage))
 }
 
-// tidy cuts the provider's words to what every store keeps, so that none of them keeps an outcome from being booked.
-func tidy(res Result) Result {
+// clipWords cuts the provider's words to what every store keeps, so that none of them keeps an outcome from being booked.
+func clipWords(res Result) Result {
 	res.ProviderRefundID = clip(res.ProviderRefundID, order.MaxCode)
 	res.Code = clip(res.Code, order.MaxCode)
 	res.Message = clip(res.Message, order.MaxMessage)

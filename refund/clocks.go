@@ -30,8 +30,8 @@ func (s *Service) longestWait() time.Duration { return max(s.opt.MaxWait, s.opt.
 // longestLease bounds LeasedUntil. It has room for clocks that differ by a Lease.
 func (s *Service) longestLease() time.Duration { return 2 * s.opt.Lease }
 
-// waits reports whether r is not due yet.
-func (s *Service) waits(r *order.Refund, now time.Time) bool {
+// isWaiting reports whether r is not due yet.
+func (s *Service) isWaiting(r *order.Refund, now time.Time) bool {
 	if r.LeasedUntil.IsZero() {
 		return isAhead(r.NextAttemptAt, now, s.longestWait())
 	}
@@ -43,8 +43,8 @@ func (s *Service) isLeased(r *order.Refund, now time.Time) bool {
 	return isAhead(r.LeasedUntil, now, s.longestLease())
 }
 
-// leased returns until when a call for another refund of o than r may be under way; zero if there is none.
-func (s *Service) leased(o *order.Order, r *order.Refund, now time.Time) (until time.Time) {
+// otherLeaseEnd returns until when a call for another refund of o than r may be under way; zero if there is none.
+func (s *Service) otherLeaseEnd(o *order.Order, r *order.Refund, now time.Time) (until time.Time) {
 	for i := range o.Refunds {
 		other := &o.Refunds[i]
 		if other.No != r.No && s.isLeased(other, now) && other.LeasedUntil.After(until) {

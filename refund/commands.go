@@ -43,7 +43,7 @@ func (s *Service) Request(ctx context.Context, p RequestParams) (_ order.Refund,
 	err = s.update(ctx, "request", p.Ref, func(ctx context.Context, u *update) error {
 		if r := u.order.Refund(p.RefundNo); r != nil {
 			out = *r
-			return p.repeats(r, isMade)
+			return p.checkRepeat(r, isMade)
 		}
 		if err := s.checkRequests(u.order, p.RefundNo); err != nil {
 			return fmt.Errorf("request %w", err)
@@ -67,8 +67,8 @@ func (s *Service) Request(ctx context.Context, p RequestParams) (_ order.Refund,
 	return orNone(out, err)
 }
 
-// repeats returns errUnchanged if p asks for refund r, which has its number, once more.
-func (p *RequestParams) repeats(r *order.Refund, isMade bool) error {
+// checkRepeat returns errUnchanged if p asks for refund r, which has its number, once more.
+func (p *RequestParams) checkRepeat(r *order.Refund, isMade bool) error {
 	switch {
 	case isMade: // an equal number that was made twice does not make two refunds one
 		return fmt.Errorf("request refund of order %s: new_refund_no made %s again: %w",

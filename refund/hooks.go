@@ -89,13 +89,13 @@ func guards(hooks []Hooks) (all []order.Guard) {
 	return all
 }
 
-// inTx calls the InTx hooks for t.
-func (u *update) inTx(ctx context.Context, t order.Transition) error {
+// runInTxHooks calls the InTx hooks for t.
+func (u *update) runInTxHooks(ctx context.Context, t order.Transition) error {
 	for _, h := range u.s.opt.Hooks {
 		if h.InTx == nil {
 			continue
 		}
-		if err := containPanic(func() error { return h.InTx(ctx, u.shared(), t) }); err != nil {
+		if err := catchPanic(func() error { return h.InTx(ctx, u.hookView(), t) }); err != nil {
 			return fmt.Errorf("%s refund %s of order %s: in-transaction hook: %w",
 				t.Event, t.RefundNo, u.order.ID, err)
 		}
@@ -103,16 +103,16 @@ func (u *update) inTx(ctx context.Context, t order.Transition) error {
 	return nil
 }
 
-// shared returns the copy of the order that the hooks share.
-func (u *update) shared() *order.Order {
+// hookView returns the copy of the order that the hooks share.
+func (u *update) hookView() *order.Order {
 	if u.view == nil || u.view.Version != u.order.Version || !u.view.Equal(u.order) {
 		u.view = u.order.Clone()
 	}
 	return u.view
 }
 
-// containPanic returns a panic of call as an error.
-func containPanic(call func() error) (err error) {
+// catchPanic returns a panic of call as an error.
+func catchPanic(call func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("%w: %v", ErrHookPanic, p)
@@ -121,9 +121,9 @@ func containPanic(call func() error) (err error) {
 	return call()
 }
 
-// notify runs a hook that cannot fail the command. It reports whether the hook returned: it may have
+// callHook runs a hook that cannot fail the command. It reports whether the hook returned: it may have
 // panicked.
-func (s *Service) notify(ctx context.Context, hook string, call func()) (returned bool) {
+func (s *Service) callHook(ctx context.Context, hook string, call func()) (returned bool) {
 	defer func() {
 		if p := recover(); p != nil {
 			s.log.ErrorContext(ctx, "hook panicked", slog.String("hook", hook), slog.Any("panic", p))
@@ -133,19 +133,19 @@ func (s *Service) notify(ctx context.Context, hook string, call func()) (returne
 	return true
 }
 
-// finish logs what an Update did and calls the hooks, once it is committed: at once, or when the
+// afterCommit logs what an Update did and calls the hooks, once it is committed: at once, or when the
 // transaction that ctx carries commits.
-func (s *Service) finish(ctx context.Context, u *update) {
+func (s *Service) afterCommit(ctx context.Context, u *update) {
 	if len(u.fired) == 0 && u.discrepancy == nil {
 		return
 	}
 	run := func(ctx context.Context) {
-		s.wake(ctx, u)
+		s.callOnDue(ctx, u)
 		for _, t := range u.fired {
-			u.announce(ctx, t)
+			u.reportTransition(ctx, t)
 		}
 		if u.discrepancy != nil && s.reportDiscrepancy(ctx, *u.discrepancy) {
-			s.remember(ctx, u)
+			s.markReported(ctx, u)
 		}
 	}
 	if !s.joined(ctx) {
@@ -155,14 +155,14 @@ func (s *Service) finish(ctx context.Context, u *update) {
 	}
 	j, _ := s.store.(Joiner)
 	if !j.AfterCommit(ctx, run) {
-		s.wake(ctx, u)
+		s.callOnDue(ctx, u)
 		s.log.DebugContext(ctx, "after hooks do not run: nobody reports the host's commit",
 			slog.String("order_id", u.order.ID))
 	}
 }
 
-// announce logs a committed transition and calls the After hooks.
-func (u *update) announce(ctx context.Context, t order.Transition) {
+// reportTransition logs a committed transition and calls the After hooks.
+func (u *update) reportTransition(ctx context.Context, t order.Transition) {
 	var amount int64
 	if r := u.order.Refund(t.RefundNo); r != nil {
 		amount = r.Amount
@@ -174,15 +174,15 @@ func (u *update) announce(ctx context.Context, t order.Transition) {
 		slog.Int64("amount", amount), slog.String("currency", u.order.Currency))
 	for _, h := range u.s.opt.Hooks {
 		if h.After != nil {
-			u.s.notify(ctx, "after", func() { h.After(ctx, u.shared(), t) })
+			u.s.callHook(ctx, "after", func() { h.After(ctx, u.hookView(), t) })
 		}
 	}
 }
 
-// remember notes a discrepancy with its refund after it was reported, and not before. If the process
+// markReported notes a discrepancy with its refund after it was reported, and not before. If the process
 // dies in between, or a hook panics, it is reported twice rather than never.
-func (s *Service) remember(ctx context.Context, u *update) {
-	if u.heard == nil {
+func (s *Service) markReported(ctx context.Context, u *update) {
+	if u.marker == nil {
 		return
 	}
 	ref := Ref{OrderID: u.discrepancy.OrderID, RefundNo: u.discrepancy.RefundNo}
@@ -191,7 +191,7 @@ func (s *Service) remember(ctx context.Context, u *update) {
 		if err != nil {
 			return err
 		}
-		u.heard.note(r, s.now())
+		u.marker.apply(r, s.now())
 		return nil
 	})
 	if err != nil {
@@ -209,7 +209,7 @@ func (s *Service) reportDiscrepancy(ctx context.Context, d Discrepancy) bool {
 		slog.Any("error", d.Err))
 	taken := true
 	for _, h := range s.opt.Hooks {
-		if h.Discrepancy != nil && !s.notify(ctx, "discrepancy", func() { h.Discrepancy(ctx, d) }) {
+		if h.Discrepancy != nil && !s.callHook(ctx, "discrepancy", func() { h.Discrepancy(ctx, d) }) {
 			taken = false
 		}
 	}
@@ -231,7 +231,7 @@ func (s *Service) reportStuck(ctx context.Context, st Stuck) {
 		slog.Int("attempts", st.Attempts), errorAttr(st.Err))
 	for _, h := range s.opt.Hooks {
 		if h.Stuck != nil {
-			s.notify(ctx, "stuck", func() { h.Stuck(ctx, st) })
+			s.callHook(ctx, "stuck", func() { h.Stuck(ctx, st) })
 		}
 	}
 }

@@ -22,9 +22,9 @@ func TestClip(t *testing.T) {
 	} {
 		require.Equal(t, want, clip(text, 10), "%q", text)
 	}
-	require.Equal(t, "CODE words", note(Result{Code: "CODE", Message: "words"}))
-	require.Equal(t, "words", note(Result{Message: "words"}))
-	require.Equal(t, "CODE", note(Result{Code: "CODE"}))
+	require.Equal(t, "CODE words", joinWords(Result{Code: "CODE", Message: "words"}))
+	require.Equal(t, "words", joinWords(Result{Message: "words"}))
+	require.Equal(t, "CODE", joinWords(Result{Code: "CODE"}))
 }
 
 // TestHeardIsNotedOnlyWithWhatItIsAbout: between the alert and the note the refund may have moved
@@ -58,11 +58,11 @@ func TestHeardIsNotedOnlyWithWhatItIsAbout(t *testing.T) {
 				want.ConfirmedAt = now
 			}
 		}
-		h := &heard{book: c.r.State, words: words}
+		h := &marker{book: c.r.State, words: words}
 		if c.paid {
 			h.words.Outcome = OutcomeSucceeded
 		}
-		h.note(&r, now)
+		h.apply(&r, now)
 		require.Equal(t, want, r, name)
 	}
 }
@@ -72,8 +72,8 @@ func TestContradictionIsNotedWithWhatIsConfirmed(t *testing.T) {
 	r := order.Refund{State: order.StateRefunded, ConfirmedAt: judgeNow(), Code: "OLD"}
 	want := r
 	want.Code, want.Message = "CODE", "words"
-	h := &heard{book: r.State, words: Result{Code: "CODE", Message: "words"}}
-	h.note(&r, judgeNow().Add(time.Hour))
+	h := &marker{book: r.State, words: Result{Code: "CODE", Message: "words"}}
+	h.apply(&r, judgeNow().Add(time.Hour))
 	require.Equal(t, want, r)
 }
 
@@ -148,7 +148,7 @@ func TestSetupFaultIsOverOnceTheCallThatFailedSucceeds(t *testing.T) {
 	} {
 		var f setupFaults
 		for i, c := range calls {
-			require.Equal(t, c.news, f.note(c.gateway, c.op, c.failed), "%s, call %d", name, i+1)
+			require.Equal(t, c.news, f.record(c.gateway, c.op, c.failed), "%s, call %d", name, i+1)
 		}
 	}
 }

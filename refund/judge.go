@@ -21,18 +21,18 @@ type question struct {
 	unsendable string
 }
 
-// owns reports whether the question is that of the newest attempt of r. Only its answer reschedules r, and only its
+// isNewest reports whether the question is that of the newest attempt of r. Only its answer reschedules r, and only its
 // refusal counts, because a newer attempt may have been accepted.
-func (q *question) owns(r *order.Refund) bool {
+func (q *question) isNewest(r *order.Refund) bool {
 	return q.attempt > 0 && r.State == order.StateApproved &&
 		r.Attempts == q.attempt && r.Retries == q.seen.Retries
 }
 
-// current reports whether r stands as it did when the question was asked. If it does not, the answer may be older than
+// isCurrent reports whether r stands as it did when the question was asked. If it does not, the answer may be older than
 // what the book has learned since.
-func (q *question) current(r *order.Refund) bool {
+func (q *question) isCurrent(r *order.Refund) bool {
 	if q.attempt > 0 {
-		return q.owns(r)
+		return q.isNewest(r)
 	}
 	return r.Equal(&q.seen)
 }
@@ -65,19 +65,19 @@ type verdict struct {
 	// discrepancy is how the provider and the book disagree; nil if they do not. heard is what the refund keeps of
 	// it once a person was alerted, so that the same is not reported again; nil if nothing is.
 	discrepancy error
-	heard       *heard
+	marker       *marker
 	// again reports that the answer may be older than the book and that the provider must be asked once more.
 	again bool
 }
 
-// heard is a discrepancy that a refund remembers in its words.
-type heard struct {
+// marker is a discrepancy that a refund remembers in its words.
+type marker struct {
 	book  order.State // of the refund when it was judged
 	words Result
 }
 
-// note makes r remember, unless it has moved on since.
-func (h *heard) note(r *order.Refund, now time.Time) {
+// apply makes r remember, unless it has moved on since.
+func (h *marker) apply(r *order.Refund, now time.Time) {
 	paid := h.words.Outcome == OutcomeSucceeded
 	switch {
 	case r.State != h.book:
@@ -87,14 +87,14 @@ func (h *heard) note(r *order.Refund, now time.Time) {
 	case r.State == order.StateRefunded && paid && !r.ConfirmedAt.IsZero():
 		return
 	}
-	keep(r, h.words)
+	setWords(r, h.words)
 	if paid {
 		r.ConfirmedAt = now
 	}
 }
 
-// denial is the message of a refund that the provider denies after it has accepted it.
-const denial = "the provider denies a refund that it has accepted"
+// denialMessage is the message of a refund that the provider denies after it has accepted it.
+const denialMessage = "the provider denies a refund that it has accepted"
 
 // judge says what answer a to question q means for refund r as it is now: it may have moved on since the question.
 // now is on the clock that refusals are timed with; quiet is Options.QuietPeriod. judge has no effects.
@@ -106,7 +106,7 @@ func judge(r *order.Refund, q *question, a answer, now time.Time, quiet time.Dur
 	if a.err != nil {
 		return verdict{}
 	}
-	if q.owns(r) && r.DeclinedAt.Sub(now) > quiet && isRefusal(a.res.Outcome) {
+	if q.isNewest(r) && r.DeclinedAt.Sub(now) > quiet && isRefusal(a.res.Outcome) {
 		// A wrong clock noted the refusal. It is not believed: the quiet period begins now.
 		return verdict{keep: true, words: Result{Code: r.Code, Message: r.Message}, refused: true}
 	}
@@ -143,7 +143,7 @@ func judgePaid(r *order.Refund, res Result) verdict {
 		if !r.ConfirmedAt.IsZero() {
 			return verdict{}
 		}
-		return verdict{heard: &heard{r.State, res}, discrepancy: errors.New(
+		return verdict{marker: &marker{r.State, res}, discrepancy: errors.New(
 			"the provider says that it paid a refund that a person had resolved as paid: was it paid twice?")}
 	case order.StateApproved, order.StateAbnormal, order.StateFailed:
 		return verdict{event: order.EventSettle, words: res}
@@ -158,7 +158,7 @@ func judgeAccepted(r *order.Refund, q *question, res Result) verdict {
 		return verdict{} // older than what the book knows
 	case r.State == order.StateApproved && q.seen.State == order.StateApproved && r.Retries == q.seen.Retries:
 		return verdict{keep: true, words: res, accepted: true}
-	case !q.current(r):
+	case !q.isCurrent(r):
 		return verdict{again: true}
 	case r.State == order.StateRefunded:
 		return judgeContradiction(r, res) // it is about to pay what a person has resolved as paid
@@ -175,9 +175,9 @@ func judgeAbnormal(r *order.Refund, q *question, res Result) verdict {
 	switch {
 	case r.State == order.StateAbnormal:
 		return verdict{}
-	case r.State == order.StateApproved && (!q.current(r) || q.attempt == 0 && mayBeUnderWay(r)):
+	case r.State == order.StateApproved && (!q.isCurrent(r) || q.attempt == 0 && mayBeUnderWay(r)):
 		return verdict{} // left to Process, which goes on asking
-	case !q.current(r):
+	case !q.isCurrent(r):
 		return verdict{again: true}
 	case r.State == order.StateRefunded:
 		return judgeContradiction(r, res)
@@ -193,11 +193,11 @@ func judgeRefusal(r *order.Refund, q *question, a answer, now time.Time, quiet t
 	closed := a.res.Outcome == OutcomeClosed
 	switch {
 	case r.State == order.StateRefunded && a.queried:
-		if !q.current(r) {
+		if !q.isCurrent(r) {
 			return verdict{again: true}
 		}
 		return judgeContradiction(r, a.res)
-	case !q.current(r):
+	case !q.isCurrent(r):
 		// Process goes on asking about an approved refund, and nobody about an abnormal one.
 		return verdict{again: r.State == order.StateAbnormal && closed}
 	case r.State == order.StateAbnormal && closed:
@@ -224,7 +224,7 @@ func judgeRefusal(r *order.Refund, q *question, a answer, now time.Time, quiet t
 // and it ends what must not be sent.
 func judgeNotFound(r *order.Refund, q *question, res Result, now time.Time, quiet time.Duration) verdict {
 	switch {
-	case !q.owns(r) || q.isBeforeAcceptance(r):
+	case !q.isNewest(r) || q.isBeforeAcceptance(r):
 		return verdict{}
 	case !r.AcceptedAt.IsZero():
 		return judgeDenial(r, res, now, quiet)
@@ -246,10 +246,10 @@ func judgeDenial(r *order.Refund, res Result, now time.Time, quiet time.Duration
 	switch {
 	case r.DeclinedAt.IsZero():
 		return verdict{keep: true, words: Result{Code: res.Code, Message: "the provider does not confirm it any more"}, refused: true}
-	case r.Message == denial || now.Sub(r.DeclinedAt) < quiet:
+	case r.Message == denialMessage || now.Sub(r.DeclinedAt) < quiet:
 		return verdict{}
 	}
-	return verdict{discrepancy: errors.New(denial), heard: &heard{r.State, Result{Code: res.Code, Message: denial}}}
+	return verdict{discrepancy: errors.New(denialMessage), marker: &marker{r.State, Result{Code: res.Code, Message: denialMessage}}}
 }
 
 // judgeContradiction judges an answer that a refunded refund cannot have. It is reported once, not
@@ -259,7 +259,7 @@ func judgeContradiction(r *order.Refund, res Result) verdict {
 	if r.Message == err.Error() {
 		return verdict{}
 	}
-	return verdict{discrepancy: err, heard: &heard{r.State, Result{Code: res.Code, Message: err.Error()}}}
+	return verdict{discrepancy: err, marker: &marker{r.State, Result{Code: res.Code, Message: err.Error()}}}
 }
 
 func disagreement(r *order.Refund, res Result) error {

@@ -198,9 +198,9 @@ func TestDenialIsReportedOnce(t *testing.T) {
 	}, nil)
 	for _, o := range []Outcome{OutcomeNotFound, OutcomeDeclined} {
 		v := judge(&c.r, &c.q, answer{res: Result{Outcome: o}, queried: true}, judgeNow(), judgeQuiet)
-		require.EqualError(t, v.discrepancy, denial)
+		require.EqualError(t, v.discrepancy, denialMessage)
 		known := c.r
-		v.heard.note(&known, judgeNow())
+		v.marker.apply(&known, judgeNow())
 		require.Equal(t, verdict{}, judge(&known, &c.q, answer{res: Result{Outcome: o}, queried: true}, judgeNow(), judgeQuiet))
 	}
 }
@@ -213,12 +213,12 @@ func TestOnlyTheNewestAttemptOwnsARefund(t *testing.T) {
 		"it has ended":    func(r *order.Refund) { r.State = order.StateFailed },
 	} {
 		c := attempted(name, nil, nil)
-		require.True(t, c.q.owns(&c.r))
-		require.True(t, c.q.current(&c.r))
+		require.True(t, c.q.isNewest(&c.r))
+		require.True(t, c.q.isCurrent(&c.r))
 		change(&c.r)
-		require.False(t, c.q.owns(&c.r), name)
-		require.False(t, c.q.current(&c.r), name)
+		require.False(t, c.q.isNewest(&c.r), name)
+		require.False(t, c.q.isCurrent(&c.r), name)
 	}
 	c := asked("", order.Refund{State: order.StateApproved}, nil)
-	require.False(t, c.q.owns(&c.r), "nobody attempts it")
+	require.False(t, c.q.isNewest(&c.r), "nobody attempts it")
 }

@@ -90,9 +90,9 @@ func (s *Service) checkLimits(o *order.Order, no string, now time.Time) error {
 	return nil
 }
 
-// spaced returns when refund r of o may be submitted at the earliest, because of the provider's interval between
+// earliestSubmission returns when refund r of o may be submitted at the earliest, because of the provider's interval between
 // refunds of one order; zero if it may be now. A refund that was sent already may be asked about at any time.
-func (s *Service) spaced(o *order.Order, r *order.Refund, now time.Time) (earliest time.Time) {
+func (s *Service) earliestSubmission(o *order.Order, r *order.Refund, now time.Time) (earliest time.Time) {
 	interval := s.limits(o.Gateway).MinInterval
 	if interval <= 0 || r.Outstanding {
 		return time.Time{}

@@ -29,7 +29,7 @@ func (s *Service) HandleNotification(ctx context.Context, n Notification) (err e
 	clipped := Ref{OrderID: clip(ref.OrderID, order.MaxID), RefundNo: clip(ref.RefundNo, order.MaxRefundNo)}
 	ctx, end := s.trace(ctx, "notification", clipped, &err)
 	defer end()
-	if err := s.outsideTx(ctx, "notification for", ref); err != nil {
+	if err := s.refuseInTx(ctx, "notification for", ref); err != nil {
 		return err
 	}
 	o, err := s.store.Get(ctx, ref.OrderID)
@@ -67,7 +67,7 @@ func (s *Service) reportUnknown(ctx context.Context, n Notification, ref Ref) {
 		slog.String("order_id", ref.OrderID), slog.String("refund_no", ref.RefundNo))
 	for _, h := range s.opt.Hooks {
 		if h.UnknownNotification != nil {
-			s.notify(ctx, "unknown_notification", func() { h.UnknownNotification(ctx, n) })
+			s.callHook(ctx, "unknown_notification", func() { h.UnknownNotification(ctx, n) })
 		}
 	}
 }

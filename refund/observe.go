@@ -7,8 +7,8 @@ import (
 	"github.com/orderfsm/orderfsm/order"
 )
 
-// mostLooks bounds how often observe asks again because the book has moved on.
-const mostLooks = 3
+// maxAsks bounds how often observe asks again because the book has moved on.
+const maxAsks = 3
 
 // errOvertaken is returned if the book moved on every time that the provider was asked, so that no
 // answer was taken in.
@@ -18,11 +18,11 @@ var errOvertaken = fmt.Errorf("the refund changed while it was asked about: %w",
 // the book had it when the question was asked. The error is the store's; the provider's is in the answer.
 func (s *Service) observe(ctx context.Context, op string, o *order.Order, seen *order.Refund) (answer, order.Refund, error) {
 	for look := 1; ; look++ {
-		ans, again, err := s.look(ctx, op, o, seen)
+		ans, again, err := s.askOnce(ctx, op, o, seen)
 		if err != nil || !again {
 			return ans, *seen, err
 		}
-		if look == mostLooks {
+		if look == maxAsks {
 			ans.err = errOvertaken
 			return ans, *seen, nil
 		}
@@ -35,8 +35,8 @@ func (s *Service) observe(ctx context.Context, op string, o *order.Order, seen *
 	}
 }
 
-// look asks once.
-func (s *Service) look(ctx context.Context, op string, o *order.Order, seen *order.Refund) (ans answer, again bool, err error) {
+// askOnce asks once.
+func (s *Service) askOnce(ctx context.Context, op string, o *order.Order, seen *order.Refund) (ans answer, again bool, err error) {
 	q := &question{req: newRequest(o, seen), seen: *seen}
 	call, cancel := context.WithTimeout(ctx, s.opt.CallTimeout)
 	res, err := s.query(call, q.req)
@@ -50,7 +50,7 @@ func (s *Service) look(ctx context.Context, op string, o *order.Order, seen *ord
 		if err != nil {
 			return err
 		}
-		again, err = u.learn(ctx, seen.No, q, ans)
+		again, err = u.recordAnswer(ctx, seen.No, q, ans)
 		return err
 	})
 	return ans, again, err

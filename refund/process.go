@@ -31,14 +31,14 @@ type ProcessResult struct {
 func (s *Service) ApproveAndSend(ctx context.Context, p ApproveParams) (_ order.Refund, err error) {
 	ctx, end := s.trace(ctx, "approve_and_send", p.Ref, &err)
 	defer end()
-	if err := s.outsideTx(ctx, "approve and send", p.Ref); err != nil {
+	if err := s.refuseInTx(ctx, "approve and send", p.Ref); err != nil {
 		return order.Refund{}, err
 	}
 	approved, err := s.Approve(ctx, p)
 	if err != nil {
 		return order.Refund{}, err
 	}
-	now, err := s.send(ctx, p.Ref)
+	now, err := s.processAndGet(ctx, p.Ref)
 	if err != nil {
 		s.log.ErrorContext(ctx, "refund approved, its outcome is not known",
 			slog.String("order_id", p.OrderID), slog.String("refund_no", p.RefundNo), slog.Any("error", err))
@@ -47,8 +47,8 @@ func (s *Service) ApproveAndSend(ctx context.Context, p ApproveParams) (_ order.
 	return *now, nil
 }
 
-// send processes a refund and returns it as it is then.
-func (s *Service) send(ctx context.Context, ref Ref) (*order.Refund, error) {
+// processAndGet processes a refund and returns it as it is then.
+func (s *Service) processAndGet(ctx context.Context, ref Ref) (*order.Refund, error) {
 	if _, err := s.Process(ctx, ref); err != nil {
 		return nil, err
 	}
@@ -72,7 +72,7 @@ func (s *Service) send(ctx context.Context, ref Ref) (*order.Refund, error) {
 func (s *Service) Process(ctx context.Context, ref Ref) (_ ProcessResult, err error) {
 	ctx, end := s.trace(ctx, "process", ref, &err)
 	defer end()
-	if err := s.outsideTx(ctx, "process", ref); err != nil {
+	if err := s.refuseInTx(ctx, "process", ref); err != nil {
 		return ProcessResult{}, err
 	}
 	var q *question
@@ -102,14 +102,14 @@ func (u *update) lease(ref Ref) (*question, ProcessResult, error) {
 	if r.State != order.StateApproved {
 		return nil, ProcessResult{State: r.State}, errUnchanged
 	}
-	if u.s.waits(r, now) {
+	if u.s.isWaiting(r, now) {
 		return nil, ProcessResult{State: r.State, At: r.NextAttemptAt}, errUnchanged
 	}
-	if until := u.s.spaced(u.order, r, now); !until.IsZero() {
+	if until := u.s.earliestSubmission(u.order, r, now); !until.IsZero() {
 		r.NextAttemptAt = until // written down, so that Due does not list it before
 		return nil, ProcessResult{State: r.State, At: until}, nil
 	}
-	if until := u.s.leased(u.order, r, now); !until.IsZero() {
+	if until := u.s.otherLeaseEnd(u.order, r, now); !until.IsZero() {
 		return nil, ProcessResult{State: r.State, At: until}, errUnchanged
 	}
 	q := &question{
@@ -179,7 +179,7 @@ func (s *Service) call(ctx context.Context, req Request, op operation, do func()
 	if res, err = do(); err != nil {
 		return Result{}, err
 	}
-	res = tidy(res)
+	res = clipWords(res)
 	if err := match(req, res); err != nil {
 		return res, err
 	}
@@ -188,7 +188,7 @@ func (s *Service) call(ctx context.Context, req Request, op operation, do func()
 		return res, nil
 	case OutcomeUnknown:
 	}
-	return res, fmt.Errorf("gateway gave no outcome (%s) %s", res.Outcome, note(res))
+	return res, fmt.Errorf("gateway gave no outcome (%s) %s", res.Outcome, joinWords(res))
 }
 
 // match makes sure that an answer is for the question. An answer that says something of the money must
@@ -224,7 +224,7 @@ func (s *Service) record(ctx context.Context, ref Ref, q *question, ans answer) 
 		if err != nil {
 			return err
 		}
-		again, err = u.learn(ctx, ref.RefundNo, q, ans)
+		again, err = u.recordAnswer(ctx, ref.RefundNo, q, ans)
 		o, r = u.order, *u.order.Refund(ref.RefundNo)
 		return err
 	})

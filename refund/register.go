@@ -41,7 +41,7 @@ func (s *Service) Register(ctx context.Context, p RegisterParams) (_ *order.Orde
 	if err := o.Validate(); err != nil {
 		return nil, fmt.Errorf("register order: %w", err)
 	}
-	err = s.routes(p.Gateway)
+	err = s.checkRoute(p.Gateway)
 	if err == nil {
 		err = s.store.Create(ctx, o)
 	}
@@ -55,14 +55,14 @@ func (s *Service) Register(ctx context.Context, p RegisterParams) (_ *order.Orde
 	if getErr != nil {
 		return nil, getErr
 	}
-	if term := otherTerm(known, o); term != "" {
+	if term := firstDifference(known, o); term != "" {
 		return nil, fmt.Errorf("register order %s: it is registered with another %s: %w", p.OrderID, term, ErrConflict)
 	}
 	return known, nil
 }
 
-// routes returns ErrUnknownGateway where the gateway is a Router that has none of that name.
-func (s *Service) routes(gateway string) error {
+// checkRoute returns ErrUnknownGateway where the gateway is a Router that has none of that name.
+func (s *Service) checkRoute(gateway string) error {
 	r, ok := s.gateway.(Router)
 	if !ok {
 		return nil
@@ -71,8 +71,8 @@ func (s *Service) routes(gateway string) error {
 	return err
 }
 
-// otherTerm names the first term in which two registrations differ.
-func otherTerm(a, b *order.Order) string {
+// firstDifference names the first term in which two registrations differ.
+func firstDifference(a, b *order.Order) string {
 	switch {
 	case a.Gateway != b.Gateway:
 		return "gateway"

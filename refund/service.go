@@ -163,8 +163,8 @@ func (s *Service) joined(ctx context.Context) bool {
 	return ok && j.Joined(ctx)
 }
 
-// outsideTx is the first line of every command that calls the provider.
-func (s *Service) outsideTx(ctx context.Context, op string, ref Ref) error {
+// refuseInTx is the first line of every command that calls the provider.
+func (s *Service) refuseInTx(ctx context.Context, op string, ref Ref) error {
 	if s.joined(ctx) {
 		return fmt.Errorf("%s refund %s of order %s: %w", op, ref.RefundNo, ref.OrderID, ErrInTx)
 	}
@@ -177,7 +177,7 @@ type update struct {
 	order       *order.Order
 	fired       []order.Transition
 	discrepancy *Discrepancy
-	heard       *heard
+	marker       *marker
 	view        *order.Order // the copy that hooks share
 }
 
@@ -202,7 +202,7 @@ func (s *Service) update(ctx context.Context, op string, ref Ref, fn func(ctx co
 	}
 	switch {
 	case err == nil:
-		s.finish(ctx, u)
+		s.afterCommit(ctx, u)
 		return nil
 	case fnErr != nil && errors.Is(err, fnErr):
 		if fnErr == errUnchanged { //nolint:errorlint // our own value, never wrapped
@@ -236,7 +236,7 @@ func (u *update) fire(ctx context.Context, f order.Trigger) error {
 			return fmt.Errorf("%s refund %s of order %s: schedule: %w", t.Event, t.RefundNo, u.order.ID, err)
 		}
 	}
-	return u.inTx(ctx, t)
+	return u.runInTxHooks(ctx, t)
 }
 
 // refund returns the refund of that number, or an error that says what was being done.

@@ -22,10 +22,10 @@ type setupFaults struct {
 	failed map[string]operation // by gateway, the kinds of call that fail
 }
 
-// note takes the result of a call in and reports whether it is news that the gateway's set-up is at
+// record takes the result of a call in and reports whether it is news that the gateway's set-up is at
 // fault. A call that works proves nothing for calls of another kind. If refunds fail too, that is
 // news once more, because the known fault may be that of a list which nobody has asked for since.
-func (f *setupFaults) note(gateway string, op operation, failed bool) (news bool) {
+func (f *setupFaults) record(gateway string, op operation, failed bool) (news bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	was := f.failed[gateway]
@@ -48,14 +48,14 @@ func (s *Service) watchSetup(ctx context.Context, gateway string, op operation, 
 	if err != nil && !errors.As(err, &fault) {
 		return
 	}
-	if !s.setup.note(gateway, op, err != nil) {
+	if !s.setup.record(gateway, op, err != nil) {
 		return
 	}
 	report := &SetupError{Gateway: gateway, Err: fault.Err}
 	s.log.ErrorContext(ctx, "gateway set-up fault", slog.String("gateway", gateway), slog.Any("error", report))
 	for _, h := range s.opt.Hooks {
 		if h.Setup != nil {
-			s.notify(ctx, "setup", func() { h.Setup(ctx, report) })
+			s.callHook(ctx, "setup", func() { h.Setup(ctx, report) })
 		}
 	}
 }

@@ -37,7 +37,7 @@ func (s *Service) Sync(ctx context.Context, orderID string) (_ SyncReport, err e
 		return SyncReport{}, err
 	}
 	var rep SyncReport
-	results, err := s.list(ctx, o)
+	results, err := s.listAtProvider(ctx, o)
 	switch {
 	case err == nil:
 		rep.Complete = true
@@ -46,15 +46,15 @@ func (s *Service) Sync(ctx context.Context, orderID string) (_ SyncReport, err e
 	}
 	for _, res := range results {
 		if o.Refund(res.RefundNo) == nil {
-			if err := s.adopt(ctx, o, res, &rep); err != nil {
+			if err := s.adoptMissing(ctx, o, res, &rep); err != nil {
 				return rep, err
 			}
 		}
 	}
 	for i := range o.Refunds {
 		r := &o.Refunds[i]
-		if r.Attempts > 0 || r.Retries > 0 || r.State == order.StateRefunded || listed(results, r.No) {
-			if err := s.compare(ctx, o, r, &rep); err != nil {
+		if r.Attempts > 0 || r.Retries > 0 || r.State == order.StateRefunded || isListed(results, r.No) {
+			if err := s.compareRefund(ctx, o, r, &rep); err != nil {
 				return rep, err
 			}
 		}
@@ -62,11 +62,11 @@ func (s *Service) Sync(ctx context.Context, orderID string) (_ SyncReport, err e
 	return rep, nil
 }
 
-func listed(results []Result, no string) bool {
+func isListed(results []Result, no string) bool {
 	return slices.ContainsFunc(results, func(res Result) bool { return res.RefundNo == no })
 }
 
-func (s *Service) list(ctx context.Context, o *order.Order) (results []Result, err error) {
+func (s *Service) listAtProvider(ctx context.Context, o *order.Order) (results []Result, err error) {
 	l, ok := s.gateway.(Lister)
 	if !ok {
 		return nil, ErrUnsupported
@@ -84,8 +84,8 @@ func (s *Service) list(ctx context.Context, o *order.Order) (results []Result, e
 	})
 }
 
-// compare asks about one refund and reports where the book was of another opinion.
-func (s *Service) compare(ctx context.Context, o *order.Order, r *order.Refund, rep *SyncReport) error {
+// compareRefund asks about one refund and reports where the book was of another opinion.
+func (s *Service) compareRefund(ctx context.Context, o *order.Order, r *order.Refund, rep *SyncReport) error {
 	ans, seen, err := s.observe(ctx, "sync", o, r)
 	if err != nil {
 		return err
@@ -115,9 +115,9 @@ func agrees(r *order.Refund, provider Outcome) bool {
 	return false
 }
 
-// adopt takes a refund into the book that only the provider has. One that never paid is only reported.
-func (s *Service) adopt(ctx context.Context, o *order.Order, res Result, rep *SyncReport) error {
-	adopted, err := s.takeIn(ctx, o.ID, res)
+// adoptMissing takes a refund into the book that only the provider has. One that never paid is only reported.
+func (s *Service) adoptMissing(ctx context.Context, o *order.Order, res Result, rep *SyncReport) error {
+	adopted, err := s.bookAdopted(ctx, o.ID, res)
 	d := Discrepancy{
 		OrderID: o.ID, RefundNo: clip(res.RefundNo, order.MaxRefundNo), Book: order.StatePaid, Result: res,
 	}
@@ -136,8 +136,8 @@ func (s *Service) adopt(ctx context.Context, o *order.Order, res Result, rep *Sy
 	return nil
 }
 
-// takeIn reports whether the refund was adopted: it may have been requested in the meantime, or never paid.
-func (s *Service) takeIn(ctx context.Context, orderID string, res Result) (adopted bool, err error) {
+// bookAdopted reports whether the refund was adopted: it may have been requested in the meantime, or never paid.
+func (s *Service) bookAdopted(ctx context.Context, orderID string, res Result) (adopted bool, err error) {
 	if res.OrderID != "" && res.OrderID != orderID {
 		return false, &MismatchError{Field: "order_id", Want: orderID, Got: res.OrderID}
 	}
@@ -159,9 +159,9 @@ func (s *Service) takeIn(ctx context.Context, orderID string, res Result) (adopt
 			return err
 		}
 		r := u.order.Refund(res.RefundNo)
-		u.disagree(&order.Refund{No: r.No, State: order.StatePaid}, res,
+		u.setDiscrepancy(&order.Refund{No: r.No, State: order.StatePaid}, res,
 			errors.New("the provider has a refund that the book did not"))
-		_, err := u.learn(ctx, r.No, &question{req: newRequest(u.order, r), seen: *r}, answer{res: tidy(res), queried: true})
+		_, err := u.recordAnswer(ctx, r.No, &question{req: newRequest(u.order, r), seen: *r}, answer{res: clipWords(res), queried: true})
 		return err
 	})
 	return adopted, err

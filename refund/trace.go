@@ -31,16 +31,16 @@ func (s *Service) trace(
 	if !slices.ContainsFunc(s.opt.Hooks, func(h Hooks) bool { return h.Trace != nil }) {
 		return ctx, func() {}
 	}
-	return s.begin(ctx, Command{Name: name, Ref: ref}, err)
+	return s.startTrace(ctx, Command{Name: name, Ref: ref}, err)
 }
 
-func (s *Service) begin(ctx context.Context, c Command, err *error) (inside context.Context, end func()) {
+func (s *Service) startTrace(ctx context.Context, c Command, err *error) (inside context.Context, end func()) {
 	var ends []func(error)
 	for _, h := range s.opt.Hooks {
 		if h.Trace == nil {
 			continue
 		}
-		s.notify(ctx, "trace", func() {
+		s.callHook(ctx, "trace", func() {
 			inside, ended := h.Trace(ctx, c)
 			if inside != nil {
 				ctx = inside
@@ -52,7 +52,7 @@ func (s *Service) begin(ctx context.Context, c Command, err *error) (inside cont
 	}
 	return ctx, func() {
 		for _, end := range slices.Backward(ends) {
-			s.notify(ctx, "trace", func() { end(*err) })
+			s.callHook(ctx, "trace", func() { end(*err) })
 		}
 	}
 }

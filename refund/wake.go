@@ -40,8 +40,8 @@ func (s *Service) OnDue(f func()) (stop func()) {
 	}
 }
 
-// wake calls the functions of OnDue if u left a refund due.
-func (s *Service) wake(ctx context.Context, u *update) {
+// callOnDue calls the functions of OnDue if u left a refund due.
+func (s *Service) callOnDue(ctx context.Context, u *update) {
 	if !slices.ContainsFunc(u.fired, func(t order.Transition) bool {
 		return t.To == order.StateApproved
 	}) {
@@ -51,6 +51,6 @@ func (s *Service) wake(ctx context.Context, u *update) {
 	all := slices.Clone(s.onDue.all)
 	s.onDue.mu.Unlock()
 	for _, f := range all {
-		s.notify(ctx, "on_due", *f)
+		s.callHook(ctx, "on_due", *f)
 	}
 }
