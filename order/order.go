@@ -67,6 +67,12 @@ type Refund struct {
 	// outcome is unknown, Code is empty and Message says why: an error's text, for operators and not for buyers.
 	Code    string `json:"code"`
 	Message string `json:"message"`
+	// Recipient is where the money went, in the provider's words (WeChat: refund_recv_accout). It is
+	// empty until the provider says so. At most MaxCode bytes.
+	Recipient string `json:"recipient"`
+	// Settled is the part of Amount that was returned as money, without coupons, in minor units. It is
+	// zero if the provider does not say.
+	Settled int64 `json:"settled"`
 
 	// Attempts counts the times that Process set out to ask the provider since it was approved or retried,
 	// Retries the retries. Both are 0 until it is submitted for the first time.
@@ -181,6 +187,7 @@ func (r *Refund) Equal(p *Refund) bool {
 	return r.No == p.No && r.Amount == p.Amount && r.Reason == p.Reason && r.State == p.State &&
 		r.RequestedBy == p.RequestedBy && r.ReviewedBy == p.ReviewedBy && r.ReviewNote == p.ReviewNote &&
 		r.ProviderRefundID == p.ProviderRefundID && r.Code == p.Code && r.Message == p.Message &&
+		r.Recipient == p.Recipient && r.Settled == p.Settled &&
 		r.Attempts == p.Attempts && r.Retries == p.Retries && r.Outstanding == p.Outstanding &&
 		r.NextAttemptAt.Equal(p.NextAttemptAt) && r.LeasedUntil.Equal(p.LeasedUntil) && r.SubmittedAt.Equal(p.SubmittedAt) &&
 		r.DeclinedAt.Equal(p.DeclinedAt) && r.AcceptedAt.Equal(p.AcceptedAt) && r.ConfirmedAt.Equal(p.ConfirmedAt) &&

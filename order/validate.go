@@ -18,7 +18,7 @@ const (
 	MaxActor = 128
 	// MaxText bounds a reason and a note.
 	MaxText = 4096
-	// MaxCode bounds what the provider calls things: a refund's ProviderRefundID and Code. MaxMessage bounds its
+	// MaxCode bounds what the provider calls things: a refund's ProviderRefundID, Code and Recipient. MaxMessage bounds its
 	// Message. Longer words of a provider are cut to these before they are stored, so that none of them
 	// keeps an outcome from being booked.
 	MaxCode    = 128

@@ -141,6 +141,12 @@ func setWords(r *order.Refund, res Result) {
 	if res.ProviderRefundID != "" {
 		r.ProviderRefundID = res.ProviderRefundID
 	}
+	if res.Recipient != "" {
+		r.Recipient = res.Recipient
+	}
+	if res.Settled != 0 {
+		r.Settled = res.Settled
+	}
 }
 
 func joinWords(res Result) string {
@@ -152,6 +158,10 @@ func clipWords(res Result) Result {
 	res.ProviderRefundID = clip(res.ProviderRefundID, order.MaxCode)
 	res.Code = clip(res.Code, order.MaxCode)
 	res.Message = clip(res.Message, order.MaxMessage)
+	res.Recipient = clip(res.Recipient, order.MaxCode)
+	if res.Settled < 0 || res.Settled > res.Amount {
+		res.Settled = 0
+	}
 	return res
 }
 

@@ -306,3 +306,18 @@ func TestProviderIsAskedWithAllThatTheBookKnows(t *testing.T) {
 	all := refund.Request{Gateway: "bank", OrderID: "O1", PaymentID: "P1", Total: 10000, Currency: "CNY"}
 	require.Equal(t, []refund.Request{one, all, one}, g.queries)
 }
+
+// TestRefundKeepsWhereTheMoneyWent: from the answer that says so, whatever a later one leaves out.
+func TestRefundKeepsWhereTheMoneyWent(t *testing.T) {
+	for said, kept := range map[int64]int64{3500: 3500, 4000: 4000, 0: 0, -1: 0, 4001: 0} {
+		e := newEnv(t)
+		ref := e.approved("R1", 4000)
+		e.bank.next(fault{op: "refund", res: refund.Result{
+			Outcome: refund.OutcomeSucceeded, RefundNo: "R1", Amount: 4000, Recipient: "零钱", Settled: said,
+		}})
+		e.process(ref)
+		require.Equal(t, order.StateRefunded, e.refund("R1").State)
+		require.Equal(t, "零钱", e.refund("R1").Recipient)
+		require.Equal(t, kept, e.refund("R1").Settled, "no more than was asked for, and nothing below zero")
+	}
+}

@@ -65,7 +65,7 @@ type verdict struct {
 	// discrepancy is how the provider and the book disagree; nil if they do not. heard is what the refund keeps of
 	// it once a person was alerted, so that the same is not reported again; nil if nothing is.
 	discrepancy error
-	marker       *marker
+	marker      *marker
 	// again reports that the answer may be older than the book and that the provider must be asked once more.
 	again bool
 }

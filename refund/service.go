@@ -177,7 +177,7 @@ type update struct {
 	order       *order.Order
 	fired       []order.Transition
 	discrepancy *Discrepancy
-	marker       *marker
+	marker      *marker
 	view        *order.Order // the copy that hooks share
 }
 

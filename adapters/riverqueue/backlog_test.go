@@ -18,8 +18,8 @@ func (s *shop) backlog(gateway string, n int) {
 		`INSERT INTO orderfsm_orders SELECT 'B-'||i, $1::text, '', 'CNY', 100, 0, 100, 0, 'approved', 2, 1, 0, $3::bigint, $3, $3
 			FROM generate_series(1, $2::int) i`,
 		`INSERT INTO orderfsm_refunds (order_id, gateway, place, no, amount, reason, state, requested_by, reviewed_by, review_note, provider_refund_id,
-				code, message, attempts, retries, outstanding, next_attempt_at, requested_at, reviewed_at, approved_at)
-			SELECT 'B-'||i, $1::text, 0, 'RB-'||i, 100, $1::text, 'approved', 'buyer:1', 'staff:1', '', '', '', '', 0, 0, 0, $3::bigint, $3, $3, $3
+				code, message, attempts, retries, outstanding, next_attempt_at, requested_at, reviewed_at, approved_at, recipient, settled)
+			SELECT 'B-'||i, $1::text, 0, 'RB-'||i, 100, $1::text, 'approved', 'buyer:1', 'staff:1', '', '', '', '', 0, 0, 0, $3::bigint, $3, $3, $3, '', 0
 			FROM generate_series(1, $2::int) i`,
 		`INSERT INTO orderfsm_transitions SELECT 'B-'||i, 1, 'request_refund', 'RB-'||i, 'paid', 'refund_requested', 'paid',
 				'refund_requested', 'buyer:1', $1::text, $3::bigint FROM generate_series(1, $2::int) i`,

@@ -43,6 +43,8 @@ var refundColumns = columns[order.Refund]{
 	}},
 	{"code", func(r *order.Refund) field { return text(&r.Code, order.MaxCode) }},
 	{"message", func(r *order.Refund) field { return text(&r.Message, order.MaxMessage) }},
+	{"recipient", func(r *order.Refund) field { return text(&r.Recipient, order.MaxCode) }},
+	{"settled", func(r *order.Refund) field { return number(&r.Settled) }},
 	{"attempts", func(r *order.Refund) field { return number(&r.Attempts) }},
 	{"retries", func(r *order.Refund) field { return number(&r.Retries) }},
 	{"outstanding", func(r *order.Refund) field { return flag(&r.Outstanding) }},

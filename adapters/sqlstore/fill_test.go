@@ -96,13 +96,13 @@ func filling(refunds, from int) []string {
 			FROM ` + rows + ` ORDER BY n`,
 		`INSERT INTO orderfsm_refunds (no, order_id, gateway, place, amount, reason, state, requested_by, reviewed_by, review_note, provider_refund_id,
 			code, message, attempts, retries, outstanding, next_attempt_at, submitted_at, requested_at, reviewed_at, approved_at,
-			ended_at, refunded_at)
+			ended_at, refunded_at, recipient, settled)
 			SELECT concat('R-', n), concat('O-', n), ` + gateway + `, 0, 100, 'does not fit',
 			` + state("'refund_requested'", "'approved'", "'rejected'", "'refunded'") + `,
 			'buyer:1', 'staff:1', '', concat('50300', n), 'SUCCESS', '', 1, 0, 0,
 			CASE WHEN i % ` + fmt.Sprint(open) + ` <> 2 THEN -62135596800000000
 				WHEN i % ` + fmt.Sprint(2*open) + ` = 2 THEN at + 60000000 ELSE at + 4000000000000000 END,
-			at, at, at, at, at, at
+			at, at, at, at, at, at, '', 0
 			FROM ` + rows + ` ORDER BY n`,
 		`INSERT INTO orderfsm_transitions (order_id, seq, event, refund_no, from_state, to_state, order_from, order_to, actor, note, at)
 			SELECT concat('O-', n), seq, event, concat('R-', n), from_state, to_state, from_state, to_state, 'staff:1', '', at

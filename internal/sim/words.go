@@ -61,7 +61,7 @@ func (p *provider) say(res refund.Result) refund.Result {
 	p.said++
 	h := mix(p.w.plan.Seed, of, p.said)
 	res.Code += words(h >> 3)
-	res.Message = words(h >> 7)
+	res.Message, res.Recipient, res.Settled = words(h>>7), words(h>>9), int64(h) //nolint:gosec // any number
 	if !res.RefundedAt.IsZero() && h&3 == 0 {
 		res.RefundedAt = oddTimes[h>>11%uint64(len(oddTimes))]
 	}
@@ -85,7 +85,7 @@ func (c *checker) bookable(o *order.Order) error {
 	fits := true
 	for i := range o.Refunds {
 		r := &o.Refunds[i]
-		fits = fits && name(r.ProviderRefundID) && name(r.Code) &&
+		fits = fits && name(r.ProviderRefundID) && name(r.Code) && name(r.Recipient) &&
 			text(r.Message, order.MaxMessage) && text(r.ReviewNote, order.MaxText)
 		for _, at := range []time.Time{
 			r.NextAttemptAt, r.LeasedUntil, r.SubmittedAt, r.DeclinedAt, r.AcceptedAt, r.ConfirmedAt,

@@ -23,6 +23,7 @@ func createAndGet(t tb, e *env) {
 	// Every field that Process writes, each with another value.
 	r := o.Refund("R-1")
 	r.ProviderRefundID, r.Code, r.Message = "50000", "SYSTEMERROR", "系统超时"
+	r.Recipient, r.Settled = "招商银行信用卡0403", 59000
 	r.Attempts, r.Retries = 3, 2
 	r.NextAttemptAt, r.LeasedUntil, r.SubmittedAt, r.DeclinedAt = e.at(5), e.at(6), e.at(7), e.at(8)
 	r.EndedAt, r.RefundedAt, r.Outstanding = e.at(9), e.at(10), true
@@ -56,6 +57,7 @@ func texts(t tb, e *env) {
 				order.MaxActor)), order.Actor(long(unit, order.MaxActor))
 			r.ProviderRefundID, r.Code, r.Message = long(unit,
 				order.MaxCode), long(unit, order.MaxCode), long(unit, order.MaxMessage)
+			r.Recipient = long(unit, order.MaxCode)
 			last := &o.History[len(o.History)-1]
 			last.Note, last.Actor = long(unit,
 				order.MaxText), order.Actor(long(unit, order.MaxActor))

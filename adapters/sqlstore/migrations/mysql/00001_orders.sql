@@ -36,9 +36,11 @@ CREATE TABLE IF NOT EXISTS orderfsm_refunds (
     requested_by    VARCHAR(128) NOT NULL,
     reviewed_by     VARCHAR(128) NOT NULL,
     review_note     TEXT NOT NULL,
-    provider_refund_id       VARCHAR(128) NOT NULL,
+    provider_refund_id VARCHAR(128) NOT NULL,
     code            VARCHAR(128) NOT NULL,
     message         TEXT NOT NULL,
+    recipient       VARCHAR(128) NOT NULL,
+    settled         BIGINT NOT NULL,
     attempts        BIGINT NOT NULL,
     retries         BIGINT NOT NULL,
     -- 0 or 1

@@ -35,9 +35,11 @@ CREATE TABLE IF NOT EXISTS orderfsm_refunds (
     requested_by    TEXT NOT NULL,
     reviewed_by     TEXT NOT NULL,
     review_note     TEXT NOT NULL,
-    provider_refund_id       TEXT NOT NULL,
+    provider_refund_id TEXT NOT NULL,
     code            TEXT NOT NULL,
     message         TEXT NOT NULL,
+    recipient       TEXT NOT NULL,
+    settled         BIGINT NOT NULL,
     attempts        BIGINT NOT NULL,
     retries         BIGINT NOT NULL,
     -- 0 or 1

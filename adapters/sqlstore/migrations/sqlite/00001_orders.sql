@@ -36,9 +36,11 @@ CREATE TABLE IF NOT EXISTS orderfsm_refunds (
     requested_by    TEXT NOT NULL,
     reviewed_by     TEXT NOT NULL,
     review_note     TEXT NOT NULL,
-    provider_refund_id       TEXT NOT NULL,
+    provider_refund_id TEXT NOT NULL,
     code            TEXT NOT NULL,
     message         TEXT NOT NULL,
+    recipient       TEXT NOT NULL,
+    settled         INTEGER NOT NULL,
     attempts        INTEGER NOT NULL,
     retries         INTEGER NOT NULL,
     -- 0 or 1
