@@ -3,7 +3,6 @@ package refund_test
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"testing"
 	"time"
@@ -129,7 +128,7 @@ func (e *env) alertedTwice(log *slog.Logger) error {
 // could note that. Then the next answer alerts again.
 func TestAlertIsNotLost(t *testing.T) {
 	e := newEnv(t)
-	require.ErrorIs(t, e.alertedTwice(slog.New(slog.NewTextHandler(io.Discard, nil))), errStore)
+	require.ErrorIs(t, e.alertedTwice(slog.New(slog.DiscardHandler)), errStore)
 	for range 2 {
 		_, err := e.svc.Sync(bg, "O1")
 		require.NoError(t, err)

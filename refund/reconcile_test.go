@@ -153,7 +153,8 @@ func TestReconcileContinues(t *testing.T) {
 func TestReconcileStopsWithTheLoop(t *testing.T) {
 	e := newEnv(t)
 	e.settledWithoutUs(3)
-	for range e.svc.Reconcile(bg, refund.ReconcileParams{}) {
+	for _, err := range e.svc.Reconcile(bg, refund.ReconcileParams{}) {
+		require.NoError(t, err)
 		break
 	}
 	require.Contains(t, e.bank.called(), "query R-W000")

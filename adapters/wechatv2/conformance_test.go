@@ -105,6 +105,6 @@ func (p *provider) Next(f gatewaytest.Fault) bool {
 	default:
 		return false
 	}
-	p.Server.Inject(fault)
+	p.Inject(fault)
 	return true
 }

@@ -3,7 +3,6 @@ package embed_test
 import (
 	"context"
 	"database/sql"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -68,7 +67,7 @@ func TestEmbedded(t *testing.T) {
 	cfg.AppID, cfg.MchID, cfg.BaseURL, cfg.RootCAs = sim.AppID(), sim.MchID(), sim.URL(), sim.RootCAs()
 	cfg.P12File, cfg.CertPEM, cfg.KeyPEM = "", sim.ClientCertPEM(), sim.ClientKeyPEM()
 	cfg.NotifyURL = web.URL + "/wechat/refunds"
-	svc, worker, err := embed.New(db, sqlstore.SQLite, cfg, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	svc, worker, err := embed.New(db, sqlstore.SQLite, cfg, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	ran := make(chan error, 1)
 	go func() { ran <- embed.Run(ctx, mux, svc, worker) }()

@@ -46,7 +46,8 @@ func race(t tb, e *env, handles ...refund.Store) {
 	for _, err := range concurrently(writers, func(i int) error {
 		for k := range rounds {
 			err := handles[i%len(handles)].Update(bg, "O-1", func(ctx context.Context,
-				o *order.Order) error {
+				o *order.Order,
+			) error {
 				_, err := m.Fire(ctx, o, order.Trigger{
 					Event: order.EventRequestRefund, RefundNo: fmt.Sprintf("R-%d-%d", i,
 						k), Amount: 1, Actor: "a", At: e.at(1),

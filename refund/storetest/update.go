@@ -67,7 +67,8 @@ func texts(t tb, e *env) {
 		}
 		require.NoError(t, e.store.Create(bg, o), "%q", unit)
 		require.NoError(t, e.store.Update(bg, o.ID, func(_ context.Context,
-			stored *order.Order) error {
+			stored *order.Order,
+		) error {
 			e.fire(t, stored, order.EventApprove, number, 0, e.at(2))
 			fill(stored)
 			past := o.History
@@ -178,8 +179,10 @@ func historyStaysWhole(t tb, e *env) {
 		ev     order.Event
 		number string
 	}{
-		{order.EventApprove, "R-2"}, {order.EventReject, "R-1"},
-		{order.EventHold, "R-2"}, {order.EventSettle, "R-2"},
+		{order.EventApprove, "R-2"},
+		{order.EventReject, "R-1"},
+		{order.EventHold, "R-2"},
+		{order.EventSettle, "R-2"},
 	} {
 		require.NoError(t, e.store.Update(bg, "O-1", func(_ context.Context, o *order.Order) error {
 			require.EqualValues(t, i+2, o.Seq)
@@ -243,7 +246,8 @@ func historyContinues(t tb, e *env) {
 		"from the beginning":  func(o *order.Order) { o.History = append(before.Clone().History, o.History...) },
 	} {
 		require.ErrorIs(t, e.store.Update(bg, "O-1", func(ctx context.Context,
-			o *order.Order) error {
+			o *order.Order,
+		) error {
 			require.NoError(t, e.request(t, "R-2")(ctx, o))
 			spoil(o)
 			return nil
