@@ -29,8 +29,8 @@ func survive(f func()) {
 	<-done
 }
 
-// TestFailedHookLeavesNothing: a hook that fails, panics or ends its goroutine leaves nothing in the database, and
-// no lock, turn or connection behind.
+// TestFailedHookLeavesNothing: a hook that fails, panics or ends its goroutine leaves nothing in
+// the database, and no lock, turn or connection behind.
 func TestFailedHookLeavesNothing(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -67,8 +67,8 @@ func TestFailedHookLeavesNothing(t *testing.T) {
 	})
 }
 
-// TestFailedCommandLeavesNothing: a command that fails in a transaction which goes on leaves nothing in it: neither
-// what it changed, nor what its hook wrote, nor its After hooks.
+// TestFailedCommandLeavesNothing: a command that fails in a transaction which goes on leaves
+// nothing in it: neither what it changed, nor what its hook wrote, nor its After hooks.
 func TestFailedCommandLeavesNothing(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -119,7 +119,8 @@ func TestFailedCommandLeavesNothing(t *testing.T) {
 	})
 }
 
-// TestHookRunsBeforeTheCommit: nobody else sees what a command does before its last hook has returned.
+// TestHookRunsBeforeTheCommit: nobody else sees what a command does before its last hook has
+// returned.
 func TestHookRunsBeforeTheCommit(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -141,7 +142,8 @@ func TestHookRunsBeforeTheCommit(t *testing.T) {
 	})
 }
 
-// TestPrefixesOnOnePool: an order of another Store on the same pool is another order, also if it has the same number.
+// TestPrefixesOnOnePool: an order of another Store on the same pool is another order, also if it
+// has the same number.
 func TestPrefixesOnOnePool(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {

@@ -16,9 +16,10 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// BenchmarkLifecycle takes an order from request over approve and process to refunded, alone and 16 at once, beside
-// two floors: the same number of transactions on the same database, each one UPDATE and one INSERT by primary key, in
-// two tables of two columns, and in the store's own, with their constraints.
+// BenchmarkLifecycle takes an order from request over approve and process to refunded, alone and 16
+// at once, beside two floors: the same number of transactions on the same database, each one UPDATE
+// and one INSERT by primary key, in two tables of two columns, and in the store's own, with their
+// constraints.
 //
 // SQLite is as durable as the servers are: each COMMIT reaches the disk.
 //
@@ -165,8 +166,9 @@ func each(b *testing.B, clients int, run func(i int64) error) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "lifecycles/s")
 }
 
-// BenchmarkUpdateLongOrder leases a refund of an order with ten transitions, and of one with ten thousand, by turns. What
-// it costs must not depend on what has happened: long/short is how many times as long the second takes.
+// BenchmarkUpdateLongOrder leases a refund of an order with ten transitions, and of one with ten
+// thousand, by turns. What it costs must not depend on what has happened: long/short is how many
+// times as long the second takes.
 //
 //	go test -run '^$' -bench UpdateLongOrder -benchtime 500x ./adapters/sqlstore
 func BenchmarkUpdateLongOrder(b *testing.B) {

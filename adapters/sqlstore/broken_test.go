@@ -39,8 +39,8 @@ func (c *failingConn) Query(ctx context.Context, query string, args ...any) (txn
 
 func (c *failingConn) Raw() any { return c }
 
-// TestFailedSavepoint: a command in a host's transaction whose savepoint cannot be set, released or reached again
-// fails, and nothing is sent after that.
+// TestFailedSavepoint: a command in a host's transaction whose savepoint cannot be set, released or
+// reached again fails, and nothing is sent after that.
 func TestFailedSavepoint(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -92,9 +92,9 @@ func TestFailedSavepoint(t *testing.T) {
 	})
 }
 
-// TestFailedSavepointUndoesNoOtherCommand: databases keep a savepoint that was rolled back to, so that one of the same
-// name may be left of a command that failed. A command whose own cannot be set must not go back to that: what came
-// between would be gone.
+// TestFailedSavepointUndoesNoOtherCommand: databases keep a savepoint that was rolled back to, so
+// that one of the same name may be left of a command that failed. A command whose own cannot be set
+// must not go back to that: what came between would be gone.
 func TestFailedSavepointUndoesNoOtherCommand(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -113,8 +113,8 @@ func TestFailedSavepointUndoesNoOtherCommand(t *testing.T) {
 	})
 }
 
-// TestHostEndsTheTransaction: a hook that commits or rolls the store's transaction back itself makes the command
-// fail, whether that had anything to write or not.
+// TestHostEndsTheTransaction: a hook that commits or rolls the store's transaction back itself
+// makes the command fail, whether that had anything to write or not.
 func TestHostEndsTheTransaction(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -159,7 +159,8 @@ func TestContextEndsInTx(t *testing.T) {
 	})
 }
 
-// TestNoRetryWithoutPause: a caller that goes away while it waits to try again is told what the database said.
+// TestNoRetryWithoutPause: a caller that goes away while it waits to try again is told what the
+// database said.
 func TestNoRetryWithoutPause(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -187,7 +188,8 @@ func TestUpdateRefusesText(t *testing.T) {
 	})
 }
 
-// TestOrderMadeMeanwhile: an Update that waited for an order which another transaction was making finds it.
+// TestOrderMadeMeanwhile: an Update that waited for an order which another transaction was making
+// finds it.
 func TestOrderMadeMeanwhile(t *testing.T) {
 	t.Parallel()
 	d := databases()[2]
@@ -215,7 +217,8 @@ func TestOrderMadeMeanwhile(t *testing.T) {
 	require.Len(t, requireLegal(t, h.s, "O-newer").Refunds, 1)
 }
 
-// TestListBetweenMicroseconds: a bound that is finer than what is stored does not take in what lies before it.
+// TestListBetweenMicroseconds: a bound that is finer than what is stored does not take in what lies
+// before it.
 func TestListBetweenMicroseconds(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -239,8 +242,9 @@ func TestListBetweenMicroseconds(t *testing.T) {
 	})
 }
 
-// waitForLock returns when a transaction of MySQL waits for another one. InnoDB renews what innodb_trx shows only if
-// nobody has read it for 100 ms. Pauses of half a second leave such a gap also beside the waits of other tests.
+// waitForLock returns when a transaction of MySQL waits for another one. InnoDB renews what
+// innodb_trx shows only if nobody has read it for 100 ms. Pauses of half a second leave such a gap
+// also beside the waits of other tests.
 func (h *ending) waitForLock() {
 	h.t.Helper()
 	require.EventuallyWithT(h.t, func(c *assert.CollectT) {

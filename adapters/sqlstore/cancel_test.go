@@ -16,8 +16,8 @@ import (
 	"github.com/orderfsm/orderfsm/order"
 )
 
-// TestCancelledCommit: pgx leaves off waiting for the answer to COMMIT when the context ends, and by then the
-// database has executed it. That is no roll-back, although the error is the context's.
+// TestCancelledCommit: pgx leaves off waiting for the answer to COMMIT when the context ends, and
+// by then the database has executed it. That is no roll-back, although the error is the context's.
 func TestCancelledCommit(t *testing.T) {
 	t.Parallel()
 	d := databases()[1]

@@ -13,8 +13,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// TestNow: the database's time is UTC and goes on, in a transaction too. The databases of these tests run on
-// this machine, so that it is this machine's time.
+// TestNow: the database's time is UTC and goes on, in a transaction too. The databases of these
+// tests run on this machine, so that it is this machine's time.
 func TestNow(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {

@@ -16,8 +16,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
-// TestLostCommitNeedsProof: a write whose COMMIT was lost succeeds only if the database holds what it wrote. What
-// others have committed since proves nothing, whatever it looks like.
+// TestLostCommitNeedsProof: a write whose COMMIT was lost succeeds only if the database holds what
+// it wrote. What others have committed since proves nothing, whatever it looks like.
 func TestLostCommitNeedsProof(t *testing.T) {
 	t.Parallel()
 	ask := func(_ context.Context, o *order.Order) error {
@@ -78,7 +78,8 @@ func TestLostCommitNeedsProof(t *testing.T) {
 	})
 }
 
-// TestLostCommitOfNothing: an Update that wrote nothing into the order's row has no proof of what its hooks wrote.
+// TestLostCommitOfNothing: an Update that wrote nothing into the order's row has no proof of what
+// its hooks wrote.
 func TestLostCommitOfNothing(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -91,8 +92,9 @@ func TestLostCommitOfNothing(t *testing.T) {
 	})
 }
 
-// TestLostCommitOfLeasePaysOnce: a lease is lost and was not executed. Before the store looks, the merchant
-// cancels the refund, which was never sent, and the buyer asks again. The cancelled refund must not be sent.
+// TestLostCommitOfLeasePaysOnce: a lease is lost and was not executed. Before the store looks, the
+// merchant cancels the refund, which was never sent, and the buyer asks again. The cancelled refund
+// must not be sent.
 func TestLostCommitOfLeasePaysOnce(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -123,8 +125,8 @@ func TestLostCommitOfLeasePaysOnce(t *testing.T) {
 	})
 }
 
-// TestLostCommitRepeats: a command whose COMMIT was lost is given again, and answers as it would have at first,
-// whether the COMMIT was executed or not, and whoever has committed since.
+// TestLostCommitRepeats: a command whose COMMIT was lost is given again, and answers as it would
+// have at first, whether the COMMIT was executed or not, and whoever has committed since.
 func TestLostCommitRepeats(t *testing.T) {
 	t.Parallel()
 	ref := func(id string) (string, string) { return id, "R-" + id }
@@ -205,7 +207,8 @@ func TestLostCommitRepeats(t *testing.T) {
 
 func events(all ...order.Event) []order.Event { return all }
 
-// TestCallerLeavesAtCommit: a caller that leaves during a COMMIT whose answer is lost still has its After hooks run.
+// TestCallerLeavesAtCommit: a caller that leaves during a COMMIT whose answer is lost still has its
+// After hooks run.
 func TestCallerLeavesAtCommit(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -221,8 +224,8 @@ func TestCallerLeavesAtCommit(t *testing.T) {
 	})
 }
 
-// TestSilentDatabase: a database that says nothing any more from the COMMIT on does not hold a caller much longer than
-// its context.
+// TestSilentDatabase: a database that says nothing any more from the COMMIT on does not hold a
+// caller much longer than its context.
 func TestSilentDatabase(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {

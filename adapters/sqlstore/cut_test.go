@@ -16,8 +16,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// cutter breaks the connection at the n-th operation: before it reaches the database, or after it was executed
-// and before its answer arrives.
+// cutter breaks the connection at the n-th operation: before it reaches the database, or after it
+// was executed and before its answer arrives.
 type cutter struct {
 	mu    sync.Mutex
 	at    int // 0: never
@@ -201,8 +201,8 @@ func newCut(t *testing.T, d database) (plain *sqlstore.Store, db *sql.DB, c *cut
 	return plain, db, c
 }
 
-// TestCutConnection breaks an Update at every operation, before and after it: what is stored is the order as it
-// was, or as the Update left it, and what the caller is told is true.
+// TestCutConnection breaks an Update at every operation, before and after it: what is stored is the
+// order as it was, or as the Update left it, and what the caller is told is true.
 func TestCutConnection(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -252,7 +252,8 @@ func TestCutConnection(t *testing.T) {
 	})
 }
 
-// TestLostCommit: where the order cannot be read again either, the caller is told that nobody knows.
+// TestLostCommit: where the order cannot be read again either, the caller is told that nobody
+// knows.
 func TestLostCommit(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {

@@ -14,7 +14,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// ending is a host whose transaction the database ends, in a statement whose error the host ignores.
+// ending is a host whose transaction the database ends, in a statement whose error the host
+// ignores.
 type ending struct {
 	database
 	t      *testing.T
@@ -94,7 +95,8 @@ func (h *ending) untouched(name string) {
 	require.Zero(h.t, h.after, "%s: After hooks", name)
 }
 
-// hosts are the ways in which a host ignores that its transaction has ended. Each returns what it was told last.
+// hosts are the ways in which a host ignores that its transaction has ended. Each returns what it
+// was told last.
 func (h *ending) hosts() map[string]func() error {
 	inTx := func(begin func(fn func(ctx context.Context) error) error) map[string]func() error {
 		return map[string]func() error{
@@ -199,8 +201,8 @@ func (h *ending) hosts() map[string]func() error {
 	return hosts
 }
 
-// TestEndedTransactionIsNotWrittenTo: the database ends a transaction, and the host does not notice. Nothing is
-// committed of what comes after that, and the host hears of it.
+// TestEndedTransactionIsNotWrittenTo: the database ends a transaction, and the host does not
+// notice. Nothing is committed of what comes after that, and the host hears of it.
 func TestEndedTransactionIsNotWrittenTo(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -262,7 +264,8 @@ func TestEndedTransactionOfHost(t *testing.T) {
 	})
 }
 
-// TestEndedTransactionIsBegunAgain: where the store owns the transaction, it begins again, and all of it is there.
+// TestEndedTransactionIsBegunAgain: where the store owns the transaction, it begins again, and all
+// of it is there.
 func TestEndedTransactionIsBegunAgain(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -285,8 +288,9 @@ func TestEndedTransactionIsBegunAgain(t *testing.T) {
 	})
 }
 
-// TestSwallowedDeadlock: a hook writes a row and then tolerates that a command on another order fails, which was the
-// victim of a deadlock. On MySQL the hook's row is gone with it, so that the approval must not stand.
+// TestSwallowedDeadlock: a hook writes a row and then tolerates that a command on another order
+// fails, which was the victim of a deadlock. On MySQL the hook's row is gone with it, so that the
+// approval must not stand.
 func TestSwallowedDeadlock(t *testing.T) {
 	t.Parallel()
 	d := databases()[2]
@@ -323,8 +327,9 @@ func TestSwallowedDeadlock(t *testing.T) {
 	h.untouched("deadlock")
 }
 
-// TestFailedStatementEndsTheTransaction: after a statement of the store has failed, in a read that a hook tolerates, it
-// sends no other, whatever the database would say to it. PostgreSQL does the same by itself.
+// TestFailedStatementEndsTheTransaction: after a statement of the store has failed, in a read that
+// a hook tolerates, it sends no other, whatever the database would say to it. PostgreSQL does the
+// same by itself.
 func TestFailedStatementEndsTheTransaction(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {

@@ -11,7 +11,8 @@ import (
 	"github.com/orderfsm/orderfsm/adapters/sqlstore"
 )
 
-// What fill leaves of ten thousand refunds or more: a shop has more history next year, and not a longer queue.
+// What fill leaves of ten thousand refunds or more: a shop has more history next year, and not a
+// longer queue.
 const (
 	filledReview = 2000 // in review, asked for at any time
 	filledOpen   = 500  // approved, every second one due
@@ -23,8 +24,9 @@ const (
 // filledID is the order of the i-th refund that fill makes.
 func filledID(i int) string { return fmt.Sprintf("O-%d", filledStart+i) }
 
-// fill writes orders with one refund each, as a shop has them: nearly all are settled. It does so in the
-// database, a thousand at a time, without checking foreign keys. refunds is a multiple of 1000.
+// fill writes orders with one refund each, as a shop has them: nearly all are settled. It does so
+// in the database, a thousand at a time, without checking foreign keys. refunds is a multiple of
+// 1000.
 func fill(t testing.TB, d database, dsn string, refunds int) {
 	t.Helper()
 	const batch = 1000

@@ -13,8 +13,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// TestForeignTransaction: a Store does not work in a transaction that a Store on another database began, whose tables have
-// the same names.
+// TestForeignTransaction: a Store does not work in a transaction that a Store on another database
+// began, whose tables have the same names.
 func TestForeignTransaction(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -56,8 +56,8 @@ func TestForeignTransaction(t *testing.T) {
 	})
 }
 
-// TestBusyAtCommit: in a rollback journal SQLite's COMMIT waits for readers. That it did not get its turn is a definite
-// no: it is tried again, and no COMMIT of an unknown outcome.
+// TestBusyAtCommit: in a rollback journal SQLite's COMMIT waits for readers. That it did not get
+// its turn is a definite no: it is tried again, and no COMMIT of an unknown outcome.
 func TestBusyAtCommit(t *testing.T) {
 	t.Parallel()
 	d := databases()[0]

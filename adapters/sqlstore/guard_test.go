@@ -214,8 +214,8 @@ func TestTimeZones(t *testing.T) {
 	})
 }
 
-// TestTimeout: a database that gives up waiting for a lock, or on a statement that takes long, leaves a clear error and
-// nothing else.
+// TestTimeout: a database that gives up waiting for a lock, or on a statement that takes long,
+// leaves a clear error and nothing else.
 func TestTimeout(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {

@@ -22,7 +22,8 @@ func at(n int) time.Time {
 	return time.Date(2026, 1, 2, 3, 4, 5, 123456000, time.UTC).Add(time.Duration(n) * time.Second)
 }
 
-// patience is how long a test waits for what a slow and busy machine gets done. Nothing shorter decides.
+// patience is how long a test waits for what a slow and busy machine gets done. Nothing shorter
+// decides.
 const patience = 3 * time.Minute
 
 // newOrder is a paid order of 100 fen.

@@ -28,7 +28,8 @@ func (u updates) Update(ctx context.Context, id string, fn func(context.Context,
 	return u.Store.Update(ctx, id, fn)
 }
 
-// slowBank pays after a while, as one does that is asked over a network, and counts how often it was asked.
+// slowBank pays after a while, as one does that is asked over a network, and counts how often it
+// was asked.
 type slowBank struct {
 	bank
 	takes time.Duration
@@ -44,9 +45,10 @@ func (g slowBank) Refund(ctx context.Context, req refund.Request) (refund.Result
 	return g.bank.Refund(ctx, req)
 }
 
-// BenchmarkHerd has four pollers work on the same due refunds, one after another settled once. taken/op is how often
-// one of them began a refund that another had taken in the meantime: it costs a locking read, and never a call to
-// the provider. It grows with how long each works from one list, since all of them list the same refunds.
+// BenchmarkHerd has four pollers work on the same due refunds, one after another settled once.
+// taken/op is how often one of them began a refund that another had taken in the meantime: it costs
+// a locking read, and never a call to the provider. It grows with how long each works from one
+// list, since all of them list the same refunds.
 //
 //	go test -run '^$' -bench Herd -benchtime 500x ./adapters/sqlstore
 func BenchmarkHerd(b *testing.B) {

@@ -20,8 +20,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// TestStoreInTx: a host's transaction that met another one in the database is begun again, with what the host and the
-// Service do in it, and the hooks run once.
+// TestStoreInTx: a host's transaction that met another one in the database is begun again, with
+// what the host and the Service do in it, and the hooks run once.
 func TestStoreInTx(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -60,8 +60,8 @@ func TestStoreInTx(t *testing.T) {
 	})
 }
 
-// TestStoreInTxOtherContext: a command in it that is given the context from outside waits for what waits for it. The
-// context's end is the end of both, and nothing is left.
+// TestStoreInTxOtherContext: a command in it that is given the context from outside waits for what
+// waits for it. The context's end is the end of both, and nothing is left.
 func TestStoreInTxOtherContext(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {

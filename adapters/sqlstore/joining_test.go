@@ -176,8 +176,8 @@ func TestInTx(t *testing.T) {
 	})
 }
 
-// TestNestedInHook: an Update of the same order in its own hook is an error, also with the transaction handed
-// round by hand.
+// TestNestedInHook: an Update of the same order in its own hook is an error, also with the
+// transaction handed round by hand.
 func TestNestedInHook(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -248,8 +248,8 @@ func TestReservedOnce(t *testing.T) {
 	})
 }
 
-// TestDeadlocks locks two orders in both orders at once: transactions of the host's own may fail, and then
-// leave nothing; single commands never do.
+// TestDeadlocks locks two orders in both orders at once: transactions of the host's own may fail,
+// and then leave nothing; single commands never do.
 func TestDeadlocks(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {

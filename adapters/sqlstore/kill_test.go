@@ -16,7 +16,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// The child's environment: which database, what its numbers begin with, or that it is to migrate, and where.
+// The child's environment: which database, what its numbers begin with, or that it is to migrate,
+// and where.
 const (
 	childVar     = "ORDERFSM_TEST_CHILD"
 	migrateRound = "migrate"
@@ -30,8 +31,8 @@ func (d database) childProcess(round, dsn string) *exec.Cmd {
 	return cmd
 }
 
-// TestMain is the child where it is told so: it writes as fast as it can, until it is killed, and says what was
-// acknowledged.
+// TestMain is the child where it is told so: it writes as fast as it can, until it is killed, and
+// says what was acknowledged.
 func TestMain(m *testing.M) {
 	if spec := os.Getenv(childVar); spec != "" {
 		if err := child(spec); err != nil {
@@ -94,8 +95,8 @@ func write(svc *refund.Service, round string) error {
 	}
 }
 
-// TestKilled kills a writing process 20 times on each database: what it was told is stored is stored, and every
-// order is a legal one.
+// TestKilled kills a writing process 20 times on each database: what it was told is stored is
+// stored, and every order is a legal one.
 func TestKilled(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {

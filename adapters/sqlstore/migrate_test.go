@@ -20,7 +20,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// TestMigrate makes the tables once, however often and by however many it is asked, and leaves what is in them.
+// TestMigrate makes the tables once, however often and by however many it is asked, and leaves what
+// is in them.
 func TestMigrate(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -43,7 +44,8 @@ func TestMigrate(t *testing.T) {
 	})
 }
 
-// TestMigrateWrongDialect: the database is asked before anything is made in it, and the error says what is wrong.
+// TestMigrateWrongDialect: the database is asked before anything is made in it, and the error says
+// what is wrong.
 func TestMigrateWrongDialect(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -115,9 +117,9 @@ func execFile(t *testing.T, db *sql.DB, dir fs.FS, name string) {
 	}
 }
 
-// TestMigrateFrom brings a database of each version, with the orders that the store of that version wrote into it, up
-// to date: they are as they were, and go on. A migration needs a file of the same name in testdata, which holds such
-// orders, and one with what they are.
+// TestMigrateFrom brings a database of each version, with the orders that the store of that version
+// wrote into it, up to date: they are as they were, and go on. A migration needs a file of the same
+// name in testdata, which holds such orders, and one with what they are.
 func TestMigrateFrom(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -167,7 +169,8 @@ func TestMigrateFrom(t *testing.T) {
 	})
 }
 
-// markApplied writes the versions as Migrate does. Its table must not change: databases in use have it.
+// markApplied writes the versions as Migrate does. Its table must not change: databases in use have
+// it.
 func markApplied(t *testing.T, db *sql.DB, names []string) {
 	t.Helper()
 	statements := []string{"CREATE TABLE orderfsm_migrations (version BIGINT NOT NULL PRIMARY KEY)"}
@@ -181,8 +184,8 @@ func markApplied(t *testing.T, db *sql.DB, names []string) {
 	}
 }
 
-// TestMigrateInterrupted breaks the connection at every operation of Migrate, before and after it. Then the
-// next Migrate goes on, and on SQLite and PostgreSQL there are all tables or none.
+// TestMigrateInterrupted breaks the connection at every operation of Migrate, before and after it.
+// Then the next Migrate goes on, and on SQLite and PostgreSQL there are all tables or none.
 func TestMigrateInterrupted(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -198,8 +201,8 @@ func TestMigrateInterrupted(t *testing.T) {
 	})
 }
 
-// migrateCut breaks the connection at an operation of Migrate and returns the operation, or "" if there are
-// fewer.
+// migrateCut breaks the connection at an operation of Migrate and returns the operation, or "" if
+// there are fewer.
 func migrateCut(t *testing.T, d database, at int, after bool) string {
 	t.Helper()
 	dsn := d.fresh(t)
@@ -224,8 +227,8 @@ func migrateCut(t *testing.T, d database, at int, after bool) string {
 	return c.done()
 }
 
-// TestMigrateCancelled ends the context of a Migrate that waits for another one. It returns and leaves no
-// lock behind.
+// TestMigrateCancelled ends the context of a Migrate that waits for another one. It returns and
+// leaves no lock behind.
 func TestMigrateCancelled(t *testing.T) {
 	t.Parallel()
 	d := databases()[2]

@@ -41,11 +41,13 @@ func (r *recorder) Query(ctx context.Context, query string, args ...any) (txn.Ro
 
 // plan is how a database reads for one statement.
 type plan struct {
-	// reads are "table: index range" for a range of an index, "table: index" where it goes along the whole index,
-	// until it has enough, and "table: all". An index that is a key's is named key.
+	// reads are "table: index range" for a range of an index, "table: index" where it goes along
+	// the whole index, until it has enough, and "table: all". An index that is a key's is named
+	// key.
 	reads []string
 	sorts bool
-	// alone: of a table only an index is read. inside: what the table's row is not needed for is compared before it is read.
+	// alone: of a table only an index is read. inside: what the table's row is not needed for is
+	// compared before it is read.
 	alone, inside bool
 	text          string // as the database says it
 }
@@ -68,8 +70,9 @@ func (p *plan) read(table, index string, ranged bool) {
 	}
 }
 
-// TestPlans: each statement of the store reads by a range of an index, in order, whatever else the tables hold:
-// before the database has counted what is in them, which SQLite never does by itself, and after.
+// TestPlans: each statement of the store reads by a range of an index, in order, whatever else the
+// tables hold: before the database has counted what is in them, which SQLite never does by itself,
+// and after.
 func TestPlans(t *testing.T) {
 	t.Parallel()
 	machine := newMachine(t)
@@ -159,7 +162,8 @@ func TestPlans(t *testing.T) {
 	})
 }
 
-// plans runs a method in a transaction that is rolled back, and has each statement explained that reads or updates.
+// plans runs a method in a transaction that is rolled back, and has each statement explained that
+// reads or updates.
 func plans(t *testing.T, d database, db *sql.DB, s *sqlstore.Store, run func(context.Context, *sqlstore.Store) error) (all []plan) {
 	t.Helper()
 	tx, err := db.BeginTx(bg, nil)
@@ -194,7 +198,8 @@ func explain(t *testing.T, d database, tx *sql.Tx, r recorded) (p plan) {
 			p.mysql(row)
 		}
 	case sqlstore.PostgreSQL:
-		// As a connection does that lives long: after five times the plan may be one for any arguments.
+		// As a connection does that lives long: after five times the plan may be one for any
+		// arguments.
 		_, err := tx.ExecContext(bg, "PREPARE explained AS "+r.query)
 		require.NoError(t, err, r.query)
 		var rows []map[string]string
@@ -211,7 +216,8 @@ func explain(t *testing.T, d database, tx *sql.Tx, r recorded) (p plan) {
 	return p
 }
 
-// sqlite takes in a line as "SEARCH r USING INDEX orderfsm_refunds_due (state=? AND next_attempt_at<?)".
+// sqlite takes in a line as "SEARCH r USING INDEX orderfsm_refunds_due (state=? AND
+// next_attempt_at<?)".
 func (p *plan) sqlite(line string) {
 	p.text += line + "\n"
 	words := strings.Fields(line)
@@ -241,7 +247,8 @@ func (p *plan) mysql(row map[string]string) {
 	if derived {
 		return
 	}
-	// "ref" compares for equality only: of an index that ends in a time, that is the state and not the time.
+	// "ref" compares for equality only: of an index that ends in a time, that is the state and not
+	// the time.
 	timed := strings.HasPrefix(row["key"], "orderfsm_refunds_")
 	p.read(row["table"], row["key"], row["type"] == "range" || !timed && row["type"] != "index")
 }

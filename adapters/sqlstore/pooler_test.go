@@ -12,8 +12,8 @@ import (
 	"github.com/orderfsm/orderfsm/adapters/sqlstore"
 )
 
-// pooler is a connector that shares a few sessions as PgBouncer does in transaction mode: every transaction,
-// and every statement outside of one, may run in another session.
+// pooler is a connector that shares a few sessions as PgBouncer does in transaction mode: every
+// transaction, and every statement outside of one, may run in another session.
 type pooler struct {
 	driver.Connector
 	sessions chan driver.Conn
@@ -98,8 +98,8 @@ type pooledRows struct {
 
 func (r pooledRows) Close() error { defer r.giveBack(); return r.Rows.Close() }
 
-// TestMigrateBehindPgBouncer: processes that migrate at once through a pooler in transaction mode all
-// succeed, and leave no lock in a session.
+// TestMigrateBehindPgBouncer: processes that migrate at once through a pooler in transaction mode
+// all succeed, and leave no lock in a session.
 func TestMigrateBehindPgBouncer(t *testing.T) {
 	t.Parallel()
 	d := databases()[1]

@@ -18,8 +18,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// TestPrepared: once a statement has been run it is parsed no more, on databases whose drivers do not see to that;
-// and where statements cannot be prepared, all works as without.
+// TestPrepared: once a statement has been run it is parsed no more, on databases whose drivers do
+// not see to that; and where statements cannot be prepared, all works as without.
 func TestPrepared(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -53,8 +53,8 @@ func TestPrepared(t *testing.T) {
 	})
 }
 
-// TestPreparedRefusedLater: a server that has too many prepared statements, or has lost those that it had, did not
-// carry out what it was to run, which is then run as it is.
+// TestPreparedRefusedLater: a server that has too many prepared statements, or has lost those that
+// it had, did not carry out what it was to run, which is then run as it is.
 func TestPreparedRefusedLater(t *testing.T) {
 	t.Parallel()
 	d := databases()[2]
@@ -80,8 +80,8 @@ func TestPreparedRefusedLater(t *testing.T) {
 	}
 }
 
-// TestPreparingWaitsForNobody: what is committed is told, though the pool's one connection, which preparing needs, went to
-// somebody who keeps it until he hears of that.
+// TestPreparingWaitsForNobody: what is committed is told, though the pool's one connection, which
+// preparing needs, went to somebody who keeps it until he hears of that.
 func TestPreparingWaitsForNobody(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {

@@ -21,7 +21,8 @@ import (
 	"github.com/orderfsm/orderfsm/adapters/sqlstore"
 )
 
-// server is a database server of a test's own, which it may stop. It listens on a socket in a directory of its own.
+// server is a database server of a test's own, which it may stop. It listens on a socket in a
+// directory of its own.
 type server struct {
 	database
 	dsn     string
@@ -46,9 +47,10 @@ func (s *server) run(t *testing.T) {
 	s.cmd, s.exited = cmd, exited
 }
 
-// start returns when the server answers. Each attempt to reach it has the whole time: a busy machine needs longer for
-// a connection than any limit of one attempt allows. What a killed PostgreSQL leaves running for a moment keeps the
-// next one from starting; then start runs it again.
+// start returns when the server answers. Each attempt to reach it has the whole time: a busy
+// machine needs longer for a connection than any limit of one attempt allows. What a killed
+// PostgreSQL leaves running for a moment keeps the next one from starting; then start runs it
+// again.
 func (s *server) start(t *testing.T) {
 	t.Helper()
 	db, err := s.open(s.dsn)
@@ -89,7 +91,8 @@ func privateServers() map[string]func(t *testing.T) *server {
 	return map[string]func(t *testing.T) *server{"PostgreSQL": privatePostgres, "MariaDB": privateMariaDB}
 }
 
-// privateDir is a short path, for a socket's is at most 107 bytes, that belongs to whom the server runs as.
+// privateDir is a short path, for a socket's is at most 107 bytes, that belongs to whom the server
+// runs as.
 func privateDir(t *testing.T, owner *syscall.SysProcAttr) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "orderfsm") //nolint:usetesting // t.TempDir is too long
@@ -128,8 +131,8 @@ func privateMariaDB(t *testing.T) *server {
 	data, socket := filepath.Join(dir, "data"), filepath.Join(dir, "socket")
 	who, err := user.Current()
 	require.NoError(t, err)
-	// A server that starts deletes what it takes for old temporary tables in its directory of temporary files: also
-	// those of another server that has the same one.
+	// A server that starts deletes what it takes for old temporary tables in its directory of
+	// temporary files: also those of another server that has the same one.
 	common := []string{"--no-defaults", "--user=" + who.Username, "--datadir=" + data, "--tmpdir=" + dir}
 	create(t, nil, install, append(common, "--auth-root-authentication-method=normal", "--skip-test-db")...)
 	s := &server{

@@ -19,8 +19,9 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// TestRestart stops a database server three times while four clients write to it, killed or at its own pace: every
-// command fails with a clear error or is in the book, once, and no money is paid twice.
+// TestRestart stops a database server three times while four clients write to it, killed or at its
+// own pace: every command fails with a clear error or is in the book, once, and no money is paid
+// twice.
 func TestRestart(t *testing.T) {
 	t.Parallel()
 	for name, private := range privateServers() {
@@ -192,7 +193,8 @@ func (c *client) do(ctx context.Context, id string, command func() error) error 
 	}
 }
 
-// check reads what is in the database once all is over: what the clients were told, and nothing else.
+// check reads what is in the database once all is over: what the clients were told, and nothing
+// else.
 func (r *restart) check(t *testing.T, srv *server, clients []*client) {
 	t.Helper()
 	db := srv.connect(t, srv.dsn)

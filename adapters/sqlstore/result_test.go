@@ -16,7 +16,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// rowBreaker is a connector whose results break after some rows: they end, or hold what cannot be read.
+// rowBreaker is a connector whose results break after some rows: they end, or hold what cannot be
+// read.
 type rowBreaker struct {
 	driver.Connector
 	mu    sync.Mutex
@@ -101,7 +102,8 @@ func (r brokenRows) Next(dest []driver.Value) error {
 	return nil
 }
 
-// TestBrokenResult: a result that breaks off is an error after whatever row, and never a part of an answer.
+// TestBrokenResult: a result that breaks off is an error after whatever row, and never a part of an
+// answer.
 func TestBrokenResult(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {

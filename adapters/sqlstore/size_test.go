@@ -11,8 +11,9 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// BenchmarkSize tells what a settled refund leaves: the rows of an order, its one refund and its history, and the bytes
-// that these take with their indexes, as they were written and when the database has tidied up.
+// BenchmarkSize tells what a settled refund leaves: the rows of an order, its one refund and its
+// history, and the bytes that these take with their indexes, as they were written and when the
+// database has tidied up.
 //
 //	go test -run '^$' -bench Size -benchtime 5000x ./adapters/sqlstore
 func BenchmarkSize(b *testing.B) {

@@ -14,7 +14,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// counting are fresh databases: on MySQL also one whose driver counts the rows that it found, not those that it changed.
+// counting are fresh databases: on MySQL also one whose driver counts the rows that it found, not
+// those that it changed.
 func (d database) counting(t *testing.T) []string {
 	t.Helper()
 	dsns := []string{d.fresh(t)}
@@ -24,7 +25,8 @@ func (d database) counting(t *testing.T) []string {
 	return dsns
 }
 
-// TestUpdateOfSeveral: whatever changes at once is stored, also where MySQL is to count the rows that it found.
+// TestUpdateOfSeveral: whatever changes at once is stored, also where MySQL is to count the rows
+// that it found.
 func TestUpdateOfSeveral(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -54,7 +56,8 @@ func TestUpdateOfSeveral(t *testing.T) {
 	})
 }
 
-// TestGatewayOfRefunds: the lists have an order's refunds under its gateway, also when it gets another name.
+// TestGatewayOfRefunds: the lists have an order's refunds under its gateway, also when it gets
+// another name.
 func TestGatewayOfRefunds(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -84,8 +87,8 @@ func TestGatewayOfRefunds(t *testing.T) {
 	})
 }
 
-// TestStatements: a command costs as few round trips as the database allows, beside BEGIN and COMMIT. A host whose hooks
-// do not take the transaction pays nothing for what the others need.
+// TestStatements: a command costs as few round trips as the database allows, beside BEGIN and
+// COMMIT. A host whose hooks do not take the transaction pays nothing for what the others need.
 func TestStatements(t *testing.T) {
 	t.Parallel()
 	// To ask for a refund, to approve it, to lease it and to record its outcome.
@@ -94,8 +97,8 @@ func TestStatements(t *testing.T) {
 		sqlstore.MySQL:      {4, 3, 2, 3}, // what is inserted is on its own
 		sqlstore.SQLite:     {5, 5, 4, 5}, // a statement for each table; calls in one process
 	}
-	// What is added if a hook takes the transaction: MySQL's marker is set and released, SQLite is asked before the
-	// command writes and before it is committed.
+	// What is added if a hook takes the transaction: MySQL's marker is set and released, SQLite is
+	// asked before the command writes and before it is committed.
 	lent := map[sqlstore.Dialect]int{sqlstore.PostgreSQL: 0, sqlstore.MySQL: 2, sqlstore.SQLite: 2}
 	// And in a transaction of the host: its savepoint, and the marker or two questions.
 	joined := map[sqlstore.Dialect]int{sqlstore.PostgreSQL: 2, sqlstore.MySQL: 4, sqlstore.SQLite: 4}
@@ -166,9 +169,9 @@ func TestStatements(t *testing.T) {
 	})
 }
 
-// TestUpdateOfNothingStored: a change that is too small to be stored, as of a time by a nanosecond, leaves nothing of
-// the refund to write. MySQL counts the rows that a statement changed, and not those that it found: to write what is
-// there already would look like an order that is gone.
+// TestUpdateOfNothingStored: a change that is too small to be stored, as of a time by a nanosecond,
+// leaves nothing of the refund to write. MySQL counts the rows that a statement changed, and not
+// those that it found: to write what is there already would look like an order that is gone.
 func TestUpdateOfNothingStored(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -186,7 +189,8 @@ func TestUpdateOfNothingStored(t *testing.T) {
 	})
 }
 
-// TestOverwritten: what others wrote to a locked order all the same, in the same transaction, is not written over.
+// TestOverwritten: what others wrote to a locked order all the same, in the same transaction, is
+// not written over.
 func TestOverwritten(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
