@@ -55,7 +55,9 @@ func TestFailedHookLeavesNothing(t *testing.T) {
 					})
 				},
 				"command of a hook": func() {
-					_ = h.s.Update(bg, "O-1", func(ctx context.Context, _ *order.Order) error { return command(ctx) })
+					_ = h.s.Update(bg, "O-1", func(ctx context.Context, _ *order.Order) error {
+						return command(ctx)
+					})
 				},
 			} {
 				survive(host)
@@ -82,9 +84,12 @@ func TestFailedCommandLeavesNothing(t *testing.T) {
 					defer func() { _ = recover() }()
 					require.ErrorIs(t, h.s.Update(ctx, "O-0", func(ctx context.Context, o *order.Order) error {
 						request(t, o, "R-O-0", 10)
-						h.s.AfterCommit(ctx, func(context.Context) { t.Error("After hook of a command that failed") })
+						h.s.AfterCommit(ctx, func(context.Context) {
+							t.Error("After hook of a command that failed")
+						})
 						h.write(ctx, h.tx(ctx))
-						require.NoError(t, h.command(ctx, "O-2", nil)) // fails with the one around it
+						// fails with the one around it
+						require.NoError(t, h.command(ctx, "O-2", nil))
 						return fail()
 					}), errHost)
 				}
@@ -155,7 +160,8 @@ func TestPrefixesOnOnePool(t *testing.T) {
 		require.NoError(t, h.command(bg, "O-0", func(ctx context.Context) {
 			require.NoError(t, other.Update(ctx, "O-0", func(ctx context.Context, o *order.Order) error {
 				request(t, o, "R-O-0", 20)
-				require.ErrorContains(t, h.command(ctx, "O-0", nil), "nested in an update of the same order")
+				require.ErrorContains(t, h.command(ctx, "O-0", nil),
+					"nested in an update of the same order")
 				return nil
 			}))
 		}))

@@ -60,7 +60,9 @@ func TestFailedSavepoint(t *testing.T) {
 		if d.dialect == sqlstore.MySQL {
 			cases = append(cases,
 				failing{"marked", []string{"SAVEPOINT orderfsm_1_lent", back}, nil, back},
-				failing{"found alive", []string{"RELEASE SAVEPOINT orderfsm_1_lent", back}, nil, back})
+				failing{"found alive", []string{
+					"RELEASE SAVEPOINT orderfsm_1_lent", back,
+				}, nil, back})
 		}
 		for _, c := range cases {
 			tx, err := h.db.BeginTx(bg, nil)
@@ -74,7 +76,10 @@ func TestFailedSavepoint(t *testing.T) {
 			_, ok = sqlstore.TxFrom(ctx)
 			require.False(t, ok, "that is no transaction of database/sql")
 
-			err = h.s.Update(ctx, "O-0", func(_ context.Context, o *order.Order) error { request(t, o, "R-0", 10); return c.fn })
+			err = h.s.Update(ctx, "O-0", func(_ context.Context, o *order.Order) error {
+				request(t, o, "R-0", 10)
+				return c.fn
+			})
 			require.Error(t, err, c.name)
 			if c.fn == nil {
 				require.ErrorIs(t, err, io.ErrUnexpectedEOF, c.name)
@@ -82,7 +87,8 @@ func TestFailedSavepoint(t *testing.T) {
 			require.Equal(t, c.last, failed.sent[len(failed.sent)-1], c.name)
 			n := len(failed.sent)
 			require.ErrorContains(t, h.command(ctx, "O-1", nil), "the transaction is over", c.name)
-			require.ErrorContains(t, h.s.Create(ctx, newOrder("O-new")), "the transaction is over", c.name)
+			require.ErrorContains(t, h.s.Create(ctx, newOrder("O-new")), "the transaction is over",
+				c.name)
 			_, err = h.s.Get(ctx, "O-0")
 			require.ErrorContains(t, err, "the transaction is over", c.name)
 			require.Len(t, failed.sent, n, "%s: nothing more was sent", c.name)
@@ -103,7 +109,9 @@ func TestFailedSavepointUndoesNoOtherCommand(t *testing.T) {
 		require.NoError(t, err)
 		failed := &failingConn{Conn: txn.SQL(tx, nil)}
 		ctx := txn.With(bg, failed)
-		require.ErrorIs(t, h.s.Update(ctx, "O-0", func(context.Context, *order.Order) error { return errHost }), errHost)
+		require.ErrorIs(t, h.s.Update(ctx, "O-0", func(context.Context, *order.Order) error {
+			return errHost
+		}), errHost)
 		require.NoError(t, h.command(ctx, "O-1", nil))
 		failed.fails = []string{"SAVEPOINT orderfsm_1"}
 		require.ErrorIs(t, h.command(ctx, "O-2", nil), io.ErrUnexpectedEOF)
@@ -165,12 +173,17 @@ func TestNoRetryWithoutPause(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
 		db := d.connect(t, d.fresh(t))
-		s, err := sqlstore.New(db, d.dialect, sqlstore.Options{Pause: func(context.Context, time.Duration) error { return context.Canceled }})
+		s, err := sqlstore.New(db, d.dialect, sqlstore.Options{Pause: func(context.Context, time.Duration) error {
+			return context.Canceled
+		}})
 		require.NoError(t, err)
 		require.NoError(t, s.Migrate(bg))
 		require.NoError(t, s.Create(bg, newOrder("O-1")))
 		ran := 0
-		err = s.Update(bg, "O-1", func(context.Context, *order.Order) error { ran++; return deadlock(t, d.dialect) })
+		err = s.Update(bg, "O-1", func(context.Context, *order.Order) error {
+			ran++
+			return deadlock(t, d.dialect)
+		})
 		require.True(t, d.dialect.IsRetryable(err))
 		require.Equal(t, 1, ran)
 	})
@@ -181,7 +194,10 @@ func TestUpdateRefusesText(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
 		h := newEnding(t, d, "", -1)
-		err := h.s.Update(bg, "O-0", func(_ context.Context, o *order.Order) error { o.PaymentID = "a\x00b"; return nil })
+		err := h.s.Update(bg, "O-0", func(_ context.Context, o *order.Order) error {
+			o.PaymentID = "a\x00b"
+			return nil
+		})
 		require.ErrorIs(t, err, order.ErrInvalid)
 		require.ErrorContains(t, err, "payment_id")
 		h.untouched("text")

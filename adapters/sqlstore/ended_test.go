@@ -136,19 +136,25 @@ func (h *ending) hosts() map[string]func() error {
 			},
 			"in a hook": func() error {
 				return begin(func(ctx context.Context) error {
-					return h.command(ctx, "O-0", func(ctx context.Context) { h.end(ctx, h.tx(ctx)) })
+					return h.command(ctx, "O-0", func(ctx context.Context) {
+						h.end(ctx, h.tx(ctx))
+					})
 				})
 			},
 			"in a hook, of a command that is tolerated": func() error {
 				return begin(func(ctx context.Context) error {
-					require.Error(h.t, h.command(ctx, "O-0", func(ctx context.Context) { h.end(ctx, h.tx(ctx)) }))
+					require.Error(h.t, h.command(ctx, "O-0", func(ctx context.Context) {
+						h.end(ctx, h.tx(ctx))
+					}))
 					return nil
 				})
 			},
 			"in a hook's command": func() error {
 				return begin(func(ctx context.Context) error {
 					return h.command(ctx, "O-0", func(ctx context.Context) {
-						require.Error(h.t, h.command(ctx, "O-1", func(ctx context.Context) { h.end(ctx, h.tx(ctx)) }))
+						require.Error(h.t, h.command(ctx, "O-1", func(ctx context.Context) {
+							h.end(ctx, h.tx(ctx))
+						}))
 					})
 				})
 			},
@@ -159,17 +165,24 @@ func (h *ending) hosts() map[string]func() error {
 			return h.command(bg, "O-0", func(ctx context.Context) { h.end(ctx, h.tx(ctx)) })
 		},
 		"a hook that changes nothing": func() error {
-			return h.s.Update(bg, "O-0", func(ctx context.Context, _ *order.Order) error { h.end(ctx, h.tx(ctx)); return nil })
+			return h.s.Update(bg, "O-0", func(ctx context.Context, _ *order.Order) error {
+				h.end(ctx, h.tx(ctx))
+				return nil
+			})
 		},
 		"a hook's command": func() error {
 			return h.command(bg, "O-0", func(ctx context.Context) {
-				require.Error(h.t, h.command(ctx, "O-1", func(ctx context.Context) { h.end(ctx, h.tx(ctx)) }))
+				require.Error(h.t, h.command(ctx, "O-1", func(ctx context.Context) {
+					h.end(ctx, h.tx(ctx))
+				}))
 			})
 		},
 		"a hook, with the transaction of its command's hook": func() error {
 			return h.command(bg, "O-0", func(ctx context.Context) {
 				var tx *sql.Tx
-				require.NoError(h.t, h.command(ctx, "O-1", func(ctx context.Context) { tx = h.tx(ctx) }))
+				require.NoError(h.t, h.command(ctx, "O-1", func(ctx context.Context) {
+					tx = h.tx(ctx)
+				}))
 				h.end(ctx, tx)
 			})
 		},
@@ -191,7 +204,9 @@ func (h *ending) hosts() map[string]func() error {
 		},
 	}
 	for name, begin := range map[string]func(fn func(ctx context.Context) error) error{
-		"InTx":       func(fn func(ctx context.Context) error) error { return sqlstore.InTx(bg, h.db, fn) },
+		"InTx": func(fn func(ctx context.Context) error) error {
+			return sqlstore.InTx(bg, h.db, fn)
+		},
 		"Store.InTx": func(fn func(ctx context.Context) error) error { return h.s.InTx(bg, fn) },
 	} {
 		for kind, host := range inTx(begin) {
@@ -220,7 +235,8 @@ func TestEndedTransactionIsNotWrittenTo(t *testing.T) {
 					continue // see WithTx: a new transaction has begun by itself
 				}
 				err := host()
-				require.ErrorContains(t, err, "the database has ended the transaction", "%s %s", name, param)
+				require.ErrorContains(t, err, "the database has ended the transaction", "%s %s",
+					name, param)
 				h.untouched(name + " " + param)
 				require.Zero(t, h.db.Stats().InUse, name)
 			}
@@ -246,7 +262,9 @@ func TestEndedTransactionOfHost(t *testing.T) {
 			},
 			"in a hook's command": func(ctx context.Context, tx *sql.Tx) error {
 				return h.command(ctx, "O-0", func(ctx context.Context) {
-					require.Error(t, h.command(ctx, "O-1", func(ctx context.Context) { h.end(ctx, tx) }))
+					require.Error(t, h.command(ctx, "O-1", func(ctx context.Context) {
+						h.end(ctx, tx)
+					}))
 				})
 			},
 			"before a new order": func(ctx context.Context, tx *sql.Tx) error {

@@ -81,7 +81,9 @@ func filling(refunds, from int) []string {
 	rows := fmt.Sprintf(`(SELECT n, n - %[1]d AS i, %[2]d + %[3]d * (n - %[1]d) AS at FROM
 		(SELECT %[4]d + a.d + 10 * b.d + 100 * c.d AS n FROM %[5]s a CROSS JOIN %[5]s b CROSS JOIN %[5]s c) numbers) s`,
 		filledStart, at(0).UnixMicro(), filledEvery*1_000_000, filledStart+from, digits)
-	review, open, rare := max(5, refunds/filledReview), max(20, refunds/filledOpen), max(500, refunds/filledRare) // one in so many
+	// one in so many
+	review, open, rare := max(5, refunds/filledReview), max(20, refunds/filledOpen), max(500,
+		refunds/filledRare)
 	state := func(reviewed, opened, rejected, refunded string) string {
 		return fmt.Sprintf("CASE WHEN i %% %d = 1 THEN %s WHEN i %% %d = 2 THEN %s WHEN i %% 20 = 3 THEN %s ELSE %s END",
 			review, reviewed, open, opened, rejected, refunded)

@@ -30,7 +30,10 @@ func TestForeignTransaction(t *testing.T) {
 			for name, err := range map[string]error{
 				"update": ask(ctx, service(t, b, refund.Options{}), "O-1", "R-1", 60),
 				"create": b.Create(ctx, newOrder("O-2")),
-				"in tx":  b.InTx(ctx, func(context.Context) error { t.Error("called"); return nil }),
+				"in tx": b.InTx(ctx, func(context.Context) error {
+					t.Error("called")
+					return nil
+				}),
 			} {
 				require.ErrorContains(t, err, "a Store on another pool began", name)
 			}
@@ -72,7 +75,9 @@ func TestBusyAtCommit(t *testing.T) {
 	require.NoError(t, err)
 	for _, err := range []error{
 		never.Create(bg, newOrder("O-1")),
-		never.InTx(bg, func(ctx context.Context) error { return never.Create(ctx, newOrder("O-1")) }),
+		never.InTx(bg, func(ctx context.Context) error {
+			return never.Create(ctx, newOrder("O-1"))
+		}),
 	} {
 		require.ErrorContains(t, err, "commit: database is locked")
 		require.NotErrorIs(t, err, sqlstore.ErrCommit)

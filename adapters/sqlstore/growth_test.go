@@ -99,7 +99,9 @@ func benchPercentiles(b *testing.B, sizes []int, runs []func(i int) error) {
 			slices.Sort(t)
 		}
 	}
-	micros := func(k, percent int) float64 { return float64(took[k][len(took[k])*percent/100].Nanoseconds()) / 1000 }
+	micros := func(k, percent int) float64 {
+		return float64(took[k][len(took[k])*percent/100].Nanoseconds()) / 1000
+	}
 	growth := func() float64 { return micros(len(sizes)-1, 50) / micros(0, 50) }
 	b.ResetTimer()
 	pass()
@@ -138,7 +140,10 @@ func growthOps(s *sqlstore.Store, refunds int) []growthOp {
 		{"Get", func(i int) error { _, err := s.Get(bg, recent(i)); return err }},
 		{"GetAny", func(i int) error { _, err := s.Get(bg, filledID(anywhere(i))); return err }},
 		{"Update", func(i int) error {
-			return s.Update(bg, recent(i), func(_ context.Context, o *order.Order) error { o.Refunds[0].Attempts++; return nil })
+			return s.Update(bg, recent(i), func(_ context.Context, o *order.Order) error {
+				o.Refunds[0].Attempts++
+				return nil
+			})
 		}},
 		{"Due", func(int) error {
 			refs, err := s.Due(bg, refund.DueQuery{Now: now, Limit: 100})
@@ -161,28 +166,55 @@ func growthOps(s *sqlstore.Store, refunds int) []growthOp {
 			}
 			return err
 		}},
-		{"ListRefunds/queue", list(50, func(int) refund.Filter { return refund.Filter{States: requested} })},
-		{"ListRefunds/queue-deep", list(50, func(i int) refund.Filter {
-			return refund.Filter{States: requested, After: &refund.Position{RequestedAt: at(anywhere(i) * filledEvery)}}
+		{"ListRefunds/queue", list(50, func(int) refund.Filter {
+			return refund.Filter{States: requested}
 		})},
-		{"ListRefunds/queue-gateway", list(50, func(int) refund.Filter { return refund.Filter{States: requested, Gateway: "alipay"} })},
-		{"ListRefunds/queue-rare-gateway", list(0, func(int) refund.Filter { return refund.Filter{States: requested, Gateway: "rare"} })},
-		{"ListRefunds/queue-text", list(0, func(int) refund.Filter { return refund.Filter{States: requested, OrderIDContains: "nowhere"} })},
+		{"ListRefunds/queue-deep", list(50, func(i int) refund.Filter {
+			return refund.Filter{
+				States: requested,
+				After:  &refund.Position{RequestedAt: at(anywhere(i) * filledEvery)},
+			}
+		})},
+		{"ListRefunds/queue-gateway", list(50, func(int) refund.Filter {
+			return refund.Filter{States: requested, Gateway: "alipay"}
+		})},
+		{"ListRefunds/queue-rare-gateway", list(0, func(int) refund.Filter {
+			return refund.Filter{States: requested, Gateway: "rare"}
+		})},
+		{"ListRefunds/queue-text", list(0, func(int) refund.Filter {
+			return refund.Filter{States: requested, OrderIDContains: "nowhere"}
+		})},
 		{"ListRefunds/queues", list(50, func(int) refund.Filter {
-			return refund.Filter{States: []order.State{order.StateRefundRequested, order.StateApproved, order.StateFailed, order.StateAbnormal}}
+			return refund.Filter{
+				States: []order.State{
+					order.StateRefundRequested, order.StateApproved, order.StateFailed,
+					order.StateAbnormal,
+				},
+			}
 		})},
 		{"ListRefunds/state", list(50, func(i int) refund.Filter {
-			return refund.Filter{States: []order.State{order.StateRefunded}, After: &refund.Position{RequestedAt: at(anywhere(i) * filledEvery)}}
+			return refund.Filter{
+				States: []order.State{order.StateRefunded},
+				After:  &refund.Position{RequestedAt: at(anywhere(i) * filledEvery)},
+			}
 		})},
 		{"ListRefunds/deep", list(50, func(i int) refund.Filter {
-			return refund.Filter{After: &refund.Position{RequestedAt: at(anywhere(i) * filledEvery)}}
+			return refund.Filter{
+				After: &refund.Position{RequestedAt: at(anywhere(i) * filledEvery)},
+			}
 		})},
 		{"ListRefunds/gateway-deep", list(50, func(i int) refund.Filter {
-			return refund.Filter{Gateway: "alipay", After: &refund.Position{RequestedAt: at(anywhere(i) * filledEvery)}}
+			return refund.Filter{
+				Gateway: "alipay",
+				After:   &refund.Position{RequestedAt: at(anywhere(i) * filledEvery)},
+			}
 		})},
 		{"ListRefunds/hours-text", list(1, func(i int) refund.Filter {
 			n := anywhere(i)
-			return refund.Filter{From: at(n * filledEvery), To: at(n*filledEvery + 3600), OrderIDContains: filledID(n)[4:]}
+			return refund.Filter{
+				From: at(n * filledEvery), To: at(n*filledEvery + 3600),
+				OrderIDContains: filledID(n)[4:],
+			}
 		})},
 	}
 }

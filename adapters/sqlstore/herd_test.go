@@ -23,7 +23,9 @@ type updates struct {
 }
 
 // Update implements [refund.Store].
-func (u updates) Update(ctx context.Context, id string, fn func(context.Context, *order.Order) error) error {
+func (u updates) Update(
+	ctx context.Context, id string, fn func(context.Context, *order.Order) error,
+) error {
 	u.n.Add(1)
 	return u.Store.Update(ctx, id, fn)
 }
@@ -54,7 +56,9 @@ func (g slowBank) Refund(ctx context.Context, req refund.Request) (refund.Result
 func BenchmarkHerd(b *testing.B) {
 	for _, d := range databases() {
 		for _, batch := range []int{32, 128, 512} {
-			b.Run(fmt.Sprintf("%s/batch=%d", d.name, batch), func(b *testing.B) { benchHerd(b, d, batch) })
+			b.Run(fmt.Sprintf("%s/batch=%d", d.name, batch), func(b *testing.B) {
+				benchHerd(b, d, batch)
+			})
 		}
 	}
 }
@@ -74,8 +78,11 @@ func benchHerd(b *testing.B, d database, batch int) {
 	for range pollers {
 		db := d.connect(b, dsn)
 		keep(db, 8)
-		svc, err := refund.NewService(newMachine(b), updates{d.on(b, db), &tried}, slowBank{takes: 20 * time.Millisecond, asked: &asked},
-			refund.Options{Hooks: refund.Hooks{After: func(_ context.Context, _ *order.Order, tr order.Transition) {
+		svc, err := refund.NewService(newMachine(b), updates{d.on(b, db), &tried}, slowBank{
+			takes: 20 * time.Millisecond, asked: &asked,
+		},
+			refund.Options{Hooks: refund.Hooks{After: func(_ context.Context, _ *order.Order,
+				tr order.Transition) {
 				if tr.To == order.StateRefunded && settled.Add(1) == int64(b.N) {
 					cancel()
 				}

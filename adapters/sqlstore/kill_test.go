@@ -78,7 +78,9 @@ func child(spec string) error {
 func write(svc *refund.Service, round string) error {
 	for i := 0; ; i++ {
 		id := fmt.Sprintf("O-%s-%d", round, i)
-		if _, err := svc.Register(bg, refund.RegisterParams{OrderID: id, Gateway: "bank", Currency: "CNY", Total: 100}); err != nil {
+		if _, err := svc.Register(bg, refund.RegisterParams{
+			OrderID: id, Gateway: "bank", Currency: "CNY", Total: 100,
+		}); err != nil {
 			return err
 		}
 		for n, amount := range []int64{60, 40} {
@@ -87,7 +89,9 @@ func write(svc *refund.Service, round string) error {
 				return err
 			}
 			fmt.Fprintln(os.Stdout, id, no, order.StateRefundRequested)
-			if _, err := svc.ApproveAndSend(bg, refund.ApproveParams{OrderID: id, RefundNo: no, Amount: amount, Actor: "staff:1"}); err != nil {
+			if _, err := svc.ApproveAndSend(bg, refund.ApproveParams{
+				OrderID: id, RefundNo: no, Amount: amount, Actor: "staff:1",
+			}); err != nil {
 				return err
 			}
 			fmt.Fprintln(os.Stdout, id, no, order.StateRefunded)

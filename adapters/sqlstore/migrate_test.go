@@ -50,13 +50,16 @@ func TestMigrateWrongDialect(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
 		db := d.connect(t, d.fresh(t))
-		for _, wrong := range []sqlstore.Dialect{sqlstore.SQLite, sqlstore.PostgreSQL, sqlstore.MySQL} {
+		for _, wrong := range []sqlstore.Dialect{
+			sqlstore.SQLite, sqlstore.PostgreSQL, sqlstore.MySQL,
+		} {
 			if wrong == d.dialect {
 				continue
 			}
 			s, err := sqlstore.New(db, wrong, sqlstore.Options{})
 			require.NoError(t, err)
-			require.ErrorContains(t, s.Migrate(bg), "migrate: is the dialect "+string(wrong)+" that of the database?")
+			require.ErrorContains(t, s.Migrate(bg),
+				"migrate: is the dialect "+string(wrong)+" that of the database?")
 		}
 	})
 }
@@ -68,13 +71,18 @@ func TestPrefix(t *testing.T) {
 		s, db := d.store(t)
 		other, err := sqlstore.New(db, d.dialect, sqlstore.Options{Prefix: "shop2_"})
 		require.NoError(t, err)
-		require.ErrorContains(t, other.Create(bg, newOrder("O-1")), "see Store.Migrate", "its tables are not there yet")
+		require.ErrorContains(t, other.Create(bg, newOrder("O-1")), "see Store.Migrate",
+			"its tables are not there yet")
 		require.NoError(t, other.Migrate(bg))
 		require.NoError(t, s.Create(bg, newOrder("O-1")))
 		require.NoError(t, other.Create(bg, newOrder("O-1")))
 		require.NoError(t, other.Migrate(bg))
-		require.NoError(t, other.Update(bg, "O-1", func(_ context.Context, o *order.Order) error { request(t, o, "R-1", 60); return nil }))
-		for _, f := range []refund.Filter{{}, {States: []order.State{order.StateRefundRequested}}} { // by indexes of that name
+		require.NoError(t, other.Update(bg, "O-1", func(_ context.Context, o *order.Order) error {
+			request(t, o, "R-1", 60)
+			return nil
+		}))
+		// by indexes of that name
+		for _, f := range []refund.Filter{{}, {States: []order.State{order.StateRefundRequested}}} {
 			for store, refunds := range map[*sqlstore.Store]int{s: 0, other: 1} {
 				page, err := store.ListRefunds(bg, f)
 				require.NoError(t, err)
@@ -142,7 +150,9 @@ func TestMigrateFrom(t *testing.T) {
 				require.NoError(t, json.Unmarshal(text, &want))
 				require.NotEmpty(t, want)
 
-				others := []*exec.Cmd{d.childProcess(migrateRound, dsn), d.childProcess(migrateRound, dsn)}
+				others := []*exec.Cmd{
+					d.childProcess(migrateRound, dsn), d.childProcess(migrateRound, dsn),
+				}
 				for _, cmd := range others {
 					require.NoError(t, cmd.Start())
 				}
@@ -160,7 +170,8 @@ func TestMigrateFrom(t *testing.T) {
 								OrderID: o.ID, RefundNo: r.No, Amount: r.Amount, Actor: "staff:1",
 							})
 							require.NoError(t, err)
-							require.Equal(t, order.StateRefunded, requireLegal(t, s, o.ID).Refund(r.No).State)
+							require.Equal(t, order.StateRefunded,
+								requireLegal(t, s, o.ID).Refund(r.No).State)
 						}
 					}
 				}
@@ -176,7 +187,8 @@ func markApplied(t *testing.T, db *sql.DB, names []string) {
 	statements := []string{"CREATE TABLE orderfsm_migrations (version BIGINT NOT NULL PRIMARY KEY)"}
 	for _, name := range names {
 		number, _, _ := strings.Cut(name, "_")
-		statements = append(statements, "INSERT INTO orderfsm_migrations (version) VALUES ("+number+")")
+		statements = append(statements,
+			"INSERT INTO orderfsm_migrations (version) VALUES ("+number+")")
 	}
 	for _, statement := range statements {
 		_, err := db.ExecContext(bg, statement)
@@ -254,6 +266,7 @@ func TestMigrateCancelled(t *testing.T) {
 	require.NoError(t, s.Migrate(bg))
 	require.NoError(t, other.Migrate(bg))
 	var held sql.NullInt64
-	require.NoError(t, db.QueryRowContext(bg, "SELECT IS_USED_LOCK('"+prefix+"migrations')").Scan(&held))
+	require.NoError(t,
+		db.QueryRowContext(bg, "SELECT IS_USED_LOCK('"+prefix+"migrations')").Scan(&held))
 	require.False(t, held.Valid)
 }

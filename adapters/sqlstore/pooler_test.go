@@ -67,13 +67,17 @@ func (c *pooled) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx,
 	return &pooledTx{tx, func() { c.conn = nil; giveBack() }}, nil
 }
 
-func (c *pooled) ExecContext(ctx context.Context, q string, args []driver.NamedValue) (driver.Result, error) {
+func (c *pooled) ExecContext(
+	ctx context.Context, q string, args []driver.NamedValue,
+) (driver.Result, error) {
 	conn, giveBack := c.session()
 	defer giveBack()
 	return conn.(driver.ExecerContext).ExecContext(ctx, q, args)
 }
 
-func (c *pooled) QueryContext(ctx context.Context, q string, args []driver.NamedValue) (driver.Rows, error) {
+func (c *pooled) QueryContext(
+	ctx context.Context, q string, args []driver.NamedValue,
+) (driver.Rows, error) {
 	conn, giveBack := c.session()
 	rows, err := conn.(driver.QueryerContext).QueryContext(ctx, q, args)
 	if err != nil {

@@ -37,7 +37,9 @@ func TestPrepared(t *testing.T) {
 				id, no := fmt.Sprintf("O-%d", n), fmt.Sprintf("R-%d", n)
 				register(t, svc, id)
 				require.NoError(t, ask(bg, svc, id, no, 100))
-				_, err := svc.ApproveAndSend(bg, refund.ApproveParams{OrderID: id, RefundNo: no, Amount: 100, Actor: "staff:1"})
+				_, err := svc.ApproveAndSend(bg, refund.ApproveParams{
+					OrderID: id, RefundNo: no, Amount: 100, Actor: "staff:1",
+				})
 				require.NoError(t, err)
 				requireLegal(t, s, id)
 			}
@@ -71,7 +73,9 @@ func TestPreparedRefusedLater(t *testing.T) {
 			id, no := fmt.Sprintf("O-%d-%d", i, n), fmt.Sprintf("R-%d-%d", i, n)
 			register(t, svc, id)
 			require.NoError(t, ask(bg, svc, id, no, 100))
-			_, err := svc.ApproveAndSend(bg, refund.ApproveParams{OrderID: id, RefundNo: no, Amount: 100, Actor: "staff:1"})
+			_, err := svc.ApproveAndSend(bg, refund.ApproveParams{
+				OrderID: id, RefundNo: no, Amount: 100, Actor: "staff:1",
+			})
 			require.NoError(t, err)
 			require.EqualValues(t, 100, requireLegal(t, s, id).Refunded)
 			db.SetMaxIdleConns(-1) // the next connection has none prepared
@@ -147,12 +151,16 @@ func (c parsing) PrepareContext(ctx context.Context, query string) (driver.Stmt,
 	return c.Conn.(driver.ConnPrepareContext).PrepareContext(ctx, query)
 }
 
-func (c parsing) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+func (c parsing) ExecContext(
+	ctx context.Context, query string, args []driver.NamedValue,
+) (driver.Result, error) {
 	c.p.plain.Add(1)
 	return c.Conn.(driver.ExecerContext).ExecContext(ctx, query, args)
 }
 
-func (c parsing) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+func (c parsing) QueryContext(
+	ctx context.Context, query string, args []driver.NamedValue,
+) (driver.Rows, error) {
 	c.p.plain.Add(1)
 	return c.Conn.(driver.QueryerContext).QueryContext(ctx, query, args)
 }

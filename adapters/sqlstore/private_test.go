@@ -111,13 +111,16 @@ func privatePostgres(t *testing.T) *server {
 	postgres := installed(t, "postgres", "/usr/lib/postgresql/*/bin/postgres")
 	dir := privateDir(t, owner)
 	data := filepath.Join(dir, "data")
-	create(t, owner, initdb, "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+	create(t, owner, initdb, "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8",
+		"--locale=C", "--no-sync")
 	s := &server{
 		database: database{name: "PostgreSQL", dialect: sqlstore.PostgreSQL, open: openPostgres},
 		dsn:      "host=" + dir + " user=postgres database=postgres",
 		program:  postgres, args: []string{"-D", data, "-k", dir, "-c", "listen_addresses="},
 		owner: owner, log: filepath.Join(dir, "log"),
-		signals: []syscall.Signal{syscall.SIGKILL, syscall.SIGQUIT, syscall.SIGINT}, // the latter are "immediate" and "fast"
+		signals: []syscall.Signal{
+			syscall.SIGKILL, syscall.SIGQUIT, syscall.SIGINT,
+		}, // the latter are "immediate" and "fast"
 	}
 	s.begin(t, "")
 	return s
@@ -133,12 +136,16 @@ func privateMariaDB(t *testing.T) *server {
 	require.NoError(t, err)
 	// A server that starts deletes what it takes for old temporary tables in its directory of
 	// temporary files: also those of another server that has the same one.
-	common := []string{"--no-defaults", "--user=" + who.Username, "--datadir=" + data, "--tmpdir=" + dir}
-	create(t, nil, install, append(common, "--auth-root-authentication-method=normal", "--skip-test-db")...)
+	common := []string{
+		"--no-defaults", "--user=" + who.Username, "--datadir=" + data, "--tmpdir=" + dir,
+	}
+	create(t, nil, install,
+		append(common, "--auth-root-authentication-method=normal", "--skip-test-db")...)
 	s := &server{
 		database: database{name: "MariaDB", dialect: sqlstore.MySQL, open: openQuietly},
 		dsn:      "root@unix(" + socket + ")/orderfsm?interpolateParams=true",
-		program:  mariadbd, args: append(common, "--socket="+socket, "--skip-networking", "--pid-file="+filepath.Join(dir, "pid")),
+		program:  mariadbd, args: append(common, "--socket="+socket, "--skip-networking",
+			"--pid-file="+filepath.Join(dir, "pid")),
 		log:     filepath.Join(dir, "log"),
 		signals: []syscall.Signal{syscall.SIGKILL, syscall.SIGKILL, syscall.SIGTERM},
 	}
@@ -195,7 +202,8 @@ func installed(t *testing.T, name, pattern string) string {
 	paths, err := filepath.Glob(pattern)
 	require.NoError(t, err)
 	if len(paths) == 0 {
-		t.Skipf("no %s here: that a database may restart while it is written to is then unproven", name)
+		t.Skipf("no %s here: that a database may restart while it is written to is then unproven",
+			name)
 	}
 	return paths[len(paths)-1]
 }

@@ -24,7 +24,8 @@ func BenchmarkSize(b *testing.B) {
 			svc := service(b, s, refund.Options{})
 			before := size(b, d, db)
 			each(b, 16, func(i int64) error {
-				id, no := fmt.Sprintf("2026010203%08d", i), fmt.Sprintf("2026010203%08d-R1", i) // as WeChat Pay has them
+				// as WeChat Pay has them
+				id, no := fmt.Sprintf("2026010203%08d", i), fmt.Sprintf("2026010203%08d-R1", i)
 				if _, err := svc.Register(bg, refund.RegisterParams{
 					OrderID: id, Gateway: "wechat", PaymentID: fmt.Sprintf("42000012342026010%011d", i), Currency: "CNY", Total: 9900,
 				}); err != nil {
@@ -35,7 +36,10 @@ func BenchmarkSize(b *testing.B) {
 				}); err != nil {
 					return err
 				}
-				_, err := svc.ApproveAndSend(bg, refund.ApproveParams{OrderID: id, RefundNo: no, Amount: 9900, Note: "goods are back", Actor: "staff:7"})
+				_, err := svc.ApproveAndSend(bg, refund.ApproveParams{
+					OrderID: id, RefundNo: no, Amount: 9900, Note: "goods are back",
+					Actor: "staff:7",
+				})
 				return err
 			})
 			written := size(b, d, db)

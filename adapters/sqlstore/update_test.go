@@ -37,9 +37,20 @@ func TestUpdateOfSeveral(t *testing.T) {
 			for _, change := range []func(o *order.Order){
 				func(o *order.Order) { request(t, o, "R-1", 10); request(t, o, "R-2", 10) },
 				func(o *order.Order) { o.Refunds[1].Message = "second" },
-				func(o *order.Order) { o.Refunds[0].Message, o.Refunds[1].Code = "first", "A"; o.PaymentID = "4200" },
-				func(o *order.Order) { o.Refunds[0].Attempts++; request(t, o, "R-3", 10); request(t, o, "R-4", 10) },
-				func(o *order.Order) { o.Refunds[0].Attempts++; o.Refunds[3].Attempts++; request(t, o, "R-5", 10) },
+				func(o *order.Order) {
+					o.Refunds[0].Message, o.Refunds[1].Code = "first", "A"
+					o.PaymentID = "4200"
+				},
+				func(o *order.Order) {
+					o.Refunds[0].Attempts++
+					request(t, o, "R-3", 10)
+					request(t, o, "R-4", 10)
+				},
+				func(o *order.Order) {
+					o.Refunds[0].Attempts++
+					o.Refunds[3].Attempts++
+					request(t, o, "R-5", 10)
+				},
 			} {
 				var want *order.Order
 				past := requireLegal(t, s, "O-1").History
@@ -67,7 +78,9 @@ func TestGatewayOfRefunds(t *testing.T) {
 		o.Refunds[0].State = order.StateApproved
 		require.NoError(t, s.Create(bg, o))
 		listed := func(gateway string) bool {
-			queue, err := s.ListRefunds(bg, refund.Filter{States: []order.State{order.StateApproved}, Gateway: gateway})
+			queue, err := s.ListRefunds(bg, refund.Filter{
+				States: []order.State{order.StateApproved}, Gateway: gateway,
+			})
 			require.NoError(t, err)
 			all, err := s.ListRefunds(bg, refund.Filter{Gateway: gateway})
 			require.NoError(t, err)
@@ -81,7 +94,10 @@ func TestGatewayOfRefunds(t *testing.T) {
 			return len(all.Entries) == 1
 		}
 		require.True(t, listed("bank"))
-		require.NoError(t, s.Update(bg, "O-1", func(_ context.Context, o *order.Order) error { o.Gateway = "wechat"; return nil }))
+		require.NoError(t, s.Update(bg, "O-1", func(_ context.Context, o *order.Order) error {
+			o.Gateway = "wechat"
+			return nil
+		}))
 		require.False(t, listed("bank"))
 		require.True(t, listed("wechat"))
 	})
@@ -123,7 +139,9 @@ func TestStatements(t *testing.T) {
 			for i, command := range []func() error{
 				func() error { return ask(ctx, svc, id, no, 100) },
 				func() error {
-					_, err := svc.Approve(ctx, refund.ApproveParams{OrderID: id, RefundNo: no, Amount: 100, Actor: "staff:1"})
+					_, err := svc.Approve(ctx, refund.ApproveParams{
+						OrderID: id, RefundNo: no, Amount: 100, Actor: "staff:1",
+					})
 					return err
 				},
 				func() error { // as Process does it, which refuses in a transaction
@@ -139,7 +157,10 @@ func TestStatements(t *testing.T) {
 						if takes {
 							sqlstore.TxFrom(ctx)
 						}
-						_, err := newMachine(t).Fire(ctx, o, order.Trigger{Event: order.EventSettle, RefundNo: no, Actor: order.ActorProvider, At: at(9)})
+						_, err := newMachine(t).Fire(ctx, o, order.Trigger{
+							Event: order.EventSettle, RefundNo: no, Actor: order.ActorProvider,
+							At: at(9),
+						})
 						return err
 					})
 				},
@@ -210,7 +231,10 @@ func TestOverwritten(t *testing.T) {
 			} {
 				if strings.Contains(statement, "R-2") {
 					db := d.connect(t, dsn)
-					for _, query := range []string{"DELETE FROM orderfsm_transitions" /* that refer to the number */, "UPDATE orderfsm_orders SET seq = 0"} {
+					for _, query := range []string{
+						"DELETE FROM orderfsm_transitions", /* that refer to the number */
+						"UPDATE orderfsm_orders SET seq = 0",
+					} {
 						_, err := db.ExecContext(bg, query)
 						require.NoError(t, err)
 					}
@@ -223,7 +247,9 @@ func TestOverwritten(t *testing.T) {
 					require.NoError(t, err)
 					o.Refunds[0].Message = "mine"
 					if strings.HasPrefix(statement, "INSERT") {
-						_, err = newMachine(t).Fire(ctx, o, order.Trigger{Event: order.EventApprove, RefundNo: "R-1", Actor: "staff:1", At: at(9)})
+						_, err = newMachine(t).Fire(ctx, o, order.Trigger{
+							Event: order.EventApprove, RefundNo: "R-1", Actor: "staff:1", At: at(9),
+						})
 					}
 					return err
 				})
@@ -253,7 +279,10 @@ func TestTemporaryTables(t *testing.T) {
 			return n
 		}
 		before := made()
-		err := s.Update(ctx, "O-1", func(_ context.Context, o *order.Order) error { o.Refunds[0].Message = "not yet"; return nil })
+		err := s.Update(ctx, "O-1", func(_ context.Context, o *order.Order) error {
+			o.Refunds[0].Message = "not yet"
+			return nil
+		})
 		require.Equal(t, before, made())
 		return err
 	}))
