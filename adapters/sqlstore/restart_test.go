@@ -150,7 +150,7 @@ func (c *client) refund(ctx context.Context, id, no string, amount int64) error 
 	var state order.State
 	if err := c.do(ctx, id, func() error {
 		r, err := c.svc.ApproveAndSend(ctx, refund.ApproveParams{
-			OrderID: id, RefundNo: no, Amount: amount, Actor: "staff:1",
+			Ref: refund.Ref{OrderID: id, RefundNo: no}, Amount: amount, Actor: "staff:1",
 		})
 		state = r.State
 		return err

@@ -127,20 +127,20 @@ func TestStatements(t *testing.T) {
 		s, err := sqlstore.New(db, d.dialect, sqlstore.Options{NoPrepare: true})
 		require.NoError(t, err)
 		takes := false
-		svc := service(t, s, refund.Options{Hooks: refund.Hooks{InTx: func(ctx context.Context, _ *order.Order, _ order.Transition) error {
+		svc := service(t, s, refund.Options{Hooks: []refund.Hooks{{InTx: func(ctx context.Context, _ *order.Order, _ order.Transition) error {
 			if takes {
 				_, ok := sqlstore.TxFrom(ctx)
 				require.True(t, ok)
 			}
 			return nil
-		}}})
+		}}}})
 		lifecycle := func(ctx context.Context, id string) (got [4]int) {
 			no := "R-" + id
 			for i, command := range []func() error{
 				func() error { return ask(ctx, svc, id, no, 100) },
 				func() error {
 					_, err := svc.Approve(ctx, refund.ApproveParams{
-						OrderID: id, RefundNo: no, Amount: 100, Actor: "staff:1",
+						Ref: refund.Ref{OrderID: id, RefundNo: no}, Amount: 100, Actor: "staff:1",
 					})
 					return err
 				},
