@@ -29,8 +29,8 @@ func survive(f func()) {
 	<-done
 }
 
-// TestFailedHookLeavesNothing: a hook that fails, panics or ends its goroutine leaves nothing in the database, and
-// no lock, turn or connection behind.
+// TestFailedHookLeavesNothing: a hook that fails, panics or ends its goroutine leaves nothing in
+// the database, and no lock, turn or connection behind.
 func TestFailedHookLeavesNothing(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -55,7 +55,9 @@ func TestFailedHookLeavesNothing(t *testing.T) {
 					})
 				},
 				"command of a hook": func() {
-					_ = h.s.Update(bg, "O-1", func(ctx context.Context, _ *order.Order) error { return command(ctx) })
+					_ = h.s.Update(bg, "O-1", func(ctx context.Context, _ *order.Order) error {
+						return command(ctx)
+					})
 				},
 			} {
 				survive(host)
@@ -67,8 +69,8 @@ func TestFailedHookLeavesNothing(t *testing.T) {
 	})
 }
 
-// TestFailedCommandLeavesNothing: a command that fails in a transaction which goes on leaves nothing in it: neither
-// what it changed, nor what its hook wrote, nor its After hooks.
+// TestFailedCommandLeavesNothing: a command that fails in a transaction which goes on leaves
+// nothing in it: neither what it changed, nor what its hook wrote, nor its After hooks.
 func TestFailedCommandLeavesNothing(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -82,9 +84,12 @@ func TestFailedCommandLeavesNothing(t *testing.T) {
 					defer func() { _ = recover() }()
 					require.ErrorIs(t, h.s.Update(ctx, "O-0", func(ctx context.Context, o *order.Order) error {
 						request(t, o, "R-O-0", 10)
-						h.s.AfterCommit(ctx, func(context.Context) { t.Error("After hook of a command that failed") })
+						h.s.AfterCommit(ctx, func(context.Context) {
+							t.Error("After hook of a command that failed")
+						})
 						h.write(ctx, h.tx(ctx))
-						require.NoError(t, h.command(ctx, "O-2", nil)) // fails with the one around it
+						// fails with the one around it
+						require.NoError(t, h.command(ctx, "O-2", nil))
 						return fail()
 					}), errHost)
 				}
@@ -119,7 +124,8 @@ func TestFailedCommandLeavesNothing(t *testing.T) {
 	})
 }
 
-// TestHookRunsBeforeTheCommit: nobody else sees what a command does before its last hook has returned.
+// TestHookRunsBeforeTheCommit: nobody else sees what a command does before its last hook has
+// returned.
 func TestHookRunsBeforeTheCommit(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -141,7 +147,8 @@ func TestHookRunsBeforeTheCommit(t *testing.T) {
 	})
 }
 
-// TestPrefixesOnOnePool: an order of another Store on the same pool is another order, also if it has the same number.
+// TestPrefixesOnOnePool: an order of another Store on the same pool is another order, also if it
+// has the same number.
 func TestPrefixesOnOnePool(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -153,7 +160,8 @@ func TestPrefixesOnOnePool(t *testing.T) {
 		require.NoError(t, h.command(bg, "O-0", func(ctx context.Context) {
 			require.NoError(t, other.Update(ctx, "O-0", func(ctx context.Context, o *order.Order) error {
 				request(t, o, "R-O-0", 20)
-				require.ErrorContains(t, h.command(ctx, "O-0", nil), "nested in an update of the same order")
+				require.ErrorContains(t, h.command(ctx, "O-0", nil),
+					"nested in an update of the same order")
 				return nil
 			}))
 		}))

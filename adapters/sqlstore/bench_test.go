@@ -16,9 +16,10 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// BenchmarkLifecycle takes an order from request over approve and process to refunded, alone and 16 at once, beside
-// two floors: the same number of transactions on the same database, each one UPDATE and one INSERT by primary key, in
-// two tables of two columns, and in the store's own, with their constraints.
+// BenchmarkLifecycle takes an order from request over approve and process to refunded, alone and 16
+// at once, beside two floors: the same number of transactions on the same database, each one UPDATE
+// and one INSERT by primary key, in two tables of two columns, and in the store's own, with their
+// constraints.
 //
 // SQLite is as durable as the servers are: each COMMIT reaches the disk.
 //
@@ -26,9 +27,15 @@ import (
 func BenchmarkLifecycle(b *testing.B) {
 	for _, d := range databases() {
 		for _, clients := range []int{1, 16} {
-			b.Run(fmt.Sprintf("%s/clients=%d", d.name, clients), func(b *testing.B) { benchLifecycle(b, d, clients) })
-			b.Run(fmt.Sprintf("%s/clients=%d/floor", d.name, clients), func(b *testing.B) { benchFloor(b, d, clients) })
-			b.Run(fmt.Sprintf("%s/clients=%d/own-tables", d.name, clients), func(b *testing.B) { benchOwnTables(b, d, clients) })
+			b.Run(fmt.Sprintf("%s/clients=%d", d.name, clients), func(b *testing.B) {
+				benchLifecycle(b, d, clients)
+			})
+			b.Run(fmt.Sprintf("%s/clients=%d/floor", d.name, clients), func(b *testing.B) {
+				benchFloor(b, d, clients)
+			})
+			b.Run(fmt.Sprintf("%s/clients=%d/own-tables", d.name, clients), func(b *testing.B) {
+				benchOwnTables(b, d, clients)
+			})
 		}
 	}
 }
@@ -69,7 +76,9 @@ func benchLifecycle(b *testing.B, d database, clients int) {
 		if err := ask(bg, svc, id, no, 100); err != nil {
 			return err
 		}
-		if _, err := svc.Approve(bg, refund.ApproveParams{Ref: refund.Ref{OrderID: id, RefundNo: no}, Amount: 100, Actor: "staff:1", Note: "ok"}); err != nil {
+		if _, err := svc.Approve(bg, refund.ApproveParams{
+			Ref: refund.Ref{OrderID: id, RefundNo: no}, Amount: 100, Actor: "staff:1", Note: "ok",
+		}); err != nil {
 			return err
 		}
 		_, err := svc.Process(bg, refund.Ref{OrderID: id, RefundNo: no})
@@ -104,11 +113,15 @@ func benchOwnTables(b *testing.B, d database, clients int) {
 	benchTwo(b, db, clients, d.marked("UPDATE orderfsm_orders SET version = ? WHERE id = ?"),
 		d.marked(`INSERT INTO orderfsm_transitions (order_id, seq, event, refund_no, from_state, to_state, order_from, order_to, actor,
 			note, at) VALUES (?, ?, 'approve', ?, 'refund_requested', 'approved', 'refund_requested', 'approved', 'staff:1', '', ?)`),
-		func(i int64, n int) []any { return []any{orderID(i), 10 + n, refundNo(i), at(n).UnixMicro()} })
+		func(i int64, n int) []any {
+			return []any{orderID(i), 10 + n, refundNo(i), at(n).UnixMicro()}
+		})
 }
 
 // benchTwo runs four transactions for every order.
-func benchTwo(b *testing.B, db *sql.DB, clients int, update, insert string, values func(i int64, n int) []any) {
+func benchTwo(
+	b *testing.B, db *sql.DB, clients int, update, insert string, values func(i int64, n int) []any,
+) {
 	step := func(i int64, n int) error {
 		tx, err := db.BeginTx(bg, nil)
 		if err != nil {
@@ -165,8 +178,9 @@ func each(b *testing.B, clients int, run func(i int64) error) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "lifecycles/s")
 }
 
-// BenchmarkUpdateLongOrder leases a refund of an order with ten transitions, and of one with ten thousand, by turns. What
-// it costs must not depend on what has happened: long/short is how many times as long the second takes.
+// BenchmarkUpdateLongOrder leases a refund of an order with ten transitions, and of one with ten
+// thousand, by turns. What it costs must not depend on what has happened: long/short is how many
+// times as long the second takes.
 //
 //	go test -run '^$' -bench UpdateLongOrder -benchtime 500x ./adapters/sqlstore
 func BenchmarkUpdateLongOrder(b *testing.B) {
@@ -203,7 +217,9 @@ func longOrder(t testing.TB, id string, transitions int) *order.Order {
 	m := newMachine(t)
 	o := newOrder(id)
 	fire := func(event order.Event, number string) {
-		_, err := m.Fire(bg, o, order.Trigger{Event: event, RefundNo: number, Amount: 10, Actor: "staff:1", At: at(1)})
+		_, err := m.Fire(bg, o, order.Trigger{
+			Event: event, RefundNo: number, Amount: 10, Actor: "staff:1", At: at(1),
+		})
 		require.NoError(t, err)
 	}
 	for _, number := range []string{"R-" + id + "-1", "R-" + id + "-2"} {

@@ -39,8 +39,8 @@ func (c *failingConn) Query(ctx context.Context, query string, args ...any) (txn
 
 func (c *failingConn) Raw() any { return c }
 
-// TestFailedSavepoint: a command in a host's transaction whose savepoint cannot be set, released or reached again
-// fails, and nothing is sent after that.
+// TestFailedSavepoint: a command in a host's transaction whose savepoint cannot be set, released or
+// reached again fails, and nothing is sent after that.
 func TestFailedSavepoint(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -60,7 +60,9 @@ func TestFailedSavepoint(t *testing.T) {
 		if d.dialect == sqlstore.MySQL {
 			cases = append(cases,
 				failing{"marked", []string{"SAVEPOINT orderfsm_1_lent", back}, nil, back},
-				failing{"found alive", []string{"RELEASE SAVEPOINT orderfsm_1_lent", back}, nil, back})
+				failing{"found alive", []string{
+					"RELEASE SAVEPOINT orderfsm_1_lent", back,
+				}, nil, back})
 		}
 		for _, c := range cases {
 			tx, err := h.db.BeginTx(bg, nil)
@@ -74,7 +76,10 @@ func TestFailedSavepoint(t *testing.T) {
 			_, ok = sqlstore.TxFrom(ctx)
 			require.False(t, ok, "that is no transaction of database/sql")
 
-			err = h.s.Update(ctx, "O-0", func(_ context.Context, o *order.Order) error { request(t, o, "R-0", 10); return c.fn })
+			err = h.s.Update(ctx, "O-0", func(_ context.Context, o *order.Order) error {
+				request(t, o, "R-0", 10)
+				return c.fn
+			})
 			require.Error(t, err, c.name)
 			if c.fn == nil {
 				require.ErrorIs(t, err, io.ErrUnexpectedEOF, c.name)
@@ -82,7 +87,8 @@ func TestFailedSavepoint(t *testing.T) {
 			require.Equal(t, c.last, failed.sent[len(failed.sent)-1], c.name)
 			n := len(failed.sent)
 			require.ErrorContains(t, h.command(ctx, "O-1", nil), "the transaction is over", c.name)
-			require.ErrorContains(t, h.s.Create(ctx, newOrder("O-new")), "the transaction is over", c.name)
+			require.ErrorContains(t, h.s.Create(ctx, newOrder("O-new")), "the transaction is over",
+				c.name)
 			_, err = h.s.Get(ctx, "O-0")
 			require.ErrorContains(t, err, "the transaction is over", c.name)
 			require.Len(t, failed.sent, n, "%s: nothing more was sent", c.name)
@@ -92,9 +98,9 @@ func TestFailedSavepoint(t *testing.T) {
 	})
 }
 
-// TestFailedSavepointUndoesNoOtherCommand: databases keep a savepoint that was rolled back to, so that one of the same
-// name may be left of a command that failed. A command whose own cannot be set must not go back to that: what came
-// between would be gone.
+// TestFailedSavepointUndoesNoOtherCommand: databases keep a savepoint that was rolled back to, so
+// that one of the same name may be left of a command that failed. A command whose own cannot be set
+// must not go back to that: what came between would be gone.
 func TestFailedSavepointUndoesNoOtherCommand(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -103,7 +109,9 @@ func TestFailedSavepointUndoesNoOtherCommand(t *testing.T) {
 		require.NoError(t, err)
 		failed := &failingConn{Conn: txn.SQL(tx, nil)}
 		ctx := txn.With(bg, failed)
-		require.ErrorIs(t, h.s.Update(ctx, "O-0", func(context.Context, *order.Order) error { return errHost }), errHost)
+		require.ErrorIs(t, h.s.Update(ctx, "O-0", func(context.Context, *order.Order) error {
+			return errHost
+		}), errHost)
 		require.NoError(t, h.command(ctx, "O-1", nil))
 		failed.fails = []string{"SAVEPOINT orderfsm_1"}
 		require.ErrorIs(t, h.command(ctx, "O-2", nil), io.ErrUnexpectedEOF)
@@ -113,8 +121,8 @@ func TestFailedSavepointUndoesNoOtherCommand(t *testing.T) {
 	})
 }
 
-// TestHostEndsTheTransaction: a hook that commits or rolls the store's transaction back itself makes the command
-// fail, whether that had anything to write or not.
+// TestHostEndsTheTransaction: a hook that commits or rolls the store's transaction back itself
+// makes the command fail, whether that had anything to write or not.
 func TestHostEndsTheTransaction(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -159,17 +167,23 @@ func TestContextEndsInTx(t *testing.T) {
 	})
 }
 
-// TestNoRetryWithoutPause: a caller that goes away while it waits to try again is told what the database said.
+// TestNoRetryWithoutPause: a caller that goes away while it waits to try again is told what the
+// database said.
 func TestNoRetryWithoutPause(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
 		db := d.connect(t, d.fresh(t))
-		s, err := sqlstore.New(db, d.dialect, sqlstore.Options{Pause: func(context.Context, time.Duration) error { return context.Canceled }})
+		s, err := sqlstore.New(db, d.dialect, sqlstore.Options{Pause: func(context.Context, time.Duration) error {
+			return context.Canceled
+		}})
 		require.NoError(t, err)
 		require.NoError(t, s.Migrate(bg))
 		require.NoError(t, s.Create(bg, newOrder("O-1")))
 		ran := 0
-		err = s.Update(bg, "O-1", func(context.Context, *order.Order) error { ran++; return deadlock(t, d.dialect) })
+		err = s.Update(bg, "O-1", func(context.Context, *order.Order) error {
+			ran++
+			return deadlock(t, d.dialect)
+		})
 		require.True(t, d.dialect.IsRetryable(err))
 		require.Equal(t, 1, ran)
 	})
@@ -180,14 +194,18 @@ func TestUpdateRefusesText(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
 		h := newEnding(t, d, "", -1)
-		err := h.s.Update(bg, "O-0", func(_ context.Context, o *order.Order) error { o.PaymentID = "a\x00b"; return nil })
+		err := h.s.Update(bg, "O-0", func(_ context.Context, o *order.Order) error {
+			o.PaymentID = "a\x00b"
+			return nil
+		})
 		require.ErrorIs(t, err, order.ErrInvalid)
 		require.ErrorContains(t, err, "payment_id")
 		h.untouched("text")
 	})
 }
 
-// TestOrderMadeMeanwhile: an Update that waited for an order which another transaction was making finds it.
+// TestOrderMadeMeanwhile: an Update that waited for an order which another transaction was making
+// finds it.
 func TestOrderMadeMeanwhile(t *testing.T) {
 	t.Parallel()
 	d := databases()[2]
@@ -215,7 +233,8 @@ func TestOrderMadeMeanwhile(t *testing.T) {
 	require.Len(t, requireLegal(t, h.s, "O-newer").Refunds, 1)
 }
 
-// TestListBetweenMicroseconds: a bound that is finer than what is stored does not take in what lies before it.
+// TestListBetweenMicroseconds: a bound that is finer than what is stored does not take in what lies
+// before it.
 func TestListBetweenMicroseconds(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -239,8 +258,9 @@ func TestListBetweenMicroseconds(t *testing.T) {
 	})
 }
 
-// waitForLock returns when a transaction of MySQL waits for another one. InnoDB renews what innodb_trx shows only if
-// nobody has read it for 100 ms. Pauses of half a second leave such a gap also beside the waits of other tests.
+// waitForLock returns when a transaction of MySQL waits for another one. InnoDB renews what
+// innodb_trx shows only if nobody has read it for 100 ms. Pauses of half a second leave such a gap
+// also beside the waits of other tests.
 func (h *ending) waitForLock() {
 	h.t.Helper()
 	require.EventuallyWithT(h.t, func(c *assert.CollectT) {

@@ -16,8 +16,8 @@ import (
 	"github.com/orderfsm/orderfsm/order"
 )
 
-// TestCancelledCommit: pgx leaves off waiting for the answer to COMMIT when the context ends, and by then the
-// database has executed it. That is no roll-back, although the error is the context's.
+// TestCancelledCommit: pgx leaves off waiting for the answer to COMMIT when the context ends, and
+// by then the database has executed it. That is no roll-back, although the error is the context's.
 func TestCancelledCommit(t *testing.T) {
 	t.Parallel()
 	d := databases()[1]
@@ -47,7 +47,9 @@ func TestCancelledCommit(t *testing.T) {
 
 	require.NoError(t, ask(l.arm(), "R-1"), "read again, the order shows that it was committed")
 	for name, inTx := range map[string]func(ctx context.Context, fn func(ctx context.Context) error) error{
-		"InTx":      func(ctx context.Context, fn func(ctx context.Context) error) error { return sqlstore.InTx(ctx, db, fn) },
+		"InTx": func(ctx context.Context, fn func(ctx context.Context) error) error {
+			return sqlstore.InTx(ctx, db, fn)
+		},
 		"StoreInTx": s.InTx,
 	} {
 		tries := 0

@@ -13,8 +13,8 @@ var _ refund.Clock = (*Store)(nil)
 // Now implements [refund.Clock] with the database's clock, which is the same for all processes, or
 // with [Options].Now.
 func (s *Store) Now(ctx context.Context) (time.Time, error) {
-	if s.now != nil {
-		return s.now(), nil
+	if s.opts.Now != nil {
+		return s.opts.Now(), nil
 	}
 	var micros int64
 	if err := s.query(ctx, s.d.now(), nil, []any{&micros}, func() {}, func() {}); err != nil {

@@ -13,13 +13,14 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// TestNow: the database's time is UTC and goes on, in a transaction too. The databases of these tests run on
-// this machine, so that it is this machine's time.
+// TestNow: the database's time is UTC and goes on, in a transaction too. The databases of these
+// tests run on this machine, so that it is this machine's time.
 func TestNow(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
 		s, _ := d.store(t)
-		before := time.Now().Add(-time.Millisecond) //nolint:forbidigo // compared with it; SQLite's is not exact to the microsecond
+		// compared with it; SQLite's is not exact to the microsecond
+		before := time.Now().Add(-time.Millisecond) //nolint:forbidigo
 		now, err := s.Now(bg)
 		require.NoError(t, err)
 		require.False(t, now.Before(before), "%v is before %v", now, before)
@@ -44,7 +45,9 @@ func TestNow(t *testing.T) {
 // TestNowOfTheHost: tests with a clock that they move set it for the store too.
 func TestNowOfTheHost(t *testing.T) {
 	t.Parallel()
-	s, err := sqlstore.New(sql.OpenDB(sqliteConnector{}), sqlstore.SQLite, sqlstore.Options{Now: func() time.Time { return at(7) }})
+	s, err := sqlstore.New(sql.OpenDB(sqliteConnector{}), sqlstore.SQLite, sqlstore.Options{Now: func() time.Time {
+		return at(7)
+	}})
 	require.NoError(t, err)
 	now, err := refund.Clock(s).Now(bg)
 	require.NoError(t, err)

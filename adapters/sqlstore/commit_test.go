@@ -16,8 +16,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
-// TestLostCommitNeedsProof: a write whose COMMIT was lost succeeds only if the database holds what it wrote. What
-// others have committed since proves nothing, whatever it looks like.
+// TestLostCommitNeedsProof: a write whose COMMIT was lost succeeds only if the database holds what
+// it wrote. What others have committed since proves nothing, whatever it looks like.
 func TestLostCommitNeedsProof(t *testing.T) {
 	t.Parallel()
 	ask := func(_ context.Context, o *order.Order) error {
@@ -56,7 +56,8 @@ func TestLostCommitNeedsProof(t *testing.T) {
 		for i, w := range writes {
 			for _, executed := range []bool{false, true} {
 				for others := range 3 {
-					name := fmt.Sprintf("%s, executed: %v, %d commits between", w.name, executed, others)
+					name := fmt.Sprintf("%s, executed: %v, %d commits between", w.name, executed,
+						others)
 					id := fmt.Sprintf("O-%d-%v-%d", i, executed, others)
 					if i < len(writes)-1 {
 						require.NoError(t, create(plain, id))
@@ -78,7 +79,8 @@ func TestLostCommitNeedsProof(t *testing.T) {
 	})
 }
 
-// TestLostCommitOfNothing: an Update that wrote nothing into the order's row has no proof of what its hooks wrote.
+// TestLostCommitOfNothing: an Update that wrote nothing into the order's row has no proof of what
+// its hooks wrote.
 func TestLostCommitOfNothing(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -91,8 +93,9 @@ func TestLostCommitOfNothing(t *testing.T) {
 	})
 }
 
-// TestLostCommitOfLeasePaysOnce: a lease is lost and was not executed. Before the store looks, the merchant
-// cancels the refund, which was never sent, and the buyer asks again. The cancelled refund must not be sent.
+// TestLostCommitOfLeasePaysOnce: a lease is lost and was not executed. Before the store looks, the
+// merchant cancels the refund, which was never sent, and the buyer asks again. The cancelled refund
+// must not be sent.
 func TestLostCommitOfLeasePaysOnce(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -107,24 +110,30 @@ func TestLostCommitOfLeasePaysOnce(t *testing.T) {
 		good, bad := services[plain], services[shaky]
 		register(t, good, "O-1")
 		require.NoError(t, ask(bg, good, "O-1", "R-1", 50))
-		_, err := good.Approve(bg, refund.ApproveParams{Ref: refund.Ref{OrderID: "O-1", RefundNo: "R-1"}, Amount: 50, Actor: "staff:1"})
+		_, err := good.Approve(bg, refund.ApproveParams{
+			Ref: refund.Ref{OrderID: "O-1", RefundNo: "R-1"}, Amount: 50, Actor: "staff:1",
+		})
 		require.NoError(t, err)
 		l.lose(false, func() {
-			_, err := good.Cancel(bg, refund.CancelParams{Ref: refund.Ref{OrderID: "O-1", RefundNo: "R-1"}, Actor: "staff:1", EvenIfApproved: true})
+			_, err := good.Cancel(bg, refund.CancelParams{
+				Ref: refund.Ref{OrderID: "O-1", RefundNo: "R-1"}, Actor: "staff:1", EvenIfApproved: true,
+			})
 			assert.NoError(t, err)
 			assert.NoError(t, ask(bg, good, "O-1", "R-2", 50))
 		})
 		_, err = bad.Process(bg, refund.Ref{OrderID: "O-1", RefundNo: "R-1"})
 		require.ErrorIs(t, err, sqlstore.ErrCommit)
-		_, err = good.ApproveAndSend(bg, refund.ApproveParams{Ref: refund.Ref{OrderID: "O-1", RefundNo: "R-2"}, Amount: 50, Actor: "staff:1"})
+		_, err = good.ApproveAndSend(bg, refund.ApproveParams{
+			Ref: refund.Ref{OrderID: "O-1", RefundNo: "R-2"}, Amount: 50, Actor: "staff:1",
+		})
 		require.NoError(t, err)
 		require.Zero(t, bank.Paid("R-1"))
 		require.EqualValues(t, 50, bank.Paid("R-2"))
 	})
 }
 
-// TestLostCommitRepeats: a command whose COMMIT was lost is given again, and answers as it would have at first,
-// whether the COMMIT was executed or not, and whoever has committed since.
+// TestLostCommitRepeats: a command whose COMMIT was lost is given again, and answers as it would
+// have at first, whether the COMMIT was executed or not, and whoever has committed since.
 func TestLostCommitRepeats(t *testing.T) {
 	t.Parallel()
 	ref := func(id string) (string, string) { return id, "R-" + id }
@@ -135,13 +144,19 @@ func TestLostCommitRepeats(t *testing.T) {
 		run    func(svc *refund.Service, id, no string) (order.Refund, error)
 	}{
 		{"request", nil, order.StateRefundRequested, func(svc *refund.Service, id, no string) (order.Refund, error) {
-			return svc.Request(bg, refund.RequestParams{Ref: refund.Ref{OrderID: id, RefundNo: no}, Amount: 50, Actor: "buyer:1"})
+			return svc.Request(bg, refund.RequestParams{
+				Ref: refund.Ref{OrderID: id, RefundNo: no}, Amount: 50, Actor: "buyer:1",
+			})
 		}},
 		{"approve", events(order.EventRequestRefund), order.StateApproved, func(svc *refund.Service, id, no string) (order.Refund, error) {
-			return svc.Approve(bg, refund.ApproveParams{Ref: refund.Ref{OrderID: id, RefundNo: no}, Amount: 50, Actor: "staff:1"})
+			return svc.Approve(bg, refund.ApproveParams{
+				Ref: refund.Ref{OrderID: id, RefundNo: no}, Amount: 50, Actor: "staff:1",
+			})
 		}},
 		{"reject", events(order.EventRequestRefund), order.StateRejected, func(svc *refund.Service, id, no string) (order.Refund, error) {
-			return svc.Reject(bg, refund.RejectParams{Ref: refund.Ref{OrderID: id, RefundNo: no}, Actor: "staff:1", Note: "worn"})
+			return svc.Reject(bg, refund.RejectParams{
+				Ref: refund.Ref{OrderID: id, RefundNo: no}, Actor: "staff:1", Note: "worn",
+			})
 		}},
 		{"cancel", events(order.EventRequestRefund), order.StateCancelled, func(svc *refund.Service, id, no string) (order.Refund, error) {
 			return svc.Cancel(bg, refund.CancelParams{Ref: refund.Ref{OrderID: id, RefundNo: no}, Actor: "buyer:1"})
@@ -149,13 +164,17 @@ func TestLostCommitRepeats(t *testing.T) {
 		{
 			"retry", events(order.EventRequestRefund, order.EventApprove, order.EventFail), order.StateApproved,
 			func(svc *refund.Service, id, no string) (order.Refund, error) {
-				return svc.Retry(bg, refund.RetryParams{Ref: refund.Ref{OrderID: id, RefundNo: no}, Actor: "staff:1"})
+				return svc.Retry(bg, refund.RetryParams{
+					Ref: refund.Ref{OrderID: id, RefundNo: no}, Actor: "staff:1",
+				})
 			},
 		},
 		{
 			"abandon", events(order.EventRequestRefund, order.EventApprove, order.EventFail), order.StateAbandoned,
 			func(svc *refund.Service, id, no string) (order.Refund, error) {
-				return svc.Abandon(bg, refund.AbandonParams{Ref: refund.Ref{OrderID: id, RefundNo: no}, Actor: "staff:1"})
+				return svc.Abandon(bg, refund.AbandonParams{
+					Ref: refund.Ref{OrderID: id, RefundNo: no}, Actor: "staff:1",
+				})
 			},
 		},
 		{
@@ -167,7 +186,8 @@ func TestLostCommitRepeats(t *testing.T) {
 			},
 		},
 	}
-	touch := func(_ context.Context, o *order.Order) error { // a commit of others that is no command
+	// a commit of others that is no command
+	touch := func(_ context.Context, o *order.Order) error {
 		o.UpdatedAt = o.UpdatedAt.Add(time.Second)
 		return nil
 	}
@@ -179,7 +199,9 @@ func TestLostCommitRepeats(t *testing.T) {
 				id, no := ref(fmt.Sprintf("O-%s-%v", c.name, executed))
 				o := newOrder(id)
 				for _, ev := range c.events {
-					_, err := newMachine(t).Fire(bg, o, order.Trigger{Event: ev, RefundNo: no, Amount: 50, Actor: "staff:1", At: at(1)})
+					_, err := newMachine(t).Fire(bg, o, order.Trigger{
+						Event: ev, RefundNo: no, Amount: 50, Actor: "staff:1", At: at(1),
+					})
 					require.NoError(t, err)
 				}
 				require.NoError(t, plain.Create(bg, o))
@@ -195,7 +217,9 @@ func TestLostCommitRepeats(t *testing.T) {
 			}
 		}
 		l.lose(true, func() { assert.NoError(t, plain.Update(bg, "O-new", touch)) })
-		params := refund.RegisterParams{OrderID: "O-new", Gateway: "bank", Currency: "CNY", Total: 100}
+		params := refund.RegisterParams{
+			OrderID: "O-new", Gateway: "bank", Currency: "CNY", Total: 100,
+		}
 		_, err := svc.Register(bg, params)
 		require.ErrorIs(t, err, sqlstore.ErrCommit)
 		_, err = svc.Register(bg, params)
@@ -205,13 +229,17 @@ func TestLostCommitRepeats(t *testing.T) {
 
 func events(all ...order.Event) []order.Event { return all }
 
-// TestCallerLeavesAtCommit: a caller that leaves during a COMMIT whose answer is lost still has its After hooks run.
+// TestCallerLeavesAtCommit: a caller that leaves during a COMMIT whose answer is lost still has its
+// After hooks run.
 func TestCallerLeavesAtCommit(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
 		_, shaky, l := losing(t, d)
 		ran := 0
-		svc := service(t, shaky, refund.Options{Hooks: []refund.Hooks{{After: func(context.Context, *order.Order, order.Transition) { ran++ }}}})
+		svc := service(t, shaky, refund.Options{Hooks: []refund.Hooks{{After: func(context.Context,
+			*order.Order, order.Transition) {
+			ran++
+		}}}})
 		register(t, svc, "O-1")
 		ctx, leave := context.WithCancel(bg)
 		l.lose(true, leave)
@@ -221,8 +249,8 @@ func TestCallerLeavesAtCommit(t *testing.T) {
 	})
 }
 
-// TestSilentDatabase: a database that says nothing any more from the COMMIT on does not hold a caller much longer than
-// its context.
+// TestSilentDatabase: a database that says nothing any more from the COMMIT on does not hold a
+// caller much longer than its context.
 func TestSilentDatabase(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -232,7 +260,10 @@ func TestSilentDatabase(t *testing.T) {
 		defer cancel()
 		l.silent = make(chan struct{})
 		l.lose(true, func() { close(l.silent); cancel() })
-		err := shaky.Update(ctx, "O-1", func(_ context.Context, o *order.Order) error { request(t, o, "R-1", 60); return nil })
+		err := shaky.Update(ctx, "O-1", func(_ context.Context, o *order.Order) error {
+			request(t, o, "R-1", 60)
+			return nil
+		})
 		require.ErrorIs(t, err, sqlstore.ErrCommit) // the test's own deadline is the only other end
 	})
 }

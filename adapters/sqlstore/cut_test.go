@@ -16,8 +16,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// cutter breaks the connection at the n-th operation: before it reaches the database, or after it was executed
-// and before its answer arrives.
+// cutter breaks the connection at the n-th operation: before it reaches the database, or after it
+// was executed and before its answer arrives.
 type cutter struct {
 	mu    sync.Mutex
 	at    int // 0: never
@@ -109,7 +109,9 @@ func (c *cutConn) Close() error {
 func (c *cutConn) IsValid() bool { return !c.broken }
 
 func (c *cutConn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
-	tx, err := step(c.c, c, "begin", func() (driver.Tx, error) { return c.Conn.(driver.ConnBeginTx).BeginTx(ctx, opts) })
+	tx, err := step(c.c, c, "begin", func() (driver.Tx, error) {
+		return c.Conn.(driver.ConnBeginTx).BeginTx(ctx, opts)
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -135,12 +137,18 @@ type cutStmt struct {
 	c *cutConn
 }
 
-func (s *cutStmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
-	return step(s.c.c, s.c, "exec", func() (driver.Result, error) { return s.Stmt.(driver.StmtExecContext).ExecContext(ctx, args) })
+func (s *cutStmt) ExecContext(
+	ctx context.Context, args []driver.NamedValue,
+) (driver.Result, error) {
+	return step(s.c.c, s.c, "exec", func() (driver.Result, error) {
+		return s.Stmt.(driver.StmtExecContext).ExecContext(ctx, args)
+	})
 }
 
 func (s *cutStmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
-	return step(s.c.c, s.c, "query", func() (driver.Rows, error) { return s.Stmt.(driver.StmtQueryContext).QueryContext(ctx, args) })
+	return step(s.c.c, s.c, "query", func() (driver.Rows, error) {
+		return s.Stmt.(driver.StmtQueryContext).QueryContext(ctx, args)
+	})
 }
 
 func (s *cutStmt) CheckNamedValue(v *driver.NamedValue) error { return s.c.CheckNamedValue(v) }
@@ -153,13 +161,17 @@ func (s *cutStmt) Close() error {
 	return s.Stmt.Close()
 }
 
-func (c *cutConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+func (c *cutConn) ExecContext(
+	ctx context.Context, query string, args []driver.NamedValue,
+) (driver.Result, error) {
 	return step(c.c, c, "exec", func() (driver.Result, error) {
 		return c.Conn.(driver.ExecerContext).ExecContext(ctx, query, args)
 	})
 }
 
-func (c *cutConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+func (c *cutConn) QueryContext(
+	ctx context.Context, query string, args []driver.NamedValue,
+) (driver.Rows, error) {
 	return step(c.c, c, "query", func() (driver.Rows, error) {
 		return c.Conn.(driver.QueryerContext).QueryContext(ctx, query, args)
 	})
@@ -201,8 +213,8 @@ func newCut(t *testing.T, d database) (plain *sqlstore.Store, db *sql.DB, c *cut
 	return plain, db, c
 }
 
-// TestCutConnection breaks an Update at every operation, before and after it: what is stored is the order as it
-// was, or as the Update left it, and what the caller is told is true.
+// TestCutConnection breaks an Update at every operation, before and after it: what is stored is the
+// order as it was, or as the Update left it, and what the caller is told is true.
 func TestCutConnection(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -236,7 +248,9 @@ func TestCutConnection(t *testing.T) {
 					require.Empty(t, now.Refunds, "cut at %s: %v", where, err)
 					require.EqualValues(t, 1, now.Version)
 				}
-				require.ErrorIs(t, s.Update(bg, id, func(context.Context, *order.Order) error { return io.EOF }), io.EOF, "it works on")
+				require.ErrorIs(t, s.Update(bg, id, func(context.Context, *order.Order) error {
+					return io.EOF
+				}), io.EOF, "it works on")
 				if where == "" {
 					break
 				}
@@ -248,11 +262,13 @@ func TestCutConnection(t *testing.T) {
 			require.Equal(t, 1, cuts["begin"], cuts)
 			require.Equal(t, 1, cuts["commit"], cuts)
 		}
-		require.Equal(t, 3, committed, "twice without a cut, and once where only the answer to COMMIT was lost")
+		require.Equal(t, 3, committed,
+			"twice without a cut, and once where only the answer to COMMIT was lost")
 	})
 }
 
-// TestLostCommit: where the order cannot be read again either, the caller is told that nobody knows.
+// TestLostCommit: where the order cannot be read again either, the caller is told that nobody
+// knows.
 func TestLostCommit(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -260,8 +276,13 @@ func TestLostCommit(t *testing.T) {
 		require.NoError(t, plain.Create(bg, newOrder("O-1")))
 		err := sqlstore.InTx(bg, db, func(ctx context.Context) error {
 			s := d.on(t, db)
-			require.NoError(t, s.Update(ctx, "O-1", func(_ context.Context, o *order.Order) error { request(t, o, "R-1", 60); return nil }))
-			require.True(t, s.AfterCommit(ctx, func(context.Context) { t.Error("nobody knows of a commit") }))
+			require.NoError(t, s.Update(ctx, "O-1", func(_ context.Context, o *order.Order) error {
+				request(t, o, "R-1", 60)
+				return nil
+			}))
+			require.True(t, s.AfterCommit(ctx, func(context.Context) {
+				t.Error("nobody knows of a commit")
+			}))
 			c.arm(1, true)
 			return nil
 		})

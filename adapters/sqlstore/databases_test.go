@@ -38,9 +38,13 @@ const (
 
 func databases() []database {
 	return []database{
-		{"SQLite", sqlstore.SQLite, freshSQLite, func(dsn string) (*sql.DB, error) { return sql.Open("sqlite", dsn) }},
+		{"SQLite", sqlstore.SQLite, freshSQLite, func(dsn string) (*sql.DB, error) {
+			return sql.Open("sqlite", dsn)
+		}},
 		{"PostgreSQL", sqlstore.PostgreSQL, freshPostgres, openPostgres},
-		{"MySQL", sqlstore.MySQL, freshMySQL, func(dsn string) (*sql.DB, error) { return sql.Open("mysql", dsn) }},
+		{"MySQL", sqlstore.MySQL, freshMySQL, func(dsn string) (*sql.DB, error) {
+			return sql.Open("mysql", dsn)
+		}},
 	}
 }
 

@@ -73,12 +73,8 @@ func (d Dialect) value(kind string) string {
 
 // contains is the condition that column holds the text of a placeholder, case-sensitive.
 func (d Dialect) contains(column string) string {
-	switch d {
-	case PostgreSQL:
+	if d == PostgreSQL {
 		return "strpos(" + column + ", ?) > 0"
-	case MySQL:
-		return "locate(?, " + column + ") > 0"
-	case SQLite:
 	}
 	return "instr(" + column + ", ?) > 0"
 }

@@ -88,8 +88,8 @@
 //
 // # Tests
 //
-// The conformance suite runs with two processes and under the race detector. Other tests cut the
-// connection at every statement, kill the writing process, restart the server, fill the disk and
-// lock in both orders. They run with every change on SQLite 3.46, PostgreSQL 15 and MariaDB 10.11.
-// On MySQL 8.0.36 and 9.7.4 they were run by hand, without the restarts.
+// The conformance suite and tests that cut the connection at every statement, kill the writing
+// process, restart the server, fill the disk and lock in both orders run with every change on
+// SQLite 3.46, PostgreSQL 15 and MariaDB 10.11. They were run by hand on MySQL 8.0.36 and 9.7.4,
+// without the restarts.
 package sqlstore

@@ -14,7 +14,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// ending is a host whose transaction the database ends, in a statement whose error the host ignores.
+// ending is a host whose transaction the database ends, in a statement whose error the host
+// ignores.
 type ending struct {
 	database
 	t      *testing.T
@@ -94,7 +95,8 @@ func (h *ending) untouched(name string) {
 	require.Zero(h.t, h.after, "%s: After hooks", name)
 }
 
-// hosts are the ways in which a host ignores that its transaction has ended. Each returns what it was told last.
+// hosts are the ways in which a host ignores that its transaction has ended. Each returns what it
+// was told last.
 func (h *ending) hosts() map[string]func() error {
 	inTx := func(begin func(fn func(ctx context.Context) error) error) map[string]func() error {
 		return map[string]func() error{
@@ -134,19 +136,25 @@ func (h *ending) hosts() map[string]func() error {
 			},
 			"in a hook": func() error {
 				return begin(func(ctx context.Context) error {
-					return h.command(ctx, "O-0", func(ctx context.Context) { h.end(ctx, h.tx(ctx)) })
+					return h.command(ctx, "O-0", func(ctx context.Context) {
+						h.end(ctx, h.tx(ctx))
+					})
 				})
 			},
 			"in a hook, of a command that is tolerated": func() error {
 				return begin(func(ctx context.Context) error {
-					require.Error(h.t, h.command(ctx, "O-0", func(ctx context.Context) { h.end(ctx, h.tx(ctx)) }))
+					require.Error(h.t, h.command(ctx, "O-0", func(ctx context.Context) {
+						h.end(ctx, h.tx(ctx))
+					}))
 					return nil
 				})
 			},
 			"in a hook's command": func() error {
 				return begin(func(ctx context.Context) error {
 					return h.command(ctx, "O-0", func(ctx context.Context) {
-						require.Error(h.t, h.command(ctx, "O-1", func(ctx context.Context) { h.end(ctx, h.tx(ctx)) }))
+						require.Error(h.t, h.command(ctx, "O-1", func(ctx context.Context) {
+							h.end(ctx, h.tx(ctx))
+						}))
 					})
 				})
 			},
@@ -157,17 +165,24 @@ func (h *ending) hosts() map[string]func() error {
 			return h.command(bg, "O-0", func(ctx context.Context) { h.end(ctx, h.tx(ctx)) })
 		},
 		"a hook that changes nothing": func() error {
-			return h.s.Update(bg, "O-0", func(ctx context.Context, _ *order.Order) error { h.end(ctx, h.tx(ctx)); return nil })
+			return h.s.Update(bg, "O-0", func(ctx context.Context, _ *order.Order) error {
+				h.end(ctx, h.tx(ctx))
+				return nil
+			})
 		},
 		"a hook's command": func() error {
 			return h.command(bg, "O-0", func(ctx context.Context) {
-				require.Error(h.t, h.command(ctx, "O-1", func(ctx context.Context) { h.end(ctx, h.tx(ctx)) }))
+				require.Error(h.t, h.command(ctx, "O-1", func(ctx context.Context) {
+					h.end(ctx, h.tx(ctx))
+				}))
 			})
 		},
 		"a hook, with the transaction of its command's hook": func() error {
 			return h.command(bg, "O-0", func(ctx context.Context) {
 				var tx *sql.Tx
-				require.NoError(h.t, h.command(ctx, "O-1", func(ctx context.Context) { tx = h.tx(ctx) }))
+				require.NoError(h.t, h.command(ctx, "O-1", func(ctx context.Context) {
+					tx = h.tx(ctx)
+				}))
 				h.end(ctx, tx)
 			})
 		},
@@ -189,7 +204,9 @@ func (h *ending) hosts() map[string]func() error {
 		},
 	}
 	for name, begin := range map[string]func(fn func(ctx context.Context) error) error{
-		"InTx":       func(fn func(ctx context.Context) error) error { return sqlstore.InTx(bg, h.db, fn) },
+		"InTx": func(fn func(ctx context.Context) error) error {
+			return sqlstore.InTx(bg, h.db, fn)
+		},
 		"Store.InTx": func(fn func(ctx context.Context) error) error { return h.s.InTx(bg, fn) },
 	} {
 		for kind, host := range inTx(begin) {
@@ -199,8 +216,8 @@ func (h *ending) hosts() map[string]func() error {
 	return hosts
 }
 
-// TestEndedTransactionIsNotWrittenTo: the database ends a transaction, and the host does not notice. Nothing is
-// committed of what comes after that, and the host hears of it.
+// TestEndedTransactionIsNotWrittenTo: the database ends a transaction, and the host does not
+// notice. Nothing is committed of what comes after that, and the host hears of it.
 func TestEndedTransactionIsNotWrittenTo(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -218,7 +235,8 @@ func TestEndedTransactionIsNotWrittenTo(t *testing.T) {
 					continue // see WithTx: a new transaction has begun by itself
 				}
 				err := host()
-				require.ErrorContains(t, err, "the database has ended the transaction", "%s %s", name, param)
+				require.ErrorContains(t, err, "the database has ended the transaction", "%s %s",
+					name, param)
 				h.untouched(name + " " + param)
 				require.Zero(t, h.db.Stats().InUse, name)
 			}
@@ -244,7 +262,9 @@ func TestEndedTransactionOfHost(t *testing.T) {
 			},
 			"in a hook's command": func(ctx context.Context, tx *sql.Tx) error {
 				return h.command(ctx, "O-0", func(ctx context.Context) {
-					require.Error(t, h.command(ctx, "O-1", func(ctx context.Context) { h.end(ctx, tx) }))
+					require.Error(t, h.command(ctx, "O-1", func(ctx context.Context) {
+						h.end(ctx, tx)
+					}))
 				})
 			},
 			"before a new order": func(ctx context.Context, tx *sql.Tx) error {
@@ -262,7 +282,8 @@ func TestEndedTransactionOfHost(t *testing.T) {
 	})
 }
 
-// TestEndedTransactionIsBegunAgain: where the store owns the transaction, it begins again, and all of it is there.
+// TestEndedTransactionIsBegunAgain: where the store owns the transaction, it begins again, and all
+// of it is there.
 func TestEndedTransactionIsBegunAgain(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -285,8 +306,9 @@ func TestEndedTransactionIsBegunAgain(t *testing.T) {
 	})
 }
 
-// TestSwallowedDeadlock: a hook writes a row and then tolerates that a command on another order fails, which was the
-// victim of a deadlock. On MySQL the hook's row is gone with it, so that the approval must not stand.
+// TestSwallowedDeadlock: a hook writes a row and then tolerates that a command on another order
+// fails, which was the victim of a deadlock. On MySQL the hook's row is gone with it, so that the
+// approval must not stand.
 func TestSwallowedDeadlock(t *testing.T) {
 	t.Parallel()
 	d := databases()[2]
@@ -323,8 +345,9 @@ func TestSwallowedDeadlock(t *testing.T) {
 	h.untouched("deadlock")
 }
 
-// TestFailedStatementEndsTheTransaction: after a statement of the store has failed, in a read that a hook tolerates, it
-// sends no other, whatever the database would say to it. PostgreSQL does the same by itself.
+// TestFailedStatementEndsTheTransaction: after a statement of the store has failed, in a read that
+// a hook tolerates, it sends no other, whatever the database would say to it. PostgreSQL does the
+// same by itself.
 func TestFailedStatementEndsTheTransaction(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {

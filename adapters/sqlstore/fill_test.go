@@ -11,7 +11,8 @@ import (
 	"github.com/orderfsm/orderfsm/adapters/sqlstore"
 )
 
-// What fill leaves of ten thousand refunds or more: a shop has more history next year, and not a longer queue.
+// What fill leaves of ten thousand refunds or more: a shop has more history next year, and not a
+// longer queue.
 const (
 	filledReview = 2000 // in review, asked for at any time
 	filledOpen   = 500  // approved, every second one due
@@ -23,8 +24,9 @@ const (
 // filledID is the order of the i-th refund that fill makes.
 func filledID(i int) string { return fmt.Sprintf("O-%d", filledStart+i) }
 
-// fill writes orders with one refund each, as a shop has them: nearly all are settled. It does so in the
-// database, a thousand at a time, without checking foreign keys. refunds is a multiple of 1000.
+// fill writes orders with one refund each, as a shop has them: nearly all are settled. It does so
+// in the database, a thousand at a time, without checking foreign keys. refunds is a multiple of
+// 1000.
 func fill(t testing.TB, d database, dsn string, refunds int) {
 	t.Helper()
 	const batch = 1000
@@ -79,7 +81,9 @@ func filling(refunds, from int) []string {
 	rows := fmt.Sprintf(`(SELECT n, n - %[1]d AS i, %[2]d + %[3]d * (n - %[1]d) AS at FROM
 		(SELECT %[4]d + a.d + 10 * b.d + 100 * c.d AS n FROM %[5]s a CROSS JOIN %[5]s b CROSS JOIN %[5]s c) numbers) s`,
 		filledStart, at(0).UnixMicro(), filledEvery*1_000_000, filledStart+from, digits)
-	review, open, rare := max(5, refunds/filledReview), max(20, refunds/filledOpen), max(500, refunds/filledRare) // one in so many
+	// one in so many
+	review, open, rare := max(5, refunds/filledReview), max(20, refunds/filledOpen), max(500,
+		refunds/filledRare)
 	state := func(reviewed, opened, rejected, refunded string) string {
 		return fmt.Sprintf("CASE WHEN i %% %d = 1 THEN %s WHEN i %% %d = 2 THEN %s WHEN i %% 20 = 3 THEN %s ELSE %s END",
 			review, reviewed, open, opened, rejected, refunded)

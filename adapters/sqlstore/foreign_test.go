@@ -13,8 +13,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// TestForeignTransaction: a Store does not work in a transaction that a Store on another database began, whose tables have
-// the same names.
+// TestForeignTransaction: a Store does not work in a transaction that a Store on another database
+// began, whose tables have the same names.
 func TestForeignTransaction(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -30,7 +30,10 @@ func TestForeignTransaction(t *testing.T) {
 			for name, err := range map[string]error{
 				"update": ask(ctx, service(t, b, refund.Options{}), "O-1", "R-1", 60),
 				"create": b.Create(ctx, newOrder("O-2")),
-				"in tx":  b.InTx(ctx, func(context.Context) error { t.Error("called"); return nil }),
+				"in tx": b.InTx(ctx, func(context.Context) error {
+					t.Error("called")
+					return nil
+				}),
 			} {
 				require.ErrorContains(t, err, "a Store on another pool began", name)
 			}
@@ -56,8 +59,8 @@ func TestForeignTransaction(t *testing.T) {
 	})
 }
 
-// TestBusyAtCommit: in a rollback journal SQLite's COMMIT waits for readers. That it did not get its turn is a definite
-// no: it is tried again, and no COMMIT of an unknown outcome.
+// TestBusyAtCommit: in a rollback journal SQLite's COMMIT waits for readers. That it did not get
+// its turn is a definite no: it is tried again, and no COMMIT of an unknown outcome.
 func TestBusyAtCommit(t *testing.T) {
 	t.Parallel()
 	d := databases()[0]
@@ -72,7 +75,9 @@ func TestBusyAtCommit(t *testing.T) {
 	require.NoError(t, err)
 	for _, err := range []error{
 		never.Create(bg, newOrder("O-1")),
-		never.InTx(bg, func(ctx context.Context) error { return never.Create(ctx, newOrder("O-1")) }),
+		never.InTx(bg, func(ctx context.Context) error {
+			return never.Create(ctx, newOrder("O-1"))
+		}),
 	} {
 		require.ErrorContains(t, err, "commit: database is locked")
 		require.NotErrorIs(t, err, sqlstore.ErrCommit)

@@ -38,19 +38,20 @@ func growthSizes(b *testing.B) []int {
 	return sizes
 }
 
-// BenchmarkGrowth asks stores that hold more and more refunds, of which always as many are open: what is asked for does
-// not take longer because there is more history. The stores are asked in turn, so that what else the machine does
-// slows all of them. It reports the median and the 99th percentile of each, and growth, the median of the last
-// store in those of the first: when what is asked for is in memory, and (as first) when it was not asked for before.
+// BenchmarkGrowth asks stores that hold more and more refunds, of which always as many are open:
+// what is asked for does not take longer because there is more history. The stores are asked in
+// turn, so that what else the machine does slows all of them. It reports the median and the 99th
+// percentile of each, and growth, the median of the last store in those of the first: when what is
+// asked for is in memory, and (as first) when it was not asked for before.
 //
-// Without the variable they hold ten and a hundred thousand refunds. Ten million take some minutes and 13 GB on
-// PostgreSQL, as long and 10 GB on SQLite; TMPDIR says where the latter's go. A million on MariaDB want 2 GB for
-// innodb_buffer_pool_size, or what is measured is its disk.
+// Without the variable they hold ten and a hundred thousand refunds. Ten million take some minutes
+// and 13 GB on PostgreSQL, as long and 10 GB on SQLite; TMPDIR says where the latter's go. A
+// million on MariaDB want 2 GB for innodb_buffer_pool_size, or what is measured is its disk.
 //
 //	ORDERFSM_GROWTH=10000,1000000,10000000 go test -run '^$' -bench 'Growth/PostgreSQL' -benchtime 500x -timeout 2h ./adapters/sqlstore
 //
-// Get and Update of one of the ten thousand newest orders are what a shop does. GetAny, and the pages from anywhere in
-// the history, are as fast as the memory is large.
+// Get and Update of one of the ten thousand newest orders are what a shop does. GetAny, and the
+// pages from anywhere in the history, are as fast as the memory is large.
 func BenchmarkGrowth(b *testing.B) {
 	for _, d := range databases() {
 		b.Run(d.name, func(b *testing.B) {
@@ -77,8 +78,9 @@ func BenchmarkGrowth(b *testing.B) {
 	}
 }
 
-// benchPercentiles calls each run b.N times, in turn, and then once more the same: what it reports is of the second
-// time, when what is asked for is in memory, and as first what the growth was the first time.
+// benchPercentiles calls each run b.N times, in turn, and then once more the same: what it reports
+// is of the second time, when what is asked for is in memory, and as first what the growth was the
+// first time.
 func benchPercentiles(b *testing.B, sizes []int, runs []func(i int) error) {
 	b.Helper()
 	took := make([][]time.Duration, len(runs))
@@ -97,7 +99,9 @@ func benchPercentiles(b *testing.B, sizes []int, runs []func(i int) error) {
 			slices.Sort(t)
 		}
 	}
-	micros := func(k, percent int) float64 { return float64(took[k][len(took[k])*percent/100].Nanoseconds()) / 1000 }
+	micros := func(k, percent int) float64 {
+		return float64(took[k][len(took[k])*percent/100].Nanoseconds()) / 1000
+	}
 	growth := func() float64 { return micros(len(sizes)-1, 50) / micros(0, 50) }
 	b.ResetTimer()
 	pass()
@@ -136,7 +140,10 @@ func growthOps(s *sqlstore.Store, refunds int) []growthOp {
 		{"Get", func(i int) error { _, err := s.Get(bg, recent(i)); return err }},
 		{"GetAny", func(i int) error { _, err := s.Get(bg, filledID(anywhere(i))); return err }},
 		{"Update", func(i int) error {
-			return s.Update(bg, recent(i), func(_ context.Context, o *order.Order) error { o.Refunds[0].Attempts++; return nil })
+			return s.Update(bg, recent(i), func(_ context.Context, o *order.Order) error {
+				o.Refunds[0].Attempts++
+				return nil
+			})
 		}},
 		{"Due", func(int) error {
 			refs, err := s.Due(bg, refund.DueQuery{Now: now, Limit: 100})
@@ -159,28 +166,55 @@ func growthOps(s *sqlstore.Store, refunds int) []growthOp {
 			}
 			return err
 		}},
-		{"ListRefunds/queue", list(50, func(int) refund.Filter { return refund.Filter{States: requested} })},
-		{"ListRefunds/queue-deep", list(50, func(i int) refund.Filter {
-			return refund.Filter{States: requested, After: &refund.Position{RequestedAt: at(anywhere(i) * filledEvery)}}
+		{"ListRefunds/queue", list(50, func(int) refund.Filter {
+			return refund.Filter{States: requested}
 		})},
-		{"ListRefunds/queue-gateway", list(50, func(int) refund.Filter { return refund.Filter{States: requested, Gateway: "alipay"} })},
-		{"ListRefunds/queue-rare-gateway", list(0, func(int) refund.Filter { return refund.Filter{States: requested, Gateway: "rare"} })},
-		{"ListRefunds/queue-text", list(0, func(int) refund.Filter { return refund.Filter{States: requested, OrderIDContains: "nowhere"} })},
+		{"ListRefunds/queue-deep", list(50, func(i int) refund.Filter {
+			return refund.Filter{
+				States: requested,
+				After:  &refund.Position{RequestedAt: at(anywhere(i) * filledEvery)},
+			}
+		})},
+		{"ListRefunds/queue-gateway", list(50, func(int) refund.Filter {
+			return refund.Filter{States: requested, Gateway: "alipay"}
+		})},
+		{"ListRefunds/queue-rare-gateway", list(0, func(int) refund.Filter {
+			return refund.Filter{States: requested, Gateway: "rare"}
+		})},
+		{"ListRefunds/queue-text", list(0, func(int) refund.Filter {
+			return refund.Filter{States: requested, OrderIDContains: "nowhere"}
+		})},
 		{"ListRefunds/queues", list(50, func(int) refund.Filter {
-			return refund.Filter{States: []order.State{order.StateRefundRequested, order.StateApproved, order.StateFailed, order.StateAbnormal}}
+			return refund.Filter{
+				States: []order.State{
+					order.StateRefundRequested, order.StateApproved, order.StateFailed,
+					order.StateAbnormal,
+				},
+			}
 		})},
 		{"ListRefunds/state", list(50, func(i int) refund.Filter {
-			return refund.Filter{States: []order.State{order.StateRefunded}, After: &refund.Position{RequestedAt: at(anywhere(i) * filledEvery)}}
+			return refund.Filter{
+				States: []order.State{order.StateRefunded},
+				After:  &refund.Position{RequestedAt: at(anywhere(i) * filledEvery)},
+			}
 		})},
 		{"ListRefunds/deep", list(50, func(i int) refund.Filter {
-			return refund.Filter{After: &refund.Position{RequestedAt: at(anywhere(i) * filledEvery)}}
+			return refund.Filter{
+				After: &refund.Position{RequestedAt: at(anywhere(i) * filledEvery)},
+			}
 		})},
 		{"ListRefunds/gateway-deep", list(50, func(i int) refund.Filter {
-			return refund.Filter{Gateway: "alipay", After: &refund.Position{RequestedAt: at(anywhere(i) * filledEvery)}}
+			return refund.Filter{
+				Gateway: "alipay",
+				After:   &refund.Position{RequestedAt: at(anywhere(i) * filledEvery)},
+			}
 		})},
 		{"ListRefunds/hours-text", list(1, func(i int) refund.Filter {
 			n := anywhere(i)
-			return refund.Filter{From: at(n * filledEvery), To: at(n*filledEvery + 3600), OrderIDContains: filledID(n)[4:]}
+			return refund.Filter{
+				From: at(n * filledEvery), To: at(n*filledEvery + 3600),
+				OrderIDContains: filledID(n)[4:],
+			}
 		})},
 	}
 }

@@ -94,9 +94,13 @@ func TestConstraints(t *testing.T) {
 		requireLegal(t, s, "O-1")
 
 		// What the provider paid beyond the total is stored all the same, and seen for what it is.
-		require.NoError(t, s.Update(bg, "O-1", func(_ context.Context, o *order.Order) error { o.Refunded = 70; return nil }))
+		require.NoError(t, s.Update(bg, "O-1", func(_ context.Context, o *order.Order) error {
+			o.Refunded = 70
+			return nil
+		}))
 		var excess int64
-		require.NoError(t, db.QueryRowContext(bg, "SELECT excess FROM orderfsm_orders").Scan(&excess))
+		require.NoError(t,
+			db.QueryRowContext(bg, "SELECT excess FROM orderfsm_orders").Scan(&excess))
 		require.EqualValues(t, 30, excess)
 	})
 }
@@ -112,11 +116,16 @@ func TestOnlyAdded(t *testing.T) {
 		require.NoError(t, s.Create(bg, o))
 		before := requireLegal(t, s, "O-1")
 		for name, change := range map[string]func(o *order.Order){
-			"refund removed":  func(o *order.Order) { o.Refunds = o.Refunds[:1] },
-			"refunds swapped": func(o *order.Order) { o.Refunds[0], o.Refunds[1] = o.Refunds[1], o.Refunds[0] },
-			"another ID":      func(o *order.Order) { o.ID = "O-2" },
+			"refund removed": func(o *order.Order) { o.Refunds = o.Refunds[:1] },
+			"refunds swapped": func(o *order.Order) {
+				o.Refunds[0], o.Refunds[1] = o.Refunds[1], o.Refunds[0]
+			},
+			"another ID": func(o *order.Order) { o.ID = "O-2" },
 		} {
-			err := s.Update(bg, "O-1", func(_ context.Context, o *order.Order) error { change(o); return nil })
+			err := s.Update(bg, "O-1", func(_ context.Context, o *order.Order) error {
+				change(o)
+				return nil
+			})
 			require.ErrorIs(t, err, order.ErrInvalid, name)
 			require.Equal(t, before, requireLegal(t, s, "O-1"))
 		}
@@ -147,13 +156,16 @@ func TestReadOnly(t *testing.T) {
 		require.NoError(t, ro.Migrate(bg), "it changes nothing")
 		err := ask(bg, service(t, ro, refund.Options{}), "O-1", "R-1", 60)
 		require.Error(t, err)
-		require.Contains(t, strings.ToLower(strings.ReplaceAll(err.Error(), "-", "")), "read") // readonly, READ ONLY
+		// readonly, READ ONLY
+		require.Contains(t, strings.ToLower(strings.ReplaceAll(err.Error(), "-", "")), "read")
 		requireLegal(t, ro, "O-1")
 		_, err = ro.Due(bg, refund.DueQuery{Now: at(9), Beyond: at(10), Limit: 10})
 		require.NoError(t, err, "what only reads works on")
 		_, err = ro.Due(bg, refund.DueQuery{Now: at(9), Limit: 10, Except: []string{"other"}})
 		require.NoError(t, err)
-		_, err = ro.ListRefunds(bg, refund.Filter{States: []order.State{order.StateRefundRequested, order.StateFailed}})
+		_, err = ro.ListRefunds(bg, refund.Filter{
+			States: []order.State{order.StateRefundRequested, order.StateFailed},
+		})
 		require.NoError(t, err)
 		require.Empty(t, requireLegal(t, s, "O-1").Refunds)
 	})
@@ -183,7 +195,8 @@ func TestDiskFull(t *testing.T) {
 	require.Positive(t, taken)
 	require.Less(t, taken, 100)
 	require.Len(t, requireLegal(t, s, "O-1").Refunds, taken)
-	require.NoError(t, ask(bg, service(t, s, refund.Options{}), "O-1", "R-more", 1), "with room again it works on")
+	require.NoError(t, ask(bg, service(t, s, refund.Options{}), "O-1", "R-more", 1),
+		"with room again it works on")
 }
 
 // TestTimeZones: what a session has for its time zone changes nothing.
@@ -214,8 +227,8 @@ func TestTimeZones(t *testing.T) {
 	})
 }
 
-// TestTimeout: a database that gives up waiting for a lock, or on a statement that takes long, leaves a clear error and
-// nothing else.
+// TestTimeout: a database that gives up waiting for a lock, or on a statement that takes long,
+// leaves a clear error and nothing else.
 func TestTimeout(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -235,10 +248,15 @@ func TestTimeout(t *testing.T) {
 			}
 			id := fmt.Sprintf("O-%d", i)
 			require.NoError(t, s.Create(bg, newOrder(id)))
-			hasty, err := sqlstore.New(d.connect(t, with(dsn, param)), d.dialect, sqlstore.Options{Retries: -1})
+			hasty, err := sqlstore.New(d.connect(t, with(dsn, param)), d.dialect, sqlstore.Options{
+				Retries: -1,
+			})
 			require.NoError(t, err)
 			require.NoError(t, s.Update(bg, id, func(_ context.Context, o *order.Order) error {
-				err := hasty.Update(bg, id, func(context.Context, *order.Order) error { t.Error("it got the lock"); return nil })
+				err := hasty.Update(bg, id, func(context.Context, *order.Order) error {
+					t.Error("it got the lock")
+					return nil
+				})
 				require.ErrorContains(t, err, "update order "+id)
 				require.Regexp(t, "time|locked", err)
 				request(t, o, "R-"+id, 60)
@@ -268,15 +286,22 @@ func TestInjection(t *testing.T) {
 			o.Gateway = gateway
 			no := fmt.Sprintf("R-%d", i)
 			request(t, o, no, 60)
-			_, err := newMachine(t).Fire(bg, o, order.Trigger{Event: order.EventApprove, RefundNo: no, Actor: "staff:1", At: at(2)})
+			_, err := newMachine(t).Fire(bg, o, order.Trigger{
+				Event: order.EventApprove, RefundNo: no, Actor: "staff:1", At: at(2),
+			})
 			require.NoError(t, err)
 			require.NoError(t, s.Create(bg, o))
-			require.NoError(t, s.Update(bg, o.ID, func(_ context.Context, o *order.Order) error { o.Refunds[0].Code = evil; return nil }))
+			require.NoError(t, s.Update(bg, o.ID, func(_ context.Context, o *order.Order) error {
+				o.Refunds[0].Code = evil
+				return nil
+			}))
 			got, err := s.Get(bg, o.ID)
 			require.NoError(t, err)
 			require.Equal(t, evil, got.Refund(no).Code)
 		}
-		due, err := s.Due(bg, refund.DueQuery{Now: at(1 << 30), Limit: 10, Except: []string{evil[:32]}})
+		due, err := s.Due(bg, refund.DueQuery{
+			Now: at(1 << 30), Limit: 10, Except: []string{evil[:32]},
+		})
 		require.NoError(t, err)
 		require.Len(t, due, 1)
 		for found, f := range map[int]refund.Filter{
@@ -288,7 +313,10 @@ func TestInjection(t *testing.T) {
 			require.NoError(t, err)
 			require.Len(t, page.Entries, found)
 		}
-		page, err := s.ListRefunds(bg, refund.Filter{Gateway: evil[:32], After: &refund.Position{RequestedAt: at(0), OrderID: evil, RefundNo: evil}})
+		page, err := s.ListRefunds(bg, refund.Filter{
+			Gateway: evil[:32],
+			After:   &refund.Position{RequestedAt: at(0), OrderID: evil, RefundNo: evil},
+		})
 		require.NoError(t, err)
 		require.Equal(t, evil, page.Entries[0].OrderID)
 	})

@@ -22,7 +22,8 @@ func at(n int) time.Time {
 	return time.Date(2026, 1, 2, 3, 4, 5, 123456000, time.UTC).Add(time.Duration(n) * time.Second)
 }
 
-// patience is how long a test waits for what a slow and busy machine gets done. Nothing shorter decides.
+// patience is how long a test waits for what a slow and busy machine gets done. Nothing shorter
+// decides.
 const patience = 3 * time.Minute
 
 // newOrder is a paid order of 100 fen.
@@ -41,7 +42,9 @@ func newMachine(t testing.TB) *order.Machine {
 
 func request(t testing.TB, o *order.Order, no string, amount int64) {
 	t.Helper()
-	_, err := newMachine(t).Fire(bg, o, order.Trigger{Event: order.EventRequestRefund, RefundNo: no, Amount: amount, Actor: "buyer:1", At: at(1)})
+	_, err := newMachine(t).Fire(bg, o, order.Trigger{
+		Event: order.EventRequestRefund, RefundNo: no, Amount: amount, Actor: "buyer:1", At: at(1),
+	})
 	require.NoError(t, err)
 }
 
@@ -49,7 +52,10 @@ func request(t testing.TB, o *order.Order, no string, amount int64) {
 type bank struct{}
 
 func (bank) Refund(_ context.Context, req refund.Request) (refund.Result, error) {
-	return refund.Result{Outcome: refund.OutcomeSucceeded, RefundNo: req.RefundNo, OrderID: req.OrderID, Amount: req.Amount}, nil
+	return refund.Result{
+		Outcome: refund.OutcomeSucceeded, RefundNo: req.RefundNo, OrderID: req.OrderID,
+		Amount: req.Amount,
+	}, nil
 }
 
 func (bank) Query(_ context.Context, req refund.Request) (refund.Result, error) {
@@ -65,12 +71,16 @@ func service(t testing.TB, s *sqlstore.Store, opts refund.Options) *refund.Servi
 
 func register(t testing.TB, svc *refund.Service, id string) {
 	t.Helper()
-	_, err := svc.Register(bg, refund.RegisterParams{OrderID: id, Gateway: "bank", Currency: "CNY", Total: 100})
+	_, err := svc.Register(bg, refund.RegisterParams{
+		OrderID: id, Gateway: "bank", Currency: "CNY", Total: 100,
+	})
 	require.NoError(t, err)
 }
 
 func ask(ctx context.Context, svc *refund.Service, id, no string, amount int64) error {
-	_, err := svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: id, RefundNo: no}, Amount: amount, Actor: "buyer:1"})
+	_, err := svc.Request(ctx, refund.RequestParams{
+		Ref: refund.Ref{OrderID: id, RefundNo: no}, Amount: amount, Actor: "buyer:1",
+	})
 	return err
 }
 

@@ -23,12 +23,15 @@ type updates struct {
 }
 
 // Update implements [refund.Store].
-func (u updates) Update(ctx context.Context, id string, fn func(context.Context, *order.Order) error) error {
+func (u updates) Update(
+	ctx context.Context, id string, fn func(context.Context, *order.Order) error,
+) error {
 	u.n.Add(1)
 	return u.Store.Update(ctx, id, fn)
 }
 
-// slowBank pays after a while, as one does that is asked over a network, and counts how often it was asked.
+// slowBank pays after a while, as one does that is asked over a network, and counts how often it
+// was asked.
 type slowBank struct {
 	bank
 	takes time.Duration
@@ -44,15 +47,18 @@ func (g slowBank) Refund(ctx context.Context, req refund.Request) (refund.Result
 	return g.bank.Refund(ctx, req)
 }
 
-// BenchmarkHerd has four pollers work on the same due refunds, one after another settled once. taken/op is how often
-// one of them began a refund that another had taken in the meantime: it costs a locking read, and never a call to
-// the provider. It grows with how long each works from one list, since all of them list the same refunds.
+// BenchmarkHerd has four pollers work on the same due refunds, one after another settled once.
+// taken/op is how often one of them began a refund that another had taken in the meantime: it costs
+// a locking read, and never a call to the provider. It grows with how long each works from one
+// list, since all of them list the same refunds.
 //
 //	go test -run '^$' -bench Herd -benchtime 500x ./adapters/sqlstore
 func BenchmarkHerd(b *testing.B) {
 	for _, d := range databases() {
 		for _, batch := range []int{32, 128, 512} {
-			b.Run(fmt.Sprintf("%s/batch=%d", d.name, batch), func(b *testing.B) { benchHerd(b, d, batch) })
+			b.Run(fmt.Sprintf("%s/batch=%d", d.name, batch), func(b *testing.B) {
+				benchHerd(b, d, batch)
+			})
 		}
 	}
 }
@@ -72,8 +78,11 @@ func benchHerd(b *testing.B, d database, batch int) {
 	for range pollers {
 		db := d.connect(b, dsn)
 		keep(db, 8)
-		svc, err := refund.NewService(newMachine(b), updates{d.on(b, db), &tried}, slowBank{takes: 20 * time.Millisecond, asked: &asked},
-			refund.Options{Hooks: []refund.Hooks{{After: func(_ context.Context, _ *order.Order, tr order.Transition) {
+		svc, err := refund.NewService(newMachine(b), updates{d.on(b, db), &tried}, slowBank{
+			takes: 20 * time.Millisecond, asked: &asked,
+		},
+			refund.Options{Hooks: []refund.Hooks{{After: func(_ context.Context, _ *order.Order,
+				tr order.Transition) {
 				if tr.To == order.StateRefunded && settled.Add(1) == int64(b.N) {
 					cancel()
 				}

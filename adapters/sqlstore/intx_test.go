@@ -20,14 +20,17 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// TestStoreInTx: a host's transaction that met another one in the database is begun again, with what the host and the
-// Service do in it, and the hooks run once.
+// TestStoreInTx: a host's transaction that met another one in the database is begun again, with
+// what the host and the Service do in it, and the hooks run once.
 func TestStoreInTx(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
 		s, _ := d.store(t)
 		ran := 0
-		svc := service(t, s, refund.Options{Hooks: []refund.Hooks{{After: func(context.Context, *order.Order, order.Transition) { ran++ }}}})
+		svc := service(t, s, refund.Options{Hooks: []refund.Hooks{{After: func(context.Context,
+			*order.Order, order.Transition) {
+			ran++
+		}}}})
 		for i := range 2 {
 			register(t, svc, fmt.Sprintf("O-%d", i))
 		}
@@ -40,7 +43,10 @@ func TestStoreInTx(t *testing.T) {
 			if tries == 1 {
 				return fmt.Errorf("the host's own statement: %w", deadlock(t, d.dialect))
 			}
-			return s.InTx(ctx, func(ctx context.Context) error { return ask(ctx, svc, "O-1", "R-1", 60) }) // in the same one
+			// in the same one
+			return s.InTx(ctx, func(ctx context.Context) error {
+				return ask(ctx, svc, "O-1", "R-1", 60)
+			})
 		}))
 		require.Equal(t, 2, tries)
 		require.Equal(t, 2, ran)
@@ -60,8 +66,8 @@ func TestStoreInTx(t *testing.T) {
 	})
 }
 
-// TestStoreInTxOtherContext: a command in it that is given the context from outside waits for what waits for it. The
-// context's end is the end of both, and nothing is left.
+// TestStoreInTxOtherContext: a command in it that is given the context from outside waits for what
+// waits for it. The context's end is the end of both, and nothing is left.
 func TestStoreInTxOtherContext(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -129,7 +135,8 @@ func duplicate(t testing.TB, d sqlstore.Dialect, index string) error {
 	case sqlstore.SQLite:
 	}
 	return sqliteSays(t, func(a, _ *sql.Conn) error {
-		_, err := a.ExecContext(bg, "CREATE TABLE t (id TEXT "+index+"); INSERT INTO t VALUES ('a')")
+		_, err := a.ExecContext(bg,
+			"CREATE TABLE t (id TEXT "+index+"); INSERT INTO t VALUES ('a')")
 		require.NoError(t, err)
 		_, err = a.ExecContext(bg, "INSERT INTO t VALUES ('a')")
 		return err
@@ -160,10 +167,14 @@ func TestErrorKinds(t *testing.T) {
 		}
 		require.False(t, d.IsDuplicate(nil) || d.IsRetryable(nil) || d.IsRetryable(io.EOF))
 	}
-	for _, err := range []error{sqlite3.Error{Code: 5}, sqlite3.Error{Code: 5, ExtendedCode: 517}, sqlite3.Methods(6), sqlite3.Methods(262)} {
+	for _, err := range []error{sqlite3.Error{
+		Code: 5,
+	}, sqlite3.Error{Code: 5, ExtendedCode: 517}, sqlite3.Methods(6), sqlite3.Methods(262)} {
 		require.True(t, sqlstore.SQLite.IsRetryable(err), "%#v", err)
 	}
-	for _, err := range []error{sqlite3.Error{Code: 19, ExtendedCode: 2067}, sqlite3.Methods(1555)} {
+	for _, err := range []error{sqlite3.Error{
+		Code: 19, ExtendedCode: 2067,
+	}, sqlite3.Methods(1555)} {
 		require.True(t, sqlstore.SQLite.IsDuplicate(err), "%#v", err)
 	}
 	var none *mysql.MySQLError
@@ -181,7 +192,9 @@ func TestErrorText(t *testing.T) {
 	} {
 		for _, wrap := range wraps {
 			err := wrap(errors.New(text))
-			for _, d := range []sqlstore.Dialect{sqlstore.PostgreSQL, sqlstore.MySQL, sqlstore.SQLite} {
+			for _, d := range []sqlstore.Dialect{
+				sqlstore.PostgreSQL, sqlstore.MySQL, sqlstore.SQLite,
+			} {
 				require.False(t, d.IsRetryable(err) || d.IsDuplicate(err), "%s: %v", d, err)
 			}
 		}
@@ -189,7 +202,9 @@ func TestErrorText(t *testing.T) {
 	onEach(t, func(t *testing.T, d database) {
 		s, _ := d.store(t)
 		require.NoError(t, s.Create(bg, newOrder("O-1")))
-		for _, text := range []string{"the stock database is locked", "Error 1213 (40001): Deadlock found", "no such table"} {
+		for _, text := range []string{
+			"the stock database is locked", "Error 1213 (40001): Deadlock found", "no such table",
+		} {
 			ran := 0
 			err := s.Update(bg, "O-1", func(context.Context, *order.Order) error {
 				ran++

@@ -92,7 +92,8 @@ func TestWithTx(t *testing.T) {
 			require.Equal(t, ctx, sqlstore.WithTx(ctx, tx))
 			require.True(t, h.s.Joined(ctx))
 			require.NoError(t, ask(ctx, h.svc, "O-1", "R-1", 60))
-			require.NoError(t, ask(ctx, h.svc, "O-1", "R-2", 40), "it sees what the transaction has written")
+			require.NoError(t, ask(ctx, h.svc, "O-1", "R-2", 40),
+				"it sees what the transaction has written")
 			require.ErrorIs(t, ask(ctx, h.svc, "O-1", "R-3", 1), refund.ErrAmount)
 			seen, err := h.svc.Order(ctx, "O-1")
 			require.NoError(t, err)
@@ -145,7 +146,9 @@ func TestInTx(t *testing.T) {
 			left = ctx
 			require.NoError(t, ask(ctx, h.svc, "O-1", "R-1", 60))
 			require.Empty(t, h.after, "not before the commit")
-			return sqlstore.InTx(ctx, h.db, func(ctx context.Context) error { return ask(ctx, h.svc, "O-1", "R-2", 40) })
+			return sqlstore.InTx(ctx, h.db, func(ctx context.Context) error {
+				return ask(ctx, h.svc, "O-1", "R-2", 40)
+			})
 		}))
 		require.Equal(t, []string{"request_refund", "request_refund"}, h.after)
 		require.Len(t, requireLegal(t, h.s, "O-1").Refunds, 2)
@@ -154,7 +157,9 @@ func TestInTx(t *testing.T) {
 		h.fail = true
 		require.NoError(t, sqlstore.InTx(bg, h.db, func(ctx context.Context) error {
 			cancel := func(no string) error {
-				_, err := h.svc.Cancel(ctx, refund.CancelParams{Ref: refund.Ref{OrderID: "O-1", RefundNo: no}, Actor: "buyer:1"})
+				_, err := h.svc.Cancel(ctx, refund.CancelParams{
+					Ref: refund.Ref{OrderID: "O-1", RefundNo: no}, Actor: "buyer:1",
+				})
 				return err
 			}
 			require.ErrorIs(t, cancel("R-1"), errHost)
@@ -176,8 +181,8 @@ func TestInTx(t *testing.T) {
 	})
 }
 
-// TestNestedInHook: an Update of the same order in its own hook is an error, also with the transaction handed
-// round by hand.
+// TestNestedInHook: an Update of the same order in its own hook is an error, also with the
+// transaction handed round by hand.
 func TestNestedInHook(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -186,7 +191,9 @@ func TestNestedInHook(t *testing.T) {
 		err := s.Update(bg, "O-1", func(ctx context.Context, _ *order.Order) error {
 			tx, ok := sqlstore.TxFrom(ctx)
 			require.True(t, ok)
-			return s.Update(sqlstore.WithTx(ctx, tx), "O-1", func(context.Context, *order.Order) error { return nil })
+			return s.Update(sqlstore.WithTx(ctx, tx), "O-1", func(context.Context, *order.Order) error {
+				return nil
+			})
 		})
 		require.ErrorContains(t, err, "nested")
 	})
@@ -202,13 +209,16 @@ func TestOneConnection(t *testing.T) {
 			id := fmt.Sprintf("O-1%d", i)
 			register(t, h.svc, id)
 			require.NoError(t, ask(bg, h.svc, id, "R-"+id, 100))
-			_, err := h.svc.ApproveAndSend(bg, refund.ApproveParams{Ref: refund.Ref{OrderID: id, RefundNo: "R-" + id}, Amount: 100, Actor: "staff:1"})
+			_, err := h.svc.ApproveAndSend(bg, refund.ApproveParams{
+				Ref: refund.Ref{OrderID: id, RefundNo: "R-" + id}, Amount: 100, Actor: "staff:1",
+			})
 			require.NoError(t, err)
 			require.Equal(t, order.StateRefunded, requireLegal(t, h.s, id).State)
 		}
 		require.NoError(t, sqlstore.InTx(bg, h.db, func(ctx context.Context) error {
 			_, err := h.svc.ListRefunds(ctx, refund.Filter{})
-			return errors.Join(err, ask(ctx, h.svc, "O-1", "R-1", 60), ask(ctx, h.svc, "O-1", "R-2", 40))
+			return errors.Join(err, ask(ctx, h.svc, "O-1", "R-1", 60),
+				ask(ctx, h.svc, "O-1", "R-2", 40))
 		}))
 		require.Len(t, requireLegal(t, h.s, "O-1").Refunds, 2)
 	})
@@ -221,7 +231,9 @@ func TestReservedOnce(t *testing.T) {
 		dsn := d.fresh(t)
 		stores := []*sqlstore.Store{d.on(t, d.connect(t, dsn)), d.on(t, d.connect(t, dsn))}
 		require.NoError(t, stores[0].Migrate(bg))
-		services := []*refund.Service{service(t, stores[0], refund.Options{}), service(t, stores[1], refund.Options{})}
+		services := []*refund.Service{
+			service(t, stores[0], refund.Options{}), service(t, stores[1], refund.Options{}),
+		}
 		register(t, services[0], "O-1")
 		var wg sync.WaitGroup
 		results := make([]error, 16)
@@ -248,8 +260,8 @@ func TestReservedOnce(t *testing.T) {
 	})
 }
 
-// TestDeadlocks locks two orders in both orders at once: transactions of the host's own may fail, and then
-// leave nothing; single commands never do.
+// TestDeadlocks locks two orders in both orders at once: transactions of the host's own may fail,
+// and then leave nothing; single commands never do.
 func TestDeadlocks(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -265,7 +277,8 @@ func TestDeadlocks(t *testing.T) {
 				defer wg.Done()
 				ids := [][]string{{"O-1", "O-2"}, {"O-2", "O-1"}}[i%2]
 				both[i] = sqlstore.InTx(bg, db, func(ctx context.Context) error {
-					return errors.Join(ask(ctx, svc, ids[0], fmt.Sprintf("B-%d-1", i), 1), ask(ctx, svc, ids[1], fmt.Sprintf("B-%d-2", i), 1))
+					return errors.Join(ask(ctx, svc, ids[0], fmt.Sprintf("B-%d-1", i), 1),
+						ask(ctx, svc, ids[1], fmt.Sprintf("B-%d-2", i), 1))
 				})
 			}()
 			go func() {

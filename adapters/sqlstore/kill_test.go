@@ -16,7 +16,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// The child's environment: which database, what its numbers begin with, or that it is to migrate, and where.
+// The child's environment: which database, what its numbers begin with, or that it is to migrate,
+// and where.
 const (
 	childVar     = "ORDERFSM_TEST_CHILD"
 	migrateRound = "migrate"
@@ -30,8 +31,8 @@ func (d database) childProcess(round, dsn string) *exec.Cmd {
 	return cmd
 }
 
-// TestMain is the child where it is told so: it writes as fast as it can, until it is killed, and says what was
-// acknowledged.
+// TestMain is the child where it is told so: it writes as fast as it can, until it is killed, and
+// says what was acknowledged.
 func TestMain(m *testing.M) {
 	if spec := os.Getenv(childVar); spec != "" {
 		if err := child(spec); err != nil {
@@ -77,7 +78,9 @@ func child(spec string) error {
 func write(svc *refund.Service, round string) error {
 	for i := 0; ; i++ {
 		id := fmt.Sprintf("O-%s-%d", round, i)
-		if _, err := svc.Register(bg, refund.RegisterParams{OrderID: id, Gateway: "bank", Currency: "CNY", Total: 100}); err != nil {
+		if _, err := svc.Register(bg, refund.RegisterParams{
+			OrderID: id, Gateway: "bank", Currency: "CNY", Total: 100,
+		}); err != nil {
 			return err
 		}
 		for n, amount := range []int64{60, 40} {
@@ -86,7 +89,9 @@ func write(svc *refund.Service, round string) error {
 				return err
 			}
 			fmt.Fprintln(os.Stdout, id, no, order.StateRefundRequested)
-			if _, err := svc.ApproveAndSend(bg, refund.ApproveParams{Ref: refund.Ref{OrderID: id, RefundNo: no}, Amount: amount, Actor: "staff:1"}); err != nil {
+			if _, err := svc.ApproveAndSend(bg, refund.ApproveParams{
+				Ref: refund.Ref{OrderID: id, RefundNo: no}, Amount: amount, Actor: "staff:1",
+			}); err != nil {
 				return err
 			}
 			fmt.Fprintln(os.Stdout, id, no, order.StateRefunded)
@@ -94,8 +99,8 @@ func write(svc *refund.Service, round string) error {
 	}
 }
 
-// TestKilled kills a writing process 20 times on each database: what it was told is stored is stored, and every
-// order is a legal one.
+// TestKilled kills a writing process 20 times on each database: what it was told is stored is
+// stored, and every order is a legal one.
 func TestKilled(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {

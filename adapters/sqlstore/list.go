@@ -91,7 +91,7 @@ func (s *Store) listQuery(f refund.Filter) (query string, args []any) {
 				by += "r.state, " // see conditions
 			}
 		}
-		from := s.sql.list + s.d.useIndex(s.prefix+index) + s.sql.listJoin
+		from := s.sql.list + s.d.useIndex(s.opts.Prefix+index) + s.sql.listJoin
 		parts = append(parts, from+where+by+s.sql.listEnd+limit)
 		args = append(args, values...)
 	}
@@ -130,8 +130,8 @@ func (s *Store) conditions(f refund.Filter, state order.State) (where string, ar
 	case state == "":
 		add("r.requested_at >= "+at+" AND r.requested_at < "+at, least, end)
 	case s.d == PostgreSQL:
-		// So PostgreSQL has the rows in order only by the index that begins with the state. It may
-		// prefer the index by time for a common state, and read years of it to find the first row.
+		// Only the index that begins with the state has these rows in order. For a common state
+		// PostgreSQL may otherwise prefer the index by time, and read years of it for a first row.
 		row := "(" + text + ", " + at + ")"
 		add("(r.state, r.requested_at) >= "+row, string(state), least)
 		add("(r.state, r.requested_at) < "+row, string(state), end)

@@ -1,10 +1,10 @@
 package sqlstore
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/orderfsm/orderfsm/adapters/sqlstore/internal/txn"
@@ -119,11 +119,7 @@ func (s *Store) lock(ctx context.Context, c txn.Conn, orderID string) (*order.Or
 func load(
 	ctx context.Context, c txn.Conn, query string, args int, orderID string,
 ) (o *order.Order, fresh bool, err error) {
-	type placed struct {
-		place  int64
-		refund order.Refund
-	}
-	var refunds []placed
+	refunds := map[int64]order.Refund{} // by place
 	var kind, place, locked int64
 	var head order.Order
 	var r order.Refund
@@ -134,7 +130,7 @@ func load(
 			found := head
 			o = &found
 		case rowRefund:
-			refunds = append(refunds, placed{place, r})
+			refunds[place] = r
 		case rowLock:
 			locked = place
 		}
@@ -148,9 +144,8 @@ func load(
 	if o == nil || o.ID != orderID { // MySQL's collation ignores spaces at the end
 		return nil, true, refund.ErrOrderNotFound
 	}
-	slices.SortFunc(refunds, func(a, b placed) int { return cmp.Compare(a.place, b.place) })
-	for i := range refunds {
-		o.Refunds = append(o.Refunds, refunds[i].refund)
+	for _, place := range slices.Sorted(maps.Keys(refunds)) {
+		o.Refunds = append(o.Refunds, refunds[place])
 	}
 	return o, locked == 0 || locked == o.Version, nil
 }

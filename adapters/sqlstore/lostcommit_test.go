@@ -14,8 +14,8 @@ import (
 	"github.com/orderfsm/orderfsm/order"
 )
 
-// commitLoser is a connector that loses the answer to a COMMIT, and the connection with it. What others do in the
-// meantime happens before the client notices.
+// commitLoser is a connector that loses the answer to a COMMIT, and the connection with it. What
+// others do in the meantime happens before the client notices.
 type commitLoser struct {
 	driver.Connector
 
@@ -71,14 +71,18 @@ func (c *losingConn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver
 	return &losingTx{tx, c}, nil
 }
 
-func (c *losingConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+func (c *losingConn) ExecContext(
+	ctx context.Context, query string, args []driver.NamedValue,
+) (driver.Result, error) {
 	if c.broken {
 		return nil, io.ErrUnexpectedEOF
 	}
 	return c.Conn.(driver.ExecerContext).ExecContext(ctx, query, args)
 }
 
-func (c *losingConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+func (c *losingConn) QueryContext(
+	ctx context.Context, query string, args []driver.NamedValue,
+) (driver.Rows, error) {
 	return c.Conn.(driver.QueryerContext).QueryContext(ctx, query, args)
 }
 

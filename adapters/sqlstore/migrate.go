@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io/fs"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -96,18 +97,15 @@ func (s *Store) migrations() (all []migration, err error) {
 		version, numberErr := strconv.Atoi(number)
 		text, readErr := files.ReadFile(dir + "/" + e.Name())
 		err = errors.Join(err, numberErr, readErr)
-		statements := strings.ReplaceAll(strings.TrimSpace(string(text)), DefaultPrefix, s.prefix)
+		statements := strings.ReplaceAll(strings.TrimSpace(string(text)), DefaultPrefix, s.opts.Prefix)
 		all = append(all, migration{version, strings.Split(statements, ";\n")})
 	}
 	return all, err
 }
 
-// versions returns the name of the table of versions.
-func (s *Store) versions() string { return s.prefix + "migrations" }
-
 func (s *Store) isApplied(ctx context.Context, c txn.Conn, m migration) (bool, error) {
 	var n int
-	query := fmt.Sprintf("SELECT COUNT(*) FROM %s WHERE version = %d", s.versions(), m.version)
+	query := fmt.Sprintf("SELECT COUNT(*) FROM %s WHERE version = %d", s.sql.versions, m.version)
 	err := scan(ctx, c, query, nil, []any{&n}, func() {})
 	return n > 0, err
 }
@@ -115,39 +113,39 @@ func (s *Store) isApplied(ctx context.Context, c txn.Conn, m migration) (bool, e
 // applyLocked makes a migration in a transaction, unless another process has made it. Others wait
 // until the transaction ends.
 func (s *Store) applyLocked(ctx context.Context, c txn.Conn, m migration) error {
-	if s.d == PostgreSQL {
+	exec := func(statements ...string) error {
+		for _, statement := range statements {
+			if _, err := c.Exec(ctx, statement); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	before := []string{
+		"CREATE TABLE IF NOT EXISTS " + s.sql.versions + " (version BIGINT NOT NULL PRIMARY KEY)",
+	}
+	switch s.d {
+	case PostgreSQL:
 		// A lock of the transaction and not of the session: behind PgBouncer the next transaction
 		// may run in another session.
 		h := fnv.New64a()
-		_, _ = h.Write([]byte(s.versions()))
+		_, _ = h.Write([]byte(s.sql.versions))
 		key := int64(h.Sum64()) //nolint:gosec // any number will do
-		if _, err := c.Exec(ctx, fmt.Sprintf("SELECT pg_advisory_xact_lock(%d)", key)); err != nil {
-			return err
-		}
-	}
-	create := "CREATE TABLE IF NOT EXISTS " + s.versions() +
-		" (version BIGINT NOT NULL PRIMARY KEY)"
-	if _, err := c.Exec(ctx, create); err != nil {
-		return err
-	}
-	if s.d == SQLite {
+		before = slices.Insert(before, 0, fmt.Sprintf("SELECT pg_advisory_xact_lock(%d)", key))
+	case SQLite:
 		// A write takes the lock of the database, also of no row. If another process has written
 		// since the statement before, SQLite reports SQLITE_BUSY, and the transaction begins again.
-		touch := "DELETE FROM " + s.versions() + " WHERE version = NULL"
-		if _, err := c.Exec(ctx, touch); err != nil {
-			return err
-		}
+		before = append(before, "DELETE FROM "+s.sql.versions+" WHERE version = NULL")
+	case MySQL: // applyOnMySQL has the lock
+	}
+	if err := exec(before...); err != nil {
+		return err
 	}
 	if done, err := s.isApplied(ctx, c, m); err != nil || done {
 		return err
 	}
-	insert := fmt.Sprintf("INSERT INTO %s (version) VALUES (%d)", s.versions(), m.version)
-	for _, statement := range append(m.statements, insert) {
-		if _, err := c.Exec(ctx, statement); err != nil {
-			return err
-		}
-	}
-	return nil
+	insert := fmt.Sprintf("INSERT INTO %s (version) VALUES (%d)", s.sql.versions, m.version)
+	return exec(append(m.statements, insert)...)
 }
 
 // applyOnMySQL makes a migration under a lock of the session. A lock of a transaction would end
@@ -159,19 +157,19 @@ func (s *Store) applyOnMySQL(ctx context.Context, m migration) (err error) {
 	}
 	defer conn.Close()
 	var got sql.NullInt64
-	lock := conn.QueryRowContext(ctx, "SELECT GET_LOCK(?, 3600)", s.versions())
+	lock := conn.QueryRowContext(ctx, "SELECT GET_LOCK(?, 3600)", s.sql.versions)
 	if err := lock.Scan(&got); err != nil {
 		return err
 	}
 	if got.Int64 != 1 {
-		return fmt.Errorf("another process has held the lock %s for an hour", s.versions())
+		return fmt.Errorf("another process has held the lock %s for an hour", s.sql.versions)
 	}
 	defer func() {
 		after, cancel := txn.Outlive(ctx)
 		defer cancel()
 		// With autocommit=0 the version is not committed yet.
 		_, commitErr := conn.ExecContext(after, "COMMIT")
-		_, unlockErr := conn.ExecContext(after, "DO RELEASE_LOCK(?)", s.versions())
+		_, unlockErr := conn.ExecContext(after, "DO RELEASE_LOCK(?)", s.sql.versions)
 		if unlockErr != nil { // the connection may still hold the lock
 			_ = conn.Raw(func(any) error { return driver.ErrBadConn })
 		}

@@ -20,7 +20,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// TestMigrate makes the tables once, however often and by however many it is asked, and leaves what is in them.
+// TestMigrate makes the tables once, however often and by however many it is asked, and leaves what
+// is in them.
 func TestMigrate(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -43,18 +44,22 @@ func TestMigrate(t *testing.T) {
 	})
 }
 
-// TestMigrateWrongDialect: the database is asked before anything is made in it, and the error says what is wrong.
+// TestMigrateWrongDialect: the database is asked before anything is made in it, and the error says
+// what is wrong.
 func TestMigrateWrongDialect(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
 		db := d.connect(t, d.fresh(t))
-		for _, wrong := range []sqlstore.Dialect{sqlstore.SQLite, sqlstore.PostgreSQL, sqlstore.MySQL} {
+		for _, wrong := range []sqlstore.Dialect{
+			sqlstore.SQLite, sqlstore.PostgreSQL, sqlstore.MySQL,
+		} {
 			if wrong == d.dialect {
 				continue
 			}
 			s, err := sqlstore.New(db, wrong, sqlstore.Options{})
 			require.NoError(t, err)
-			require.ErrorContains(t, s.Migrate(bg), "migrate: is the dialect "+string(wrong)+" that of the database?")
+			require.ErrorContains(t, s.Migrate(bg),
+				"migrate: is the dialect "+string(wrong)+" that of the database?")
 		}
 	})
 }
@@ -66,13 +71,18 @@ func TestPrefix(t *testing.T) {
 		s, db := d.store(t)
 		other, err := sqlstore.New(db, d.dialect, sqlstore.Options{Prefix: "shop2_"})
 		require.NoError(t, err)
-		require.ErrorContains(t, other.Create(bg, newOrder("O-1")), "see Store.Migrate", "its tables are not there yet")
+		require.ErrorContains(t, other.Create(bg, newOrder("O-1")), "see Store.Migrate",
+			"its tables are not there yet")
 		require.NoError(t, other.Migrate(bg))
 		require.NoError(t, s.Create(bg, newOrder("O-1")))
 		require.NoError(t, other.Create(bg, newOrder("O-1")))
 		require.NoError(t, other.Migrate(bg))
-		require.NoError(t, other.Update(bg, "O-1", func(_ context.Context, o *order.Order) error { request(t, o, "R-1", 60); return nil }))
-		for _, f := range []refund.Filter{{}, {States: []order.State{order.StateRefundRequested}}} { // by indexes of that name
+		require.NoError(t, other.Update(bg, "O-1", func(_ context.Context, o *order.Order) error {
+			request(t, o, "R-1", 60)
+			return nil
+		}))
+		// by indexes of that name
+		for _, f := range []refund.Filter{{}, {States: []order.State{order.StateRefundRequested}}} {
 			for store, refunds := range map[*sqlstore.Store]int{s: 0, other: 1} {
 				page, err := store.ListRefunds(bg, f)
 				require.NoError(t, err)
@@ -115,9 +125,9 @@ func execFile(t *testing.T, db *sql.DB, dir fs.FS, name string) {
 	}
 }
 
-// TestMigrateFrom brings a database of each version, with the orders that the store of that version wrote into it, up
-// to date: they are as they were, and go on. A migration needs a file of the same name in testdata, which holds such
-// orders, and one with what they are.
+// TestMigrateFrom brings a database of each version, with the orders that the store of that version
+// wrote into it, up to date: they are as they were, and go on. A migration needs a file of the same
+// name in testdata, which holds such orders, and one with what they are.
 func TestMigrateFrom(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -140,7 +150,9 @@ func TestMigrateFrom(t *testing.T) {
 				require.NoError(t, json.Unmarshal(text, &want))
 				require.NotEmpty(t, want)
 
-				others := []*exec.Cmd{d.childProcess(migrateRound, dsn), d.childProcess(migrateRound, dsn)}
+				others := []*exec.Cmd{
+					d.childProcess(migrateRound, dsn), d.childProcess(migrateRound, dsn),
+				}
 				for _, cmd := range others {
 					require.NoError(t, cmd.Start())
 				}
@@ -158,7 +170,8 @@ func TestMigrateFrom(t *testing.T) {
 								Ref: refund.Ref{OrderID: o.ID, RefundNo: r.No}, Amount: r.Amount, Actor: "staff:1",
 							})
 							require.NoError(t, err)
-							require.Equal(t, order.StateRefunded, requireLegal(t, s, o.ID).Refund(r.No).State)
+							require.Equal(t, order.StateRefunded,
+								requireLegal(t, s, o.ID).Refund(r.No).State)
 						}
 					}
 				}
@@ -167,13 +180,15 @@ func TestMigrateFrom(t *testing.T) {
 	})
 }
 
-// markApplied writes the versions as Migrate does. Its table must not change: databases in use have it.
+// markApplied writes the versions as Migrate does. Its table must not change: databases in use have
+// it.
 func markApplied(t *testing.T, db *sql.DB, names []string) {
 	t.Helper()
 	statements := []string{"CREATE TABLE orderfsm_migrations (version BIGINT NOT NULL PRIMARY KEY)"}
 	for _, name := range names {
 		number, _, _ := strings.Cut(name, "_")
-		statements = append(statements, "INSERT INTO orderfsm_migrations (version) VALUES ("+number+")")
+		statements = append(statements,
+			"INSERT INTO orderfsm_migrations (version) VALUES ("+number+")")
 	}
 	for _, statement := range statements {
 		_, err := db.ExecContext(bg, statement)
@@ -181,8 +196,8 @@ func markApplied(t *testing.T, db *sql.DB, names []string) {
 	}
 }
 
-// TestMigrateInterrupted breaks the connection at every operation of Migrate, before and after it. Then the
-// next Migrate goes on, and on SQLite and PostgreSQL there are all tables or none.
+// TestMigrateInterrupted breaks the connection at every operation of Migrate, before and after it.
+// Then the next Migrate goes on, and on SQLite and PostgreSQL there are all tables or none.
 func TestMigrateInterrupted(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -198,8 +213,8 @@ func TestMigrateInterrupted(t *testing.T) {
 	})
 }
 
-// migrateCut breaks the connection at an operation of Migrate and returns the operation, or "" if there are
-// fewer.
+// migrateCut breaks the connection at an operation of Migrate and returns the operation, or "" if
+// there are fewer.
 func migrateCut(t *testing.T, d database, at int, after bool) string {
 	t.Helper()
 	dsn := d.fresh(t)
@@ -224,8 +239,8 @@ func migrateCut(t *testing.T, d database, at int, after bool) string {
 	return c.done()
 }
 
-// TestMigrateCancelled ends the context of a Migrate that waits for another one. It returns and leaves no
-// lock behind.
+// TestMigrateCancelled ends the context of a Migrate that waits for another one. It returns and
+// leaves no lock behind.
 func TestMigrateCancelled(t *testing.T) {
 	t.Parallel()
 	d := databases()[2]
@@ -251,6 +266,7 @@ func TestMigrateCancelled(t *testing.T) {
 	require.NoError(t, s.Migrate(bg))
 	require.NoError(t, other.Migrate(bg))
 	var held sql.NullInt64
-	require.NoError(t, db.QueryRowContext(bg, "SELECT IS_USED_LOCK('"+prefix+"migrations')").Scan(&held))
+	require.NoError(t,
+		db.QueryRowContext(bg, "SELECT IS_USED_LOCK('"+prefix+"migrations')").Scan(&held))
 	require.False(t, held.Valid)
 }

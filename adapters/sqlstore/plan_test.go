@@ -41,11 +41,13 @@ func (r *recorder) Query(ctx context.Context, query string, args ...any) (txn.Ro
 
 // plan is how a database reads for one statement.
 type plan struct {
-	// reads are "table: index range" for a range of an index, "table: index" where it goes along the whole index,
-	// until it has enough, and "table: all". An index that is a key's is named key.
+	// reads are "table: index range" for a range of an index, "table: index" where it goes along
+	// the whole index, until it has enough, and "table: all". An index that is a key's is named
+	// key.
 	reads []string
 	sorts bool
-	// alone: of a table only an index is read. inside: what the table's row is not needed for is compared before it is read.
+	// alone: of a table only an index is read. inside: what the table's row is not needed for is
+	// compared before it is read.
 	alone, inside bool
 	text          string // as the database says it
 }
@@ -68,22 +70,33 @@ func (p *plan) read(table, index string, ranged bool) {
 	}
 }
 
-// TestPlans: each statement of the store reads by a range of an index, in order, whatever else the tables hold:
-// before the database has counted what is in them, which SQLite never does by itself, and after.
+// TestPlans: each statement of the store reads by a range of an index, in order, whatever else the
+// tables hold: before the database has counted what is in them, which SQLite never does by itself,
+// and after.
 func TestPlans(t *testing.T) {
 	t.Parallel()
 	machine := newMachine(t)
 	byKey := []string{"orderfsm_orders: key range", "orderfsm_refunds: key range"}
-	after := &refund.Position{RequestedAt: at(10_000 * filledEvery), OrderID: "O-1", RefundNo: "R-1"}
+	after := &refund.Position{
+		RequestedAt: at(10_000 * filledEvery), OrderID: "O-1", RefundNo: "R-1",
+	}
 	requested := []order.State{order.StateRefundRequested}
 	due := []string{"orderfsm_refunds: due range"}
-	queue, all := []string{"r: queue range", "o: key range"}, []string{"r: list range", "o: key range"}
+	queue, all := []string{
+		"r: queue range", "o: key range",
+	}, []string{"r: list range", "o: key range"}
 	alone, inside := func(p plan) bool { return p.alone }, func(p plan) bool { return p.inside }
 	list := func(f refund.Filter) func(context.Context, *sqlstore.Store) error {
-		return func(ctx context.Context, s *sqlstore.Store) error { _, err := s.ListRefunds(ctx, f); return err }
+		return func(ctx context.Context, s *sqlstore.Store) error {
+			_, err := s.ListRefunds(ctx, f)
+			return err
+		}
 	}
 	dueQuery := func(q refund.DueQuery) func(context.Context, *sqlstore.Store) error {
-		return func(ctx context.Context, s *sqlstore.Store) error { _, err := s.Due(ctx, q); return err }
+		return func(ctx context.Context, s *sqlstore.Store) error {
+			_, err := s.Due(ctx, q)
+			return err
+		}
 	}
 	cases := []struct {
 		name  string
@@ -92,10 +105,16 @@ func TestPlans(t *testing.T) {
 		sorts bool
 		check func(p plan) bool // if any
 	}{
-		{"get", func(ctx context.Context, s *sqlstore.Store) error { _, err := s.Get(ctx, filledID(5)); return err }, byKey, false, nil},
+		{"get", func(ctx context.Context, s *sqlstore.Store) error {
+			_, err := s.Get(ctx, filledID(5))
+			return err
+		}, byKey, false, nil},
 		{"update", func(ctx context.Context, s *sqlstore.Store) error {
 			return s.Update(ctx, filledID(1), func(_ context.Context, o *order.Order) error {
-				_, err := machine.Fire(ctx, o, order.Trigger{Event: order.EventApprove, RefundNo: o.Refunds[0].No, Actor: "staff:1", At: at(9)})
+				_, err := machine.Fire(ctx, o, order.Trigger{
+					Event: order.EventApprove, RefundNo: o.Refunds[0].No, Actor: "staff:1",
+					At: at(9),
+				})
 				return err
 			})
 		}, byKey, false, nil},
@@ -104,7 +123,9 @@ func TestPlans(t *testing.T) {
 			return err
 		}, []string{"orderfsm_transitions: key range"}, false, nil},
 		{"due", dueQuery(refund.DueQuery{Now: at(1 << 30), Limit: 10}), due, false, alone},
-		{"due, too far ahead", dueQuery(refund.DueQuery{Now: at(0), Beyond: at(1 << 20), Limit: 10}), due, false, alone},
+		{"due, too far ahead", dueQuery(refund.DueQuery{
+			Now: at(0), Beyond: at(1 << 20), Limit: 10,
+		}), due, false, alone},
 		{"due except", dueQuery(refund.DueQuery{
 			Now: at(1 << 30), Beyond: at(1 << 31), Limit: 10, Except: []string{"wechat", "card"},
 		}), due, false, alone},
@@ -112,17 +133,37 @@ func TestPlans(t *testing.T) {
 		{"all, on", list(refund.Filter{After: after}), all, false, nil},
 		{"all, a time", list(refund.Filter{From: at(3000), To: at(9000)}), all, false, nil},
 		{"all, a gateway", list(refund.Filter{Gateway: "alipay"}), all, false, inside},
-		{"all, a gateway, on", list(refund.Filter{Gateway: "alipay", After: after}), all, false, inside},
-		{"all, a text, a time", list(refund.Filter{OrderIDContains: "00", From: at(3000), To: at(9000)}), all, false, nil},
+		{"all, a gateway, on", list(refund.Filter{
+			Gateway: "alipay", After: after,
+		}), all, false, inside},
+		{"all, a text, a time", list(refund.Filter{
+			OrderIDContains: "00", From: at(3000), To: at(9000),
+		}), all, false, nil},
 		{"queue", list(refund.Filter{States: requested}), queue, false, nil},
 		{"queue, on", list(refund.Filter{States: requested, After: after}), queue, false, nil},
-		{"queue, a time", list(refund.Filter{States: requested, From: at(3000), To: at(9000)}), queue, false, nil},
-		{"queue, a gateway", list(refund.Filter{States: requested, Gateway: "alipay"}), queue, false, inside},
-		{"queue, a text", list(refund.Filter{States: requested, OrderIDContains: "00"}), queue, false, nil},
-		{"a state that most are in", list(refund.Filter{States: []order.State{order.StateRefunded}}), queue, false, nil},
-		{"a state that most are in, on", list(refund.Filter{States: []order.State{order.StateRefunded}, After: after}), queue, false, nil},
-		{"queues", list(refund.Filter{States: []order.State{order.StateRefundRequested, order.StateFailed, order.StateAbnormal}}), queue, true, nil},
-		{"queues, on", list(refund.Filter{States: []order.State{order.StateRefundRequested, order.StateRefunded}, After: after}), queue, true, nil},
+		{"queue, a time", list(refund.Filter{
+			States: requested, From: at(3000), To: at(9000),
+		}), queue, false, nil},
+		{"queue, a gateway", list(refund.Filter{
+			States: requested, Gateway: "alipay",
+		}), queue, false, inside},
+		{"queue, a text", list(refund.Filter{
+			States: requested, OrderIDContains: "00",
+		}), queue, false, nil},
+		{"a state that most are in", list(refund.Filter{
+			States: []order.State{order.StateRefunded},
+		}), queue, false, nil},
+		{"a state that most are in, on", list(refund.Filter{
+			States: []order.State{order.StateRefunded}, After: after,
+		}), queue, false, nil},
+		{"queues", list(refund.Filter{
+			States: []order.State{
+				order.StateRefundRequested, order.StateFailed, order.StateAbnormal,
+			},
+		}), queue, true, nil},
+		{"queues, on", list(refund.Filter{
+			States: []order.State{order.StateRefundRequested, order.StateRefunded}, After: after,
+		}), queue, true, nil},
 	}
 	onEach(t, func(t *testing.T, d database) {
 		dsn := d.fresh(t)
@@ -159,8 +200,11 @@ func TestPlans(t *testing.T) {
 	})
 }
 
-// plans runs a method in a transaction that is rolled back, and has each statement explained that reads or updates.
-func plans(t *testing.T, d database, db *sql.DB, s *sqlstore.Store, run func(context.Context, *sqlstore.Store) error) (all []plan) {
+// plans runs a method in a transaction that is rolled back, and has each statement explained that
+// reads or updates.
+func plans(
+	t *testing.T, d database, db *sql.DB, s *sqlstore.Store, run func(context.Context, *sqlstore.Store) error,
+) (all []plan) {
 	t.Helper()
 	tx, err := db.BeginTx(bg, nil)
 	require.NoError(t, err)
@@ -194,7 +238,8 @@ func explain(t *testing.T, d database, tx *sql.Tx, r recorded) (p plan) {
 			p.mysql(row)
 		}
 	case sqlstore.PostgreSQL:
-		// As a connection does that lives long: after five times the plan may be one for any arguments.
+		// As a connection does that lives long: after five times the plan may be one for any
+		// arguments.
 		_, err := tx.ExecContext(bg, "PREPARE explained AS "+r.query)
 		require.NoError(t, err, r.query)
 		var rows []map[string]string
@@ -211,7 +256,8 @@ func explain(t *testing.T, d database, tx *sql.Tx, r recorded) (p plan) {
 	return p
 }
 
-// sqlite takes in a line as "SEARCH r USING INDEX orderfsm_refunds_due (state=? AND next_attempt_at<?)".
+// sqlite takes in a line as "SEARCH r USING INDEX orderfsm_refunds_due (state=? AND
+// next_attempt_at<?)".
 func (p *plan) sqlite(line string) {
 	p.text += line + "\n"
 	words := strings.Fields(line)
@@ -241,7 +287,8 @@ func (p *plan) mysql(row map[string]string) {
 	if derived {
 		return
 	}
-	// "ref" compares for equality only: of an index that ends in a time, that is the state and not the time.
+	// "ref" compares for equality only: of an index that ends in a time, that is the state and not
+	// the time.
 	timed := strings.HasPrefix(row["key"], "orderfsm_refunds_")
 	p.read(row["table"], row["key"], row["type"] == "range" || !timed && row["type"] != "index")
 }

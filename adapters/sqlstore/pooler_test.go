@@ -12,8 +12,8 @@ import (
 	"github.com/orderfsm/orderfsm/adapters/sqlstore"
 )
 
-// pooler is a connector that shares a few sessions as PgBouncer does in transaction mode: every transaction,
-// and every statement outside of one, may run in another session.
+// pooler is a connector that shares a few sessions as PgBouncer does in transaction mode: every
+// transaction, and every statement outside of one, may run in another session.
 type pooler struct {
 	driver.Connector
 	sessions chan driver.Conn
@@ -67,13 +67,17 @@ func (c *pooled) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx,
 	return &pooledTx{tx, func() { c.conn = nil; giveBack() }}, nil
 }
 
-func (c *pooled) ExecContext(ctx context.Context, q string, args []driver.NamedValue) (driver.Result, error) {
+func (c *pooled) ExecContext(
+	ctx context.Context, q string, args []driver.NamedValue,
+) (driver.Result, error) {
 	conn, giveBack := c.session()
 	defer giveBack()
 	return conn.(driver.ExecerContext).ExecContext(ctx, q, args)
 }
 
-func (c *pooled) QueryContext(ctx context.Context, q string, args []driver.NamedValue) (driver.Rows, error) {
+func (c *pooled) QueryContext(
+	ctx context.Context, q string, args []driver.NamedValue,
+) (driver.Rows, error) {
 	conn, giveBack := c.session()
 	rows, err := conn.(driver.QueryerContext).QueryContext(ctx, q, args)
 	if err != nil {
@@ -98,8 +102,8 @@ type pooledRows struct {
 
 func (r pooledRows) Close() error { defer r.giveBack(); return r.Rows.Close() }
 
-// TestMigrateBehindPgBouncer: processes that migrate at once through a pooler in transaction mode all
-// succeed, and leave no lock in a session.
+// TestMigrateBehindPgBouncer: processes that migrate at once through a pooler in transaction mode
+// all succeed, and leave no lock in a session.
 func TestMigrateBehindPgBouncer(t *testing.T) {
 	t.Parallel()
 	d := databases()[1]

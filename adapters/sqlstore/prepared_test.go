@@ -18,8 +18,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// TestPrepared: once a statement has been run it is parsed no more, on databases whose drivers do not see to that;
-// and where statements cannot be prepared, all works as without.
+// TestPrepared: once a statement has been run it is parsed no more, on databases whose drivers do
+// not see to that; and where statements cannot be prepared, all works as without.
 func TestPrepared(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -37,7 +37,9 @@ func TestPrepared(t *testing.T) {
 				id, no := fmt.Sprintf("O-%d", n), fmt.Sprintf("R-%d", n)
 				register(t, svc, id)
 				require.NoError(t, ask(bg, svc, id, no, 100))
-				_, err := svc.ApproveAndSend(bg, refund.ApproveParams{Ref: refund.Ref{OrderID: id, RefundNo: no}, Amount: 100, Actor: "staff:1"})
+				_, err := svc.ApproveAndSend(bg, refund.ApproveParams{
+					Ref: refund.Ref{OrderID: id, RefundNo: no}, Amount: 100, Actor: "staff:1",
+				})
 				require.NoError(t, err)
 				requireLegal(t, s, id)
 			}
@@ -53,8 +55,8 @@ func TestPrepared(t *testing.T) {
 	})
 }
 
-// TestPreparedRefusedLater: a server that has too many prepared statements, or has lost those that it had, did not
-// carry out what it was to run, which is then run as it is.
+// TestPreparedRefusedLater: a server that has too many prepared statements, or has lost those that
+// it had, did not carry out what it was to run, which is then run as it is.
 func TestPreparedRefusedLater(t *testing.T) {
 	t.Parallel()
 	d := databases()[2]
@@ -71,7 +73,9 @@ func TestPreparedRefusedLater(t *testing.T) {
 			id, no := fmt.Sprintf("O-%d-%d", i, n), fmt.Sprintf("R-%d-%d", i, n)
 			register(t, svc, id)
 			require.NoError(t, ask(bg, svc, id, no, 100))
-			_, err := svc.ApproveAndSend(bg, refund.ApproveParams{Ref: refund.Ref{OrderID: id, RefundNo: no}, Amount: 100, Actor: "staff:1"})
+			_, err := svc.ApproveAndSend(bg, refund.ApproveParams{
+				Ref: refund.Ref{OrderID: id, RefundNo: no}, Amount: 100, Actor: "staff:1",
+			})
 			require.NoError(t, err)
 			require.EqualValues(t, 100, requireLegal(t, s, id).Refunded)
 			db.SetMaxIdleConns(-1) // the next connection has none prepared
@@ -80,8 +84,8 @@ func TestPreparedRefusedLater(t *testing.T) {
 	}
 }
 
-// TestPreparingWaitsForNobody: what is committed is told, though the pool's one connection, which preparing needs, went to
-// somebody who keeps it until he hears of that.
+// TestPreparingWaitsForNobody: what is committed is told, though the pool's one connection, which
+// preparing needs, went to somebody who keeps it until he hears of that.
 func TestPreparingWaitsForNobody(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -147,12 +151,16 @@ func (c parsing) PrepareContext(ctx context.Context, query string) (driver.Stmt,
 	return c.Conn.(driver.ConnPrepareContext).PrepareContext(ctx, query)
 }
 
-func (c parsing) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+func (c parsing) ExecContext(
+	ctx context.Context, query string, args []driver.NamedValue,
+) (driver.Result, error) {
 	c.p.plain.Add(1)
 	return c.Conn.(driver.ExecerContext).ExecContext(ctx, query, args)
 }
 
-func (c parsing) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+func (c parsing) QueryContext(
+	ctx context.Context, query string, args []driver.NamedValue,
+) (driver.Rows, error) {
 	c.p.plain.Add(1)
 	return c.Conn.(driver.QueryerContext).QueryContext(ctx, query, args)
 }

@@ -21,7 +21,8 @@ import (
 	"github.com/orderfsm/orderfsm/adapters/sqlstore"
 )
 
-// server is a database server of a test's own, which it may stop. It listens on a socket in a directory of its own.
+// server is a database server of a test's own, which it may stop. It listens on a socket in a
+// directory of its own.
 type server struct {
 	database
 	dsn     string
@@ -46,9 +47,10 @@ func (s *server) run(t *testing.T) {
 	s.cmd, s.exited = cmd, exited
 }
 
-// start returns when the server answers. Each attempt to reach it has the whole time: a busy machine needs longer for
-// a connection than any limit of one attempt allows. What a killed PostgreSQL leaves running for a moment keeps the
-// next one from starting; then start runs it again.
+// start returns when the server answers. Each attempt to reach it has the whole time: a busy
+// machine needs longer for a connection than any limit of one attempt allows. What a killed
+// PostgreSQL leaves running for a moment keeps the next one from starting; then start runs it
+// again.
 func (s *server) start(t *testing.T) {
 	t.Helper()
 	db, err := s.open(s.dsn)
@@ -89,7 +91,8 @@ func privateServers() map[string]func(t *testing.T) *server {
 	return map[string]func(t *testing.T) *server{"PostgreSQL": privatePostgres, "MariaDB": privateMariaDB}
 }
 
-// privateDir is a short path, for a socket's is at most 107 bytes, that belongs to whom the server runs as.
+// privateDir is a short path, for a socket's is at most 107 bytes, that belongs to whom the server
+// runs as.
 func privateDir(t *testing.T, owner *syscall.SysProcAttr) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "orderfsm") //nolint:usetesting // t.TempDir is too long
@@ -108,13 +111,16 @@ func privatePostgres(t *testing.T) *server {
 	postgres := installed(t, "postgres", "/usr/lib/postgresql/*/bin/postgres")
 	dir := privateDir(t, owner)
 	data := filepath.Join(dir, "data")
-	create(t, owner, initdb, "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+	create(t, owner, initdb, "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8",
+		"--locale=C", "--no-sync")
 	s := &server{
 		database: database{name: "PostgreSQL", dialect: sqlstore.PostgreSQL, open: openPostgres},
 		dsn:      "host=" + dir + " user=postgres database=postgres",
 		program:  postgres, args: []string{"-D", data, "-k", dir, "-c", "listen_addresses="},
 		owner: owner, log: filepath.Join(dir, "log"),
-		signals: []syscall.Signal{syscall.SIGKILL, syscall.SIGQUIT, syscall.SIGINT}, // the latter are "immediate" and "fast"
+		signals: []syscall.Signal{
+			syscall.SIGKILL, syscall.SIGQUIT, syscall.SIGINT,
+		}, // the latter are "immediate" and "fast"
 	}
 	s.begin(t, "")
 	return s
@@ -128,14 +134,18 @@ func privateMariaDB(t *testing.T) *server {
 	data, socket := filepath.Join(dir, "data"), filepath.Join(dir, "socket")
 	who, err := user.Current()
 	require.NoError(t, err)
-	// A server that starts deletes what it takes for old temporary tables in its directory of temporary files: also
-	// those of another server that has the same one.
-	common := []string{"--no-defaults", "--user=" + who.Username, "--datadir=" + data, "--tmpdir=" + dir}
-	create(t, nil, install, append(common, "--auth-root-authentication-method=normal", "--skip-test-db")...)
+	// A server that starts deletes what it takes for old temporary tables in its directory of
+	// temporary files: also those of another server that has the same one.
+	common := []string{
+		"--no-defaults", "--user=" + who.Username, "--datadir=" + data, "--tmpdir=" + dir,
+	}
+	create(t, nil, install,
+		append(common, "--auth-root-authentication-method=normal", "--skip-test-db")...)
 	s := &server{
 		database: database{name: "MariaDB", dialect: sqlstore.MySQL, open: openQuietly},
 		dsn:      "root@unix(" + socket + ")/orderfsm?interpolateParams=true",
-		program:  mariadbd, args: append(common, "--socket="+socket, "--skip-networking", "--pid-file="+filepath.Join(dir, "pid")),
+		program:  mariadbd, args: append(common, "--socket="+socket, "--skip-networking",
+			"--pid-file="+filepath.Join(dir, "pid")),
 		log:     filepath.Join(dir, "log"),
 		signals: []syscall.Signal{syscall.SIGKILL, syscall.SIGKILL, syscall.SIGTERM},
 	}
@@ -192,7 +202,8 @@ func installed(t *testing.T, name, pattern string) string {
 	paths, err := filepath.Glob(pattern)
 	require.NoError(t, err)
 	if len(paths) == 0 {
-		t.Skipf("no %s here: that a database may restart while it is written to is then unproven", name)
+		t.Skipf("no %s here: that a database may restart while it is written to is then unproven",
+			name)
 	}
 	return paths[len(paths)-1]
 }

@@ -19,8 +19,9 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// TestRestart stops a database server three times while four clients write to it, killed or at its own pace: every
-// command fails with a clear error or is in the book, once, and no money is paid twice.
+// TestRestart stops a database server three times while four clients write to it, killed or at its
+// own pace: every command fails with a clear error or is in the book, once, and no money is paid
+// twice.
 func TestRestart(t *testing.T) {
 	t.Parallel()
 	for name, private := range privateServers() {
@@ -30,7 +31,10 @@ func TestRestart(t *testing.T) {
 			require.NoError(t, srv.on(t, srv.connect(t, srv.dsn)).Migrate(bg))
 			ctx, cancel := context.WithTimeout(bg, patience)
 			defer cancel()
-			r := &restart{up: make(chan struct{}), failed: make(chan struct{}, 1), paid: ledger{amounts: map[string]int64{}}}
+			r := &restart{
+				up: make(chan struct{}), failed: make(chan struct{}, 1),
+				paid: ledger{amounts: map[string]int64{}},
+			}
 			close(r.up)
 			clients := make([]*client, 4)
 			var wg sync.WaitGroup
@@ -123,7 +127,9 @@ func (c *client) write(ctx context.Context) error {
 	for ; !c.enough.Load(); c.orders++ {
 		id := c.id(c.orders)
 		if err := c.do(ctx, id, func() error {
-			_, err := c.svc.Register(ctx, refund.RegisterParams{OrderID: id, Gateway: "bank", Currency: "CNY", Total: 100})
+			_, err := c.svc.Register(ctx, refund.RegisterParams{
+				OrderID: id, Gateway: "bank", Currency: "CNY", Total: 100,
+			})
 			return err
 		}); err != nil {
 			return err
@@ -143,7 +149,9 @@ func (c *client) refund(ctx context.Context, id, no string, amount int64) error 
 	}
 	var state order.State
 	if err := c.do(ctx, id, func() error {
-		r, err := c.svc.ApproveAndSend(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: id, RefundNo: no}, Amount: amount, Actor: "staff:1"})
+		r, err := c.svc.ApproveAndSend(ctx, refund.ApproveParams{
+			Ref: refund.Ref{OrderID: id, RefundNo: no}, Amount: amount, Actor: "staff:1",
+		})
 		state = r.State
 		return err
 	}); err != nil {
@@ -192,7 +200,8 @@ func (c *client) do(ctx context.Context, id string, command func() error) error 
 	}
 }
 
-// check reads what is in the database once all is over: what the clients were told, and nothing else.
+// check reads what is in the database once all is over: what the clients were told, and nothing
+// else.
 func (r *restart) check(t *testing.T, srv *server, clients []*client) {
 	t.Helper()
 	db := srv.connect(t, srv.dsn)
@@ -204,7 +213,8 @@ func (r *restart) check(t *testing.T, srv *server, clients []*client) {
 			o := requireLegal(t, s, c.id(i))
 			require.EqualValues(t, 100, o.Refunded)
 			require.Len(t, o.History, 6, "each refund is asked for, approved and settled once")
-			require.Equal(t, map[string]int64{c.no(i, 0): 60, c.no(i, 1): 40}, r.paid.of(c.no(i, 0), c.no(i, 1)))
+			require.Equal(t, map[string]int64{c.no(i, 0): 60, c.no(i, 1): 40},
+				r.paid.of(c.no(i, 0), c.no(i, 1)))
 		}
 		orders += c.orders
 		failed += len(c.errs)
@@ -221,7 +231,8 @@ func (r *restart) check(t *testing.T, srv *server, clients []*client) {
 		require.Equal(t, rows, n, table)
 	}
 	require.Len(t, r.paid.amounts, 2*orders)
-	t.Logf("%d orders; %d commands failed and were given again, %d of them at COMMIT", orders, failed, unclear)
+	t.Logf("%d orders; %d commands failed and were given again, %d of them at COMMIT", orders,
+		failed, unclear)
 }
 
 // ledger is a bank that knows what it has paid.
@@ -248,7 +259,10 @@ func (l *ledger) Refund(_ context.Context, req refund.Request) (refund.Result, e
 		return refund.Result{}, fmt.Errorf("paid %d for %s before", paid, req.RefundNo)
 	}
 	l.amounts[req.RefundNo] = req.Amount
-	return refund.Result{Outcome: refund.OutcomeSucceeded, RefundNo: req.RefundNo, OrderID: req.OrderID, Amount: req.Amount}, nil
+	return refund.Result{
+		Outcome: refund.OutcomeSucceeded, RefundNo: req.RefundNo, OrderID: req.OrderID,
+		Amount: req.Amount,
+	}, nil
 }
 
 // Query implements [refund.RefundGateway].
@@ -258,5 +272,8 @@ func (l *ledger) Query(_ context.Context, req refund.Request) (refund.Result, er
 	if _, ok := l.amounts[req.RefundNo]; !ok {
 		return refund.Result{Outcome: refund.OutcomeNotFound}, nil
 	}
-	return refund.Result{Outcome: refund.OutcomeSucceeded, RefundNo: req.RefundNo, OrderID: req.OrderID, Amount: req.Amount}, nil
+	return refund.Result{
+		Outcome: refund.OutcomeSucceeded, RefundNo: req.RefundNo, OrderID: req.OrderID,
+		Amount: req.Amount,
+	}, nil
 }

@@ -16,7 +16,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// rowBreaker is a connector whose results break after some rows: they end, or hold what cannot be read.
+// rowBreaker is a connector whose results break after some rows: they end, or hold what cannot be
+// read.
 type rowBreaker struct {
 	driver.Connector
 	mu    sync.Mutex
@@ -60,11 +61,15 @@ func (c rowBreaking) BeginTx(ctx context.Context, opts driver.TxOptions) (driver
 	return c.Conn.(driver.ConnBeginTx).BeginTx(ctx, opts)
 }
 
-func (c rowBreaking) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+func (c rowBreaking) ExecContext(
+	ctx context.Context, query string, args []driver.NamedValue,
+) (driver.Result, error) {
 	return c.Conn.(driver.ExecerContext).ExecContext(ctx, query, args)
 }
 
-func (c rowBreaking) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+func (c rowBreaking) QueryContext(
+	ctx context.Context, query string, args []driver.NamedValue,
+) (driver.Rows, error) {
 	rows, err := c.Conn.(driver.QueryerContext).QueryContext(ctx, query, args)
 	if err != nil {
 		return nil, err
@@ -101,7 +106,8 @@ func (r brokenRows) Next(dest []driver.Value) error {
 	return nil
 }
 
-// TestBrokenResult: a result that breaks off is an error after whatever row, and never a part of an answer.
+// TestBrokenResult: a result that breaks off is an error after whatever row, and never a part of an
+// answer.
 func TestBrokenResult(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -116,7 +122,9 @@ func TestBrokenResult(t *testing.T) {
 		o := newOrder("O-1")
 		for _, no := range []string{"R-1", "R-2"} {
 			request(t, o, no, 10)
-			_, err := newMachine(t).Fire(bg, o, order.Trigger{Event: order.EventApprove, RefundNo: no, Actor: "staff:1", At: at(2)})
+			_, err := newMachine(t).Fire(bg, o, order.Trigger{
+				Event: order.EventApprove, RefundNo: no, Actor: "staff:1", At: at(2),
+			})
 			require.NoError(t, err)
 		}
 		require.NoError(t, plain.Create(bg, o))
@@ -155,7 +163,8 @@ func TestBrokenResult(t *testing.T) {
 					broke++
 					require.Error(t, err, "%s, after %d rows", name, after)
 					require.NotErrorIs(t, err, sqlstore.ErrCommit)
-					require.Equal(t, before, requireLegal(t, plain, "O-1"), "%s, after %d rows", name, after)
+					require.Equal(t, before, requireLegal(t, plain, "O-1"), "%s, after %d rows",
+						name, after)
 				}
 			}
 			require.Positive(t, broke, name)

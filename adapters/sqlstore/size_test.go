@@ -11,8 +11,9 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// BenchmarkSize tells what a settled refund leaves: the rows of an order, its one refund and its history, and the bytes
-// that these take with their indexes, as they were written and when the database has tidied up.
+// BenchmarkSize tells what a settled refund leaves: the rows of an order, its one refund and its
+// history, and the bytes that these take with their indexes, as they were written and when the
+// database has tidied up.
 //
 //	go test -run '^$' -bench Size -benchtime 5000x ./adapters/sqlstore
 func BenchmarkSize(b *testing.B) {
@@ -23,7 +24,8 @@ func BenchmarkSize(b *testing.B) {
 			svc := service(b, s, refund.Options{})
 			before := size(b, d, db)
 			each(b, 16, func(i int64) error {
-				id, no := fmt.Sprintf("2026010203%08d", i), fmt.Sprintf("2026010203%08d-R1", i) // as WeChat Pay has them
+				// as WeChat Pay has them
+				id, no := fmt.Sprintf("2026010203%08d", i), fmt.Sprintf("2026010203%08d-R1", i)
 				if _, err := svc.Register(bg, refund.RegisterParams{
 					OrderID: id, Gateway: "wechat", PaymentID: fmt.Sprintf("42000012342026010%011d", i), Currency: "CNY", Total: 9900,
 				}); err != nil {
@@ -34,7 +36,10 @@ func BenchmarkSize(b *testing.B) {
 				}); err != nil {
 					return err
 				}
-				_, err := svc.ApproveAndSend(bg, refund.ApproveParams{Ref: refund.Ref{OrderID: id, RefundNo: no}, Amount: 9900, Note: "goods are back", Actor: "staff:7"})
+				_, err := svc.ApproveAndSend(bg, refund.ApproveParams{
+					Ref: refund.Ref{OrderID: id, RefundNo: no}, Amount: 9900, Note: "goods are back",
+					Actor: "staff:7",
+				})
 				return err
 			})
 			written := size(b, d, db)

@@ -14,6 +14,7 @@ type statements struct {
 	history, exists    string // transitions of an order after a number; the ID of an order
 	touch, updateID    string
 	orders, refunds    string // the tables
+	versions           string // the table of migrations
 	due, ahead, dueEnd string
 	list, listJoin     string
 	listEnd            string
@@ -28,7 +29,7 @@ func newStatements(d Dialect, prefix string) statements {
 		d.useIndex(prefix+"refunds_due") + ` WHERE state = '` + string(order.StateApproved) +
 		`' AND next_attempt_at `
 	s := statements{
-		orders: orders, refunds: refunds,
+		orders: orders, refunds: refunds, versions: prefix + "migrations",
 		touch:    `UPDATE ` + orders + ` SET version = version WHERE id = NULL`,
 		updateID: d.bind(`SELECT update_id FROM ` + orders + ` WHERE id = ?`),
 

@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -43,14 +44,11 @@ type Options struct {
 // Store keeps orders in a SQL database. [New] returns one. It is safe for concurrent use, by any
 // number of processes on one database.
 type Store struct {
-	db      *sql.DB
-	d       Dialect
-	sql     statements
-	pool    *txn.Pool
-	retries int
-	pause   func(ctx context.Context, d time.Duration) error
-	prefix  string
-	now     func() time.Time // nil: the database's
+	db   *sql.DB
+	d    Dialect
+	opts Options
+	sql  statements
+	pool *txn.Pool
 }
 
 var prefixes = regexp.MustCompile("^[a-z_][a-z0-9_]{0,31}$")
@@ -61,36 +59,27 @@ func New(db *sql.DB, d Dialect, opts Options) (*Store, error) {
 	if db == nil {
 		return nil, &order.InvalidError{Field: "db", Problem: "is nil"}
 	}
-	switch d {
-	case SQLite, PostgreSQL, MySQL:
-	default:
+	if d != SQLite && d != PostgreSQL && d != MySQL {
 		problem := fmt.Sprintf("%q is none of sqlite, postgresql and mysql", string(d))
 		return nil, &order.InvalidError{Field: "dialect", Problem: problem}
 	}
-	if opts.Prefix == "" {
-		opts.Prefix = DefaultPrefix
-	}
+	opts.Prefix = cmp.Or(opts.Prefix, DefaultPrefix)
+	opts.Retries = cmp.Or(opts.Retries, 20)
 	if !prefixes.MatchString(opts.Prefix) {
 		problem := "must be 1 to 32 of a-z, 0-9 and _, not beginning with a digit"
 		return nil, &order.InvalidError{Field: "prefix", Problem: problem}
 	}
-	if opts.Retries == 0 {
-		opts.Retries = 20
-	}
 	if opts.Pause == nil {
 		opts.Pause = txn.Pause
 	}
-	s := &Store{
-		db: db, d: d, sql: newStatements(d, opts.Prefix), retries: opts.Retries, pause: opts.Pause,
-		prefix: opts.Prefix, now: opts.Now,
-	}
-	s.pool = s.newPool(!opts.NoPrepare)
+	s := &Store{db: db, d: d, opts: opts, sql: newStatements(d, opts.Prefix)}
+	s.pool = s.newPool()
 	return s, nil
 }
 
 // newPool returns what begins the store's transactions.
-func (s *Store) newPool(prepare bool) *txn.Pool {
-	p := &txn.Pool{Key: s.db, Again: s.again}
+func (s *Store) newPool() *txn.Pool {
+	p, prepare := &txn.Pool{Key: s.db, Again: s.again}, !s.opts.NoPrepare
 	// SQLite has one isolation only. MySQL keeps its default: if its view of the rows is older than
 	// the lock, Store.lock reads again.
 	var isolation *sql.TxOptions
@@ -123,7 +112,7 @@ func (s *Store) Update(
 	ctx context.Context, orderID string, fn func(ctx context.Context, o *order.Order) error,
 ) error {
 	err := s.atomically(ctx, orderID, func(ctx context.Context, t *txn.Txn) (updateID, error) {
-		leave, ok := t.Enter(orderKey{s.prefix, orderID})
+		leave, ok := t.Enter(orderKey{s.opts.Prefix, orderID})
 		if !ok {
 			return 0, errors.New("nested in an update of the same order")
 		}
@@ -216,13 +205,13 @@ func (s *Store) again(ctx context.Context, err error, try int) error {
 	if s.d.isMissingTable(err) {
 		return fmt.Errorf("%w (are the tables there? see Store.Migrate)", err)
 	}
-	if !s.d.IsRetryable(err) && !errors.Is(err, txn.ErrGone) || try >= s.retries {
+	if !s.d.IsRetryable(err) && !errors.Is(err, txn.ErrGone) || try >= s.opts.Retries {
 		return err
 	}
 	// Up to 1, 2, 4 … 128 ms, so that transactions that met do not meet again.
 	most := time.Millisecond << min(try, 7)
 	//nolint:gosec // it spreads load and hides nothing
-	if s.pause(ctx, rand.N(most)+most/8) != nil {
+	if s.opts.Pause(ctx, rand.N(most)+most/8) != nil {
 		return err
 	}
 	return nil

@@ -49,8 +49,12 @@ type second struct {
 func TestNewRefuses(t *testing.T) {
 	t.Parallel()
 	for field, make := range map[string]func() (*sqlstore.Store, error){
-		"db":      func() (*sqlstore.Store, error) { return sqlstore.New(nil, sqlstore.SQLite, sqlstore.Options{}) },
-		"dialect": func() (*sqlstore.Store, error) { return sqlstore.New(&sql.DB{}, "oracle", sqlstore.Options{}) },
+		"db": func() (*sqlstore.Store, error) {
+			return sqlstore.New(nil, sqlstore.SQLite, sqlstore.Options{})
+		},
+		"dialect": func() (*sqlstore.Store, error) {
+			return sqlstore.New(&sql.DB{}, "oracle", sqlstore.Options{})
+		},
 		"prefix": func() (*sqlstore.Store, error) {
 			return sqlstore.New(&sql.DB{}, sqlstore.SQLite, sqlstore.Options{Prefix: "x; --"})
 		},

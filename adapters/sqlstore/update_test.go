@@ -14,7 +14,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// counting are fresh databases: on MySQL also one whose driver counts the rows that it found, not those that it changed.
+// counting are fresh databases: on MySQL also one whose driver counts the rows that it found, not
+// those that it changed.
 func (d database) counting(t *testing.T) []string {
 	t.Helper()
 	dsns := []string{d.fresh(t)}
@@ -24,7 +25,8 @@ func (d database) counting(t *testing.T) []string {
 	return dsns
 }
 
-// TestUpdateOfSeveral: whatever changes at once is stored, also where MySQL is to count the rows that it found.
+// TestUpdateOfSeveral: whatever changes at once is stored, also where MySQL is to count the rows
+// that it found.
 func TestUpdateOfSeveral(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -35,9 +37,20 @@ func TestUpdateOfSeveral(t *testing.T) {
 			for _, change := range []func(o *order.Order){
 				func(o *order.Order) { request(t, o, "R-1", 10); request(t, o, "R-2", 10) },
 				func(o *order.Order) { o.Refunds[1].Message = "second" },
-				func(o *order.Order) { o.Refunds[0].Message, o.Refunds[1].Code = "first", "A"; o.PaymentID = "4200" },
-				func(o *order.Order) { o.Refunds[0].Attempts++; request(t, o, "R-3", 10); request(t, o, "R-4", 10) },
-				func(o *order.Order) { o.Refunds[0].Attempts++; o.Refunds[3].Attempts++; request(t, o, "R-5", 10) },
+				func(o *order.Order) {
+					o.Refunds[0].Message, o.Refunds[1].Code = "first", "A"
+					o.PaymentID = "4200"
+				},
+				func(o *order.Order) {
+					o.Refunds[0].Attempts++
+					request(t, o, "R-3", 10)
+					request(t, o, "R-4", 10)
+				},
+				func(o *order.Order) {
+					o.Refunds[0].Attempts++
+					o.Refunds[3].Attempts++
+					request(t, o, "R-5", 10)
+				},
 			} {
 				var want *order.Order
 				past := requireLegal(t, s, "O-1").History
@@ -54,7 +67,8 @@ func TestUpdateOfSeveral(t *testing.T) {
 	})
 }
 
-// TestGatewayOfRefunds: the lists have an order's refunds under its gateway, also when it gets another name.
+// TestGatewayOfRefunds: the lists have an order's refunds under its gateway, also when it gets
+// another name.
 func TestGatewayOfRefunds(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -64,7 +78,9 @@ func TestGatewayOfRefunds(t *testing.T) {
 		o.Refunds[0].State = order.StateApproved
 		require.NoError(t, s.Create(bg, o))
 		listed := func(gateway string) bool {
-			queue, err := s.ListRefunds(bg, refund.Filter{States: []order.State{order.StateApproved}, Gateway: gateway})
+			queue, err := s.ListRefunds(bg, refund.Filter{
+				States: []order.State{order.StateApproved}, Gateway: gateway,
+			})
 			require.NoError(t, err)
 			all, err := s.ListRefunds(bg, refund.Filter{Gateway: gateway})
 			require.NoError(t, err)
@@ -78,14 +94,17 @@ func TestGatewayOfRefunds(t *testing.T) {
 			return len(all.Entries) == 1
 		}
 		require.True(t, listed("bank"))
-		require.NoError(t, s.Update(bg, "O-1", func(_ context.Context, o *order.Order) error { o.Gateway = "wechat"; return nil }))
+		require.NoError(t, s.Update(bg, "O-1", func(_ context.Context, o *order.Order) error {
+			o.Gateway = "wechat"
+			return nil
+		}))
 		require.False(t, listed("bank"))
 		require.True(t, listed("wechat"))
 	})
 }
 
-// TestStatements: a command costs as few round trips as the database allows, beside BEGIN and COMMIT. A host whose hooks
-// do not take the transaction pays nothing for what the others need.
+// TestStatements: a command costs as few round trips as the database allows, beside BEGIN and
+// COMMIT. A host whose hooks do not take the transaction pays nothing for what the others need.
 func TestStatements(t *testing.T) {
 	t.Parallel()
 	// To ask for a refund, to approve it, to lease it and to record its outcome.
@@ -94,8 +113,8 @@ func TestStatements(t *testing.T) {
 		sqlstore.MySQL:      {4, 3, 2, 3}, // what is inserted is on its own
 		sqlstore.SQLite:     {5, 5, 4, 5}, // a statement for each table; calls in one process
 	}
-	// What is added if a hook takes the transaction: MySQL's marker is set and released, SQLite is asked before the
-	// command writes and before it is committed.
+	// What is added if a hook takes the transaction: MySQL's marker is set and released, SQLite is
+	// asked before the command writes and before it is committed.
 	lent := map[sqlstore.Dialect]int{sqlstore.PostgreSQL: 0, sqlstore.MySQL: 2, sqlstore.SQLite: 2}
 	// And in a transaction of the host: its savepoint, and the marker or two questions.
 	joined := map[sqlstore.Dialect]int{sqlstore.PostgreSQL: 2, sqlstore.MySQL: 4, sqlstore.SQLite: 4}
@@ -120,7 +139,9 @@ func TestStatements(t *testing.T) {
 			for i, command := range []func() error{
 				func() error { return ask(ctx, svc, id, no, 100) },
 				func() error {
-					_, err := svc.Approve(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: id, RefundNo: no}, Amount: 100, Actor: "staff:1"})
+					_, err := svc.Approve(ctx, refund.ApproveParams{
+						Ref: refund.Ref{OrderID: id, RefundNo: no}, Amount: 100, Actor: "staff:1",
+					})
 					return err
 				},
 				func() error { // as Process does it, which refuses in a transaction
@@ -136,7 +157,10 @@ func TestStatements(t *testing.T) {
 						if takes {
 							sqlstore.TxFrom(ctx)
 						}
-						_, err := newMachine(t).Fire(ctx, o, order.Trigger{Event: order.EventSettle, RefundNo: no, Actor: order.ActorProvider, At: at(9)})
+						_, err := newMachine(t).Fire(ctx, o, order.Trigger{
+							Event: order.EventSettle, RefundNo: no, Actor: order.ActorProvider,
+							At: at(9),
+						})
 						return err
 					})
 				},
@@ -166,9 +190,9 @@ func TestStatements(t *testing.T) {
 	})
 }
 
-// TestUpdateOfNothingStored: a change that is too small to be stored, as of a time by a nanosecond, leaves nothing of
-// the refund to write. MySQL counts the rows that a statement changed, and not those that it found: to write what is
-// there already would look like an order that is gone.
+// TestUpdateOfNothingStored: a change that is too small to be stored, as of a time by a nanosecond,
+// leaves nothing of the refund to write. MySQL counts the rows that a statement changed, and not
+// those that it found: to write what is there already would look like an order that is gone.
 func TestUpdateOfNothingStored(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -186,7 +210,8 @@ func TestUpdateOfNothingStored(t *testing.T) {
 	})
 }
 
-// TestOverwritten: what others wrote to a locked order all the same, in the same transaction, is not written over.
+// TestOverwritten: what others wrote to a locked order all the same, in the same transaction, is
+// not written over.
 func TestOverwritten(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -206,7 +231,10 @@ func TestOverwritten(t *testing.T) {
 			} {
 				if strings.Contains(statement, "R-2") {
 					db := d.connect(t, dsn)
-					for _, query := range []string{"DELETE FROM orderfsm_transitions" /* that refer to the number */, "UPDATE orderfsm_orders SET seq = 0"} {
+					for _, query := range []string{
+						"DELETE FROM orderfsm_transitions", /* that refer to the number */
+						"UPDATE orderfsm_orders SET seq = 0",
+					} {
 						_, err := db.ExecContext(bg, query)
 						require.NoError(t, err)
 					}
@@ -219,7 +247,9 @@ func TestOverwritten(t *testing.T) {
 					require.NoError(t, err)
 					o.Refunds[0].Message = "mine"
 					if strings.HasPrefix(statement, "INSERT") {
-						_, err = newMachine(t).Fire(ctx, o, order.Trigger{Event: order.EventApprove, RefundNo: "R-1", Actor: "staff:1", At: at(9)})
+						_, err = newMachine(t).Fire(ctx, o, order.Trigger{
+							Event: order.EventApprove, RefundNo: "R-1", Actor: "staff:1", At: at(9),
+						})
 					}
 					return err
 				})
@@ -249,7 +279,10 @@ func TestTemporaryTables(t *testing.T) {
 			return n
 		}
 		before := made()
-		err := s.Update(ctx, "O-1", func(_ context.Context, o *order.Order) error { o.Refunds[0].Message = "not yet"; return nil })
+		err := s.Update(ctx, "O-1", func(_ context.Context, o *order.Order) error {
+			o.Refunds[0].Message = "not yet"
+			return nil
+		})
 		require.Equal(t, before, made())
 		return err
 	}))

@@ -27,9 +27,7 @@ var errOverwritten = errors.New("the order was changed by others while it was lo
 type updateID int64
 
 // newUpdateID returns an ID that no other write has: 63 random bits.
-func newUpdateID() updateID {
-	return updateID(rand.Int64()) + 1 //nolint:gosec // no secret
-}
+func newUpdateID() updateID { return updateID(rand.Int64()) + 1 } //nolint:gosec // no secret
 
 // insert stores a new order.
 func (s *Store) insert(ctx context.Context, c txn.Conn, o *order.Order) (updateID, error) {

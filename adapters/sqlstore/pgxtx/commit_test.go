@@ -20,8 +20,8 @@ import (
 	"github.com/orderfsm/orderfsm/order"
 )
 
-// commitLoser loses the answer to a COMMIT, and the connection with it. What others do in the meantime happens before
-// the client notices.
+// commitLoser loses the answer to a COMMIT, and the connection with it. What others do in the
+// meantime happens before the client notices.
 type commitLoser struct {
 	mu       sync.Mutex
 	armed    bool
@@ -103,7 +103,8 @@ func losing(t *testing.T, name string) (plain, shaky *sqlstore.Store, l *commitL
 	return plain, shaky, l
 }
 
-// TestLostCommitNeedsProof: a write whose COMMIT was lost succeeds only if the database holds what it wrote.
+// TestLostCommitNeedsProof: a write whose COMMIT was lost succeeds only if the database holds what
+// it wrote.
 func TestLostCommitNeedsProof(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
@@ -115,7 +116,9 @@ func TestLostCommitNeedsProof(t *testing.T) {
 		})
 	}
 	create := func(s *sqlstore.Store, id string) error {
-		return s.Create(ctx, &order.Order{ID: id, Gateway: "bank", Currency: "CNY", Total: 100, State: order.StatePaid})
+		return s.Create(ctx, &order.Order{
+			ID: id, Gateway: "bank", Currency: "CNY", Total: 100, State: order.StatePaid,
+		})
 	}
 	for name, write := range map[string]func(s *sqlstore.Store, id string) error{"update": touch, "create": create} {
 		for _, executed := range []bool{false, true} {
@@ -144,8 +147,9 @@ func TestLostCommitNeedsProof(t *testing.T) {
 	}
 }
 
-// TestSilentDatabase: a database that says nothing any more from the COMMIT on does not hold a caller much longer than
-// its context. A caller that leaves during the COMMIT of a database that does answer is answered.
+// TestSilentDatabase: a database that says nothing any more from the COMMIT on does not hold a
+// caller much longer than its context. A caller that leaves during the COMMIT of a database that
+// does answer is answered.
 func TestSilentDatabase(t *testing.T) {
 	t.Parallel()
 	plain, shaky, l := losing(t, "silent")
@@ -156,7 +160,10 @@ func TestSilentDatabase(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
 		l.lose(true, func() { l.silent.Store(silent); cancel() })
-		err := shaky.Update(ctx, "O-1", func(_ context.Context, o *order.Order) error { o.PaymentID += "7"; return nil })
+		err := shaky.Update(ctx, "O-1", func(_ context.Context, o *order.Order) error {
+			o.PaymentID += "7"
+			return nil
+		})
 		require.Error(t, ctx.Err())
 		if silent {
 			require.ErrorIs(t, err, sqlstore.ErrCommit)

@@ -94,10 +94,14 @@ func TestJoined(t *testing.T) {
 		After: func(context.Context, *order.Order, order.Transition) { after++ },
 	}}})
 	require.NoError(t, err)
-	_, err = svc.Register(ctx, refund.RegisterParams{OrderID: "O-1", Gateway: "bank", Currency: "CNY", Total: 100})
+	_, err = svc.Register(ctx, refund.RegisterParams{
+		OrderID: "O-1", Gateway: "bank", Currency: "CNY", Total: 100,
+	})
 	require.NoError(t, err)
 	ask := func(ctx context.Context, no string) error {
-		_, err := svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: "O-1", RefundNo: no}, Amount: 60, Actor: "buyer:1"})
+		_, err := svc.Request(ctx, refund.RequestParams{
+			Ref: refund.Ref{OrderID: "O-1", RefundNo: no}, Amount: 60, Actor: "buyer:1",
+		})
 		return err
 	}
 	stop := errors.New("the host says no")
@@ -122,7 +126,9 @@ func TestJoined(t *testing.T) {
 	tx, err := pool.Begin(ctx)
 	require.NoError(t, err)
 	joined := pgxtx.WithTx(ctx, tx)
-	_, err = svc.Cancel(joined, refund.CancelParams{Ref: refund.Ref{OrderID: "O-1", RefundNo: "R-1"}, Actor: "buyer:1"})
+	_, err = svc.Cancel(joined, refund.CancelParams{
+		Ref: refund.Ref{OrderID: "O-1", RefundNo: "R-1"}, Actor: "buyer:1",
+	})
 	require.NoError(t, err)
 	require.NoError(t, tx.Commit(ctx))
 	require.Equal(t, 1, after, "with WithTx nobody tells of the commit")
@@ -160,22 +166,28 @@ func TestHooksHaveTx(t *testing.T) {
 			if !ok {
 				return errors.New("no transaction of pgx")
 			}
-			_, err := tx.Exec(ctx, "INSERT INTO outbox (order_id, event) VALUES ($1, $2)", o.ID, string(tr.Event))
+			_, err := tx.Exec(ctx, "INSERT INTO outbox (order_id, event) VALUES ($1, $2)", o.ID,
+				string(tr.Event))
 			return err
 		},
 	}}})
 	require.NoError(t, err)
-	_, err = svc.Register(ctx, refund.RegisterParams{OrderID: "O-1", Gateway: "bank", Currency: "CNY", Total: 100})
+	_, err = svc.Register(ctx, refund.RegisterParams{
+		OrderID: "O-1", Gateway: "bank", Currency: "CNY", Total: 100,
+	})
 	require.NoError(t, err)
 	ask := func(ctx context.Context) error {
-		_, err := svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: "O-1"}, Amount: 10, Actor: "buyer:1"})
+		_, err := svc.Request(ctx, refund.RequestParams{
+			Ref: refund.Ref{OrderID: "O-1"}, Amount: 10, Actor: "buyer:1",
+		})
 		return err
 	}
 	require.NoError(t, ask(ctx))
 	require.NoError(t, pgxtx.InTx(ctx, pool, ask))
 	require.NoError(t, s.InTx(ctx, ask))
 	var rows int
-	require.NoError(t, pool.QueryRow(ctx, "SELECT count(*) FROM outbox WHERE order_id = 'O-1'").Scan(&rows))
+	require.NoError(t,
+		pool.QueryRow(ctx, "SELECT count(*) FROM outbox WHERE order_id = 'O-1'").Scan(&rows))
 	require.Equal(t, 3, rows)
 }
 
@@ -191,18 +203,24 @@ func TestForeignTransaction(t *testing.T) {
 		return s
 	}
 	a, sibling, b := store(one, "a_"), store(one, "b_"), store(two, "a_")
-	o := &order.Order{ID: "O-1", Gateway: "bank", Currency: "CNY", Total: 100, State: order.StatePaid}
-	require.ErrorContains(t, a.InTx(ctx, func(ctx context.Context) error { return b.Create(ctx, o) }), "another pool")
+	o := &order.Order{
+		ID: "O-1", Gateway: "bank", Currency: "CNY", Total: 100, State: order.StatePaid,
+	}
+	require.ErrorContains(t, a.InTx(ctx, func(ctx context.Context) error {
+		return b.Create(ctx, o)
+	}), "another pool")
 	stop := errors.New("no")
-	require.ErrorIs(t, a.InTx(ctx, func(ctx context.Context) error { return errors.Join(sibling.Create(ctx, o), stop) }), stop)
+	require.ErrorIs(t, a.InTx(ctx, func(ctx context.Context) error {
+		return errors.Join(sibling.Create(ctx, o), stop)
+	}), stop)
 	for _, s := range []*sqlstore.Store{a, sibling, b} {
 		_, err := s.Get(ctx, "O-1")
 		require.ErrorIs(t, err, refund.ErrOrderNotFound)
 	}
 }
 
-// TestLostCommit: a server that ends the connection instead of answering COMMIT has not said whether it committed: it
-// may be after that, in waiting for a standby.
+// TestLostCommit: a server that ends the connection instead of answering COMMIT has not said
+// whether it committed: it may be after that, in waiting for a standby.
 func TestLostCommit(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()

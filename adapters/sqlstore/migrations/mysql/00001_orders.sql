@@ -1,5 +1,5 @@
--- Amounts are in minor units of the order's currency, times in microseconds since 1970 UTC; a time that is not
--- known is NULL. No session setting changes what is stored.
+-- Amounts are in minor units of the order's currency. Times are in microseconds since 1970 UTC, and
+-- NULL if they are not known. No session setting changes what is stored.
 
 CREATE TABLE IF NOT EXISTS orderfsm_orders (
     id         VARCHAR(64) NOT NULL PRIMARY KEY,
@@ -9,12 +9,12 @@ CREATE TABLE IF NOT EXISTS orderfsm_orders (
     total      BIGINT NOT NULL CHECK (total > 0),
     refunded   BIGINT NOT NULL CHECK (refunded >= 0),
     reserved   BIGINT NOT NULL CHECK (reserved >= 0),
-    -- what the provider paid beyond the total: never by the book's own doing
+    -- what the provider paid beyond the total
     excess     BIGINT NOT NULL CHECK (excess >= 0),
     state      VARCHAR(32) NOT NULL,
     seq        BIGINT NOT NULL,
     version    BIGINT NOT NULL,
-    -- a random number that the newest write of this row chose: proof of a COMMIT without an answer
+    -- a random number of the last write: it proves a COMMIT whose answer is lost
     update_id  BIGINT NOT NULL,
     paid_at    BIGINT,
     created_at BIGINT,
@@ -26,9 +26,9 @@ CREATE TABLE IF NOT EXISTS orderfsm_refunds (
     no              VARCHAR(64) NOT NULL UNIQUE,
     order_id        VARCHAR(64) NOT NULL,
     FOREIGN KEY (order_id) REFERENCES orderfsm_orders (id),
-    -- its order's, so that the indexes tell it: change both
+    -- that of the order, for the indexes: change both
     gateway         VARCHAR(32) NOT NULL,
-    -- its place among the order's refunds, from 0
+    -- the index among the order's refunds, from 0
     place           BIGINT NOT NULL,
     amount          BIGINT NOT NULL CHECK (amount > 0),
     reason          TEXT NOT NULL,
@@ -45,7 +45,7 @@ CREATE TABLE IF NOT EXISTS orderfsm_refunds (
     retries         BIGINT NOT NULL,
     -- 0 or 1
     outstanding     BIGINT NOT NULL,
-    -- the year 1 where it is not set: then it is due at once
+    -- in the year 1 if it is not set: the refund is then due at once
     next_attempt_at BIGINT NOT NULL,
     leased_until    BIGINT,
     submitted_at    BIGINT,
@@ -58,14 +58,14 @@ CREATE TABLE IF NOT EXISTS orderfsm_refunds (
     ended_at        BIGINT,
     refunded_at     BIGINT,
     PRIMARY KEY (order_id, place),
-    -- what is due, oldest first: one range of this index
+    -- Due reads one range of this index, oldest first.
     INDEX orderfsm_refunds_due (state, next_attempt_at, order_id, no, gateway),
-    -- review queues, page by page
+    -- ListRefunds reads ranges of these, page by page.
     INDEX orderfsm_refunds_list (requested_at, order_id, no, gateway),
     INDEX orderfsm_refunds_queue (state, requested_at, order_id, no, gateway)
 ) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
--- The audit trail: rows are only ever added.
+-- The history: rows are only added.
 CREATE TABLE IF NOT EXISTS orderfsm_transitions (
     order_id   VARCHAR(64) NOT NULL,
     FOREIGN KEY (order_id) REFERENCES orderfsm_orders (id),

@@ -1,5 +1,5 @@
--- Amounts are in minor units of the order's currency, times in microseconds since 1970 UTC; a time that is not
--- known is NULL. No session setting changes what is stored.
+-- Amounts are in minor units of the order's currency. Times are in microseconds since 1970 UTC, and
+-- NULL if they are not known. No session setting changes what is stored.
 
 CREATE TABLE IF NOT EXISTS orderfsm_orders (
     id         TEXT COLLATE "C" NOT NULL PRIMARY KEY,
@@ -9,12 +9,12 @@ CREATE TABLE IF NOT EXISTS orderfsm_orders (
     total      BIGINT NOT NULL CHECK (total > 0),
     refunded   BIGINT NOT NULL CHECK (refunded >= 0),
     reserved   BIGINT NOT NULL CHECK (reserved >= 0),
-    -- what the provider paid beyond the total: never by the book's own doing
+    -- what the provider paid beyond the total
     excess     BIGINT NOT NULL CHECK (excess >= 0),
     state      TEXT COLLATE "C" NOT NULL,
     seq        BIGINT NOT NULL,
     version    BIGINT NOT NULL,
-    -- a random number that the newest write of this row chose: proof of a COMMIT without an answer
+    -- a random number of the last write: it proves a COMMIT whose answer is lost
     update_id  BIGINT NOT NULL,
     paid_at    BIGINT,
     created_at BIGINT,
@@ -25,9 +25,9 @@ CREATE TABLE IF NOT EXISTS orderfsm_orders (
 CREATE TABLE IF NOT EXISTS orderfsm_refunds (
     no              TEXT COLLATE "C" NOT NULL UNIQUE,
     order_id        TEXT COLLATE "C" NOT NULL REFERENCES orderfsm_orders (id),
-    -- its order's, so that the indexes tell it: change both
+    -- that of the order, for the indexes: change both
     gateway         TEXT COLLATE "C" NOT NULL,
-    -- its place among the order's refunds, from 0
+    -- the index among the order's refunds, from 0
     place           BIGINT NOT NULL,
     amount          BIGINT NOT NULL CHECK (amount > 0),
     reason          TEXT NOT NULL,
@@ -44,7 +44,7 @@ CREATE TABLE IF NOT EXISTS orderfsm_refunds (
     retries         BIGINT NOT NULL,
     -- 0 or 1
     outstanding     BIGINT NOT NULL,
-    -- the year 1 where it is not set: then it is due at once
+    -- in the year 1 if it is not set: the refund is then due at once
     next_attempt_at BIGINT NOT NULL,
     leased_until    BIGINT,
     submitted_at    BIGINT,
@@ -59,13 +59,16 @@ CREATE TABLE IF NOT EXISTS orderfsm_refunds (
     PRIMARY KEY (order_id, place)
 );
 
--- what is due, oldest first: one range of this index, which holds nothing else
-CREATE INDEX IF NOT EXISTS orderfsm_refunds_due ON orderfsm_refunds (next_attempt_at, order_id, no, gateway) WHERE state = 'approved';
--- review queues, page by page
-CREATE INDEX IF NOT EXISTS orderfsm_refunds_list ON orderfsm_refunds (requested_at, order_id, no, gateway);
-CREATE INDEX IF NOT EXISTS orderfsm_refunds_queue ON orderfsm_refunds (state, requested_at, order_id, no, gateway);
+-- Due reads one range of this index, oldest first.
+CREATE INDEX IF NOT EXISTS orderfsm_refunds_due
+    ON orderfsm_refunds (next_attempt_at, order_id, no, gateway) WHERE state = 'approved';
+-- ListRefunds reads ranges of these, page by page.
+CREATE INDEX IF NOT EXISTS orderfsm_refunds_list
+    ON orderfsm_refunds (requested_at, order_id, no, gateway);
+CREATE INDEX IF NOT EXISTS orderfsm_refunds_queue
+    ON orderfsm_refunds (state, requested_at, order_id, no, gateway);
 
--- The audit trail: rows are only ever added.
+-- The history: rows are only added.
 CREATE TABLE IF NOT EXISTS orderfsm_transitions (
     order_id   TEXT COLLATE "C" NOT NULL REFERENCES orderfsm_orders (id),
     seq        BIGINT NOT NULL CHECK (seq > 0),

@@ -1,5 +1,5 @@
--- Amounts are in minor units of the order's currency, times in microseconds since 1970 UTC; a time that is not
--- known is NULL. No session setting changes what is stored.
+-- Amounts are in minor units of the order's currency. Times are in microseconds since 1970 UTC, and
+-- NULL if they are not known. No session setting changes what is stored.
 
 CREATE TABLE IF NOT EXISTS orderfsm_orders (
     id         TEXT NOT NULL PRIMARY KEY,
@@ -9,12 +9,12 @@ CREATE TABLE IF NOT EXISTS orderfsm_orders (
     total      INTEGER NOT NULL CHECK (total > 0),
     refunded   INTEGER NOT NULL CHECK (refunded >= 0),
     reserved   INTEGER NOT NULL CHECK (reserved >= 0),
-    -- what the provider paid beyond the total: never by the book's own doing
+    -- what the provider paid beyond the total
     excess     INTEGER NOT NULL CHECK (excess >= 0),
     state      TEXT NOT NULL,
     seq        INTEGER NOT NULL,
     version    INTEGER NOT NULL,
-    -- a random number that the newest write of this row chose: proof of a COMMIT without an answer
+    -- a random number of the last write: it proves a COMMIT whose answer is lost
     update_id  INTEGER NOT NULL,
     paid_at    INTEGER,
     created_at INTEGER,
@@ -22,13 +22,13 @@ CREATE TABLE IF NOT EXISTS orderfsm_orders (
     CHECK (refunded + reserved <= total + excess)
 ) STRICT, WITHOUT ROWID;
 
--- With row IDs: only so SQLite compares what an index tells before it looks for the row.
+-- With row IDs: only then SQLite compares the columns of an index before it reads the row.
 CREATE TABLE IF NOT EXISTS orderfsm_refunds (
     no              TEXT NOT NULL UNIQUE,
     order_id        TEXT NOT NULL REFERENCES orderfsm_orders (id),
-    -- its order's, so that the indexes tell it: change both
+    -- that of the order, for the indexes: change both
     gateway         TEXT NOT NULL,
-    -- its place among the order's refunds, from 0
+    -- the index among the order's refunds, from 0
     place           INTEGER NOT NULL,
     amount          INTEGER NOT NULL CHECK (amount > 0),
     reason          TEXT NOT NULL,
@@ -45,7 +45,7 @@ CREATE TABLE IF NOT EXISTS orderfsm_refunds (
     retries         INTEGER NOT NULL,
     -- 0 or 1
     outstanding     INTEGER NOT NULL,
-    -- the year 1 where it is not set: then it is due at once
+    -- in the year 1 if it is not set: the refund is then due at once
     next_attempt_at INTEGER NOT NULL,
     leased_until    INTEGER,
     submitted_at    INTEGER,
@@ -60,14 +60,17 @@ CREATE TABLE IF NOT EXISTS orderfsm_refunds (
     PRIMARY KEY (order_id, place)
 ) STRICT;
 
--- what is due, oldest first: one range of this index, which holds nothing else; with the state, so that older
--- versions too find all they need in it
-CREATE INDEX IF NOT EXISTS orderfsm_refunds_due ON orderfsm_refunds (next_attempt_at, order_id, no, gateway, state) WHERE state = 'approved';
--- review queues, page by page
-CREATE INDEX IF NOT EXISTS orderfsm_refunds_list ON orderfsm_refunds (requested_at, order_id, no, gateway);
-CREATE INDEX IF NOT EXISTS orderfsm_refunds_queue ON orderfsm_refunds (state, requested_at, order_id, no, gateway);
+-- Due reads one range of this index, oldest first. Older versions of SQLite read the row if the index
+-- does not hold the state.
+CREATE INDEX IF NOT EXISTS orderfsm_refunds_due
+    ON orderfsm_refunds (next_attempt_at, order_id, no, gateway, state) WHERE state = 'approved';
+-- ListRefunds reads ranges of these, page by page.
+CREATE INDEX IF NOT EXISTS orderfsm_refunds_list
+    ON orderfsm_refunds (requested_at, order_id, no, gateway);
+CREATE INDEX IF NOT EXISTS orderfsm_refunds_queue
+    ON orderfsm_refunds (state, requested_at, order_id, no, gateway);
 
--- The audit trail: rows are only ever added.
+-- The history: rows are only added.
 CREATE TABLE IF NOT EXISTS orderfsm_transitions (
     order_id   TEXT NOT NULL REFERENCES orderfsm_orders (id),
     seq        INTEGER NOT NULL CHECK (seq > 0),
