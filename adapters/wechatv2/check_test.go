@@ -39,6 +39,7 @@ func TestCheckRefusesWhatWeChatPayWould(t *testing.T) {
 		{"no order", "order_id", func(r *refund.Request) { r.OrderID = "" }},
 		{"long order", "order_id", func(r *refund.Request) { r.OrderID = long[:33] }},
 		{"strange order", "order_id", func(r *refund.Request) { r.OrderID = "单1" }},
+		{"longest payment", "", func(r *refund.Request) { r.PaymentID = long[:32] }},
 		{"long payment", "payment_id", func(r *refund.Request) { r.PaymentID = long[:33] }},
 		{"strange payment", "payment_id", func(r *refund.Request) { r.PaymentID = "4-2" }},
 		{"nothing", "amount", func(r *refund.Request) { r.Amount = 0 }},

@@ -57,6 +57,7 @@ func TestNewRefusesFaultyConfigs(t *testing.T) {
 		{"port without a host", "base_url", func(c *wechatv2.Config) {
 			c.BaseURL = "https://:443"
 		}},
+		{"long port", "base_url", func(c *wechatv2.Config) { c.BaseURL = "https://h:123456" }},
 		{"empty query", "base_url", func(c *wechatv2.Config) { c.BaseURL = "https://h/?" }},
 		{"query", "base_url", func(c *wechatv2.Config) { c.BaseURL = "https://h/?a=1" }},
 		{"user", "base_url", func(c *wechatv2.Config) { c.BaseURL = "https://u:p@h" }},

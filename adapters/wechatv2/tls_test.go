@@ -158,19 +158,25 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 // others, are faults of the set-up.
 func TestCertificatePagesAreSetupErrors(t *testing.T) {
 	t.Parallel()
-	for page, setup := range map[string]bool{
-		"<center>No required SSL certificate was sent</center>": true,
-		"<center>The SSL certificate error</center>":            true,
-		"<center>400 Bad Request</center>":                      false,
+	for _, tt := range []struct {
+		status int
+		page   string
+		setup  bool
+	}{
+		{400, "<center>No required SSL certificate was sent</center>", true},
+		{400, "<center>The SSL certificate error</center>", true},
+		{400, "<center>400 Bad Request</center>", false},
+		{403, "<center>No required SSL certificate was sent</center>", false},
+		{502, "<center>The SSL certificate error</center>", false},
 	} {
 		cfg := newWeb(t, func(w http.ResponseWriter, _ *http.Request) {
-			w.WriteHeader(http.StatusBadRequest)
-			_, _ = w.Write([]byte("<html><body>" + page + "<hr></body></html>"))
+			w.WriteHeader(tt.status)
+			_, _ = w.Write([]byte("<html><body>" + tt.page + "<hr></body></html>"))
 		})
 		cfg.Name = "cn"
 		_, err := newGateway(t, cfg).Refund(context.Background(), request())
 		var fault *refund.SetupError
-		if setup {
+		if tt.setup {
 			require.ErrorAs(t, err, &fault)
 			require.Equal(t, "cn", fault.Gateway)
 		} else {
