@@ -1,17 +1,19 @@
-// Package memstore is the reference [refund.Store]: orders in memory, gone when the process ends. It is for
-// tests and demos, and for reading: storetest says what a store must do, this one does it plainly.
+// Package memstore is the reference [refund.Store]. It keeps orders in memory, until the process
+// ends. It is for tests and demos, and for reading: package storetest says what a store must do,
+// and this store does it in the simplest way.
 //
 //	svc, err := refund.NewService(machine, memstore.New(), gateway, refund.Options{})
 //
 // # What it does
 //
-// All of the port, and the optional interface [refund.Joiner]: a command on another order,
-// called with the context of an InTx hook, joins that Update. One Update runs at a time in the whole store. Readers
-// see committed orders only and wait for nobody.
+// It implements the port and the optional interface [refund.Joiner]: a command on another order,
+// called with the context of an InTx hook, joins that Update. The store runs one Update at a time.
+// Readers see committed orders only and do not wait.
 //
 // # What it is not for
 //
-// Money: a process that ends forgets which refunds it has sent. Several processes do not share one.
+// Do not use it with real money: when the process ends, the store forgets which refunds were sent.
+// Several processes cannot share a store.
 package memstore
 
 import (
@@ -35,15 +37,17 @@ var (
 
 // Store keeps orders in memory. Make it with [New]; it is safe for concurrent use.
 type Store struct {
-	writing chan struct{} // holds a token while a transaction is open; unlike a mutex it can be waited for with a context
+	// writing holds a token while a transaction is open. A wait for it ends with a context, which a
+	// wait for a mutex does not.
+	writing chan struct{}
 
 	mu     sync.RWMutex // guards the maps
 	orders map[string]entry
 	owner  map[string]string // refund number → order ID
 }
 
-// entry is an order without its history, and the history. Neither is written to once it is stored, but the
-// history may be appended to behind its end.
+// entry is an order without its history, and the history. A stored entry never changes. The next
+// entry of the order may share the array of its history.
 type entry struct {
 	order   *order.Order
 	history []order.Transition
@@ -51,16 +55,18 @@ type entry struct {
 
 // New returns an empty store.
 func New() *Store {
-	return &Store{writing: make(chan struct{}, 1), orders: map[string]entry{}, owner: map[string]string{}}
+	return &Store{
+		writing: make(chan struct{}, 1), orders: map[string]entry{}, owner: map[string]string{},
+	}
 }
 
-// tx is an open transaction: what it has written and who waits for its commit.
+// tx is an open transaction.
 type tx struct {
 	store   *Store
-	staged  map[string]entry
-	busy    map[string]bool // orders whose fn is running
+	staged  map[string]entry // what it has written
+	busy    map[string]bool  // the orders whose fn is running
 	pending []func(context.Context)
-	ended   atomic.Bool // its ctx may outlive it, in a goroutine that a hook started
+	ended   atomic.Bool // a goroutine of a hook may still use its ctx then
 }
 
 type txKey struct{ store *Store }
@@ -70,7 +76,7 @@ func (s *Store) txFrom(ctx context.Context) *tx {
 	return t
 }
 
-// Joined implements [refund.Joiner]: ctx is that of an Update's fn.
+// Joined implements [refund.Joiner]. It reports whether ctx is the ctx of an Update's fn.
 func (s *Store) Joined(ctx context.Context) bool { return s.txFrom(ctx) != nil }
 
 // AfterCommit implements [refund.Joiner].
@@ -83,9 +89,12 @@ func (s *Store) AfterCommit(ctx context.Context, f func(ctx context.Context)) bo
 	return true
 }
 
-// Update implements [refund.Store]. With the ctx of an Update's fn, an Update or Create of another order
-// joins that transaction: all of it is committed, or nothing. If it fails, it leaves nothing in that.
-func (s *Store) Update(ctx context.Context, orderID string, fn func(ctx context.Context, o *order.Order) error) error {
+// Update implements [refund.Store]. With the ctx of an Update's fn, an Update or Create of another
+// order joins that transaction: all of it is committed, or nothing. If the inner call fails, it
+// changes nothing in the transaction.
+func (s *Store) Update(
+	ctx context.Context, orderID string, fn func(ctx context.Context, o *order.Order) error,
+) error {
 	return s.transact(ctx, func(ctx context.Context, t *tx) error {
 		if t.busy[orderID] {
 			return fmt.Errorf("update order %s: nested in an update of the same order", orderID)
@@ -126,7 +135,7 @@ func (s *Store) Create(ctx context.Context, o *order.Order) error {
 	})
 }
 
-// stage writes o as what follows before.
+// stage writes o as the entry that follows before.
 func (t *tx) stage(o *order.Order, before entry) error {
 	if err := t.checkNumbers(o); err != nil {
 		return err
@@ -134,14 +143,14 @@ func (t *tx) stage(o *order.Order, before entry) error {
 	if err := refund.CheckHistory(o, before.order.Seq); err != nil {
 		return err
 	}
-	after := o.Clone()                                  // what the caller keeps of the order reaches nothing
-	history := append(before.history, after.History...) //nolint:gocritic // behind the end of what others see
+	after := o.Clone()                                  // the caller may keep o
+	history := append(before.history, after.History...) //nolint:gocritic // shares it
 	after.History, after.Version = nil, before.order.Version+1
 	t.staged[o.ID] = entry{after, history}
 	return nil
 }
 
-// transact runs fn in the transaction that ctx carries, or else in a new one.
+// transact runs fn in the transaction of ctx, or in a new one.
 func (s *Store) transact(ctx context.Context, fn func(ctx context.Context, t *tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -162,11 +171,11 @@ func (s *Store) transact(ctx context.Context, fn func(ctx context.Context, t *tx
 	return nil
 }
 
-// nested runs one command in a transaction that goes on: one that fails leaves nothing in it.
+// nested runs one command in an open transaction. If it fails, it changes nothing in it.
 func (t *tx) nested(ctx context.Context, fn func(ctx context.Context, t *tx) error) error {
 	staged, pending, done := maps.Clone(t.staged), len(t.pending), false
 	defer func() {
-		if !done { // also if fn panicked, or its goroutine ends
+		if !done { // also if fn panicked or its goroutine ends
 			t.staged, t.pending = staged, t.pending[:pending]
 		}
 	}()
@@ -175,9 +184,11 @@ func (t *tx) nested(ctx context.Context, fn func(ctx context.Context, t *tx) err
 	return err
 }
 
-func (s *Store) commit(ctx context.Context, t *tx, fn func(ctx context.Context, t *tx) error) error {
+func (s *Store) commit(
+	ctx context.Context, t *tx, fn func(ctx context.Context, t *tx) error,
+) error {
 	if s.writing == nil {
-		return errors.New("a store that New has not made")
+		return errors.New("the store was not made with New")
 	}
 	select {
 	case s.writing <- struct{}{}:
@@ -205,7 +216,7 @@ func (s *Store) commit(ctx context.Context, t *tx, fn func(ctx context.Context, 
 	return nil
 }
 
-// get returns the order as the transaction sees it; it must not be written to.
+// get returns the order as the transaction sees it. The caller must not change it.
 func (t *tx) get(orderID string) (entry, error) {
 	if e, ok := t.staged[orderID]; ok {
 		return e, nil
@@ -218,38 +229,44 @@ func (t *tx) get(orderID string) (entry, error) {
 	return entry{}, fmt.Errorf("order %s: %w", orderID, refund.ErrOrderNotFound)
 }
 
-// checkNumbers refuses a refund number that another order has, or that stands twice.
+// checkNumbers returns an error if another order has one of o's refund numbers, or if o has a
+// number twice.
 func (t *tx) checkNumbers(o *order.Order) error {
 	t.store.mu.RLock()
 	defer t.store.mu.RUnlock()
 	for i := range o.Refunds {
-		no := o.Refunds[i].No
-		owner, taken := t.store.owner[no]
+		number := o.Refunds[i].No
+		owner, taken := t.store.owner[number]
 		for id, other := range t.staged {
-			if id != o.ID && other.order.Refund(no) != nil {
+			if id != o.ID && other.order.Refund(number) != nil {
 				owner, taken = id, true
 			}
 		}
-		if taken && owner != o.ID || o.Refund(no) != &o.Refunds[i] {
-			return fmt.Errorf("refund number %s of order %s is taken: %w", no, o.ID, refund.ErrConflict)
+		if taken && owner != o.ID || o.Refund(number) != &o.Refunds[i] {
+			return fmt.Errorf("refund number %s of order %s is taken: %w", number, o.ID,
+				refund.ErrConflict)
 		}
 	}
 	return nil
 }
 
-// Get implements [refund.Store]. With the ctx of an Update's fn it sees what that transaction has written.
+// Get implements [refund.Store]. With the ctx of an Update's fn it returns what that transaction
+// has written.
 func (s *Store) Get(ctx context.Context, orderID string) (*order.Order, error) {
 	e, err := s.read(ctx, orderID)
 	return e.order.Clone(), err
 }
 
-// History implements [refund.Store]. It sees what Get sees.
-func (s *Store) History(ctx context.Context, orderID string, after int64, limit int) ([]order.Transition, error) {
+// History implements [refund.Store]. It reads what Get reads.
+func (s *Store) History(
+	ctx context.Context, orderID string, after int64, limit int,
+) ([]order.Transition, error) {
 	e, err := s.read(ctx, orderID)
 	if err != nil {
 		return nil, err
 	}
-	page := e.history[min(max(after, 0), int64(len(e.history))):] // a transition's index is its Seq less one
+	// the index of a transition is Seq-1
+	page := e.history[min(max(after, 0), int64(len(e.history))):]
 	return slices.Clone(page[:min(len(page), max(limit, 0))]), nil
 }
 
@@ -258,7 +275,7 @@ func (s *Store) read(ctx context.Context, orderID string) (entry, error) {
 		return entry{}, err
 	}
 	t := s.txFrom(ctx)
-	if t == nil || t.ended.Load() { // what an ended one wrote may have been rolled back
+	if t == nil || t.ended.Load() { // it may have been rolled back
 		t = &tx{store: s}
 	}
 	return t.get(orderID)
@@ -274,7 +291,9 @@ func (s *Store) Due(ctx context.Context, q refund.DueQuery) ([]refund.DueRefund,
 		if r.State != order.StateApproved || slices.Contains(q.Except, o.Gateway) {
 			return
 		}
-		d := refund.DueRefund{Ref: refund.Ref{OrderID: o.ID, RefundNo: r.No}, Gateway: o.Gateway, At: r.NextAttemptAt}
+		d := refund.DueRefund{
+			Ref: refund.Ref{OrderID: o.ID, RefundNo: r.No}, Gateway: o.Gateway, At: r.NextAttemptAt,
+		}
 		switch {
 		case !d.At.After(q.Now):
 			past = append(past, d)
@@ -284,11 +303,14 @@ func (s *Store) Due(ctx context.Context, q refund.DueQuery) ([]refund.DueRefund,
 	})
 	for _, due := range [][]refund.DueRefund{past, ahead} {
 		slices.SortFunc(due, func(a, b refund.DueRefund) int {
-			return refund.Position{RequestedAt: a.At, OrderID: a.OrderID, RefundNo: a.RefundNo}.Compare(
-				refund.Position{RequestedAt: b.At, OrderID: b.OrderID, RefundNo: b.RefundNo})
+			return position(a).Compare(position(b))
 		})
 	}
 	return q.Join(past, ahead), nil
+}
+
+func position(d refund.DueRefund) refund.Position {
+	return refund.Position{RequestedAt: d.At, OrderID: d.OrderID, RefundNo: d.RefundNo}
 }
 
 // ListRefunds implements [refund.Store].
@@ -299,7 +321,8 @@ func (s *Store) ListRefunds(ctx context.Context, f refund.Filter) (refund.Page, 
 	var all []refund.Entry
 	s.each(func(o *order.Order, r *order.Refund) {
 		e := refund.Entry{
-			OrderID: o.ID, Gateway: o.Gateway, Currency: o.Currency, Total: o.Total, Refunded: o.Refunded, Refund: *r,
+			OrderID: o.ID, Gateway: o.Gateway, Currency: o.Currency, Total: o.Total,
+			Refunded: o.Refunded, Refund: *r,
 		}
 		if matches(f, e) {
 			all = append(all, e)
@@ -325,7 +348,7 @@ func matches(f refund.Filter, e refund.Entry) bool {
 		(f.After == nil || e.Position().Compare(*f.After) > 0)
 }
 
-// each calls f for every committed refund. f must not write.
+// each calls f for every committed refund. f must not change it.
 func (s *Store) each(f func(o *order.Order, r *order.Refund)) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()

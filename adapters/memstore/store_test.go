@@ -37,16 +37,17 @@ func TestNestedOrdersCommitTogether(t *testing.T) {
 			create(t, s, "O1", "O2")
 			err := s.Update(bg, "O1", func(ctx context.Context, o *order.Order) error {
 				o.PaymentID = "P1"
-				require.NoError(t, s.Update(ctx, "O2", func(_ context.Context, o *order.Order) error {
+				require.NoError(t, s.Update(ctx, "O2", func(_ context.Context,
+					o *order.Order) error {
 					o.PaymentID = "P2"
 					return nil
 				}))
 				seen, err := s.Get(ctx, "O2")
 				require.NoError(t, err)
-				require.Equal(t, "P2", seen.PaymentID, "the transaction sees what it wrote")
+				require.Equal(t, "P2", seen.PaymentID, "the transaction reads what it wrote")
 				outside, err := s.Get(bg, "O2")
 				require.NoError(t, err)
-				require.Empty(t, outside.PaymentID, "others do not yet")
+				require.Empty(t, outside.PaymentID, "others do not")
 				return result
 			})
 			require.ErrorIs(t, err, result)
@@ -62,9 +63,9 @@ func TestNestedOrdersCommitTogether(t *testing.T) {
 	}
 }
 
-// TestFailedNestedLeavesNothing: an Update of another order that fails in a transaction which goes on leaves nothing in
-// it, nor does what it has called itself.
-func TestFailedNestedLeavesNothing(t *testing.T) {
+// TestFailedNestedUpdateChangesNothing: an Update of another order fails in a transaction that is
+// committed. Neither it nor the Updates that it has called change anything.
+func TestFailedNestedUpdateChangesNothing(t *testing.T) {
 	for name, fail := range map[string]func() error{
 		"error": func() error { return context.Canceled },
 		"panic": func() error { panic(context.Canceled) },
@@ -72,8 +73,10 @@ func TestFailedNestedLeavesNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := memstore.New()
 			create(t, s, "O1", "O2", "O3")
-			set := func(ctx context.Context, id string, then func(ctx context.Context) error) error {
-				return s.Update(ctx, id, func(ctx context.Context, o *order.Order) error { o.PaymentID = "P"; return then(ctx) })
+			set := func(ctx context.Context, id string,
+				then func(ctx context.Context) error) error {
+				return s.Update(ctx, id, func(ctx context.Context,
+					o *order.Order) error { o.PaymentID = "P"; return then(ctx) })
 			}
 			fine := func(context.Context) error { return nil }
 			calls := 0
@@ -82,7 +85,8 @@ func TestFailedNestedLeavesNothing(t *testing.T) {
 				func() {
 					defer func() { _ = recover() }()
 					require.ErrorIs(t, set(ctx, "O2", func(ctx context.Context) error {
-						require.True(t, s.AfterCommit(ctx, func(context.Context) { t.Error("of an Update that failed") }))
+						require.True(t, s.AfterCommit(ctx,
+							func(context.Context) { t.Error("called although the Update failed") }))
 						require.NoError(t, set(ctx, "O3", fine))
 						return fail()
 					}), context.Canceled)
@@ -99,8 +103,8 @@ func TestFailedNestedLeavesNothing(t *testing.T) {
 	}
 }
 
-// TestGoexit: a goroutine that ends in fn commits nothing and holds nothing.
-func TestGoexit(t *testing.T) {
+// TestGoexitCommitsNothing: the goroutine ends in fn. Nothing is committed or locked.
+func TestGoexitCommitsNothing(t *testing.T) {
 	s := memstore.New()
 	create(t, s, "O1", "O2")
 	for _, id := range []string{"O1", "O2"} {
@@ -112,7 +116,8 @@ func TestGoexit(t *testing.T) {
 				if id == "O1" {
 					runtime.Goexit()
 				}
-				return s.Update(ctx, "O2", func(_ context.Context, o *order.Order) error { runtime.Goexit(); return nil })
+				return s.Update(ctx, "O2",
+					func(_ context.Context, o *order.Order) error { runtime.Goexit(); return nil })
 			})
 		}()
 		<-done
@@ -120,18 +125,20 @@ func TestGoexit(t *testing.T) {
 		require.NoError(t, err)
 		require.EqualValues(t, 1, o.Version)
 	}
-	require.NoError(t, s.Update(bg, "O1", func(context.Context, *order.Order) error { return nil }), "nobody holds it")
+	require.NoError(t, s.Update(bg, "O1", func(context.Context, *order.Order) error { return nil }),
+		"nothing is locked")
 }
 
-// TestEndedTransaction: a hook's goroutine that keeps the ctx cannot write into a transaction that is over,
-// nor read from it what was rolled back.
-func TestEndedTransaction(t *testing.T) {
+// TestEndedTransactionCannotBeUsed: a goroutine of a hook that keeps the ctx cannot write in a
+// transaction that has ended, or read what was rolled back.
+func TestEndedTransactionCannotBeUsed(t *testing.T) {
 	s := memstore.New()
 	create(t, s, "O1", "O2")
 	var kept context.Context
 	require.ErrorIs(t, s.Update(bg, "O1", func(ctx context.Context, _ *order.Order) error {
 		kept = ctx
-		require.NoError(t, s.Update(ctx, "O2", func(_ context.Context, o *order.Order) error { o.PaymentID = "P2"; return nil }))
+		require.NoError(t, s.Update(ctx, "O2",
+			func(_ context.Context, o *order.Order) error { o.PaymentID = "P2"; return nil }))
 		return context.Canceled
 	}), context.Canceled)
 	require.Error(t, s.Update(kept, "O1", func(context.Context, *order.Order) error { return nil }))
@@ -141,14 +148,15 @@ func TestEndedTransaction(t *testing.T) {
 	require.Empty(t, o.PaymentID)
 }
 
-func TestUnchangedIsNoCommit(t *testing.T) {
+func TestUnchangedOrderIsNotCommitted(t *testing.T) {
 	s := memstore.New()
 	create(t, s, "O1")
 	require.NoError(t, s.Update(bg, "O1", func(context.Context, *order.Order) error { return nil }))
 	o, err := s.Get(bg, "O1")
 	require.NoError(t, err)
 	require.EqualValues(t, 1, o.Version)
-	err = s.Update(bg, "O1", func(_ context.Context, o *order.Order) error { o.ID = "O2"; return nil })
+	err = s.Update(bg, "O1",
+		func(_ context.Context, o *order.Order) error { o.ID = "O2"; return nil })
 	require.ErrorIs(t, err, refund.ErrInvalid)
 }
 

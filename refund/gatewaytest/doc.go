@@ -1,5 +1,5 @@
-// Package gatewaytest is the conformance suite for [refund.RefundGateway]. Every adapter of this module runs
-// it, and so should a host's own gateway, in its tests:
+// Package gatewaytest is the conformance suite for [refund.RefundGateway]. Every adapter of this
+// module runs it. A host with a gateway of its own should run it in its tests:
 //
 //	func TestGateway(t *testing.T) {
 //		gatewaytest.Run(t, gatewaytest.Harness{
@@ -12,30 +12,32 @@
 //
 // # What to write
 //
-// The gateway is yours already. [Provider] is the other side of it: a double of the payment provider that
-// keeps a ledger and breaks on command. Five methods do:
+// You have the gateway. [Provider] is the other side: a test double of the payment provider that
+// keeps a ledger and fails on command. It has five methods:
 //
 //   - AddOrder makes a paid order.
-//   - Paid and PaidTotal read the ledger: what the provider really paid, whatever the gateway was told.
+//   - Paid and PaidTotal read the ledger: what the provider has paid, whatever it answered.
 //   - Settle ends a refund that the provider pays in the background.
-//   - Next breaks the next call. It may refuse any [Fault]: the checks that need it are skipped, and the
-//     skip says what stays unproven.
+//   - Next breaks the next call. It may refuse any [Fault]. The checks that need the fault are then
+//     skipped, and the message says what stays unproven.
 //
-// The faults matter more than the rest. Sooner or later each of them happens in production, and what a
-// gateway makes of it decides whether a buyer is paid twice or not at all.
+// The faults are the most important part. Each of them happens in production sooner or later, and
+// the gateway's reaction decides whether a buyer is paid twice or not at all.
 //
-// A double on net/http reads the whole body before it hangs, or it does not notice that the caller has hung up. And
-// where the gateway sends an Idempotency-Key, net/http by itself repeats a call whose kept connection breaks before
-// the first byte of the answer: break it after the header.
+// A double on net/http must read the whole body before it hangs. Otherwise it does not notice that
+// the caller has closed the connection. If the gateway sends an Idempotency-Key, net/http repeats a
+// call by itself when a kept connection breaks before the first byte of the answer: break the
+// connection after the header.
 //
 // # What is checked
 //
-// One number pays once, however often and by however many callers it is asked for. Nothing is claimed that
-// the ledger does not show. A lost, late, garbled or wrong answer is an error, never a no, and asking again
-// finds what happened. A no comes with its code and pays nothing. A number that was never seen is
-// OutcomeNotFound, and nothing else is. The context is obeyed.
+// One number pays once, however often and by however many callers it is submitted. The gateway
+// reports only what the ledger shows. A lost, late, garbled or wrong answer is an error and never a
+// refusal, and a later query finds what happened. A refusal has a code and pays nothing. A number
+// that the provider has never seen is OutcomeNotFound, and no other number is. The gateway obeys
+// the context.
 //
-// The suite cannot prove that the double behaves as the provider does: take its behaviour from the
-// provider's documents and from captured answers. Nor does it read notifications, whose form is the
-// provider's own.
+// The suite cannot prove that the double behaves as the provider does. Take its behaviour from the
+// provider's documents and from captured answers. The suite does not check notifications, whose
+// form differs from provider to provider.
 package gatewaytest

@@ -16,23 +16,30 @@ import (
 
 // slip is one refund on the wire and in the bank's ledger.
 type slip struct {
-	No, Order, Code string
-	Amount          int64
+	Number, Order, Code string
+	Amount              int64
 }
 
 // gateway is a shop's own gateway to a bank that speaks JSON.
 type gateway struct{ url string }
 
 func (g gateway) Refund(ctx context.Context, req refund.Request) (refund.Result, error) {
-	return g.call(ctx, "/refund", slip{No: req.RefundNo, Order: req.OrderID, Amount: req.Amount}, refund.OutcomeDeclined)
+	return g.call(ctx, "/refund", slip{
+		Number: req.RefundNo, Order: req.OrderID, Amount: req.Amount,
+	},
+		refund.OutcomeDeclined)
 }
 
 func (g gateway) Query(ctx context.Context, req refund.Request) (refund.Result, error) {
-	return g.call(ctx, "/query", slip{No: req.RefundNo, Order: req.OrderID, Amount: req.Amount}, refund.OutcomeNotFound)
+	return g.call(ctx, "/query", slip{Number: req.RefundNo, Order: req.OrderID, Amount: req.Amount},
+		refund.OutcomeNotFound)
 }
 
-// call returns no where the bank answers with a code; whatever is not a clear answer is an error.
-func (g gateway) call(ctx context.Context, path string, ask slip, no refund.Outcome) (refund.Result, error) {
+// call returns refused if the bank answers with a code. If the answer is not clear, it returns an
+// error.
+func (g gateway) call(
+	ctx context.Context, path string, ask slip, refused refund.Outcome,
+) (refund.Result, error) {
 	body, err := json.Marshal(ask)
 	if err != nil {
 		return refund.Result{}, err
@@ -48,18 +55,23 @@ func (g gateway) call(ctx context.Context, path string, ask slip, no refund.Outc
 	defer res.Body.Close()
 	var got slip
 	if err := json.NewDecoder(res.Body).Decode(&got); err != nil {
-		return refund.Result{}, fmt.Errorf("read the bank's answer on refund %s: %w", ask.No, err)
+		return refund.Result{}, fmt.Errorf("read the bank's answer on refund %s: %w", ask.Number, err)
 	}
 	if got.Code != "" {
-		return refund.Result{Outcome: no, Code: got.Code}, nil
+		return refund.Result{Outcome: refused, Code: got.Code}, nil
 	}
 	if got != ask {
-		return refund.Result{}, &refund.MismatchError{Field: "answer", Want: fmt.Sprint(ask), Got: fmt.Sprint(got)}
+		return refund.Result{}, &refund.MismatchError{
+			Field: "answer", Want: fmt.Sprint(ask), Got: fmt.Sprint(got),
+		}
 	}
-	return refund.Result{Outcome: refund.OutcomeSucceeded, RefundNo: got.No, OrderID: got.Order, Amount: got.Amount}, nil
+	return refund.Result{
+		Outcome: refund.OutcomeSucceeded, RefundNo: got.Number, OrderID: got.Order,
+		Amount: got.Amount,
+	}, nil
 }
 
-// bank is the double of the provider.
+// bank is the test double of the provider.
 type bank struct {
 	mu     sync.Mutex
 	orders map[string]int64 // ID → total
@@ -75,10 +87,10 @@ func (b *bank) AddOrder(total int64) refund.Request {
 	return refund.Request{OrderID: id, RefundNo: id + "-", Total: total, Currency: "EUR"}
 }
 
-func (b *bank) Paid(no string) int64 {
+func (b *bank) Paid(number string) int64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.ledger[no].Amount
+	return b.ledger[number].Amount
 }
 
 func (b *bank) PaidTotal(orderID string) int64 {
@@ -124,7 +136,7 @@ func (b *bank) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case gatewaytest.FaultGarbage:
 		_, _ = w.Write([]byte("<html>"))
 	case gatewaytest.FaultOtherRefund:
-		answer.No = "another"
+		answer.Number = "another"
 	case gatewaytest.FaultOtherAmount:
 		answer.Amount++
 	case gatewaytest.FaultDecline, gatewaytest.FaultAbnormal, gatewaytest.FaultClose:
@@ -132,14 +144,14 @@ func (b *bank) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(answer)
 }
 
-// execute does what is asked, as far as the next fault lets it.
+// execute executes one call with the next fault.
 func (b *bank) execute(path string, ask slip) (f gatewaytest.Fault, answer slip) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.faults) > 0 {
 		f, b.faults = b.faults[0], b.faults[1:]
 	}
-	known, found := b.ledger[ask.No]
+	known, found := b.ledger[ask.Number]
 	switch {
 	case f == gatewaytest.FaultFailBefore || f == gatewaytest.FaultHang:
 		return f, slip{}
@@ -154,7 +166,7 @@ func (b *bank) execute(path string, ask slip) (f gatewaytest.Fault, answer slip)
 	case b.sum(ask.Order)+ask.Amount > b.orders[ask.Order]:
 		return f, slip{Code: "TOO_MUCH"}
 	}
-	b.ledger[ask.No] = ask
+	b.ledger[ask.Number] = ask
 	return f, ask
 }
 
@@ -165,8 +177,8 @@ func newShop(t *testing.T) (refund.RefundGateway, gatewaytest.Provider) {
 	return gateway{srv.URL}, b
 }
 
-// A shop's own gateway, the double of its bank, and the test that joins them: in the shop's code the body of
-// ExampleRun is that of a test.
+// A shop has a gateway of its own and a test double of its bank. In the shop's code, the body of
+// ExampleRun is the body of a test.
 func ExampleRun() {
 	testGateway := func(t *testing.T) { gatewaytest.Run(t, gatewaytest.Harness{New: newShop}) }
 	_ = testGateway

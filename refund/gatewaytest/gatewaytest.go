@@ -11,62 +11,65 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// Harness tells the suite how to get at a gateway.
+// Harness gives the suite a gateway.
 type Harness struct {
-	// New returns a gateway and the provider that it calls, without orders. It is called for each check;
-	// clean up with t.Cleanup. The gateway must not repeat calls by itself: a fault is for one call.
+	// New returns a gateway and the provider that it calls, without orders. It is called for each
+	// check. Clean up with t.Cleanup. The gateway must not repeat calls by itself, because a fault
+	// is for one call.
 	New func(t *testing.T) (refund.RefundGateway, Provider)
 }
 
-// Provider is the payment provider's side of a gateway under test. Its methods must be safe for concurrent
-// use with calls to the gateway.
+// Provider is the payment provider behind a gateway under test. Its methods must be safe for
+// concurrent use, also with calls to the gateway.
 type Provider interface {
-	// AddOrder makes a paid order of total minor units that the provider knows, and returns a request for it
-	// with Gateway, OrderID, PaymentID, Total and Currency as the gateway needs them. The suite fills in the
-	// rest. Its refund numbers begin with the RefundNo returned here, which may be empty where New starts
-	// with an empty ledger.
+	// AddOrder makes a paid order of total minor units at the provider. It returns a request with
+	// Gateway, OrderID, PaymentID, Total and Currency as the gateway needs them. The suite sets the
+	// other fields. Its refund numbers begin with the returned RefundNo, which may be empty if New
+	// starts with an empty ledger.
 	AddOrder(total int64) refund.Request
-	// Paid is the money that the provider has paid to the buyer under a refund number and that did not come
-	// back, in minor units: twice the amount where it was paid twice. Money on its way may count or not.
+	// Paid returns the money that the provider has paid to the buyer under a refund number and that
+	// did not come back, in minor units. If the refund was paid twice, it is twice the amount.
+	// Money on its way may count or not.
 	Paid(refundNo string) int64
-	// PaidTotal is the same for all refunds of an order.
+	// PaidTotal returns the same for all refunds of an order.
 	PaidTotal(orderID string) int64
-	// Settle brings a refund that the provider has accepted to its end, so that a Query sees it. It does
-	// nothing where the provider does so by itself, where the refund has ended, or where there is none.
+	// Settle ends a refund that the provider has accepted, so that a Query sees it. It does nothing
+	// if the provider ends refunds by itself, if the refund has ended, or if it does not exist.
 	Settle(refundNo string)
-	// Next has f happen to the next call, of Refund or Query, that reaches the provider, and to that one
-	// only. It reports false if the provider cannot do that; nothing is broken then.
+	// Next breaks the next call of Refund or Query that reaches the provider, and no other. It
+	// returns false and breaks nothing if the provider cannot do f.
 	Next(f Fault) bool
 }
 
-// Fault is what goes wrong with one call to the provider.
+// Fault is a fault of one call to the provider.
 type Fault int
 
-// The faults. FaultDecline, FaultAbnormal and FaultClose are asked for before a Refund only.
+// The faults. FaultDecline, FaultAbnormal and FaultClose are used only before a Refund.
 const (
-	// FaultDecline refuses a refund for a cause that is gone at the next call, for example too little money.
-	// Nothing is paid, and the number stays free.
+	// FaultDecline refuses a refund for a reason that has gone by the next call, for example too
+	// little money. Nothing is paid, and the number stays free.
 	FaultDecline Fault = iota + 1
-	// FaultLoseAnswer executes the call (a refund is paid), and the answer never arrives.
+	// FaultLoseAnswer executes the call (a refund is paid) and loses the answer.
 	FaultLoseAnswer
 	// FaultFailBefore breaks the connection before the call is executed.
 	FaultFailBefore
-	// FaultGarbage executes the call and answers with something that is no answer.
+	// FaultGarbage executes the call and answers with garbage.
 	FaultGarbage
-	// FaultOtherRefund executes the call and answers, in good form, about another refund number.
+	// FaultOtherRefund executes the call and returns a well-formed answer about another refund
+	// number.
 	FaultOtherRefund
-	// FaultOtherAmount executes the call and answers, in good form, with another amount.
+	// FaultOtherAmount executes the call and returns a well-formed answer with another amount.
 	FaultOtherAmount
-	// FaultHang gives no answer until the caller hangs up or the test ends, and none then: an answer that
-	// crosses the hang-up may be read. The call may be executed or not.
+	// FaultHang never answers. It ends when the caller closes the connection or the test ends. The
+	// call may be executed or not.
 	FaultHang
-	// FaultAbnormal accepts a refund whose money will leave the merchant and not reach the buyer.
+	// FaultAbnormal accepts a refund whose money leaves the merchant and does not reach the buyer.
 	FaultAbnormal
-	// FaultClose accepts a refund that will end without paying.
+	// FaultClose accepts a refund that ends without payment.
 	FaultClose
 )
 
-// String says what the provider does.
+// String returns what the provider does, for example "decline a refund".
 func (f Fault) String() string {
 	switch f {
 	case FaultDecline:
@@ -88,7 +91,7 @@ func (f Fault) String() string {
 	case FaultClose:
 		return "close a refund"
 	}
-	return "do what it does not know"
+	return "do an unknown fault"
 }
 
 // Run runs every check as a parallel subtest of t.
@@ -102,7 +105,8 @@ func Run(t *testing.T, h Harness) {
 	}
 }
 
-// tb is what a check needs of a test. It is small so that the suite can be shown to fail.
+// tb is the part of testing.T that a check needs. It is small, so that a test can prove that the
+// suite fails.
 type tb interface {
 	require.TestingT
 	Helper()
@@ -112,7 +116,7 @@ type tb interface {
 // check is one promise of the port.
 type check struct {
 	name   string
-	proves string // stays unproven where the check is skipped
+	proves string // stays unproven if the check is skipped
 	run    func(t tb, e *env)
 }
 
@@ -125,18 +129,18 @@ func checks() []check {
 		{"PartialRefundsAddUp", "an order can be refunded in parts", partialRefundsAddUp},
 		{"OverRefundPaysNothing", "no more than the total is paid", overRefundPaysNothing},
 		{"OtherAmountPaysNothing", "a number with another amount pays nothing more", otherAmountPaysNothing},
-		{"DeclinedIsAResult", "a no is told from doubt and pays nothing", declinedIsAResult},
+		{"DeclinedIsAResult", "a refusal is a result and pays nothing", declinedIsAResult},
 		{"LostAnswerIsUnknown", "a refund whose answer was lost is found and not paid again", lostAnswerIsUnknown},
 		{"LostConnectionIsUnknown", "a refund that never arrived is sent again", lostConnectionIsUnknown},
 		{"GarbageIsUnknown", "an answer that cannot be read decides nothing", garbageIsUnknown},
 		{"AnswerAboutAnotherRefund", "another refund's answer decides nothing", answerAboutAnotherRefund},
 		{"AnswerWithAnotherAmount", "an answer with another amount decides nothing", answerWithAnotherAmount},
-		{"AbnormalIsTold", "money that could not arrive is told from money returned", abnormalIsTold},
-		{"ClosedIsTold", "a closed refund is told from money returned", closedIsTold},
+		{"AbnormalIsReported", "money that could not be delivered is reported", abnormalIsReported},
+		{"ClosedIsReported", "a refund that was closed is reported", closedIsReported},
 		{"NeverSeenIsNotFound", "a number that was never seen is not-found", neverSeenIsNotFound},
-		{"QueryLostIsUnknown", "a query without an answer is not taken for not-found", queryLostIsUnknown},
-		{"QueryBrokenOffIsUnknown", "a query that did not arrive is not taken for not-found", queryBrokenOffIsUnknown},
-		{"QueryGarbageIsUnknown", "a garbled answer to a query is not taken for not-found", queryGarbageIsUnknown},
+		{"QueryLostIsUnknown", "a query without an answer is not reported as not-found", queryLostIsUnknown},
+		{"QueryBrokenOffIsUnknown", "a query that did not arrive is not reported as not-found", queryBrokenOffIsUnknown},
+		{"QueryGarbageIsUnknown", "a garbled answer to a query is not reported as not-found", queryGarbageIsUnknown},
 		{"QueryAboutAnotherRefund", "another refund's answer to a query decides nothing", queryAboutAnotherRefund},
 		{"QueryWithAnotherAmount", "another amount in the answer to a query decides nothing", queryWithAnotherAmount},
 		{"ContextEndedBefore", "a cancelled call pays nothing", contextEndedBefore},
@@ -146,12 +150,12 @@ func checks() []check {
 	}
 }
 
-// env is what a check works on.
+// env holds the gateway of one check.
 type env struct {
 	gateway  refund.RefundGateway
 	provider Provider
 	proves   string
-	patience time.Duration // bounds what may only hang if the gateway is broken
+	patience time.Duration // how long to wait for a gateway that may be broken
 }
 
 const total, amount = 10000, 3000
@@ -170,7 +174,7 @@ func another(req refund.Request) refund.Request {
 	return req
 }
 
-// next breaks the next call, or skips the check.
+// next breaks the next call. If the provider cannot do that, next skips the check.
 func (e *env) next(t tb, f Fault) {
 	t.Helper()
 	if !e.provider.Next(f) {
@@ -189,8 +193,9 @@ func (e *env) refund(t tb, req refund.Request) (refund.Result, error) {
 	defer cancel()
 	res, err := e.gateway.Refund(ctx, req)
 	if err == nil {
-		e.sound(t, req, res)
-		require.NotEqual(t, refund.OutcomeNotFound, res.Outcome, "not-found is an answer to a query only")
+		e.requireSound(t, req, res)
+		require.NotEqual(t, refund.OutcomeNotFound, res.Outcome,
+			"only a query may return not-found")
 	}
 	return res, err
 }
@@ -202,18 +207,19 @@ func (e *env) query(t tb, req refund.Request) (refund.Result, error) {
 	defer cancel()
 	res, err := e.gateway.Query(ctx, req)
 	if err == nil {
-		e.sound(t, req, res)
+		e.requireSound(t, req, res)
 	}
 	return res, err
 }
 
-// sound fails unless the Service could act on the result, and the ledger bears it out.
-func (e *env) sound(t tb, req refund.Request, res refund.Result) {
+// requireSound requires that the Service can act on the result, and that the ledger confirms it.
+func (e *env) requireSound(t tb, req refund.Request, res refund.Result) {
 	t.Helper()
-	require.False(t, mismatch(req, res), "%s must be about what was asked for: %+v", res.Outcome, res)
+	require.False(t, mismatch(req, res), "%s must be about the request: %+v", res.Outcome, res)
 	switch res.Outcome {
 	case refund.OutcomeSucceeded:
-		require.Equal(t, req.Amount, e.provider.Paid(req.RefundNo), "succeeded is money that was paid")
+		require.Equal(t, req.Amount, e.provider.Paid(req.RefundNo),
+			"succeeded means that the money was paid")
 		fallthrough
 	case refund.OutcomeAccepted, refund.OutcomeClosed, refund.OutcomeAbnormal:
 		require.Equal(t, req.RefundNo, res.RefundNo, "%s must name the refund", res.Outcome)
@@ -222,33 +228,35 @@ func (e *env) sound(t tb, req refund.Request, res refund.Result) {
 		require.NotEmpty(t, res.Code, "declined must come with the provider's code")
 	case refund.OutcomeNotFound:
 	case refund.OutcomeUnknown:
-		require.Fail(t, "doubt must be an error")
+		require.Fail(t, "an unknown outcome must be an error")
 	default:
 		require.Fail(t, "not an outcome", "%d", int(res.Outcome))
 	}
 	require.Equal(t, time.UTC, res.RefundedAt.Location(), "times are UTC")
 }
 
-// mismatch reports whether the Service would refuse the result because it names something else.
+// mismatch reports whether the Service would refuse the result because it is about something else.
 func mismatch(req refund.Request, res refund.Result) bool {
 	return res.RefundNo != "" && res.RefundNo != req.RefundNo ||
 		res.OrderID != "" && res.OrderID != req.OrderID ||
 		res.Amount != 0 && res.Amount != req.Amount
 }
 
-// taken submits a refund that nothing stands in the way of.
-func (e *env) taken(t tb, req refund.Request) refund.Result {
+// submit submits a refund that the provider must accept.
+func (e *env) submit(t tb, req refund.Request) refund.Result {
 	t.Helper()
 	res, err := e.refund(t, req)
 	require.NoError(t, err)
-	require.Contains(t, []refund.Outcome{refund.OutcomeAccepted, refund.OutcomeSucceeded}, res.Outcome,
+	accepted := []refund.Outcome{refund.OutcomeAccepted, refund.OutcomeSucceeded}
+	require.Contains(t, accepted, res.Outcome,
 		"got %s, code %q", res.Outcome, res.Code)
-	require.LessOrEqual(t, len(res.ProviderRefundID), order.MaxCode, "the book would cut the provider's number, and no longer tell it")
+	require.LessOrEqual(t, len(res.ProviderRefundID), order.MaxCode,
+		"the Service would cut the provider's number")
 	return res
 }
 
-// ends asks until a refund that the provider has is no longer on its way.
-func (e *env) ends(t tb, req refund.Request) refund.Result {
+// settle settles a refund and asks until it has ended.
+func (e *env) settle(t tb, req refund.Request) refund.Result {
 	t.Helper()
 	for range 10 {
 		e.provider.Settle(req.RefundNo)
@@ -258,33 +266,35 @@ func (e *env) ends(t tb, req refund.Request) refund.Result {
 			return res
 		}
 	}
-	require.Fail(t, "refund is on its way for ever", "although Provider.Settle was called and the gateway asked ten times")
+	require.Fail(t, "the refund does not end",
+		"Provider.Settle and Query were called ten times")
 	return refund.Result{}
 }
 
-// paid requires that a refund which the provider has ends as paid, once.
-func (e *env) paid(t tb, req refund.Request) {
+// requirePaid requires that a refund ends as paid, once.
+func (e *env) requirePaid(t tb, req refund.Request) {
 	t.Helper()
-	res := e.ends(t, req)
+	res := e.settle(t, req)
 	require.Equal(t, refund.OutcomeSucceeded, res.Outcome, "code %q", res.Code)
 	require.Equal(t, req.Amount, e.provider.Paid(req.RefundNo), "paid once")
 }
 
-// unpaid requires that a refund did not pay.
-func (e *env) unpaid(t tb, req refund.Request) {
+// requireUnpaid requires that a refund did not pay.
+func (e *env) requireUnpaid(t tb, req refund.Request) {
 	t.Helper()
 	e.provider.Settle(req.RefundNo)
 	require.Zero(t, e.provider.Paid(req.RefundNo), "nothing must be paid under %s", req.RefundNo)
 }
 
-// resume does what the Service does about an unknown outcome: ask, and submit only what was never seen.
+// resume does what the Service does after an unknown outcome. It asks, and it submits the refund
+// again only if the provider has never seen it.
 func (e *env) resume(t tb, req refund.Request) {
 	t.Helper()
 	res, err := e.query(t, req)
 	require.NoError(t, err)
 	if res.Outcome == refund.OutcomeNotFound {
-		e.taken(t, req)
+		e.submit(t, req)
 	}
-	e.paid(t, req)
+	e.requirePaid(t, req)
 	require.Equal(t, req.Amount, e.provider.PaidTotal(req.OrderID), "and nothing else was paid")
 }

@@ -21,7 +21,7 @@ func TestConformance(t *testing.T) {
 	}})
 }
 
-// recorder is a test that may fail without failing this one.
+// recorder is a tb that records whether the check failed or was skipped.
 type recorder struct {
 	mu      sync.Mutex
 	failed  bool
@@ -61,7 +61,7 @@ func try(c check, g refund.RefundGateway, b *bank) *recorder {
 		}()
 		patience := time.Second
 		if b.bug == "" {
-			patience = time.Minute // a busy machine is no bug
+			patience = time.Minute // the machine may be busy
 		}
 		c.run(r, &env{gateway: g, provider: b, proves: c.proves, patience: patience})
 	}()
@@ -79,8 +79,8 @@ var bugs = map[string][]string{
 	"never ends":                        {"RefundThenQuery"},
 	"pays every time":                   {"RepeatedRefundPaysOnce", "ConcurrentRefundPaysOnce", "LostAnswerIsUnknown"},
 	"a new number for each call":        {"RepeatedRefundPaysOnce", "ConcurrentRefundPaysOnce", "LostAnswerIsUnknown"},
-	"a new name each time":              {"RepeatedRefundPaysOnce"},
-	"a name that no book holds":         {"RefundThenQuery"},
+	"a new number each time":            {"RepeatedRefundPaysOnce"},
+	"a number that is too long":         {"RefundThenQuery"},
 	"looks before it locks":             {"ConcurrentRefundPaysOnce"},
 	"one request for all":               {"ConcurrentCallsDoNotMix"},
 	"one refund an order":               {"PartialRefundsAddUp"},
@@ -88,26 +88,26 @@ var bugs = map[string][]string{
 	"too much is accepted":              {"OverRefundPaysNothing"},
 	"pays the difference":               {"OtherAmountPaysNothing"},
 	"other terms are accepted":          {"OtherAmountPaysNothing"},
-	"a no is an error":                  {"DeclinedIsAResult"},
-	"a no without its code":             {"DeclinedIsAResult"},
-	"a no is not-found":                 {"DeclinedIsAResult", "OverRefundPaysNothing"},
-	"a no pays":                         {"DeclinedIsAResult"},
-	"a no burns the number":             {"DeclinedIsAResult"},
-	"a lost answer is a no":             {"LostAnswerIsUnknown", "LostConnectionIsUnknown", "DeadlineIsKept", "ContextEndedBefore"},
+	"a refusal is an error":             {"DeclinedIsAResult"},
+	"a refusal without its code":        {"DeclinedIsAResult"},
+	"a refusal is not-found":            {"DeclinedIsAResult", "OverRefundPaysNothing"},
+	"a refusal pays":                    {"DeclinedIsAResult"},
+	"a refusal uses the number up":      {"DeclinedIsAResult"},
+	"a lost answer is a refusal":        {"LostAnswerIsUnknown", "LostConnectionIsUnknown", "DeadlineIsKept", "ContextEndedBefore"},
 	"a lost answer is accepted":         {"LostAnswerIsUnknown", "LostConnectionIsUnknown", "DeadlineIsKept"},
 	"a lost answer is nothing":          {"LostAnswerIsUnknown", "LostConnectionIsUnknown"},
-	"a time-out is a no":                {"DeadlineIsKept"},
+	"a time-out is a refusal":           {"DeadlineIsKept"},
 	"hides the cause":                   {"DeadlineIsKept", "ContextEndedBefore"},
-	"garbage is a no":                   {"GarbageIsUnknown", "QueryGarbageIsUnknown"},
+	"garbage is a refusal":              {"GarbageIsUnknown", "QueryGarbageIsUnknown"},
 	"garbage is accepted":               {"GarbageIsUnknown", "QueryGarbageIsUnknown"},
 	"believes any number":               {"AnswerAboutAnotherRefund", "QueryAboutAnotherRefund"},
 	"believes any amount":               {"AnswerWithAnotherAmount", "QueryWithAnotherAmount"},
-	"abnormal is success":               {"AbnormalIsTold"},
-	"abnormal is closed":                {"AbnormalIsTold"},
-	"closed is success":                 {"ClosedIsTold"},
-	"closes and pays":                   {"ClosedIsTold"},
+	"abnormal is success":               {"AbnormalIsReported"},
+	"abnormal is closed":                {"AbnormalIsReported"},
+	"closed is success":                 {"ClosedIsReported"},
+	"closes and pays":                   {"ClosedIsReported"},
 	"not-found is an error":             {"NeverSeenIsNotFound", "LostConnectionIsUnknown"},
-	"not-found is a no":                 {"NeverSeenIsNotFound", "LostConnectionIsUnknown"},
+	"not-found is a refusal":            {"NeverSeenIsNotFound", "LostConnectionIsUnknown"},
 	"a lost query is not-found":         {"QueryLostIsUnknown", "QueryBrokenOffIsUnknown", "QueryDeadlineIsKept"},
 	"a garbled query is not-found":      {"QueryGarbageIsUnknown"},
 	"a late query is closed":            {"QueryDeadlineIsKept"},
@@ -116,8 +116,8 @@ var bugs = map[string][]string{
 	"lists only what was paid":          {"ListIsComplete"},
 }
 
-// TestSuiteCanFail: every broken gateway is caught by the checks that are meant to, and every check is
-// meant to catch one.
+// TestSuiteCanFail: every broken gateway fails the checks that are meant to catch it, and every
+// check is meant to catch one.
 func TestSuiteCanFail(t *testing.T) {
 	named := map[string]bool{}
 	for bug, meant := range bugs {
@@ -136,11 +136,11 @@ func TestSuiteCanFail(t *testing.T) {
 	for _, c := range checks() {
 		require.True(t, named[c.name], "check %s is meant to catch nothing", c.name)
 	}
-	require.Subset(t, names(), keys(named), "a check that is named exists")
+	require.Subset(t, names(), keys(named), "every named check exists")
 }
 
-// catches reports whether a check fails on a broken gateway. A race that the gateway may win by luck is run
-// until it loses.
+// catches reports whether a check fails on a broken gateway. The gateway may win a race by luck, so
+// the check runs until it fails.
 func catches(t *testing.T, c check, bug string) bool {
 	t.Helper()
 	for range 100 {
@@ -168,18 +168,19 @@ func keys(m map[string]bool) (all []string) {
 	return all
 }
 
-// TestSkips: a provider that cannot break is not held against the gateway, and the skip says what is unproven.
-func TestSkips(t *testing.T) {
+// TestSkipSaysWhatStaysUnproven: a check is skipped if the provider cannot do its fault.
+func TestSkipSaysWhatStaysUnproven(t *testing.T) {
 	for f := FaultDecline; f <= FaultClose; f++ {
 		skipped := 0
 		for _, c := range checks() {
 			b := newBank("")
-			b.helpless = map[Fault]bool{f: true}
+			b.cannot = map[Fault]bool{f: true}
 			r := try(c, list{&client{bank: b}}, b)
 			close(b.closed)
 			require.False(t, r.failed, c.name)
 			if r.skipped != "" {
-				require.Equal(t, "the provider cannot "+f.String()+": unproven that "+c.proves, r.skipped)
+				require.Equal(t, "the provider cannot "+f.String()+": unproven that "+c.proves,
+					r.skipped)
 				skipped++
 			}
 		}
@@ -190,6 +191,7 @@ func TestSkips(t *testing.T) {
 		b := newBank("")
 		r := try(c, &client{bank: b}, b)
 		close(b.closed)
-		require.Equal(t, c.name == "ListIsComplete", r.skipped != "", "only a list needs a refund.Lister")
+		require.Equal(t, c.name == "ListIsComplete", r.skipped != "",
+			"only a list needs a refund.Lister")
 	}
 }

@@ -17,43 +17,45 @@ func neverSeenIsNotFound(t tb, e *env) {
 		require.NoError(t, err)
 		require.Equal(t, refund.OutcomeNotFound, res.Outcome)
 	}
-	e.unpaid(t, req)
-	e.taken(t, req) // asking has not used the number up
-	e.paid(t, req)
+	e.requireUnpaid(t, req)
+	e.submit(t, req) // the query has not used the number up
+	e.requirePaid(t, req)
 	res, err := e.query(t, another(req))
 	require.NoError(t, err)
-	require.Equal(t, refund.OutcomeNotFound, res.Outcome, "also beside a refund that the order has")
+	require.Equal(t, refund.OutcomeNotFound, res.Outcome, "also if the order has another refund")
 }
 
-// queryUnknown requires that a query which gets no usable answer is an error. Above all it must not be
-// not-found: that releases money, and submits again.
-func (e *env) queryUnknown(t tb, f Fault) {
+// requireQueryError requires that a query without a usable answer returns an error. It must not
+// return not-found, because the Service would then submit the refund again.
+func (e *env) requireQueryError(t tb, f Fault) {
 	t.Helper()
 	req := e.order()
-	e.taken(t, req)
+	e.submit(t, req)
 	e.next(t, f)
 	res, err := e.query(t, req)
-	require.Error(t, err, "%s where the provider did %s: the outcome is unknown", res.Outcome, f)
-	e.paid(t, req)
+	require.Error(t, err, "got %s although the provider did %s: the outcome is unknown",
+		res.Outcome, f)
+	e.requirePaid(t, req)
 }
 
-func queryLostIsUnknown(t tb, e *env) { e.queryUnknown(t, FaultLoseAnswer) }
+func queryLostIsUnknown(t tb, e *env) { e.requireQueryError(t, FaultLoseAnswer) }
 
-func queryBrokenOffIsUnknown(t tb, e *env) { e.queryUnknown(t, FaultFailBefore) }
+func queryBrokenOffIsUnknown(t tb, e *env) { e.requireQueryError(t, FaultFailBefore) }
 
-func queryGarbageIsUnknown(t tb, e *env) { e.queryUnknown(t, FaultGarbage) }
+func queryGarbageIsUnknown(t tb, e *env) { e.requireQueryError(t, FaultGarbage) }
 
-func (e *env) doubtfulQuery(t tb, f Fault) {
+func (e *env) requireQueryMismatch(t tb, f Fault) {
 	t.Helper()
 	req := e.order()
-	e.taken(t, req)
-	e.doubtful(t, f, req, func(ctx context.Context) (refund.Result, error) { return e.gateway.Query(ctx, req) })
-	e.paid(t, req)
+	e.submit(t, req)
+	e.requireMismatch(t, f, req,
+		func(ctx context.Context) (refund.Result, error) { return e.gateway.Query(ctx, req) })
+	e.requirePaid(t, req)
 }
 
-func queryAboutAnotherRefund(t tb, e *env) { e.doubtfulQuery(t, FaultOtherRefund) }
+func queryAboutAnotherRefund(t tb, e *env) { e.requireQueryMismatch(t, FaultOtherRefund) }
 
-func queryWithAnotherAmount(t tb, e *env) { e.doubtfulQuery(t, FaultOtherAmount) }
+func queryWithAnotherAmount(t tb, e *env) { e.requireQueryMismatch(t, FaultOtherAmount) }
 
 func contextEndedBefore(t tb, e *env) {
 	req := e.order()
@@ -61,7 +63,7 @@ func contextEndedBefore(t tb, e *env) {
 	cancel()
 	_, err := e.gateway.Refund(ctx, req)
 	require.ErrorIs(t, err, context.Canceled)
-	e.unpaid(t, req)
+	e.requireUnpaid(t, req)
 	_, err = e.gateway.Query(ctx, req)
 	require.ErrorIs(t, err, context.Canceled)
 	res, err := e.query(t, req)
@@ -69,18 +71,21 @@ func contextEndedBefore(t tb, e *env) {
 	require.Equal(t, refund.OutcomeNotFound, res.Outcome, "nothing was sent")
 }
 
-// inTime leaves the next call without an answer and requires that the gateway gives up at the deadline. What an
-// answered call took shows how long the deadline must be, for the call to arrive before it.
-func (e *env) inTime(t tb, answered func(), call func(context.Context) (refund.Result, error)) {
+// requireDeadline leaves the next call without an answer and requires that the gateway returns at
+// the deadline. It measures an answered call first, so that the call arrives before the deadline.
+func (e *env) requireDeadline(
+	t tb, answered func(), call func(context.Context) (refund.Result, error),
+) {
 	t.Helper()
-	began := time.Now() //nolint:forbidigo // measures this machine
+	start := time.Now() //nolint:forbidigo // measures this machine
 	answered()
-	deadline := max(300*time.Millisecond, 20*time.Since(began)) //nolint:forbidigo // measures this machine
+	took := time.Since(start) //nolint:forbidigo // measures this machine
+	deadline := max(300*time.Millisecond, 20*took)
 	e.next(t, FaultHang)
 	ctx, cancel := context.WithTimeout(context.Background(), deadline)
 	defer cancel()
 	got := make(chan answer, 1)
-	go func() { // ends when the gateway gives up, at the latest when the provider is closed
+	go func() { // ends when the gateway returns, at the latest when the provider is closed
 		res, err := call(ctx)
 		got <- answer{res, err}
 	}()
@@ -88,7 +93,7 @@ func (e *env) inTime(t tb, answered func(), call func(context.Context) (refund.R
 	defer stop()
 	select {
 	case a := <-got:
-		require.Error(t, a.err, "%s without an answer: the outcome is unknown", a.res.Outcome)
+		require.Error(t, a.err, "got %s without an answer: the outcome is unknown", a.res.Outcome)
 		ended := errors.Is(a.err, context.DeadlineExceeded) || errors.Is(a.err, context.Canceled)
 		require.True(t, ended, "the error must be the context's: %v", a.err)
 	case <-limit.Done():
@@ -102,22 +107,26 @@ func deadlineIsKept(t tb, e *env) {
 		_, err := e.query(t, req)
 		require.NoError(t, err)
 	}
-	e.inTime(t, connect, func(ctx context.Context) (refund.Result, error) { return e.gateway.Refund(ctx, req) })
+	e.requireDeadline(t, connect,
+		func(ctx context.Context) (refund.Result, error) { return e.gateway.Refund(ctx, req) })
 	e.resume(t, req)
 }
 
 func queryDeadlineIsKept(t tb, e *env) {
 	req := e.order()
-	e.inTime(t, func() { e.taken(t, req) }, func(ctx context.Context) (refund.Result, error) {
+	e.requireDeadline(t, func() {
+		e.submit(t,
+			req)
+	}, func(ctx context.Context) (refund.Result, error) {
 		return e.gateway.Query(ctx, req)
 	})
-	e.paid(t, req)
+	e.requirePaid(t, req)
 }
 
 func listIsComplete(t tb, e *env) {
 	lister, ok := e.gateway.(refund.Lister)
 	if !ok {
-		t.Skipf("the gateway is no refund.Lister: unproven that %s", e.proves)
+		t.Skipf("the gateway is not a refund.Lister: unproven that %s", e.proves)
 		return
 	}
 	first := e.order()
@@ -133,19 +142,19 @@ func listIsComplete(t tb, e *env) {
 		found, err := lister.List(ctx, about)
 		require.NoError(t, err)
 		require.Len(t, found, len(wants), "every refund of the order, and no other")
-		byNo := map[string]refund.Result{}
+		byNumber := map[string]refund.Result{}
 		for _, res := range found {
-			byNo[res.RefundNo] = res
+			byNumber[res.RefundNo] = res
 		}
 		for _, want := range wants {
-			e.sound(t, want, byNo[want.RefundNo])
+			e.requireSound(t, want, byNumber[want.RefundNo])
 		}
 	}
 	list()
-	e.taken(t, first)
-	e.taken(t, elsewhere)
-	e.taken(t, second)
+	e.submit(t, first)
+	e.submit(t, elsewhere)
+	e.submit(t, second)
 	list(first, second)
-	e.paid(t, first)
+	e.requirePaid(t, first)
 	list(first, second)
 }
