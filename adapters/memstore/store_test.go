@@ -38,7 +38,8 @@ func TestNestedOrdersCommitTogether(t *testing.T) {
 			err := s.Update(bg, "O1", func(ctx context.Context, o *order.Order) error {
 				o.PaymentID = "P1"
 				require.NoError(t, s.Update(ctx, "O2", func(_ context.Context,
-					o *order.Order) error {
+					o *order.Order,
+				) error {
 					o.PaymentID = "P2"
 					return nil
 				}))
@@ -74,9 +75,11 @@ func TestFailedNestedUpdateChangesNothing(t *testing.T) {
 			s := memstore.New()
 			create(t, s, "O1", "O2", "O3")
 			set := func(ctx context.Context, id string,
-				then func(ctx context.Context) error) error {
+				then func(ctx context.Context) error,
+			) error {
 				return s.Update(ctx, id, func(ctx context.Context,
-					o *order.Order) error {
+					o *order.Order,
+				) error {
 					o.PaymentID = "P"
 					return then(ctx)
 				})

@@ -43,6 +43,7 @@ var patient = refund.Options{CallTimeout: 2 * patience, Lease: 4 * patience}
 
 // TestMain is the process that is killed where it is told so.
 func TestMain(m *testing.M) {
+	slog.SetDefault(slog.New(slog.DiscardHandler)) // Services without a Logger log to it
 	if dsn := os.Getenv(childVar); dsn != "" {
 		if err := child(dsn); err != nil {
 			fmt.Fprintln(os.Stderr, err)

@@ -237,7 +237,8 @@ func TestCallerLeavesAtCommit(t *testing.T) {
 		_, shaky, l := losing(t, d)
 		ran := 0
 		svc := service(t, shaky, refund.Options{Hooks: []refund.Hooks{{After: func(context.Context,
-			*order.Order, order.Transition) {
+			*order.Order, order.Transition,
+		) {
 			ran++
 		}}}})
 		register(t, svc, "O-1")

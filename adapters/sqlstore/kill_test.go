@@ -3,6 +3,7 @@ package sqlstore_test
 import (
 	"bufio"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"strconv"
@@ -34,6 +35,7 @@ func (d database) childProcess(round, dsn string) *exec.Cmd {
 // TestMain is the child where it is told so: it writes as fast as it can, until it is killed, and
 // says what was acknowledged.
 func TestMain(m *testing.M) {
+	slog.SetDefault(slog.New(slog.DiscardHandler)) // Services without a Logger log to it
 	if spec := os.Getenv(childVar); spec != "" {
 		if err := child(spec); err != nil {
 			fmt.Fprintln(os.Stderr, err)
