@@ -38,7 +38,7 @@ func (s *Store) due(
 	}
 	query, args = s.d.bind(query+s.sql.dueEnd), append(args, max(q.Limit, 0))
 	var d refund.DueRefund
-	dest := []any{&d.OrderID, &d.RefundNo, &d.Gateway, requiredTime(&d.At).dest}
+	dest := []any{&d.OrderID, &d.RefundNo, &d.Gateway, (*requiredTime)(&d.At)}
 	err = s.query(ctx, query, args, dest, func() { due = nil }, func() { due = append(due, d) })
 	if err != nil {
 		return nil, fmt.Errorf("list due refunds: %w", err)
