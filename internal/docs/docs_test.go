@@ -62,7 +62,8 @@ func blocks(t *testing.T, file string) (all []block) {
 // plain is code without what gofmt decides: a block may be indented otherwise than where it stands.
 func plain(code string) string { return strings.Join(strings.Fields(code), " ") }
 
-// sources is every Go file of the workspace, one after the other.
+// sources is every Go file of all modules, one after the other. All modules are in the workspace: step tidy of .ci/run
+// checks it.
 func sources(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder
@@ -75,7 +76,7 @@ func sources(t *testing.T) string {
 				return fs.SkipDir
 			}
 		case strings.HasSuffix(path, ".go"):
-			code, err := os.ReadFile(path) //nolint:gosec // of this module
+			code, err := os.ReadFile(path) //nolint:gosec // of this repository
 			if err != nil {
 				return err
 			}
