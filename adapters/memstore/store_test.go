@@ -76,7 +76,10 @@ func TestFailedNestedUpdateChangesNothing(t *testing.T) {
 			set := func(ctx context.Context, id string,
 				then func(ctx context.Context) error) error {
 				return s.Update(ctx, id, func(ctx context.Context,
-					o *order.Order) error { o.PaymentID = "P"; return then(ctx) })
+					o *order.Order) error {
+					o.PaymentID = "P"
+					return then(ctx)
+				})
 			}
 			fine := func(context.Context) error { return nil }
 			calls := 0

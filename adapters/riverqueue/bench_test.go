@@ -32,9 +32,9 @@ func (t telling) Refund(ctx context.Context, r refund.Request) (refund.Result, e
 	return t.instant.Refund(ctx, r)
 }
 
-// BenchmarkApprove is how long it takes from Approve until the refund is submitted, one at a time, when nothing
-// else is to do. The Poller is woken by the approval in its own process; River's client looks every second, or is
-// woken by the database. Give it -benchtime 100x.
+// BenchmarkApprove is how long it takes from Approve until the refund is submitted, one at a time,
+// when nothing else is to do. The Poller is woken by the approval in its own process; River's
+// client looks every second, or is woken by the database. Give it -benchtime 100x.
 func BenchmarkApprove(b *testing.B) {
 	for _, engine := range []string{enginePoller, engineRiver, engineListens} {
 		b.Run(engine, func(b *testing.B) {
@@ -92,9 +92,9 @@ func (c *counter) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQ
 
 func (*counter) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
 
-// BenchmarkIdle is how many statements one process sends in a minute in which nothing is due, BEGIN and COMMIT
-// included; River leads and sweeps in it. An iteration is a second, and the first five are not counted: give it
-// -benchtime 60x.
+// BenchmarkIdle is how many statements one process sends in a minute in which nothing is due, BEGIN
+// and COMMIT included; River leads and sweeps in it. An iteration is a second, and the first five
+// are not counted: give it -benchtime 60x.
 func BenchmarkIdle(b *testing.B) {
 	for _, engine := range []string{enginePoller, engineRiver, engineRiver + "/lanes=2"} {
 		b.Run(engine, func(b *testing.B) {

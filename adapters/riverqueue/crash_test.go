@@ -29,7 +29,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// TestHardStop cancels a call: the job does not stay behind as running, nor the refund with a lease.
+// TestHardStop cancels a call: the job does not stay behind as running, nor the refund with a
+// lease.
 func TestHardStop(t *testing.T) {
 	t.Parallel()
 	dsn := freshDSN(t)
@@ -72,7 +73,8 @@ func TestStop(t *testing.T) {
 	require.Equal(t, rivertype.JobStateCompleted, s.list()[0].State)
 }
 
-// childVar has this program be a process that is to be killed: its mode, and the DSN that it works on.
+// childVar has this program be a process that is to be killed: its mode, and the DSN that it works
+// on.
 const childVar = "ORDERFSM_TEST_CHILD"
 
 // The modes of a child: with short times and without a chance to lead, or as a host would be.
@@ -163,7 +165,8 @@ func startRiver(db *sql.DB, svc *refund.Service, opts riverqueue.Options, change
 	return c, c.Start(context.Background())
 }
 
-// startChild returns when the child's call to the provider has begun; kill ends the child with SIGKILL.
+// startChild returns when the child's call to the provider has begun; kill ends the child with
+// SIGKILL.
 func startChild(t *testing.T, mode, dsn string) (kill func()) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
@@ -212,8 +215,8 @@ func TestKilled(t *testing.T) {
 
 const recoveryVar = "ORDERFSM_RIVER_RECOVERY"
 
-// TestRecovery measures how long a refund stands still when its process is killed, with the times that Config
-// sets: every other time the process was River's leader too.
+// TestRecovery measures how long a refund stands still when its process is killed, with the times
+// that Config sets: every other time the process was River's leader too.
 func TestRecovery(t *testing.T) {
 	t.Parallel()
 	rounds, _ := strconv.Atoi(os.Getenv(recoveryVar))
@@ -239,8 +242,8 @@ func TestRecovery(t *testing.T) {
 	require.Less(t, all[len(all)-1], time.Minute)
 }
 
-// recovery kills the process of a refund, after a while in which the rescuer of another leader comes nearer to
-// its next look, and returns how long it takes until the refund is settled.
+// recovery kills the process of a refund, after a while in which the rescuer of another leader
+// comes nearer to its next look, and returns how long it takes until the refund is settled.
 func recovery(t *testing.T, leads bool, after time.Duration) time.Duration {
 	dsn := freshDSN(t)
 	s := newShop(t, dsn, &bank{}, refund.Options{CallTimeout: riverqueue.CallTimeout, Lease: riverqueue.Lease})

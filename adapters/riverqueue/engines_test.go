@@ -49,11 +49,12 @@ func (instant) Query(_ context.Context, req refund.Request) (refund.Result, erro
 	return refund.Result{Outcome: refund.OutcomeNotFound, RefundNo: req.RefundNo}, nil
 }
 
-// BenchmarkEngines is how many refunds of a backlog are settled per second on PostgreSQL, by processes of their own,
-// with a provider that answers at once. Give it -benchtime 2000x.
+// BenchmarkEngines is how many refunds of a backlog are settled per second on PostgreSQL, by
+// processes of their own, with a provider that answers at once. Give it -benchtime 2000x.
 //
-// The floor is what no engine can undercut that leases before it asks and records afterwards: two transactions per
-// refund, each one UPDATE and one INSERT by primary key, from as many processes with ten connections each.
+// The floor is what no engine can undercut that leases before it asks and records afterwards: two
+// transactions per refund, each one UPDATE and one INSERT by primary key, from as many processes
+// with ten connections each.
 func BenchmarkEngines(b *testing.B) {
 	for _, engine := range []string{engineFloor, enginePoller, engineRiver, enginePollerTuned, engineRiverTuned} {
 		for _, processes := range []int{1, 3} {

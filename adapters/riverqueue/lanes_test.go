@@ -49,8 +49,8 @@ func (r routed) Query(ctx context.Context, req refund.Request) (refund.Result, e
 	return r.to(req.Gateway).Query(ctx, req)
 }
 
-// TestOneGatewayDoesNotStarveAnother: one gateway hangs with 10,000 refunds due. What is approved last, for another
-// one, is settled before any of the calls that hang ends.
+// TestOneGatewayDoesNotStarveAnother: one gateway hangs with 10,000 refunds due. What is approved
+// last, for another one, is settled before any of the calls that hang ends.
 func TestOneGatewayDoesNotStarveAnother(t *testing.T) {
 	t.Parallel()
 	const backlog = 10_000
@@ -127,7 +127,8 @@ func TestLanes(t *testing.T) {
 	}
 }
 
-// TestSweepBehindABacklog: what has no job is found behind more refunds of another gateway than a sweep looks at.
+// TestSweepBehindABacklog: what has no job is found behind more refunds of another gateway than a
+// sweep looks at.
 func TestSweepBehindABacklog(t *testing.T) {
 	t.Parallel()
 	s := newLanes(t, freshDSN(t), &bank{}, refund.Options{}, "hangs")

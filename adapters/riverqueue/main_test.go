@@ -33,7 +33,8 @@ const dsnVar = "ORDERFSM_POSTGRES_DSN"
 
 var bg = context.Background()
 
-// patience is how long a test waits for what a slow and busy machine gets done. Nothing shorter decides.
+// patience is how long a test waits for what a slow and busy machine gets done. Nothing shorter
+// decides.
 const patience = 3 * time.Minute
 
 // patient are options under which no call ends, and no lease runs out, while a test waits.

@@ -44,7 +44,8 @@ func (c *calls) Query(ctx context.Context, req refund.Request) (refund.Result, e
 	return c.bank.Query(ctx, req)
 }
 
-// TestGatewayThatHangs: the calls end with their deadline, the refunds come again, and in the end they are paid.
+// TestGatewayThatHangs: the calls end with their deadline, the refunds come again, and in the end
+// they are paid.
 func TestGatewayThatHangs(t *testing.T) {
 	t.Parallel()
 	b := &calls{before: func(ctx context.Context, call int64) error {
@@ -65,7 +66,8 @@ func TestGatewayThatHangs(t *testing.T) {
 	}
 }
 
-// TestAnswerAfterTheLease: the provider answers when another process has long since carried the refund to its end.
+// TestAnswerAfterTheLease: the provider answers when another process has long since carried the
+// refund to its end.
 func TestAnswerAfterTheLease(t *testing.T) {
 	t.Parallel()
 	called, answer := make(chan struct{}), make(chan struct{})
@@ -104,8 +106,9 @@ func TestAnswerAfterTheLease(t *testing.T) {
 	require.Zero(t, o.Reserved)
 }
 
-// TestClockSetBack: the clock of the only process jumps back an hour, and is put right later. What is approved
-// meanwhile goes on at once. What wakes meanwhile sleeps by the wrong clock until the sweep finds it due.
+// TestClockSetBack: the clock of the only process jumps back an hour, and is put right later. What
+// is approved meanwhile goes on at once. What wakes meanwhile sleeps by the wrong clock until the
+// sweep finds it due.
 func TestClockSetBack(t *testing.T) {
 	t.Parallel()
 	var behind atomic.Int64
@@ -146,8 +149,8 @@ func TestClockSetBack(t *testing.T) {
 // awayVar is how long the database is away in TestDatabaseAway.
 const awayVar = "ORDERFSM_RIVER_AWAY"
 
-// TestDatabaseAway: for a while nobody can reach the database, neither the service nor River. Then everything goes on
-// by itself. It is away for three seconds, and for as long as the variable says.
+// TestDatabaseAway: for a while nobody can reach the database, neither the service nor River. Then
+// everything goes on by itself. It is away for three seconds, and for as long as the variable says.
 func TestDatabaseAway(t *testing.T) {
 	t.Parallel()
 	away := 3 * time.Second

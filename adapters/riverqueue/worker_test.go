@@ -64,7 +64,8 @@ func TestGoexitLosesNoJob(t *testing.T) {
 	require.Equal(t, order.StateRefunded, s.refund("1").State)
 }
 
-// TestUnknownIsNeverGivenUp: errors and panics of the provider's side, more than River's usual attempts.
+// TestUnknownIsNeverGivenUp: errors and panics of the provider's side, more than River's usual
+// attempts.
 func TestUnknownIsNeverGivenUp(t *testing.T) {
 	t.Parallel()
 	b := &bank{answer: func(call int) (*refund.Result, error) {
@@ -87,7 +88,8 @@ func TestUnknownIsNeverGivenUp(t *testing.T) {
 	require.Equal(t, map[string]int{"R-1": 1}, b.paid)
 }
 
-// TestErrorsOutsideOfWork count as River's attempts, of which there are plenty, and come back within seconds.
+// TestErrorsOutsideOfWork count as River's attempts, of which there are plenty, and come back
+// within seconds.
 func TestErrorsOutsideOfWork(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, freshDSN(t), &bank{}, refund.Options{})
