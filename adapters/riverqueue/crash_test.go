@@ -27,6 +27,7 @@ import (
 	"github.com/orderfsm/orderfsm/adapters/sqlstore"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
 // TestHardStop cancels a call: the job does not stay behind as running, nor the refund with a
@@ -34,33 +35,28 @@ import (
 func TestHardStop(t *testing.T) {
 	t.Parallel()
 	dsn := freshDSN(t)
-	hanging := &bank{hang: make(chan struct{})}
-	s := newShop(t, dsn, hanging, refund.Options{Backoff: soon})
+	called := make(chan struct{})
+	s := newShop(t, dsn, hanging(called), refund.Options{Backoff: soon})
 	s.approve("1")
 	c := s.start(riverqueue.Options{}, nil)
-	<-hanging.hang
+	<-called
 	require.NoError(t, c.StopAndCancel(bg))
 	require.Equal(t, order.StateApproved, s.refund("1").State)
 	require.Equal(t, rivertype.JobStateAvailable, s.jobBecomes(rivertype.JobStateAvailable).State)
 
-	b := &bank{}
+	b := refundtest.New()
 	next := newShop(t, dsn, b, refund.Options{Backoff: soon})
 	next.start(riverqueue.Options{}, nil)
 	next.becomes("1", order.StateRefunded)
 	next.jobBecomes(rivertype.JobStateCompleted)
-	require.Equal(t, map[string]int{"R-1": 1}, b.paid)
+	requirePaid(t, b, "1")
 }
 
 // TestStop lets the call in flight end, and its job.
 func TestStop(t *testing.T) {
 	t.Parallel()
 	called, gate := make(chan struct{}), make(chan struct{})
-	b := &calls{before: func(context.Context, int64) error {
-		close(called)
-		<-gate
-		return nil
-	}}
-	s := newShop(t, freshDSN(t), b, refund.Options{})
+	s := newShop(t, freshDSN(t), gated(called, gate), refund.Options{})
 	s.approve("1")
 	c := s.start(riverqueue.Options{}, nil)
 	<-called
@@ -190,7 +186,7 @@ func startChild(t *testing.T, mode, dsn string) (kill func()) {
 func TestKilled(t *testing.T) {
 	t.Parallel()
 	dsn := freshDSN(t)
-	b := &bank{}
+	b := refundtest.New()
 	s := newShop(t, dsn, b, refund.Options{CallTimeout: shortCall, Lease: shortLease, Backoff: soon})
 	s.approve("1")
 
@@ -210,7 +206,7 @@ func TestKilled(t *testing.T) {
 	rescued := s.jobBecomes(rivertype.JobStateCompleted)
 	require.Equal(t, job.ID, rescued.ID)
 	require.Len(t, rescued.Errors, 1)
-	require.Equal(t, map[string]int{"R-1": 1}, b.paid)
+	requirePaid(t, b, "1")
 }
 
 const recoveryVar = "ORDERFSM_RIVER_RECOVERY"
@@ -246,7 +242,7 @@ func TestRecovery(t *testing.T) {
 // comes nearer to its next look, and returns how long it takes until the refund is settled.
 func recovery(t *testing.T, leads bool, after time.Duration) time.Duration {
 	dsn := freshDSN(t)
-	s := newShop(t, dsn, &bank{}, refund.Options{CallTimeout: riverqueue.CallTimeout, Lease: riverqueue.Lease})
+	s := newShop(t, dsn, refundtest.New(), refund.Options{CallTimeout: riverqueue.CallTimeout, Lease: riverqueue.Lease})
 	if !leads {
 		s.start(riverqueue.Options{}, func(c *river.Config) {
 			c.Queues, c.TestOnly = map[string]river.QueueConfig{"other": {MaxWorkers: 1}}, false

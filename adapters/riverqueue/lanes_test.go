@@ -13,6 +13,7 @@ import (
 	"github.com/orderfsm/orderfsm/adapters/sqlstore"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
 // newLanes is a shop whose gateways have queues of their own.
@@ -54,17 +55,18 @@ func (r routed) Query(ctx context.Context, req refund.Request) (refund.Result, e
 func TestOneGatewayDoesNotStarveAnother(t *testing.T) {
 	t.Parallel()
 	const backlog = 10_000
-	hanging := &bank{hang: make(chan struct{}, backlog)}
-	s := newLanes(t, freshDSN(t), routed{hanging, &bank{}}, patient, "hangs", "works")
+	called := make(chan struct{}, backlog)
+	routes := routed{hanging(called), refundtest.New()}
+	s := newLanes(t, freshDSN(t), routes, patient, "hangs", "works")
 	s.backlog("hangs", backlog)
 	s.jobsOf(riverqueue.QueueOf("hangs"), backlog)
 	s.start(riverqueue.Options{CallTimeout: patient.CallTimeout}, nil)
 	for range riverqueue.MaxWorkers {
-		<-hanging.hang
+		<-called
 	}
 	s.approveAt("works", "1")
 	s.becomes("1", order.StateRefunded)
-	require.Empty(t, hanging.hang, "no more of its places than it has")
+	require.Empty(t, called, "the gateway uses no more than its places")
 	var left int
 	require.NoError(t, s.db.QueryRowContext(bg, "SELECT count(*) FROM river_job WHERE queue = $1 AND state IN ('available', 'running')",
 		riverqueue.QueueOf("hangs")).Scan(&left))
@@ -75,7 +77,7 @@ func TestOneGatewayDoesNotStarveAnother(t *testing.T) {
 func TestLanes(t *testing.T) {
 	t.Parallel()
 	dsn := freshDSN(t)
-	s := newLanes(t, dsn, &bank{}, refund.Options{}, "a", "b.c")
+	s := newLanes(t, dsn, refundtest.New(), refund.Options{}, "a", "b.c")
 	s.approveAt("a", "1")
 	s.approveAt("b.c", "2")
 	require.NoError(t, sqlstore.InTx(bg, s.db, func(ctx context.Context) error { // which nobody else sees yet
@@ -104,7 +106,7 @@ func TestLanes(t *testing.T) {
 	}
 
 	// A shop that has only one of these queues puts the other jobs where they are worked.
-	fewer := newLanes(t, dsn, &bank{}, refund.Options{}, "a")
+	fewer := newLanes(t, dsn, refundtest.New(), refund.Options{}, "a")
 	_, err = s.db.ExecContext(bg, "UPDATE river_job SET state = 'running' WHERE queue = $1", riverqueue.QueueOf("b.c"))
 	require.NoError(t, err)
 	n, err := fewer.scheduler.Sweep(bg, fewer.svc, 100)
@@ -122,8 +124,8 @@ func TestLanes(t *testing.T) {
 	require.NoError(t, err)
 	require.Zero(t, n)
 	fewer.start(riverqueue.Options{}, nil)
-	for _, no := range []string{"1", "2", "3"} {
-		fewer.becomes(no, order.StateRefunded)
+	for _, number := range []string{"1", "2", "3"} {
+		fewer.becomes(number, order.StateRefunded)
 	}
 }
 
@@ -131,7 +133,7 @@ func TestLanes(t *testing.T) {
 // sweep looks at.
 func TestSweepBehindABacklog(t *testing.T) {
 	t.Parallel()
-	s := newLanes(t, freshDSN(t), &bank{}, refund.Options{}, "hangs")
+	s := newLanes(t, freshDSN(t), refundtest.New(), refund.Options{}, "hangs")
 	s.backlog("hangs", 50)
 	s.jobsOf(riverqueue.QueueOf("hangs"), 50)
 	s.approveAt("works", "1")
@@ -171,7 +173,7 @@ func TestQueueOf(t *testing.T) {
 		queues[riverqueue.QueueOf(name)] = river.QueueConfig{MaxWorkers: 1}
 	}
 	require.Len(t, queues, len(names)+1)
-	s := newShop(t, freshDSN(t), &bank{}, refund.Options{})
+	s := newShop(t, freshDSN(t), refundtest.New(), refund.Options{})
 	w, err := riverqueue.NewWorker(s.svc, riverqueue.Options{Logger: silent()})
 	require.NoError(t, err)
 	cfg := riverqueue.Config(w, s.scheduler)

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net/url"
 	"os"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -27,6 +26,7 @@ import (
 	"github.com/orderfsm/orderfsm/adapters/sqlstore"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
 const dsnVar = "ORDERFSM_POSTGRES_DSN"
@@ -98,66 +98,56 @@ func open(t testing.TB, dsn string) *sql.DB {
 
 func silent() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
-// bank pays once per number, and answers as it is told.
-type bank struct {
-	mu    sync.Mutex
-	calls int
-	paid  map[string]int
-	taken map[string]bool // accepted by answer: paid as soon as it lets the bank say so
-	// answer may return nil for what an honest provider says. It is called with mu held.
-	answer func(call int) (*refund.Result, error)
-	// hang, if not nil, has every call wait for its context, after a token was sent.
-	hang chan struct{}
-}
-
-func (b *bank) Refund(ctx context.Context, r refund.Request) (refund.Result, error) {
-	return b.say(ctx, r.RefundNo, r.Amount, true)
-}
-
-func (b *bank) Query(ctx context.Context, req refund.Request) (refund.Result, error) {
-	return b.say(ctx, req.RefundNo, req.Amount, false)
-}
-
-// payments is how often the number was paid.
-func (b *bank) payments(no string) int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.paid[no]
-}
-
-func (b *bank) say(ctx context.Context, no string, amount int64, pay bool) (refund.Result, error) {
-	if b.hang != nil {
-		b.hang <- struct{}{}
-		<-ctx.Done()
-		return refund.Result{}, ctx.Err()
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.calls++
-	if b.answer != nil {
-		if res, err := b.answer(b.calls); res != nil || err != nil {
-			if res != nil {
-				res.RefundNo, res.Amount = no, amount
-				if b.taken == nil {
-					b.taken = map[string]bool{}
-				}
-				b.taken[no] = b.taken[no] || res.Outcome == refund.OutcomeAccepted
-				return *res, err
-			}
-			return refund.Result{}, err
+// firstCalls returns a function for Choose that gives the first n calls step, and the others
+// AsUsual.
+func firstCalls(n int64, step refundtest.Step) func(refundtest.Call) refundtest.Step {
+	var calls atomic.Int64
+	return func(refundtest.Call) refundtest.Step {
+		if calls.Add(1) <= n {
+			return step
 		}
+		return refundtest.AsUsual()
 	}
-	pay = pay || b.taken[no] && b.paid[no] == 0
-	if b.paid[no] == 0 && !pay {
-		return refund.Result{Outcome: refund.OutcomeNotFound}, nil
+}
+
+// until returns a function for Choose that gives calls step until stop is true, and AsUsual then.
+func until(stop *atomic.Bool, step refundtest.Step) func(refundtest.Call) refundtest.Step {
+	return func(refundtest.Call) refundtest.Step {
+		if stop.Load() {
+			return refundtest.AsUsual()
+		}
+		return step
 	}
-	if b.paid == nil {
-		b.paid = map[string]int{}
-	}
-	if pay {
-		b.paid[no]++
-	}
-	return refund.Result{Outcome: refund.OutcomeSucceeded, RefundNo: no, Amount: amount}, nil
+}
+
+// hanging returns a provider that never answers. It sends to called for each call.
+func hanging(called chan<- struct{}) *refundtest.Gateway {
+	b := refundtest.New()
+	b.Choose(func(refundtest.Call) refundtest.Step {
+		return refundtest.Fail(nil).Before(func(ctx context.Context) {
+			called <- struct{}{}
+			<-ctx.Done()
+		})
+	})
+	return b
+}
+
+// gated returns a provider whose first call sends to called and waits for gate. The call ignores
+// its context.
+func gated(called chan<- struct{}, gate <-chan struct{}) *refundtest.Gateway {
+	b := refundtest.New()
+	b.Next(refundtest.AsUsual().IgnoreContext().Before(func(context.Context) {
+		close(called)
+		<-gate
+	}))
+	return b
+}
+
+// requirePaid requires that the refund of order O-number was paid, once.
+func requirePaid(t *testing.T, b *refundtest.Gateway, number string) {
+	t.Helper()
+	require.EqualValues(t, 60, b.Paid("R-"+number))
+	require.EqualValues(t, 60, b.PaidTotal("O-"+number))
 }
 
 // shop is a host's process.

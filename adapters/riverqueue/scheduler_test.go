@@ -20,6 +20,7 @@ import (
 	"github.com/orderfsm/orderfsm/adapters/sqlstore/pgxtx"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
 // TestJobAndStateCommitTogether has commands fail in all places after the job was inserted.
@@ -27,7 +28,7 @@ func TestJobAndStateCommitTogether(t *testing.T) {
 	t.Parallel()
 	stop := errors.New("the host says no")
 	var hook error
-	s := newShop(t, freshDSN(t), &bank{}, refund.Options{Hooks: refund.Hooks{
+	s := newShop(t, freshDSN(t), refundtest.New(), refund.Options{Hooks: refund.Hooks{
 		InTx: func(context.Context, *order.Order, order.Transition) error { return hook },
 	}})
 	p := s.ask("1")
@@ -72,7 +73,7 @@ func TestJobAndStateCommitTogether(t *testing.T) {
 // TestScheduleDelaysNoJob: the time comes from the clock of another process, which may be wrong.
 func TestScheduleDelaysNoJob(t *testing.T) {
 	t.Parallel()
-	s := newShop(t, freshDSN(t), &bank{}, refund.Options{})
+	s := newShop(t, freshDSN(t), refundtest.New(), refund.Options{})
 	schedule := func(at time.Time) {
 		t.Helper()
 		require.NoError(t, sqlstore.InTx(bg, s.db, func(ctx context.Context) error {
@@ -103,12 +104,8 @@ func TestClockAYearAheadHidesNoRefund(t *testing.T) {
 	t.Parallel()
 	dsn := freshDSN(t)
 	year := time.Now().AddDate(1, 0, 0) //nolint:forbidigo // a clock that is a year ahead of River's
-	b := &bank{answer: func(call int) (*refund.Result, error) {
-		if call == 1 {
-			return &refund.Result{Outcome: refund.OutcomeAccepted}, nil
-		}
-		return &refund.Result{Outcome: refund.OutcomeSucceeded}, nil
-	}}
+	b := refundtest.New()
+	b.ByDefault(refundtest.PayWhenAsked())
 	s := newShop(t, dsn, b, refund.Options{})
 	wrong := *s
 	wrong.svc = newService(t, s.db, b, refund.Options{Scheduler: s.scheduler, Now: func() time.Time { return year }})
@@ -136,10 +133,10 @@ func TestClockAYearAheadHidesNoRefund(t *testing.T) {
 func TestWithoutTransaction(t *testing.T) {
 	t.Parallel()
 	dsn := freshDSN(t)
-	wrong, err := riverqueue.NewScheduler(newShop(t, dsn, &bank{}, refund.Options{}).jobs,
+	wrong, err := riverqueue.NewScheduler(newShop(t, dsn, refundtest.New(), refund.Options{}).jobs,
 		func(context.Context) (*sql.Tx, bool) { return nil, false }, riverqueue.Lanes{})
 	require.NoError(t, err)
-	s := newShop(t, dsn, &bank{}, refund.Options{Scheduler: wrong})
+	s := newShop(t, dsn, refundtest.New(), refund.Options{Scheduler: wrong})
 	_, err = s.svc.Approve(bg, s.ask("1"))
 	require.ErrorIs(t, err, riverqueue.ErrNoTx)
 	require.Equal(t, order.StateRefundRequested, s.refund("1").State)
@@ -156,7 +153,8 @@ func TestWithoutTransaction(t *testing.T) {
 // TestRetry: a sleeping job is woken, a final one is followed by another.
 func TestRetry(t *testing.T) {
 	t.Parallel()
-	b := &bank{answer: func(int) (*refund.Result, error) { return &refund.Result{Outcome: refund.OutcomeAccepted}, nil }}
+	b := refundtest.New()
+	b.ByDefault(refundtest.Accept())
 	s := newShop(t, freshDSN(t), b, refund.Options{
 		Backoff: func(string, int) time.Duration { return time.Hour },
 	})
@@ -190,9 +188,9 @@ func TestRetry(t *testing.T) {
 func TestSweep(t *testing.T) {
 	t.Parallel()
 	dsn := freshDSN(t)
-	s := newShop(t, dsn, &bank{}, refund.Options{})
+	s := newShop(t, dsn, refundtest.New(), refund.Options{})
 	before := *s // as the host was before it had River
-	before.svc = newService(t, s.db, &bank{}, refund.Options{})
+	before.svc = newService(t, s.db, refundtest.New(), refund.Options{})
 	before.approve("1")
 	s.approve("2")
 	require.Len(t, s.list(), 1)
@@ -248,7 +246,7 @@ func TestPgx(t *testing.T) {
 	require.NoError(t, err)
 	scheduler, err := riverqueue.NewScheduler[pgx.Tx](jobs, pgxtx.TxFrom, riverqueue.Lanes{})
 	require.NoError(t, err)
-	s := newShop(t, dsn, &bank{}, refund.Options{Scheduler: scheduler})
+	s := newShop(t, dsn, refundtest.New(), refund.Options{Scheduler: scheduler})
 	p := s.ask("1")
 	_, err = s.svc.Approve(bg, p)
 	require.ErrorIs(t, err, riverqueue.ErrNoTx)

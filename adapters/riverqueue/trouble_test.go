@@ -18,43 +18,18 @@ import (
 	"github.com/orderfsm/orderfsm/adapters/riverqueue"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
 // wall is the real one, which is River's.
 func wall() time.Time { return time.Now() } //nolint:forbidigo // River has no other
 
-// calls is a provider that is a function of the call's number, in front of a bank.
-type calls struct {
-	bank
-	n      atomic.Int64
-	before func(ctx context.Context, call int64) error
-}
-
-func (c *calls) Refund(ctx context.Context, r refund.Request) (refund.Result, error) {
-	if err := c.before(ctx, c.n.Add(1)); err != nil {
-		return refund.Result{}, err
-	}
-	return c.bank.Refund(ctx, r)
-}
-
-func (c *calls) Query(ctx context.Context, req refund.Request) (refund.Result, error) {
-	if err := c.before(ctx, c.n.Add(1)); err != nil {
-		return refund.Result{}, err
-	}
-	return c.bank.Query(ctx, req)
-}
-
 // TestGatewayThatHangs: the calls end with their deadline, the refunds come again, and in the end
 // they are paid.
 func TestGatewayThatHangs(t *testing.T) {
 	t.Parallel()
-	b := &calls{before: func(ctx context.Context, call int64) error {
-		if call > 40 {
-			return nil
-		}
-		<-ctx.Done()
-		return ctx.Err()
-	}}
+	b := refundtest.New()
+	b.Choose(firstCalls(40, refundtest.Hang()))
 	s := newShop(t, freshDSN(t), b, refund.Options{CallTimeout: 20 * time.Millisecond, Backoff: soon})
 	for i := range 15 { // more than there are places
 		s.approve(strconv.Itoa(i))
@@ -62,7 +37,7 @@ func TestGatewayThatHangs(t *testing.T) {
 	s.start(riverqueue.Options{CallTimeout: 20 * time.Millisecond}, nil)
 	for i := range 15 {
 		s.becomes(strconv.Itoa(i), order.StateRefunded)
-		require.Equal(t, 1, b.payments("R-"+strconv.Itoa(i)))
+		requirePaid(t, b, strconv.Itoa(i))
 	}
 }
 
@@ -71,15 +46,9 @@ func TestGatewayThatHangs(t *testing.T) {
 func TestAnswerAfterTheLease(t *testing.T) {
 	t.Parallel()
 	called, answer := make(chan struct{}), make(chan struct{})
-	b := &calls{before: func(_ context.Context, call int64) error { // heeds no context
-		if call == 1 {
-			close(called)
-			<-answer
-		}
-		return nil
-	}}
-	begun, ahead := wall(), atomic.Int64{}
-	now := func() time.Time { return begun.Add(time.Duration(ahead.Load())) }
+	b := gated(called, answer)
+	start, ahead := wall(), atomic.Int64{}
+	now := func() time.Time { return start.Add(time.Duration(ahead.Load())) }
 	opts := patient
 	opts.Now = now
 	dsn := freshDSN(t)
@@ -114,12 +83,8 @@ func TestClockSetBack(t *testing.T) {
 	var behind atomic.Int64
 	now := func() time.Time { return wall().Add(-time.Duration(behind.Load())) }
 	var pays atomic.Bool
-	b := &bank{answer: func(int) (*refund.Result, error) {
-		if pays.Load() {
-			return nil, nil
-		}
-		return &refund.Result{Outcome: refund.OutcomeAccepted}, nil
-	}}
+	b := refundtest.New()
+	b.Choose(until(&pays, refundtest.PayWhenAsked()))
 	s := newShop(t, freshDSN(t), b, refund.Options{Now: now, Backoff: func(string, int) time.Duration { return time.Hour }})
 	s.approve("1")
 	s.start(riverqueue.Options{Now: now}, nil)
@@ -143,7 +108,8 @@ func TestClockSetBack(t *testing.T) {
 		require.NoError(t, err)
 		return s.refund("1").State == order.StateRefunded
 	}, "the sweep wakes it")
-	require.Equal(t, map[string]int{"R-1": 1, "R-2": 1}, b.paid)
+	requirePaid(t, b, "1")
+	requirePaid(t, b, "2")
 }
 
 // awayVar is how long the database is away in TestDatabaseAway.
@@ -160,12 +126,8 @@ func TestDatabaseAway(t *testing.T) {
 		require.NoError(t, err)
 	}
 	var pays atomic.Bool
-	b := &bank{answer: func(int) (*refund.Result, error) {
-		if pays.Load() {
-			return nil, nil
-		}
-		return nil, context.DeadlineExceeded
-	}}
+	b := refundtest.New()
+	b.Choose(until(&pays, refundtest.Fail(context.DeadlineExceeded)))
 	direct := freshDSN(t)
 	line := newWire(t, direct)
 	book := newShop(t, direct, b, refund.Options{})
@@ -190,7 +152,7 @@ func TestDatabaseAway(t *testing.T) {
 	}, "all are settled")
 	t.Logf("away for %s; %s later all is settled", away, wall().Sub(began).Round(100*time.Millisecond))
 	for i := range 20 {
-		require.Equal(t, 1, b.payments("R-"+strconv.Itoa(i)))
+		requirePaid(t, b, strconv.Itoa(i))
 	}
 }
 

@@ -1,6 +1,7 @@
 package riverqueue_test
 
 import (
+	"context"
 	"errors"
 	"runtime"
 	"strconv"
@@ -16,6 +17,7 @@ import (
 	"github.com/orderfsm/orderfsm/adapters/riverqueue"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
 // soon is a Backoff for tests: longer than it takes to write an answer down.
@@ -24,12 +26,8 @@ func soon(string, int) time.Duration { return 50 * time.Millisecond }
 // TestSleepsUntilSettled has a provider that takes its time.
 func TestSleepsUntilSettled(t *testing.T) {
 	t.Parallel()
-	b := &bank{answer: func(call int) (*refund.Result, error) {
-		if call < 5 {
-			return &refund.Result{Outcome: refund.OutcomeAccepted}, nil
-		}
-		return nil, nil
-	}}
+	b := refundtest.New()
+	b.Choose(firstCalls(4, refundtest.PayWhenAsked()))
 	s := newShop(t, freshDSN(t), b, refund.Options{Backoff: soon})
 	s.approve("1")
 	s.start(riverqueue.Options{}, nil)
@@ -37,7 +35,7 @@ func TestSleepsUntilSettled(t *testing.T) {
 	job := s.jobBecomes(rivertype.JobStateCompleted)
 	require.Empty(t, job.Errors)
 	require.Equal(t, 1, job.Attempt, "sleeping does not count")
-	require.Equal(t, map[string]int{"R-1": 1}, b.paid)
+	requirePaid(t, b, "1")
 }
 
 // TestGoexitLosesNoJob: code of the host ends the goroutine that it runs in. It is not the one that
@@ -45,7 +43,7 @@ func TestSleepsUntilSettled(t *testing.T) {
 func TestGoexitLosesNoJob(t *testing.T) {
 	t.Parallel()
 	var exits atomic.Bool
-	s := newShop(t, freshDSN(t), &bank{}, refund.Options{Now: func() time.Time {
+	s := newShop(t, freshDSN(t), refundtest.New(), refund.Options{Now: func() time.Time {
 		if exits.Load() {
 			runtime.Goexit()
 		}
@@ -68,16 +66,14 @@ func TestGoexitLosesNoJob(t *testing.T) {
 // attempts.
 func TestUnknownIsNeverGivenUp(t *testing.T) {
 	t.Parallel()
-	b := &bank{answer: func(call int) (*refund.Result, error) {
-		switch {
-		case call > river.MaxAttemptsDefault+5:
-			return nil, nil
-		case call%10 == 0:
-			panic("the adapter's bug")
-		default:
-			return nil, errors.New("time-out")
+	b := refundtest.New()
+	for i := range river.MaxAttemptsDefault + 5 {
+		step := refundtest.Fail(errors.New("time-out"))
+		if i%10 == 9 {
+			step = step.Before(func(context.Context) { panic("the adapter's bug") })
 		}
-	}}
+		b.Next(step)
+	}
 	s := newShop(t, freshDSN(t), b, refund.Options{Backoff: soon})
 	s.approve("1")
 	s.start(riverqueue.Options{}, nil)
@@ -85,14 +81,14 @@ func TestUnknownIsNeverGivenUp(t *testing.T) {
 	job := s.jobBecomes(rivertype.JobStateCompleted)
 	require.Empty(t, job.Errors)
 	require.Greater(t, s.refund("1").Attempts, river.MaxAttemptsDefault+5)
-	require.Equal(t, map[string]int{"R-1": 1}, b.paid)
+	requirePaid(t, b, "1")
 }
 
 // TestErrorsOutsideOfWork count as River's attempts, of which there are plenty, and come back
 // within seconds.
 func TestErrorsOutsideOfWork(t *testing.T) {
 	t.Parallel()
-	s := newShop(t, freshDSN(t), &bank{}, refund.Options{})
+	s := newShop(t, freshDSN(t), refundtest.New(), refund.Options{})
 	s.approve("1")
 	_, err := s.db.ExecContext(bg, "UPDATE river_job SET attempt = 40")
 	require.NoError(t, err)
@@ -109,7 +105,8 @@ func TestErrorsOutsideOfWork(t *testing.T) {
 // TestWork calls Work as River does.
 func TestWork(t *testing.T) {
 	t.Parallel()
-	b := &bank{answer: func(int) (*refund.Result, error) { return &refund.Result{Outcome: refund.OutcomeAccepted}, nil }}
+	b := refundtest.New()
+	b.ByDefault(refundtest.Accept())
 	broken, backoff := false, time.Minute
 	clock := time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
 	s := newShop(t, freshDSN(t), b, refund.Options{
@@ -162,7 +159,7 @@ func TestWork(t *testing.T) {
 // TestConfig bounds how long a killed worker's refund stands still.
 func TestConfig(t *testing.T) {
 	t.Parallel()
-	s := newShop(t, freshDSN(t), &bank{}, refund.Options{CallTimeout: riverqueue.CallTimeout, Lease: riverqueue.Lease})
+	s := newShop(t, freshDSN(t), refundtest.New(), refund.Options{CallTimeout: riverqueue.CallTimeout, Lease: riverqueue.Lease})
 	w, err := riverqueue.NewWorker(s.svc, riverqueue.Options{Logger: silent()})
 	require.NoError(t, err)
 	cfg := riverqueue.Config(w, s.scheduler)
@@ -179,9 +176,9 @@ func TestConfig(t *testing.T) {
 // TestPeriodicSweep needs nobody to call it.
 func TestPeriodicSweep(t *testing.T) {
 	t.Parallel()
-	s := newShop(t, freshDSN(t), &bank{}, refund.Options{})
+	s := newShop(t, freshDSN(t), refundtest.New(), refund.Options{})
 	before := *s
-	before.svc = newService(t, s.db, &bank{}, refund.Options{})
+	before.svc = newService(t, s.db, refundtest.New(), refund.Options{})
 	before.approve("1")
 	require.Empty(t, s.list())
 	s.start(riverqueue.Options{}, nil)
@@ -193,7 +190,7 @@ func TestPeriodicSweep(t *testing.T) {
 func TestWokenByTheDatabase(t *testing.T) {
 	t.Parallel()
 	dsn := freshDSN(t)
-	s := newShop(t, dsn, &bank{}, refund.Options{})
+	s := newShop(t, dsn, refundtest.New(), refund.Options{})
 	s.listens(dsn)
 	s.start(riverqueue.Options{}, func(c *river.Config) { c.FetchPollInterval, c.PeriodicJobs = time.Hour, nil })
 	n := 0
