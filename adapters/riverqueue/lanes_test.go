@@ -16,15 +16,19 @@ import (
 	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
-// newLanes is a shop whose gateways have queues of their own.
-func newLanes(t testing.TB, dsn string, b refund.RefundGateway, opts refund.Options, gateways ...string) *shop {
+// newLanes returns a shop whose gateways have queues of their own.
+func newLanes(
+	t testing.TB, dsn string, b refund.RefundGateway, opts refund.Options, gateways ...string,
+) *shop {
 	t.Helper()
 	db := open(t, dsn)
 	jobs, err := river.NewClient(riverdatabasesql.New(db), &river.Config{Logger: silent()})
 	require.NoError(t, err)
 	orders, err := sqlstore.New(db, sqlstore.PostgreSQL, sqlstore.Options{})
 	require.NoError(t, err)
-	scheduler, err := riverqueue.NewScheduler(jobs, sqlstore.TxFrom, riverqueue.Lanes{Gateways: gateways, Orders: orders})
+	scheduler, err := riverqueue.NewScheduler(jobs, sqlstore.TxFrom, riverqueue.Lanes{
+		Gateways: gateways, Orders: orders,
+	})
 	require.NoError(t, err)
 	opts.Scheduler = scheduler
 	s := newShopOn(t, dsn, db, b, opts)
@@ -68,24 +72,32 @@ func TestOneGatewayDoesNotStarveAnother(t *testing.T) {
 	s.becomes("1", order.StateRefunded)
 	require.Empty(t, called, "the gateway uses no more than its places")
 	var left int
-	require.NoError(t, s.db.QueryRowContext(bg, "SELECT count(*) FROM river_job WHERE queue = $1 AND state IN ('available', 'running')",
+	require.NoError(t, s.db.QueryRowContext(bg, `
+		SELECT count(*) FROM river_job WHERE queue = $1 AND state IN ('available', 'running')`,
 		riverqueue.QueueOf("hangs")).Scan(&left))
 	require.Equal(t, backlog, left)
 }
 
-// TestLanes: a job waits in the queue of its gateway, and a refund has one job whatever the queue.
-func TestLanes(t *testing.T) {
+// TestJobWaitsInTheQueueOfItsGateway: a refund has one job in all queues.
+func TestJobWaitsInTheQueueOfItsGateway(t *testing.T) {
 	t.Parallel()
 	dsn := freshDSN(t)
 	s := newLanes(t, dsn, refundtest.New(), refund.Options{}, "a", "b.c")
 	s.approveAt("a", "1")
 	s.approveAt("b.c", "2")
-	require.NoError(t, sqlstore.InTx(bg, s.db, func(ctx context.Context) error { // which nobody else sees yet
-		_, err := s.svc.Register(ctx, refund.RegisterParams{OrderID: "O-3", Gateway: "other", Currency: "CNY", Total: 100})
+	// others do not see it yet
+	require.NoError(t, sqlstore.InTx(bg, s.db, func(ctx context.Context) error {
+		_, err := s.svc.Register(ctx, refund.RegisterParams{
+			OrderID: "O-3", Gateway: "other", Currency: "CNY", Total: 100,
+		})
 		require.NoError(t, err)
-		_, err = s.svc.Request(ctx, refund.RequestParams{OrderID: "O-3", RefundNo: "R-3", Amount: 60, Actor: "buyer:1"})
+		_, err = s.svc.Request(ctx, refund.RequestParams{
+			OrderID: "O-3", RefundNo: "R-3", Amount: 60, Actor: "buyer:1",
+		})
 		require.NoError(t, err)
-		_, err = s.svc.Approve(ctx, refund.ApproveParams{OrderID: "O-3", RefundNo: "R-3", Amount: 60, Actor: "staff:1"})
+		_, err = s.svc.Approve(ctx, refund.ApproveParams{
+			OrderID: "O-3", RefundNo: "R-3", Amount: 60, Actor: "staff:1",
+		})
 		return err
 	}))
 	queues := func() (names []string) {
@@ -105,21 +117,24 @@ func TestLanes(t *testing.T) {
 		require.Equal(t, riverqueue.MaxWorkers, cfg.Queues[name].MaxWorkers)
 	}
 
-	// A shop that has only one of these queues puts the other jobs where they are worked.
+	// A shop that has only one of these queues moves the other jobs to a queue that is worked.
 	fewer := newLanes(t, dsn, refundtest.New(), refund.Options{}, "a")
-	_, err = s.db.ExecContext(bg, "UPDATE river_job SET state = 'running' WHERE queue = $1", riverqueue.QueueOf("b.c"))
+	_, err = s.db.ExecContext(bg, "UPDATE river_job SET state = 'running' WHERE queue = $1",
+		riverqueue.QueueOf("b.c"))
 	require.NoError(t, err)
 	n, err := fewer.scheduler.Sweep(bg, fewer.svc, 100)
 	require.NoError(t, err)
-	require.Zero(t, n, "somebody works it")
-	_, err = s.db.ExecContext(bg, "UPDATE river_job SET state = 'available' WHERE state = 'running'")
+	require.Zero(t, n, "a client works it")
+	_, err = s.db.ExecContext(bg,
+		"UPDATE river_job SET state = 'available' WHERE state = 'running'")
 	require.NoError(t, err)
 	n, err = fewer.scheduler.Sweep(bg, fewer.svc, 100)
 	require.NoError(t, err)
 	require.Equal(t, 1, n)
-	require.ElementsMatch(t, []string{riverqueue.QueueOf("a"), riverqueue.Queue, riverqueue.Queue}, queues())
+	require.ElementsMatch(t, []string{riverqueue.QueueOf("a"), riverqueue.Queue, riverqueue.Queue},
+		queues())
 
-	// Who has more leaves them there.
+	// A shop that has more queues leaves them there.
 	n, err = s.scheduler.Sweep(bg, s.svc, 100)
 	require.NoError(t, err)
 	require.Zero(t, n)
@@ -148,20 +163,20 @@ func TestSweepBehindABacklog(t *testing.T) {
 	require.Equal(t, last.EncodedArgs, jobs[len(jobs)-1].EncodedArgs)
 	require.Equal(t, rivertype.JobStateAvailable, jobs[len(jobs)-1].State)
 
-	n, err = s.scheduler.Sweep(bg, deaf{s.svc}, 10)
-	require.NoError(t, err, "a store that leaves nothing out does not hold the sweep for ever")
+	n, err = s.scheduler.Sweep(bg, ignoring{s.svc}, 10)
+	require.NoError(t, err, "the sweep ends although the store leaves nothing out")
 	require.Zero(t, n)
 }
 
-// deaf lists the same whatever is to be left out.
-type deaf struct{ svc *refund.Service }
+// ignoring lists the refunds of all gateways always.
+type ignoring struct{ svc *refund.Service }
 
-func (d deaf) Due(ctx context.Context, limit int, _ []string) ([]refund.DueRefund, error) {
+func (d ignoring) Due(ctx context.Context, limit int, _ []string) ([]refund.DueRefund, error) {
 	return d.svc.Due(ctx, limit, nil)
 }
 
 // TestQueueOf: every name of a gateway makes a queue that River takes, and no two make the same.
-func TestQueueOf(t *testing.T) {
+func TestQueueOfIsValidAndUnique(t *testing.T) {
 	t.Parallel()
 	names := []string{
 		"wechatv2", "wechat-v2.cn_1", "a", "a_b", "a-b", "a.b", "a__b", "a-_b", "_a", "a_", "_", ".", "-", "a--",

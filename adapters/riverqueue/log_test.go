@@ -28,7 +28,9 @@ func TestLogs(t *testing.T) {
 	s.becomes("1", order.StateRefunded)
 	s.jobBecomes(rivertype.JobStateCompleted)
 
-	panics := newService(t, s.db, refundtest.New(), refund.Options{Now: func() time.Time { panic("the host's bug") }})
+	panics := newService(t, s.db, refundtest.New(), refund.Options{
+		Now: func() time.Time { panic("the host's bug") },
+	})
 	away := newShop(t, freshDSN(t), refundtest.New(), refund.Options{})
 	away.db.Close()
 	for _, svc := range []*refund.Service{panics, away.svc} {

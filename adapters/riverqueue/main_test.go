@@ -33,14 +33,13 @@ const dsnVar = "ORDERFSM_POSTGRES_DSN"
 
 var bg = context.Background()
 
-// patience is how long a test waits for what a slow and busy machine gets done. Nothing shorter
-// decides.
+// patience is how long a test waits on a slow and busy machine. No shorter wait fails a test.
 const patience = 3 * time.Minute
 
-// patient are options under which no call ends, and no lease runs out, while a test waits.
+// patient are options with which no call and no lease ends while a test waits.
 var patient = refund.Options{CallTimeout: 2 * patience, Lease: 4 * patience}
 
-// TestMain is the process that is killed where it is told so.
+// TestMain is also the main function of the processes that tests start and kill.
 func TestMain(m *testing.M) {
 	if dsn := os.Getenv(childVar); dsn != "" {
 		if err := child(dsn); err != nil {
@@ -54,7 +53,7 @@ func TestMain(m *testing.M) {
 
 var serial atomic.Int64
 
-// freshDSN is that of a schema of its own, with the tables of both, which goes when the test ends.
+// freshDSN returns the DSN of a new schema with the tables of both. The end of the test drops it.
 func freshDSN(t testing.TB) string {
 	t.Helper()
 	dsn := os.Getenv(dsnVar)
@@ -80,7 +79,9 @@ func freshDSN(t testing.TB) string {
 	store, err := sqlstore.New(db, sqlstore.PostgreSQL, sqlstore.Options{})
 	require.NoError(t, err)
 	require.NoError(t, store.Migrate(bg))
-	migrator, err := rivermigrate.New(riverdatabasesql.New(db), &rivermigrate.Config{Logger: silent()})
+	migrator, err := rivermigrate.New(riverdatabasesql.New(db), &rivermigrate.Config{
+		Logger: silent(),
+	})
 	require.NoError(t, err)
 	_, err = migrator.Migrate(bg, rivermigrate.DirectionUp, nil)
 	require.NoError(t, err)
@@ -158,11 +159,11 @@ type shop struct {
 	jobs      *river.Client[*sql.Tx]
 	scheduler *riverqueue.Scheduler[*sql.Tx]
 	svc       *refund.Service
-	// listen, if not nil, has the clients that are started woken by PostgreSQL.
+	// listen, if not nil, is the pool by which PostgreSQL wakes the clients of start.
 	listen *pgxpool.Pool
 }
 
-// listens has the clients of s woken by PostgreSQL.
+// listens makes PostgreSQL wake the clients of s.
 func (s *shop) listens(dsn string) {
 	s.t.Helper()
 	var err error
@@ -176,8 +177,10 @@ func newShop(t testing.TB, dsn string, b refund.RefundGateway, opts refund.Optio
 	return newShopOn(t, dsn, open(t, dsn), b, opts)
 }
 
-// newShopOn is a shop with a pool that is open.
-func newShopOn(t testing.TB, dsn string, db *sql.DB, b refund.RefundGateway, opts refund.Options) *shop {
+// newShopOn returns a shop on an open database.
+func newShopOn(
+	t testing.TB, dsn string, db *sql.DB, b refund.RefundGateway, opts refund.Options,
+) *shop {
 	t.Helper()
 	s := &shop{t: t, dsn: dsn, db: db}
 	var err error
@@ -192,7 +195,9 @@ func newShopOn(t testing.TB, dsn string, db *sql.DB, b refund.RefundGateway, opt
 	return s
 }
 
-func newService(t testing.TB, db *sql.DB, b refund.RefundGateway, opts refund.Options) *refund.Service {
+func newService(
+	t testing.TB, db *sql.DB, b refund.RefundGateway, opts refund.Options,
+) *refund.Service {
 	t.Helper()
 	store, err := sqlstore.New(db, sqlstore.PostgreSQL, sqlstore.Options{})
 	require.NoError(t, err)
@@ -204,48 +209,55 @@ func newService(t testing.TB, db *sql.DB, b refund.RefundGateway, opts refund.Op
 	return svc
 }
 
-// ask registers order O-no with a refund R-no to approve.
-func (s *shop) ask(no string) refund.ApproveParams {
+// ask registers order O-number and requests refund R-number of it.
+func (s *shop) ask(number string) refund.ApproveParams {
 	s.t.Helper()
-	return s.askAt("bank", no)
+	return s.askAt("bank", number)
 }
 
-func (s *shop) askAt(gateway, no string) refund.ApproveParams {
+func (s *shop) askAt(gateway, number string) refund.ApproveParams {
 	s.t.Helper()
-	_, err := s.svc.Register(bg, refund.RegisterParams{OrderID: "O-" + no, Gateway: gateway, Currency: "CNY", Total: 100})
+	_, err := s.svc.Register(bg, refund.RegisterParams{
+		OrderID: "O-" + number, Gateway: gateway, Currency: "CNY", Total: 100,
+	})
 	require.NoError(s.t, err)
-	_, err = s.svc.Request(bg, refund.RequestParams{OrderID: "O-" + no, RefundNo: "R-" + no, Amount: 60, Actor: "buyer:1"})
+	_, err = s.svc.Request(bg, refund.RequestParams{
+		OrderID: "O-" + number, RefundNo: "R-" + number, Amount: 60, Actor: "buyer:1",
+	})
 	require.NoError(s.t, err)
-	return refund.ApproveParams{OrderID: "O-" + no, RefundNo: "R-" + no, Amount: 60, Actor: "staff:1"}
+	return refund.ApproveParams{
+		OrderID: "O-" + number, RefundNo: "R-" + number, Amount: 60, Actor: "staff:1",
+	}
 }
 
-func (s *shop) approve(no string) {
+func (s *shop) approve(number string) {
 	s.t.Helper()
-	s.approveAt("bank", no)
+	s.approveAt("bank", number)
 }
 
-func (s *shop) approveAt(gateway, no string) {
+func (s *shop) approveAt(gateway, number string) {
 	s.t.Helper()
-	_, err := s.svc.Approve(bg, s.askAt(gateway, no))
+	_, err := s.svc.Approve(bg, s.askAt(gateway, number))
 	require.NoError(s.t, err)
 }
 
-func (s *shop) refund(no string) order.Refund {
+func (s *shop) refund(number string) order.Refund {
 	s.t.Helper()
-	o, err := s.svc.Order(bg, "O-"+no)
+	o, err := s.svc.Order(bg, "O-"+number)
 	require.NoError(s.t, err)
-	return *o.Refund("R-" + no)
+	return *o.Refund("R-" + number)
 }
 
 // list returns the jobs of refunds, oldest first.
 func (s *shop) list() []*rivertype.JobRow {
 	s.t.Helper()
-	res, err := s.jobs.JobList(bg, river.NewJobListParams().Kinds(riverqueue.Args{}.Kind()).First(100))
+	res, err := s.jobs.JobList(bg,
+		river.NewJobListParams().Kinds(riverqueue.Args{}.Kind()).First(100))
 	require.NoError(s.t, err)
 	return res.Jobs
 }
 
-// start runs a client that works the jobs until the test ends, or it is stopped.
+// start runs a client that works the jobs until the test ends or stops it.
 func (s *shop) start(opts riverqueue.Options, change func(*river.Config)) *river.Client[*sql.Tx] {
 	s.t.Helper()
 	opts.Logger = cmp.Or(opts.Logger, silent())
@@ -268,19 +280,21 @@ func (s *shop) start(opts riverqueue.Options, change func(*river.Config)) *river
 	return c
 }
 
-// eventually waits until ok, for as long as patience lasts.
+// eventually waits until ok, at most for patience.
 func (s *shop) eventually(ok func() bool, msg string) {
 	s.t.Helper()
 	require.Eventually(s.t, ok, patience, 10*time.Millisecond, msg)
 }
 
-func (s *shop) becomes(no string, want order.State) {
+func (s *shop) becomes(number string, want order.State) {
 	s.t.Helper()
-	s.eventually(func() bool { return s.refund(no).State == want }, "refund "+no+" becomes "+string(want))
+	s.eventually(func() bool { return s.refund(number).State == want },
+		"refund "+number+" becomes "+string(want))
 }
 
 func (s *shop) jobBecomes(want rivertype.JobState) *rivertype.JobRow {
 	s.t.Helper()
-	s.eventually(func() bool { jobs := s.list(); return len(jobs) == 1 && jobs[0].State == want }, "the one job becomes "+string(want))
+	s.eventually(func() bool { jobs := s.list(); return len(jobs) == 1 && jobs[0].State == want },
+		"the one job becomes "+string(want))
 	return s.list()[0]
 }

@@ -21,8 +21,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
-// wall is the real one, which is River's.
-func wall() time.Time { return time.Now() } //nolint:forbidigo // River has no other
+// wall returns the time of the wall clock, which River uses.
+func wall() time.Time { return time.Now() } //nolint:forbidigo // River has no other clock
 
 // TestGatewayThatHangs: the calls end with their deadline, the refunds come again, and in the end
 // they are paid.
@@ -30,7 +30,9 @@ func TestGatewayThatHangs(t *testing.T) {
 	t.Parallel()
 	b := refundtest.New()
 	b.Choose(firstCalls(40, refundtest.Hang()))
-	s := newShop(t, freshDSN(t), b, refund.Options{CallTimeout: 20 * time.Millisecond, Backoff: soon})
+	s := newShop(t, freshDSN(t), b, refund.Options{
+		CallTimeout: 20 * time.Millisecond, Backoff: soon,
+	})
 	for i := range 15 { // more than there are places
 		s.approve(strconv.Itoa(i))
 	}
@@ -65,7 +67,8 @@ func TestAnswerAfterTheLease(t *testing.T) {
 	}
 	require.Equal(t, order.StateApproved, process(), "the lease holds")
 	ahead.Store(int64(opts.Lease))
-	require.Equal(t, order.StateRefunded, process(), "another process has it when the lease is over")
+	require.Equal(t, order.StateRefunded, process(),
+		"another process has it when the lease has ended")
 	close(answer)
 	s.jobBecomes("completed")
 	require.Equal(t, order.StateRefunded, s.refund("1").State)
@@ -85,24 +88,27 @@ func TestClockSetBack(t *testing.T) {
 	var pays atomic.Bool
 	b := refundtest.New()
 	b.Choose(until(&pays, refundtest.PayWhenAsked()))
-	s := newShop(t, freshDSN(t), b, refund.Options{Now: now, Backoff: func(string, int) time.Duration { return time.Hour }})
+	s := newShop(t, freshDSN(t), b, refund.Options{
+		Now: now, Backoff: func(string, int) time.Duration { return time.Hour },
+	})
 	s.approve("1")
 	s.start(riverqueue.Options{Now: now}, nil)
 	s.jobBecomes(rivertype.JobStateScheduled)
-	require.Equal(t, 1, s.refund("1").Attempts, "it is on its way")
+	require.Equal(t, 1, s.refund("1").Attempts, "it is accepted")
 	behind.Store(int64(time.Hour))
 	pays.Store(true)
 	s.approve("2")
 	s.becomes("2", order.StateRefunded)
 	sleeping := s.list()[0]
-	_, err := s.db.ExecContext(bg, "UPDATE river_job SET state = 'available', scheduled_at = now() WHERE id = $1", sleeping.ID)
+	_, err := s.db.ExecContext(bg,
+		"UPDATE river_job SET state = 'available', scheduled_at = now() WHERE id = $1", sleeping.ID)
 	require.NoError(t, err)
 	s.eventually(func() bool {
 		return s.list()[0].ScheduledAt.After(sleeping.ScheduledAt.Add(30 * time.Minute))
 	}, "what wakes when it was due by the old clock sleeps for another hour")
 	require.Equal(t, order.StateApproved, s.refund("1").State)
 
-	behind.Store(-int64(time.Hour + time.Minute)) // the clock is right, and the hour is over
+	behind.Store(-int64(time.Hour + time.Minute)) // the clock is right, and the hour has passed
 	s.eventually(func() bool {
 		_, err := s.scheduler.Sweep(bg, s.svc, 100)
 		require.NoError(t, err)
@@ -136,12 +142,12 @@ func TestDatabaseAway(t *testing.T) {
 		s.approve(strconv.Itoa(i))
 	}
 	s.start(riverqueue.Options{CallTimeout: time.Second}, nil)
-	book.eventually(func() bool { return book.refund("19").Attempts > 0 }, "all are in the middle of it")
+	book.eventually(func() bool { return book.refund("19").Attempts > 0 }, "all have been tried")
 	line.cut()
 	<-time.NewTimer(away).C
 	line.mend()
 	pays.Store(true)
-	began := wall()
+	start := wall()
 	s.eventually(func() bool {
 		for i := range 20 {
 			if book.refund(strconv.Itoa(i)).State != order.StateRefunded {
@@ -150,20 +156,20 @@ func TestDatabaseAway(t *testing.T) {
 		}
 		return true
 	}, "all are settled")
-	t.Logf("away for %s; %s later all is settled", away, wall().Sub(began).Round(100*time.Millisecond))
+	t.Logf("away for %s, all settled %s later", away, wall().Sub(start).Round(100*time.Millisecond))
 	for i := range 20 {
 		requirePaid(t, b, strconv.Itoa(i))
 	}
 }
 
-// wire is a line to the database that can be cut.
+// wire is a connection to the database that a test can cut.
 type wire struct {
 	t       *testing.T
 	dsn     string // through the wire
 	address string
 	behind  string
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	listen net.Listener
 	ends   []net.Conn
 	all    sync.WaitGroup
@@ -181,7 +187,7 @@ func newWire(t *testing.T, dsn string) *wire {
 	return w
 }
 
-// mend has the database be there again, under the same address.
+// mend makes the database available again, at the same address.
 func (w *wire) mend() {
 	l, err := net.Listen("tcp", w.address)
 	require.NoError(w.t, err)
@@ -205,7 +211,7 @@ func (w *wire) mend() {
 				w.ends = append(w.ends, near, far)
 			}
 			w.mu.Unlock()
-			if isCut { // since it was accepted, and nobody else would close it
+			if isCut { // after Accept, so that cut does not close it
 				near.Close()
 				far.Close()
 				return
@@ -220,7 +226,7 @@ func (w *wire) mend() {
 	})
 }
 
-// cut ends all connections, and lets none be made.
+// cut closes all connections and refuses new ones.
 func (w *wire) cut() {
 	w.mu.Lock()
 	if w.listen != nil {

@@ -20,11 +20,11 @@ import (
 	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
-// soon is a Backoff for tests: longer than it takes to write an answer down.
+// soon is a Backoff for tests. It is longer than it takes to record an answer.
 func soon(string, int) time.Duration { return 50 * time.Millisecond }
 
-// TestSleepsUntilSettled has a provider that takes its time.
-func TestSleepsUntilSettled(t *testing.T) {
+// TestJobSleepsUntilTheRefundIsSettled: the provider needs several calls.
+func TestJobSleepsUntilTheRefundIsSettled(t *testing.T) {
 	t.Parallel()
 	b := refundtest.New()
 	b.Choose(firstCalls(4, refundtest.PayWhenAsked()))
@@ -34,12 +34,12 @@ func TestSleepsUntilSettled(t *testing.T) {
 	s.becomes("1", order.StateRefunded)
 	job := s.jobBecomes(rivertype.JobStateCompleted)
 	require.Empty(t, job.Errors)
-	require.Equal(t, 1, job.Attempt, "sleeping does not count")
+	require.Equal(t, 1, job.Attempt, "River does not count the sleeps")
 	requirePaid(t, b, "1")
 }
 
-// TestGoexitLosesNoJob: code of the host ends the goroutine that it runs in. It is not the one that
-// River waits for, so the job sleeps and comes again.
+// TestGoexitLosesNoJob: code of the host ends its goroutine. River waits for another goroutine, so
+// the job sleeps and comes again.
 func TestGoexitLosesNoJob(t *testing.T) {
 	t.Parallel()
 	var exits atomic.Bool
@@ -52,7 +52,9 @@ func TestGoexitLosesNoJob(t *testing.T) {
 	s.approve("1")
 	w, err := riverqueue.NewWorker(s.svc, riverqueue.Options{Logger: silent()})
 	require.NoError(t, err)
-	job := &river.Job[riverqueue.Args]{JobRow: &rivertype.JobRow{}, Args: riverqueue.Args{OrderID: "O-1", RefundNo: "R-1"}}
+	job := &river.Job[riverqueue.Args]{
+		JobRow: &rivertype.JobRow{}, Args: riverqueue.Args{OrderID: "O-1", RefundNo: "R-1"},
+	}
 	exits.Store(true)
 	var snooze *rivertype.JobSnoozeError
 	require.ErrorAs(t, w.Work(bg, job), &snooze)
@@ -62,9 +64,8 @@ func TestGoexitLosesNoJob(t *testing.T) {
 	require.Equal(t, order.StateRefunded, s.refund("1").State)
 }
 
-// TestUnknownIsNeverGivenUp: errors and panics of the provider's side, more than River's usual
-// attempts.
-func TestUnknownIsNeverGivenUp(t *testing.T) {
+// TestUnknownIsNotGivenUp: the gateway fails and panics more often than River's usual attempts.
+func TestUnknownIsNotGivenUp(t *testing.T) {
 	t.Parallel()
 	b := refundtest.New()
 	for i := range river.MaxAttemptsDefault + 5 {
@@ -84,9 +85,9 @@ func TestUnknownIsNeverGivenUp(t *testing.T) {
 	requirePaid(t, b, "1")
 }
 
-// TestErrorsOutsideOfWork count as River's attempts, of which there are plenty, and come back
-// within seconds.
-func TestErrorsOutsideOfWork(t *testing.T) {
+// TestErrorsOutsideOfWorkAreRetriedWithinSeconds: they use up River's attempts, of which there are
+// enough.
+func TestErrorsOutsideOfWorkAreRetriedWithinSeconds(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, freshDSN(t), refundtest.New(), refund.Options{})
 	s.approve("1")
@@ -102,8 +103,8 @@ func TestErrorsOutsideOfWork(t *testing.T) {
 	require.Less(t, next.Sub(wall()), 40*time.Second)
 }
 
-// TestWork calls Work as River does.
-func TestWork(t *testing.T) {
+// TestWorkSleepsAsLongAsItShould: the test calls Work as River does.
+func TestWorkSleepsAsLongAsItShould(t *testing.T) {
 	t.Parallel()
 	b := refundtest.New()
 	b.ByDefault(refundtest.Accept())
@@ -123,9 +124,11 @@ func TestWork(t *testing.T) {
 		Now: func() time.Time { return clock }, Logger: silent(),
 	})
 	require.NoError(t, err)
-	work := func(no string, attempted time.Time) error {
+	work := func(number string, attempted time.Time) error {
 		return w.Work(bg, &river.Job[riverqueue.Args]{
-			JobRow: &rivertype.JobRow{AttemptedAt: &attempted}, Args: riverqueue.Args{OrderID: "O-1", RefundNo: no},
+			JobRow: &rivertype.JobRow{AttemptedAt: &attempted}, Args: riverqueue.Args{
+				OrderID: "O-1", RefundNo: number,
+			},
 		})
 	}
 	sleeps := func(want time.Duration, err error) {
@@ -156,16 +159,19 @@ func TestWork(t *testing.T) {
 	require.ErrorAs(t, err, &invalid)
 }
 
-// TestConfig bounds how long a killed worker's refund stands still.
-func TestConfig(t *testing.T) {
+// TestConfigRescuesWithinAMinute: the refund of a killed process is processed again in under a
+// minute.
+func TestConfigRescuesWithinAMinute(t *testing.T) {
 	t.Parallel()
-	s := newShop(t, freshDSN(t), refundtest.New(), refund.Options{CallTimeout: riverqueue.CallTimeout, Lease: riverqueue.Lease})
+	s := newShop(t, freshDSN(t), refundtest.New(), refund.Options{
+		CallTimeout: riverqueue.CallTimeout, Lease: riverqueue.Lease,
+	})
 	w, err := riverqueue.NewWorker(s.svc, riverqueue.Options{Logger: silent()})
 	require.NoError(t, err)
 	cfg := riverqueue.Config(w, s.scheduler)
 	require.Greater(t, cfg.JobTimeout, riverqueue.CallTimeout)
 	require.Greater(t, cfg.RescueStuckJobsAfter, cfg.JobTimeout)
-	// River's own times: it looks for stuck jobs, then for those to retry, then the client fetches.
+	// River looks for stuck jobs, then for jobs to retry, and then the client fetches.
 	const rescuer, scheduler, fetch = 31 * time.Second, 5 * time.Second, time.Second
 	require.Less(t, cfg.RescueStuckJobsAfter+rescuer+time.Second+scheduler+fetch, time.Minute)
 	require.Less(t, riverqueue.Lease+scheduler+fetch, time.Minute)
@@ -173,8 +179,8 @@ func TestConfig(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// TestPeriodicSweep needs nobody to call it.
-func TestPeriodicSweep(t *testing.T) {
+// TestConfigSweeps: the host need not call Sweep.
+func TestConfigSweeps(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, freshDSN(t), refundtest.New(), refund.Options{})
 	before := *s
@@ -186,16 +192,17 @@ func TestPeriodicSweep(t *testing.T) {
 	s.jobBecomes(rivertype.JobStateCompleted)
 }
 
-// TestWokenByTheDatabase would take an hour if the client had to look.
+// TestWokenByTheDatabase: without a notification of PostgreSQL, the client would wait an hour.
 func TestWokenByTheDatabase(t *testing.T) {
 	t.Parallel()
 	dsn := freshDSN(t)
 	s := newShop(t, dsn, refundtest.New(), refund.Options{})
 	s.listens(dsn)
-	s.start(riverqueue.Options{}, func(c *river.Config) { c.FetchPollInterval, c.PeriodicJobs = time.Hour, nil })
+	s.start(riverqueue.Options{},
+		func(c *river.Config) { c.FetchPollInterval, c.PeriodicJobs = time.Hour, nil })
 	n := 0
 	s.eventually(func() bool {
-		n++ // the first ones may come before the client listens, and River does not notify of each
+		n++ // the client may not listen yet, and River does not notify of each
 		s.approve(strconv.Itoa(n))
 		return n > 10 && s.refund("10").State == order.StateRefunded
 	}, "refund 10 is settled")

@@ -21,8 +21,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestKilled is some seconds of the real thing. The killing ends early, because a leader that is killed all the time
-// rescues nobody; the command has no mercy.
+// TestKilled is some seconds of the real thing. The killing ends early, because a leader that is
+// killed all the time rescues nobody; the command has no mercy.
 func TestKilled(t *testing.T) {
 	const variable = "ORDERFSM_POSTGRES_DSN"
 	dsn := os.Getenv(variable)
@@ -31,7 +31,8 @@ func TestKilled(t *testing.T) {
 	}
 	var out bytes.Buffer
 	rep, err := killtest.Run(context.Background(), killtest.Options{
-		Engine: engine(), Database: sqlstore.PostgreSQL, DSN: dsn, Orders: 60, Workers: 3, Seed: 7, Out: &out,
+		Engine: engine(), Database: sqlstore.PostgreSQL, DSN: dsn, Orders: 60, Workers: 3, Seed: 7,
+		Out: &out,
 		For: 5 * time.Minute, KillEvery: 500 * time.Millisecond, Kills: 8,
 	})
 	require.NoError(t, err, &out)
