@@ -23,12 +23,14 @@ func (quick) Query(context.Context, refund.Request) (refund.Result, error) {
 	return refund.Result{}, nil
 }
 
-// BenchmarkRefund compares a bare gateway with decorated ones: with every span recorded, with none, and without an SDK.
+// BenchmarkRefund compares a bare gateway with decorated ones: with every span recorded, with none,
+// and without an SDK.
 func BenchmarkRefund(b *testing.B) {
 	meters := sdkmetric.NewMeterProvider(sdkmetric.WithReader(sdkmetric.NewManualReader()))
 	traced := func(s sdktrace.Sampler) otelrefund.Options {
 		return otelrefund.Options{
-			TracerProvider: sdktrace.NewTracerProvider(sdktrace.WithSampler(s)), MeterProvider: meters,
+			TracerProvider: sdktrace.NewTracerProvider(sdktrace.WithSampler(s)),
+			MeterProvider:  meters,
 		}
 	}
 	for _, c := range []struct {

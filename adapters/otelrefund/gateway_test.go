@@ -41,10 +41,13 @@ func TestCalls(t *testing.T) {
 		"an outcome that is none": {answer{res: refund.Result{Outcome: 99}}, "invalid", "", "no_outcome"},
 		"error":                   {answer{err: errors.New("reset")}, "unknown", "", "_OTHER"},
 		"set-up": {
-			answer{err: &refund.SetupError{Gateway: "bank", Err: &codedError{"CERT_ERROR"}}}, "unknown", "CERT_ERROR", "setup",
+			answer{err: &refund.SetupError{Gateway: "bank", Err: &codedError{"CERT_ERROR"}}},
+			"unknown", "CERT_ERROR", "setup",
 		},
 		"busy": {
-			answer{err: fmt.Errorf("call: %w", &refund.BusyError{After: time.Second, Err: &codedError{"SYSTEMERROR"}})},
+			answer{err: fmt.Errorf("call: %w", &refund.BusyError{
+				After: time.Second, Err: &codedError{"SYSTEMERROR"},
+			})},
 			"unknown", "SYSTEMERROR", "busy",
 		},
 		"a lost connection":    {answer{err: &net.OpError{Op: "read", Err: errors.New("reset")}}, "unknown", "", "connection"},
@@ -58,10 +61,14 @@ func TestCalls(t *testing.T) {
 			b := &bank{took: func() { r.clock.Advance(1500 * time.Millisecond) }}
 			b.next(c.answer, c.answer)
 			g := r.Gateway(b)
-			res, err := g.Refund(bg, refund.Request{Gateway: "bank", OrderID: "O1", RefundNo: "R1", Amount: 5, Reason: "r"})
+			res, err := g.Refund(bg, refund.Request{
+				Gateway: "bank", OrderID: "O1", RefundNo: "R1", Amount: 5, Reason: "r",
+			})
 			require.Equal(t, c.answer.err, err)
 			require.Equal(t, c.answer.res.Code, res.Code)
-			_, err = g.Query(bg, refund.Request{Gateway: "bank", OrderID: "O1", RefundNo: "R1", Amount: 5})
+			_, err = g.Query(bg, refund.Request{
+				Gateway: "bank", OrderID: "O1", RefundNo: "R1", Amount: 5,
+			})
 			require.Equal(t, c.answer.err, err)
 
 			code, problem, status := "", "", ""
@@ -105,7 +112,8 @@ func TestTimeouts(t *testing.T) {
 		_, err := r.Gateway(&bank{}).Query(ctx, refund.Request{Gateway: "bank"})
 		cancel()
 		require.ErrorIs(t, err, ctx.Err())
-		require.Contains(t, r.metrics(), "gateway.calls{gateway=bank operation=query outcome=unknown} 1")
+		require.Contains(t, r.metrics(),
+			"gateway.calls{gateway=bank operation=query outcome=unknown} 1")
 		require.Contains(t, r.metrics(), "gateway.call.duration{error.type="+c.want+" gateway=bank operation=query outcome=unknown} 1 of 0s")
 	}
 }
@@ -115,7 +123,8 @@ func TestPanic(t *testing.T) {
 	r := newRecording(t)
 	b := &bank{}
 	b.next(answer{panics: true})
-	require.PanicsWithValue(t, "bank", func() { _, _ = r.Gateway(b).Refund(bg, refund.Request{Gateway: "bank", RefundNo: "R1"}) })
+	require.PanicsWithValue(t, "bank",
+		func() { _, _ = r.Gateway(b).Refund(bg, refund.Request{Gateway: "bank", RefundNo: "R1"}) })
 	require.Equal(t, []string{
 		"gateway.refund client {error.type=panic gateway=bank operation=refund order_id= outcome=unknown refund_no=R1} Error: panic",
 	}, r.ended())
@@ -127,16 +136,20 @@ func TestManyCodes(t *testing.T) {
 	b := &bank{}
 	g := r.Gateway(b)
 	for i := range 1000 {
-		b.next(answer{res: refund.Result{Outcome: refund.OutcomeDeclined, Code: fmt.Sprintf("E%d", i)}})
+		b.next(answer{
+			res: refund.Result{Outcome: refund.OutcomeDeclined, Code: fmt.Sprintf("E%d", i)},
+		})
 		_, err := g.Refund(bg, refund.Request{Gateway: "bank"})
 		require.NoError(t, err)
 	}
 	lines := r.metrics()
 	require.Len(t, lines, 102, "100 codes, the others, and the durations")
-	require.Contains(t, lines, "gateway.calls{code=other gateway=bank operation=refund outcome=declined} 900")
+	require.Contains(t, lines,
+		"gateway.calls{code=other gateway=bank operation=refund outcome=declined} 900")
 }
 
-// TestOptionalInterfaces: what the gateway can is still found, and what it cannot is not claimed to its harm.
+// TestOptionalInterfaces: what the gateway can is still found, and what it cannot is not claimed to
+// its harm.
 func TestOptionalInterfaces(t *testing.T) {
 	r := newRecording(t)
 	bare, full := r.Gateway(&bank{}), r.Gateway(&fullBank{})
@@ -169,9 +182,11 @@ func TestOptionalInterfaces(t *testing.T) {
 	require.Equal(t, []string{"gateway.list client {gateway=bank operation=list order_id=O1 outcome=ok}"}, r.ended(), "no call, no span")
 }
 
-// TestGateways: decorated as a whole, or each in it, they list, check and read notifications as before.
+// TestGateways: decorated as a whole, or each in it, they list, check and read notifications as
+// before.
 func TestGateways(t *testing.T) {
-	for name, build := range map[string]func(r *recording, named map[string]refund.RefundGateway) refund.RefundGateway{
+	for name, build := range map[string]func(r *recording,
+		named map[string]refund.RefundGateway) refund.RefundGateway{
 		"around": func(r *recording, named map[string]refund.RefundGateway) refund.RefundGateway {
 			g, err := refund.NewGateways(named)
 			require.NoError(t, err)
@@ -203,7 +218,8 @@ func TestGateways(t *testing.T) {
 			h.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/", http.NoBody))
 			require.Equal(t, http.StatusOK, w.Code)
 
-			require.ErrorIs(t, g.(refund.Checker).Check(refund.Request{Gateway: "full"}), refund.ErrInvalid)
+			require.ErrorIs(t, g.(refund.Checker).Check(refund.Request{Gateway: "full"}),
+				refund.ErrInvalid)
 			require.NoError(t, g.(refund.Checker).Check(refund.Request{Gateway: "bare"}))
 			require.Equal(t, refund.Limits{MaxRefunds: 4}, g.(refund.Limiter).Limits("full"))
 			_, err = g.(refund.Lister).List(bg, refund.Request{Gateway: "bare"})
@@ -211,8 +227,10 @@ func TestGateways(t *testing.T) {
 			_, err = g.(refund.Lister).List(bg, refund.Request{Gateway: "full"})
 			require.NoError(t, err)
 			require.Contains(t, r.metrics(), "notifications.unknown{gateway=full} 1")
-			require.Contains(t, r.metrics(), "gateway.calls{gateway=full operation=list outcome=ok} 1")
-			require.Contains(t, strings.Join(r.ended(), "\n"), "gateway.read_notification internal {")
+			require.Contains(t, r.metrics(),
+				"gateway.calls{gateway=full operation=list outcome=ok} 1")
+			require.Contains(t, strings.Join(r.ended(), "\n"),
+				"gateway.read_notification internal {")
 		})
 	}
 }

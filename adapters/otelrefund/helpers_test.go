@@ -39,7 +39,10 @@ type recording struct {
 
 func newRecording(t testing.TB) *recording {
 	t.Helper()
-	r := &recording{t: t, clock: refundtest.NewClock(start), spans: tracetest.NewSpanRecorder(), reader: sdkmetric.NewManualReader()}
+	r := &recording{
+		t: t, clock: refundtest.NewClock(start), spans: tracetest.NewSpanRecorder(),
+		reader: sdkmetric.NewManualReader(),
+	}
 	tel, err := otelrefund.New(otelrefund.Options{
 		TracerProvider: sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(r.spans)),
 		MeterProvider:  sdkmetric.NewMeterProvider(sdkmetric.WithReader(r.reader)),
@@ -67,7 +70,8 @@ func (r *recording) tree() string {
 	var out strings.Builder
 	var walk func(parent string, depth int)
 	all := r.spans.Ended()
-	slices.SortStableFunc(all, func(a, b sdktrace.ReadOnlySpan) int { return a.StartTime().Compare(b.StartTime()) })
+	slices.SortStableFunc(all,
+		func(a, b sdktrace.ReadOnlySpan) int { return a.StartTime().Compare(b.StartTime()) })
 	walk = func(parent string, depth int) {
 		for _, s := range all {
 			if s.Parent().SpanID().String() != parent {
@@ -75,7 +79,8 @@ func (r *recording) tree() string {
 			}
 			fmt.Fprintf(&out, "%s%s\n", strings.Repeat("  ", depth), s.Name())
 			for _, e := range s.Events() {
-				fmt.Fprintf(&out, "%s- %s {%s}\n", strings.Repeat("  ", depth), e.Name, text(e.Attributes))
+				fmt.Fprintf(&out, "%s- %s {%s}\n", strings.Repeat("  ", depth), e.Name,
+					text(e.Attributes))
 			}
 			walk(s.SpanContext().SpanID().String(), depth+1)
 		}
@@ -101,7 +106,8 @@ type series struct {
 }
 
 func (s series) String() string {
-	return fmt.Sprintf("%s{%s} %s", strings.TrimPrefix(s.name, "orderfsm."), text(s.attrs.ToSlice()), s.value)
+	return fmt.Sprintf("%s{%s} %s", strings.TrimPrefix(s.name, "orderfsm."),
+		text(s.attrs.ToSlice()), s.value)
 }
 
 // collect reads all metrics; of a histogram, the count and the sum.

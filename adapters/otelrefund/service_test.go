@@ -41,7 +41,9 @@ func newShop(t *testing.T, own refund.Hooks) *shop {
 		Backoff: func(string, int) time.Duration { return time.Minute },
 	})
 	require.NoError(t, err)
-	_, err = s.svc.Register(bg, refund.RegisterParams{OrderID: "O1", Gateway: "bank", Currency: "CNY", Total: 10000})
+	_, err = s.svc.Register(bg, refund.RegisterParams{
+		OrderID: "O1", Gateway: "bank", Currency: "CNY", Total: 10000,
+	})
 	require.NoError(t, err)
 	return s
 }
@@ -55,7 +57,8 @@ func (unchecked) Limits(string) refund.Limits { return refund.Limits{} }
 func (s *shop) request(no string, amount int64) {
 	s.t.Helper()
 	_, err := s.svc.Request(bg, refund.RequestParams{
-		OrderID: "O1", RefundNo: no, Amount: amount, Reason: "reason " + private, Actor: "buyer:" + private,
+		OrderID: "O1", RefundNo: no, Amount: amount, Reason: "reason " + private,
+		Actor: "buyer:" + private,
 	})
 	require.NoError(s.t, err)
 }
@@ -63,7 +66,8 @@ func (s *shop) request(no string, amount int64) {
 func (s *shop) approveAndSend(no string, amount int64) order.Refund {
 	s.t.Helper()
 	r, err := s.svc.ApproveAndSend(bg, refund.ApproveParams{
-		OrderID: "O1", RefundNo: no, Amount: amount, Actor: "staff:" + private, Note: "note " + private,
+		OrderID: "O1", RefundNo: no, Amount: amount, Actor: "staff:" + private,
+		Note: "note " + private,
 	})
 	require.NoError(s.t, err)
 	return r
@@ -95,7 +99,8 @@ refund.approve_and_send
 	}
 }
 
-// TestRefusals: who is told no has an error.type, and nothing is broken; what is broken is an Error.
+// TestRefusals: who is told no has an error.type, and nothing is broken; what is broken is an
+// Error.
 func TestRefusals(t *testing.T) {
 	fail := errors.New("the host's table is full")
 	s := newShop(t, refund.Hooks{
@@ -120,7 +125,9 @@ func TestRefusals(t *testing.T) {
 		{"R-full", "O1", 1, "{error.type=_OTHER command=request order_id=O1 refund_no=R-full} Error: _OTHER"},
 		{"R-panic", "O1", 1, "{error.type=hook_panic command=request order_id=O1 refund_no=R-panic} Error: hook_panic"},
 	} {
-		_, err := s.svc.Request(bg, refund.RequestParams{OrderID: c.orderID, RefundNo: c.no, Amount: c.amount, Reason: "r", Actor: "buyer:1"})
+		_, err := s.svc.Request(bg, refund.RequestParams{
+			OrderID: c.orderID, RefundNo: c.no, Amount: c.amount, Reason: "r", Actor: "buyer:1",
+		})
 		require.Error(t, err)
 		ended := s.ended()
 		require.Equal(t, "refund.request internal "+c.want, ended[len(ended)-1])
@@ -128,12 +135,13 @@ func TestRefusals(t *testing.T) {
 	require.Contains(t, s.metrics(), "command.duration{error.type=amount command=request} 1 of 0s")
 }
 
-// TestAnybodysNumbers: a number comes from outside, and is shown before it is looked at. An exporter loses all that it
-// has to send where one attribute is not UTF-8.
+// TestAnybodysNumbers: a number comes from outside, and is shown before it is looked at. An
+// exporter loses all that it has to send where one attribute is not UTF-8.
 func TestAnybodysNumbers(t *testing.T) {
 	s := newShop(t, refund.Hooks{})
 	_, err := s.svc.Request(bg, refund.RequestParams{
-		OrderID: "O\xff", RefundNo: strings.Repeat("R", 1<<20), Amount: 1, Reason: "r", Actor: "buyer:1",
+		OrderID: "O\xff", RefundNo: strings.Repeat("R",
+			1<<20), Amount: 1, Reason: "r", Actor: "buyer:1",
 	})
 	require.Error(t, err)
 	ended := s.ended()
@@ -144,14 +152,17 @@ func TestAnybodysNumbers(t *testing.T) {
 func everything(t *testing.T) *shop {
 	t.Helper()
 	veto := fmt.Errorf("not for %s", private)
-	s := newShop(t, refund.Hooks{Guard: func(_ context.Context, _ *order.Order, tr order.Transition) error {
+	s := newShop(t, refund.Hooks{Guard: func(_ context.Context, _ *order.Order,
+		tr order.Transition) error {
 		if tr.RefundNo == "R-veto" {
 			return veto
 		}
 		return nil
 	}})
 	s.request("R1", 4000)
-	s.bank.next(answer{err: &refund.SetupError{Gateway: "bank", Err: errors.New("expired " + private)}})
+	s.bank.next(answer{
+		err: &refund.SetupError{Gateway: "bank", Err: errors.New("expired " + private)},
+	})
 	s.approveAndSend("R1", 4000) // a set-up fault
 	s.clock.Advance(25 * time.Hour)
 	s.bank.next(answer{err: errors.New("reset " + private)})
@@ -163,18 +174,25 @@ func everything(t *testing.T) *shop {
 	require.NoError(t, err)
 	s.request("R2", 100)
 	s.bank.next(answer{res: refund.Result{
-		Outcome: refund.OutcomeDeclined, Code: "CODE " + private, Message: "message " + private, ProviderRefundID: "id " + private,
+		Outcome: refund.OutcomeDeclined, Code: "CODE " + private, Message: "message " + private,
+		ProviderRefundID: "id " + private,
 	}})
 	require.Equal(t, order.StateFailed, s.approveAndSend("R2", 100).State)
 	s.bank.next(answer{res: refund.Result{Outcome: refund.OutcomeSucceeded}}, answer{res: refund.Result{
 		Outcome: refund.OutcomeAbnormal, RefundNo: "R1", Amount: 4000, Message: private,
 	}})
-	s.bank.listing = []refund.Result{{Outcome: refund.OutcomeSucceeded, RefundNo: "R1", Amount: 4000, Message: private}}
+	s.bank.listing = []refund.Result{
+		{Outcome: refund.OutcomeSucceeded, RefundNo: "R1", Amount: 4000, Message: private},
+	}
 	_, err = s.svc.Sync(bg, "O1") // a conflict: abnormal, though it is booked as refunded
 	require.NoError(t, err)
-	_, err = s.svc.Request(bg, refund.RequestParams{OrderID: "O1", RefundNo: "R-veto", Amount: 1, Reason: private, Actor: "buyer:1"})
+	_, err = s.svc.Request(bg, refund.RequestParams{
+		OrderID: "O1", RefundNo: "R-veto", Amount: 1, Reason: private, Actor: "buyer:1",
+	})
 	require.ErrorIs(t, err, refund.ErrVetoed)
-	n := refund.Notification{Gateway: "bank", Result: refund.Result{OrderID: "O9", RefundNo: "R9", Message: private}}
+	n := refund.Notification{
+		Gateway: "bank", Result: refund.Result{OrderID: "O9", RefundNo: "R9", Message: private},
+	}
 	require.NoError(t, s.svc.HandleNotification(bg, n))
 	_, err = s.ObserveBacklog(func(context.Context) (otelrefund.Backlog, error) {
 		return otelrefund.Backlog{Due: 3, Stuck: 2, InFlight: 1, OldestDue: s.clock.Now().Add(-90 * time.Second)}, nil
@@ -200,13 +218,14 @@ func TestEverything(t *testing.T) {
 		require.Contains(t, lines, want)
 	}
 	require.Contains(t, strings.Join(lines, "\n"), "discrepancies{outcome=")
-	require.Contains(t, s.tree(), "- refund.conflict {")
+	require.Contains(t, s.tree(), "- refund.discrepancy {")
 	require.NotContains(t, strings.Join(lines, "\n"), private)
 	for _, id := range []string{"O1", "R1", "order_id", "refund_no"} {
 		require.NotContains(t, strings.Join(lines, "\n"), id, "a series for each")
 	}
 	for _, span := range s.spans.Ended() {
-		require.NotContains(t, fmt.Sprint(span.Name(), span.Attributes(), span.Events(), span.Status(), span.Links()), private)
+		require.NotContains(t, fmt.Sprint(span.Name(), span.Attributes(), span.Events(),
+			span.Status(), span.Links()), private)
 	}
 }
 
@@ -220,7 +239,8 @@ func TestDocumentation(t *testing.T) {
 		if m[2] == "internal" || m[2] == "client" {
 			table = spans
 		}
-		table[m[1]+" "+m[2]] = slices.DeleteFunc(strings.Split(m[3], ", "), func(k string) bool { return k == "" })
+		table[m[1]+" "+m[2]] = slices.DeleteFunc(strings.Split(m[3], ", "),
+			func(k string) bool { return k == "" })
 	}
 	s := everything(t)
 	seen := map[string]map[string]bool{}
@@ -270,7 +290,9 @@ func TestBacklogFails(t *testing.T) {
 	_, err := s.ObserveBacklog(nil)
 	require.ErrorIs(t, err, refund.ErrInvalid)
 	read := func() (otelrefund.Backlog, error) { return otelrefund.Backlog{}, nil }
-	reg, err := s.ObserveBacklog(func(context.Context) (otelrefund.Backlog, error) { return read() })
+	reg, err := s.ObserveBacklog(func(context.Context) (otelrefund.Backlog, error) {
+		return read()
+	})
 	require.NoError(t, err)
 	require.Equal(t, []string{
 		"refunds.due{} 0", "refunds.in_flight{} 0", "refunds.oldest_due.age{} 0", "refunds.stuck{} 0",
@@ -299,5 +321,6 @@ func TestDefaults(t *testing.T) {
 	_, err = tel.Gateway(&bank{}).Query(bg, refund.Request{Gateway: "bank"})
 	require.NoError(t, err)
 	r := &recording{t: t, reader: reader}
-	require.Contains(t, r.metrics(), "gateway.calls{gateway=bank operation=query outcome=succeeded} 1")
+	require.Contains(t, r.metrics(),
+		"gateway.calls{gateway=bank operation=query outcome=succeeded} 1")
 }
