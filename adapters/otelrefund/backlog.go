@@ -50,7 +50,8 @@ func (t *Telemetry) ObserveBacklog(
 	if err != nil {
 		return nil, fmt.Errorf("observe backlog: %w", err)
 	}
-	age, err := t.meter.Float64ObservableGauge("orderfsm.refunds.oldest_due.age", metric.WithUnit("s"),
+	age, err := t.meter.Float64ObservableGauge("orderfsm.refunds.oldest_due.age",
+		metric.WithUnit("s"),
 		metric.WithDescription("Age of the oldest due refund, or 0."))
 	if err != nil {
 		return nil, fmt.Errorf("observe backlog: %w", err)

@@ -20,14 +20,15 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// codedError is an error that knows the provider's code.
+// codedError is an error with the provider's code.
 type codedError struct{ code string }
 
 func (e *codedError) Error() string     { return "the bank said " + e.code }
 func (e *codedError) ErrorCode() string { return e.code }
 
-// TestCalls: what a call is told as, and that it passes through as it was.
-func TestCalls(t *testing.T) {
+// TestCallIsRecordedAndUnchanged: the table says what is recorded for each answer. The caller
+// receives the answer unchanged.
+func TestCallIsRecordedAndUnchanged(t *testing.T) {
 	declined := func(code string) answer {
 		return answer{res: refund.Result{Outcome: refund.OutcomeDeclined, Code: code}}
 	}
@@ -35,11 +36,11 @@ func TestCalls(t *testing.T) {
 		answer                 answer
 		outcome, code, problem string
 	}{
-		"succeeded":               {answer{res: refund.Result{Outcome: refund.OutcomeSucceeded}}, "succeeded", "", ""},
-		"declined is no error":    {declined("NOTENOUGH"), "declined", "NOTENOUGH", ""},
-		"no outcome":              {answer{}, "unknown", "", "no_outcome"},
-		"an outcome that is none": {answer{res: refund.Result{Outcome: 99}}, "invalid", "", "no_outcome"},
-		"error":                   {answer{err: errors.New("reset")}, "unknown", "", "_OTHER"},
+		"succeeded":                {answer{res: refund.Result{Outcome: refund.OutcomeSucceeded}}, "succeeded", "", ""},
+		"declined is not an error": {declined("NOTENOUGH"), "declined", "NOTENOUGH", ""},
+		"no outcome":               {answer{}, "unknown", "", "no_outcome"},
+		"an invalid outcome":       {answer{res: refund.Result{Outcome: 99}}, "invalid", "", "no_outcome"},
+		"error":                    {answer{err: errors.New("reset")}, "unknown", "", "_OTHER"},
 		"set-up": {
 			answer{err: &refund.SetupError{Gateway: "bank", Err: &codedError{"CERT_ERROR"}}},
 			"unknown", "CERT_ERROR", "setup",
@@ -58,7 +59,7 @@ func TestCalls(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRecording(t)
-			b := &bank{took: func() { r.clock.Advance(1500 * time.Millisecond) }}
+			b := &bank{during: func() { r.clock.Advance(1500 * time.Millisecond) }}
 			b.next(c.answer, c.answer)
 			g := r.Gateway(b)
 			res, err := g.Refund(bg, refund.Request{
@@ -92,8 +93,9 @@ func TestCalls(t *testing.T) {
 	}
 }
 
-// TestTimeouts: what ran out of time, or was given up, is told of although its ctx has ended.
-func TestTimeouts(t *testing.T) {
+// TestEndedContextIsRecorded: a call that timed out or was cancelled is recorded, although its ctx
+// has ended.
+func TestEndedContextIsRecorded(t *testing.T) {
 	for _, c := range []struct {
 		ctx  func() (context.Context, context.CancelFunc)
 		want string
@@ -118,8 +120,8 @@ func TestTimeouts(t *testing.T) {
 	}
 }
 
-// TestPanic: it goes on as it was, and the call counts as one whose outcome is unknown.
-func TestPanic(t *testing.T) {
+// TestPanicIsPassedOn: the caller receives the panic. The outcome of the call is unknown.
+func TestPanicIsPassedOn(t *testing.T) {
 	r := newRecording(t)
 	b := &bank{}
 	b.next(answer{panics: true})
@@ -130,8 +132,8 @@ func TestPanic(t *testing.T) {
 	}, r.ended())
 }
 
-// TestManyCodes: a provider that invents codes makes no series for each.
-func TestManyCodes(t *testing.T) {
+// TestCodesAreBounded: a provider that invents codes does not get a series for each.
+func TestCodesAreBounded(t *testing.T) {
 	r := newRecording(t)
 	b := &bank{}
 	g := r.Gateway(b)
@@ -148,9 +150,9 @@ func TestManyCodes(t *testing.T) {
 		"gateway.calls{code=other gateway=bank operation=refund outcome=declined} 900")
 }
 
-// TestOptionalInterfaces: what the gateway can is still found, and what it cannot is not claimed to
-// its harm.
-func TestOptionalInterfaces(t *testing.T) {
+// TestOptionalInterfacesAreThoseOfTheGateway: the decorated gateway has the optional interfaces of
+// its gateway, and the others do no harm.
+func TestOptionalInterfacesAreThoseOfTheGateway(t *testing.T) {
 	r := newRecording(t)
 	bare, full := r.Gateway(&bank{}), r.Gateway(&fullBank{})
 	_, ok := bare.(refund.NotificationReader)
@@ -182,9 +184,9 @@ func TestOptionalInterfaces(t *testing.T) {
 	require.Equal(t, []string{"gateway.list client {gateway=bank operation=list order_id=O1 outcome=ok}"}, r.ended(), "no call, no span")
 }
 
-// TestGateways: decorated as a whole, or each in it, they list, check and read notifications as
-// before.
-func TestGateways(t *testing.T) {
+// TestGatewaysCanBeDecorated: Gateways as a whole or each gateway in it. They list, check and read
+// notifications as before.
+func TestGatewaysCanBeDecorated(t *testing.T) {
 	for name, build := range map[string]func(r *recording,
 		named map[string]refund.RefundGateway) refund.RefundGateway{
 		"around": func(r *recording, named map[string]refund.RefundGateway) refund.RefundGateway {
@@ -235,8 +237,8 @@ func TestGateways(t *testing.T) {
 	}
 }
 
-// TestBadNotification: one that is not readable is told of, without what it says.
-func TestBadNotification(t *testing.T) {
+// TestBadNotificationIsRecorded: without its content.
+func TestBadNotificationIsRecorded(t *testing.T) {
 	r := newRecording(t)
 	b := &fullBank{}
 	b.next(answer{err: fmt.Errorf("%w: signed by Mr Smith", refund.ErrNotification)})

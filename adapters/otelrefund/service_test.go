@@ -21,10 +21,10 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// private is in every text that a person, a provider or a hook can write.
+// private is part of every text that a person, a provider or a hook can write.
 const private = "PRIVATE"
 
-// shop is a service whose every move is recorded.
+// shop is a service with a recording.
 type shop struct {
 	*recording
 	bank *fullBank
@@ -48,32 +48,32 @@ func newShop(t *testing.T, own refund.Hooks) *shop {
 	return s
 }
 
-// unchecked has no limits and takes every request.
+// unchecked has no limits and accepts every request.
 type unchecked struct{ *fullBank }
 
 func (unchecked) Check(refund.Request) error  { return nil }
 func (unchecked) Limits(string) refund.Limits { return refund.Limits{} }
 
-func (s *shop) request(no string, amount int64) {
+func (s *shop) request(number string, amount int64) {
 	s.t.Helper()
 	_, err := s.svc.Request(bg, refund.RequestParams{
-		OrderID: "O1", RefundNo: no, Amount: amount, Reason: "reason " + private,
+		OrderID: "O1", RefundNo: number, Amount: amount, Reason: "reason " + private,
 		Actor: "buyer:" + private,
 	})
 	require.NoError(s.t, err)
 }
 
-func (s *shop) approveAndSend(no string, amount int64) order.Refund {
+func (s *shop) approveAndSend(number string, amount int64) order.Refund {
 	s.t.Helper()
 	r, err := s.svc.ApproveAndSend(bg, refund.ApproveParams{
-		OrderID: "O1", RefundNo: no, Amount: amount, Actor: "staff:" + private,
+		OrderID: "O1", RefundNo: number, Amount: amount, Actor: "staff:" + private,
 		Note: "note " + private,
 	})
 	require.NoError(s.t, err)
 	return r
 }
 
-// TestSpansNest: a command holds what it is made of, down to the call to the provider.
+// TestSpansNest: the span of a command contains the commands and calls that the command is made of.
 func TestSpansNest(t *testing.T) {
 	s := newShop(t, refund.Hooks{})
 	s.request("R1", 4000)
@@ -99,9 +99,8 @@ refund.approve_and_send
 	}
 }
 
-// TestRefusals: who is told no has an error.type, and nothing is broken; what is broken is an
-// Error.
-func TestRefusals(t *testing.T) {
+// TestRefusalIsNotAnError: a refused command has an error.type. Only a broken one has status Error.
+func TestRefusalIsNotAnError(t *testing.T) {
 	fail := errors.New("the host's table is full")
 	s := newShop(t, refund.Hooks{
 		InTx: func(_ context.Context, _ *order.Order, tr order.Transition) error {
@@ -115,9 +114,9 @@ func TestRefusals(t *testing.T) {
 		},
 	})
 	for _, c := range []struct {
-		no, orderID string
-		amount      int64
-		want        string
+		number, orderID string
+		amount          int64
+		want            string
 	}{
 		{"R1", "O1", 99999, "{error.type=amount command=request order_id=O1 refund_no=R1}"},
 		{"R1", "O2", 1, "{error.type=order_not_found command=request order_id=O2 refund_no=R1}"},
@@ -126,7 +125,7 @@ func TestRefusals(t *testing.T) {
 		{"R-panic", "O1", 1, "{error.type=hook_panic command=request order_id=O1 refund_no=R-panic} Error: hook_panic"},
 	} {
 		_, err := s.svc.Request(bg, refund.RequestParams{
-			OrderID: c.orderID, RefundNo: c.no, Amount: c.amount, Reason: "r", Actor: "buyer:1",
+			OrderID: c.orderID, RefundNo: c.number, Amount: c.amount, Reason: "r", Actor: "buyer:1",
 		})
 		require.Error(t, err)
 		ended := s.ended()
@@ -135,9 +134,9 @@ func TestRefusals(t *testing.T) {
 	require.Contains(t, s.metrics(), "command.duration{error.type=amount command=request} 1 of 0s")
 }
 
-// TestAnybodysNumbers: a number comes from outside, and is shown before it is looked at. An
-// exporter loses all that it has to send where one attribute is not UTF-8.
-func TestAnybodysNumbers(t *testing.T) {
+// TestNumbersOfClientsAreClipped: a number is recorded before the command checks it. If one
+// attribute is not UTF-8, an exporter loses everything that it has to send.
+func TestNumbersOfClientsAreClipped(t *testing.T) {
 	s := newShop(t, refund.Hooks{})
 	_, err := s.svc.Request(bg, refund.RequestParams{
 		OrderID: "O\xff", RefundNo: strings.Repeat("R",
@@ -148,7 +147,7 @@ func TestAnybodysNumbers(t *testing.T) {
 	require.Contains(t, ended[len(ended)-1], "order_id=O? refund_no="+strings.Repeat("R", 128)+"}")
 }
 
-// everything walks a shop through all that can be told.
+// everything makes a shop record every span and metric.
 func everything(t *testing.T) *shop {
 	t.Helper()
 	veto := fmt.Errorf("not for %s", private)
@@ -184,7 +183,7 @@ func everything(t *testing.T) *shop {
 	s.bank.listing = []refund.Result{
 		{Outcome: refund.OutcomeSucceeded, RefundNo: "R1", Amount: 4000, Message: private},
 	}
-	_, err = s.svc.Sync(bg, "O1") // a conflict: abnormal, though it is booked as refunded
+	_, err = s.svc.Sync(bg, "O1") // a discrepancy: abnormal, and the book says refunded
 	require.NoError(t, err)
 	_, err = s.svc.Request(bg, refund.RequestParams{
 		OrderID: "O1", RefundNo: "R-veto", Amount: 1, Reason: private, Actor: "buyer:1",
@@ -205,8 +204,8 @@ func everything(t *testing.T) *shop {
 	return s
 }
 
-// TestEverything is told, with what a person wrote in none of it.
-func TestEverything(t *testing.T) {
+// TestEverythingIsRecorded: and no text that a person wrote.
+func TestEverythingIsRecorded(t *testing.T) {
 	s := everything(t)
 	lines := s.metrics()
 	for _, want := range []string{
@@ -229,8 +228,8 @@ func TestEverything(t *testing.T) {
 	}
 }
 
-// TestDocumentation: the tables in the package's documentation are what is told.
-func TestDocumentation(t *testing.T) {
+// TestDocumentationIsComplete: the tables in the package documentation are what is recorded.
+func TestDocumentationIsComplete(t *testing.T) {
 	doc, err := os.ReadFile("doc.go")
 	require.NoError(t, err)
 	spans, metrics := map[string][]string{}, map[string][]string{}
@@ -284,8 +283,8 @@ func TestDocumentation(t *testing.T) {
 	}
 }
 
-// TestBacklogFails: no figures rather than old or wrong ones, and no crash.
-func TestBacklogFails(t *testing.T) {
+// TestBacklogFailsWithoutFigures: the gauges are absent, and the process does not end.
+func TestBacklogFailsWithoutFigures(t *testing.T) {
 	s := newRecording(t)
 	_, err := s.ObserveBacklog(nil)
 	require.ErrorIs(t, err, refund.ErrInvalid)
@@ -310,8 +309,8 @@ func TestBacklogFails(t *testing.T) {
 	require.Empty(t, s.metrics())
 }
 
-// TestDefaults: without providers of its own it takes OpenTelemetry's.
-func TestDefaults(t *testing.T) {
+// TestProvidersDefaultToOtel: without providers it uses those of package otel.
+func TestProvidersDefaultToOtel(t *testing.T) {
 	reader := sdkmetric.NewManualReader()
 	before := otel.GetMeterProvider()
 	otel.SetMeterProvider(sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)))

@@ -90,7 +90,8 @@ func (t *Telemetry) instruments() error {
 		{&t.commandDuration, "orderfsm.command.duration", "Duration of the refund service's commands."},
 	} {
 		var err error
-		*h.to, err = t.meter.Float64Histogram(h.name, metric.WithUnit("s"), metric.WithDescription(h.description),
+		*h.to, err = t.meter.Float64Histogram(h.name,
+			metric.WithUnit("s"), metric.WithDescription(h.description),
 			metric.WithExplicitBucketBoundaries(seconds...))
 		errs = append(errs, err)
 	}
