@@ -56,8 +56,9 @@ func (t *Telemetry) ObserveBacklog(
 	if err != nil {
 		return nil, fmt.Errorf("observe backlog: %w", err)
 	}
-	registration, err := t.meter.RegisterCallback(func(ctx context.Context,
-		o metric.Observer) error {
+	registration, err := t.meter.RegisterCallback(func(
+		ctx context.Context, o metric.Observer,
+	) error {
 		b, err := contain(ctx, read)
 		if err != nil {
 			return fmt.Errorf("observe refund backlog: %w", err)

@@ -32,8 +32,9 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	own := refund.Hooks{After: func(_ context.Context, _ *order.Order,
-		t order.Transition) {
+	own := refund.Hooks{After: func(
+		_ context.Context, _ *order.Order, t order.Transition,
+	) {
 		fmt.Println("tell the buyer:", t.To)
 	}}
 	svc, err := refund.NewService(machine, memstore.New(), tel.Gateway(&bank{}), refund.Options{

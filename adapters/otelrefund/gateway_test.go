@@ -187,8 +187,9 @@ func TestOptionalInterfacesAreThoseOfTheGateway(t *testing.T) {
 // TestGatewaysCanBeDecorated: Gateways as a whole or each gateway in it. They list, check and read
 // notifications as before.
 func TestGatewaysCanBeDecorated(t *testing.T) {
-	for name, build := range map[string]func(r *recording,
-		named map[string]refund.RefundGateway) refund.RefundGateway{
+	for name, build := range map[string]func(
+		r *recording, named map[string]refund.RefundGateway,
+	) refund.RefundGateway{
 		"around": func(r *recording, named map[string]refund.RefundGateway) refund.RefundGateway {
 			g, err := refund.NewGateways(named)
 			require.NoError(t, err)

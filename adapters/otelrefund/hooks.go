@@ -23,15 +23,13 @@ func (t *Telemetry) Hooks() refund.Hooks {
 		Trace:       t.start,
 		After:       t.after,
 		Discrepancy: t.discrepancy,
-		Stuck: func(ctx context.Context,
-			s refund.Stuck) {
+		Stuck: func(ctx context.Context, s refund.Stuck) {
 			count(ctx, t.stuck, keyGateway.String(s.Gateway))
 		},
 		Setup: func(ctx context.Context, e *refund.SetupError) {
 			count(ctx, t.setupFaults, keyGateway.String(e.Gateway))
 		},
-		UnknownNotification: func(ctx context.Context,
-			n refund.Notification) {
+		UnknownNotification: func(ctx context.Context, n refund.Notification) {
 			count(ctx, t.unknown, keyGateway.String(n.Gateway))
 		},
 	}

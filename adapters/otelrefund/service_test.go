@@ -151,8 +151,9 @@ func TestNumbersOfClientsAreClipped(t *testing.T) {
 func everything(t *testing.T) *shop {
 	t.Helper()
 	veto := fmt.Errorf("not for %s", private)
-	s := newShop(t, refund.Hooks{Guard: func(_ context.Context, _ *order.Order,
-		tr order.Transition) error {
+	s := newShop(t, refund.Hooks{Guard: func(
+		_ context.Context, _ *order.Order, tr order.Transition,
+	) error {
 		if tr.RefundNo == "R-veto" {
 			return veto
 		}
@@ -194,7 +195,9 @@ func everything(t *testing.T) *shop {
 	}
 	require.NoError(t, s.svc.HandleNotification(bg, n))
 	_, err = s.ObserveBacklog(func(context.Context) (otelrefund.Backlog, error) {
-		return otelrefund.Backlog{Due: 3, Stuck: 2, InFlight: 1, OldestDue: s.clock.Now().Add(-90 * time.Second)}, nil
+		return otelrefund.Backlog{
+			Due: 3, Stuck: 2, InFlight: 1, OldestDue: s.clock.Now().Add(-90 * time.Second),
+		}, nil
 	})
 	require.NoError(t, err)
 	reader, _ := s.Gateway(s.bank).(refund.NotificationReader)
@@ -233,7 +236,8 @@ func TestDocumentationIsComplete(t *testing.T) {
 	doc, err := os.ReadFile("doc.go")
 	require.NoError(t, err)
 	spans, metrics := map[string][]string{}, map[string][]string{}
-	for _, m := range regexp.MustCompile(`(?m)^//\t(\S+) +(internal|client|s|\{\w+\})(?: +(\S.*))?$`).FindAllStringSubmatch(string(doc), -1) {
+	row := regexp.MustCompile(`(?m)^//\t(\S+) +(internal|client|s|\{\w+\})(?: +(\S.*))?$`)
+	for _, m := range row.FindAllStringSubmatch(string(doc), -1) {
 		table := metrics
 		if m[2] == "internal" || m[2] == "client" {
 			table = spans

@@ -37,8 +37,9 @@ const spare = 3 * time.Second
 func Config[TTx any](w *Worker, s *Scheduler[TTx]) *river.Config {
 	workers := river.NewWorkers()
 	river.AddWorker(workers, w)
-	river.AddWorker(workers, river.WorkFunc(func(ctx context.Context,
-		_ *river.Job[SweepArgs]) error {
+	river.AddWorker(workers, river.WorkFunc(func(
+		ctx context.Context, _ *river.Job[SweepArgs],
+	) error {
 		found, err := s.Sweep(ctx, w.svc, SweepLimit)
 		if found > 0 {
 			w.log.LogAttrs(ctx, slog.LevelInfo, "due refunds had no job, or one that slept",

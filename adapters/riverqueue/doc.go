@@ -1,6 +1,6 @@
 // Package riverqueue processes approved refunds with River (riverqueue.com), a job queue in the
 // same PostgreSQL database as the orders. It is a separate module, because River is young and has
-// tables of its own. Only a host that uses it depends on River.
+// its own tables. Only a host that uses it depends on River.
 //
 // Package poller needs less and does the same for most hosts. Use River if you run it already, or
 // if you need its user interface, its metrics or its queues.
@@ -66,7 +66,7 @@
 // does not start: Start returns an error, and the host must call it again.
 //
 // RescueStuckJobsAfter applies to all jobs of a client. If the host has jobs that may run longer,
-// give them a Timeout of their own, which River respects, or use another schema for the refunds.
+// give them their own Timeout, which River respects, or use another schema for the refunds.
 // Every client that may become the leader must have the Worker, because River gives up rescued jobs
 // of a kind that its leader does not know. (The sweep inserts new ones.)
 //

@@ -11,7 +11,7 @@ import (
 	"github.com/orderfsm/orderfsm/order"
 )
 
-// Lanes name the gateways that have a queue of their own, so that a provider that does not answer
+// Lanes name the gateways that have their own queue, so that a provider that does not answer
 // does not delay the refunds of the others. With the zero value, the refunds of all gateways wait
 // in [Queue].
 //

@@ -16,7 +16,7 @@ import (
 	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
-// newLanes returns a shop whose gateways have queues of their own.
+// newLanes returns a shop whose gateways have their own queues.
 func newLanes(
 	t testing.TB, dsn string, b refund.RefundGateway, opts refund.Options, gateways ...string,
 ) *shop {
