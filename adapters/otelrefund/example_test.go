@@ -28,7 +28,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	machine, err := order.NewMachine()
+	machine, err := order.NewMachine(order.Options{})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -38,7 +38,7 @@ func Example() {
 		fmt.Println("tell the buyer:", t.To)
 	}}
 	svc, err := refund.NewService(machine, memstore.New(), tel.Gateway(&bank{}), refund.Options{
-		Hooks: refund.JoinHooks(tel.Hooks(), own),
+		Hooks: []refund.Hooks{tel.Hooks(), own},
 	})
 	if err != nil {
 		log.Fatal(err)
@@ -48,10 +48,10 @@ func Example() {
 		OrderID: "O1", Gateway: "bank", Currency: "CNY", Total: 10000,
 	})
 	_, _ = svc.Request(ctx, refund.RequestParams{
-		OrderID: "O1", RefundNo: "R1", Amount: 4000, Reason: "too small", Actor: "buyer:1",
+		Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Amount: 4000, Reason: "too small", Actor: "buyer:1",
 	})
 	_, err = svc.ApproveAndSend(ctx, refund.ApproveParams{
-		OrderID: "O1", RefundNo: "R1", Amount: 4000, Actor: "staff:1",
+		Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Amount: 4000, Actor: "staff:1",
 	})
 	if err != nil {
 		log.Fatal(err)

@@ -34,10 +34,10 @@ type shop struct {
 func newShop(t *testing.T, own refund.Hooks) *shop {
 	t.Helper()
 	s := &shop{recording: newRecording(t), bank: &fullBank{}}
-	m, err := order.NewMachine()
+	m, err := order.NewMachine(order.Options{})
 	require.NoError(t, err)
 	s.svc, err = refund.NewService(m, memstore.New(), s.Gateway(unchecked{s.bank}), refund.Options{
-		Now: s.clock.Now, Hooks: refund.JoinHooks(s.Hooks(), own),
+		Now: s.clock.Now, Hooks: []refund.Hooks{s.Hooks(), own},
 		Backoff: func(string, int) time.Duration { return time.Minute },
 	})
 	require.NoError(t, err)
@@ -57,7 +57,7 @@ func (unchecked) Limits(string) refund.Limits { return refund.Limits{} }
 func (s *shop) request(number string, amount int64) {
 	s.t.Helper()
 	_, err := s.svc.Request(bg, refund.RequestParams{
-		OrderID: "O1", RefundNo: number, Amount: amount, Reason: "reason " + private,
+		Ref: refund.Ref{OrderID: "O1", RefundNo: number}, Amount: amount, Reason: "reason " + private,
 		Actor: "buyer:" + private,
 	})
 	require.NoError(s.t, err)
@@ -66,7 +66,7 @@ func (s *shop) request(number string, amount int64) {
 func (s *shop) approveAndSend(number string, amount int64) order.Refund {
 	s.t.Helper()
 	r, err := s.svc.ApproveAndSend(bg, refund.ApproveParams{
-		OrderID: "O1", RefundNo: number, Amount: amount, Actor: "staff:" + private,
+		Ref: refund.Ref{OrderID: "O1", RefundNo: number}, Amount: amount, Actor: "staff:" + private,
 		Note: "note " + private,
 	})
 	require.NoError(s.t, err)
@@ -125,7 +125,7 @@ func TestRefusalIsNotAnError(t *testing.T) {
 		{"R-panic", "O1", 1, "{error.type=hook_panic command=request order_id=O1 refund_no=R-panic} Error: hook_panic"},
 	} {
 		_, err := s.svc.Request(bg, refund.RequestParams{
-			OrderID: c.orderID, RefundNo: c.number, Amount: c.amount, Reason: "r", Actor: "buyer:1",
+			Ref: refund.Ref{OrderID: c.orderID, RefundNo: c.number}, Amount: c.amount, Reason: "r", Actor: "buyer:1",
 		})
 		require.Error(t, err)
 		ended := s.ended()
@@ -139,8 +139,8 @@ func TestRefusalIsNotAnError(t *testing.T) {
 func TestNumbersOfClientsAreClipped(t *testing.T) {
 	s := newShop(t, refund.Hooks{})
 	_, err := s.svc.Request(bg, refund.RequestParams{
-		OrderID: "O\xff", RefundNo: strings.Repeat("R",
-			1<<20), Amount: 1, Reason: "r", Actor: "buyer:1",
+		Ref: refund.Ref{OrderID: "O\xff", RefundNo: strings.Repeat("R",
+			1<<20)}, Amount: 1, Reason: "r", Actor: "buyer:1",
 	})
 	require.Error(t, err)
 	ended := s.ended()
@@ -187,7 +187,7 @@ func everything(t *testing.T) *shop {
 	_, err = s.svc.Sync(bg, "O1") // a discrepancy: abnormal, and the book says refunded
 	require.NoError(t, err)
 	_, err = s.svc.Request(bg, refund.RequestParams{
-		OrderID: "O1", RefundNo: "R-veto", Amount: 1, Reason: private, Actor: "buyer:1",
+		Ref: refund.Ref{OrderID: "O1", RefundNo: "R-veto"}, Amount: 1, Reason: private, Actor: "buyer:1",
 	})
 	require.ErrorIs(t, err, refund.ErrVetoed)
 	n := refund.Notification{

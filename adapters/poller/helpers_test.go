@@ -88,7 +88,7 @@ func newService(
 	t *testing.T, s refund.Store, g refund.RefundGateway, opt refund.Options,
 ) *refund.Service {
 	t.Helper()
-	m, err := order.NewMachine()
+	m, err := order.NewMachine(order.Options{})
 	require.NoError(t, err)
 	opt.Logger = cmp.Or(opt.Logger, silent())
 	svc, err := refund.NewService(m, s, g, opt)
@@ -131,14 +131,14 @@ func request(t testing.TB, svc *refund.Service, gateway string, ref refund.Ref) 
 	})
 	require.NoError(t, err)
 	_, err = svc.Request(bg, refund.RequestParams{
-		OrderID: ref.OrderID, RefundNo: ref.RefundNo, Amount: 100, Actor: "buyer:1",
+		Ref: ref, Amount: 100, Actor: "buyer:1",
 	})
 	require.NoError(t, err)
 }
 
 func approval(ref refund.Ref, amount int64) refund.ApproveParams {
 	return refund.ApproveParams{
-		OrderID: ref.OrderID, RefundNo: ref.RefundNo, Amount: amount, Actor: "staff:1",
+		Ref: ref, Amount: amount, Actor: "staff:1",
 	}
 }
 
@@ -152,7 +152,7 @@ func (e *env) approveOn(n int) (refs []refund.Ref) {
 	for i := range n {
 		ref := refund.Ref{OrderID: "O1", RefundNo: fmt.Sprintf("R%d", i)}
 		_, err := e.svc.Request(bg, refund.RequestParams{
-			OrderID: "O1", RefundNo: ref.RefundNo, Amount: 1, Actor: "buyer:1",
+			Ref: refund.Ref{OrderID: "O1", RefundNo: ref.RefundNo}, Amount: 1, Actor: "buyer:1",
 		})
 		require.NoError(e.t, err)
 		_, err = e.svc.Approve(bg, approval(ref, 1))

@@ -112,7 +112,7 @@ func child(spec string) error {
 	if err != nil {
 		return err
 	}
-	m, err := order.NewMachine()
+	m, err := order.NewMachine(order.Options{})
 	if err != nil {
 		return err
 	}

@@ -160,7 +160,7 @@ func runEngine(engine, dsn string) error {
 	if err != nil {
 		return err
 	}
-	m, err := order.NewMachine()
+	m, err := order.NewMachine(order.Options{})
 	if err != nil {
 		return err
 	}

@@ -92,11 +92,11 @@ func TestJobWaitsInTheQueueOfItsGateway(t *testing.T) {
 		})
 		require.NoError(t, err)
 		_, err = s.svc.Request(ctx, refund.RequestParams{
-			OrderID: "O-3", RefundNo: "R-3", Amount: 60, Actor: "buyer:1",
+			Ref: refund.Ref{OrderID: "O-3", RefundNo: "R-3"}, Amount: 60, Actor: "buyer:1",
 		})
 		require.NoError(t, err)
 		_, err = s.svc.Approve(ctx, refund.ApproveParams{
-			OrderID: "O-3", RefundNo: "R-3", Amount: 60, Actor: "staff:1",
+			Ref: refund.Ref{OrderID: "O-3", RefundNo: "R-3"}, Amount: 60, Actor: "staff:1",
 		})
 		return err
 	}))

@@ -201,7 +201,7 @@ func newService(
 	t.Helper()
 	store, err := sqlstore.New(db, sqlstore.PostgreSQL, sqlstore.Options{})
 	require.NoError(t, err)
-	m, err := order.NewMachine()
+	m, err := order.NewMachine(order.Options{})
 	require.NoError(t, err)
 	opts.Logger = cmp.Or(opts.Logger, silent())
 	svc, err := refund.NewService(m, store, b, opts)
@@ -222,11 +222,11 @@ func (s *shop) askAt(gateway, number string) refund.ApproveParams {
 	})
 	require.NoError(s.t, err)
 	_, err = s.svc.Request(bg, refund.RequestParams{
-		OrderID: "O-" + number, RefundNo: "R-" + number, Amount: 60, Actor: "buyer:1",
+		Ref: refund.Ref{OrderID: "O-" + number, RefundNo: "R-" + number}, Amount: 60, Actor: "buyer:1",
 	})
 	require.NoError(s.t, err)
 	return refund.ApproveParams{
-		OrderID: "O-" + number, RefundNo: "R-" + number, Amount: 60, Actor: "staff:1",
+		Ref: refund.Ref{OrderID: "O-" + number, RefundNo: "R-" + number}, Amount: 60, Actor: "staff:1",
 	}
 }
 

@@ -28,9 +28,9 @@ func TestJobAndStateCommitTogether(t *testing.T) {
 	t.Parallel()
 	stop := errors.New("the host failed")
 	var hook error
-	s := newShop(t, freshDSN(t), refundtest.New(), refund.Options{Hooks: refund.Hooks{
+	s := newShop(t, freshDSN(t), refundtest.New(), refund.Options{Hooks: []refund.Hooks{{
 		InTx: func(context.Context, *order.Order, order.Transition) error { return hook },
-	}})
+	}}})
 	p := s.ask("1")
 	nothing := func() {
 		t.Helper()
@@ -171,12 +171,12 @@ func TestRetryWakesOrInsertsTheJob(t *testing.T) {
 	fail := func() {
 		t.Helper()
 		_, err := s.svc.Resolve(bg, refund.ResolveParams{
-			OrderID: "O-1", RefundNo: "R-1", Outcome: refund.OutcomeClosed, Evidence: "ticket 1",
+			Ref: refund.Ref{OrderID: "O-1", RefundNo: "R-1"}, Resolution: refund.ResolutionReturned, Evidence: "ticket 1",
 			Actor: "staff:1",
 		})
 		require.NoError(t, err)
 		_, err = s.svc.Retry(bg, refund.RetryParams{
-			OrderID: "O-1", RefundNo: "R-1", Actor: "staff:1",
+			Ref: refund.Ref{OrderID: "O-1", RefundNo: "R-1"}, Actor: "staff:1",
 		})
 		require.NoError(t, err)
 	}

@@ -41,7 +41,7 @@ const writers, rounds = 16, 5
 func race(t tb, e *env, handles ...refund.Store) {
 	t.Helper()
 	e.create(t, "O-1")
-	m, err := order.NewMachine()
+	m, err := order.NewMachine(order.Options{})
 	require.NoError(t, err)
 	for _, err := range concurrently(writers, func(i int) error {
 		for k := range rounds {
@@ -152,7 +152,7 @@ func contextEndsInside(t tb, e *env) {
 // that does not wait, but runs the other fn again, may commit at once.
 func contextEndsWaiting(t tb, e *env) {
 	e.create(t, "O-1")
-	m, err := order.NewMachine()
+	m, err := order.NewMachine(order.Options{})
 	require.NoError(t, err)
 	request := func(o *order.Order, number string) error {
 		_, err := m.Fire(bg, o, order.Trigger{

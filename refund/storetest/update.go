@@ -188,7 +188,7 @@ func historyStaysWhole(t tb, e *env) {
 	}
 	o := e.get(t, "O-1")
 	require.Len(t, o.History, 6)
-	m, err := order.NewMachine()
+	m, err := order.NewMachine(order.Options{})
 	require.NoError(t, err)
 	require.NoError(t, m.Verify(o), "refunds and transitions are returned oldest first")
 }
