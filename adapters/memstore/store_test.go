@@ -37,8 +37,8 @@ func TestNestedOrdersCommitTogether(t *testing.T) {
 			create(t, s, "O1", "O2")
 			err := s.Update(bg, "O1", func(ctx context.Context, o *order.Order) error {
 				o.PaymentID = "P1"
-				require.NoError(t, s.Update(ctx, "O2", func(_ context.Context,
-					o *order.Order,
+				require.NoError(t, s.Update(ctx, "O2", func(
+					_ context.Context, o *order.Order,
 				) error {
 					o.PaymentID = "P2"
 					return nil
@@ -74,11 +74,11 @@ func TestFailedNestedUpdateChangesNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := memstore.New()
 			create(t, s, "O1", "O2", "O3")
-			set := func(ctx context.Context, id string,
-				then func(ctx context.Context) error,
+			set := func(
+				ctx context.Context, id string, then func(ctx context.Context) error,
 			) error {
-				return s.Update(ctx, id, func(ctx context.Context,
-					o *order.Order,
+				return s.Update(ctx, id, func(
+					ctx context.Context, o *order.Order,
 				) error {
 					o.PaymentID = "P"
 					return then(ctx)

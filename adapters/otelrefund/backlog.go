@@ -10,44 +10,55 @@ import (
 	"github.com/orderfsm/orderfsm/order"
 )
 
-// Backlog is how much there is to do: what poller.Stats tells, or a query of the host's own.
+// Backlog is the amount of work to do. It comes from poller.Stats or from a query of the host.
 type Backlog struct {
-	// Due is how many refunds are due now, Stuck how many have had no outcome for long, in the store.
+	// Due is how many refunds in the store are due now. Stuck is how many have had no outcome for a
+	// long time.
 	Due, Stuck int
-	// InFlight is how many this process is asking about.
+	// InFlight is how many refunds this process is processing.
 	InFlight int
-	// OldestDue is since when the oldest of those that are due is; zero where there is none.
+	// OldestDue is since when the oldest due refund is due, or zero.
 	OldestDue time.Time
 }
 
-// ObserveBacklog has read asked whenever the metrics are collected, and its figures shown as gauges. While read
-// fails or panics they are not there, which is worth an alert, and the error goes to OpenTelemetry's handler.
-// Unregister what it returns when read cannot be asked any more.
-func (t *Telemetry) ObserveBacklog(read func(ctx context.Context) (Backlog, error)) (metric.Registration, error) {
+// ObserveBacklog calls read each time the metrics are collected and records its figures as gauges.
+// If read fails or panics, the gauges are absent, and OpenTelemetry's error handler receives the
+// error. Alert on absent gauges. Unregister the returned registration when read must not be called
+// any more.
+func (t *Telemetry) ObserveBacklog(
+	read func(ctx context.Context) (Backlog, error),
+) (metric.Registration, error) {
 	if read == nil {
-		return nil, fmt.Errorf("observe backlog: %w", &order.InvalidError{Field: "read", Problem: "is nil"})
+		return nil, fmt.Errorf("observe backlog: %w", &order.InvalidError{
+			Field: "read", Problem: "is nil",
+		})
 	}
 	gauge := func(name, description string) (metric.Int64ObservableGauge, error) {
-		return t.meter.Int64ObservableGauge(name, metric.WithUnit("{refund}"), metric.WithDescription(description))
+		return t.meter.Int64ObservableGauge(name, metric.WithUnit("{refund}"),
+			metric.WithDescription(description))
 	}
 	due, err := gauge("orderfsm.refunds.due", "Refunds that are due now, in the store.")
 	if err != nil {
 		return nil, fmt.Errorf("observe backlog: %w", err)
 	}
-	stuck, err := gauge("orderfsm.refunds.stuck", "Refunds that have had no outcome for long, in the store.")
+	stuck, err := gauge("orderfsm.refunds.stuck",
+		"Refunds without an outcome for a long time, in the store.")
 	if err != nil {
 		return nil, fmt.Errorf("observe backlog: %w", err)
 	}
-	inFlight, err := gauge("orderfsm.refunds.in_flight", "Refunds that this process is asking about.")
+	inFlight, err := gauge("orderfsm.refunds.in_flight", "Refunds that this process is processing.")
 	if err != nil {
 		return nil, fmt.Errorf("observe backlog: %w", err)
 	}
-	age, err := t.meter.Float64ObservableGauge("orderfsm.refunds.oldest_due.age", metric.WithUnit("s"),
-		metric.WithDescription("For how long the oldest of the refunds that are due has been so; 0 where there is none."))
+	age, err := t.meter.Float64ObservableGauge("orderfsm.refunds.oldest_due.age",
+		metric.WithUnit("s"),
+		metric.WithDescription("Age of the oldest due refund, or 0."))
 	if err != nil {
 		return nil, fmt.Errorf("observe backlog: %w", err)
 	}
-	registration, err := t.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+	registration, err := t.meter.RegisterCallback(func(
+		ctx context.Context, o metric.Observer,
+	) error {
 		b, err := contain(ctx, read)
 		if err != nil {
 			return fmt.Errorf("observe refund backlog: %w", err)
@@ -71,8 +82,11 @@ func (t *Telemetry) age(since time.Time) float64 {
 	return max(0, t.now().Sub(since).Seconds())
 }
 
-// contain makes an error of a panic, which would end the process: the exporter has a goroutine of its own.
-func contain(ctx context.Context, read func(context.Context) (Backlog, error)) (b Backlog, err error) {
+// contain returns a panic of read as an error. The panic would end the process, because it happens
+// in a goroutine of the exporter.
+func contain(
+	ctx context.Context, read func(context.Context) (Backlog, error),
+) (b Backlog, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panicked: %v", p)

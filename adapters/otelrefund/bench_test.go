@@ -12,23 +12,27 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// quick is a gateway that costs nothing.
+// quick is a gateway that does nothing.
 type quick struct{}
 
 func (quick) Refund(_ context.Context, req refund.Request) (refund.Result, error) {
-	return refund.Result{Outcome: refund.OutcomeSucceeded, RefundNo: req.RefundNo, Amount: req.Amount}, nil
+	return refund.Result{
+		Outcome: refund.OutcomeSucceeded, RefundNo: req.RefundNo, Amount: req.Amount,
+	}, nil
 }
 
 func (quick) Query(context.Context, refund.Request) (refund.Result, error) {
 	return refund.Result{}, nil
 }
 
-// BenchmarkRefund compares a bare gateway with decorated ones: with every span recorded, with none, and without an SDK.
+// BenchmarkRefund compares a bare gateway with decorated ones: with every span recorded, with none
+// recorded, and without an SDK.
 func BenchmarkRefund(b *testing.B) {
 	meters := sdkmetric.NewMeterProvider(sdkmetric.WithReader(sdkmetric.NewManualReader()))
 	traced := func(s sdktrace.Sampler) otelrefund.Options {
 		return otelrefund.Options{
-			TracerProvider: sdktrace.NewTracerProvider(sdktrace.WithSampler(s)), MeterProvider: meters,
+			TracerProvider: sdktrace.NewTracerProvider(sdktrace.WithSampler(s)),
+			MeterProvider:  meters,
 		}
 	}
 	for _, c := range []struct {

@@ -10,15 +10,16 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// class is what kind of error an error is. Its text is never shown: it may hold what people wrote.
+// class is a kind of error. The text of an error is not recorded, because people may have written
+// into it.
 type class struct {
 	is   error
 	name string // the value of error.type
-	// refusal reports that the caller was told no: nothing is broken.
+	// refusal means that the command was refused and nothing is broken.
 	refusal bool
 }
 
-// classes in the order in which they are looked for: an error may be of several.
+// classes are in the order of the search, because an error may be of several classes.
 var classes = []class{
 	{refund.ErrHookPanic, "hook_panic", false},
 	{refund.ErrVetoed, "vetoed", true},
@@ -42,7 +43,7 @@ var classes = []class{
 	{refund.ErrInvalid, "invalid", true},
 }
 
-// The values of error.type for what is no error of a class.
+// The values of error.type for errors without a class.
 const (
 	typeOther      = "_OTHER"
 	typePanic      = "panic"
@@ -67,22 +68,22 @@ func classify(err error) class {
 	return class{name: typeConnection}
 }
 
-// other stands for a code that is not shown.
+// other replaces a code that is not recorded.
 const other = "other"
 
-// codeLetters are what a code is made of.
+// codeLetters are the characters of a code.
 const codeLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
 
 // mostCodes bounds the values of orderfsm.code in metrics. WeChat Pay v2 documents about thirty.
 const mostCodes = 100
 
-// codes are those that metrics have been told of.
+// codes are the codes that metrics contain.
 type codes struct {
 	mu   sync.Mutex
 	seen map[string]bool // guarded by mu
 }
 
-// bounded returns code, or other where there are too many of them.
+// bounded returns code, or other if metrics contain mostCodes others.
 func (c *codes) bounded(code string) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -98,13 +99,14 @@ func (c *codes) bounded(code string) string {
 	return code
 }
 
-// coded is an error that knows the provider's code.
+// coded is an error with the provider's code.
 type coded interface {
 	error
 	ErrorCode() string
 }
 
-// codeOf returns the provider's code for an answer, other where it is not of the form of one, "" where there is none.
+// codeOf returns the provider's code of an answer. It returns other if it does not look like a
+// code, and "" if there is none.
 func codeOf(res refund.Result, err error) string {
 	code := res.Code
 	if c := coded(nil); errors.As(err, &c) {

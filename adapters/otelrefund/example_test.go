@@ -19,7 +19,8 @@ import (
 
 func Example() {
 	ctx := context.Background()
-	spans, reader := tracetest.NewInMemoryExporter(), sdkmetric.NewManualReader() // a host has exporters here
+	// a host has exporters here
+	spans, reader := tracetest.NewInMemoryExporter(), sdkmetric.NewManualReader()
 	tel, err := otelrefund.New(otelrefund.Options{
 		TracerProvider: sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans)),
 		MeterProvider:  sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)),
@@ -31,7 +32,11 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	own := refund.Hooks{After: func(_ context.Context, _ *order.Order, t order.Transition) { fmt.Println("tell the buyer:", t.To) }}
+	own := refund.Hooks{After: func(
+		_ context.Context, _ *order.Order, t order.Transition,
+	) {
+		fmt.Println("tell the buyer:", t.To)
+	}}
 	svc, err := refund.NewService(machine, memstore.New(), tel.Gateway(&bank{}), refund.Options{
 		Hooks: []refund.Hooks{tel.Hooks(), own},
 	})
@@ -39,9 +44,15 @@ func Example() {
 		log.Fatal(err)
 	}
 
-	_, _ = svc.Register(ctx, refund.RegisterParams{OrderID: "O1", Gateway: "bank", Currency: "CNY", Total: 10000})
-	_, _ = svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Amount: 4000, Reason: "too small", Actor: "buyer:1"})
-	_, err = svc.ApproveAndSend(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Amount: 4000, Actor: "staff:1"})
+	_, _ = svc.Register(ctx, refund.RegisterParams{
+		OrderID: "O1", Gateway: "bank", Currency: "CNY", Total: 10000,
+	})
+	_, _ = svc.Request(ctx, refund.RequestParams{
+		Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Amount: 4000, Reason: "too small", Actor: "buyer:1",
+	})
+	_, err = svc.ApproveAndSend(ctx, refund.ApproveParams{
+		Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Amount: 4000, Actor: "staff:1",
+	})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -15,7 +15,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// The optional interfaces that any gateway may be said to have: one without limits has none, and so on.
+// A decorated gateway may have Checker, Lister and Limiter also if its gateway does not. The other
+// two depend on its gateway.
 var (
 	_ refund.Checker            = (*gateway)(nil)
 	_ refund.Lister             = (*gateway)(nil)
@@ -24,10 +25,11 @@ var (
 	_ refund.Router             = routing{}
 )
 
-// Gateway returns g with a span and metrics for each call. Results and errors pass through as they are, and so do
-// g's optional interfaces: what it returns is a [refund.NotificationReader] or a [refund.Router] only if g is, and
-// where g is no [refund.Lister], List is [refund.ErrUnsupported]. Decorate a gateway or the [refund.Gateways] that
-// it is in, not both: each call would count twice. Gateway of nil is nil.
+// Gateway returns g with a span and metrics for each call. It returns the results and errors of g
+// unchanged. The returned gateway is a [refund.NotificationReader] or a [refund.Router] only if g
+// is. If g is not a [refund.Lister], List returns [refund.ErrUnsupported]. Decorate either a
+// gateway or the [refund.Gateways] that contains it: otherwise each call counts twice. If g is nil,
+// Gateway returns nil.
 func (t *Telemetry) Gateway(g refund.RefundGateway) refund.RefundGateway { return t.gateway(g, "") }
 
 func (t *Telemetry) gateway(g refund.RefundGateway, name string) refund.RefundGateway {
@@ -35,7 +37,7 @@ func (t *Telemetry) gateway(g refund.RefundGateway, name string) refund.RefundGa
 	switch g := g.(type) {
 	case nil:
 		return nil
-	case refund.Router: // the Service asks those that it routes to, and not g itself, for notifications
+	case refund.Router: // the Service looks for a NotificationReader in its routes
 		return routing{d, g}
 	case refund.NotificationReader:
 		return reading{d, g}
@@ -47,12 +49,13 @@ func (t *Telemetry) gateway(g refund.RefundGateway, name string) refund.RefundGa
 type gateway struct {
 	t     *Telemetry
 	inner refund.RefundGateway
-	name  string // under which a Router has it; empty where there is none
+	name  string // the name in a Router; may be empty
 }
 
 // Refund implements [refund.RefundGateway].
 func (g *gateway) Refund(ctx context.Context, req refund.Request) (refund.Result, error) {
-	ctx, c := g.t.begin(ctx, "refund", req.Gateway, keyOrderID.String(req.OrderID), keyRefundNo.String(req.RefundNo))
+	ctx, c := g.t.begin(ctx, "refund", req.Gateway, keyOrderID.String(req.OrderID),
+		keyRefundNo.String(req.RefundNo))
 	defer c.end()
 	res, err := g.inner.Refund(ctx, req)
 	c.answered(res, err)
@@ -61,7 +64,8 @@ func (g *gateway) Refund(ctx context.Context, req refund.Request) (refund.Result
 
 // Query implements [refund.RefundGateway].
 func (g *gateway) Query(ctx context.Context, req refund.Request) (refund.Result, error) {
-	ctx, c := g.t.begin(ctx, "query", req.Gateway, keyOrderID.String(req.OrderID), keyRefundNo.String(req.RefundNo))
+	ctx, c := g.t.begin(ctx, "query", req.Gateway, keyOrderID.String(req.OrderID),
+		keyRefundNo.String(req.RefundNo))
 	defer c.end()
 	res, err := g.inner.Query(ctx, req)
 	c.answered(res, err)
@@ -72,7 +76,8 @@ func (g *gateway) Query(ctx context.Context, req refund.Request) (refund.Result,
 func (g *gateway) List(ctx context.Context, req refund.Request) ([]refund.Result, error) {
 	l, ok := g.inner.(refund.Lister)
 	if !ok {
-		return nil, fmt.Errorf("list refunds through gateway %q: %w", req.Gateway, refund.ErrUnsupported)
+		return nil, fmt.Errorf("list refunds through gateway %q: %w", req.Gateway,
+			refund.ErrUnsupported)
 	}
 	ctx, c := g.t.begin(ctx, "list", req.Gateway, keyOrderID.String(req.OrderID))
 	defer c.end()
@@ -112,7 +117,7 @@ func (g reading) ReadNotification(r *http.Request) (refund.Notification, error) 
 	return n, err
 }
 
-// routing decorates a gateway that stands for several.
+// routing decorates a gateway that routes to others.
 type routing struct {
 	*gateway
 	to refund.Router
@@ -136,10 +141,10 @@ type call struct {
 	gateway, operation string
 
 	outcome, code string
-	problem       class // its name is empty where there is none
+	problem       class // its name is empty if there is no error
 }
 
-// begin starts a call. Until it is answered it counts as one that panicked.
+// begin starts a call. It counts as a panic until it has an answer.
 func (t *Telemetry) begin(
 	ctx context.Context, operation, gateway string, attrs ...attribute.KeyValue,
 ) (context.Context, *call) {
@@ -151,23 +156,25 @@ func (t *Telemetry) begin(
 	if operation == "read_notification" {
 		kind = trace.SpanKindInternal // nothing is sent
 	}
-	ctx, span := t.tracer.Start(ctx, "gateway."+operation, trace.WithSpanKind(kind), trace.WithAttributes(attrs...))
+	ctx, span := t.tracer.Start(ctx, "gateway."+operation, trace.WithSpanKind(kind),
+		trace.WithAttributes(attrs...))
 	return ctx, &call{
 		t: t, ctx: ctx, span: span, start: t.now(), gateway: gateway, operation: operation,
 		outcome: refund.OutcomeUnknown.String(), problem: class{name: typePanic},
 	}
 }
 
-// answered takes in the answer to Refund or Query.
+// answered records the answer to Refund or Query.
 func (c *call) answered(res refund.Result, err error) {
 	c.code, c.problem = codeOf(res, err), class{}
 	if err != nil {
-		c.problem = classify(err) // and the outcome stays unknown
+		c.problem = classify(err) // the outcome stays unknown
 		return
 	}
 	c.outcome = res.Outcome.String()
 	switch res.Outcome {
-	case refund.OutcomeAccepted, refund.OutcomeSucceeded, refund.OutcomeDeclined, refund.OutcomeClosed,
+	case refund.OutcomeAccepted, refund.OutcomeSucceeded, refund.OutcomeDeclined,
+		refund.OutcomeClosed,
 		refund.OutcomeAbnormal, refund.OutcomeNotFound:
 	case refund.OutcomeUnknown:
 		fallthrough
@@ -176,7 +183,7 @@ func (c *call) answered(res refund.Result, err error) {
 	}
 }
 
-// done takes in what became of a call that has no refund.Outcome.
+// done records the end of a call that has no refund.Outcome.
 func (c *call) done(err error) {
 	c.code, c.problem, c.outcome = codeOf(refund.Result{}, err), class{}, "ok"
 	switch {
@@ -212,7 +219,7 @@ func (c *call) end() {
 	c.span.End()
 }
 
-// show puts the error on a span. A refusal is an answer, not a fault of the span.
+// show puts the error on a span. A refusal does not set the status Error.
 func (c class) show(span trace.Span) {
 	if c.name == "" {
 		return

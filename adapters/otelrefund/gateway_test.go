@@ -20,14 +20,15 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// codedError is an error that knows the provider's code.
+// codedError is an error with the provider's code.
 type codedError struct{ code string }
 
 func (e *codedError) Error() string     { return "the bank said " + e.code }
 func (e *codedError) ErrorCode() string { return e.code }
 
-// TestCalls: what a call is told as, and that it passes through as it was.
-func TestCalls(t *testing.T) {
+// TestCallIsRecordedAndUnchanged: the table says what is recorded for each answer. The caller
+// receives the answer unchanged.
+func TestCallIsRecordedAndUnchanged(t *testing.T) {
 	declined := func(code string) answer {
 		return answer{res: refund.Result{Outcome: refund.OutcomeDeclined, Code: code}}
 	}
@@ -35,16 +36,19 @@ func TestCalls(t *testing.T) {
 		answer                 answer
 		outcome, code, problem string
 	}{
-		"succeeded":               {answer{res: refund.Result{Outcome: refund.OutcomeSucceeded}}, "succeeded", "", ""},
-		"declined is no error":    {declined("NOTENOUGH"), "declined", "NOTENOUGH", ""},
-		"no outcome":              {answer{}, "unknown", "", "no_outcome"},
-		"an outcome that is none": {answer{res: refund.Result{Outcome: 99}}, "invalid", "", "no_outcome"},
-		"error":                   {answer{err: errors.New("reset")}, "unknown", "", "_OTHER"},
+		"succeeded":                {answer{res: refund.Result{Outcome: refund.OutcomeSucceeded}}, "succeeded", "", ""},
+		"declined is not an error": {declined("NOTENOUGH"), "declined", "NOTENOUGH", ""},
+		"no outcome":               {answer{}, "unknown", "", "no_outcome"},
+		"an invalid outcome":       {answer{res: refund.Result{Outcome: 99}}, "invalid", "", "no_outcome"},
+		"error":                    {answer{err: errors.New("reset")}, "unknown", "", "_OTHER"},
 		"set-up": {
-			answer{err: &refund.SetupError{Gateway: "bank", Err: &codedError{"CERT_ERROR"}}}, "unknown", "CERT_ERROR", "setup",
+			answer{err: &refund.SetupError{Gateway: "bank", Err: &codedError{"CERT_ERROR"}}},
+			"unknown", "CERT_ERROR", "setup",
 		},
 		"busy": {
-			answer{err: fmt.Errorf("call: %w", &refund.BusyError{After: time.Second, Err: &codedError{"SYSTEMERROR"}})},
+			answer{err: fmt.Errorf("call: %w", &refund.BusyError{
+				After: time.Second, Err: &codedError{"SYSTEMERROR"},
+			})},
 			"unknown", "SYSTEMERROR", "busy",
 		},
 		"a lost connection":    {answer{err: &net.OpError{Op: "read", Err: errors.New("reset")}}, "unknown", "", "connection"},
@@ -55,13 +59,17 @@ func TestCalls(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRecording(t)
-			b := &bank{took: func() { r.clock.Advance(1500 * time.Millisecond) }}
+			b := &bank{during: func() { r.clock.Advance(1500 * time.Millisecond) }}
 			b.next(c.answer, c.answer)
 			g := r.Gateway(b)
-			res, err := g.Refund(bg, refund.Request{Gateway: "bank", OrderID: "O1", RefundNo: "R1", Amount: 5, Reason: "r"})
+			res, err := g.Refund(bg, refund.Request{
+				Gateway: "bank", OrderID: "O1", RefundNo: "R1", Amount: 5, Reason: "r",
+			})
 			require.Equal(t, c.answer.err, err)
 			require.Equal(t, c.answer.res.Code, res.Code)
-			_, err = g.Query(bg, refund.Request{Gateway: "bank", OrderID: "O1", RefundNo: "R1", Amount: 5})
+			_, err = g.Query(bg, refund.Request{
+				Gateway: "bank", OrderID: "O1", RefundNo: "R1", Amount: 5,
+			})
 			require.Equal(t, c.answer.err, err)
 
 			code, problem, status := "", "", ""
@@ -85,8 +93,9 @@ func TestCalls(t *testing.T) {
 	}
 }
 
-// TestTimeouts: what ran out of time, or was given up, is told of although its ctx has ended.
-func TestTimeouts(t *testing.T) {
+// TestEndedContextIsRecorded: a call that timed out or was cancelled is recorded, although its ctx
+// has ended.
+func TestEndedContextIsRecorded(t *testing.T) {
 	for _, c := range []struct {
 		ctx  func() (context.Context, context.CancelFunc)
 		want string
@@ -105,39 +114,45 @@ func TestTimeouts(t *testing.T) {
 		_, err := r.Gateway(&bank{}).Query(ctx, refund.Request{Gateway: "bank"})
 		cancel()
 		require.ErrorIs(t, err, ctx.Err())
-		require.Contains(t, r.metrics(), "gateway.calls{gateway=bank operation=query outcome=unknown} 1")
+		require.Contains(t, r.metrics(),
+			"gateway.calls{gateway=bank operation=query outcome=unknown} 1")
 		require.Contains(t, r.metrics(), "gateway.call.duration{error.type="+c.want+" gateway=bank operation=query outcome=unknown} 1 of 0s")
 	}
 }
 
-// TestPanic: it goes on as it was, and the call counts as one whose outcome is unknown.
-func TestPanic(t *testing.T) {
+// TestPanicIsPassedOn: the caller receives the panic. The outcome of the call is unknown.
+func TestPanicIsPassedOn(t *testing.T) {
 	r := newRecording(t)
 	b := &bank{}
 	b.next(answer{panics: true})
-	require.PanicsWithValue(t, "bank", func() { _, _ = r.Gateway(b).Refund(bg, refund.Request{Gateway: "bank", RefundNo: "R1"}) })
+	require.PanicsWithValue(t, "bank",
+		func() { _, _ = r.Gateway(b).Refund(bg, refund.Request{Gateway: "bank", RefundNo: "R1"}) })
 	require.Equal(t, []string{
 		"gateway.refund client {error.type=panic gateway=bank operation=refund order_id= outcome=unknown refund_no=R1} Error: panic",
 	}, r.ended())
 }
 
-// TestManyCodes: a provider that invents codes makes no series for each.
-func TestManyCodes(t *testing.T) {
+// TestCodesAreBounded: a provider that invents codes does not get a series for each.
+func TestCodesAreBounded(t *testing.T) {
 	r := newRecording(t)
 	b := &bank{}
 	g := r.Gateway(b)
 	for i := range 1000 {
-		b.next(answer{res: refund.Result{Outcome: refund.OutcomeDeclined, Code: fmt.Sprintf("E%d", i)}})
+		b.next(answer{
+			res: refund.Result{Outcome: refund.OutcomeDeclined, Code: fmt.Sprintf("E%d", i)},
+		})
 		_, err := g.Refund(bg, refund.Request{Gateway: "bank"})
 		require.NoError(t, err)
 	}
 	lines := r.metrics()
 	require.Len(t, lines, 102, "100 codes, the others, and the durations")
-	require.Contains(t, lines, "gateway.calls{code=other gateway=bank operation=refund outcome=declined} 900")
+	require.Contains(t, lines,
+		"gateway.calls{code=other gateway=bank operation=refund outcome=declined} 900")
 }
 
-// TestOptionalInterfaces: what the gateway can is still found, and what it cannot is not claimed to its harm.
-func TestOptionalInterfaces(t *testing.T) {
+// TestOptionalInterfacesAreThoseOfTheGateway: the decorated gateway has the optional interfaces of
+// its gateway, and the others do no harm.
+func TestOptionalInterfacesAreThoseOfTheGateway(t *testing.T) {
 	r := newRecording(t)
 	bare, full := r.Gateway(&bank{}), r.Gateway(&fullBank{})
 	_, ok := bare.(refund.NotificationReader)
@@ -169,9 +184,12 @@ func TestOptionalInterfaces(t *testing.T) {
 	require.Equal(t, []string{"gateway.list client {gateway=bank operation=list order_id=O1 outcome=ok}"}, r.ended(), "no call, no span")
 }
 
-// TestGateways: decorated as a whole, or each in it, they list, check and read notifications as before.
-func TestGateways(t *testing.T) {
-	for name, build := range map[string]func(r *recording, named map[string]refund.RefundGateway) refund.RefundGateway{
+// TestGatewaysCanBeDecorated: Gateways as a whole or each gateway in it. They list, check and read
+// notifications as before.
+func TestGatewaysCanBeDecorated(t *testing.T) {
+	for name, build := range map[string]func(
+		r *recording, named map[string]refund.RefundGateway,
+	) refund.RefundGateway{
 		"around": func(r *recording, named map[string]refund.RefundGateway) refund.RefundGateway {
 			g, err := refund.NewGateways(named)
 			require.NoError(t, err)
@@ -203,7 +221,8 @@ func TestGateways(t *testing.T) {
 			h.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/", http.NoBody))
 			require.Equal(t, http.StatusOK, w.Code)
 
-			require.ErrorIs(t, g.(refund.Checker).Check(refund.Request{Gateway: "full"}), refund.ErrInvalid)
+			require.ErrorIs(t, g.(refund.Checker).Check(refund.Request{Gateway: "full"}),
+				refund.ErrInvalid)
 			require.NoError(t, g.(refund.Checker).Check(refund.Request{Gateway: "bare"}))
 			require.Equal(t, refund.Limits{MaxRefunds: 4}, g.(refund.Limiter).Limits("full"))
 			_, err = g.(refund.Lister).List(bg, refund.Request{Gateway: "bare"})
@@ -211,14 +230,16 @@ func TestGateways(t *testing.T) {
 			_, err = g.(refund.Lister).List(bg, refund.Request{Gateway: "full"})
 			require.NoError(t, err)
 			require.Contains(t, r.metrics(), "notifications.unknown{gateway=full} 1")
-			require.Contains(t, r.metrics(), "gateway.calls{gateway=full operation=list outcome=ok} 1")
-			require.Contains(t, strings.Join(r.ended(), "\n"), "gateway.read_notification internal {")
+			require.Contains(t, r.metrics(),
+				"gateway.calls{gateway=full operation=list outcome=ok} 1")
+			require.Contains(t, strings.Join(r.ended(), "\n"),
+				"gateway.read_notification internal {")
 		})
 	}
 }
 
-// TestBadNotification: one that is not readable is told of, without what it says.
-func TestBadNotification(t *testing.T) {
+// TestBadNotificationIsRecorded: without its content.
+func TestBadNotificationIsRecorded(t *testing.T) {
 	r := newRecording(t)
 	b := &fullBank{}
 	b.next(answer{err: fmt.Errorf("%w: signed by Mr Smith", refund.ErrNotification)})

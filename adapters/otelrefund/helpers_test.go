@@ -28,7 +28,7 @@ var (
 	start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 )
 
-// recording is a Telemetry with all that it told.
+// recording is a Telemetry, and the spans and metrics that it has recorded.
 type recording struct {
 	*otelrefund.Telemetry
 	t      testing.TB
@@ -39,7 +39,10 @@ type recording struct {
 
 func newRecording(t testing.TB) *recording {
 	t.Helper()
-	r := &recording{t: t, clock: refundtest.NewClock(start), spans: tracetest.NewSpanRecorder(), reader: sdkmetric.NewManualReader()}
+	r := &recording{
+		t: t, clock: refundtest.NewClock(start), spans: tracetest.NewSpanRecorder(),
+		reader: sdkmetric.NewManualReader(),
+	}
 	tel, err := otelrefund.New(otelrefund.Options{
 		TracerProvider: sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(r.spans)),
 		MeterProvider:  sdkmetric.NewMeterProvider(sdkmetric.WithReader(r.reader)),
@@ -50,7 +53,7 @@ func newRecording(t testing.TB) *recording {
 	return r
 }
 
-// ended lists the spans that ended, each as a line, in the order of their ends.
+// ended returns the ended spans as lines, in the order of their ends.
 func (r *recording) ended() (lines []string) {
 	for _, s := range r.spans.Ended() {
 		line := fmt.Sprintf("%s %s {%s}", s.Name(), s.SpanKind(), text(s.Attributes()))
@@ -62,12 +65,13 @@ func (r *recording) ended() (lines []string) {
 	return lines
 }
 
-// tree is the ended spans by name, each under its parent.
+// tree returns the names of the ended spans, each under its parent.
 func (r *recording) tree() string {
 	var out strings.Builder
 	var walk func(parent string, depth int)
 	all := r.spans.Ended()
-	slices.SortStableFunc(all, func(a, b sdktrace.ReadOnlySpan) int { return a.StartTime().Compare(b.StartTime()) })
+	slices.SortStableFunc(all,
+		func(a, b sdktrace.ReadOnlySpan) int { return a.StartTime().Compare(b.StartTime()) })
 	walk = func(parent string, depth int) {
 		for _, s := range all {
 			if s.Parent().SpanID().String() != parent {
@@ -75,7 +79,8 @@ func (r *recording) tree() string {
 			}
 			fmt.Fprintf(&out, "%s%s\n", strings.Repeat("  ", depth), s.Name())
 			for _, e := range s.Events() {
-				fmt.Fprintf(&out, "%s- %s {%s}\n", strings.Repeat("  ", depth), e.Name, text(e.Attributes))
+				fmt.Fprintf(&out, "%s- %s {%s}\n", strings.Repeat("  ", depth), e.Name,
+					text(e.Attributes))
 			}
 			walk(s.SpanContext().SpanID().String(), depth+1)
 		}
@@ -101,10 +106,11 @@ type series struct {
 }
 
 func (s series) String() string {
-	return fmt.Sprintf("%s{%s} %s", strings.TrimPrefix(s.name, "orderfsm."), text(s.attrs.ToSlice()), s.value)
+	return fmt.Sprintf("%s{%s} %s", strings.TrimPrefix(s.name, "orderfsm."),
+		text(s.attrs.ToSlice()), s.value)
 }
 
-// collect reads all metrics; of a histogram, the count and the sum.
+// collect returns all metrics. Of a histogram it returns the count and the sum.
 func (r *recording) collect() (all []series, err error) {
 	var rm metricdata.ResourceMetrics
 	err = r.reader.Collect(bg, &rm)
@@ -138,7 +144,7 @@ func (r *recording) collect() (all []series, err error) {
 	return all, err
 }
 
-// metrics lists the metrics as lines, in order.
+// metrics returns the metrics as sorted lines.
 func (r *recording) metrics() (lines []string) {
 	all, err := r.collect()
 	require.NoError(r.t, err)
@@ -149,11 +155,11 @@ func (r *recording) metrics() (lines []string) {
 	return lines
 }
 
-// bank is a gateway that answers what it is told to; by default, that a refund has succeeded.
+// bank is a gateway that answers from its script. Without a script, refunds have succeeded.
 type bank struct {
 	mu      sync.Mutex
 	script  []answer
-	took    func()
+	during  func() // called in each call; may be nil
 	listing []refund.Result
 }
 
@@ -169,9 +175,9 @@ func (b *bank) next(a ...answer) {
 	b.script = append(b.script, a...)
 }
 
-func (b *bank) answer(ctx context.Context, no string, amount int64) (refund.Result, error) {
-	if b.took != nil {
-		b.took()
+func (b *bank) answer(ctx context.Context, number string, amount int64) (refund.Result, error) {
+	if b.during != nil {
+		b.during()
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -183,7 +189,7 @@ func (b *bank) answer(ctx context.Context, no string, amount int64) (refund.Resu
 		panic("bank")
 	}
 	if a.err == nil && a.res.RefundNo == "" {
-		a.res.RefundNo, a.res.Amount = no, amount
+		a.res.RefundNo, a.res.Amount = number, amount
 	}
 	if err := ctx.Err(); err != nil && a.err == nil {
 		return refund.Result{}, fmt.Errorf("ask the bank: %w", err)
@@ -215,7 +221,9 @@ func (*fullBank) Limits(name string) refund.Limits {
 
 func (b *fullBank) ReadNotification(r *http.Request) (refund.Notification, error) {
 	_, err := b.answer(r.Context(), "R1", 1)
-	return refund.Notification{Result: refund.Result{OrderID: r.Header.Get("Order"), RefundNo: "R1", Amount: 1}}, err
+	return refund.Notification{Result: refund.Result{
+		OrderID: r.Header.Get("Order"), RefundNo: "R1", Amount: 1,
+	}}, err
 }
 
 func (*fullBank) Acknowledge(w http.ResponseWriter, err error) {

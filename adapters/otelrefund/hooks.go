@@ -12,21 +12,26 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// Hooks returns the hooks for refund.Options: a span for each command, and the counters. refund.Options takes
-// them beside a host's own; put first, they measure those too.
+// Hooks returns the hooks for refund.Options: a span for each command, and the counters. Use
+// [refund.JoinHooks] to add the host's own hooks. If these hooks come first, they measure the
+// host's hooks too.
 //
-// Transitions are counted once they are committed. Where nobody tells of the commit (a transaction of the host's
-// own, with sqlstore.WithTx), they are not counted, as After hooks do not run.
+// Transitions are counted after the commit. If nobody reports the commit (a transaction of the host
+// with sqlstore.WithTx), they are not counted, because After hooks do not run then.
 func (t *Telemetry) Hooks() refund.Hooks {
 	return refund.Hooks{
 		Trace:       t.start,
 		After:       t.after,
 		Discrepancy: t.discrepancy,
-		Stuck:       func(ctx context.Context, s refund.Stuck) { count(ctx, t.stuck, keyGateway.String(s.Gateway)) },
+		Stuck: func(ctx context.Context, s refund.Stuck) {
+			count(ctx, t.stuck, keyGateway.String(s.Gateway))
+		},
 		Setup: func(ctx context.Context, e *refund.SetupError) {
 			count(ctx, t.setupFaults, keyGateway.String(e.Gateway))
 		},
-		UnknownNotification: func(ctx context.Context, n refund.Notification) { count(ctx, t.unknown, keyGateway.String(n.Gateway)) },
+		UnknownNotification: func(ctx context.Context, n refund.Notification) {
+			count(ctx, t.unknown, keyGateway.String(n.Gateway))
+		},
 	}
 }
 
@@ -53,15 +58,16 @@ func (t *Telemetry) start(ctx context.Context, c refund.Command) (context.Contex
 	}
 }
 
-// clip makes a number fit to be told, which is a client's word until the command has looked at it: UTF-8, and twice
-// the bytes that one may have.
+// clip makes a number fit for an attribute: valid UTF-8, at most twice as long as a refund number.
+// The number comes from a client, and the command has not checked it yet.
 func clip(s string) string {
 	return strings.ToValidUTF8(s[:min(len(s), 2*order.MaxRefundNo)], "?")
 }
 
 func (t *Telemetry) after(ctx context.Context, o *order.Order, tr order.Transition) {
 	move := []attribute.KeyValue{
-		keyEvent.String(string(tr.Event)), keyFrom.String(string(tr.From)), keyTo.String(string(tr.To)),
+		keyEvent.String(string(tr.Event)), keyFrom.String(string(tr.From)),
+		keyTo.String(string(tr.To)),
 	}
 	trace.SpanFromContext(ctx).AddEvent("refund.transition",
 		trace.WithAttributes(append(move, keyRefundNo.String(tr.RefundNo))...))
@@ -73,8 +79,10 @@ func (t *Telemetry) after(ctx context.Context, o *order.Order, tr order.Transiti
 }
 
 func (t *Telemetry) discrepancy(ctx context.Context, c refund.Discrepancy) {
-	attrs := []attribute.KeyValue{keyState.String(string(c.Book)), keyOutcome.String(c.Result.Outcome.String())}
-	trace.SpanFromContext(ctx).AddEvent("refund.conflict",
+	attrs := []attribute.KeyValue{
+		keyState.String(string(c.Book)), keyOutcome.String(c.Result.Outcome.String()),
+	}
+	trace.SpanFromContext(ctx).AddEvent("refund.discrepancy",
 		trace.WithAttributes(append(attrs, keyRefundNo.String(c.RefundNo))...))
 	count(ctx, t.discrepancies, attrs...)
 }

@@ -21,10 +21,10 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// private is in every text that a person, a provider or a hook can write.
+// private is part of every text that a person, a provider or a hook can write.
 const private = "PRIVATE"
 
-// shop is a service whose every move is recorded.
+// shop is a service with a recording.
 type shop struct {
 	*recording
 	bank *fullBank
@@ -41,35 +41,39 @@ func newShop(t *testing.T, own refund.Hooks) *shop {
 		Backoff: func(string, int) time.Duration { return time.Minute },
 	})
 	require.NoError(t, err)
-	_, err = s.svc.Register(bg, refund.RegisterParams{OrderID: "O1", Gateway: "bank", Currency: "CNY", Total: 10000})
+	_, err = s.svc.Register(bg, refund.RegisterParams{
+		OrderID: "O1", Gateway: "bank", Currency: "CNY", Total: 10000,
+	})
 	require.NoError(t, err)
 	return s
 }
 
-// unchecked has no limits and takes every request.
+// unchecked has no limits and accepts every request.
 type unchecked struct{ *fullBank }
 
 func (unchecked) Check(refund.Request) error  { return nil }
 func (unchecked) Limits(string) refund.Limits { return refund.Limits{} }
 
-func (s *shop) request(no string, amount int64) {
+func (s *shop) request(number string, amount int64) {
 	s.t.Helper()
 	_, err := s.svc.Request(bg, refund.RequestParams{
-		Ref: refund.Ref{OrderID: "O1", RefundNo: no}, Amount: amount, Reason: "reason " + private, Actor: "buyer:" + private,
+		Ref: refund.Ref{OrderID: "O1", RefundNo: number}, Amount: amount, Reason: "reason " + private,
+		Actor: "buyer:" + private,
 	})
 	require.NoError(s.t, err)
 }
 
-func (s *shop) approveAndSend(no string, amount int64) order.Refund {
+func (s *shop) approveAndSend(number string, amount int64) order.Refund {
 	s.t.Helper()
 	r, err := s.svc.ApproveAndSend(bg, refund.ApproveParams{
-		Ref: refund.Ref{OrderID: "O1", RefundNo: no}, Amount: amount, Actor: "staff:" + private, Note: "note " + private,
+		Ref: refund.Ref{OrderID: "O1", RefundNo: number}, Amount: amount, Actor: "staff:" + private,
+		Note: "note " + private,
 	})
 	require.NoError(s.t, err)
 	return r
 }
 
-// TestSpansNest: a command holds what it is made of, down to the call to the provider.
+// TestSpansNest: the span of a command contains the commands and calls that the command is made of.
 func TestSpansNest(t *testing.T) {
 	s := newShop(t, refund.Hooks{})
 	s.request("R1", 4000)
@@ -95,8 +99,8 @@ refund.approve_and_send
 	}
 }
 
-// TestRefusals: who is told no has an error.type, and nothing is broken; what is broken is an Error.
-func TestRefusals(t *testing.T) {
+// TestRefusalIsNotAnError: a refused command has an error.type. Only a broken one has status Error.
+func TestRefusalIsNotAnError(t *testing.T) {
 	fail := errors.New("the host's table is full")
 	s := newShop(t, refund.Hooks{
 		InTx: func(_ context.Context, _ *order.Order, tr order.Transition) error {
@@ -110,9 +114,9 @@ func TestRefusals(t *testing.T) {
 		},
 	})
 	for _, c := range []struct {
-		no, orderID string
-		amount      int64
-		want        string
+		number, orderID string
+		amount          int64
+		want            string
 	}{
 		{"R1", "O1", 99999, "{error.type=amount command=request order_id=O1 refund_no=R1}"},
 		{"R1", "O2", 1, "{error.type=order_not_found command=request order_id=O2 refund_no=R1}"},
@@ -120,7 +124,9 @@ func TestRefusals(t *testing.T) {
 		{"R-full", "O1", 1, "{error.type=_OTHER command=request order_id=O1 refund_no=R-full} Error: _OTHER"},
 		{"R-panic", "O1", 1, "{error.type=hook_panic command=request order_id=O1 refund_no=R-panic} Error: hook_panic"},
 	} {
-		_, err := s.svc.Request(bg, refund.RequestParams{Ref: refund.Ref{OrderID: c.orderID, RefundNo: c.no}, Amount: c.amount, Reason: "r", Actor: "buyer:1"})
+		_, err := s.svc.Request(bg, refund.RequestParams{
+			Ref: refund.Ref{OrderID: c.orderID, RefundNo: c.number}, Amount: c.amount, Reason: "r", Actor: "buyer:1",
+		})
 		require.Error(t, err)
 		ended := s.ended()
 		require.Equal(t, "refund.request internal "+c.want, ended[len(ended)-1])
@@ -128,30 +134,35 @@ func TestRefusals(t *testing.T) {
 	require.Contains(t, s.metrics(), "command.duration{error.type=amount command=request} 1 of 0s")
 }
 
-// TestAnybodysNumbers: a number comes from outside, and is shown before it is looked at. An exporter loses all that it
-// has to send where one attribute is not UTF-8.
-func TestAnybodysNumbers(t *testing.T) {
+// TestNumbersOfClientsAreClipped: a number is recorded before the command checks it. If one
+// attribute is not UTF-8, an exporter loses everything that it has to send.
+func TestNumbersOfClientsAreClipped(t *testing.T) {
 	s := newShop(t, refund.Hooks{})
 	_, err := s.svc.Request(bg, refund.RequestParams{
-		Ref: refund.Ref{OrderID: "O\xff", RefundNo: strings.Repeat("R", 1<<20)}, Amount: 1, Reason: "r", Actor: "buyer:1",
+		Ref: refund.Ref{OrderID: "O\xff", RefundNo: strings.Repeat("R",
+			1<<20)}, Amount: 1, Reason: "r", Actor: "buyer:1",
 	})
 	require.Error(t, err)
 	ended := s.ended()
 	require.Contains(t, ended[len(ended)-1], "order_id=O? refund_no="+strings.Repeat("R", 128)+"}")
 }
 
-// everything walks a shop through all that can be told.
+// everything makes a shop record every span and metric.
 func everything(t *testing.T) *shop {
 	t.Helper()
 	veto := fmt.Errorf("not for %s", private)
-	s := newShop(t, refund.Hooks{Guard: func(_ context.Context, _ *order.Order, tr order.Transition) error {
+	s := newShop(t, refund.Hooks{Guard: func(
+		_ context.Context, _ *order.Order, tr order.Transition,
+	) error {
 		if tr.RefundNo == "R-veto" {
 			return veto
 		}
 		return nil
 	}})
 	s.request("R1", 4000)
-	s.bank.next(answer{err: &refund.SetupError{Gateway: "bank", Err: errors.New("expired " + private)}})
+	s.bank.next(answer{
+		err: &refund.SetupError{Gateway: "bank", Err: errors.New("expired " + private)},
+	})
 	s.approveAndSend("R1", 4000) // a set-up fault
 	s.clock.Advance(25 * time.Hour)
 	s.bank.next(answer{err: errors.New("reset " + private)})
@@ -163,21 +174,30 @@ func everything(t *testing.T) *shop {
 	require.NoError(t, err)
 	s.request("R2", 100)
 	s.bank.next(answer{res: refund.Result{
-		Outcome: refund.OutcomeDeclined, Code: "CODE " + private, Message: "message " + private, ProviderRefundID: "id " + private,
+		Outcome: refund.OutcomeDeclined, Code: "CODE " + private, Message: "message " + private,
+		ProviderRefundID: "id " + private,
 	}})
 	require.Equal(t, order.StateFailed, s.approveAndSend("R2", 100).State)
 	s.bank.next(answer{res: refund.Result{Outcome: refund.OutcomeSucceeded}}, answer{res: refund.Result{
 		Outcome: refund.OutcomeAbnormal, RefundNo: "R1", Amount: 4000, Message: private,
 	}})
-	s.bank.listing = []refund.Result{{Outcome: refund.OutcomeSucceeded, RefundNo: "R1", Amount: 4000, Message: private}}
-	_, err = s.svc.Sync(bg, "O1") // a conflict: abnormal, though it is booked as refunded
+	s.bank.listing = []refund.Result{
+		{Outcome: refund.OutcomeSucceeded, RefundNo: "R1", Amount: 4000, Message: private},
+	}
+	_, err = s.svc.Sync(bg, "O1") // a discrepancy: abnormal, and the book says refunded
 	require.NoError(t, err)
-	_, err = s.svc.Request(bg, refund.RequestParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R-veto"}, Amount: 1, Reason: private, Actor: "buyer:1"})
+	_, err = s.svc.Request(bg, refund.RequestParams{
+		Ref: refund.Ref{OrderID: "O1", RefundNo: "R-veto"}, Amount: 1, Reason: private, Actor: "buyer:1",
+	})
 	require.ErrorIs(t, err, refund.ErrVetoed)
-	n := refund.Notification{Gateway: "bank", Result: refund.Result{OrderID: "O9", RefundNo: "R9", Message: private}}
+	n := refund.Notification{
+		Gateway: "bank", Result: refund.Result{OrderID: "O9", RefundNo: "R9", Message: private},
+	}
 	require.NoError(t, s.svc.HandleNotification(bg, n))
 	_, err = s.ObserveBacklog(func(context.Context) (otelrefund.Backlog, error) {
-		return otelrefund.Backlog{Due: 3, Stuck: 2, InFlight: 1, OldestDue: s.clock.Now().Add(-90 * time.Second)}, nil
+		return otelrefund.Backlog{
+			Due: 3, Stuck: 2, InFlight: 1, OldestDue: s.clock.Now().Add(-90 * time.Second),
+		}, nil
 	})
 	require.NoError(t, err)
 	reader, _ := s.Gateway(s.bank).(refund.NotificationReader)
@@ -187,8 +207,8 @@ func everything(t *testing.T) *shop {
 	return s
 }
 
-// TestEverything is told, with what a person wrote in none of it.
-func TestEverything(t *testing.T) {
+// TestEverythingIsRecorded: and no text that a person wrote.
+func TestEverythingIsRecorded(t *testing.T) {
 	s := everything(t)
 	lines := s.metrics()
 	for _, want := range []string{
@@ -200,27 +220,30 @@ func TestEverything(t *testing.T) {
 		require.Contains(t, lines, want)
 	}
 	require.Contains(t, strings.Join(lines, "\n"), "discrepancies{outcome=")
-	require.Contains(t, s.tree(), "- refund.conflict {")
+	require.Contains(t, s.tree(), "- refund.discrepancy {")
 	require.NotContains(t, strings.Join(lines, "\n"), private)
 	for _, id := range []string{"O1", "R1", "order_id", "refund_no"} {
 		require.NotContains(t, strings.Join(lines, "\n"), id, "a series for each")
 	}
 	for _, span := range s.spans.Ended() {
-		require.NotContains(t, fmt.Sprint(span.Name(), span.Attributes(), span.Events(), span.Status(), span.Links()), private)
+		require.NotContains(t, fmt.Sprint(span.Name(), span.Attributes(), span.Events(),
+			span.Status(), span.Links()), private)
 	}
 }
 
-// TestDocumentation: the tables in the package's documentation are what is told.
-func TestDocumentation(t *testing.T) {
+// TestDocumentationIsComplete: the tables in the package documentation are what is recorded.
+func TestDocumentationIsComplete(t *testing.T) {
 	doc, err := os.ReadFile("doc.go")
 	require.NoError(t, err)
 	spans, metrics := map[string][]string{}, map[string][]string{}
-	for _, m := range regexp.MustCompile(`(?m)^//\t(\S+) +(internal|client|s|\{\w+\})(?: +(\S.*))?$`).FindAllStringSubmatch(string(doc), -1) {
+	row := regexp.MustCompile(`(?m)^//\t(\S+) +(internal|client|s|\{\w+\})(?: +(\S.*))?$`)
+	for _, m := range row.FindAllStringSubmatch(string(doc), -1) {
 		table := metrics
 		if m[2] == "internal" || m[2] == "client" {
 			table = spans
 		}
-		table[m[1]+" "+m[2]] = slices.DeleteFunc(strings.Split(m[3], ", "), func(k string) bool { return k == "" })
+		table[m[1]+" "+m[2]] = slices.DeleteFunc(strings.Split(m[3], ", "),
+			func(k string) bool { return k == "" })
 	}
 	s := everything(t)
 	seen := map[string]map[string]bool{}
@@ -264,13 +287,15 @@ func TestDocumentation(t *testing.T) {
 	}
 }
 
-// TestBacklogFails: no figures rather than old or wrong ones, and no crash.
-func TestBacklogFails(t *testing.T) {
+// TestBacklogFailsWithoutFigures: the gauges are absent, and the process does not end.
+func TestBacklogFailsWithoutFigures(t *testing.T) {
 	s := newRecording(t)
 	_, err := s.ObserveBacklog(nil)
 	require.ErrorIs(t, err, refund.ErrInvalid)
 	read := func() (otelrefund.Backlog, error) { return otelrefund.Backlog{}, nil }
-	reg, err := s.ObserveBacklog(func(context.Context) (otelrefund.Backlog, error) { return read() })
+	reg, err := s.ObserveBacklog(func(context.Context) (otelrefund.Backlog, error) {
+		return read()
+	})
 	require.NoError(t, err)
 	require.Equal(t, []string{
 		"refunds.due{} 0", "refunds.in_flight{} 0", "refunds.oldest_due.age{} 0", "refunds.stuck{} 0",
@@ -288,8 +313,8 @@ func TestBacklogFails(t *testing.T) {
 	require.Empty(t, s.metrics())
 }
 
-// TestDefaults: without providers of its own it takes OpenTelemetry's.
-func TestDefaults(t *testing.T) {
+// TestProvidersDefaultToOtel: without providers it uses those of package otel.
+func TestProvidersDefaultToOtel(t *testing.T) {
 	reader := sdkmetric.NewManualReader()
 	before := otel.GetMeterProvider()
 	otel.SetMeterProvider(sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)))
@@ -299,5 +324,6 @@ func TestDefaults(t *testing.T) {
 	_, err = tel.Gateway(&bank{}).Query(bg, refund.Request{Gateway: "bank"})
 	require.NoError(t, err)
 	r := &recording{t: t, reader: reader}
-	require.Contains(t, r.metrics(), "gateway.calls{gateway=bank operation=query outcome=succeeded} 1")
+	require.Contains(t, r.metrics(),
+		"gateway.calls{gateway=bank operation=query outcome=succeeded} 1")
 }

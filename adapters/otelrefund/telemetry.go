@@ -15,7 +15,7 @@ import (
 // scope names the instrumentation: the import path of this package.
 const scope = "github.com/orderfsm/orderfsm/adapters/otelrefund"
 
-// The attributes; see the package documentation.
+// The attributes. See the package documentation.
 const (
 	keyCode      = attribute.Key("orderfsm.code")
 	keyCommand   = attribute.Key("orderfsm.command")
@@ -32,19 +32,21 @@ const (
 	keyErrorType = semconv.ErrorTypeKey
 )
 
-// seconds are the bounds of the histograms: from an answer out of memory to Options.CallTimeout of a Service.
+// seconds are the bounds of the histograms, from an answer from memory to the CallTimeout of a
+// Service.
 var seconds = []float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30}
 
 // Options are the optional parts of a [Telemetry]. The zero value is ready for use.
 type Options struct {
-	// TracerProvider and MeterProvider take what is measured. If nil, those of package otel.
+	// TracerProvider and MeterProvider receive the spans and the metrics. If nil,
+	// otel.GetTracerProvider() and otel.GetMeterProvider().
 	TracerProvider trace.TracerProvider
 	MeterProvider  metric.MeterProvider
 	// Now is the clock for durations and ages. If nil, time.Now.
 	Now func() time.Time
 }
 
-// Telemetry tells OpenTelemetry what a refund.Service does. Make it with [New]; it is safe for concurrent use.
+// Telemetry records what a refund.Service does. Make it with [New]; it is safe for concurrent use.
 type Telemetry struct {
 	tracer trace.Tracer
 	meter  metric.Meter
@@ -56,7 +58,7 @@ type Telemetry struct {
 	setupFaults                                                 metric.Int64Counter
 }
 
-// New returns a Telemetry, or the error of the MeterProvider.
+// New returns a Telemetry. The error is the error of the MeterProvider.
 func New(opt Options) (*Telemetry, error) {
 	if opt.TracerProvider == nil {
 		opt.TracerProvider = otel.GetTracerProvider()
@@ -88,7 +90,8 @@ func (t *Telemetry) instruments() error {
 		{&t.commandDuration, "orderfsm.command.duration", "Duration of the refund service's commands."},
 	} {
 		var err error
-		*h.to, err = t.meter.Float64Histogram(h.name, metric.WithUnit("s"), metric.WithDescription(h.description),
+		*h.to, err = t.meter.Float64Histogram(h.name,
+			metric.WithUnit("s"), metric.WithDescription(h.description),
 			metric.WithExplicitBucketBoundaries(seconds...))
 		errs = append(errs, err)
 	}
@@ -96,16 +99,17 @@ func (t *Telemetry) instruments() error {
 		to                      *metric.Int64Counter
 		name, unit, description string
 	}{
-		{&t.calls, "orderfsm.gateway.calls", "{call}", "Calls to payment providers, by what they answered."},
+		{&t.calls, "orderfsm.gateway.calls", "{call}", "Calls to payment providers, by their outcome."},
 		{&t.transitions, "orderfsm.transitions", "{transition}", "Refunds that moved from one state to another."},
 		{&t.refunded, "orderfsm.refunded.amount", "{minor_unit}", "Money that providers confirmed as returned, in minor units."},
-		{&t.discrepancies, "orderfsm.discrepancies", "{discrepancy}", "Disagreements between a provider and the book."},
-		{&t.stuck, "orderfsm.stuck.attempts", "{attempt}", "Attempts without an outcome for refunds that have had none for long."},
+		{&t.discrepancies, "orderfsm.discrepancies", "{discrepancy}", "Discrepancies between a provider and the book."},
+		{&t.stuck, "orderfsm.stuck.attempts", "{attempt}", "Attempts without an outcome for refunds that are stuck."},
 		{&t.setupFaults, "orderfsm.gateway.setup_faults", "{fault}", "Gateways that began to fail because of their set-up."},
 		{&t.unknown, "orderfsm.notifications.unknown", "{notification}", "Notifications about refunds that the book does not have."},
 	} {
 		var err error
-		*c.to, err = t.meter.Int64Counter(c.name, metric.WithUnit(c.unit), metric.WithDescription(c.description))
+		*c.to, err = t.meter.Int64Counter(c.name, metric.WithUnit(c.unit),
+			metric.WithDescription(c.description))
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)

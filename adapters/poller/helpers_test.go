@@ -67,7 +67,7 @@ func newEnv(t *testing.T, change ...func(*refund.Options, *poller.Options)) *env
 	return e
 }
 
-// replica returns another Poller on the store of e, with a provider of its own.
+// replica returns another Poller on the store of e, with its own provider.
 func (e *env) replica(opt refund.Options) *env {
 	e.t.Helper()
 	other := &env{t: e.t, store: e.store, bank: refundtest.New()}

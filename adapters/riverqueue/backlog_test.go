@@ -10,7 +10,8 @@ import (
 	"github.com/orderfsm/orderfsm/adapters/riverqueue"
 )
 
-// backlog inserts n orders with an approved refund each, due for an hour, without jobs.
+// backlog inserts n orders with an approved refund each. The refunds have been due for an hour and
+// have no jobs.
 func (s *shop) backlog(gateway string, n int) {
 	s.t.Helper()
 	at := wall().Add(-time.Hour).UnixMicro()
@@ -38,7 +39,9 @@ func (s *shop) jobsOf(queue string, n int) {
 		var jobs []river.InsertManyParams
 		for i := from; i < from+1000 && i <= n; i++ {
 			jobs = append(jobs, river.InsertManyParams{
-				Args:       riverqueue.Args{OrderID: fmt.Sprintf("B-%d", i), RefundNo: fmt.Sprintf("RB-%d", i)},
+				Args: riverqueue.Args{
+					OrderID: fmt.Sprintf("B-%d", i), RefundNo: fmt.Sprintf("RB-%d", i),
+				},
 				InsertOpts: &river.InsertOpts{Queue: queue},
 			})
 		}

@@ -18,27 +18,27 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// engineListens is engineRiver woken by the database.
+// engineListens is engineRiver, and the database wakes it.
 const engineListens = "river-listens"
 
-// telling is instant, and tells of every submission.
-type telling struct {
+// signalling is instant, and sends to submitted for each submission.
+type signalling struct {
 	instant
 	submitted chan struct{}
 }
 
-func (t telling) Refund(ctx context.Context, r refund.Request) (refund.Result, error) {
+func (t signalling) Refund(ctx context.Context, r refund.Request) (refund.Result, error) {
 	t.submitted <- struct{}{}
 	return t.instant.Refund(ctx, r)
 }
 
-// BenchmarkApprove is how long it takes from Approve until the refund is submitted, one at a time, when nothing
-// else is to do. The Poller is woken by the approval in its own process; River's client looks every second, or is
-// woken by the database. Give it -benchtime 100x.
+// BenchmarkApprove is how long it takes from Approve until the refund is submitted, one at a time,
+// when nothing else is to do. The Poller is woken by the approval in its own process; River's
+// client looks every second, or is woken by the database. Give it -benchtime 100x.
 func BenchmarkApprove(b *testing.B) {
 	for _, engine := range []string{enginePoller, engineRiver, engineListens} {
 		b.Run(engine, func(b *testing.B) {
-			bank := telling{submitted: make(chan struct{}, 1)}
+			bank := signalling{submitted: make(chan struct{}, 1)}
 			s := newShop(b, freshDSN(b), bank, refund.Options{})
 			s.db.SetMaxIdleConns(20)
 			switch engine {
@@ -49,18 +49,19 @@ func BenchmarkApprove(b *testing.B) {
 				s.listens(s.dsn)
 				fallthrough
 			default:
-				s.start(riverqueue.Options{}, func(c *river.Config) { c.FetchCooldown, c.FetchPollInterval = 0, 0 })
+				s.start(riverqueue.Options{},
+					func(c *river.Config) { c.FetchCooldown, c.FetchPollInterval = 0, 0 })
 			}
 			took := make([]time.Duration, 0, b.N)
 			b.ResetTimer()
 			for i := range b.N {
 				p := s.ask(strconv.Itoa(i))
-				begin := b.Elapsed()
+				start := b.Elapsed()
 				if _, err := s.svc.Approve(bg, p); err != nil {
 					b.Fatal(err)
 				}
 				<-bank.submitted
-				took = append(took, b.Elapsed()-begin)
+				took = append(took, b.Elapsed()-start)
 			}
 			slices.Sort(took)
 			b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "p50-ms")
@@ -82,19 +83,21 @@ func (s *shop) poll(opts poller.Options) {
 	})
 }
 
-// counter counts what is sent to the database.
+// counter counts the statements that are sent to the database.
 type counter struct{ n atomic.Int64 }
 
-func (c *counter) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+func (c *counter) TraceQueryStart(
+	ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData,
+) context.Context {
 	c.n.Add(1)
 	return ctx
 }
 
 func (*counter) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
 
-// BenchmarkIdle is how many statements one process sends in a minute in which nothing is due, BEGIN and COMMIT
-// included; River leads and sweeps in it. An iteration is a second, and the first five are not counted: give it
-// -benchtime 60x.
+// BenchmarkIdle is how many statements one process sends in a minute in which nothing is due, BEGIN
+// and COMMIT included; River leads and sweeps in it. An iteration is a second, and the first five
+// are not counted: give it -benchtime 60x.
 func BenchmarkIdle(b *testing.B) {
 	for _, engine := range []string{enginePoller, engineRiver, engineRiver + "/lanes=2"} {
 		b.Run(engine, func(b *testing.B) {

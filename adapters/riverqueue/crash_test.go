@@ -27,76 +27,74 @@ import (
 	"github.com/orderfsm/orderfsm/adapters/sqlstore"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
-// TestHardStop cancels a call: the job does not stay behind as running, nor the refund with a lease.
-func TestHardStop(t *testing.T) {
+// TestStopAndCancelReleasesTheRefund: it cancels a call. The job does not stay running, and the
+// refund does not stay leased.
+func TestStopAndCancelReleasesTheRefund(t *testing.T) {
 	t.Parallel()
 	dsn := freshDSN(t)
-	hanging := &bank{hang: make(chan struct{})}
-	s := newShop(t, dsn, hanging, refund.Options{Backoff: soon})
+	called := make(chan struct{})
+	s := newShop(t, dsn, hanging(called), refund.Options{Backoff: soon})
 	s.approve("1")
 	c := s.start(riverqueue.Options{}, nil)
-	<-hanging.hang
+	<-called
 	require.NoError(t, c.StopAndCancel(bg))
 	require.Equal(t, order.StateApproved, s.refund("1").State)
 	require.Equal(t, rivertype.JobStateAvailable, s.jobBecomes(rivertype.JobStateAvailable).State)
 
-	b := &bank{}
+	b := refundtest.New()
 	next := newShop(t, dsn, b, refund.Options{Backoff: soon})
 	next.start(riverqueue.Options{}, nil)
 	next.becomes("1", order.StateRefunded)
 	next.jobBecomes(rivertype.JobStateCompleted)
-	require.Equal(t, map[string]int{"R-1": 1}, b.paid)
+	requirePaid(t, b, "1")
 }
 
-// TestStop lets the call in flight end, and its job.
-func TestStop(t *testing.T) {
+// TestStopWaitsForTheCall: the call in flight and its job end.
+func TestStopWaitsForTheCall(t *testing.T) {
 	t.Parallel()
 	called, gate := make(chan struct{}), make(chan struct{})
-	b := &calls{before: func(context.Context, int64) error {
-		close(called)
-		<-gate
-		return nil
-	}}
-	s := newShop(t, freshDSN(t), b, refund.Options{})
+	s := newShop(t, freshDSN(t), gated(called, gate), refund.Options{})
 	s.approve("1")
 	c := s.start(riverqueue.Options{}, nil)
 	<-called
 	stopped := make(chan error, 1)
 	go func() { stopped <- c.Stop(bg) }()
-	require.Never(t, func() bool { return len(stopped) > 0 }, 20*time.Millisecond, time.Millisecond, "it waits")
+	require.Never(t, func() bool { return len(stopped) > 0 }, 20*time.Millisecond, time.Millisecond,
+		"it waits")
 	close(gate)
 	require.NoError(t, <-stopped)
 	require.Equal(t, order.StateRefunded, s.refund("1").State)
 	require.Equal(t, rivertype.JobStateCompleted, s.list()[0].State)
 }
 
-// childVar has this program be a process that is to be killed: its mode, and the DSN that it works on.
+// childVar makes this program a process that a test kills. It holds the mode and the DSN.
 const childVar = "ORDERFSM_TEST_CHILD"
 
-// The modes of a child: with short times, or as a host would be.
+// The modes of a child: with short times and never as the leader, or as in a host.
 const (
 	modeShort = "short"
 	modeHost  = "host"
 )
 
-// Short times, so that a test need not wait for a minute.
+// Short times, so that a test does not wait for a minute.
 const (
 	shortCall  = time.Second
 	shortLease = 2 * time.Second
 )
 
-// talking tells of each call, and hangs.
-type talking struct{}
+// printing prints each call, and never answers.
+type printing struct{}
 
-func (talking) Refund(ctx context.Context, _ refund.Request) (refund.Result, error) {
+func (printing) Refund(ctx context.Context, _ refund.Request) (refund.Result, error) {
 	fmt.Fprintln(os.Stdout, "called")
 	<-ctx.Done()
-	select {} // nothing stops it but the kill
+	select {} // until it is killed
 }
 
-func (talking) Query(context.Context, refund.Request) (refund.Result, error) {
+func (printing) Query(context.Context, refund.Request) (refund.Result, error) {
 	return refund.Result{}, errors.New("not asked")
 }
 
@@ -122,13 +120,15 @@ func child(spec string) error {
 	if mode == modeShort {
 		opts = refund.Options{CallTimeout: shortCall, Lease: shortLease}
 	}
-	svc, err := refund.NewService(m, store, talking{}, opts)
+	svc, err := refund.NewService(m, store, printing{}, opts)
 	if err != nil {
 		return err
 	}
-	_, err = startRiver(db, svc, riverqueue.Options{CallTimeout: opts.CallTimeout}, func(c *river.Config) {
+	ropts := riverqueue.Options{CallTimeout: opts.CallTimeout}
+	_, err = startRiver(db, svc, ropts, func(c *river.Config) {
 		if mode == modeShort {
-			c.PeriodicJobs = nil
+			// The test does not wait until River notices that a leader is dead.
+			c.LeaderElectionDisabled, c.PeriodicJobs = true, nil
 		}
 	})
 	if err != nil {
@@ -138,7 +138,9 @@ func child(spec string) error {
 }
 
 // startRiver starts a client as a host does.
-func startRiver(db *sql.DB, svc *refund.Service, opts riverqueue.Options, change func(*river.Config)) (*river.Client[*sql.Tx], error) {
+func startRiver(
+	db *sql.DB, svc *refund.Service, opts riverqueue.Options, change func(*river.Config),
+) (*river.Client[*sql.Tx], error) {
 	opts.Logger = cmp.Or(opts.Logger, silent())
 	w, err := riverqueue.NewWorker(svc, opts)
 	if err != nil {
@@ -162,7 +164,7 @@ func startRiver(db *sql.DB, svc *refund.Service, opts riverqueue.Options, change
 	return c, c.Start(context.Background())
 }
 
-// startChild returns when the child's call to the provider has begun; kill ends the child with SIGKILL.
+// startChild returns when the child is in a call to the provider. kill ends the child with SIGKILL.
 func startChild(t *testing.T, mode, dsn string) (kill func()) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
@@ -182,12 +184,15 @@ func startChild(t *testing.T, mode, dsn string) (kill func()) {
 	return kill
 }
 
-// TestKilled kills a process in the middle of a call. Its job is rescued, and the money moves once.
-func TestKilled(t *testing.T) {
+// TestKilledProcessPaysOnce: a process is killed in a call. Its job is rescued, and the refund is
+// paid once.
+func TestKilledProcessPaysOnce(t *testing.T) {
 	t.Parallel()
 	dsn := freshDSN(t)
-	b := &bank{}
-	s := newShop(t, dsn, b, refund.Options{CallTimeout: shortCall, Lease: shortLease, Backoff: soon})
+	b := refundtest.New()
+	s := newShop(t, dsn, b, refund.Options{
+		CallTimeout: shortCall, Lease: shortLease, Backoff: soon,
+	})
 	s.approve("1")
 
 	startChild(t, modeShort, dsn)()
@@ -209,18 +214,19 @@ func TestKilled(t *testing.T) {
 	rescued := s.jobBecomes(rivertype.JobStateCompleted)
 	require.Equal(t, job.ID, rescued.ID)
 	require.Len(t, rescued.Errors, 1)
-	require.Equal(t, map[string]int{"R-1": 1}, b.paid)
+	requirePaid(t, b, "1")
 }
 
 const recoveryVar = "ORDERFSM_RIVER_RECOVERY"
 
-// TestRecovery measures how long a refund stands still when its process is killed, with the times that Config
-// sets: every other time the process was River's leader too.
-func TestRecovery(t *testing.T) {
+// TestKilledProcessRecoversWithinAMinute: it measures how long a refund waits after its process was
+// killed, with the times of Config. Every other process was River's leader too.
+func TestKilledProcessRecoversWithinAMinute(t *testing.T) {
 	t.Parallel()
 	rounds, _ := strconv.Atoi(os.Getenv(recoveryVar))
 	if rounds == 0 {
-		t.Skip("takes minutes: set " + recoveryVar + " to how many processes are killed, and -parallel to how many at a time")
+		t.Skip("takes minutes: set " + recoveryVar + " to the number of processes to kill, " +
+			"and -parallel to how many at a time")
 	}
 	took := make(chan time.Duration, rounds)
 	t.Run("rounds", func(t *testing.T) {
@@ -237,15 +243,19 @@ func TestRecovery(t *testing.T) {
 		all = append(all, d.Round(100*time.Millisecond))
 	}
 	slices.Sort(all)
-	t.Logf("standing still after kill -9: p50 %s, max %s of %d: %s", all[len(all)/2], all[len(all)-1], len(all), all)
+	t.Logf("waited after kill -9: p50 %s, max %s of %d: %s", all[len(all)/2], all[len(all)-1],
+		len(all), all)
 	require.Less(t, all[len(all)-1], time.Minute)
 }
 
-// recovery kills the process of a refund, after a while in which the rescuer of another leader comes nearer to
-// its next look, and returns how long it takes until the refund is settled.
+// recovery kills the process of a refund and returns how long it takes until the refund is settled.
+// If leads is false, another leader runs, and its rescuer comes nearer to its next look during
+// after.
 func recovery(t *testing.T, leads bool, after time.Duration) time.Duration {
 	dsn := freshDSN(t)
-	s := newShop(t, dsn, &bank{}, refund.Options{CallTimeout: riverqueue.CallTimeout, Lease: riverqueue.Lease})
+	s := newShop(t, dsn, refundtest.New(), refund.Options{
+		CallTimeout: riverqueue.CallTimeout, Lease: riverqueue.Lease,
+	})
 	if !leads {
 		s.start(riverqueue.Options{}, func(c *river.Config) {
 			c.Queues, c.TestOnly = map[string]river.QueueConfig{"other": {MaxWorkers: 1}}, false

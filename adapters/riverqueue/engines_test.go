@@ -24,7 +24,7 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// The engines that are compared; each is also the mode of a child.
+// The engines of the comparison. Each is also a mode of a child.
 const (
 	engineFloor       = "floor"
 	enginePoller      = "poller" // as its Options are
@@ -35,27 +35,33 @@ const (
 
 // places is how many refunds an engine has in flight in a process.
 var places = map[string]int{
-	engineFloor: 10, enginePoller: 6, engineRiver: riverqueue.MaxWorkers, enginePollerTuned: 24, engineRiverTuned: 24,
+	engineFloor: 10, enginePoller: 6, engineRiver: riverqueue.MaxWorkers, enginePollerTuned: 24,
+	engineRiverTuned: 24,
 }
 
-// instant pays without taking time, or keeping a book.
+// instant pays at once and keeps no ledger.
 type instant struct{}
 
 func (instant) Refund(_ context.Context, r refund.Request) (refund.Result, error) {
-	return refund.Result{Outcome: refund.OutcomeSucceeded, RefundNo: r.RefundNo, Amount: r.Amount}, nil
+	return refund.Result{
+		Outcome: refund.OutcomeSucceeded, RefundNo: r.RefundNo, Amount: r.Amount,
+	}, nil
 }
 
 func (instant) Query(_ context.Context, req refund.Request) (refund.Result, error) {
 	return refund.Result{Outcome: refund.OutcomeNotFound, RefundNo: req.RefundNo}, nil
 }
 
-// BenchmarkEngines is how many refunds of a backlog are settled per second on PostgreSQL, by processes of their own,
-// with a provider that answers at once. Give it -benchtime 2000x.
+// BenchmarkEngines is how many refunds of a backlog are settled per second on PostgreSQL, by
+// processes of their own, with a provider that answers at once. Give it -benchtime 2000x.
 //
-// The floor is what no engine can undercut that leases before it asks and records afterwards: two transactions per
-// refund, each one UPDATE and one INSERT by primary key, from as many processes with ten connections each.
+// The floor is what no engine can undercut that leases before it asks and records afterwards: two
+// transactions per refund, each one UPDATE and one INSERT by primary key, from as many processes
+// with ten connections each.
 func BenchmarkEngines(b *testing.B) {
-	for _, engine := range []string{engineFloor, enginePoller, engineRiver, enginePollerTuned, engineRiverTuned} {
+	for _, engine := range []string{
+		engineFloor, enginePoller, engineRiver, enginePollerTuned, engineRiverTuned,
+	} {
 		for _, processes := range []int{1, 3} {
 			b.Run(fmt.Sprintf("%s/processes=%d", engine, processes), func(b *testing.B) {
 				s := newShop(b, freshDSN(b), instant{}, refund.Options{})
@@ -68,9 +74,9 @@ func BenchmarkEngines(b *testing.B) {
 					s.makeFloor(b.N)
 					settled = "SELECT count(*) FROM floor_log WHERE n = 2"
 				}
-				begin := s.startEngines(engine, processes)
+				start := s.startEngines(engine, processes)
 				b.ResetTimer()
-				begin()
+				start()
 				for n := 0; n < b.N; {
 					<-time.NewTimer(20 * time.Millisecond).C
 					require.NoError(b, s.db.QueryRowContext(bg, settled).Scan(&n))
@@ -94,13 +100,14 @@ func (s *shop) makeFloor(n int) {
 	}
 }
 
-// startEngines starts processes that are ready, and wait for begin.
-func (s *shop) startEngines(engine string, processes int) (begin func()) {
+// startEngines starts the processes, which wait for start.
+func (s *shop) startEngines(engine string, processes int) (start func()) {
 	s.t.Helper()
 	var stdins []*os.File
 	for i := range processes {
 		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), childVar+"="+engine+" "+s.dsn, fmt.Sprintf("%s=%d/%d", shareVar, i, processes))
+		cmd.Env = append(os.Environ(), childVar+"="+engine+" "+s.dsn,
+			fmt.Sprintf("%s=%d/%d", shareVar, i, processes))
 		cmd.Stderr = os.Stderr
 		read, write, err := os.Pipe()
 		require.NoError(s.t, err)
@@ -127,10 +134,10 @@ func (s *shop) startEngines(engine string, processes int) (begin func()) {
 	}
 }
 
-// shareVar tells a floor process which of the refunds are its own: every n-th.
+// shareVar says which refunds a floor process processes: every n-th.
 const shareVar = "ORDERFSM_TEST_SHARE"
 
-// runEngine is a process of BenchmarkEngines; it ends when it is killed.
+// runEngine is a process of BenchmarkEngines. It runs until it is killed.
 func runEngine(engine, dsn string) error {
 	cfg, err := pgx.ParseConfig(dsn)
 	if err != nil {
@@ -138,7 +145,7 @@ func runEngine(engine, dsn string) error {
 	}
 	db := stdlib.OpenDB(*cfg)
 	db.SetMaxOpenConns(places[engine] + 5)
-	db.SetMaxIdleConns(places[engine] + 5) // so that it keeps them
+	db.SetMaxIdleConns(places[engine] + 5) // so that it keeps its connections
 	if err := db.PingContext(bg); err != nil {
 		return err
 	}
@@ -165,7 +172,10 @@ func runEngine(engine, dsn string) error {
 		opts := poller.Options{}
 		if engine == enginePollerTuned {
 			n := places[engine]
-			opts = poller.Options{Concurrency: n, Batch: 10 * n, Gateways: map[string]poller.GatewayOptions{"bank": {Concurrency: n}}}
+			opts = poller.Options{
+				Concurrency: n, Batch: 10 * n,
+				Gateways: map[string]poller.GatewayOptions{"bank": {Concurrency: n}},
+			}
 		}
 		p, err := poller.New(svc, opts)
 		if err != nil {
@@ -185,7 +195,7 @@ func runEngine(engine, dsn string) error {
 	select {}
 }
 
-// floor makes the two transactions of every refund that is this process's.
+// floor makes the two transactions of each refund of this process.
 func floor(db *sql.DB) error {
 	var own, of, n int
 	if _, err := fmt.Sscanf(os.Getenv(shareVar), "%d/%d", &own, &of); err != nil {
@@ -222,7 +232,8 @@ func floorStep(db *sql.DB, id int64, n int) error {
 		return err
 	}
 	defer func() { _ = tx.Rollback() }()
-	if _, err := tx.ExecContext(bg, "UPDATE floor_orders SET n = $1 WHERE id = $2", n, id); err != nil {
+	if _, err := tx.ExecContext(bg, "UPDATE floor_orders SET n = $1 WHERE id = $2", n,
+		id); err != nil {
 		return err
 	}
 	if _, err := tx.ExecContext(bg, "INSERT INTO floor_log VALUES ($1, $2)", id, n); err != nil {

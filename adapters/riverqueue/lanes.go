@@ -11,24 +11,26 @@ import (
 	"github.com/orderfsm/orderfsm/order"
 )
 
-// Lanes give gateways queues of their own, so that one whose provider hangs does not hold up the others. The zero
-// value has the refunds of all gateways wait in [Queue].
+// Lanes name the gateways that have their own queue, so that a provider that does not answer
+// does not delay the refunds of the others. With the zero value, the refunds of all gateways wait
+// in [Queue].
 //
-// All processes should have the same. Where they differ for a while, or a gateway is taken out, refunds wait in
-// a queue that nobody works, until the sweep finds them due and puts them into Queue.
+// All processes should have the same Lanes. If they differ for a while, or if a gateway is removed,
+// refunds may wait in a queue that no client works, until the sweep moves them to Queue.
 type Lanes struct {
-	// Gateways have a queue each, [QueueOf]; all others share Queue. By order.Order.Gateway.
+	// Gateways have a queue each, [QueueOf]. All others share Queue. By order.Order.Gateway.
 	Gateways []string
-	// Orders tells the gateway of an order within the transaction that ctx carries: the store of the service.
-	// Required where there are Gateways.
+	// Orders returns an order within the transaction of ctx. Use the store of the service. It is
+	// required if Gateways is set.
 	Orders interface {
 		Get(ctx context.Context, orderID string) (*order.Order, error)
 	}
 }
 
-// QueueOf is the name of River's queue for a gateway that has one of its own.
+// QueueOf returns the name of River's queue for a gateway of Lanes.
 func QueueOf(gateway string) string {
-	// River wants letters and digits, and one sign at most between two of them; a dot is none of its signs.
+	// River allows letters and digits with at most one sign between two of them. A dot is not a
+	// sign.
 	parts := strings.FieldsFunc(gateway, func(r rune) bool { return r == '_' || r == '-' })
 	signs := strings.Count(gateway, "_") + strings.Count(gateway, "-")
 	if len(parts) != signs+1 || strings.Contains(gateway, ".") {
@@ -40,12 +42,12 @@ func QueueOf(gateway string) string {
 
 func (l Lanes) validate() error {
 	if len(l.Gateways) > 0 && l.Orders == nil {
-		return &order.InvalidError{Field: "orders", Problem: "is nil, and there are gateways"}
+		return &order.InvalidError{Field: "orders", Problem: "is required if gateways is set"}
 	}
 	return nil
 }
 
-// queue is where the refunds of a gateway wait.
+// queue returns the queue of a gateway.
 func (l Lanes) queue(gateway string) string {
 	if slices.Contains(l.Gateways, gateway) {
 		return QueueOf(gateway)
@@ -53,7 +55,7 @@ func (l Lanes) queue(gateway string) string {
 	return Queue
 }
 
-// queueOfOrder is the same for an order. It asks only where there is a choice.
+// queueOfOrder returns the queue of an order. It reads the order only if there are several queues.
 func (l Lanes) queueOfOrder(ctx context.Context, id string) (string, error) {
 	if len(l.Gateways) == 0 {
 		return Queue, nil
@@ -65,7 +67,7 @@ func (l Lanes) queueOfOrder(ctx context.Context, id string) (string, error) {
 	return l.queue(o.Gateway), nil
 }
 
-// queues are all those that a client has to work.
+// queues returns all queues that a client must work.
 func (l Lanes) queues() []string {
 	all := []string{Queue}
 	for _, g := range l.Gateways {

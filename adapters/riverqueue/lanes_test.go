@@ -13,17 +13,22 @@ import (
 	"github.com/orderfsm/orderfsm/adapters/sqlstore"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
-// newLanes is a shop whose gateways have queues of their own.
-func newLanes(t testing.TB, dsn string, b refund.RefundGateway, opts refund.Options, gateways ...string) *shop {
+// newLanes returns a shop whose gateways have their own queues.
+func newLanes(
+	t testing.TB, dsn string, b refund.RefundGateway, opts refund.Options, gateways ...string,
+) *shop {
 	t.Helper()
 	db := open(t, dsn)
 	jobs, err := river.NewClient(riverdatabasesql.New(db), &river.Config{Logger: silent()})
 	require.NoError(t, err)
 	orders, err := sqlstore.New(db, sqlstore.PostgreSQL, sqlstore.Options{})
 	require.NoError(t, err)
-	scheduler, err := riverqueue.NewScheduler(jobs, sqlstore.TxFrom, riverqueue.Lanes{Gateways: gateways, Orders: orders})
+	scheduler, err := riverqueue.NewScheduler(jobs, sqlstore.TxFrom, riverqueue.Lanes{
+		Gateways: gateways, Orders: orders,
+	})
 	require.NoError(t, err)
 	opts.Scheduler = scheduler
 	s := newShopOn(t, dsn, db, b, opts)
@@ -49,41 +54,50 @@ func (r routed) Query(ctx context.Context, req refund.Request) (refund.Result, e
 	return r.to(req.Gateway).Query(ctx, req)
 }
 
-// TestOneGatewayDoesNotStarveAnother: one gateway hangs with 10,000 refunds due. What is approved last, for another
-// one, is settled before any of the calls that hang ends.
+// TestOneGatewayDoesNotStarveAnother: one gateway hangs with 10,000 refunds due. What is approved
+// last, for another one, is settled before any of the calls that hang ends.
 func TestOneGatewayDoesNotStarveAnother(t *testing.T) {
 	t.Parallel()
 	const backlog = 10_000
-	hanging := &bank{hang: make(chan struct{}, backlog)}
-	s := newLanes(t, freshDSN(t), routed{hanging, &bank{}}, patient, "hangs", "works")
+	called := make(chan struct{}, backlog)
+	routes := routed{hanging(called), refundtest.New()}
+	s := newLanes(t, freshDSN(t), routes, patient, "hangs", "works")
 	s.backlog("hangs", backlog)
 	s.jobsOf(riverqueue.QueueOf("hangs"), backlog)
 	s.start(riverqueue.Options{CallTimeout: patient.CallTimeout}, nil)
 	for range riverqueue.MaxWorkers {
-		<-hanging.hang
+		<-called
 	}
 	s.approveAt("works", "1")
 	s.becomes("1", order.StateRefunded)
-	require.Empty(t, hanging.hang, "no more of its places than it has")
+	require.Empty(t, called, "the gateway uses no more than its places")
 	var left int
-	require.NoError(t, s.db.QueryRowContext(bg, "SELECT count(*) FROM river_job WHERE queue = $1 AND state IN ('available', 'running')",
+	require.NoError(t, s.db.QueryRowContext(bg, `
+		SELECT count(*) FROM river_job WHERE queue = $1 AND state IN ('available', 'running')`,
 		riverqueue.QueueOf("hangs")).Scan(&left))
 	require.Equal(t, backlog, left)
 }
 
-// TestLanes: a job waits in the queue of its gateway, and a refund has one job whatever the queue.
-func TestLanes(t *testing.T) {
+// TestJobWaitsInTheQueueOfItsGateway: a refund has one job in all queues.
+func TestJobWaitsInTheQueueOfItsGateway(t *testing.T) {
 	t.Parallel()
 	dsn := freshDSN(t)
-	s := newLanes(t, dsn, &bank{}, refund.Options{}, "a", "b.c")
+	s := newLanes(t, dsn, refundtest.New(), refund.Options{}, "a", "b.c")
 	s.approveAt("a", "1")
 	s.approveAt("b.c", "2")
-	require.NoError(t, sqlstore.InTx(bg, s.db, func(ctx context.Context) error { // which nobody else sees yet
-		_, err := s.svc.Register(ctx, refund.RegisterParams{OrderID: "O-3", Gateway: "other", Currency: "CNY", Total: 100})
+	// others do not see it yet
+	require.NoError(t, sqlstore.InTx(bg, s.db, func(ctx context.Context) error {
+		_, err := s.svc.Register(ctx, refund.RegisterParams{
+			OrderID: "O-3", Gateway: "other", Currency: "CNY", Total: 100,
+		})
 		require.NoError(t, err)
-		_, err = s.svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: "O-3", RefundNo: "R-3"}, Amount: 60, Actor: "buyer:1"})
+		_, err = s.svc.Request(ctx, refund.RequestParams{
+			Ref: refund.Ref{OrderID: "O-3", RefundNo: "R-3"}, Amount: 60, Actor: "buyer:1",
+		})
 		require.NoError(t, err)
-		_, err = s.svc.Approve(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: "O-3", RefundNo: "R-3"}, Amount: 60, Actor: "staff:1"})
+		_, err = s.svc.Approve(ctx, refund.ApproveParams{
+			Ref: refund.Ref{OrderID: "O-3", RefundNo: "R-3"}, Amount: 60, Actor: "staff:1",
+		})
 		return err
 	}))
 	queues := func() (names []string) {
@@ -103,34 +117,38 @@ func TestLanes(t *testing.T) {
 		require.Equal(t, riverqueue.MaxWorkers, cfg.Queues[name].MaxWorkers)
 	}
 
-	// A shop that has only one of these queues puts the other jobs where they are worked.
-	fewer := newLanes(t, dsn, &bank{}, refund.Options{}, "a")
-	_, err = s.db.ExecContext(bg, "UPDATE river_job SET state = 'running' WHERE queue = $1", riverqueue.QueueOf("b.c"))
+	// A shop that has only one of these queues moves the other jobs to a queue that is worked.
+	fewer := newLanes(t, dsn, refundtest.New(), refund.Options{}, "a")
+	_, err = s.db.ExecContext(bg, "UPDATE river_job SET state = 'running' WHERE queue = $1",
+		riverqueue.QueueOf("b.c"))
 	require.NoError(t, err)
 	n, err := fewer.scheduler.Sweep(bg, fewer.svc, 100)
 	require.NoError(t, err)
-	require.Zero(t, n, "somebody works it")
-	_, err = s.db.ExecContext(bg, "UPDATE river_job SET state = 'available' WHERE state = 'running'")
+	require.Zero(t, n, "a client works it")
+	_, err = s.db.ExecContext(bg,
+		"UPDATE river_job SET state = 'available' WHERE state = 'running'")
 	require.NoError(t, err)
 	n, err = fewer.scheduler.Sweep(bg, fewer.svc, 100)
 	require.NoError(t, err)
 	require.Equal(t, 1, n)
-	require.ElementsMatch(t, []string{riverqueue.QueueOf("a"), riverqueue.Queue, riverqueue.Queue}, queues())
+	require.ElementsMatch(t, []string{riverqueue.QueueOf("a"), riverqueue.Queue, riverqueue.Queue},
+		queues())
 
-	// Who has more leaves them there.
+	// A shop that has more queues leaves them there.
 	n, err = s.scheduler.Sweep(bg, s.svc, 100)
 	require.NoError(t, err)
 	require.Zero(t, n)
 	fewer.start(riverqueue.Options{}, nil)
-	for _, no := range []string{"1", "2", "3"} {
-		fewer.becomes(no, order.StateRefunded)
+	for _, number := range []string{"1", "2", "3"} {
+		fewer.becomes(number, order.StateRefunded)
 	}
 }
 
-// TestSweepBehindABacklog: what has no job is found behind more refunds of another gateway than a sweep looks at.
+// TestSweepBehindABacklog: what has no job is found behind more refunds of another gateway than a
+// sweep looks at.
 func TestSweepBehindABacklog(t *testing.T) {
 	t.Parallel()
-	s := newLanes(t, freshDSN(t), &bank{}, refund.Options{}, "hangs")
+	s := newLanes(t, freshDSN(t), refundtest.New(), refund.Options{}, "hangs")
 	s.backlog("hangs", 50)
 	s.jobsOf(riverqueue.QueueOf("hangs"), 50)
 	s.approveAt("works", "1")
@@ -145,20 +163,20 @@ func TestSweepBehindABacklog(t *testing.T) {
 	require.Equal(t, last.EncodedArgs, jobs[len(jobs)-1].EncodedArgs)
 	require.Equal(t, rivertype.JobStateAvailable, jobs[len(jobs)-1].State)
 
-	n, err = s.scheduler.Sweep(bg, deaf{s.svc}, 10)
-	require.NoError(t, err, "a store that leaves nothing out does not hold the sweep for ever")
+	n, err = s.scheduler.Sweep(bg, ignoring{s.svc}, 10)
+	require.NoError(t, err, "the sweep ends although the store leaves nothing out")
 	require.Zero(t, n)
 }
 
-// deaf lists the same whatever is to be left out.
-type deaf struct{ svc *refund.Service }
+// ignoring lists the refunds of all gateways always.
+type ignoring struct{ svc *refund.Service }
 
-func (d deaf) Due(ctx context.Context, limit int, _ []string) ([]refund.DueRefund, error) {
+func (d ignoring) Due(ctx context.Context, limit int, _ []string) ([]refund.DueRefund, error) {
 	return d.svc.Due(ctx, limit, nil)
 }
 
 // TestQueueOf: every name of a gateway makes a queue that River takes, and no two make the same.
-func TestQueueOf(t *testing.T) {
+func TestQueueOfIsValidAndUnique(t *testing.T) {
 	t.Parallel()
 	names := []string{
 		"wechatv2", "wechat-v2.cn_1", "a", "a_b", "a-b", "a.b", "a__b", "a-_b", "_a", "a_", "_", ".", "-", "a--",
@@ -170,7 +188,7 @@ func TestQueueOf(t *testing.T) {
 		queues[riverqueue.QueueOf(name)] = river.QueueConfig{MaxWorkers: 1}
 	}
 	require.Len(t, queues, len(names)+1)
-	s := newShop(t, freshDSN(t), &bank{}, refund.Options{})
+	s := newShop(t, freshDSN(t), refundtest.New(), refund.Options{})
 	w, err := riverqueue.NewWorker(s.svc, riverqueue.Options{Logger: silent()})
 	require.NoError(t, err)
 	cfg := riverqueue.Config(w, s.scheduler)

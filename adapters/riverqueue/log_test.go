@@ -13,22 +13,25 @@ import (
 	"github.com/orderfsm/orderfsm/internal/logtest"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
 // TestLogs: every record that the package can write, against the table in its documentation.
 func TestLogs(t *testing.T) {
 	t.Parallel()
 	log := &logtest.Recorder{}
-	s := newShop(t, freshDSN(t), &bank{}, refund.Options{})
+	s := newShop(t, freshDSN(t), refundtest.New(), refund.Options{})
 	before := *s
-	before.svc = newService(t, s.db, &bank{}, refund.Options{})
+	before.svc = newService(t, s.db, refundtest.New(), refund.Options{})
 	before.approve("1")
 	s.start(riverqueue.Options{Logger: log.Logger()}, nil) // which finds it without a job
 	s.becomes("1", order.StateRefunded)
 	s.jobBecomes(rivertype.JobStateCompleted)
 
-	panics := newService(t, s.db, &bank{}, refund.Options{Now: func() time.Time { panic("the host's bug") }})
-	away := newShop(t, freshDSN(t), &bank{}, refund.Options{})
+	panics := newService(t, s.db, refundtest.New(), refund.Options{
+		Now: func() time.Time { panic("the host's bug") },
+	})
+	away := newShop(t, freshDSN(t), refundtest.New(), refund.Options{})
 	away.db.Close()
 	for _, svc := range []*refund.Service{panics, away.svc} {
 		w, err := riverqueue.NewWorker(svc, riverqueue.Options{Logger: log.Logger()})
@@ -47,7 +50,7 @@ func TestLoggerDefaultsToSlogDefault(t *testing.T) {
 	before := slog.Default()
 	defer slog.SetDefault(before)
 	slog.SetDefault(log.Logger())
-	s := newShop(t, freshDSN(t), &bank{}, refund.Options{})
+	s := newShop(t, freshDSN(t), refundtest.New(), refund.Options{})
 	s.db.Close()
 	w, err := riverqueue.NewWorker(s.svc, riverqueue.Options{})
 	require.NoError(t, err)

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net/url"
 	"os"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -29,19 +28,20 @@ import (
 	"github.com/orderfsm/orderfsm/adapters/sqlstore"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
 const dsnVar = "ORDERFSM_POSTGRES_DSN"
 
 var bg = context.Background()
 
-// patience is how long a test waits for what a slow and busy machine gets done. Nothing shorter decides.
+// patience is how long a test waits on a slow and busy machine. No shorter wait fails a test.
 const patience = 3 * time.Minute
 
-// patient are options under which no call ends, and no lease runs out, while a test waits.
+// patient are options with which no call and no lease ends while a test waits.
 var patient = refund.Options{CallTimeout: 2 * patience, Lease: 4 * patience}
 
-// TestMain is the process that is killed where it is told so.
+// TestMain is also the main function of the processes that tests start and kill.
 func TestMain(m *testing.M) {
 	slog.SetDefault(slog.New(slog.DiscardHandler)) // Services without a Logger log to it
 	if dsn := os.Getenv(childVar); dsn != "" {
@@ -56,7 +56,7 @@ func TestMain(m *testing.M) {
 
 var serial atomic.Int64
 
-// freshDSN is that of a schema of its own, with the tables of both, which goes when the test ends.
+// freshDSN returns the DSN of a new schema with the tables of both. The end of the test drops it.
 func freshDSN(t testing.TB) string {
 	t.Helper()
 	dsn := os.Getenv(dsnVar)
@@ -82,7 +82,9 @@ func freshDSN(t testing.TB) string {
 	store, err := sqlstore.New(db, sqlstore.PostgreSQL, sqlstore.Options{})
 	require.NoError(t, err)
 	require.NoError(t, store.Migrate(bg))
-	migrator, err := rivermigrate.New(riverdatabasesql.New(db), &rivermigrate.Config{Logger: silent()})
+	migrator, err := rivermigrate.New(riverdatabasesql.New(db), &rivermigrate.Config{
+		Logger: silent(),
+	})
 	require.NoError(t, err)
 	_, err = migrator.Migrate(bg, rivermigrate.DirectionUp, nil)
 	require.NoError(t, err)
@@ -100,66 +102,56 @@ func open(t testing.TB, dsn string) *sql.DB {
 
 func silent() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
-// bank pays once per number, and answers as it is told.
-type bank struct {
-	mu    sync.Mutex
-	calls int
-	paid  map[string]int
-	taken map[string]bool // accepted by answer: paid as soon as it lets the bank say so
-	// answer may return nil for what an honest provider says. It is called with mu held.
-	answer func(call int) (*refund.Result, error)
-	// hang, if not nil, has every call wait for its context, after a token was sent.
-	hang chan struct{}
-}
-
-func (b *bank) Refund(ctx context.Context, r refund.Request) (refund.Result, error) {
-	return b.say(ctx, r.RefundNo, r.Amount, true)
-}
-
-func (b *bank) Query(ctx context.Context, req refund.Request) (refund.Result, error) {
-	return b.say(ctx, req.RefundNo, req.Amount, false)
-}
-
-// payments is how often the number was paid.
-func (b *bank) payments(no string) int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.paid[no]
-}
-
-func (b *bank) say(ctx context.Context, no string, amount int64, pay bool) (refund.Result, error) {
-	if b.hang != nil {
-		b.hang <- struct{}{}
-		<-ctx.Done()
-		return refund.Result{}, ctx.Err()
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.calls++
-	if b.answer != nil {
-		if res, err := b.answer(b.calls); res != nil || err != nil {
-			if res != nil {
-				res.RefundNo, res.Amount = no, amount
-				if b.taken == nil {
-					b.taken = map[string]bool{}
-				}
-				b.taken[no] = b.taken[no] || res.Outcome == refund.OutcomeAccepted
-				return *res, err
-			}
-			return refund.Result{}, err
+// firstCalls returns a function for Choose that gives the first n calls step, and the others
+// AsUsual.
+func firstCalls(n int64, step refundtest.Step) func(refundtest.Call) refundtest.Step {
+	var calls atomic.Int64
+	return func(refundtest.Call) refundtest.Step {
+		if calls.Add(1) <= n {
+			return step
 		}
+		return refundtest.AsUsual()
 	}
-	pay = pay || b.taken[no] && b.paid[no] == 0
-	if b.paid[no] == 0 && !pay {
-		return refund.Result{Outcome: refund.OutcomeNotFound}, nil
+}
+
+// until returns a function for Choose that gives calls step until stop is true, and AsUsual then.
+func until(stop *atomic.Bool, step refundtest.Step) func(refundtest.Call) refundtest.Step {
+	return func(refundtest.Call) refundtest.Step {
+		if stop.Load() {
+			return refundtest.AsUsual()
+		}
+		return step
 	}
-	if b.paid == nil {
-		b.paid = map[string]int{}
-	}
-	if pay {
-		b.paid[no]++
-	}
-	return refund.Result{Outcome: refund.OutcomeSucceeded, RefundNo: no, Amount: amount}, nil
+}
+
+// hanging returns a provider that never answers. It sends to called for each call.
+func hanging(called chan<- struct{}) *refundtest.Gateway {
+	b := refundtest.New()
+	b.Choose(func(refundtest.Call) refundtest.Step {
+		return refundtest.Fail(nil).Before(func(ctx context.Context) {
+			called <- struct{}{}
+			<-ctx.Done()
+		})
+	})
+	return b
+}
+
+// gated returns a provider whose first call sends to called and waits for gate. The call ignores
+// its context.
+func gated(called chan<- struct{}, gate <-chan struct{}) *refundtest.Gateway {
+	b := refundtest.New()
+	b.Next(refundtest.AsUsual().IgnoreContext().Before(func(context.Context) {
+		close(called)
+		<-gate
+	}))
+	return b
+}
+
+// requirePaid requires that the refund of order O-number was paid, once.
+func requirePaid(t *testing.T, b *refundtest.Gateway, number string) {
+	t.Helper()
+	require.EqualValues(t, 60, b.Paid("R-"+number))
+	require.EqualValues(t, 60, b.PaidTotal("O-"+number))
 }
 
 // shop is a host's process.
@@ -170,7 +162,7 @@ type shop struct {
 	jobs      *river.Client[*sql.Tx]
 	scheduler *riverqueue.Scheduler[*sql.Tx]
 	svc       *refund.Service
-	// If listen is not nil, the clients that are started use it, and PostgreSQL wakes them.
+	// listen, if not nil, is the pool by which PostgreSQL wakes the clients of start.
 	listen *pgxpool.Pool
 }
 
@@ -188,8 +180,10 @@ func newShop(t testing.TB, dsn string, b refund.RefundGateway, opts refund.Optio
 	return newShopOn(t, dsn, open(t, dsn), b, opts)
 }
 
-// newShopOn is a shop with a pool that is open.
-func newShopOn(t testing.TB, dsn string, db *sql.DB, b refund.RefundGateway, opts refund.Options) *shop {
+// newShopOn returns a shop on an open database.
+func newShopOn(
+	t testing.TB, dsn string, db *sql.DB, b refund.RefundGateway, opts refund.Options,
+) *shop {
 	t.Helper()
 	s := &shop{t: t, dsn: dsn, db: db}
 	var err error
@@ -204,7 +198,9 @@ func newShopOn(t testing.TB, dsn string, db *sql.DB, b refund.RefundGateway, opt
 	return s
 }
 
-func newService(t testing.TB, db *sql.DB, b refund.RefundGateway, opts refund.Options) *refund.Service {
+func newService(
+	t testing.TB, db *sql.DB, b refund.RefundGateway, opts refund.Options,
+) *refund.Service {
 	t.Helper()
 	store, err := sqlstore.New(db, sqlstore.PostgreSQL, sqlstore.Options{})
 	require.NoError(t, err)
@@ -216,48 +212,55 @@ func newService(t testing.TB, db *sql.DB, b refund.RefundGateway, opts refund.Op
 	return svc
 }
 
-// ask registers order O-no with a refund R-no to approve.
-func (s *shop) ask(no string) refund.ApproveParams {
+// ask registers order O-number and requests refund R-number of it.
+func (s *shop) ask(number string) refund.ApproveParams {
 	s.t.Helper()
-	return s.askAt("bank", no)
+	return s.askAt("bank", number)
 }
 
-func (s *shop) askAt(gateway, no string) refund.ApproveParams {
+func (s *shop) askAt(gateway, number string) refund.ApproveParams {
 	s.t.Helper()
-	_, err := s.svc.Register(bg, refund.RegisterParams{OrderID: "O-" + no, Gateway: gateway, Currency: "CNY", Total: 100})
+	_, err := s.svc.Register(bg, refund.RegisterParams{
+		OrderID: "O-" + number, Gateway: gateway, Currency: "CNY", Total: 100,
+	})
 	require.NoError(s.t, err)
-	_, err = s.svc.Request(bg, refund.RequestParams{Ref: refund.Ref{OrderID: "O-" + no, RefundNo: "R-" + no}, Amount: 60, Actor: "buyer:1"})
+	_, err = s.svc.Request(bg, refund.RequestParams{
+		Ref: refund.Ref{OrderID: "O-" + number, RefundNo: "R-" + number}, Amount: 60, Actor: "buyer:1",
+	})
 	require.NoError(s.t, err)
-	return refund.ApproveParams{Ref: refund.Ref{OrderID: "O-" + no, RefundNo: "R-" + no}, Amount: 60, Actor: "staff:1"}
+	return refund.ApproveParams{
+		Ref: refund.Ref{OrderID: "O-" + number, RefundNo: "R-" + number}, Amount: 60, Actor: "staff:1",
+	}
 }
 
-func (s *shop) approve(no string) {
+func (s *shop) approve(number string) {
 	s.t.Helper()
-	s.approveAt("bank", no)
+	s.approveAt("bank", number)
 }
 
-func (s *shop) approveAt(gateway, no string) {
+func (s *shop) approveAt(gateway, number string) {
 	s.t.Helper()
-	_, err := s.svc.Approve(bg, s.askAt(gateway, no))
+	_, err := s.svc.Approve(bg, s.askAt(gateway, number))
 	require.NoError(s.t, err)
 }
 
-func (s *shop) refund(no string) order.Refund {
+func (s *shop) refund(number string) order.Refund {
 	s.t.Helper()
-	o, err := s.svc.Order(bg, "O-"+no)
+	o, err := s.svc.Order(bg, "O-"+number)
 	require.NoError(s.t, err)
-	return *o.Refund("R-" + no)
+	return *o.Refund("R-" + number)
 }
 
 // list returns the jobs of refunds, oldest first.
 func (s *shop) list() []*rivertype.JobRow {
 	s.t.Helper()
-	res, err := s.jobs.JobList(bg, river.NewJobListParams().Kinds(riverqueue.Args{}.Kind()).First(100))
+	res, err := s.jobs.JobList(bg,
+		river.NewJobListParams().Kinds(riverqueue.Args{}.Kind()).First(100))
 	require.NoError(s.t, err)
 	return res.Jobs
 }
 
-// start runs a client that works the jobs until the test ends, or it is stopped. It returns nil if the shop listens.
+// start runs a client that works the jobs until the test ends or stops it.
 func (s *shop) start(opts riverqueue.Options, change func(*river.Config)) *river.Client[*sql.Tx] {
 	s.t.Helper()
 	opts.Logger = cmp.Or(opts.Logger, silent())
@@ -286,19 +289,21 @@ func run[Tx any](t testing.TB, driver riverdriver.Driver[Tx], cfg *river.Config)
 	return c
 }
 
-// eventually waits until ok, for as long as patience lasts.
+// eventually waits until ok, at most for patience.
 func (s *shop) eventually(ok func() bool, msg string) {
 	s.t.Helper()
 	require.Eventually(s.t, ok, patience, 10*time.Millisecond, msg)
 }
 
-func (s *shop) becomes(no string, want order.State) {
+func (s *shop) becomes(number string, want order.State) {
 	s.t.Helper()
-	s.eventually(func() bool { return s.refund(no).State == want }, "refund "+no+" becomes "+string(want))
+	s.eventually(func() bool { return s.refund(number).State == want },
+		"refund "+number+" becomes "+string(want))
 }
 
 func (s *shop) jobBecomes(want rivertype.JobState) *rivertype.JobRow {
 	s.t.Helper()
-	s.eventually(func() bool { jobs := s.list(); return len(jobs) == 1 && jobs[0].State == want }, "the one job becomes "+string(want))
+	s.eventually(func() bool { jobs := s.list(); return len(jobs) == 1 && jobs[0].State == want },
+		"the one job becomes "+string(want))
 	return s.list()[0]
 }

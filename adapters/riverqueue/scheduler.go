@@ -14,20 +14,20 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// ErrNoTx is a command whose context carries no transaction that River could join.
+// ErrNoTx is returned if the context of a command carries no transaction that River can join.
 var ErrNoTx = errors.New("the context carries no transaction of River's driver")
 
-// Scheduler is the [refund.Scheduler] that inserts jobs of River. TTx is the transaction of River's driver.
-// Make it with [NewScheduler]; it is safe for concurrent use.
+// Scheduler is the [refund.Scheduler] that inserts River's jobs. TTx is the transaction type of
+// River's driver. Make it with [NewScheduler]; it is safe for concurrent use.
 type Scheduler[TTx any] struct {
 	client *river.Client[TTx]
 	txFrom func(ctx context.Context) (TTx, bool)
 	lanes  Lanes
 }
 
-// NewScheduler returns a Scheduler that inserts with client, which needs neither workers nor queues nor to be
-// started. txFrom returns the transaction that the context of an Update carries; it is for stores with
-// database/sql sqlstore.TxFrom. The error is an [*order.InvalidError].
+// NewScheduler returns a Scheduler that inserts with client. client needs no workers and no queues,
+// and need not be started. txFrom returns the transaction of the context of an Update. With
+// database/sql it is sqlstore.TxFrom. The error is an [*order.InvalidError].
 func NewScheduler[TTx any](
 	client *river.Client[TTx], txFrom func(ctx context.Context) (TTx, bool), lanes Lanes,
 ) (*Scheduler[TTx], error) {
@@ -44,11 +44,11 @@ func NewScheduler[TTx any](
 	return &Scheduler[TTx]{client: client, txFrom: txFrom, lanes: lanes}, nil
 }
 
-// Schedule implements [refund.Scheduler]: it inserts the job of ref, or wakes the one that sleeps,
-// in the transaction that ctx carries. The job is worked at once, whatever the time: one that comes
-// too early sleeps until the refund is due. With the time of a clock that is wrong the only job of
-// the refund could sleep for years. The error is [ErrNoTx], or that of the database or of
-// Lanes.Orders.
+// Schedule implements [refund.Scheduler]. It inserts the job of ref, or wakes the job that sleeps,
+// in the transaction of ctx. It ignores the time: the job is worked at once, and if it is too
+// early, it sleeps until the refund is due. If the time came from a wrong clock, the only job of
+// the refund could otherwise sleep for years. The error is [ErrNoTx], or the error of the database
+// or of Lanes.Orders.
 func (s *Scheduler[TTx]) Schedule(ctx context.Context, ref refund.Ref, _ time.Time) error {
 	tx, ok := s.txFrom(ctx)
 	if !ok {
@@ -63,23 +63,27 @@ func (s *Scheduler[TTx]) Schedule(ctx context.Context, ref refund.Ref, _ time.Ti
 	if err != nil {
 		return fmt.Errorf("insert the job: %w", err)
 	}
-	_, err = wake(res, func(id int64) (*rivertype.JobRow, error) { return s.client.JobRetryTx(ctx, tx, id) })
+	_, err = wake(res,
+		func(id int64) (*rivertype.JobRow, error) { return s.client.JobRetryTx(ctx, tx, id) })
 	return err
 }
 
-// Due lists the refunds that a Process can move now; [refund.Service] implements it.
+// Due lists the refunds that are due. [refund.Service] implements it.
 type Due interface {
-	// Due is [refund.Service.Due].
+	// Due does what [refund.Service.Due] does.
 	Due(ctx context.Context, limit int, except []string) ([]refund.DueRefund, error)
 }
 
-// Sweep sees to it that the limit (> 0) refunds that are due for the longest time have a job, that it does not
-// sleep, and that it waits in a queue that is worked. Where there are as many as that, it does the same for
-// those of the other gateways. It returns for how many it had to do something. It may be called at any time, from
-// any process. A refund that cannot get its job does not keep the others from theirs; the error names all of them.
+// Sweep makes sure that due refunds have a job, that the job does not sleep, and that its queue is
+// worked. It does so for the limit (> 0) refunds that are due for the longest time. If there are as
+// many as limit, it continues with the refunds of the other gateways. Sweep returns how many jobs
+// it inserted, woke or moved. It may be called at any time from any process. If it fails for a
+// refund, it continues with the others, and the error names all that failed.
 func (s *Scheduler[TTx]) Sweep(ctx context.Context, due Due, limit int) (int, error) {
 	if limit <= 0 {
-		return 0, fmt.Errorf("sweep due refunds: %w", &order.InvalidError{Field: "limit", Problem: "must be positive"})
+		return 0, fmt.Errorf("sweep due refunds: %w", &order.InvalidError{
+			Field: "limit", Problem: "must be positive",
+		})
 	}
 	found := 0
 	var except []string
@@ -99,11 +103,11 @@ func (s *Scheduler[TTx]) Sweep(ctx context.Context, due Due, limit int) (int, er
 		if len(refs) < limit || gateway == "" || slices.Contains(except, gateway) {
 			return found, errors.Join(errs...)
 		}
-		except = append(except, gateway) // its backlog may hide others
+		except = append(except, gateway) // its backlog may hide the others
 	}
 }
 
-// mostOf is the gateway of most of them, empty where there is none.
+// mostOf returns the gateway that most of the refunds have, or "" if none has a gateway.
 func mostOf(refs []refund.DueRefund) (gateway string) {
 	counts := map[string]int{}
 	for _, ref := range refs {
@@ -115,26 +119,32 @@ func mostOf(refs []refund.DueRefund) (gateway string) {
 	return gateway
 }
 
-// sweepAll goes on until ctx ends.
-func (s *Scheduler[TTx]) sweepAll(ctx context.Context, refs []refund.DueRefund) (found int, err error) {
+// sweepAll sweeps all refs, until ctx ends.
+func (s *Scheduler[TTx]) sweepAll(
+	ctx context.Context, refs []refund.DueRefund,
+) (found int, err error) {
 	var errs []error
 	for _, ref := range refs {
-		// One by one: a statement that locks many jobs can deadlock with River's own that end many.
-		helped, err := s.sweepOne(ctx, ref)
+		// One by one: a statement that locks many jobs can deadlock with River's statements that
+		// complete many.
+		changed, err := s.sweepOne(ctx, ref)
 		if ctx.Err() != nil {
 			break
 		}
 		if err != nil {
-			errs = append(errs, fmt.Errorf("sweep due refund %s of order %s: %w", ref.RefundNo, ref.OrderID, err))
+			errs = append(errs,
+				fmt.Errorf("sweep due refund %s of order %s: %w", ref.RefundNo, ref.OrderID, err))
 		}
-		if helped {
+		if changed {
 			found++
 		}
 	}
 	return found, errors.Join(errs...)
 }
 
-func (s *Scheduler[TTx]) sweepOne(ctx context.Context, ref refund.DueRefund) (helped bool, err error) {
+func (s *Scheduler[TTx]) sweepOne(
+	ctx context.Context, ref refund.DueRefund,
+) (changed bool, err error) {
 	insert := func() (*rivertype.JobInsertResult, error) {
 		res, err := s.client.Insert(ctx, Args{OrderID: ref.OrderID, RefundNo: ref.RefundNo},
 			&river.InsertOpts{Queue: s.lanes.queue(ref.Gateway)})
@@ -148,30 +158,35 @@ func (s *Scheduler[TTx]) sweepOne(ctx context.Context, ref refund.DueRefund) (he
 		return false, err
 	}
 	if res.UniqueSkippedAsDuplicate && !slices.Contains(s.lanes.queues(), res.Job.Queue) {
-		_, err := s.client.JobDelete(ctx, res.Job.ID) // nobody may work that queue any more
+		_, err := s.client.JobDelete(ctx, res.Job.ID) // this queue may not be worked any more
 		switch {
 		case errors.Is(err, rivertype.ErrJobRunning):
-			return false, nil // somebody does
+			return false, nil // a client works it
 		case err != nil && !errors.Is(err, rivertype.ErrNotFound):
-			return false, fmt.Errorf("delete job %d of queue %s: %w", res.Job.ID, res.Job.Queue, err)
+			return false, fmt.Errorf("delete job %d of queue %s: %w", res.Job.ID, res.Job.Queue,
+				err)
 		}
 		if res, err = insert(); err != nil {
 			return false, err
 		}
 	}
-	woken, err := wake(res, func(id int64) (*rivertype.JobRow, error) { return s.client.JobRetry(ctx, id) })
+	woken, err := wake(res,
+		func(id int64) (*rivertype.JobRow, error) { return s.client.JobRetry(ctx, id) })
 	return woken || !res.UniqueSkippedAsDuplicate, err
 }
 
-// wake calls retry for the job that was there already, unless it is running, and reports whether it slept.
-func wake(res *rivertype.JobInsertResult, retry func(id int64) (*rivertype.JobRow, error)) (bool, error) {
+// wake calls retry for a job that existed before, unless it is running. It reports whether the job
+// slept.
+func wake(
+	res *rivertype.JobInsertResult, retry func(id int64) (*rivertype.JobRow, error),
+) (bool, error) {
 	if !res.UniqueSkippedAsDuplicate || res.Job.State == rivertype.JobStateRunning {
 		return false, nil
 	}
-	job, err := retry(res.Job.ID) // changes nothing where the job's time has come
+	job, err := retry(res.Job.ID) // changes nothing if the job is due
 	switch {
 	case errors.Is(err, rivertype.ErrNotFound):
-		return false, nil // deleted meanwhile: for the next sweep
+		return false, nil // deleted meanwhile; the next sweep inserts it
 	case err != nil:
 		return false, fmt.Errorf("wake job %d: %w", res.Job.ID, err)
 	}

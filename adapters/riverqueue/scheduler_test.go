@@ -20,14 +20,15 @@ import (
 	"github.com/orderfsm/orderfsm/adapters/sqlstore/pgxtx"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
-// TestJobAndStateCommitTogether has commands fail in all places after the job was inserted.
+// TestJobAndStateCommitTogether: commands fail at all places after the job was inserted.
 func TestJobAndStateCommitTogether(t *testing.T) {
 	t.Parallel()
-	stop := errors.New("the host says no")
+	stop := errors.New("the host failed")
 	var hook error
-	s := newShop(t, freshDSN(t), &bank{}, refund.Options{Hooks: []refund.Hooks{{
+	s := newShop(t, freshDSN(t), refundtest.New(), refund.Options{Hooks: []refund.Hooks{{
 		InTx: func(context.Context, *order.Order, order.Transition) error { return hook },
 	}}})
 	p := s.ask("1")
@@ -65,14 +66,14 @@ func TestJobAndStateCommitTogether(t *testing.T) {
 	require.JSONEq(t, `{"order_id": "O-1", "refund_no": "R-1"}`, string(jobs[0].EncodedArgs))
 
 	_, err = s.svc.Approve(bg, p)
-	require.NoError(t, err, "the same again")
+	require.NoError(t, err, "a repeated command")
 	require.Len(t, s.list(), 1)
 }
 
-// TestScheduleDelaysNoJob: the time comes from the clock of another process, which may be wrong.
+// TestScheduleDelaysNoJob: the time may come from a wrong clock of another process.
 func TestScheduleDelaysNoJob(t *testing.T) {
 	t.Parallel()
-	s := newShop(t, freshDSN(t), &bank{}, refund.Options{})
+	s := newShop(t, freshDSN(t), refundtest.New(), refund.Options{})
 	schedule := func(at time.Time) {
 		t.Helper()
 		require.NoError(t, sqlstore.InTx(bg, s.db, func(ctx context.Context) error {
@@ -87,7 +88,7 @@ func TestScheduleDelaysNoJob(t *testing.T) {
 	require.Equal(t, job.ID, s.jobBecomes(rivertype.JobStateAvailable).ID)
 }
 
-// listed is a list of due refunds.
+// listed lists the same refunds always.
 type listed []refund.DueRefund
 
 // Due implements [riverqueue.Due].
@@ -96,22 +97,19 @@ func (l listed) Due(context.Context, int, []string) ([]refund.DueRefund, error) 
 }
 
 // TestClockAYearAheadHidesNoRefund: a process whose clock is a year ahead has asked about the
-// refund and has put it off, and its job, until next year. The job is the refund's only one, so no
-// other can be inserted. The sweep of a process with a right clock wakes it, and the refund is
-// paid.
+// refund and has scheduled it and its job for next year. No other job can be inserted. The sweep of
+// a process with a right clock wakes the job, and the refund is paid.
 func TestClockAYearAheadHidesNoRefund(t *testing.T) {
 	t.Parallel()
 	dsn := freshDSN(t)
-	year := time.Now().AddDate(1, 0, 0) //nolint:forbidigo // a clock that is a year ahead of River's
-	b := &bank{answer: func(call int) (*refund.Result, error) {
-		if call == 1 {
-			return &refund.Result{Outcome: refund.OutcomeAccepted}, nil
-		}
-		return &refund.Result{Outcome: refund.OutcomeSucceeded}, nil
-	}}
+	year := wall().AddDate(1, 0, 0)
+	b := refundtest.New()
+	b.ByDefault(refundtest.PayWhenAsked())
 	s := newShop(t, dsn, b, refund.Options{})
 	wrong := *s
-	wrong.svc = newService(t, s.db, b, refund.Options{Scheduler: s.scheduler, Now: func() time.Time { return year }})
+	wrong.svc = newService(t, s.db, b, refund.Options{
+		Scheduler: s.scheduler, Now: func() time.Time { return year },
+	})
 	wrong.approve("1")
 	job := s.jobBecomes(rivertype.JobStateAvailable)
 	ref := refund.Ref{OrderID: "O-1", RefundNo: "R-1"}
@@ -119,7 +117,8 @@ func TestClockAYearAheadHidesNoRefund(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, next.At.After(year))
 	for _, state := range []string{"scheduled", "available", "retryable"} {
-		_, err = s.db.ExecContext(bg, "UPDATE river_job SET state = $1, scheduled_at = $2", state, next.At)
+		_, err = s.db.ExecContext(bg, "UPDATE river_job SET state = $1, scheduled_at = $2", state,
+			next.At)
 		require.NoError(t, err)
 		found, err := s.scheduler.Sweep(bg, listed{{Ref: ref, Gateway: "bank", At: next.At}}, 100)
 		require.NoError(t, err)
@@ -133,13 +132,13 @@ func TestClockAYearAheadHidesNoRefund(t *testing.T) {
 	require.Equal(t, job.ID, s.jobBecomes(rivertype.JobStateCompleted).ID)
 }
 
-func TestWithoutTransaction(t *testing.T) {
+func TestCommandWithoutTransactionIsRefused(t *testing.T) {
 	t.Parallel()
 	dsn := freshDSN(t)
-	wrong, err := riverqueue.NewScheduler(newShop(t, dsn, &bank{}, refund.Options{}).jobs,
+	wrong, err := riverqueue.NewScheduler(newShop(t, dsn, refundtest.New(), refund.Options{}).jobs,
 		func(context.Context) (*sql.Tx, bool) { return nil, false }, riverqueue.Lanes{})
 	require.NoError(t, err)
-	s := newShop(t, dsn, &bank{}, refund.Options{Scheduler: wrong})
+	s := newShop(t, dsn, refundtest.New(), refund.Options{Scheduler: wrong})
 	_, err = s.svc.Approve(bg, s.ask("1"))
 	require.ErrorIs(t, err, riverqueue.ErrNoTx)
 	require.Equal(t, order.StateRefundRequested, s.refund("1").State)
@@ -149,14 +148,17 @@ func TestWithoutTransaction(t *testing.T) {
 	require.ErrorAs(t, err, &invalid)
 	_, err = riverqueue.NewScheduler(s.jobs, nil, riverqueue.Lanes{})
 	require.ErrorAs(t, err, &invalid)
-	_, err = riverqueue.NewScheduler(s.jobs, sqlstore.TxFrom, riverqueue.Lanes{Gateways: []string{"g"}})
+	_, err = riverqueue.NewScheduler(s.jobs, sqlstore.TxFrom, riverqueue.Lanes{
+		Gateways: []string{"g"},
+	})
 	require.ErrorAs(t, err, &invalid)
 }
 
-// TestRetry: a sleeping job is woken, a final one is followed by another.
-func TestRetry(t *testing.T) {
+// TestRetryWakesOrInsertsTheJob: it wakes a job that sleeps, and inserts one after a final job.
+func TestRetryWakesOrInsertsTheJob(t *testing.T) {
 	t.Parallel()
-	b := &bank{answer: func(int) (*refund.Result, error) { return &refund.Result{Outcome: refund.OutcomeAccepted}, nil }}
+	b := refundtest.New()
+	b.ByDefault(refundtest.Accept())
 	s := newShop(t, freshDSN(t), b, refund.Options{
 		Backoff: func(string, int) time.Duration { return time.Hour },
 	})
@@ -169,10 +171,13 @@ func TestRetry(t *testing.T) {
 	fail := func() {
 		t.Helper()
 		_, err := s.svc.Resolve(bg, refund.ResolveParams{
-			Ref: refund.Ref{OrderID: "O-1", RefundNo: "R-1"}, Resolution: refund.ResolutionReturned, Evidence: "ticket 1", Actor: "staff:1",
+			Ref: refund.Ref{OrderID: "O-1", RefundNo: "R-1"}, Resolution: refund.ResolutionReturned, Evidence: "ticket 1",
+			Actor: "staff:1",
 		})
 		require.NoError(t, err)
-		_, err = s.svc.Retry(bg, refund.RetryParams{Ref: refund.Ref{OrderID: "O-1", RefundNo: "R-1"}, Actor: "staff:1"})
+		_, err = s.svc.Retry(bg, refund.RetryParams{
+			Ref: refund.Ref{OrderID: "O-1", RefundNo: "R-1"}, Actor: "staff:1",
+		})
 		require.NoError(t, err)
 	}
 	fail()
@@ -186,13 +191,13 @@ func TestRetry(t *testing.T) {
 	require.Equal(t, rivertype.JobStateAvailable, jobs[1].State)
 }
 
-// TestSweep finds what has no job, and what sleeps although it is due.
-func TestSweep(t *testing.T) {
+// TestSweepFindsLostRefunds: due refunds without a job, or with a job that sleeps.
+func TestSweepFindsLostRefunds(t *testing.T) {
 	t.Parallel()
 	dsn := freshDSN(t)
-	s := newShop(t, dsn, &bank{}, refund.Options{})
+	s := newShop(t, dsn, refundtest.New(), refund.Options{})
 	before := *s // as the host was before it had River
-	before.svc = newService(t, s.db, &bank{}, refund.Options{})
+	before.svc = newService(t, s.db, refundtest.New(), refund.Options{})
 	before.approve("1")
 	s.approve("2")
 	require.Len(t, s.list(), 1)
@@ -202,7 +207,7 @@ func TestSweep(t *testing.T) {
 		require.NoError(t, err)
 		return n
 	}
-	require.Equal(t, 1, sweep(1), "the one that is due for longest comes first")
+	require.Equal(t, 1, sweep(1), "the refund that is due for the longest time comes first")
 	require.Zero(t, sweep(100))
 	jobs := s.list()
 	require.Len(t, jobs, 2)
@@ -215,14 +220,16 @@ func TestSweep(t *testing.T) {
 	require.Zero(t, sweep(100))
 
 	for _, state := range []string{"scheduled", "retryable", "available"} {
-		_, err = s.db.ExecContext(bg, "UPDATE river_job SET state = '"+state+"', scheduled_at = now() + interval '1 hour' WHERE state = 'available'")
+		_, err = s.db.ExecContext(bg, "UPDATE river_job SET state = '"+state+
+			"', scheduled_at = now() + interval '1 hour' WHERE state = 'available'")
 		require.NoError(t, err)
 		require.Equal(t, 2, sweep(100), state)
 		require.Zero(t, sweep(100), state)
 	}
-	_, err = s.db.ExecContext(bg, "UPDATE river_job SET state = 'running', scheduled_at = now() + interval '1 hour' WHERE state = 'available'")
+	_, err = s.db.ExecContext(bg, "UPDATE river_job SET state = 'running', "+
+		"scheduled_at = now() + interval '1 hour' WHERE state = 'available'")
 	require.NoError(t, err)
-	require.Zero(t, sweep(100), "running is for River's rescuer")
+	require.Zero(t, sweep(100), "River rescues running jobs")
 
 	_, err = s.scheduler.Sweep(bg, s.svc, 0)
 	require.Error(t, err)
@@ -230,15 +237,15 @@ func TestSweep(t *testing.T) {
 	require.NoError(t, err)
 	_, err = s.scheduler.Sweep(bg, s.svc, 100)
 	require.ErrorContains(t, err, "refund R-1 of order O-1")
-	require.ErrorContains(t, err, "refund R-2 of order O-2", "one does not hide the other")
+	require.ErrorContains(t, err, "refund R-2 of order O-2", "one error does not hide the other")
 	ended, cancel := context.WithCancel(bg)
 	cancel()
 	_, err = s.scheduler.Sweep(ended, s.svc, 100)
 	require.ErrorIs(t, err, context.Canceled)
 }
 
-// TestPgx joins the host's transaction of pgx.
-func TestPgx(t *testing.T) {
+// TestSchedulerJoinsPgx: the transaction is one of pgx.
+func TestSchedulerJoinsPgx(t *testing.T) {
 	t.Parallel()
 	dsn := freshDSN(t)
 	pool, err := pgxpool.New(bg, dsn)
@@ -248,11 +255,11 @@ func TestPgx(t *testing.T) {
 	require.NoError(t, err)
 	scheduler, err := riverqueue.NewScheduler[pgx.Tx](jobs, pgxtx.TxFrom, riverqueue.Lanes{})
 	require.NoError(t, err)
-	s := newShop(t, dsn, &bank{}, refund.Options{Scheduler: scheduler})
+	s := newShop(t, dsn, refundtest.New(), refund.Options{Scheduler: scheduler})
 	p := s.ask("1")
 	_, err = s.svc.Approve(bg, p)
 	require.ErrorIs(t, err, riverqueue.ErrNoTx)
-	stop := errors.New("the host says no")
+	stop := errors.New("the host failed")
 	for _, want := range []error{stop, nil} {
 		require.ErrorIs(t, pgxtx.InTx(bg, pool, func(ctx context.Context) error {
 			_, err := s.svc.Approve(ctx, p)

@@ -18,66 +18,39 @@ import (
 	"github.com/orderfsm/orderfsm/adapters/riverqueue"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
-// wall is the real one, which is River's.
-func wall() time.Time { return time.Now() } //nolint:forbidigo // River has no other
+// wall returns the time of the wall clock, which River uses.
+func wall() time.Time { return time.Now() } //nolint:forbidigo // River has no other clock
 
-// calls is a provider that is a function of the call's number, in front of a bank.
-type calls struct {
-	bank
-	n      atomic.Int64
-	before func(ctx context.Context, call int64) error
-}
-
-func (c *calls) Refund(ctx context.Context, r refund.Request) (refund.Result, error) {
-	if err := c.before(ctx, c.n.Add(1)); err != nil {
-		return refund.Result{}, err
-	}
-	return c.bank.Refund(ctx, r)
-}
-
-func (c *calls) Query(ctx context.Context, req refund.Request) (refund.Result, error) {
-	if err := c.before(ctx, c.n.Add(1)); err != nil {
-		return refund.Result{}, err
-	}
-	return c.bank.Query(ctx, req)
-}
-
-// TestGatewayThatHangs: the calls end with their deadline, the refunds come again, and in the end they are paid.
+// TestGatewayThatHangs: the calls end with their deadline, the refunds come again, and in the end
+// they are paid.
 func TestGatewayThatHangs(t *testing.T) {
 	t.Parallel()
-	b := &calls{before: func(ctx context.Context, call int64) error {
-		if call > 40 {
-			return nil
-		}
-		<-ctx.Done()
-		return ctx.Err()
-	}}
-	s := newShop(t, freshDSN(t), b, refund.Options{CallTimeout: 20 * time.Millisecond, Backoff: soon})
+	b := refundtest.New()
+	b.Choose(firstCalls(40, refundtest.Hang()))
+	s := newShop(t, freshDSN(t), b, refund.Options{
+		CallTimeout: 20 * time.Millisecond, Backoff: soon,
+	})
 	for i := range 15 { // more than there are places
 		s.approve(strconv.Itoa(i))
 	}
 	s.start(riverqueue.Options{CallTimeout: 20 * time.Millisecond}, nil)
 	for i := range 15 {
 		s.becomes(strconv.Itoa(i), order.StateRefunded)
-		require.Equal(t, 1, b.payments("R-"+strconv.Itoa(i)))
+		requirePaid(t, b, strconv.Itoa(i))
 	}
 }
 
-// TestAnswerAfterTheLease: the provider answers when another process has long since carried the refund to its end.
+// TestAnswerAfterTheLease: the provider answers when another process has long since carried the
+// refund to its end.
 func TestAnswerAfterTheLease(t *testing.T) {
 	t.Parallel()
 	called, answer := make(chan struct{}), make(chan struct{})
-	b := &calls{before: func(_ context.Context, call int64) error { // heeds no context
-		if call == 1 {
-			close(called)
-			<-answer
-		}
-		return nil
-	}}
-	begun, ahead := wall(), atomic.Int64{}
-	now := func() time.Time { return begun.Add(time.Duration(ahead.Load())) }
+	b := gated(called, answer)
+	start, ahead := wall(), atomic.Int64{}
+	now := func() time.Time { return start.Add(time.Duration(ahead.Load())) }
 	opts := patient
 	opts.Now = now
 	dsn := freshDSN(t)
@@ -94,7 +67,8 @@ func TestAnswerAfterTheLease(t *testing.T) {
 	}
 	require.Equal(t, order.StateApproved, process(), "the lease holds")
 	ahead.Store(int64(opts.Lease))
-	require.Equal(t, order.StateRefunded, process(), "another process has it when the lease is over")
+	require.Equal(t, order.StateRefunded, process(),
+		"another process has it when the lease has ended")
 	close(answer)
 	s.jobBecomes("completed")
 	require.Equal(t, order.StateRefunded, s.refund("1").State)
@@ -104,50 +78,51 @@ func TestAnswerAfterTheLease(t *testing.T) {
 	require.Zero(t, o.Reserved)
 }
 
-// TestClockSetBack: the clock of the only process jumps back an hour, and is put right later. What is approved
-// meanwhile goes on at once. What wakes meanwhile sleeps by the wrong clock until the sweep finds it due.
+// TestClockSetBack: the clock of the only process jumps back an hour, and is put right later. What
+// is approved meanwhile goes on at once. What wakes meanwhile sleeps by the wrong clock until the
+// sweep finds it due.
 func TestClockSetBack(t *testing.T) {
 	t.Parallel()
 	var behind atomic.Int64
 	now := func() time.Time { return wall().Add(-time.Duration(behind.Load())) }
 	var pays atomic.Bool
-	b := &bank{answer: func(int) (*refund.Result, error) {
-		if pays.Load() {
-			return nil, nil
-		}
-		return &refund.Result{Outcome: refund.OutcomeAccepted}, nil
-	}}
-	s := newShop(t, freshDSN(t), b, refund.Options{Now: now, Backoff: func(string, int) time.Duration { return time.Hour }})
+	b := refundtest.New()
+	b.Choose(until(&pays, refundtest.PayWhenAsked()))
+	s := newShop(t, freshDSN(t), b, refund.Options{
+		Now: now, Backoff: func(string, int) time.Duration { return time.Hour },
+	})
 	s.approve("1")
 	s.start(riverqueue.Options{Now: now}, nil)
 	s.jobBecomes(rivertype.JobStateScheduled)
-	require.Equal(t, 1, s.refund("1").Attempts, "it is on its way")
+	require.Equal(t, 1, s.refund("1").Attempts, "it is accepted")
 	behind.Store(int64(time.Hour))
 	pays.Store(true)
 	s.approve("2")
 	s.becomes("2", order.StateRefunded)
 	sleeping := s.list()[0]
-	_, err := s.db.ExecContext(bg, "UPDATE river_job SET state = 'available', scheduled_at = now() WHERE id = $1", sleeping.ID)
+	_, err := s.db.ExecContext(bg,
+		"UPDATE river_job SET state = 'available', scheduled_at = now() WHERE id = $1", sleeping.ID)
 	require.NoError(t, err)
 	s.eventually(func() bool {
 		return s.list()[0].ScheduledAt.After(sleeping.ScheduledAt.Add(30 * time.Minute))
 	}, "what wakes when it was due by the old clock sleeps for another hour")
 	require.Equal(t, order.StateApproved, s.refund("1").State)
 
-	behind.Store(-int64(time.Hour + time.Minute)) // the clock is right, and the hour is over
+	behind.Store(-int64(time.Hour + time.Minute)) // the clock is right, and the hour has passed
 	s.eventually(func() bool {
 		_, err := s.scheduler.Sweep(bg, s.svc, 100)
 		require.NoError(t, err)
 		return s.refund("1").State == order.StateRefunded
 	}, "the sweep wakes it")
-	require.Equal(t, map[string]int{"R-1": 1, "R-2": 1}, b.paid)
+	requirePaid(t, b, "1")
+	requirePaid(t, b, "2")
 }
 
 // awayVar is how long the database is away in TestDatabaseAway.
 const awayVar = "ORDERFSM_RIVER_AWAY"
 
-// TestDatabaseAway: for a while nobody can reach the database, neither the service nor River. Then everything goes on
-// by itself. It is away for three seconds, and for as long as the variable says.
+// TestDatabaseAway: for a while nobody can reach the database, neither the service nor River. Then
+// everything goes on by itself. It is away for three seconds, and for as long as the variable says.
 func TestDatabaseAway(t *testing.T) {
 	t.Parallel()
 	away := 3 * time.Second
@@ -157,12 +132,8 @@ func TestDatabaseAway(t *testing.T) {
 		require.NoError(t, err)
 	}
 	var pays atomic.Bool
-	b := &bank{answer: func(int) (*refund.Result, error) {
-		if pays.Load() {
-			return nil, nil
-		}
-		return nil, context.DeadlineExceeded
-	}}
+	b := refundtest.New()
+	b.Choose(until(&pays, refundtest.Fail(context.DeadlineExceeded)))
 	direct := freshDSN(t)
 	line := newWire(t, direct)
 	book := newShop(t, direct, b, refund.Options{})
@@ -171,12 +142,12 @@ func TestDatabaseAway(t *testing.T) {
 		s.approve(strconv.Itoa(i))
 	}
 	s.start(riverqueue.Options{CallTimeout: time.Second}, nil)
-	book.eventually(func() bool { return book.refund("19").Attempts > 0 }, "all are in the middle of it")
+	book.eventually(func() bool { return book.refund("19").Attempts > 0 }, "all have been tried")
 	line.cut()
 	<-time.NewTimer(away).C
 	line.mend()
 	pays.Store(true)
-	began := wall()
+	start := wall()
 	s.eventually(func() bool {
 		for i := range 20 {
 			if book.refund(strconv.Itoa(i)).State != order.StateRefunded {
@@ -185,20 +156,20 @@ func TestDatabaseAway(t *testing.T) {
 		}
 		return true
 	}, "all are settled")
-	t.Logf("away for %s; %s later all is settled", away, wall().Sub(began).Round(100*time.Millisecond))
+	t.Logf("away for %s, all settled %s later", away, wall().Sub(start).Round(100*time.Millisecond))
 	for i := range 20 {
-		require.Equal(t, 1, b.payments("R-"+strconv.Itoa(i)))
+		requirePaid(t, b, strconv.Itoa(i))
 	}
 }
 
-// wire is a line to the database that can be cut.
+// wire is a connection to the database that a test can cut.
 type wire struct {
 	t       *testing.T
 	dsn     string // through the wire
 	address string
 	behind  string
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	listen net.Listener
 	ends   []net.Conn
 	all    sync.WaitGroup
@@ -216,7 +187,7 @@ func newWire(t *testing.T, dsn string) *wire {
 	return w
 }
 
-// mend has the database be there again, under the same address.
+// mend makes the database available again, at the same address.
 func (w *wire) mend() {
 	l, err := net.Listen("tcp", w.address)
 	require.NoError(w.t, err)
@@ -240,7 +211,7 @@ func (w *wire) mend() {
 				w.ends = append(w.ends, near, far)
 			}
 			w.mu.Unlock()
-			if isCut { // since it was accepted, and nobody else would close it
+			if isCut { // after Accept, so that cut does not close it
 				near.Close()
 				far.Close()
 				return
@@ -255,7 +226,7 @@ func (w *wire) mend() {
 	})
 }
 
-// cut ends all connections, and lets none be made.
+// cut closes all connections and refuses new ones.
 func (w *wire) cut() {
 	w.mu.Lock()
 	if w.listen != nil {

@@ -15,17 +15,18 @@ import (
 )
 
 const (
-	// again is how long a job sleeps after a step that could not be made.
-	again = 10 * time.Second
-	// hold is how long one sleeps whose refund is due at once: a Backoff of nothing is not meant to hammer.
-	hold = time.Second
+	// errorSleep is how long a job sleeps after Process failed.
+	errorSleep = 10 * time.Second
+	// minSleep is how long a job sleeps if its refund is due at once, because its Backoff is zero.
+	minSleep = time.Second
 )
 
 var _ river.Worker[Args] = (*Worker)(nil)
 
 // Options are the optional parts of a [Worker]. The zero value is ready for use.
 type Options struct {
-	// CallTimeout is that of refund.Options; a job is cancelled a little later. If zero, [CallTimeout].
+	// CallTimeout is the CallTimeout of refund.Options. A job is cancelled a little later. If zero,
+	// [CallTimeout].
 	CallTimeout time.Duration
 	// Now is the clock of the service. If nil, time.Now.
 	Now func() time.Time
@@ -33,7 +34,7 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// Worker is the [river.Worker] that carries refunds to their end. Make it with [NewWorker]; it is safe for
+// Worker is the [river.Worker] that processes refunds. Make it with [NewWorker]; it is safe for
 // concurrent use.
 type Worker struct {
 	river.WorkerDefaults[Args]
@@ -56,7 +57,7 @@ func NewWorker(svc *refund.Service, opts Options) (*Worker, error) {
 		opts.CallTimeout = CallTimeout
 	}
 	if opts.Now == nil {
-		opts.Now = time.Now //nolint:forbidigo // the one place where the wall clock comes in
+		opts.Now = time.Now //nolint:forbidigo // the one place where the wall clock is the default
 	}
 	if opts.Logger == nil {
 		opts.Logger = slog.Default()
@@ -67,43 +68,45 @@ func NewWorker(svc *refund.Service, opts Options) (*Worker, error) {
 	}, nil
 }
 
-// Work implements [river.Worker]: one step of the refund. The job completes where the refund is not approved any
-// more, is cancelled where there is no such refund, and sleeps in all other cases.
+// Work implements [river.Worker]. It calls Process once. The job completes if the refund is not
+// approved any more, is cancelled if the refund does not exist, and sleeps in all other cases.
 func (w *Worker) Work(ctx context.Context, job *river.Job[Args]) error {
 	ref := job.Args.ref()
 	ahead := time.Duration(0)
 	if job.AttemptedAt != nil {
-		// How far the database's clock is ahead of ours, at least. River reckons by ours when a job wakes, and
-		// fetches by the database's: the job would come at once, again and again.
+		// The database's clock is at least that far ahead of ours. River computes the end of the
+		// sleep by our clock and fetches by the database's clock, so without this the job would
+		// come back at once, again and again.
 		ahead = max(0, job.AttemptedAt.Sub(w.now()))
 	}
 	next, stack, err := w.process(ctx, ref)
 	switch {
 	case stack != nil:
-		return w.troubled(ctx, ref, err, slog.String("stack", string(stack)))
+		return w.sleepAfter(ctx, ref, err, slog.String("stack", string(stack)))
 	case errors.Is(err, refund.ErrOrderNotFound), errors.Is(err, refund.ErrRefundNotFound):
-		return river.JobCancel(err) // were it to come back, the sweep would find it
+		return river.JobCancel(err) // if the refund comes back, the sweep finds it
 	case err != nil:
-		return w.troubled(ctx, ref, err)
+		return w.sleepAfter(ctx, ref, err)
 	case next.State != order.StateApproved:
 		return nil
 	}
 	wait := next.At.Sub(w.now())
 	if wait <= 0 {
-		wait = hold
+		wait = minSleep
 	}
 	return river.JobSnooze(wait + ahead)
 }
 
-// errEnded is the error of Work if the host's code ended the goroutine that it ran in.
-var errEnded = errors.New("runtime.Goexit was called")
+// errGoexit is the error of a refund if code of the host ended the goroutine that processed it.
+var errGoexit = errors.New("runtime.Goexit was called")
 
-// process calls Process in a goroutine of its own. Code of the host that panics has a stack, and
-// code that ends its goroutine ends none of River's, which would never report the job.
+// process calls Process in a new goroutine. If code of the host ends its goroutine, it does not end
+// River's goroutine, which would then never report the job. If code of the host panics, process
+// returns the stack.
 func (w *Worker) process(
 	ctx context.Context, ref refund.Ref,
 ) (next refund.ProcessResult, stack []byte, err error) {
-	err = errEnded
+	err = errGoexit
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -118,18 +121,23 @@ func (w *Worker) process(
 	return next, stack, err
 }
 
-// troubled has the job sleep. An error would count as one of River's attempts, which end.
-func (w *Worker) troubled(ctx context.Context, ref refund.Ref, err error, more ...slog.Attr) error {
+// sleepAfter logs err and lets the job sleep. If Work returned the error, it would use up one of
+// River's attempts.
+func (w *Worker) sleepAfter(
+	ctx context.Context, ref refund.Ref, err error, more ...slog.Attr,
+) error {
 	w.log.LogAttrs(ctx, slog.LevelError, "refund could not be processed", append(more,
-		slog.String("order_id", ref.OrderID), slog.String("refund_no", ref.RefundNo), slog.Any("error", err))...)
-	return river.JobSnooze(again)
+		slog.String("order_id", ref.OrderID), slog.String("refund_no", ref.RefundNo),
+		slog.Any("error", err))...)
+	return river.JobSnooze(errorSleep)
 }
 
-// Timeout implements [river.Worker]: longer than the calls to the provider within one step.
+// Timeout implements [river.Worker]. It is longer than the calls to the provider in one Process.
 func (w *Worker) Timeout(*river.Job[Args]) time.Duration { return w.callTimeout + spare }
 
-// NextRetry implements [river.Worker]. It is for what fails outside of Work, and for jobs whose process was
-// killed: within seconds, because the lease of the refund is what keeps calls apart.
+// NextRetry implements [river.Worker]. It applies to errors outside of Work and to jobs whose
+// process was killed. It returns a time within seconds, because the lease of the refund keeps calls
+// apart.
 func (w *Worker) NextRetry(job *river.Job[Args]) time.Time {
 	return time.Now().Add(w.backoff("", job.Attempt)) //nolint:forbidigo // River's clock
 }

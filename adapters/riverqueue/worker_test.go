@@ -1,6 +1,7 @@
 package riverqueue_test
 
 import (
+	"context"
 	"errors"
 	"runtime"
 	"strconv"
@@ -16,36 +17,33 @@ import (
 	"github.com/orderfsm/orderfsm/adapters/riverqueue"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
-// soon is a Backoff for tests: longer than it takes to write an answer down.
+// soon is a Backoff for tests. It is longer than it takes to record an answer.
 func soon(string, int) time.Duration { return 50 * time.Millisecond }
 
-// TestSleepsUntilSettled has a provider that takes its time.
-func TestSleepsUntilSettled(t *testing.T) {
+// TestJobSleepsUntilTheRefundIsSettled: the provider needs several calls.
+func TestJobSleepsUntilTheRefundIsSettled(t *testing.T) {
 	t.Parallel()
-	b := &bank{answer: func(call int) (*refund.Result, error) {
-		if call < 5 {
-			return &refund.Result{Outcome: refund.OutcomeAccepted}, nil
-		}
-		return nil, nil
-	}}
+	b := refundtest.New()
+	b.Choose(firstCalls(4, refundtest.PayWhenAsked()))
 	s := newShop(t, freshDSN(t), b, refund.Options{Backoff: soon})
 	s.approve("1")
 	s.start(riverqueue.Options{}, nil)
 	s.becomes("1", order.StateRefunded)
 	job := s.jobBecomes(rivertype.JobStateCompleted)
 	require.Empty(t, job.Errors)
-	require.Equal(t, 1, job.Attempt, "sleeping does not count")
-	require.Equal(t, map[string]int{"R-1": 1}, b.paid)
+	require.Equal(t, 1, job.Attempt, "River does not count the sleeps")
+	requirePaid(t, b, "1")
 }
 
-// TestGoexitLosesNoJob: code of the host ends the goroutine that it runs in. It is not the one that
-// River waits for, so the job sleeps and comes again.
+// TestGoexitLosesNoJob: code of the host ends its goroutine. River waits for another goroutine, so
+// the job sleeps and comes again.
 func TestGoexitLosesNoJob(t *testing.T) {
 	t.Parallel()
 	var exits atomic.Bool
-	s := newShop(t, freshDSN(t), &bank{}, refund.Options{Now: func() time.Time {
+	s := newShop(t, freshDSN(t), refundtest.New(), refund.Options{Now: func() time.Time {
 		if exits.Load() {
 			runtime.Goexit()
 		}
@@ -54,7 +52,9 @@ func TestGoexitLosesNoJob(t *testing.T) {
 	s.approve("1")
 	w, err := riverqueue.NewWorker(s.svc, riverqueue.Options{Logger: silent()})
 	require.NoError(t, err)
-	job := &river.Job[riverqueue.Args]{JobRow: &rivertype.JobRow{}, Args: riverqueue.Args{OrderID: "O-1", RefundNo: "R-1"}}
+	job := &river.Job[riverqueue.Args]{
+		JobRow: &rivertype.JobRow{}, Args: riverqueue.Args{OrderID: "O-1", RefundNo: "R-1"},
+	}
 	exits.Store(true)
 	var snooze *rivertype.JobSnoozeError
 	require.ErrorAs(t, w.Work(bg, job), &snooze)
@@ -64,19 +64,17 @@ func TestGoexitLosesNoJob(t *testing.T) {
 	require.Equal(t, order.StateRefunded, s.refund("1").State)
 }
 
-// TestUnknownIsNeverGivenUp: errors and panics of the provider's side, more than River's usual attempts.
-func TestUnknownIsNeverGivenUp(t *testing.T) {
+// TestUnknownIsNotGivenUp: the gateway fails and panics more often than River's usual attempts.
+func TestUnknownIsNotGivenUp(t *testing.T) {
 	t.Parallel()
-	b := &bank{answer: func(call int) (*refund.Result, error) {
-		switch {
-		case call > river.MaxAttemptsDefault+5:
-			return nil, nil
-		case call%10 == 0:
-			panic("the adapter's bug")
-		default:
-			return nil, errors.New("time-out")
+	b := refundtest.New()
+	for i := range river.MaxAttemptsDefault + 5 {
+		step := refundtest.Fail(errors.New("time-out"))
+		if i%10 == 9 {
+			step = step.Before(func(context.Context) { panic("the adapter's bug") })
 		}
-	}}
+		b.Next(step)
+	}
 	s := newShop(t, freshDSN(t), b, refund.Options{Backoff: soon})
 	s.approve("1")
 	s.start(riverqueue.Options{}, nil)
@@ -84,13 +82,14 @@ func TestUnknownIsNeverGivenUp(t *testing.T) {
 	job := s.jobBecomes(rivertype.JobStateCompleted)
 	require.Empty(t, job.Errors)
 	require.Greater(t, s.refund("1").Attempts, river.MaxAttemptsDefault+5)
-	require.Equal(t, map[string]int{"R-1": 1}, b.paid)
+	requirePaid(t, b, "1")
 }
 
-// TestErrorsOutsideOfWork count as River's attempts, of which there are plenty, and come back within seconds.
-func TestErrorsOutsideOfWork(t *testing.T) {
+// TestErrorsOutsideOfWorkAreRetriedWithinSeconds: they use up River's attempts, of which there are
+// enough.
+func TestErrorsOutsideOfWorkAreRetriedWithinSeconds(t *testing.T) {
 	t.Parallel()
-	s := newShop(t, freshDSN(t), &bank{}, refund.Options{})
+	s := newShop(t, freshDSN(t), refundtest.New(), refund.Options{})
 	s.approve("1")
 	_, err := s.db.ExecContext(bg, "UPDATE river_job SET attempt = 40")
 	require.NoError(t, err)
@@ -104,10 +103,11 @@ func TestErrorsOutsideOfWork(t *testing.T) {
 	require.Less(t, next.Sub(wall()), 40*time.Second)
 }
 
-// TestWork calls Work as River does.
-func TestWork(t *testing.T) {
+// TestWorkSleepsAsLongAsItShould: the test calls Work as River does.
+func TestWorkSleepsAsLongAsItShould(t *testing.T) {
 	t.Parallel()
-	b := &bank{answer: func(int) (*refund.Result, error) { return &refund.Result{Outcome: refund.OutcomeAccepted}, nil }}
+	b := refundtest.New()
+	b.ByDefault(refundtest.Accept())
 	broken, backoff := false, time.Minute
 	clock := time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
 	s := newShop(t, freshDSN(t), b, refund.Options{
@@ -124,9 +124,11 @@ func TestWork(t *testing.T) {
 		Now: func() time.Time { return clock }, Logger: silent(),
 	})
 	require.NoError(t, err)
-	work := func(no string, attempted time.Time) error {
+	work := func(number string, attempted time.Time) error {
 		return w.Work(bg, &river.Job[riverqueue.Args]{
-			JobRow: &rivertype.JobRow{AttemptedAt: &attempted}, Args: riverqueue.Args{OrderID: "O-1", RefundNo: no},
+			JobRow: &rivertype.JobRow{AttemptedAt: &attempted}, Args: riverqueue.Args{
+				OrderID: "O-1", RefundNo: number,
+			},
 		})
 	}
 	sleeps := func(want time.Duration, err error) {
@@ -157,16 +159,19 @@ func TestWork(t *testing.T) {
 	require.ErrorAs(t, err, &invalid)
 }
 
-// TestConfig bounds how long a killed worker's refund stands still.
-func TestConfig(t *testing.T) {
+// TestConfigRescuesWithinAMinute: the refund of a killed process is processed again in under a
+// minute.
+func TestConfigRescuesWithinAMinute(t *testing.T) {
 	t.Parallel()
-	s := newShop(t, freshDSN(t), &bank{}, refund.Options{CallTimeout: riverqueue.CallTimeout, Lease: riverqueue.Lease})
+	s := newShop(t, freshDSN(t), refundtest.New(), refund.Options{
+		CallTimeout: riverqueue.CallTimeout, Lease: riverqueue.Lease,
+	})
 	w, err := riverqueue.NewWorker(s.svc, riverqueue.Options{Logger: silent()})
 	require.NoError(t, err)
 	cfg := riverqueue.Config(w, s.scheduler)
 	require.Greater(t, cfg.JobTimeout, riverqueue.CallTimeout)
 	require.Greater(t, cfg.RescueStuckJobsAfter, cfg.JobTimeout)
-	// River's own times: it looks for stuck jobs, then for those to retry, then the client fetches.
+	// River looks for stuck jobs, then for jobs to retry, and then the client fetches.
 	const rescuer, scheduler, fetch = 31 * time.Second, 5 * time.Second, time.Second
 	require.Less(t, cfg.RescueStuckJobsAfter+rescuer+time.Second+scheduler+fetch, time.Minute)
 	require.Less(t, riverqueue.Lease+scheduler+fetch, time.Minute)
@@ -174,12 +179,12 @@ func TestConfig(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// TestPeriodicSweep needs nobody to call it.
-func TestPeriodicSweep(t *testing.T) {
+// TestConfigSweeps: the host need not call Sweep.
+func TestConfigSweeps(t *testing.T) {
 	t.Parallel()
-	s := newShop(t, freshDSN(t), &bank{}, refund.Options{})
+	s := newShop(t, freshDSN(t), refundtest.New(), refund.Options{})
 	before := *s
-	before.svc = newService(t, s.db, &bank{}, refund.Options{})
+	before.svc = newService(t, s.db, refundtest.New(), refund.Options{})
 	before.approve("1")
 	require.Empty(t, s.list())
 	s.start(riverqueue.Options{}, nil)
@@ -187,16 +192,17 @@ func TestPeriodicSweep(t *testing.T) {
 	s.jobBecomes(rivertype.JobStateCompleted)
 }
 
-// TestWokenByTheDatabase would take an hour if the client had to look.
+// TestWokenByTheDatabase: without a notification of PostgreSQL, the client would wait an hour.
 func TestWokenByTheDatabase(t *testing.T) {
 	t.Parallel()
 	dsn := freshDSN(t)
-	s := newShop(t, dsn, &bank{}, refund.Options{})
+	s := newShop(t, dsn, refundtest.New(), refund.Options{})
 	s.listens(dsn)
-	s.start(riverqueue.Options{}, func(c *river.Config) { c.FetchPollInterval, c.PeriodicJobs = time.Hour, nil })
+	s.start(riverqueue.Options{},
+		func(c *river.Config) { c.FetchPollInterval, c.PeriodicJobs = time.Hour, nil })
 	n := 0
 	s.eventually(func() bool {
-		n++ // the first ones may come before the client listens, and River does not notify of each
+		n++ // the client may not listen yet, and River does not notify of each
 		s.approve(strconv.Itoa(n))
 		return n > 10 && s.refund("10").State == order.StateRefunded
 	}, "refund 10 is settled")

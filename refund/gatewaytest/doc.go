@@ -1,5 +1,5 @@
 // Package gatewaytest is the conformance suite for [refund.RefundGateway]. Every adapter of this
-// module runs it. A host with a gateway of its own should run it in its tests:
+// module runs it. A host with its own gateway should run it in its tests:
 //
 //	func TestGateway(t *testing.T) {
 //		gatewaytest.Run(t, gatewaytest.Harness{

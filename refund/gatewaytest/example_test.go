@@ -177,7 +177,7 @@ func newShop(t *testing.T) (refund.RefundGateway, gatewaytest.Provider) {
 	return gateway{srv.URL}, b
 }
 
-// A shop has a gateway of its own and a test double of its bank. In the shop's code, the body of
+// A shop has its own gateway and a test double of its bank. In the shop's code, the body of
 // ExampleRun is the body of a test.
 func ExampleRun() {
 	testGateway := func(t *testing.T) { gatewaytest.Run(t, gatewaytest.Harness{New: newShop}) }

@@ -20,8 +20,8 @@ func Benchmark(b *testing.B, open func(b *testing.B) refund.Store) {
 		e.due(b, fmt.Sprintf("O-%d", i), fmt.Sprintf("R-%d", i), e.at(i))
 	}
 	update := func(b *testing.B, i int) {
-		err := e.store.Update(bg, fmt.Sprintf("O-%d", i%orders), func(_ context.Context,
-			o *order.Order,
+		err := e.store.Update(bg, fmt.Sprintf("O-%d", i%orders), func(
+			_ context.Context, o *order.Order,
 		) error {
 			o.Refunds[0].Attempts++
 			return nil

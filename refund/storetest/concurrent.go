@@ -45,8 +45,8 @@ func race(t tb, e *env, handles ...refund.Store) {
 	require.NoError(t, err)
 	for _, err := range concurrently(writers, func(i int) error {
 		for k := range rounds {
-			err := handles[i%len(handles)].Update(bg, "O-1", func(ctx context.Context,
-				o *order.Order,
+			err := handles[i%len(handles)].Update(bg, "O-1", func(
+				ctx context.Context, o *order.Order,
 			) error {
 				_, err := m.Fire(ctx, o, order.Trigger{
 					Event: order.EventRequestRefund, RefundNo: fmt.Sprintf("R-%d-%d", i,

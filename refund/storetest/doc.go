@@ -1,5 +1,5 @@
 // Package storetest is the conformance suite for [refund.Store]. Every adapter of this module runs
-// it. A host with a store of its own should run it in its tests:
+// it. A host with its own store should run it in its tests:
 //
 //	func TestStore(t *testing.T) {
 //		storetest.Run(t, storetest.Harness{

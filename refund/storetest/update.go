@@ -66,8 +66,8 @@ func texts(t tb, e *env) {
 			fill(o)
 		}
 		require.NoError(t, e.store.Create(bg, o), "%q", unit)
-		require.NoError(t, e.store.Update(bg, o.ID, func(_ context.Context,
-			stored *order.Order,
+		require.NoError(t, e.store.Update(bg, o.ID, func(
+			_ context.Context, stored *order.Order,
 		) error {
 			e.fire(t, stored, order.EventApprove, number, 0, e.at(2))
 			fill(stored)
@@ -245,8 +245,8 @@ func historyContinues(t tb, e *env) {
 		"seq without history": func(o *order.Order) { o.History = nil },
 		"from the beginning":  func(o *order.Order) { o.History = append(before.Clone().History, o.History...) },
 	} {
-		require.ErrorIs(t, e.store.Update(bg, "O-1", func(ctx context.Context,
-			o *order.Order,
+		require.ErrorIs(t, e.store.Update(bg, "O-1", func(
+			ctx context.Context, o *order.Order,
 		) error {
 			require.NoError(t, e.request(t, "R-2")(ctx, o))
 			spoil(o)

@@ -55,12 +55,14 @@ func work(ctx context.Context, s *killtest.Shop) error {
 	}
 	config := riverqueue.Config(w, scheduler)
 	config.FetchPollInterval, config.Logger = 200*time.Millisecond, quiet()
-	config.Queues[riverqueue.Queue] = river.QueueConfig{MaxWorkers: 6} // what a Poller has in flight
+	// what a Poller has in flight
+	config.Queues[riverqueue.Queue] = river.QueueConfig{MaxWorkers: 6}
 	client, err := river.NewClient(riverdatabasesql.New(s.DB), config)
 	if err != nil {
 		return err
 	}
-	for client.Start(context.WithoutCancel(ctx)) != nil { // the database is away; a host's supervisor does this
+	// the database is away; a host's supervisor does this
+	for client.Start(context.WithoutCancel(ctx)) != nil {
 		select {
 		case <-time.NewTimer(100 * time.Millisecond).C:
 		case <-ctx.Done():
@@ -75,5 +77,7 @@ func work(ctx context.Context, s *killtest.Shop) error {
 
 // quiet keeps to what is wrong beyond what a run does on purpose.
 func quiet() *slog.Logger {
-	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError + 1}))
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{
+		Level: slog.LevelError + 1,
+	}))
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/orderfsm/orderfsm/internal/killtest"
 )
 
-// TestMain is a worker where the driver has started it.
+// TestMain is a worker if the driver has started it.
 func TestMain(m *testing.M) {
 	if code, is := killtest.Worker(engine()); is {
 		os.Exit(code)
@@ -21,8 +21,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestKilled is some seconds of the real thing. The killing ends early, because a leader that is killed all the time
-// rescues nobody; the command has no mercy.
+// TestKilled runs the command for some seconds. It kills only a few processes, because a leader that
+// is killed all the time rescues no job.
 func TestKilled(t *testing.T) {
 	const variable = "ORDERFSM_POSTGRES_DSN"
 	dsn := os.Getenv(variable)
@@ -31,7 +31,8 @@ func TestKilled(t *testing.T) {
 	}
 	var out bytes.Buffer
 	rep, err := killtest.Run(context.Background(), killtest.Options{
-		Engine: engine(), Database: sqlstore.PostgreSQL, DSN: dsn, Orders: 60, Workers: 3, Seed: 7, Out: &out,
+		Engine: engine(), Database: sqlstore.PostgreSQL, DSN: dsn, Orders: 60, Workers: 3, Seed: 7,
+		Out: &out,
 		For: 5 * time.Minute, KillEvery: 500 * time.Millisecond, Kills: 8,
 	})
 	require.NoError(t, err, &out)
@@ -40,7 +41,7 @@ func TestKilled(t *testing.T) {
 	require.Zero(t, rep.Lost)
 	require.Equal(t, rep.Refunds, rep.Paid+rep.Failed)
 	require.Greater(t, rep.Refunds, 60)
-	require.Positive(t, rep.Kills, "what was not killed proves nothing")
+	require.Positive(t, rep.Kills, "without a kill the test proves nothing")
 	require.LessOrEqual(t, rep.Kills, int64(8))
 
 	var table bytes.Buffer
