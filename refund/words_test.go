@@ -276,7 +276,7 @@ func TestServiceSaysWhatIsMissing(t *testing.T) {
 
 func TestGatewaysSayWhichOne(t *testing.T) {
 	_, err := refund.NewGateways(nil)
-	require.EqualError(t, err, "new gateways: gateways: there is none")
+	require.EqualError(t, err, "new gateways: gateways: is empty")
 	require.ErrorIs(t, err, refund.ErrInvalid)
 	_, err = refund.NewGateways(map[string]refund.RefundGateway{"x": nil})
 	require.EqualError(t, err, `new gateways: gateway: "x" is nil`)
