@@ -63,15 +63,15 @@ func BenchmarkLifecycle(b *testing.B) {
 }
 
 func lifecycle(b *testing.B, s *refund.Service, i int) {
-	id, no := fmt.Sprintf("O%d", i), fmt.Sprintf("R%d", i)
+	id, number := fmt.Sprintf("O%d", i), fmt.Sprintf("R%d", i)
 	_, err := s.Register(bg, refund.RegisterParams{OrderID: id, Gateway: "instant", Currency: "CNY", Total: 100})
 	if err != nil {
 		b.Fatal(err)
 	}
-	if _, err = s.Request(bg, refund.RequestParams{Ref: refund.Ref{OrderID: id, RefundNo: no}, Amount: 100, Actor: buyer}); err != nil {
+	if _, err = s.Request(bg, refund.RequestParams{Ref: refund.Ref{OrderID: id, RefundNo: number}, Amount: 100, Actor: buyer}); err != nil {
 		b.Fatal(err)
 	}
-	r, err := s.ApproveAndSend(bg, refund.ApproveParams{Ref: refund.Ref{OrderID: id, RefundNo: no}, Amount: 100, Actor: seller})
+	r, err := s.ApproveAndSend(bg, refund.ApproveParams{Ref: refund.Ref{OrderID: id, RefundNo: number}, Amount: 100, Actor: seller})
 	if err != nil || r.State != order.StateRefunded {
 		b.Fatal(r.State, err)
 	}

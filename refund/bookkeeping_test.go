@@ -13,7 +13,7 @@ import (
 
 // TestHistoryKeepsWhoAndWhy: of every command, and of the provider.
 func TestHistoryKeepsWhoAndWhy(t *testing.T) {
-	const no, why = "R1", "because"
+	const number, why = "R1", "because"
 	type does = func(s *refund.Service) (order.Refund, error)
 	for ev, tc := range map[order.Event]struct {
 		from order.State
@@ -21,32 +21,32 @@ func TestHistoryKeepsWhoAndWhy(t *testing.T) {
 	}{
 		order.EventApprove: {order.StateRefundRequested, func(s *refund.Service) (order.Refund, error) {
 			return s.Approve(bg, refund.ApproveParams{
-				Ref: refund.Ref{OrderID: "O1", RefundNo: no}, Amount: 4000, Actor: "staff:9", Note: why,
+				Ref: refund.Ref{OrderID: "O1", RefundNo: number}, Amount: 4000, Actor: "staff:9", Note: why,
 			})
 		}},
 		order.EventReject: {order.StateRefundRequested, func(s *refund.Service) (order.Refund, error) {
-			p := refund.RejectParams{Ref: refund.Ref{OrderID: "O1", RefundNo: no}, Actor: "staff:9", Note: why}
+			p := refund.RejectParams{Ref: refund.Ref{OrderID: "O1", RefundNo: number}, Actor: "staff:9", Note: why}
 			return s.Reject(bg, p)
 		}},
 		order.EventCancel: {order.StateRefundRequested, func(s *refund.Service) (order.Refund, error) {
-			p := refund.CancelParams{Ref: refund.Ref{OrderID: "O1", RefundNo: no}, Actor: "staff:9", Note: why}
+			p := refund.CancelParams{Ref: refund.Ref{OrderID: "O1", RefundNo: number}, Actor: "staff:9", Note: why}
 			return s.Cancel(bg, p)
 		}},
 		order.EventRetry: {order.StateFailed, func(s *refund.Service) (order.Refund, error) {
-			return s.Retry(bg, refund.RetryParams{Ref: refund.Ref{OrderID: "O1", RefundNo: no}, Actor: "staff:9", Note: why})
+			return s.Retry(bg, refund.RetryParams{Ref: refund.Ref{OrderID: "O1", RefundNo: number}, Actor: "staff:9", Note: why})
 		}},
 		order.EventAbandon: {order.StateFailed, func(s *refund.Service) (order.Refund, error) {
-			p := refund.AbandonParams{Ref: refund.Ref{OrderID: "O1", RefundNo: no}, Actor: "staff:9", Note: why}
+			p := refund.AbandonParams{Ref: refund.Ref{OrderID: "O1", RefundNo: number}, Actor: "staff:9", Note: why}
 			return s.Abandon(bg, p)
 		}},
 		order.EventSettle: {order.StateFailed, func(s *refund.Service) (order.Refund, error) {
 			return s.Resolve(bg, refund.ResolveParams{
-				Ref: refund.Ref{OrderID: "O1", RefundNo: no}, Resolution: refund.ResolutionPaid, Evidence: why, Actor: "staff:9",
+				Ref: refund.Ref{OrderID: "O1", RefundNo: number}, Resolution: refund.ResolutionPaid, Evidence: why, Actor: "staff:9",
 			})
 		}},
 		order.EventFail: {order.StateAbnormal, func(s *refund.Service) (order.Refund, error) {
 			return s.Resolve(bg, refund.ResolveParams{
-				Ref: refund.Ref{OrderID: "O1", RefundNo: no}, Resolution: refund.ResolutionReturned, Evidence: why, Actor: "staff:9",
+				Ref: refund.Ref{OrderID: "O1", RefundNo: number}, Resolution: refund.ResolutionReturned, Evidence: why, Actor: "staff:9",
 			})
 		}},
 	} {
@@ -67,7 +67,7 @@ func TestHistoryKeepsWhoAndWhy(t *testing.T) {
 	t.Run("the provider", func(t *testing.T) {
 		e := newEnv(t)
 		e.bank.next(fault{op: "refund", res: declined("NOTENOUGH")})
-		e.process(e.approved(no, 4000))
+		e.process(e.approved(number, 4000))
 		tr := e.newest()
 		require.Equal(
 			t,
@@ -174,11 +174,11 @@ func TestWhatChangesNothingIsNotWritten(t *testing.T) {
 			)
 			require.NoError(t, err)
 			e.bank.next(fault{op: "query", res: tc.answer})
-			told := len(e.after)
+			calls := len(e.after)
 			require.NoError(t, tc.do(s))
 			require.Zero(t, store.n)
 			require.Equal(t, before, e.order())
-			require.Len(t, e.after, told)
+			require.Len(t, e.after, calls)
 			require.Empty(t, e.discrepancies)
 		})
 	}

@@ -142,7 +142,7 @@ func TestCommands(t *testing.T) {
 	type want map[order.State]any
 	req, app, rej, can, fai, abn, rfd, aba := order.StateRefundRequested, order.StateApproved, order.StateRejected,
 		order.StateCancelled, order.StateFailed, order.StateAbnormal, order.StateRefunded, order.StateAbandoned
-	missing, no := refund.ErrRefundNotFound, refund.ErrTransition
+	missing, number := refund.ErrRefundNotFound, refund.ErrTransition
 	for _, tc := range []struct {
 		call
 		want want // a state, same, or an error; what is not named is ErrTransition
@@ -180,7 +180,7 @@ func TestCommands(t *testing.T) {
 					require.ErrorIs(t, err, w)
 					require.Equal(t, before, e.order())
 				default:
-					require.ErrorIs(t, err, no)
+					require.ErrorIs(t, err, number)
 					require.Equal(t, before, e.order())
 				}
 			})
@@ -236,7 +236,7 @@ func TestFailedCommandChangesNothing(t *testing.T) {
 				e := newEnv(t)
 				e.into(from)
 				before := e.order()
-				told := len(e.after)
+				calls := len(e.after)
 				opt := refund.Options{Now: e.clock.Now, Hooks: []refund.Hooks{e.hooks()}}
 				store := &flakyStore{Store: e.store}
 				tc.change(&opt, store)
@@ -246,7 +246,7 @@ func TestFailedCommandChangesNothing(t *testing.T) {
 				require.ErrorIs(t, err, tc.want)
 				require.ErrorContains(t, err, "order O1")
 				require.Equal(t, before, e.order())
-				require.Len(t, e.after, told, "no After hook for what did not happen")
+				require.Len(t, e.after, calls, "no After hook for what did not happen")
 				_, err = c.do(bg, e.svc)
 				require.NoError(t, err, "the same command works afterwards")
 			})

@@ -326,13 +326,13 @@ func TestAbandonWithEvidence(t *testing.T) {
 func TestMaxRequests(t *testing.T) {
 	e := newEnv(t, func(_ *env, o *refund.Options) { o.MaxRequests = 2 })
 	e.register()
-	request := func(no string) error {
-		_, err := e.svc.Request(bg, refund.RequestParams{Ref: refund.Ref{OrderID: "O1", RefundNo: no}, Amount: 1, Actor: buyer})
+	request := func(number string) error {
+		_, err := e.svc.Request(bg, refund.RequestParams{Ref: refund.Ref{OrderID: "O1", RefundNo: number}, Amount: 1, Actor: buyer})
 		return err
 	}
-	for _, no := range []string{"R1", "R2"} {
-		require.NoError(t, request(no))
-		_, err := e.svc.Cancel(bg, refund.CancelParams{Ref: refund.Ref{OrderID: "O1", RefundNo: no}, Actor: buyer})
+	for _, number := range []string{"R1", "R2"} {
+		require.NoError(t, request(number))
+		_, err := e.svc.Cancel(bg, refund.CancelParams{Ref: refund.Ref{OrderID: "O1", RefundNo: number}, Actor: buyer})
 		require.NoError(t, err)
 	}
 	before := e.order()

@@ -12,12 +12,12 @@ import (
 )
 
 // approved asks for a refund of ORDER-1 and approves it.
-func approved(ctx context.Context, svc *refund.Service, no string, amount int64) error {
-	_, err := svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: no}, Amount: amount, Actor: "buyer:42"})
+func approved(ctx context.Context, svc *refund.Service, number string, amount int64) error {
+	_, err := svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: number}, Amount: amount, Actor: "buyer:42"})
 	if err != nil {
 		return err
 	}
-	_, err = svc.Approve(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: no}, Amount: amount, Actor: "staff:7"})
+	_, err = svc.Approve(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: number}, Amount: amount, Actor: "staff:7"})
 	return err
 }
 
@@ -122,10 +122,10 @@ func ExampleService_Reconcile() {
 // Nothing is decided by age: what takes long is told, listed, and asked about until the provider answers.
 func ExampleService_Stuck() {
 	ctx := context.Background()
-	var told int
+	var calls int
 	svc, provider, clock := newShop(refund.Options{
 		AlertAfter: 24 * time.Hour,
-		Hooks:      []refund.Hooks{{Stuck: func(context.Context, refund.Stuck) { told++ }}},
+		Hooks:      []refund.Hooks{{Stuck: func(context.Context, refund.Stuck) { calls++ }}},
 	})
 	provider.NextRefund(refundtest.Accept())
 	if err := approved(ctx, svc, "R-1", 3000); err != nil {
@@ -142,7 +142,7 @@ func ExampleService_Stuck() {
 		return
 	}
 	for _, e := range page.Entries {
-		fmt.Println(e.OrderID, e.Refund.No, e.Refund.State, "told:", told > 0)
+		fmt.Println(e.OrderID, e.Refund.No, e.Refund.State, "told:", calls > 0)
 	}
 
 	provider.Settle("R-1")
@@ -158,8 +158,8 @@ func ExampleService_Stuck() {
 func ExampleService_ListRefunds() {
 	ctx := context.Background()
 	svc, _, clock := newShop(refund.Options{})
-	for _, no := range []string{"R-1", "R-2", "R-3"} {
-		_, err := svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: no}, Amount: 1000, Actor: "buyer:42"})
+	for _, number := range []string{"R-1", "R-2", "R-3"} {
+		_, err := svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: number}, Amount: 1000, Actor: "buyer:42"})
 		if err != nil {
 			fmt.Println(err)
 			return

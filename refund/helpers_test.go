@@ -45,7 +45,7 @@ type payout struct {
 
 // fault decides one call.
 type fault struct {
-	op, no string // "refund" or "query"; no is empty for any
+	op, number string // "refund" or "query"; no is empty for any
 	res    refund.Result
 	err    error
 	pay    bool                      // the refund is carried out before the answer
@@ -62,12 +62,12 @@ func (b *bank) next(f ...fault) {
 	b.script = append(b.script, f...)
 }
 
-func (b *bank) take(op, no string) (fault, bool) {
+func (b *bank) take(op, number string) (fault, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.calls = append(b.calls, op+" "+no)
+	b.calls = append(b.calls, op+" "+number)
 	for i, f := range b.script {
-		if f.op == op && (f.no == "" || f.no == no) {
+		if f.op == op && (f.number == "" || f.number == number) {
 			b.script = append(b.script[:i:i], b.script[i+1:]...)
 			return f, true
 		}
@@ -86,7 +86,7 @@ func (b *bank) pay(req refund.Request) *payout {
 	return p
 }
 
-func (b *bank) answer(f fault, no, orderID string, amount int64) (refund.Result, error) {
+func (b *bank) answer(f fault, number, orderID string, amount int64) (refund.Result, error) {
 	if f.panics {
 		panic("bank panics")
 	}
@@ -94,7 +94,7 @@ func (b *bank) answer(f fault, no, orderID string, amount int64) (refund.Result,
 		return refund.Result{}, f.err
 	}
 	if !f.asIs {
-		f.res.RefundNo, f.res.OrderID, f.res.Amount = no, orderID, amount
+		f.res.RefundNo, f.res.OrderID, f.res.Amount = number, orderID, amount
 	}
 	return f.res, nil
 }
@@ -155,10 +155,10 @@ func (b *bank) paid(orderID string) (sum int64) {
 	return sum
 }
 
-func (b *bank) set(no string, state refund.Outcome) {
+func (b *bank) set(number string, state refund.Outcome) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.refunds[no].state = state
+	b.refunds[number].state = state
 }
 
 func (b *bank) called() []string {
@@ -234,16 +234,16 @@ func (e *env) register() {
 }
 
 // approved registers O1 and brings refund no to approved.
-func (e *env) approved(no string, amount int64) refund.Ref {
+func (e *env) approved(number string, amount int64) refund.Ref {
 	e.t.Helper()
 	if _, err := e.store.Get(bg, "O1"); errors.Is(err, refund.ErrOrderNotFound) {
 		e.register()
 	}
-	_, err := e.svc.Request(bg, refund.RequestParams{Ref: refund.Ref{OrderID: "O1", RefundNo: no}, Amount: amount, Reason: "r", Actor: buyer})
+	_, err := e.svc.Request(bg, refund.RequestParams{Ref: refund.Ref{OrderID: "O1", RefundNo: number}, Amount: amount, Reason: "r", Actor: buyer})
 	require.NoError(e.t, err)
-	_, err = e.svc.Approve(bg, refund.ApproveParams{Ref: refund.Ref{OrderID: "O1", RefundNo: no}, Amount: amount, Actor: seller})
+	_, err = e.svc.Approve(bg, refund.ApproveParams{Ref: refund.Ref{OrderID: "O1", RefundNo: number}, Amount: amount, Actor: seller})
 	require.NoError(e.t, err)
-	return refund.Ref{OrderID: "O1", RefundNo: no}
+	return refund.Ref{OrderID: "O1", RefundNo: number}
 }
 
 func (e *env) process(ref refund.Ref) refund.ProcessResult {
@@ -262,10 +262,10 @@ func (e *env) order() *order.Order {
 	return o
 }
 
-func (e *env) refund(no string) order.Refund {
+func (e *env) refund(number string) order.Refund {
 	e.t.Helper()
-	r := e.order().Refund(no)
-	require.NotNil(e.t, r, "refund %s", no)
+	r := e.order().Refund(number)
+	require.NotNil(e.t, r, "refund %s", number)
 	return *r
 }
 
@@ -301,9 +301,9 @@ func (e *env) steps(ref refund.Ref, n int) {
 }
 
 // events lists the history of a refund as "event from>to".
-func (e *env) events(no string) (events []string) {
+func (e *env) events(number string) (events []string) {
 	for _, t := range e.order().History {
-		if t.RefundNo == no {
+		if t.RefundNo == number {
 			events = append(events, fmt.Sprintf("%s %s>%s", t.Event, t.From, t.To))
 		}
 	}
@@ -311,9 +311,9 @@ func (e *env) events(no string) (events []string) {
 }
 
 // submissions are the calls that sent refund no.
-func (b *bank) submissions(no string) (calls []string) {
+func (b *bank) submissions(number string) (calls []string) {
 	for _, c := range b.called() {
-		if c == "refund "+no {
+		if c == "refund "+number {
 			calls = append(calls, c)
 		}
 	}

@@ -35,8 +35,8 @@ func newLimited(t *testing.T, l refund.Limits) *env {
 
 func TestMaxRefunds(t *testing.T) {
 	e := newLimited(t, refund.Limits{MaxRefunds: 3})
-	ask := func(no string) error {
-		_, err := e.svc.Request(bg, refund.RequestParams{Ref: refund.Ref{OrderID: "O1", RefundNo: no}, Amount: 1, Actor: buyer})
+	ask := func(number string) error {
+		_, err := e.svc.Request(bg, refund.RequestParams{Ref: refund.Ref{OrderID: "O1", RefundNo: number}, Amount: 1, Actor: buyer})
 		return err
 	}
 	for i := range 3 {

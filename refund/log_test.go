@@ -43,12 +43,12 @@ func TestLogs(t *testing.T) {
 		}
 	})
 	e.register()
-	request := func(no string) refund.Ref {
-		_, err := e.svc.Request(bg, refund.RequestParams{Ref: refund.Ref{OrderID: "O1", RefundNo: no}, Amount: 10, Reason: secret, Actor: buyer})
+	request := func(number string) refund.Ref {
+		_, err := e.svc.Request(bg, refund.RequestParams{Ref: refund.Ref{OrderID: "O1", RefundNo: number}, Amount: 10, Reason: secret, Actor: buyer})
 		require.NoError(t, err)
-		_, err = e.svc.Approve(bg, refund.ApproveParams{Ref: refund.Ref{OrderID: "O1", RefundNo: no}, Amount: 10, Actor: seller, Note: secret})
+		_, err = e.svc.Approve(bg, refund.ApproveParams{Ref: refund.Ref{OrderID: "O1", RefundNo: number}, Amount: 10, Actor: seller, Note: secret})
 		require.NoError(t, err)
-		return refund.Ref{OrderID: "O1", RefundNo: no}
+		return refund.Ref{OrderID: "O1", RefundNo: number}
 	}
 
 	e.bank.next(fault{op: "refund", pay: true, res: refund.Result{Outcome: refund.OutcomeAccepted}})

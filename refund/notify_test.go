@@ -14,10 +14,10 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-func success(no string, amount int64) refund.Notification {
+func success(number string, amount int64) refund.Notification {
 	return refund.Notification{
 		Gateway: "bank",
-		Result:  refund.Result{Outcome: refund.OutcomeSucceeded, OrderID: "O1", RefundNo: no, Amount: amount},
+		Result:  refund.Result{Outcome: refund.OutcomeSucceeded, OrderID: "O1", RefundNo: number, Amount: amount},
 	}
 }
 
@@ -114,11 +114,11 @@ func (reader) ReadNotification(r *http.Request) (refund.Notification, error) {
 	if err != nil {
 		return refund.Notification{}, errors.Join(refund.ErrNotification, err)
 	}
-	no, ok := strings.CutPrefix(string(body), "paid ")
+	number, ok := strings.CutPrefix(string(body), "paid ")
 	if !ok {
 		return refund.Notification{}, refund.ErrNotification
 	}
-	return success(no, 4000), nil
+	return success(number, 4000), nil
 }
 
 func (reader) Acknowledge(w http.ResponseWriter, err error) {

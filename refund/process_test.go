@@ -271,7 +271,7 @@ func TestOneCallAtATime(t *testing.T) {
 	ref := e.approved("R1", 4000)
 	other := e.approved("R2", 6000)
 	var inside [2]refund.ProcessResult
-	e.bank.next(fault{op: "refund", no: "R1", pay: true, res: refund.Result{Outcome: refund.OutcomeAccepted}, block: func(context.Context) {
+	e.bank.next(fault{op: "refund", number: "R1", pay: true, res: refund.Result{Outcome: refund.OutcomeAccepted}, block: func(context.Context) {
 		inside[0] = e.process(ref)
 		inside[1] = e.process(other)
 	}})

@@ -201,8 +201,8 @@ func (w *world) check() {
 }
 
 // underWay reports whether a copy of a request is still on the line.
-func (w *world) underWay(no string) bool {
-	return slices.ContainsFunc(w.late, func(l lateCall) bool { return l.req.RefundNo == no })
+func (w *world) underWay(number string) bool {
+	return slices.ContainsFunc(w.late, func(l lateCall) bool { return l.req.RefundNo == number })
 }
 
 func (w *world) pass(d time.Duration) {

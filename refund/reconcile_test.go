@@ -60,7 +60,7 @@ func failed(ctx context.Context, s *refund.Service, p refund.ReconcileParams) er
 func TestReconcileReportsEveryDiscrepancy(t *testing.T) {
 	e := newEnv(t)
 	ids := e.settledWithoutUs(120)
-	e.bank.next(fault{op: "query", no: "R-W007", err: errLost})
+	e.bank.next(fault{op: "query", number: "R-W007", err: errLost})
 	all, news := reports(t, e.svc, refund.ReconcileParams{})
 	require.Equal(t, ids, orderIDs(all), "in order")
 	require.Equal(t, all, news)
@@ -261,10 +261,10 @@ func TestReconcileSaysThatAPageIsMissing(t *testing.T) {
 // TestReconcileOfAWindowThatAnOrderOutlasts: a refund behind the window does not hide those in it.
 func TestReconcileOfAWindowThatAnOrderOutlasts(t *testing.T) {
 	e := newEnv(t)
-	for i, no := range []string{"R1", "R2", "R3"} {
+	for i, number := range []string{"R1", "R2", "R3"} {
 		e.clock.Advance(time.Duration(i) * time.Minute)
-		e.process(e.approved(no, 1000))
-		e.bank.set(no, refund.OutcomeSucceeded)
+		e.process(e.approved(number, 1000))
+		e.bank.set(number, refund.OutcomeSucceeded)
 	}
 	all, _ := reports(t, e.svc, refund.ReconcileParams{To: e.refund("R3").RequestedAt})
 	require.Equal(t, []string{"O1"}, orderIDs(all))

@@ -107,7 +107,7 @@ func TestLateSuccessBreaksTheSumRatherThanBeLost(t *testing.T) {
 	_, err = reject("no").do(bg, e.svc)
 	require.NoError(t, err)
 	e.approved("R2", 10000)
-	e.bank.next(fault{op: "query", no: "R1", res: refund.Result{Outcome: refund.OutcomeSucceeded}})
+	e.bank.next(fault{op: "query", number: "R1", res: refund.Result{Outcome: refund.OutcomeSucceeded}})
 	err = e.svc.HandleNotification(bg, refund.Notification{
 		Gateway: "bank", Result: refund.Result{Outcome: refund.OutcomeSucceeded, OrderID: "O1", RefundNo: "R1", Amount: 10000},
 	})

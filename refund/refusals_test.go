@@ -49,9 +49,9 @@ func after(answer fault, c call) func(*env) error {
 
 func requestRefusals() []refusal {
 	const paid, requested = order.StatePaid, order.StateRefundRequested
-	asking := func(id, no string, actor order.Actor) call {
+	asking := func(id, number string, actor order.Actor) call {
 		return call{"", func(ctx context.Context, s *refund.Service) (order.Refund, error) {
-			return s.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: id, RefundNo: no}, Amount: 1, Actor: actor})
+			return s.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: id, RefundNo: number}, Amount: 1, Actor: actor})
 		}}
 	}
 	return []refusal{

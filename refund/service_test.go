@@ -173,9 +173,9 @@ func TestHooksAreOptional(t *testing.T) {
 func TestAfterWaitsForTheOuterCommit(t *testing.T) {
 	for _, fails := range []bool{false, true} {
 		t.Run(fmt.Sprintf("fails %v", fails), func(t *testing.T) {
-			var told []string
+			var calls []string
 			e := newEnv(t, func(e *env, o *refund.Options) {
-				o.Hooks[0].After = func(_ context.Context, o *order.Order, _ order.Transition) { told = append(told, o.ID) }
+				o.Hooks[0].After = func(_ context.Context, o *order.Order, _ order.Transition) { calls = append(calls, o.ID) }
 				o.Hooks[0].InTx = func(ctx context.Context, o *order.Order, _ order.Transition) error {
 					if o.ID != "O1" {
 						return nil
@@ -183,7 +183,7 @@ func TestAfterWaitsForTheOuterCommit(t *testing.T) {
 					// The host's rule: a refund of O1 asks for one of O2, in the same transaction.
 					_, err := e.svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: "O2", RefundNo: "R2"}, Amount: 1, Actor: buyer})
 					require.NoError(e.t, err)
-					require.Empty(e.t, told, "nothing is committed yet")
+					require.Empty(e.t, calls, "nothing is committed yet")
 					if fails {
 						return errLost
 					}
@@ -198,12 +198,12 @@ func TestAfterWaitsForTheOuterCommit(t *testing.T) {
 			require.NoError(t, getErr)
 			if fails {
 				require.ErrorIs(t, err, errLost)
-				require.Empty(t, told)
+				require.Empty(t, calls)
 				require.Empty(t, o2.Refunds)
 				return
 			}
 			require.NoError(t, err)
-			require.Equal(t, []string{"O2", "O1"}, told)
+			require.Equal(t, []string{"O2", "O1"}, calls)
 			require.Len(t, o2.Refunds, 1)
 		})
 	}

@@ -143,19 +143,19 @@ func TestTraceHooksNest(t *testing.T) {
 }
 
 // tracer is a Trace hook that keeps what it was told, and how deep in other commands it was.
-type tracer struct{ told []string }
+type tracer struct{ calls []string }
 
 func (tr *tracer) hooks() refund.Hooks {
 	type depth struct{}
 	return refund.Hooks{Trace: func(ctx context.Context, c refund.Command) (context.Context, func(error)) {
 		d, _ := ctx.Value(depth{}).(string)
-		tr.told = append(tr.told, d+c.Name+" "+c.OrderID+" "+c.RefundNo)
+		tr.calls = append(tr.calls, d+c.Name+" "+c.OrderID+" "+c.RefundNo)
 		return context.WithValue(ctx, depth{}, d+"  "), func(err error) {
 			if err != nil {
-				tr.told = append(tr.told, d+"/"+c.Name+" failed")
+				tr.calls = append(tr.calls, d+"/"+c.Name+" failed")
 				return
 			}
-			tr.told = append(tr.told, d+"/"+c.Name)
+			tr.calls = append(tr.calls, d+"/"+c.Name)
 		}
 	}}
 }
@@ -164,10 +164,10 @@ func (tr *tracer) hooks() refund.Hooks {
 func TestTrace(t *testing.T) {
 	tr := &tracer{}
 	e := newEnv(t, func(_ *env, o *refund.Options) { o.Hooks = []refund.Hooks{tr.hooks()} })
-	told := func(f func() error) ([]string, error) {
-		tr.told = nil
+	calls := func(f func() error) ([]string, error) {
+		tr.calls = nil
 		err := f()
-		return slices.Clone(tr.told), err
+		return slices.Clone(tr.calls), err
 	}
 	ref := refund.Ref{OrderID: "O1", RefundNo: "R1"}
 	note := refund.Notification{Result: refund.Result{OrderID: "O1", RefundNo: "R1", Amount: 40}}
@@ -210,10 +210,10 @@ func TestTrace(t *testing.T) {
 			return errOf(e.svc.Abandon(bg, refund.AbandonParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Actor: seller}))
 		}, []string{"abandon O1 R1", "/abandon failed"}},
 	} {
-		got, err := told(c.do)
+		got, err := calls(c.do)
 		require.Equal(t, c.want, got, "%s: %v", c.name, err)
 	}
-	got, err := told(func() error { _, err := e.svc.ListRefunds(bg, refund.Filter{}); return err })
+	got, err := calls(func() error { _, err := e.svc.ListRefunds(bg, refund.Filter{}); return err })
 	require.NoError(t, err)
 	require.Empty(t, got, "reads are not told of")
 }
@@ -227,7 +227,7 @@ func TestTraceEndsOnPanic(t *testing.T) {
 	s, err := refund.NewService(e.machine, panicking{e.store}, e.bank, refund.Options{Hooks: []refund.Hooks{tr.hooks()}})
 	require.NoError(t, err)
 	require.PanicsWithValue(t, "store", func() { _, _ = s.Process(bg, refund.Ref{OrderID: "O1", RefundNo: "R1"}) })
-	require.Equal(t, []string{"process O1 R1", "/process failed"}, tr.told)
+	require.Equal(t, []string{"process O1 R1", "/process failed"}, tr.calls)
 }
 
 type panicking struct{ refund.Store }
@@ -245,16 +245,16 @@ func TestTraceOncePerCommand(t *testing.T) {
 	require.NoError(t, err)
 	_, err = request(10, "r").do(bg, s)
 	require.NoError(t, err)
-	require.Len(t, tr.told, 2, "%q", tr.told)
+	require.Len(t, tr.calls, 2, "%q", tr.calls)
 
-	tr.told = nil
+	tr.calls = nil
 	err = e.store.Update(bg, "O1", func(ctx context.Context, _ *order.Order) error {
 		_, err := e.service(e.bank, refund.Options{Hooks: []refund.Hooks{tr.hooks()}}).ApproveAndSend(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}})
 		require.ErrorIs(t, err, refund.ErrInTx, "the ctx that the command runs in is still the transaction's")
 		return nil
 	})
 	require.NoError(t, err)
-	require.Equal(t, []string{"approve_and_send O1 R1", "/approve_and_send failed"}, tr.told)
+	require.Equal(t, []string{"approve_and_send O1 R1", "/approve_and_send failed"}, tr.calls)
 }
 
 // twice is a store whose first try fails, as at a deadlock.

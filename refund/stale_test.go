@@ -262,9 +262,9 @@ func TestAdoptedLeavesNoSubmission(t *testing.T) {
 func TestNoOfAnotherRetry(t *testing.T) {
 	e := newEnv(t)
 	ref := e.approved("R1", 4000)
-	no := refund.Result{Outcome: refund.OutcomeDeclined, Code: "NOTENOUGH"}
+	number := refund.Result{Outcome: refund.OutcomeDeclined, Code: "NOTENOUGH"}
 	e.bank.next(
-		fault{op: "refund", res: no, block: func(context.Context) {
+		fault{op: "refund", res: number, block: func(context.Context) {
 			e.clock.Advance(time.Minute)
 			require.Equal(t, order.StateApproved, e.process(ref).State, "a no waits for its quiet period")
 			e.clock.Advance(2 * time.Minute)
@@ -274,7 +274,7 @@ func TestNoOfAnotherRetry(t *testing.T) {
 			require.Equal(t, order.StateApproved, e.process(ref).State)
 			require.Equal(t, 1, e.refund("R1").Attempts)
 		}},
-		fault{op: "refund", res: no},
+		fault{op: "refund", res: number},
 		fault{op: "refund", res: isAccepted, pay: true},
 	)
 	require.Equal(t, order.StateApproved, e.process(ref).State)

@@ -28,7 +28,7 @@ func TestSyncWithoutList(t *testing.T) {
 	require.Equal(t, order.StateRefunded, e.refund("R1").State, "what was learned is booked")
 	require.Equal(t, order.StateFailed, e.refund("R3").State)
 
-	e.bank.next(fault{op: "query", no: "R3", err: errLost})
+	e.bank.next(fault{op: "query", number: "R3", err: errLost})
 	rep, err = e.svc.Sync(bg, "O1")
 	require.NoError(t, err)
 	require.Len(t, rep.Discrepancies, 1)
@@ -66,9 +66,9 @@ type lister struct {
 func (l *lister) List(context.Context, refund.Request) ([]refund.Result, error) { return l.list, l.err }
 
 // console makes a refund at the provider, past the shop.
-func (l *lister) console(no string, amount int64, state refund.Outcome) {
-	l.refunds[no] = &payout{orderID: "O1", amount: amount, paid: amount, state: state}
-	l.list = append(l.list, refund.Result{Outcome: state, RefundNo: no, OrderID: "O1", Amount: amount, ProviderRefundID: "bank-" + no})
+func (l *lister) console(number string, amount int64, state refund.Outcome) {
+	l.refunds[number] = &payout{orderID: "O1", amount: amount, paid: amount, state: state}
+	l.list = append(l.list, refund.Result{Outcome: state, RefundNo: number, OrderID: "O1", Amount: amount, ProviderRefundID: "bank-" + number})
 }
 
 func newLister(t *testing.T) (*env, *lister) {

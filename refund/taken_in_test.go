@@ -266,8 +266,8 @@ func TestCursorsThatAreNone(t *testing.T) {
 // TestPositionsAreInTheOrderOfTheList: by time, then by order, then by refund.
 func TestPositionsAreInTheOrderOfTheList(t *testing.T) {
 	at := time.Unix(0, 0).UTC()
-	entry := func(after time.Duration, id, no string) refund.Position {
-		r := order.Refund{No: no, RequestedAt: at.Add(after)}
+	entry := func(after time.Duration, id, number string) refund.Position {
+		r := order.Refund{No: number, RequestedAt: at.Add(after)}
 		return refund.Entry{OrderID: id, Refund: r}.Position()
 	}
 	ordered := []refund.Position{
