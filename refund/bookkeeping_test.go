@@ -11,7 +11,7 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// TestHistoryKeepsWhoAndWhy: of every command, and of the provider.
+// TestHistoryKeepsWhoAndWhy: it keeps actor and note of every command, and of the provider.
 func TestHistoryKeepsWhoAndWhy(t *testing.T) {
 	const number, why = "R1", "because"
 	type does = func(s *refund.Service) (order.Refund, error)
@@ -21,32 +21,33 @@ func TestHistoryKeepsWhoAndWhy(t *testing.T) {
 	}{
 		order.EventApprove: {order.StateRefundRequested, func(s *refund.Service) (order.Refund, error) {
 			return s.Approve(bg, refund.ApproveParams{
-				Ref: refund.Ref{OrderID: "O1", RefundNo: number}, Amount: 4000, Actor: "staff:9", Note: why,
+				Ref: o1(number), Amount: 4000, Actor: "staff:9", Note: why,
 			})
 		}},
 		order.EventReject: {order.StateRefundRequested, func(s *refund.Service) (order.Refund, error) {
-			p := refund.RejectParams{Ref: refund.Ref{OrderID: "O1", RefundNo: number}, Actor: "staff:9", Note: why}
+			p := refund.RejectParams{Ref: o1(number), Actor: "staff:9", Note: why}
 			return s.Reject(bg, p)
 		}},
 		order.EventCancel: {order.StateRefundRequested, func(s *refund.Service) (order.Refund, error) {
-			p := refund.CancelParams{Ref: refund.Ref{OrderID: "O1", RefundNo: number}, Actor: "staff:9", Note: why}
+			p := refund.CancelParams{Ref: o1(number), Actor: "staff:9", Note: why}
 			return s.Cancel(bg, p)
 		}},
 		order.EventRetry: {order.StateFailed, func(s *refund.Service) (order.Refund, error) {
-			return s.Retry(bg, refund.RetryParams{Ref: refund.Ref{OrderID: "O1", RefundNo: number}, Actor: "staff:9", Note: why})
+			return s.Retry(bg, refund.RetryParams{Ref: o1(number), Actor: "staff:9", Note: why})
 		}},
 		order.EventAbandon: {order.StateFailed, func(s *refund.Service) (order.Refund, error) {
-			p := refund.AbandonParams{Ref: refund.Ref{OrderID: "O1", RefundNo: number}, Actor: "staff:9", Note: why}
+			p := refund.AbandonParams{Ref: o1(number), Actor: "staff:9", Note: why}
 			return s.Abandon(bg, p)
 		}},
 		order.EventSettle: {order.StateFailed, func(s *refund.Service) (order.Refund, error) {
 			return s.Resolve(bg, refund.ResolveParams{
-				Ref: refund.Ref{OrderID: "O1", RefundNo: number}, Resolution: refund.ResolutionPaid, Evidence: why, Actor: "staff:9",
+				Ref: o1(number), Resolution: refund.ResolutionPaid, Evidence: why, Actor: "staff:9",
 			})
 		}},
 		order.EventFail: {order.StateAbnormal, func(s *refund.Service) (order.Refund, error) {
 			return s.Resolve(bg, refund.ResolveParams{
-				Ref: refund.Ref{OrderID: "O1", RefundNo: number}, Resolution: refund.ResolutionReturned, Evidence: why, Actor: "staff:9",
+				Ref: o1(number), Resolution: refund.ResolutionReturned, Evidence: why,
+				Actor: "staff:9",
 			})
 		}},
 	} {
@@ -85,7 +86,7 @@ func (e *env) newest() order.Transition {
 	return h[len(h)-1]
 }
 
-// TestRegisterDatesTheOrder: with the clock of the Service, and the payment with that of the host.
+// TestRegisterDatesTheOrder: CreatedAt is of the Service's clock; PaidAt is the host's.
 func TestRegisterDatesTheOrder(t *testing.T) {
 	e := newEnv(t)
 	paid := e.clock.Now().Add(-time.Hour)
@@ -108,7 +109,7 @@ func TestHostsEventKeepsWhoAndWhy(t *testing.T) {
 	e := newEnv(t, func(e *env, _ *refund.Options) { e.machine = m })
 	e.into(order.StateRefundRequested)
 	r, err := e.svc.Fire(bg, refund.FireParams{
-		Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Event: "second_review", Actor: "staff:9", Note: "because",
+		Ref: o1("R1"), Event: "second_review", Actor: "staff:9", Note: "because",
 	})
 	require.NoError(t, err)
 	require.Equal(t, order.State("reviewed"), r.State)
@@ -136,9 +137,9 @@ func (c *commits) Update(
 	})
 }
 
-// TestWhatChangesNothingIsNotWritten: a repeated command, and an answer that says what is known.
-func TestWhatChangesNothingIsNotWritten(t *testing.T) {
-	ref := refund.Ref{OrderID: "O1", RefundNo: "R1"}
+// TestNoChangeIsNotWritten: neither a repeated command nor a repeated answer writes anything.
+func TestNoChangeIsNotWritten(t *testing.T) {
+	ref := o1("R1")
 	again := func(c call) func(*refund.Service) error {
 		return func(s *refund.Service) error { _, err := c.do(bg, s); return err }
 	}
@@ -153,7 +154,10 @@ func TestWhatChangesNothingIsNotWritten(t *testing.T) {
 		{"request", order.StateRefundRequested, refund.Result{}, again(request(4000, "r"))},
 		{"approve", order.StateApproved, refund.Result{}, again(approve(4000))},
 		{"reject", order.StateRejected, refund.Result{}, again(reject("no"))},
-		{"resolve", order.StateRefunded, refund.Result{}, again(resolve(refund.ResolutionPaid, "e"))},
+		{
+			"resolve", order.StateRefunded, refund.Result{},
+			again(resolve(refund.ResolutionPaid, "e")),
+		},
 		{"process, not approved", order.StateFailed, refund.Result{}, process},
 		{"sync, paid", order.StateRefunded, refund.Result{Outcome: refund.OutcomeSucceeded}, sync},
 		{"sync, abnormal", order.StateAbnormal, isAbnormal, sync},
@@ -184,7 +188,7 @@ func TestWhatChangesNothingIsNotWritten(t *testing.T) {
 	}
 }
 
-// TestOnlyPaymentsAreConfirmed: ConfirmedAt is proof that the provider says that it paid.
+// TestOnlyPaymentsAreConfirmed: ConfirmedAt is set only if the provider says that it paid.
 func TestOnlyPaymentsAreConfirmed(t *testing.T) {
 	for _, s := range []order.State{order.StateFailed, order.StateAbnormal, order.StateAbandoned} {
 		e := newEnv(t)
@@ -202,30 +206,34 @@ func TestOnlyPaymentsAreConfirmed(t *testing.T) {
 	require.Equal(t, e.clock.Now(), e.refund("R1").ConfirmedAt)
 }
 
-// TestDayOfTheRefund: what a store can keep is kept, in UTC and microseconds; the money counts
-// without it, too.
-func TestDayOfTheRefund(t *testing.T) {
+// TestRefundedAtIsStoredIfAStoreCanKeepIt: in UTC and microseconds. A payment without such a date
+// is booked too.
+func TestRefundedAtIsStoredIfAStoreCanKeepIt(t *testing.T) {
 	china := time.FixedZone("CST", 8*3600)
 	day := func(year int) time.Time { return time.Date(year, 6, 1, 8, 0, 0, 1001, china) }
 	kept := func(year int) time.Time { return time.Date(year, 6, 1, 0, 0, 0, 1000, time.UTC) }
 	for said, want := range map[time.Time]time.Time{
-		day(2026): kept(2026), day(1): kept(1), day(9999): kept(9999), day(0): {}, day(10000): {}, {}: {},
+		day(2026): kept(2026), day(1): kept(1), day(9999): kept(9999), day(0): {}, day(10000): {},
+		{}: {},
 	} {
 		e := newEnv(t)
 		ref := e.approved("R1", 4000)
 		e.bank.next(
-			fault{op: "refund", res: refund.Result{Outcome: refund.OutcomeSucceeded, RefundedAt: said}},
+			fault{
+				op:  "refund",
+				res: refund.Result{Outcome: refund.OutcomeSucceeded, RefundedAt: said},
+			},
 		)
 		require.Equal(t, order.StateRefunded, e.process(ref).State)
 		require.Equal(t, want, e.refund("R1").RefundedAt, said)
 	}
 }
 
-func TestResolveKeepsTheDayOfThePayment(t *testing.T) {
+func TestResolveKeepsRefundedAt(t *testing.T) {
 	day := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	resolved := func(e *env, out refund.Resolution, at time.Time) order.Refund {
 		r, err := e.svc.Resolve(bg, refund.ResolveParams{
-			Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Resolution: out, Evidence: "e", Actor: seller, RefundedAt: at,
+			Ref: o1("R1"), Resolution: out, Evidence: "e", Actor: seller, RefundedAt: at,
 		})
 		require.NoError(t, err)
 		return r
@@ -246,7 +254,7 @@ func TestResolveKeepsTheDayOfThePayment(t *testing.T) {
 	require.Zero(t, e.refund("R1").RefundedAt)
 }
 
-// TestAcceptanceIsDatedOnce: when the provider first said that it has the refund.
+// TestAcceptanceIsDatedOnce: AcceptedAt is when the provider first said that it has the refund.
 func TestAcceptanceIsDatedOnce(t *testing.T) {
 	e := newEnv(t)
 	ref := e.approved("R1", 4000)
@@ -281,9 +289,9 @@ func (n *noting) List(_ context.Context, req refund.Request) ([]refund.Result, e
 	return nil, nil
 }
 
-// TestProviderIsAskedWithAllThatTheBookKnows: with the payment's number and the total, without
-// which some providers cannot tell which refund is meant.
-func TestProviderIsAskedWithAllThatTheBookKnows(t *testing.T) {
+// TestQueryHasAllFields: with the payment's number and the total, because some providers need them
+// to find the refund.
+func TestQueryHasAllFields(t *testing.T) {
 	e := newEnv(t)
 	g := &noting{bank: e.bank}
 	e.svc = e.service(g, refund.Options{Now: e.clock.Now})
@@ -303,6 +311,8 @@ func TestProviderIsAskedWithAllThatTheBookKnows(t *testing.T) {
 	require.Equal(t, []refund.Request{one}, g.queries)
 	_, err = e.svc.Sync(bg, "O1")
 	require.NoError(t, err)
-	all := refund.Request{Gateway: "bank", OrderID: "O1", PaymentID: "P1", Total: 10000, Currency: "CNY"}
+	all := refund.Request{
+		Gateway: "bank", OrderID: "O1", PaymentID: "P1", Total: 10000, Currency: "CNY",
+	}
 	require.Equal(t, []refund.Request{one, all, one}, g.queries)
 }

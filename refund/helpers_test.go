@@ -23,16 +23,21 @@ const (
 
 var bg = context.Background()
 
+// o1 names a refund of order O1.
+func o1(number string) refund.Ref { return refund.Ref{OrderID: "O1", RefundNo: number} }
+
 func newClock() *refundtest.Clock {
 	return refundtest.NewClock(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
 }
 
-// bank is a provider with a ledger. By default it accepts a refund and reports success at the next query.
+// bank is a provider with a ledger. By default it accepts a refund and reports success at the next
+// query.
 type bank struct {
 	mu      sync.Mutex
 	refunds map[string]*payout
 	calls   []string // "refund R1", "query R1", in the order of arrival
-	// answers are scripted: the first one whose op and number match a call decides it, and is used up.
+	// answers are scripted: the first one whose op and number match a call decides it, and is used
+	// up.
 	script []fault
 }
 
@@ -46,12 +51,12 @@ type payout struct {
 // fault decides one call.
 type fault struct {
 	op, number string // "refund" or "query"; no is empty for any
-	res    refund.Result
-	err    error
-	pay    bool                      // the refund is carried out before the answer
-	block  func(ctx context.Context) // called before anything else
-	panics bool
-	asIs   bool // res is returned as it is, without the question's number and amount
+	res        refund.Result
+	err        error
+	pay        bool                      // the refund is carried out before the answer
+	block      func(ctx context.Context) // called before anything else
+	panics     bool
+	asIs       bool // res is returned as it is, without the question's number and amount
 }
 
 func newBank() *bank { return &bank{refunds: map[string]*payout{}} }
@@ -80,7 +85,10 @@ func (b *bank) pay(req refund.Request) *payout {
 	defer b.mu.Unlock()
 	p := b.refunds[req.RefundNo]
 	if p == nil {
-		p = &payout{orderID: req.OrderID, amount: req.Amount, paid: req.Amount, state: refund.OutcomeAccepted}
+		p = &payout{
+			orderID: req.OrderID, amount: req.Amount, paid: req.Amount,
+			state: refund.OutcomeAccepted,
+		}
 		b.refunds[req.RefundNo] = p
 	}
 	return p
@@ -184,7 +192,8 @@ type env struct {
 	unknown       []refund.Notification
 }
 
-// newEnv builds an env. Backoff is a constant minute, Lease a minute, Quiet two; change may alter the options.
+// newEnv builds an env. Backoff is a constant minute, Lease a minute, Quiet two; change may alter
+// the options.
 func newEnv(t *testing.T, change ...func(*env, *refund.Options)) *env {
 	t.Helper()
 	m, err := order.NewMachine(order.Options{})
@@ -218,8 +227,12 @@ func (e *env) hooks() refund.Hooks {
 		Discrepancy: func(_ context.Context, c refund.Discrepancy) {
 			locked(func() { e.discrepancies = append(e.discrepancies, c) })
 		},
-		Stuck: func(_ context.Context, s refund.Stuck) { locked(func() { e.stuck = append(e.stuck, s) }) },
-		Setup: func(_ context.Context, err *refund.SetupError) { locked(func() { e.setup = append(e.setup, err) }) },
+		Stuck: func(_ context.Context, s refund.Stuck) {
+			locked(func() { e.stuck = append(e.stuck, s) })
+		},
+		Setup: func(_ context.Context, err *refund.SetupError) {
+			locked(func() { e.setup = append(e.setup, err) })
+		},
 		UnknownNotification: func(_ context.Context, n refund.Notification) {
 			locked(func() { e.unknown = append(e.unknown, n) })
 		},
@@ -229,7 +242,9 @@ func (e *env) hooks() refund.Hooks {
 // register adds the paid order O1 of 100 yuan.
 func (e *env) register() {
 	e.t.Helper()
-	_, err := e.svc.Register(bg, refund.RegisterParams{OrderID: "O1", Gateway: "bank", Currency: "CNY", Total: 10000})
+	_, err := e.svc.Register(
+		bg, refund.RegisterParams{OrderID: "O1", Gateway: "bank", Currency: "CNY", Total: 10000},
+	)
 	require.NoError(e.t, err)
 }
 
@@ -239,11 +254,13 @@ func (e *env) approved(number string, amount int64) refund.Ref {
 	if _, err := e.store.Get(bg, "O1"); errors.Is(err, refund.ErrOrderNotFound) {
 		e.register()
 	}
-	_, err := e.svc.Request(bg, refund.RequestParams{Ref: refund.Ref{OrderID: "O1", RefundNo: number}, Amount: amount, Reason: "r", Actor: buyer})
+	_, err := e.svc.Request(
+		bg, refund.RequestParams{Ref: o1(number), Amount: amount, Reason: "r", Actor: buyer},
+	)
 	require.NoError(e.t, err)
-	_, err = e.svc.Approve(bg, refund.ApproveParams{Ref: refund.Ref{OrderID: "O1", RefundNo: number}, Amount: amount, Actor: seller})
+	_, err = e.svc.Approve(bg, refund.ApproveParams{Ref: o1(number), Amount: amount, Actor: seller})
 	require.NoError(e.t, err)
-	return refund.Ref{OrderID: "O1", RefundNo: number}
+	return o1(number)
 }
 
 func (e *env) process(ref refund.Ref) refund.ProcessResult {
@@ -273,7 +290,9 @@ func (e *env) refund(number string) order.Refund {
 func (e *env) run() {
 	e.t.Helper()
 	for range 100 {
-		due, err := e.store.Due(bg, refund.DueQuery{Now: e.clock.Now().Add(24 * time.Hour), Limit: 100})
+		due, err := e.store.Due(
+			bg, refund.DueQuery{Now: e.clock.Now().Add(24 * time.Hour), Limit: 100},
+		)
 		require.NoError(e.t, err)
 		if len(due) == 0 {
 			return

@@ -13,8 +13,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// settledWithoutUs approves a refund on each of n orders of its own, sends it, and has the provider pay it
-// without telling. Orders are a minute apart.
+// settledWithoutUs approves a refund on each of n orders of its own, sends it, and has the provider
+// pay it without telling. Orders are a minute apart.
 func (e *env) settledWithoutUs(n int) (ids []string) {
 	e.t.Helper()
 	for i := range n {
@@ -95,12 +95,16 @@ func TestReconcileWindow(t *testing.T) {
 func TestReconcileComparesAnOrderOnce(t *testing.T) {
 	e, l := newLister(t)
 	asked := 0
-	s := e.service(meanwhileLister{l, func() { asked++ }}, refund.Options{Now: e.clock.Now, MaxRequests: 200})
+	s := e.service(
+		meanwhileLister{l, func() { asked++ }}, refund.Options{Now: e.clock.Now, MaxRequests: 200},
+	)
 	var from time.Time
 	for i := range 120 {
 		from = e.clock.Now()
 		_, err := s.Request(bg, refund.RequestParams{
-			Ref: refund.Ref{OrderID: "O1", RefundNo: fmt.Sprintf("R%d", i)}, Amount: 1, Actor: buyer,
+			Ref: refund.Ref{
+				OrderID: "O1", RefundNo: fmt.Sprintf("R%d", i),
+			}, Amount: 1, Actor: buyer,
 		})
 		require.NoError(t, err)
 		e.clock.Advance(time.Second)
@@ -160,7 +164,7 @@ func TestReconcileStopsWithTheLoop(t *testing.T) {
 	require.NotContains(t, e.bank.called(), "query R-W001")
 }
 
-// TestReconcileEnds: refunds that are requested meanwhile do not make it longer.
+// TestReconcileEnds: refunds that are requested in the meantime do not make it longer.
 func TestReconcileEnds(t *testing.T) {
 	e := newEnv(t)
 	e.settledWithoutUs(60)
@@ -188,7 +192,7 @@ func listed(err error, ids ...string) iter.Seq2[string, error] {
 	}
 }
 
-// TestReconcileOrdersOfTheHost: a refund made in the console on an order that has none in the book.
+// TestReconcileOrdersOfTheHost: the console made a refund of an order that has none in the book.
 func TestReconcileOrdersOfTheHost(t *testing.T) {
 	e, l := newLister(t)
 	l.console("C1", 1000, refund.OutcomeSucceeded)
@@ -216,7 +220,9 @@ func TestReconcileSaysWhyItEnds(t *testing.T) {
 	})
 	require.ErrorIs(t, err, refund.ErrInTx)
 
-	s, err := refund.NewService(e.machine, &failsOnce{Store: e.store, at: 1}, e.bank, refund.Options{Now: e.clock.Now})
+	s, err := refund.NewService(
+		e.machine, &failsOnce{Store: e.store, at: 1}, e.bank, refund.Options{Now: e.clock.Now},
+	)
 	require.NoError(t, err)
 	err = failed(bg, s, refund.ReconcileParams{})
 	require.ErrorIs(t, err, errStore)
@@ -242,11 +248,13 @@ func (s *failsOnce) ListRefunds(ctx context.Context, f refund.Filter) (refund.Pa
 	return s.Store.ListRefunds(ctx, f)
 }
 
-// TestReconcileSaysThatAPageIsMissing: the orders before it have been compared.
-func TestReconcileSaysThatAPageIsMissing(t *testing.T) {
+// TestReconcileReturnsTheErrorOfAPage: the orders before it have been compared.
+func TestReconcileReturnsTheErrorOfAPage(t *testing.T) {
 	e := newEnv(t)
 	e.settledWithoutUs(refund.DefaultLimit + 1)
-	s, err := refund.NewService(e.machine, &failsOnce{Store: e.store, at: 2}, e.bank, refund.Options{Now: e.clock.Now})
+	s, err := refund.NewService(
+		e.machine, &failsOnce{Store: e.store, at: 2}, e.bank, refund.Options{Now: e.clock.Now},
+	)
 	require.NoError(t, err)
 	compared := 0
 	for _, err = range s.Reconcile(bg, refund.ReconcileParams{}) {
@@ -258,7 +266,7 @@ func TestReconcileSaysThatAPageIsMissing(t *testing.T) {
 	require.Equal(t, refund.DefaultLimit, compared)
 }
 
-// TestReconcileOfAWindowThatAnOrderOutlasts: a refund behind the window does not hide those in it.
+// TestReconcileOfAWindowThatAnOrderOutlasts: a refund after the window does not hide those in it.
 func TestReconcileOfAWindowThatAnOrderOutlasts(t *testing.T) {
 	e := newEnv(t)
 	for i, number := range []string{"R1", "R2", "R3"} {
