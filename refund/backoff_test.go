@@ -14,7 +14,8 @@ import (
 func TestExponentialBackoff(t *testing.T) {
 	b := refund.ExponentialBackoff(5*time.Second, time.Hour)
 	for attempts, most := range map[int]time.Duration{
-		-1: 5 * time.Second, 0: 5 * time.Second, 1: 5 * time.Second, 2: 10 * time.Second, 5: 80 * time.Second,
+		-1: 5 * time.Second, 0: 5 * time.Second, 1: 5 * time.Second, 2: 10 * time.Second,
+		5:  80 * time.Second,
 		11: time.Hour, 1 << 40: time.Hour,
 	} {
 		for range 100 {
@@ -101,7 +102,8 @@ func TestDefaultScheduleOfPolls(t *testing.T) {
 // not after MaxWait.
 func TestBackoffIsBounded(t *testing.T) {
 	for said, want := range map[time.Duration]time.Duration{
-		-time.Hour: 0, 0: 0, time.Minute: time.Minute, time.Hour: time.Hour, math.MaxInt64: time.Hour, math.MinInt64: 0,
+		-time.Hour: 0, 0: 0, time.Minute: time.Minute, time.Hour: time.Hour,
+		math.MaxInt64: time.Hour, math.MinInt64: 0,
 	} {
 		e := newEnv(t, func(_ *env, o *refund.Options) {
 			o.MaxWait = time.Hour
@@ -114,4 +116,31 @@ func TestBackoffIsBounded(t *testing.T) {
 		newEnv(t).machine, plainStore{}, newBank(), refund.Options{MaxWait: -1},
 	)
 	require.ErrorContains(t, err, "max_wait: is negative")
+}
+
+func TestWaitAfterEachKindOfError(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		err  error
+		want time.Duration
+	}{
+		{"unknown", errLost, time.Minute},
+		{"busy", &refund.BusyError{After: time.Hour, Err: errLost}, time.Hour},
+		{
+			"busy for less than the backoff", &refund.BusyError{After: time.Second, Err: errLost},
+			time.Minute,
+		},
+		{"busy without end", &refund.BusyError{After: 1<<63 - 1, Err: errLost}, 24 * time.Hour},
+		{"busy until yesterday", &refund.BusyError{After: -time.Hour, Err: errLost}, time.Minute},
+		{"set-up", &refund.SetupError{Err: errLost}, 10 * time.Minute},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			e := newEnv(t)
+			e.bank.next(fault{op: "refund", err: tc.err})
+			next := e.process(e.approved("R1", 4000))
+			require.Equal(t, e.clock.Now().Add(tc.want), next.At)
+			require.ErrorIs(t, next.Err, errLost)
+			require.Contains(t, e.refund("R1").Message, "connection reset")
+		})
+	}
 }

@@ -14,21 +14,22 @@ import (
 // TestHistoryKeepsWhoAndWhy: it keeps actor and note of every command, and of the provider.
 func TestHistoryKeepsWhoAndWhy(t *testing.T) {
 	const number, why = "R1", "because"
+	const requested = order.StateRefundRequested
 	type does = func(s *refund.Service) (order.Refund, error)
 	for ev, tc := range map[order.Event]struct {
 		from order.State
 		do   does
 	}{
-		order.EventApprove: {order.StateRefundRequested, func(s *refund.Service) (order.Refund, error) {
+		order.EventApprove: {requested, func(s *refund.Service) (order.Refund, error) {
 			return s.Approve(bg, refund.ApproveParams{
 				Ref: o1(number), Amount: 4000, Actor: "staff:9", Note: why,
 			})
 		}},
-		order.EventReject: {order.StateRefundRequested, func(s *refund.Service) (order.Refund, error) {
+		order.EventReject: {requested, func(s *refund.Service) (order.Refund, error) {
 			p := refund.RejectParams{Ref: o1(number), Actor: "staff:9", Note: why}
 			return s.Reject(bg, p)
 		}},
-		order.EventCancel: {order.StateRefundRequested, func(s *refund.Service) (order.Refund, error) {
+		order.EventCancel: {requested, func(s *refund.Service) (order.Refund, error) {
 			p := refund.CancelParams{Ref: o1(number), Actor: "staff:9", Note: why}
 			return s.Cancel(bg, p)
 		}},
@@ -91,11 +92,13 @@ func TestRegisterDatesTheOrder(t *testing.T) {
 	e := newEnv(t)
 	paid := e.clock.Now().Add(-time.Hour)
 	o, err := e.svc.Register(bg, refund.RegisterParams{
-		OrderID: "O1", Gateway: "bank", PaymentID: "P1", Currency: "CNY", Total: 10000, PaidAt: paid,
+		OrderID: "O1", Gateway: "bank", PaymentID: "P1", Currency: "CNY", Total: 10000,
+		PaidAt: paid,
 	})
 	require.NoError(t, err)
 	require.Equal(t, &order.Order{
-		ID: "O1", Gateway: "bank", PaymentID: "P1", Currency: "CNY", Total: 10000, State: order.StatePaid,
+		ID: "O1", Gateway: "bank", PaymentID: "P1", Currency: "CNY", Total: 10000,
+		State:   order.StatePaid,
 		Version: 1, PaidAt: paid, CreatedAt: e.clock.Now(), UpdatedAt: e.clock.Now(),
 	}, o)
 }

@@ -229,7 +229,7 @@ func TestIntervalOfAWrongClock(t *testing.T) {
 	}
 }
 
-// timedStore is a store with a clock of its own, as databases have one.
+// timedStore is a store with a clock, as a database has one.
 type timedStore struct {
 	refund.Store
 	now func() (time.Time, error)

@@ -42,7 +42,7 @@ func TestFailedCommandChangesNothing(t *testing.T) {
 					panic("guard")
 				}
 			}, refund.ErrHookPanic},
-			{"InTx errs", func(o *refund.Options, _ *flakyStore) {
+			{"InTx fails", func(o *refund.Options, _ *flakyStore) {
 				o.Hooks[0].InTx = func(
 					context.Context, *order.Order, order.Transition,
 				) error {
@@ -57,19 +57,19 @@ func TestFailedCommandChangesNothing(t *testing.T) {
 				}
 			}, refund.ErrHookPanic},
 			{
-				"store errs before", func(_ *refund.Options, s *flakyStore) { s.err = errLost },
+				"store fails before", func(_ *refund.Options, s *flakyStore) { s.err = errLost },
 				errLost,
 			},
 			{
-				"store errs at commit",
+				"store fails at commit",
 				func(_ *refund.Options, s *flakyStore) { s.err, s.late = errLost, true }, errLost,
 			},
 			{
-				"scheduler errs",
+				"scheduler fails",
 				func(o *refund.Options, _ *flakyStore) { o.Scheduler = brokenScheduler{} }, errLost,
 			},
 		} {
-			if tc.name == "scheduler errs" && from == order.StatePaid {
+			if tc.name == "scheduler fails" && from == order.StatePaid {
 				continue // nothing is scheduled yet
 			}
 			t.Run(c.name+"/"+tc.name, func(t *testing.T) {

@@ -140,21 +140,24 @@ func (e *env) into(s order.State) {
 }
 
 var allStates = []order.State{
-	order.StatePaid, order.StateRefundRequested, order.StateApproved, order.StateAbnormal, order.StateFailed,
+	order.StatePaid, order.StateRefundRequested, order.StateApproved, order.StateAbnormal,
+	order.StateFailed,
 	order.StateRefunded, order.StateRejected, order.StateCancelled, order.StateAbandoned,
 }
 
 // TestCommands: every command in every state moves the refund, or returns it as it is, or returns
 // an error and changes nothing.
 func TestCommands(t *testing.T) {
-	const same = "same" // the answer is given again, without a transition
+	const same = "same" // the refund is returned again, without a transition
 	type want map[order.State]any
-	req, app, rej, can, fai, abn, rfd, aba := order.StateRefundRequested, order.StateApproved, order.StateRejected,
-		order.StateCancelled, order.StateFailed, order.StateAbnormal, order.StateRefunded, order.StateAbandoned
-	missing, number := refund.ErrRefundNotFound, refund.ErrTransition
+	req, app, rej, can := order.StateRefundRequested, order.StateApproved, order.StateRejected,
+		order.StateCancelled
+	fai, abn, rfd, aba := order.StateFailed, order.StateAbnormal, order.StateRefunded,
+		order.StateAbandoned
+	missing, refused := refund.ErrRefundNotFound, refund.ErrTransition
 	for _, tc := range []struct {
 		call
-		want want // a state, same, or an error; what is not named is ErrTransition
+		want want // a state, same, or an error; ErrTransition if a state is missing
 	}{
 		{
 			request(4000, "r"),
@@ -221,7 +224,7 @@ func TestCommands(t *testing.T) {
 					require.ErrorIs(t, err, w)
 					require.Equal(t, before, e.order())
 				default:
-					require.ErrorIs(t, err, number)
+					require.ErrorIs(t, err, refused)
 					require.Equal(t, before, e.order())
 				}
 			})

@@ -43,11 +43,11 @@ func TestDeniedAfterAcceptance(t *testing.T) {
 				bg, refund.AbandonParams{Ref: o1("R1"), Evidence: "x", Actor: seller},
 			)
 			require.ErrorIs(t, err, refund.ErrTransition)
-			rep, err := e.svc.Sync(bg, "O1") // which gets the last of the denials
+			rep, err := e.svc.Sync(bg, "O1") // it gets the last denial
 			require.NoError(t, err)
 			require.Len(t, rep.Discrepancies, 1)
 
-			e.run() // the provider is itself again
+			e.run() // the provider answers correctly again
 			require.Equal(t, order.StateRefunded, e.refund("R1").State)
 			require.EqualValues(t, 6000, e.bank.paid("O1"))
 			require.Equal(t, []string{"refund R1"}, e.bank.submissions("R1"))
@@ -238,7 +238,8 @@ func TestStaleAcceptedRevivesNothing(t *testing.T) {
 			ref := e.approved("R1", 6000)
 			e.process(ref) // accepted
 			e.clock.Advance(time.Minute)
-			e.bank.next(fault{op: "query", res: refund.Result{Outcome: stale}, block: func(context.Context) {
+			res := refund.Result{Outcome: stale}
+			e.bank.next(fault{op: "query", res: res, block: func(context.Context) {
 				e.bank.set("R1", refund.OutcomeClosed)
 				require.Equal(t, order.StateFailed, e.process(ref).State)
 				_, err := e.svc.Abandon(bg, refund.AbandonParams{Ref: o1("R1"), Actor: seller})

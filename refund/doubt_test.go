@@ -230,7 +230,7 @@ func TestRefusalNotedByAClockAYearAhead(t *testing.T) {
 	require.NotZero(t, e.refund("R1").DeclinedAt)
 	e.clock.Advance(-year + time.Hour)
 	e.process(ref)
-	require.Equal(t, e.clock.Now(), e.refund("R1").DeclinedAt, "a right clock notes it anew")
+	require.Equal(t, e.clock.Now(), e.refund("R1").DeclinedAt, "a right clock dates it again")
 	e.steps(ref, 1)
 	require.Equal(t, order.StateFailed, e.refund("R1").State)
 	require.Equal(t, "NOTENOUGH", e.refund("R1").Code)

@@ -15,7 +15,7 @@ import (
 // plainStore hides what a store can do beyond the port.
 type plainStore struct{ refund.Store }
 
-// approvedOf brings an order of its own with one refund to approved.
+// approvedOf registers another order and approves a refund of it.
 func (e *env) approvedOf(gateway, id string) refund.Ref {
 	e.t.Helper()
 	_, err := e.svc.Register(
@@ -183,7 +183,8 @@ func TestStuckOfAWrongClock(t *testing.T) {
 		require.NoError(t, e.store.Update(bg, ref.OrderID, func(
 			_ context.Context, o *order.Order,
 		) error {
-			o.Refunds[0].RequestedAt, o.Refunds[0].ApprovedAt = e.clock.Now().Add(tc.requested), e.clock.Now().Add(tc.approved)
+			o.Refunds[0].RequestedAt = e.clock.Now().Add(tc.requested)
+			o.Refunds[0].ApprovedAt = e.clock.Now().Add(tc.approved)
 			return nil
 		}))
 		numbers := e.stuckNos(refund.Filter{Gateway: fmt.Sprintf("g%d", i), Limit: 1})
@@ -206,7 +207,7 @@ func TestStuckLists(t *testing.T) {
 	require.Empty(t, e.stuckNos(refund.Filter{}), "not before its time")
 	e.clock.Advance(time.Microsecond)
 	require.Equal(
-		t, []string{"R-A1"}, e.stuckNos(refund.Filter{}), "as soon as the hook tells of it",
+		t, []string{"R-A1"}, e.stuckNos(refund.Filter{}), "as soon as the hook is called",
 	)
 	e.process(refund.Ref{OrderID: "A1", RefundNo: "R-A1"})
 	require.Len(t, e.stuck, 1)

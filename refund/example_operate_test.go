@@ -164,7 +164,7 @@ func ExampleService_Stuck() {
 		return
 	}
 	for _, e := range page.Entries {
-		fmt.Println(e.OrderID, e.Refund.No, e.Refund.State, "told:", calls > 0)
+		fmt.Println(e.OrderID, e.Refund.No, e.Refund.State, "reported:", calls > 0)
 	}
 
 	provider.Settle("R-1")
@@ -172,7 +172,7 @@ func ExampleService_Stuck() {
 	o, _ := svc.Order(ctx, "ORDER-1")
 	fmt.Println(o.Refund("R-1").State, err)
 	// Output:
-	// ORDER-1 R-1 approved told: true
+	// ORDER-1 R-1 approved reported: true
 	// refunded <nil>
 }
 

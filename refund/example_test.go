@@ -144,7 +144,8 @@ func ExampleHooks() {
 	ctx := context.Background()
 	svc, _, _ := newShop(refund.Options{Hooks: []refund.Hooks{{
 		Guard: func(_ context.Context, o *order.Order, t order.Transition) error {
-			if r := o.Refund(t.RefundNo); t.Event == order.EventApprove && r.Amount > 5000 && t.Actor != "staff:boss" {
+			isLarge := o.Refund(t.RefundNo).Amount > 5000
+			if t.Event == order.EventApprove && isLarge && t.Actor != "staff:boss" {
 				return errors.New("above 50.00 only the boss approves")
 			}
 			return nil

@@ -170,8 +170,10 @@ func TestStoreFailsAtEveryCall(t *testing.T) {
 					require.NoError(t, err)
 					err = sc.do(s, e)
 					reached = store.failed
-					// What ApproveAndSend approved it returns, whatever became of sending it.
-					if reached && (sc.name != "approve_and_send" || n == 1 || e.refund("R1").ApprovedAt.IsZero()) {
+					// ApproveAndSend returns no error once the refund is approved.
+					mayFail := sc.name != "approve_and_send" || n == 1 ||
+						e.refund("R1").ApprovedAt.IsZero()
+					if reached && mayFail {
 						require.ErrorIs(t, err, errStore, "call %d", n)
 					}
 					if err != nil {
@@ -196,8 +198,10 @@ func TestStoreFailsAtEveryCall(t *testing.T) {
 // rolled back. The fact is booked once the hook succeeds.
 func TestInTxHookFailsAtEveryTransition(t *testing.T) {
 	for _, refused := range []order.Event{
-		order.EventRequestRefund, order.EventApprove, order.EventSettle, order.EventFail, order.EventHold,
-		order.EventRetry, order.EventAbandon, order.EventAdopt, order.EventReject, order.EventCancel,
+		order.EventRequestRefund, order.EventApprove, order.EventSettle, order.EventFail,
+		order.EventHold,
+		order.EventRetry, order.EventAbandon, order.EventAdopt, order.EventReject,
+		order.EventCancel,
 	} {
 		for name, broken := range map[string]func() error{
 			"error": func() error { return errStore },
@@ -326,7 +330,7 @@ func TestBackupRestoredDuringACommand(t *testing.T) {
 				if name == "sync" || name == "notification" {
 					e.process(ref)
 				}
-				// A stale answer makes the Service look again, and so read the store again.
+				// After an outdated answer the Service asks again, and so reads the store again.
 				e.bank.next(fault{op: "query", res: isAccepted, block: func(context.Context) {
 					_, _ = e.svc.Resolve(bg, refund.ResolveParams{
 						Ref: o1("R1"), Resolution: refund.ResolutionReturned, Evidence: "x",
@@ -344,7 +348,8 @@ func TestBackupRestoredDuringACommand(t *testing.T) {
 					missed++
 				}
 			}
-			if name == "sync" || name == "notification" { // which then know nothing of it from the beginning
+			// which then know nothing of it from the beginning
+			if name == "sync" || name == "notification" {
 				require.GreaterOrEqual(t, missed, 2)
 				return
 			}

@@ -111,7 +111,8 @@ func TestNewGatewaysRefuses(t *testing.T) {
 
 func TestNewServiceNamesEveryFault(t *testing.T) {
 	_, err := refund.NewService(nil, nil, nil, refund.Options{
-		Lease: time.Second, CallTimeout: time.Second, QuietPeriod: -1, SetupBackoff: -1, AlertAfter: -1,
+		Lease: time.Second, CallTimeout: time.Second, QuietPeriod: -1, SetupBackoff: -1,
+		AlertAfter: -1,
 	})
 	require.ErrorIs(t, err, refund.ErrInvalid)
 	for _, field := range []string{

@@ -44,13 +44,13 @@ type bank struct {
 type payout struct {
 	orderID string
 	amount  int64
-	paid    int64 // what left, over all times: more than amount would be a double payment
+	paid    int64 // in all: more than amount is a double payment
 	state   refund.Outcome
 }
 
 // fault decides one call.
 type fault struct {
-	op, number string // "refund" or "query"; no is empty for any
+	op, number string // "refund" or "query"; number is empty for any
 	res        refund.Result
 	err        error
 	pay        bool                      // the refund is carried out before the answer
@@ -122,7 +122,8 @@ func (b *bank) Refund(ctx context.Context, req refund.Request) (refund.Result, e
 	}
 	p := b.pay(req)
 	return refund.Result{
-		Outcome: refund.OutcomeAccepted, RefundNo: req.RefundNo, OrderID: p.orderID, Amount: p.amount,
+		Outcome: refund.OutcomeAccepted, RefundNo: req.RefundNo, OrderID: p.orderID,
+		Amount:           p.amount,
 		ProviderRefundID: "bank-" + req.RefundNo,
 	}, nil
 }
@@ -147,7 +148,8 @@ func (b *bank) Query(ctx context.Context, req refund.Request) (refund.Result, er
 		p.state = refund.OutcomeSucceeded
 	}
 	return refund.Result{
-		Outcome: p.state, RefundNo: req.RefundNo, OrderID: p.orderID, Amount: p.amount, ProviderRefundID: "bank-" + req.RefundNo,
+		Outcome: p.state, RefundNo: req.RefundNo, OrderID: p.orderID, Amount: p.amount,
+		ProviderRefundID: "bank-" + req.RefundNo,
 	}, nil
 }
 
@@ -175,7 +177,7 @@ func (b *bank) called() []string {
 	return append([]string(nil), b.calls...)
 }
 
-// env is a service on a memory store with a bank, and what its hooks were told.
+// env is a service on a memory store with a bank, and what its hooks got.
 type env struct {
 	t       *testing.T
 	clock   *refundtest.Clock

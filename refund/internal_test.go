@@ -51,7 +51,7 @@ func TestMarkerNeedsAnUnchangedRefund(t *testing.T) {
 		"denied, ended": {
 			false, denied, func(r refund) { r.State = order.StateFailed }, false,
 		},
-		"denied, sent anew": {
+		"denied, sent again": {
 			false, denied, func(r refund) { r.AcceptedAt = time.Time{} }, false,
 		},
 		"denied, confirmed": {
@@ -114,7 +114,8 @@ func TestRefusalDatedTooFarAheadWaitsAgain(t *testing.T) {
 			r.Outstanding, r.DeclinedAt = true, judgeNow().Add(judgeQuiet+1)
 		},
 		"denied": func(r *order.Refund) {
-			r.Outstanding, r.AcceptedAt, r.DeclinedAt = true, judgeNow().Add(-time.Hour), judgeNow().Add(judgeQuiet+1)
+			r.Outstanding, r.AcceptedAt = true, judgeNow().Add(-time.Hour)
+			r.DeclinedAt = judgeNow().Add(judgeQuiet + 1)
 		},
 	} {
 		c := attempted(name, before, nil)
@@ -144,7 +145,7 @@ func TestSetupFaultEndsWithASuccessOfItsKind(t *testing.T) {
 	over := func(c call) call { c.failed, c.news = works, false; return c }
 	other := func(c call) call { c.gateway = "b"; return c }
 	for name, calls := range map[string][]call{
-		"told once":               {query, known(query)},
+		"reported once":           {query, known(query)},
 		"for each gateway":        {query, other(query), known(query), known(other(query))},
 		"not for each operation":  {query, known(list)},
 		"once more for refunds":   {query, refund, known(refund), known(query)},

@@ -162,7 +162,8 @@ func (v verdict) String() string {
 // money is handled.
 func TestJudgeTable(t *testing.T) {
 	outcomes := []Outcome{
-		OutcomeSucceeded, OutcomeAccepted, OutcomeAbnormal, OutcomeClosed, OutcomeDeclined, OutcomeNotFound,
+		OutcomeSucceeded, OutcomeAccepted, OutcomeAbnormal, OutcomeClosed, OutcomeDeclined,
+		OutcomeNotFound,
 	}
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)

@@ -188,7 +188,7 @@ func TestRefusalIsTimedByTheStoresClock(t *testing.T) {
 	}
 }
 
-// clockedStore has a clock of its own.
+// clockedStore is a store with a clock.
 type clockedStore struct {
 	refund.Store
 	now func() time.Time

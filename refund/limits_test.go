@@ -72,7 +72,7 @@ func TestMaxAge(t *testing.T) {
 	require.ErrorContains(t, err, "approve refund R1 of order O1: max_age")
 	require.Equal(t, before, e.order())
 	_, err = reject("too late").do(bg, e.svc)
-	require.NoError(t, err, "what needs no provider goes on")
+	require.NoError(t, err, "a command without a call works")
 }
 
 func TestMinInterval(t *testing.T) {

@@ -135,7 +135,7 @@ func (reading) ReadNotification(*http.Request) (refund.Notification, error) {
 
 func (reading) Acknowledge(w http.ResponseWriter, _ error) { w.WriteHeader(http.StatusBadRequest) }
 
-// joining is a store that says it is in a transaction of which nobody tells the end.
+// joining is a store that is in a transaction and does not learn of its end.
 type joining struct{ refund.Store }
 
 func (joining) Joined(context.Context) bool                                 { return true }

@@ -22,7 +22,8 @@ func TestAnswerAboutSomethingElseDecidesNothing(t *testing.T) {
 		{Field: "amount", Want: "4000", Got: "3999"}: {RefundNo: "R1", OrderID: "O1", Amount: 3999},
 	}
 	for _, outcome := range []refund.Outcome{
-		refund.OutcomeAccepted, refund.OutcomeSucceeded, refund.OutcomeDeclined, refund.OutcomeClosed,
+		refund.OutcomeAccepted, refund.OutcomeSucceeded, refund.OutcomeDeclined,
+		refund.OutcomeClosed,
 		refund.OutcomeAbnormal, refund.OutcomeNotFound,
 	} {
 		for want, res := range others {
@@ -61,7 +62,7 @@ func TestAnswerAboutSomethingElseDecidesNothing(t *testing.T) {
 
 // TestAnswerAboutMoneyNamesItsRefund: not_found and declined need no number and no amount.
 func TestAnswerAboutMoneyNamesItsRefund(t *testing.T) {
-	for outcome, believed := range map[refund.Outcome]bool{
+	for outcome, counts := range map[refund.Outcome]bool{
 		refund.OutcomeAccepted: false, refund.OutcomeSucceeded: false, refund.OutcomeClosed: false,
 		refund.OutcomeAbnormal: false, refund.OutcomeDeclined: true,
 	} {
@@ -70,7 +71,7 @@ func TestAnswerAboutMoneyNamesItsRefund(t *testing.T) {
 			half.Outcome = outcome
 			e.bank.next(fault{op: "refund", asIs: true, res: half})
 			next := e.process(e.approved("R1", 4000))
-			require.Equal(t, believed, next.Err == nil, "%v", half)
+			require.Equal(t, counts, next.Err == nil, "%v", half)
 		}
 	}
 }

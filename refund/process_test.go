@@ -148,7 +148,7 @@ func TestDeclinedAfterUnknownNeedsProof(t *testing.T) {
 		e.process(ref)
 		e.clock.Advance(time.Minute)
 		next := e.process(ref)
-		require.Equal(t, order.StateApproved, next.State, "the no is not booked yet")
+		require.Equal(t, order.StateApproved, next.State, "the refusal is not booked yet")
 		require.Equal(
 			t, e.clock.Now().Add(2*time.Minute), next.At, "asked again after the quiet period",
 		)
@@ -172,7 +172,7 @@ func TestDeclinedAfterUnknownNeedsProof(t *testing.T) {
 		require.Equal(t, []string{
 			"refund R1", "query R1", "refund R1", "query R1", "query R1",
 		}, e.bank.called(),
-			"nothing is submitted while the no waits")
+			"nothing is submitted while the refusal waits")
 	})
 	t.Run("the process died in its first attempt", func(t *testing.T) {
 		e := newEnv(t)
@@ -225,7 +225,7 @@ func TestClosedAndAbnormal(t *testing.T) {
 func TestProcessCanDieAtEveryStep(t *testing.T) {
 	for _, tc := range []struct {
 		name string
-		die  func(e *env, ref refund.Ref) // one Process that does not come back whole
+		die  func(e *env, ref refund.Ref) // one Process, which dies
 	}{
 		{"before the lease", func(e *env, ref refund.Ref) {
 			ctx, cancel := context.WithCancel(bg)
@@ -280,7 +280,8 @@ func TestProcessCanDieAtEveryStep(t *testing.T) {
 			require.Equal(t, order.StateRefunded, e.refund("R1").State)
 			require.EqualValues(t, 4000, e.bank.paid("O1"))
 			require.Equal(t, []string{
-				"request_refund paid>refund_requested", "approve refund_requested>approved", "settle approved>refunded",
+				"request_refund paid>refund_requested", "approve refund_requested>approved",
+				"settle approved>refunded",
 			}, e.events("R1"))
 		})
 	}
@@ -352,33 +353,6 @@ func TestLateAnswerOfAnOldAttempt(t *testing.T) {
 			e.run()
 			require.Equal(t, order.StateRefunded, e.refund("R1").State)
 			require.EqualValues(t, 4000, e.bank.paid("O1"))
-		})
-	}
-}
-
-func TestWaitAfterEachKindOfError(t *testing.T) {
-	for _, tc := range []struct {
-		name string
-		err  error
-		want time.Duration
-	}{
-		{"unknown", errLost, time.Minute},
-		{"busy", &refund.BusyError{After: time.Hour, Err: errLost}, time.Hour},
-		{
-			"busy for less than the backoff", &refund.BusyError{After: time.Second, Err: errLost},
-			time.Minute,
-		},
-		{"busy for ever", &refund.BusyError{After: 1<<63 - 1, Err: errLost}, 24 * time.Hour},
-		{"busy until yesterday", &refund.BusyError{After: -time.Hour, Err: errLost}, time.Minute},
-		{"set-up", &refund.SetupError{Err: errLost}, 10 * time.Minute},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			e := newEnv(t)
-			e.bank.next(fault{op: "refund", err: tc.err})
-			next := e.process(e.approved("R1", 4000))
-			require.Equal(t, e.clock.Now().Add(tc.want), next.At)
-			require.ErrorIs(t, next.Err, errLost)
-			require.Contains(t, e.refund("R1").Message, "connection reset")
 		})
 	}
 }

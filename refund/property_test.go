@@ -126,7 +126,7 @@ func TestServiceProperty(t *testing.T) {
 				}).Draw(t, "do")
 				w.meanwhile = append(w.meanwhile, do)
 			},
-			"notification": func(t *rapid.T) { // true, forged, early or late: all the same to us
+			"notification": func(t *rapid.T) { // true, forged, early or late
 				w.hint(pick(t))
 			},
 			"bad line": func(t *rapid.T) {
@@ -137,7 +137,11 @@ func TestServiceProperty(t *testing.T) {
 			"funds": func(t *rapid.T) { w.funds = rapid.Bool().Draw(t, "funds") },
 			"end": func(t *rapid.T) { // the provider ends an accepted refund
 				ref := pick(t)
-				if p := w.books[ref.RefundNo]; p != nil && (p.state == refund.OutcomeAccepted || p.state == refund.OutcomeAbnormal) {
+				p := w.books[ref.RefundNo]
+				if p == nil {
+					return
+				}
+				if p.state == refund.OutcomeAccepted || p.state == refund.OutcomeAbnormal {
 					ends := []refund.Outcome{
 						refund.OutcomeSucceeded, refund.OutcomeAbnormal, refund.OutcomeClosed,
 					}
@@ -165,7 +169,8 @@ func (w *world) settleDown() {
 			p.state = refund.OutcomeSucceeded
 		}
 	}
-	for range 60 { // a clock that was set back delays what was scheduled before: it comes all the same
+	// a clock that was set back delays what was scheduled before: it comes all the same
+	for range 60 {
 		w.now = w.now.Add(30 * time.Minute)
 		for _, ref := range w.refs() {
 			_, err := w.svc.Process(bg, ref)
@@ -180,13 +185,13 @@ func (w *world) settleDown() {
 		for _, r := range w.order(id).Refunds {
 			require.NotEqual(w.t, order.StateApproved, r.State, "%s never ended", r.No)
 		}
-		_, err := w.svc.Sync(bg, id) // how an abnormal refund ended is asked for by a person
+		_, err := w.svc.Sync(bg, id) // a person asks how an abnormal refund ended
 		require.NoError(w.t, err)
 		o := w.order(id)
 		booked := o.Refunded
 		for _, r := range o.Refunds {
 			if r.State == order.StateAbnormal {
-				booked += r.Amount // it left the merchant, and waits for a person
+				booked += r.Amount // the money left the merchant
 			}
 		}
 		require.Equal(w.t, w.paid(id), booked, "order %s", id)

@@ -13,7 +13,7 @@ import (
 )
 
 // together runs n functions at once and returns their errors.
-func together(n int, f func(i int) error) []error {
+func concurrently(n int, f func(i int) error) []error {
 	errs := make([]error, n)
 	var ready, done sync.WaitGroup
 	start := make(chan struct{})
@@ -36,7 +36,7 @@ func together(n int, f func(i int) error) []error {
 func TestConcurrentRequestsNeverExceedTheTotal(t *testing.T) {
 	e := newEnv(t)
 	e.register()
-	errs := together(200, func(i int) error {
+	errs := concurrently(200, func(i int) error {
 		_, err := e.svc.Request(bg, refund.RequestParams{
 			Ref: refund.Ref{
 				OrderID: "O1", RefundNo: fmt.Sprintf("R%d", i),
@@ -63,7 +63,7 @@ func TestApproveAgainstCancel(t *testing.T) {
 	for range 50 {
 		e := newEnv(t)
 		e.into(order.StateRefundRequested)
-		errs := together(2, func(i int) error {
+		errs := concurrently(2, func(i int) error {
 			_, err := []call{approve(4000), cancel(false)}[i].do(bg, e.svc)
 			return err
 		})
@@ -85,7 +85,7 @@ func TestTwoProcessesAtOnce(t *testing.T) {
 	for range 50 {
 		e := newEnv(t)
 		ref := e.approved("R1", 4000)
-		together(8, func(int) error {
+		concurrently(8, func(int) error {
 			_, err := e.svc.Process(bg, ref)
 			return err
 		})

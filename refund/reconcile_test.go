@@ -13,8 +13,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// settledWithoutUs approves a refund on each of n orders of its own, sends it, and has the provider
-// pay it without telling. Orders are a minute apart.
+// settledWithoutUs approves a refund on each of n orders, sends it, and lets the provider pay it
+// without telling. Orders are a minute apart.
 func (e *env) settledWithoutUs(n int) (ids []string) {
 	e.t.Helper()
 	for i := range n {
@@ -27,8 +27,11 @@ func (e *env) settledWithoutUs(n int) (ids []string) {
 	return ids
 }
 
-// reports runs Reconcile to its end and returns the reports, and those that are not without news.
-func reports(t *testing.T, s *refund.Service, p refund.ReconcileParams) (all, news []refund.OrderReport) {
+// reports runs Reconcile to its end and returns the reports, and those with a discrepancy or an
+// error.
+func reports(
+	t *testing.T, s *refund.Service, p refund.ReconcileParams,
+) (all, news []refund.OrderReport) {
 	t.Helper()
 	for r, err := range s.Reconcile(bg, p) {
 		require.NoError(t, err)

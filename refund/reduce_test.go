@@ -12,8 +12,10 @@ import (
 // TestConfirmedAnswers: what a confirmed answer of the provider makes of a refund, in every state.
 // Here a notification asks; all answers are recorded in the same way.
 func TestConfirmedAnswers(t *testing.T) {
-	req, app, rej, can, fai, abn, rfd, aba := order.StateRefundRequested, order.StateApproved, order.StateRejected,
-		order.StateCancelled, order.StateFailed, order.StateAbnormal, order.StateRefunded, order.StateAbandoned
+	req, app, rej, can := order.StateRefundRequested, order.StateApproved, order.StateRejected,
+		order.StateCancelled
+	fai, abn, rfd, aba := order.StateFailed, order.StateAbnormal, order.StateRefunded,
+		order.StateAbandoned
 	type row struct {
 		from     order.State
 		to       order.State

@@ -188,7 +188,8 @@ func hookRefusals() []refusal {
 				) error {
 					return errLost
 				}
-			}, approve(4000)), refund.ErrVetoed, "approve refund R1 of order O1: vetoed: connection reset",
+			}, approve(4000)), refund.ErrVetoed,
+			"approve refund R1 of order O1: vetoed: connection reset",
 		},
 		{
 			"a guard that panics", requested, with(func(_ *env, o *refund.Options) {

@@ -78,7 +78,7 @@ func TestEndedContext(t *testing.T) {
 	}
 }
 
-// ledger is a Scheduler that notes what it is told, and whether it was told inside the Update.
+// ledger is a Scheduler that records its calls, and whether they were inside the Update.
 type ledger struct {
 	store  *memstore.Store
 	jobs   []refund.Ref

@@ -67,5 +67,5 @@ func TestSetupFaultIsReportedOncePerGateway(t *testing.T) {
 	e.run() // works again
 	e.bank.next(fails)
 	e.process(e.approved("R3", 1000))
-	require.Len(t, e.setup, 2, "a new fault is told again")
+	require.Len(t, e.setup, 2, "a new fault is reported again")
 }

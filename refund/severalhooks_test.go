@@ -166,7 +166,7 @@ func TestTraceHooksNest(t *testing.T) {
 	require.Equal(t, []string{"ab", "a"}, ends)
 }
 
-// tracer is a Trace hook that keeps what it was told, and how deep in other commands it was.
+// tracer is a Trace hook that records its calls, indented if inside another command.
 type tracer struct{ calls []string }
 
 func (tr *tracer) hooks() refund.Hooks {
@@ -263,7 +263,7 @@ func TestTrace(t *testing.T) {
 	}
 	got, err := calls(func() error { _, err := e.svc.ListRefunds(bg, refund.Filter{}); return err })
 	require.NoError(t, err)
-	require.Empty(t, got, "reads are not told of")
+	require.Empty(t, got, "reads are not traced")
 }
 
 func errOf(_ order.Refund, err error) error { return err }

@@ -39,7 +39,7 @@ func (e *env) closed() refund.Ref {
 // nothing about the new submission. Nobody asks about a failed refund, so it must not fail.
 func TestStaleRefusalFailsNothing(t *testing.T) {
 	for name, tc := range map[string]struct {
-		resent refund.Result // the provider's answer to the submission that overtakes the no
+		resent refund.Result // the provider's answer to the submission that overtakes the refusal
 		want   order.State
 	}{
 		"accepted": {isAccepted, order.StateApproved},
@@ -107,7 +107,7 @@ func TestStaleRefusalFailsNothing(t *testing.T) {
 			"an abnormal refund is asked about no more either",
 		)
 	})
-	t.Run("unchanged: the no counts", func(t *testing.T) {
+	t.Run("unchanged: the refusal counts", func(t *testing.T) {
 		e := newEnv(t)
 		e.process(e.approved("R1", 4000))
 		e.bank.next(fault{op: "query", res: isClosed})
@@ -281,12 +281,13 @@ func TestAdoptedLeavesNoSubmission(t *testing.T) {
 func TestRefusalOfAnEarlierRetry(t *testing.T) {
 	e := newEnv(t)
 	ref := e.approved("R1", 4000)
-	number := refund.Result{Outcome: refund.OutcomeDeclined, Code: "NOTENOUGH"}
+	refusal := refund.Result{Outcome: refund.OutcomeDeclined, Code: "NOTENOUGH"}
 	e.bank.next(
-		fault{op: "refund", res: number, block: func(context.Context) {
+		fault{op: "refund", res: refusal, block: func(context.Context) {
 			e.clock.Advance(time.Minute)
 			require.Equal(
-				t, order.StateApproved, e.process(ref).State, "a no waits for its quiet period",
+				t, order.StateApproved, e.process(ref).State,
+				"a refusal waits for the quiet period",
 			)
 			e.clock.Advance(2 * time.Minute)
 			require.Equal(t, order.StateFailed, e.process(ref).State)
@@ -295,7 +296,7 @@ func TestRefusalOfAnEarlierRetry(t *testing.T) {
 			require.Equal(t, order.StateApproved, e.process(ref).State)
 			require.Equal(t, 1, e.refund("R1").Attempts)
 		}},
-		fault{op: "refund", res: number},
+		fault{op: "refund", res: refusal},
 		fault{op: "refund", res: isAccepted, pay: true},
 	)
 	require.Equal(t, order.StateApproved, e.process(ref).State)

@@ -62,7 +62,7 @@ func TestSyncOfAResolvedRefund(t *testing.T) {
 	require.Equal(t, order.StateRefunded, e.refund("R1").State, "a word with evidence stands")
 }
 
-// lister is a bank that lists what it is told to.
+// lister is a bank that lists the given results.
 type lister struct {
 	*bank
 	list []refund.Result
@@ -235,5 +235,5 @@ func TestSyncWhenTheGatewayBreaks(t *testing.T) {
 		_, err = e.svc.Sync(bg, "O1")
 		require.ErrorIs(t, err, refund.ErrSetup)
 	}
-	require.Len(t, e.setup, 1, "told like any other set-up fault, once")
+	require.Len(t, e.setup, 1, "reported once, as any other set-up fault")
 }

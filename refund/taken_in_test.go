@@ -24,7 +24,8 @@ func TestSyncAdoptsOnlyWhatMayHavePaid(t *testing.T) {
 		t.Run(outcome.String(), func(t *testing.T) {
 			e, l := newLister(t)
 			res := refund.Result{
-				Outcome: outcome, RefundNo: "C1", Amount: 1000, ProviderRefundID: "501", Code: "CODE", Message: "words",
+				Outcome: outcome, RefundNo: "C1", Amount: 1000, ProviderRefundID: "501",
+				Code: "CODE", Message: "words",
 			}
 			l.list = []refund.Result{res}
 			rep, err := e.svc.Sync(bg, "O1")

@@ -120,7 +120,8 @@ func TestProviderWordsNeverStopABooking(t *testing.T) {
 				o := e.order()
 				r := o.Refund("R1")
 				for text, most := range map[string]int{
-					r.ProviderRefundID: order.MaxCode, r.Code: order.MaxCode, r.Message: order.MaxMessage,
+					r.ProviderRefundID: order.MaxCode, r.Code: order.MaxCode,
+					r.Message:                        order.MaxMessage,
 					o.History[len(o.History)-1].Note: order.MaxMessage,
 				} {
 					require.LessOrEqual(t, len(text), most)

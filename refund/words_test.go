@@ -125,7 +125,8 @@ func TestDiscrepancyHasAllFields(t *testing.T) {
 	require.Equal(t, refund.Discrepancy{
 		OrderID: "O1", RefundNo: "R1", Book: order.StateRefunded,
 		Result: refund.Result{
-			Outcome: refund.OutcomeClosed, RefundNo: "R1", OrderID: "O1", Amount: 4000, Code: "REFUNDCLOSE",
+			Outcome: refund.OutcomeClosed, RefundNo: "R1", OrderID: "O1", Amount: 4000,
+			Code: "REFUNDCLOSE",
 		},
 	}, c)
 }
@@ -138,7 +139,8 @@ func TestStuckHasAllFields(t *testing.T) {
 	e.bank.next(fault{op: "refund", err: errLost})
 	e.process(ref)
 	require.Equal(t, []refund.Stuck{{
-		OrderID: "O1", RefundNo: "R1", Gateway: "bank", ApprovedAt: approved, Attempts: 1, Err: errLost,
+		OrderID: "O1", RefundNo: "R1", Gateway: "bank", ApprovedAt: approved, Attempts: 1,
+		Err: errLost,
 	}}, e.stuck)
 }
 

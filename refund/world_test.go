@@ -20,7 +20,7 @@ import (
 type world struct {
 	t     *rapid.T
 	now   time.Time     // the shop's clock, which may be set back
-	real  time.Duration // how long the world has gone on
+	real  time.Duration // the true time, since the beginning
 	svc   *refund.Service
 	store *memstore.Store
 	m     *order.Machine
