@@ -90,10 +90,8 @@ func (s *Service) confirmUnpaid(
 	default:
 		return ref.wrap(op, &noAnswerError{ans.err})
 	}
-	switch ans.res.Outcome {
-	case OutcomeNotFound, OutcomeClosed, OutcomeDeclined:
+	if isRefusal(ans.res.Outcome) {
 		return nil
-	case OutcomeUnknown, OutcomeAccepted, OutcomeSucceeded, OutcomeAbnormal:
 	}
 	return ref.wrap(op, fmt.Errorf("it is %s: %w", ans.res.Outcome, ErrUnsettled))
 }

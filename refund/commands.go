@@ -36,34 +36,28 @@ func (s *Service) Request(ctx context.Context, p RequestParams) (_ order.Refund,
 	}
 	ctx, end := s.trace(ctx, "request", p.Ref, &err)
 	defer end()
-	if err := checkActor("request", p.Ref, p.Actor); err != nil {
-		return order.Refund{}, err
-	}
-	var out order.Refund
-	err = s.update(ctx, "request", p.Ref, func(ctx context.Context, u *update) error {
+	run := func(ctx context.Context, u *update) (*order.Refund, error) {
 		if r := u.order.Refund(p.RefundNo); r != nil {
-			out = *r
-			return p.checkRepeat(r, isMade)
+			return r, p.checkRepeat(r, isMade)
 		}
 		if err := s.checkRequests(u.order, p.RefundNo); err != nil {
-			return fmt.Errorf("request %w", err)
+			return nil, fmt.Errorf("request %w", err)
 		}
 		r, err := u.fire(ctx, order.Trigger{
 			Event: order.EventRequestRefund, RefundNo: p.RefundNo, Amount: p.Amount,
 			Reason: p.Reason, Actor: p.Actor, At: s.now(),
 		})
 		if err != nil {
-			return err
+			return nil, err
 		}
-		out = *r
 		if c, ok := s.gateway.(Checker); ok {
 			if err := c.Check(newRequest(u.order, r)); err != nil {
-				return p.wrap("request", err)
+				return nil, p.wrap("request", err)
 			}
 		}
-		return nil
-	})
-	return orZero(out, err)
+		return r, nil
+	}
+	return s.change(ctx, "request", p.Ref, p.Actor, run)
 }
 
 // checkRepeat returns errUnchanged if p requests r, a refund of the same number, once more.
@@ -273,46 +267,43 @@ func (s *Service) command(
 	ctx context.Context, ref Ref, event order.Event, actor order.Actor, note string, done isDone,
 ) (order.Refund, error) {
 	op := string(event)
-	if err := checkActor(op, ref, actor); err != nil {
-		return order.Refund{}, err
-	}
-	var out order.Refund
-	err := s.update(ctx, op, ref, func(ctx context.Context, u *update) error {
+	run := func(ctx context.Context, u *update) (*order.Refund, error) {
 		r, err := u.refund(op, ref.RefundNo)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		switch already, err := done(u, r); {
 		case err != nil:
-			return err
+			return nil, err
 		case already:
-			out = *r
-			return errUnchanged
+			return r, errUnchanged
 		}
-		r, err = u.fire(ctx, order.Trigger{
+		return u.fire(ctx, order.Trigger{
 			Event: event, RefundNo: ref.RefundNo, Actor: actor, Note: note, At: s.now(),
 		})
-		if err != nil {
-			return err
-		}
-		out = *r
-		return nil
-	})
-	return orZero(out, err)
-}
-
-// checkActor returns an error if a host acts as the provider.
-func checkActor(op string, ref Ref, a order.Actor) error {
-	if a != order.ActorProvider {
-		return nil
 	}
-	return ref.wrap(op, invalid("actor", "is reserved for the provider's own answers"))
+	return s.change(ctx, op, ref, actor, run)
 }
 
-// orZero returns r, or the zero refund beside an error.
-func orZero(r order.Refund, err error) (order.Refund, error) {
+// change runs fn as update does, and returns the refund that fn returned. A host must not act as the
+// provider.
+func (s *Service) change(
+	ctx context.Context, op string, ref Ref, actor order.Actor,
+	fn func(ctx context.Context, u *update) (*order.Refund, error),
+) (out order.Refund, err error) {
+	if actor == order.ActorProvider {
+		problem := invalid("actor", "is reserved for the provider's own answers")
+		return order.Refund{}, ref.wrap(op, problem)
+	}
+	err = s.update(ctx, op, ref, func(ctx context.Context, u *update) error {
+		r, err := fn(ctx, u)
+		if r != nil {
+			out = *r
+		}
+		return err
+	})
 	if err != nil {
 		return order.Refund{}, err
 	}
-	return r, nil
+	return out, nil
 }

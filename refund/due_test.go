@@ -206,9 +206,7 @@ func TestStuckLists(t *testing.T) {
 	e.clock.Advance(time.Hour - time.Minute - time.Second - time.Microsecond)
 	require.Empty(t, e.stuckNos(refund.Filter{}), "not before its time")
 	e.clock.Advance(time.Microsecond)
-	require.Equal(
-		t, []string{"R-A1"}, e.stuckNos(refund.Filter{}), "as soon as the hook is called",
-	)
+	require.Equal(t, []string{"R-A1"}, e.stuckNos(refund.Filter{}), "as soon as the hook is called")
 	e.process(refund.Ref{OrderID: "A1", RefundNo: "R-A1"})
 	require.Len(t, e.stuck, 1)
 	e.clock.Advance(time.Minute)

@@ -348,7 +348,7 @@ func TestBackupRestoredDuringACommand(t *testing.T) {
 					missed++
 				}
 			}
-			// which then know nothing of it from the beginning
+			// they do not know the refund then
 			if name == "sync" || name == "notification" {
 				require.GreaterOrEqual(t, missed, 2)
 				return

@@ -3,6 +3,7 @@ package refund
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/orderfsm/orderfsm/order"
@@ -104,25 +105,18 @@ const (
 	OutcomeNotFound
 )
 
+var outcomeNames = [...]string{
+	OutcomeUnknown: "unknown", OutcomeAccepted: "accepted", OutcomeSucceeded: "succeeded",
+	OutcomeDeclined: "declined", OutcomeClosed: "closed", OutcomeAbnormal: "abnormal",
+	OutcomeNotFound: "not_found",
+}
+
 // String returns the outcome's name in lower case, as logs have it.
 func (o Outcome) String() string {
-	switch o {
-	case OutcomeUnknown:
-		return "unknown"
-	case OutcomeAccepted:
-		return "accepted"
-	case OutcomeSucceeded:
-		return "succeeded"
-	case OutcomeDeclined:
-		return "declined"
-	case OutcomeClosed:
-		return "closed"
-	case OutcomeAbnormal:
-		return "abnormal"
-	case OutcomeNotFound:
-		return "not_found"
+	if o < 0 || int(o) >= len(outcomeNames) {
+		return "invalid"
 	}
-	return "invalid"
+	return outcomeNames[o]
 }
 
 // MarshalText implements [encoding.TextMarshaler] with String, also for JSON.
@@ -131,13 +125,12 @@ func (o Outcome) MarshalText() ([]byte, error) { return []byte(o.String()), nil 
 // UnmarshalText implements [encoding.TextUnmarshaler]. It returns [ErrInvalid] if text is not the
 // name of an outcome.
 func (o *Outcome) UnmarshalText(text []byte) error {
-	for known := OutcomeUnknown; known <= OutcomeNotFound; known++ {
-		if known.String() == string(text) {
-			*o = known
-			return nil
-		}
+	i := slices.Index(outcomeNames[:], string(text))
+	if i < 0 {
+		return invalid("outcome", "is not known")
 	}
-	return invalid("outcome", "is not known")
+	*o = Outcome(i)
+	return nil
 }
 
 // Checker is an optional interface of a [RefundGateway]. Check returns an error if the provider

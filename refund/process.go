@@ -38,29 +38,21 @@ func (s *Service) ApproveAndSend(ctx context.Context, p ApproveParams) (_ order.
 	if err != nil {
 		return order.Refund{}, err
 	}
-	now, err := s.processAndGet(ctx, p.Ref)
+	_, err = s.Process(ctx, p.Ref)
+	var o *order.Order
+	if err == nil {
+		o, err = s.get(context.WithoutCancel(ctx), p.OrderID)
+	}
+	if err == nil && o.Refund(p.RefundNo) == nil {
+		err = p.wrap("read", ErrRefundNotFound)
+	}
 	if err != nil {
 		s.log.ErrorContext(ctx, "refund approved, its outcome is not known",
 			slog.String("order_id", p.OrderID), slog.String("refund_no", p.RefundNo),
 			slog.Any("error", err))
 		return approved, nil
 	}
-	return *now, nil
-}
-
-// processAndGet processes a refund and returns it as it is then.
-func (s *Service) processAndGet(ctx context.Context, ref Ref) (*order.Refund, error) {
-	if _, err := s.Process(ctx, ref); err != nil {
-		return nil, err
-	}
-	o, err := s.get(context.WithoutCancel(ctx), ref.OrderID)
-	if err != nil {
-		return nil, err
-	}
-	if r := o.Refund(ref.RefundNo); r != nil {
-		return r, nil
-	}
-	return nil, ref.wrap("read", ErrRefundNotFound)
+	return *o.Refund(p.RefundNo), nil
 }
 
 // Process moves one approved refund as far as it can go now: lease, ask, record. It may be called

@@ -243,7 +243,7 @@ func TestProcessCanDieAtEveryStep(t *testing.T) {
 			require.NoError(e.t, err)
 		}},
 		{"after the provider paid, before the record", func(e *env, ref refund.Ref) {
-			// The store takes nothing any more once the call has been made.
+			// The store fails once the call has been made.
 			failing := &flakyStore{Store: e.store}
 			s, err := refund.NewService(e.machine, failing, dieOn{
 				e.bank, nil, func() { failing.fail(errLost) },

@@ -169,7 +169,7 @@ func (w *world) settleDown() {
 			p.state = refund.OutcomeSucceeded
 		}
 	}
-	// a clock that was set back delays what was scheduled before: it comes all the same
+	// enough even if a clock that was set back delays the refunds
 	for range 60 {
 		w.now = w.now.Add(30 * time.Minute)
 		for _, ref := range w.refs() {

@@ -158,12 +158,8 @@ func (s *Service) bookAdopted(
 	ref := Ref{OrderID: orderID, RefundNo: res.RefundNo}
 	err = s.update(ctx, "sync", ref, func(ctx context.Context, u *update) error {
 		adopted = false
-		if u.order.Refund(res.RefundNo) != nil {
-			return errUnchanged
-		}
-		switch res.Outcome {
-		case OutcomeAccepted, OutcomeSucceeded, OutcomeAbnormal:
-		case OutcomeUnknown, OutcomeDeclined, OutcomeClosed, OutcomeNotFound:
+		neverPaid := res.Outcome == OutcomeUnknown || isRefusal(res.Outcome)
+		if neverPaid || u.order.Refund(res.RefundNo) != nil {
 			return errUnchanged
 		}
 		adopted = true

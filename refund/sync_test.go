@@ -69,9 +69,7 @@ type lister struct {
 	err  error
 }
 
-func (l *lister) List(
-	context.Context, refund.Request,
-) ([]refund.Result, error) {
+func (l *lister) List(context.Context, refund.Request) ([]refund.Result, error) {
 	return l.list, l.err
 }
 

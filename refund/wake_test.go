@@ -17,9 +17,7 @@ import (
 func (e *env) requested(number string) refund.ApproveParams {
 	e.t.Helper()
 	e.register()
-	_, err := e.svc.Request(bg, refund.RequestParams{
-		Ref: o1(number), Amount: 30, Actor: buyer,
-	})
+	_, err := e.svc.Request(bg, refund.RequestParams{Ref: o1(number), Amount: 30, Actor: buyer})
 	require.NoError(e.t, err)
 	return refund.ApproveParams{Ref: o1(number), Amount: 30, Actor: seller}
 }
