@@ -15,9 +15,12 @@ import (
 // effects. It reports whether the provider must be asked again, because the answer may be older
 // than the book.
 func (u *update) recordAnswer(
-	ctx context.Context, number string, q *question, a answer,
+	ctx context.Context, op string, q *question, a answer,
 ) (again bool, err error) {
-	r := u.order.Refund(number)
+	r, err := u.refund(op, q.seen.No)
+	if err != nil {
+		return false, err
+	}
 	before := *r
 	now, err := u.s.quietClock(ctx, q, a)
 	if err != nil {
@@ -27,10 +30,9 @@ func (u *update) recordAnswer(
 		r.Outstanding, r.SubmittedAt = q.seen.Outstanding, q.seen.SubmittedAt
 	}
 	v := judge(r, q, a, now, u.s.opt.QuietPeriod)
-	if err := u.book(ctx, number, v, a.res, now); err != nil {
+	if err := u.book(ctx, r, v, a.res, now); err != nil {
 		return false, err
 	}
-	r = u.order.Refund(number)
 	if q.isNewest(r) {
 		u.reschedule(r, a.err, now)
 	}
@@ -52,13 +54,12 @@ func (s *Service) quietClock(ctx context.Context, q *question, a answer) (time.T
 	return s.now(), nil
 }
 
-// book carries a verdict out.
+// book carries a verdict out. A transition changes r in place.
 func (u *update) book(
-	ctx context.Context, number string, v verdict, res Result, now time.Time,
+	ctx context.Context, r *order.Refund, v verdict, res Result, now time.Time,
 ) error {
-	r := u.order.Refund(number)
 	if v.discrepancy != nil {
-		u.setDiscrepancy(number, r.State, res, v.discrepancy)
+		u.setDiscrepancy(r.No, r.State, res, v.discrepancy)
 		u.marker = v.marker
 	}
 	if v.keep {
@@ -74,21 +75,20 @@ func (u *update) book(
 		r.DeclinedAt = now
 	}
 	if v.adopt {
-		if err := u.fireFromProvider(ctx, order.EventAdopt, number, v.words); err != nil {
+		if err := u.fireFromProvider(ctx, order.EventAdopt, r, v.words); err != nil {
 			return err
 		}
 	}
 	if v.event == "" {
 		return nil
 	}
-	return u.fireFromProvider(ctx, v.event, number, v.words)
+	return u.fireFromProvider(ctx, v.event, r, v.words)
 }
 
 // fireFromProvider fires an event that the provider caused and keeps its words with the refund.
 func (u *update) fireFromProvider(
-	ctx context.Context, ev order.Event, number string, res Result,
+	ctx context.Context, ev order.Event, r *order.Refund, res Result,
 ) error {
-	r := u.order.Refund(number)
 	setWords(r, res)
 	if ev == order.EventSettle {
 		r.ConfirmedAt = u.s.now()
@@ -97,7 +97,7 @@ func (u *update) fireFromProvider(
 		}
 	}
 	_, err := u.fire(ctx, order.Trigger{
-		Event: ev, RefundNo: number,
+		Event: ev, RefundNo: r.No,
 		Actor: order.ActorProvider, Note: joinWords(res), At: u.s.now(),
 	})
 	return err

@@ -58,15 +58,10 @@ func (s *Service) commitAnswer(
 ) (o *order.Order, again bool, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.opt.Lease)
 	defer cancel()
-	number := q.seen.No
-	ref := Ref{OrderID: orderID, RefundNo: number}
-	err = s.update(ctx, op, ref, func(ctx context.Context, u *update) error {
-		_, err := u.refund(op, number)
-		if err != nil {
-			return err
-		}
-		again, err = u.recordAnswer(ctx, number, q, ans)
+	ref := Ref{OrderID: orderID, RefundNo: q.seen.No}
+	err = s.update(ctx, op, ref, func(ctx context.Context, u *update) (err error) {
 		o = u.order
+		again, err = u.recordAnswer(ctx, op, q, ans)
 		return err
 	})
 	return o, again, err

@@ -173,7 +173,7 @@ func (s *Service) bookAdopted(
 		u.setDiscrepancy(r.No, order.StatePaid, res,
 			errors.New("the provider has a refund that the book did not"))
 		q := &question{req: newRequest(u.order, r), seen: *r}
-		_, err = u.recordAnswer(ctx, r.No, q, answer{res: clipWords(res), queried: true})
+		_, err = u.recordAnswer(ctx, "sync", q, answer{res: clipWords(res), queried: true})
 		return err
 	})
 	return adopted, err
