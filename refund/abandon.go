@@ -14,24 +14,24 @@ type AbandonParams struct {
 	Ref
 	Actor order.Actor
 	Note  string
-	// Evidence says why the refund cannot pay any more, if the provider does not answer: the number of
-	// a statement, a ticket, a letter. It is kept in the note. It does not outweigh an answer of the
-	// provider.
+	// Evidence is why the refund cannot pay any more: the number of a statement, a ticket, a
+	// letter. It is used only if the provider does not answer, and is then kept in the note.
 	Evidence string
 }
 
-// Abandon gives a failed refund up and releases its amount for a new one. Because a new number could
-// then pay a second time, Abandon asks the provider once more and returns [ErrUnsettled] unless the
-// answer is that the number was never seen or is closed. Any other answer is recorded: a late success
-// settles the refund. If the provider does not answer, Evidence takes the place of its answer.
-// Repeated, Abandon returns the refund as it is now.
+// Abandon gives a failed refund up and releases its amount for a new one. A new number could pay a
+// second time, so Abandon asks the provider once more. It returns [ErrUnsettled] unless the
+// provider does not know the number, or has closed or declined the refund. Any other answer is
+// recorded: a late success settles the refund. If the provider does not answer, Evidence takes the
+// place of its answer. Repeated, Abandon returns the refund as it is now.
 //
 // Errors: [ErrOrderNotFound], [ErrRefundNotFound], [ErrTransition], [ErrVetoed], [ErrUnsettled],
 // [ErrConflict] (retried in the meantime), [ErrInTx], [ErrInvalid].
 func (s *Service) Abandon(ctx context.Context, p AbandonParams) (_ order.Refund, err error) {
-	ctx, end := s.trace(ctx, "abandon", p.Ref, &err)
+	const op = "abandon"
+	ctx, end := s.trace(ctx, op, p.Ref, &err)
 	defer end()
-	if err := s.refuseInTx(ctx, "abandon", p.Ref); err != nil {
+	if err := s.refuseInTx(ctx, op, p.Ref); err != nil {
 		return order.Refund{}, err
 	}
 	o, err := s.get(ctx, p.OrderID)
@@ -40,12 +40,12 @@ func (s *Service) Abandon(ctx context.Context, p AbandonParams) (_ order.Refund,
 	}
 	seen := o.Refund(p.RefundNo)
 	if seen == nil {
-		return order.Refund{}, fmt.Errorf("abandon %s: %w", p.name(), ErrRefundNotFound)
+		return order.Refund{}, p.wrap(op, ErrRefundNotFound)
 	}
 	if seen.State == order.StateFailed {
-		err := s.confirmUnpaid(ctx, o, seen)
-		var silent *noAnswerError
-		if errors.As(err, &silent) && strings.TrimSpace(p.Evidence) != "" {
+		err := s.confirmUnpaid(ctx, p.Ref, o, seen)
+		var noAnswer *noAnswerError
+		if errors.As(err, &noAnswer) && strings.TrimSpace(p.Evidence) != "" {
 			p.Note = strings.TrimSpace(p.Note + "\nunconfirmed by the provider: " + p.Evidence)
 			err = nil
 		}
@@ -53,12 +53,15 @@ func (s *Service) Abandon(ctx context.Context, p AbandonParams) (_ order.Refund,
 			return order.Refund{}, err
 		}
 	}
-	return s.command(ctx, p.Ref, order.EventAbandon, p.Actor, p.Note, func(_ *update, r *order.Refund) (bool, error) {
-		if r.State == order.StateFailed && (r.Retries != seen.Retries || !r.EndedAt.Equal(seen.EndedAt)) {
-			return false, fmt.Errorf("abandon %s: it was sent again in the meantime: %w", p.name(), ErrConflict)
+	done := func(_ *update, r *order.Refund) (bool, error) {
+		isSame := r.Retries == seen.Retries && r.EndedAt.Equal(seen.EndedAt)
+		if r.State == order.StateFailed && !isSame {
+			err := fmt.Errorf("it was sent again in the meantime: %w", ErrConflict)
+			return false, p.wrap(op, err)
 		}
 		return r.State == order.StateAbandoned, nil
-	})
+	}
+	return s.command(ctx, p.Ref, order.EventAbandon, p.Actor, p.Note, done)
 }
 
 // noAnswerError is returned if the provider gave no clear answer.
@@ -67,12 +70,15 @@ type noAnswerError struct{ err error }
 // Error implements error.
 func (e *noAnswerError) Error() string { return ErrUnsettled.Error() + ": " + e.err.Error() }
 
-// Unwrap returns what errors.Is and errors.As look for.
+// Unwrap returns ErrUnsettled and the cause.
 func (e *noAnswerError) Unwrap() []error { return []error{ErrUnsettled, e.err} }
 
-// confirmUnpaid returns nil only if the provider says now that the refund has not been and is not being paid.
-func (s *Service) confirmUnpaid(ctx context.Context, o *order.Order, r *order.Refund) error {
-	ans, _, err := s.observe(ctx, "abandon", o, r)
+// confirmUnpaid asks the provider. It returns nil only if the refund was not paid and will not be.
+func (s *Service) confirmUnpaid(
+	ctx context.Context, ref Ref, o *order.Order, r *order.Refund,
+) error {
+	const op = "abandon"
+	ans, _, err := s.observe(ctx, op, o, r)
 	if err != nil {
 		return err
 	}
@@ -80,15 +86,12 @@ func (s *Service) confirmUnpaid(ctx context.Context, o *order.Order, r *order.Re
 	case ans.err == nil:
 	case errors.Is(ans.err, ErrMismatch), errors.Is(ans.err, errOvertaken), ctx.Err() != nil:
 		// The provider did answer, or was given no time to.
-		return fmt.Errorf("abandon %s: %w: %w", Ref{OrderID: o.ID, RefundNo: r.No}.name(), ErrUnsettled, ans.err)
+		return ref.wrap(op, fmt.Errorf("%w: %w", ErrUnsettled, ans.err))
 	default:
-		return fmt.Errorf("abandon refund %s of order %s: %w", r.No, o.ID, &noAnswerError{ans.err})
+		return ref.wrap(op, &noAnswerError{ans.err})
 	}
-	switch ans.res.Outcome {
-	case OutcomeNotFound, OutcomeClosed, OutcomeDeclined:
+	if isRefusal(ans.res.Outcome) {
 		return nil
-	case OutcomeUnknown, OutcomeAccepted, OutcomeSucceeded, OutcomeAbnormal:
 	}
-	return fmt.Errorf("abandon refund %s of order %s: it is %s: %w",
-		r.No, o.ID, ans.res.Outcome, ErrUnsettled)
+	return ref.wrap(op, fmt.Errorf("it is %s: %w", ans.res.Outcome, ErrUnsettled))
 }

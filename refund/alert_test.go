@@ -12,8 +12,8 @@ import (
 )
 
 // TestDiscrepancyIsReportedEvenIfTheStoreFails: the answer to COMMIT is lost. The book may know by
-// then that the provider paid what a person had resolved as paid, so that the next answer is no
-// news: this report is the only one.
+// then that the provider paid a refund which a person had resolved as paid. The next answer is not
+// new then, so this report is the only one.
 func TestDiscrepancyIsReportedEvenIfTheStoreFails(t *testing.T) {
 	for _, how := range []string{failsRollback, failsAfter} {
 		t.Run(how, func(t *testing.T) {
@@ -33,8 +33,8 @@ func TestDiscrepancyIsReportedEvenIfTheStoreFails(t *testing.T) {
 	}
 }
 
-// TestNumberOfAnotherOrderIsReportedOnce: the provider lists a refund for this order whose number
-// another order has.
+// TestNumberOfAnotherOrderIsReportedOnce: the provider lists a refund for this order, but another
+// order has its number.
 func TestNumberOfAnotherOrderIsReportedOnce(t *testing.T) {
 	e, l := newLister(t)
 	_, err := e.svc.Register(bg, refund.RegisterParams{
@@ -56,9 +56,11 @@ func TestNumberOfAnotherOrderIsReportedOnce(t *testing.T) {
 
 // TestContradictionIsReportedOnce: the operator paid the buyer by other means, as the manual
 // advises, and resolved the refund as paid. The provider never changes its answer, and the books
-// are compared every night. One alert calls a person; every comparison still lists the difference.
+// are compared every night. The hook is called once; every comparison still lists the discrepancy.
 func TestContradictionIsReportedOnce(t *testing.T) {
-	for _, answer := range []refund.Result{isAccepted, isAbnormal, isClosed, declined("NOTENOUGH")} {
+	for _, answer := range []refund.Result{
+		isAccepted, isAbnormal, isClosed, declined("NOTENOUGH"),
+	} {
 		t.Run(answer.Outcome.String(), func(t *testing.T) {
 			e := newEnv(t)
 			e.process(e.approved("R1", 4000))
@@ -83,8 +85,8 @@ func TestContradictionIsReportedOnce(t *testing.T) {
 	}
 }
 
-// TestAnswerAboutSomethingElseIsReportedOnce: a provider that goes on answering with another amount
-// raises one alert, and another one when the answer changes.
+// TestAnswerAboutSomethingElseIsReportedOnce: a provider that keeps answering with another amount
+// raises one alert, and one more when the answer changes.
 func TestAnswerAboutSomethingElseIsReportedOnce(t *testing.T) {
 	e := newEnv(t)
 	ref := e.approved("R1", 4000)
@@ -100,7 +102,7 @@ func TestAnswerAboutSomethingElseIsReportedOnce(t *testing.T) {
 }
 
 // TestSetupFaultOfQueriesIsReportedOnce: refunds work and queries do not, because the key may only
-// write. Each refund that is sent proves nothing for the queries.
+// write. A refund that works proves nothing about queries.
 func TestSetupFaultOfQueriesIsReportedOnce(t *testing.T) {
 	e := newEnv(t)
 	for i := range 5 {
@@ -118,8 +120,8 @@ func TestSetupFaultOfQueriesIsReportedOnce(t *testing.T) {
 	require.Len(t, e.setup, 2, "another fault")
 }
 
-// TestSetupFaultOfRefundsIsNotHidden: that lists are not permitted is known, and lists are rare.
-// When refunds begin to fail, somebody must hear of it.
+// TestSetupFaultOfRefundsIsNotHidden: it is known that lists are not permitted, and lists are rare.
+// When refunds begin to fail too, the hook is called again.
 func TestSetupFaultOfRefundsIsNotHidden(t *testing.T) {
 	e, l := newLister(t)
 	l.err = &refund.SetupError{Err: errors.New("lists are not permitted")}

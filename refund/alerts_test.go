@@ -12,14 +12,18 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// TestWordsWithoutAMoveChangeTheOrder: Sync learns that a refund is on its way.
-func TestWordsWithoutAMoveChangeTheOrder(t *testing.T) {
+// TestAcceptanceUpdatesTheOrder: Sync learns that the provider has the refund. The order's
+// UpdatedAt changes without a transition.
+func TestAcceptanceUpdatesTheOrder(t *testing.T) {
 	e := newEnv(t)
 	e.bank.next(fault{op: "refund", err: errLost, pay: true})
 	e.process(e.approved("R1", 4000))
 	e.clock.Advance(time.Second)
 	e.bank.next(
-		fault{op: "query", res: refund.Result{Outcome: refund.OutcomeAccepted, ProviderRefundID: "501"}},
+		fault{
+			op:  "query",
+			res: refund.Result{Outcome: refund.OutcomeAccepted, ProviderRefundID: "501"},
+		},
 	)
 	_, err := e.svc.Sync(bg, "O1")
 	require.NoError(t, err)
@@ -27,9 +31,9 @@ func TestWordsWithoutAMoveChangeTheOrder(t *testing.T) {
 	require.Equal(t, e.clock.Now(), e.order().UpdatedAt)
 }
 
-// TestAlertIsNotedInSilence: that a person was alerted is written down, which is not worth a record
-// of trouble.
-func TestAlertIsNotedInSilence(t *testing.T) {
+// TestMarkingAReportLogsNoError: the refund is marked as reported, and the log has no error about
+// it.
+func TestMarkingAReportLogsNoError(t *testing.T) {
 	var log logtest.Recorder
 	e := newEnv(t, func(_ *env, o *refund.Options) { o.Logger = log.Logger() })
 	e.process(e.approved("R1", 4000))
@@ -43,9 +47,9 @@ func TestAlertIsNotedInSilence(t *testing.T) {
 	}
 }
 
-// TestBackupRestoredWhileAPersonIsAlerted: the refund is gone when the alert would be noted with
-// it. The log says so.
-func TestBackupRestoredWhileAPersonIsAlerted(t *testing.T) {
+// TestBackupRestoredDuringTheReport: the refund is gone when it should be marked as reported. The
+// log says so.
+func TestBackupRestoredDuringTheReport(t *testing.T) {
 	var log logtest.Recorder
 	e := newEnv(t)
 	e.process(e.approved("R1", 4000))
@@ -70,8 +74,8 @@ func TestBackupRestoredWhileAPersonIsAlerted(t *testing.T) {
 	)
 }
 
-// TestBackupRestoredWhileTheProviderIsAskedAgain: what is not there any more cannot have been dealt
-// with.
+// TestBackupRestoredWhileTheProviderIsAskedAgain: the refund is gone, and the command returns an
+// error.
 func TestBackupRestoredWhileTheProviderIsAskedAgain(t *testing.T) {
 	e := newEnv(t)
 	e.into(order.StateRejected)
@@ -89,11 +93,11 @@ func TestBackupRestoredWhileTheProviderIsAskedAgain(t *testing.T) {
 	require.ErrorIs(t, s.HandleNotification(bg, success("R1", 4000)), refund.ErrRefundNotFound)
 }
 
-// TestProcessOfWhatIsNotThere says so.
-func TestProcessOfWhatIsNotThere(t *testing.T) {
+// TestProcessOfAnUnknownRefund: it returns an error that names the refund.
+func TestProcessOfAnUnknownRefund(t *testing.T) {
 	e := newEnv(t)
 	e.register()
-	_, err := e.svc.Process(bg, refund.Ref{OrderID: "O1", RefundNo: "R1"})
+	_, err := e.svc.Process(bg, o1("R1"))
 	require.ErrorIs(t, err, refund.ErrRefundNotFound)
 	require.EqualError(t, err, "process refund R1 of order O1: refund not found")
 	_, err = e.svc.Process(bg, refund.Ref{OrderID: "O2", RefundNo: "R1"})

@@ -14,11 +14,13 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// TestNoOutcomeIsNoConflict: a code that the adapter does not know says nothing; it is kept for a person and
-// raises no alarm of a wrong answer.
-func TestNoOutcomeIsNoConflict(t *testing.T) {
+// TestUnknownCodeIsNoDiscrepancy: a code that the adapter does not know is stored for a person, and
+// no hook is called.
+func TestUnknownCodeIsNoDiscrepancy(t *testing.T) {
 	e := newEnv(t)
-	e.bank.next(fault{op: "refund", asIs: true, res: refund.Result{Code: "NEW_CODE", Message: "what is this"}})
+	e.bank.next(fault{
+		op: "refund", asIs: true, res: refund.Result{Code: "NEW_CODE", Message: "what is this"},
+	})
 	next := e.process(e.approved("R1", 4000))
 	require.ErrorContains(t, next.Err, "no outcome (unknown) NEW_CODE what is this")
 	require.NotErrorIs(t, next.Err, refund.ErrMismatch)
@@ -26,18 +28,21 @@ func TestNoOutcomeIsNoConflict(t *testing.T) {
 	require.Contains(t, e.refund("R1").Message, "NEW_CODE")
 }
 
-// TestSettledDuringALostCall: the call is lost, and a notification books the outcome before it is.
+// TestSettledDuringALostCall: a notification books the outcome during a call whose answer is lost.
 func TestSettledDuringALostCall(t *testing.T) {
 	e := newEnv(t)
 	e.bank.next(fault{op: "refund", pay: true, err: errLost, block: func(context.Context) {
 		e.bank.next(fault{op: "query", res: refund.Result{Outcome: refund.OutcomeSucceeded}})
 		e.hint()
 	}})
-	require.Equal(t, refund.ProcessResult{State: order.StateRefunded}, e.process(e.approved("R1", 4000)), "nothing is unknown any more")
+	require.Equal(
+		t, refund.ProcessResult{State: order.StateRefunded}, e.process(e.approved("R1", 4000)),
+		"nothing is unknown any more",
+	)
 }
 
-// TestForeignText: what the provider says is fit to be stored, whatever it is.
-func TestForeignText(t *testing.T) {
+// TestProvidersTextIsMadeStorable: the provider's text is clipped and cleaned before it is stored.
+func TestProvidersTextIsMadeStorable(t *testing.T) {
 	for name, text := range map[string]string{
 		"long":        strings.Repeat("退", 5000),
 		"not UTF-8":   "no\xff\xfe" + strings.Repeat("\x80", 600),
@@ -48,7 +53,13 @@ func TestForeignText(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, f := range []fault{
-				{op: "refund", res: refund.Result{Outcome: refund.OutcomeDeclined, Code: text, Message: text, ProviderRefundID: text}},
+				{
+					op: "refund",
+					res: refund.Result{
+						Outcome: refund.OutcomeDeclined, Code: text, Message: text,
+						ProviderRefundID: text,
+					},
+				},
 				{op: "refund", err: errors.New(text)},
 			} {
 				e := newEnv(t)
@@ -74,7 +85,8 @@ func TestForeignText(t *testing.T) {
 	}
 }
 
-// TestStuckWhenTheOutcomeCannotBeRecorded: the provider has paid, and the host's own hook refuses to book it.
+// TestStuckWhenTheOutcomeCannotBeRecorded: the provider has paid, and the host's own hook fails
+// each time.
 func TestStuckWhenTheOutcomeCannotBeRecorded(t *testing.T) {
 	broken := true
 	e := newEnv(t, func(_ *env, o *refund.Options) {

@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// Backoff tells how long to wait after an attempt that ended without an outcome. attempts counts from 1.
-// It must be safe for concurrent use.
+// Backoff returns how long to wait after an attempt that ended without an outcome. attempts counts
+// from 1. It must be safe for concurrent use.
 type Backoff func(gateway string, attempts int) time.Duration
 
-// ExponentialBackoff begins at first and doubles up to most, each time less up to a fifth at random, so
-// that refunds which failed together do not come back together. It is the same for every gateway.
+// ExponentialBackoff begins at first and doubles up to most. Each wait is up to a fifth shorter, at
+// random, so that refunds which failed together are not retried together. It ignores the gateway.
 func ExponentialBackoff(first, most time.Duration) Backoff {
 	return func(_ string, attempts int) time.Duration {
 		d := first
@@ -26,10 +26,9 @@ func ExponentialBackoff(first, most time.Duration) Backoff {
 	}
 }
 
-// BackoffByGateway gives the gateways that byName names, by order.Order.Gateway, a Backoff of their own, and
-// all others the one of other. A nil Backoff in byName is other, and a nil other the
-// default of [Options].Backoff. Mutating byName afterwards
-// has no effect.
+// BackoffByGateway uses byName[name] for the gateway of that name (order.Order.Gateway), and other
+// for all others. A nil Backoff in byName means other. If other is nil, the default of
+// [Options].Backoff. Later changes of byName have no effect.
 func BackoffByGateway(byName map[string]Backoff, other Backoff) Backoff {
 	byName = maps.Clone(byName)
 	if other == nil {
@@ -43,6 +42,6 @@ func BackoffByGateway(byName map[string]Backoff, other Backoff) Backoff {
 	}
 }
 
-// defaultBackoff begins within seconds, because most refunds are settled at once, and ends at hours, because
-// a bank may take days. There is no last attempt.
+// defaultBackoff begins within seconds, because most refunds are settled at once, and ends at
+// hours, because a bank may take days. There is no last attempt.
 func defaultBackoff() Backoff { return ExponentialBackoff(5*time.Second, 2*time.Hour) }

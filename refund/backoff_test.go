@@ -14,7 +14,8 @@ import (
 func TestExponentialBackoff(t *testing.T) {
 	b := refund.ExponentialBackoff(5*time.Second, time.Hour)
 	for attempts, most := range map[int]time.Duration{
-		-1: 5 * time.Second, 0: 5 * time.Second, 1: 5 * time.Second, 2: 10 * time.Second, 5: 80 * time.Second,
+		-1: 5 * time.Second, 0: 5 * time.Second, 1: 5 * time.Second, 2: 10 * time.Second,
+		5:  80 * time.Second,
 		11: time.Hour, 1 << 40: time.Hour,
 	} {
 		for range 100 {
@@ -29,17 +30,23 @@ func TestExponentialBackoff(t *testing.T) {
 func TestBackoffNeverOverflows(t *testing.T) {
 	const ever = time.Duration(1<<63 - 1)
 	for _, b := range []refund.Backoff{
-		refund.ExponentialBackoff(time.Nanosecond, ever), refund.ExponentialBackoff(ever-1, ever), refund.ExponentialBackoff(time.Hour, time.Second),
+		refund.ExponentialBackoff(time.Nanosecond, ever), refund.ExponentialBackoff(ever-1, ever),
+		refund.ExponentialBackoff(time.Hour, time.Second),
 	} {
 		least := time.Duration(0)
 		for attempts := range 200 {
 			d := b("g", attempts)
 			require.Positive(t, d)
-			require.GreaterOrEqual(t, d, least, "never less than four fifths of what an earlier attempt waited")
+			require.GreaterOrEqual(
+				t, d, least, "never less than four fifths of what an earlier attempt waited",
+			)
 			least = max(least, d/5*4)
 		}
 	}
-	require.Zero(t, refund.ExponentialBackoff(0, time.Hour)("g", 1<<62), "at once, and not after 2^62 rounds")
+	require.Zero(
+		t, refund.ExponentialBackoff(0, time.Hour)("g", 1<<62),
+		"at once, and not after 2^62 rounds",
+	)
 	require.LessOrEqual(t, refund.ExponentialBackoff(time.Hour, time.Second)("g", 1), time.Second)
 }
 
@@ -63,8 +70,8 @@ func TestBackoffByGateway(t *testing.T) {
 	require.LessOrEqual(t, d, 5*time.Second)
 }
 
-// TestDefaultScheduleOfPolls: a refund that the provider keeps on its way for a month is asked about within
-// seconds, then ever less often, but never less than every two hours, and it is still asked about at the end.
+// TestDefaultScheduleOfPolls: the provider needs a month. The refund is asked about within seconds,
+// then less and less often, but at least every two hours, to the end.
 func TestDefaultScheduleOfPolls(t *testing.T) {
 	e := newEnv(t, func(_ *env, o *refund.Options) { o.Backoff = nil })
 	ref := e.approved("R1", 4000)
@@ -91,10 +98,12 @@ func TestDefaultScheduleOfPolls(t *testing.T) {
 	require.Greater(t, len(distinct), len(waits)/2, "jitter")
 }
 
-// TestBackoffIsBounded: whatever a host's Backoff says, the refund is asked about again, and not before now.
+// TestBackoffIsBounded: whatever a host's Backoff returns, the next attempt is not before now and
+// not after MaxWait.
 func TestBackoffIsBounded(t *testing.T) {
 	for said, want := range map[time.Duration]time.Duration{
-		-time.Hour: 0, 0: 0, time.Minute: time.Minute, time.Hour: time.Hour, math.MaxInt64: time.Hour, math.MinInt64: 0,
+		-time.Hour: 0, 0: 0, time.Minute: time.Minute, time.Hour: time.Hour,
+		math.MaxInt64: time.Hour, math.MinInt64: 0,
 	} {
 		e := newEnv(t, func(_ *env, o *refund.Options) {
 			o.MaxWait = time.Hour
@@ -103,6 +112,35 @@ func TestBackoffIsBounded(t *testing.T) {
 		next := e.process(e.approved("R1", 4000))
 		require.Equal(t, want, next.At.Sub(e.clock.Now()), "backoff says %v", said)
 	}
-	_, err := refund.NewService(newEnv(t).machine, plainStore{}, newBank(), refund.Options{MaxWait: -1})
+	_, err := refund.NewService(
+		newEnv(t).machine, plainStore{}, newBank(), refund.Options{MaxWait: -1},
+	)
 	require.ErrorContains(t, err, "max_wait: is negative")
+}
+
+func TestWaitAfterEachKindOfError(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		err  error
+		want time.Duration
+	}{
+		{"unknown", errLost, time.Minute},
+		{"busy", &refund.BusyError{After: time.Hour, Err: errLost}, time.Hour},
+		{
+			"busy for less than the backoff", &refund.BusyError{After: time.Second, Err: errLost},
+			time.Minute,
+		},
+		{"busy without end", &refund.BusyError{After: 1<<63 - 1, Err: errLost}, 24 * time.Hour},
+		{"busy until yesterday", &refund.BusyError{After: -time.Hour, Err: errLost}, time.Minute},
+		{"set-up", &refund.SetupError{Err: errLost}, 10 * time.Minute},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			e := newEnv(t)
+			e.bank.next(fault{op: "refund", err: tc.err})
+			next := e.process(e.approved("R1", 4000))
+			require.Equal(t, e.clock.Now().Add(tc.want), next.At)
+			require.ErrorIs(t, next.Err, errLost)
+			require.Contains(t, e.refund("R1").Message, "connection reset")
+		})
+	}
 }

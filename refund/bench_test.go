@@ -18,14 +18,17 @@ import (
 type instant struct{}
 
 func (instant) Refund(_ context.Context, req refund.Request) (refund.Result, error) {
-	return refund.Result{Outcome: refund.OutcomeSucceeded, RefundNo: req.RefundNo, Amount: req.Amount}, nil
+	return refund.Result{
+		Outcome: refund.OutcomeSucceeded, RefundNo: req.RefundNo, Amount: req.Amount,
+	}, nil
 }
 
 func (instant) Query(_ context.Context, req refund.Request) (refund.Result, error) {
 	return refund.Result{Outcome: refund.OutcomeNotFound, RefundNo: req.RefundNo}, nil
 }
 
-// BenchmarkLifecycle is register, request, approve, process (lease and record), refunded: one whole order.
+// BenchmarkLifecycle is register, request, approve, process (lease and record), refunded: one whole
+// order.
 func BenchmarkLifecycle(b *testing.B) {
 	newService := func(b *testing.B) *refund.Service {
 		m, err := order.NewMachine(order.Options{})
@@ -35,7 +38,8 @@ func BenchmarkLifecycle(b *testing.B) {
 		return s
 	}
 	report := func(b *testing.B, start time.Time) {
-		b.ReportMetric(float64(b.N)/time.Since(start).Seconds(), "orders/s") //nolint:forbidigo // a benchmark measures
+		//nolint:forbidigo // a benchmark measures
+		b.ReportMetric(float64(b.N)/time.Since(start).Seconds(), "orders/s")
 	}
 	b.Run("Serial", func(b *testing.B) {
 		s := newService(b)
@@ -63,15 +67,27 @@ func BenchmarkLifecycle(b *testing.B) {
 }
 
 func lifecycle(b *testing.B, s *refund.Service, i int) {
-	id, no := fmt.Sprintf("O%d", i), fmt.Sprintf("R%d", i)
-	_, err := s.Register(bg, refund.RegisterParams{OrderID: id, Gateway: "instant", Currency: "CNY", Total: 100})
+	id, number := fmt.Sprintf("O%d", i), fmt.Sprintf("R%d", i)
+	_, err := s.Register(
+		bg, refund.RegisterParams{OrderID: id, Gateway: "instant", Currency: "CNY", Total: 100},
+	)
 	if err != nil {
 		b.Fatal(err)
 	}
-	if _, err = s.Request(bg, refund.RequestParams{Ref: refund.Ref{OrderID: id, RefundNo: no}, Amount: 100, Actor: buyer}); err != nil {
+	if _, err = s.Request(
+		bg,
+		refund.RequestParams{
+			Ref: refund.Ref{OrderID: id, RefundNo: number}, Amount: 100, Actor: buyer,
+		},
+	); err != nil {
 		b.Fatal(err)
 	}
-	r, err := s.ApproveAndSend(bg, refund.ApproveParams{Ref: refund.Ref{OrderID: id, RefundNo: no}, Amount: 100, Actor: seller})
+	r, err := s.ApproveAndSend(
+		bg,
+		refund.ApproveParams{
+			Ref: refund.Ref{OrderID: id, RefundNo: number}, Amount: 100, Actor: seller,
+		},
+	)
 	if err != nil || r.State != order.StateRefunded {
 		b.Fatal(r.State, err)
 	}

@@ -11,42 +11,44 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// TestHistoryKeepsWhoAndWhy: of every command, and of the provider.
+// TestHistoryKeepsWhoAndWhy: it keeps actor and note of every command, and of the provider.
 func TestHistoryKeepsWhoAndWhy(t *testing.T) {
-	const no, why = "R1", "because"
+	const number, why = "R1", "because"
+	const requested = order.StateRefundRequested
 	type does = func(s *refund.Service) (order.Refund, error)
 	for ev, tc := range map[order.Event]struct {
 		from order.State
 		do   does
 	}{
-		order.EventApprove: {order.StateRefundRequested, func(s *refund.Service) (order.Refund, error) {
+		order.EventApprove: {requested, func(s *refund.Service) (order.Refund, error) {
 			return s.Approve(bg, refund.ApproveParams{
-				Ref: refund.Ref{OrderID: "O1", RefundNo: no}, Amount: 4000, Actor: "staff:9", Note: why,
+				Ref: o1(number), Amount: 4000, Actor: "staff:9", Note: why,
 			})
 		}},
-		order.EventReject: {order.StateRefundRequested, func(s *refund.Service) (order.Refund, error) {
-			p := refund.RejectParams{Ref: refund.Ref{OrderID: "O1", RefundNo: no}, Actor: "staff:9", Note: why}
+		order.EventReject: {requested, func(s *refund.Service) (order.Refund, error) {
+			p := refund.RejectParams{Ref: o1(number), Actor: "staff:9", Note: why}
 			return s.Reject(bg, p)
 		}},
-		order.EventCancel: {order.StateRefundRequested, func(s *refund.Service) (order.Refund, error) {
-			p := refund.CancelParams{Ref: refund.Ref{OrderID: "O1", RefundNo: no}, Actor: "staff:9", Note: why}
+		order.EventCancel: {requested, func(s *refund.Service) (order.Refund, error) {
+			p := refund.CancelParams{Ref: o1(number), Actor: "staff:9", Note: why}
 			return s.Cancel(bg, p)
 		}},
 		order.EventRetry: {order.StateFailed, func(s *refund.Service) (order.Refund, error) {
-			return s.Retry(bg, refund.RetryParams{Ref: refund.Ref{OrderID: "O1", RefundNo: no}, Actor: "staff:9", Note: why})
+			return s.Retry(bg, refund.RetryParams{Ref: o1(number), Actor: "staff:9", Note: why})
 		}},
 		order.EventAbandon: {order.StateFailed, func(s *refund.Service) (order.Refund, error) {
-			p := refund.AbandonParams{Ref: refund.Ref{OrderID: "O1", RefundNo: no}, Actor: "staff:9", Note: why}
+			p := refund.AbandonParams{Ref: o1(number), Actor: "staff:9", Note: why}
 			return s.Abandon(bg, p)
 		}},
 		order.EventSettle: {order.StateFailed, func(s *refund.Service) (order.Refund, error) {
 			return s.Resolve(bg, refund.ResolveParams{
-				Ref: refund.Ref{OrderID: "O1", RefundNo: no}, Resolution: refund.ResolutionPaid, Evidence: why, Actor: "staff:9",
+				Ref: o1(number), Resolution: refund.ResolutionPaid, Evidence: why, Actor: "staff:9",
 			})
 		}},
 		order.EventFail: {order.StateAbnormal, func(s *refund.Service) (order.Refund, error) {
 			return s.Resolve(bg, refund.ResolveParams{
-				Ref: refund.Ref{OrderID: "O1", RefundNo: no}, Resolution: refund.ResolutionReturned, Evidence: why, Actor: "staff:9",
+				Ref: o1(number), Resolution: refund.ResolutionReturned, Evidence: why,
+				Actor: "staff:9",
 			})
 		}},
 	} {
@@ -67,7 +69,7 @@ func TestHistoryKeepsWhoAndWhy(t *testing.T) {
 	t.Run("the provider", func(t *testing.T) {
 		e := newEnv(t)
 		e.bank.next(fault{op: "refund", res: declined("NOTENOUGH")})
-		e.process(e.approved(no, 4000))
+		e.process(e.approved(number, 4000))
 		tr := e.newest()
 		require.Equal(
 			t,
@@ -85,16 +87,18 @@ func (e *env) newest() order.Transition {
 	return h[len(h)-1]
 }
 
-// TestRegisterDatesTheOrder: with the clock of the Service, and the payment with that of the host.
+// TestRegisterDatesTheOrder: CreatedAt is of the Service's clock; PaidAt is the host's.
 func TestRegisterDatesTheOrder(t *testing.T) {
 	e := newEnv(t)
 	paid := e.clock.Now().Add(-time.Hour)
 	o, err := e.svc.Register(bg, refund.RegisterParams{
-		OrderID: "O1", Gateway: "bank", PaymentID: "P1", Currency: "CNY", Total: 10000, PaidAt: paid,
+		OrderID: "O1", Gateway: "bank", PaymentID: "P1", Currency: "CNY", Total: 10000,
+		PaidAt: paid,
 	})
 	require.NoError(t, err)
 	require.Equal(t, &order.Order{
-		ID: "O1", Gateway: "bank", PaymentID: "P1", Currency: "CNY", Total: 10000, State: order.StatePaid,
+		ID: "O1", Gateway: "bank", PaymentID: "P1", Currency: "CNY", Total: 10000,
+		State:   order.StatePaid,
 		Version: 1, PaidAt: paid, CreatedAt: e.clock.Now(), UpdatedAt: e.clock.Now(),
 	}, o)
 }
@@ -108,7 +112,7 @@ func TestHostsEventKeepsWhoAndWhy(t *testing.T) {
 	e := newEnv(t, func(e *env, _ *refund.Options) { e.machine = m })
 	e.into(order.StateRefundRequested)
 	r, err := e.svc.Fire(bg, refund.FireParams{
-		Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Event: "second_review", Actor: "staff:9", Note: "because",
+		Ref: o1("R1"), Event: "second_review", Actor: "staff:9", Note: "because",
 	})
 	require.NoError(t, err)
 	require.Equal(t, order.State("reviewed"), r.State)
@@ -136,9 +140,9 @@ func (c *commits) Update(
 	})
 }
 
-// TestWhatChangesNothingIsNotWritten: a repeated command, and an answer that says what is known.
-func TestWhatChangesNothingIsNotWritten(t *testing.T) {
-	ref := refund.Ref{OrderID: "O1", RefundNo: "R1"}
+// TestNoChangeIsNotWritten: neither a repeated command nor a repeated answer writes anything.
+func TestNoChangeIsNotWritten(t *testing.T) {
+	ref := o1("R1")
 	again := func(c call) func(*refund.Service) error {
 		return func(s *refund.Service) error { _, err := c.do(bg, s); return err }
 	}
@@ -153,7 +157,10 @@ func TestWhatChangesNothingIsNotWritten(t *testing.T) {
 		{"request", order.StateRefundRequested, refund.Result{}, again(request(4000, "r"))},
 		{"approve", order.StateApproved, refund.Result{}, again(approve(4000))},
 		{"reject", order.StateRejected, refund.Result{}, again(reject("no"))},
-		{"resolve", order.StateRefunded, refund.Result{}, again(resolve(refund.ResolutionPaid, "e"))},
+		{
+			"resolve", order.StateRefunded, refund.Result{},
+			again(resolve(refund.ResolutionPaid, "e")),
+		},
 		{"process, not approved", order.StateFailed, refund.Result{}, process},
 		{"sync, paid", order.StateRefunded, refund.Result{Outcome: refund.OutcomeSucceeded}, sync},
 		{"sync, abnormal", order.StateAbnormal, isAbnormal, sync},
@@ -174,17 +181,17 @@ func TestWhatChangesNothingIsNotWritten(t *testing.T) {
 			)
 			require.NoError(t, err)
 			e.bank.next(fault{op: "query", res: tc.answer})
-			told := len(e.after)
+			calls := len(e.after)
 			require.NoError(t, tc.do(s))
 			require.Zero(t, store.n)
 			require.Equal(t, before, e.order())
-			require.Len(t, e.after, told)
+			require.Len(t, e.after, calls)
 			require.Empty(t, e.discrepancies)
 		})
 	}
 }
 
-// TestOnlyPaymentsAreConfirmed: ConfirmedAt is proof that the provider says that it paid.
+// TestOnlyPaymentsAreConfirmed: ConfirmedAt is set only if the provider says that it paid.
 func TestOnlyPaymentsAreConfirmed(t *testing.T) {
 	for _, s := range []order.State{order.StateFailed, order.StateAbnormal, order.StateAbandoned} {
 		e := newEnv(t)
@@ -202,30 +209,34 @@ func TestOnlyPaymentsAreConfirmed(t *testing.T) {
 	require.Equal(t, e.clock.Now(), e.refund("R1").ConfirmedAt)
 }
 
-// TestDayOfTheRefund: what a store can keep is kept, in UTC and microseconds; the money counts
-// without it, too.
-func TestDayOfTheRefund(t *testing.T) {
+// TestRefundedAtIsStoredIfAStoreCanKeepIt: in UTC and microseconds. A payment without such a date
+// is booked too.
+func TestRefundedAtIsStoredIfAStoreCanKeepIt(t *testing.T) {
 	china := time.FixedZone("CST", 8*3600)
 	day := func(year int) time.Time { return time.Date(year, 6, 1, 8, 0, 0, 1001, china) }
 	kept := func(year int) time.Time { return time.Date(year, 6, 1, 0, 0, 0, 1000, time.UTC) }
 	for said, want := range map[time.Time]time.Time{
-		day(2026): kept(2026), day(1): kept(1), day(9999): kept(9999), day(0): {}, day(10000): {}, {}: {},
+		day(2026): kept(2026), day(1): kept(1), day(9999): kept(9999), day(0): {}, day(10000): {},
+		{}: {},
 	} {
 		e := newEnv(t)
 		ref := e.approved("R1", 4000)
 		e.bank.next(
-			fault{op: "refund", res: refund.Result{Outcome: refund.OutcomeSucceeded, RefundedAt: said}},
+			fault{
+				op:  "refund",
+				res: refund.Result{Outcome: refund.OutcomeSucceeded, RefundedAt: said},
+			},
 		)
 		require.Equal(t, order.StateRefunded, e.process(ref).State)
 		require.Equal(t, want, e.refund("R1").RefundedAt, said)
 	}
 }
 
-func TestResolveKeepsTheDayOfThePayment(t *testing.T) {
+func TestResolveKeepsRefundedAt(t *testing.T) {
 	day := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	resolved := func(e *env, out refund.Resolution, at time.Time) order.Refund {
 		r, err := e.svc.Resolve(bg, refund.ResolveParams{
-			Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Resolution: out, Evidence: "e", Actor: seller, RefundedAt: at,
+			Ref: o1("R1"), Resolution: out, Evidence: "e", Actor: seller, RefundedAt: at,
 		})
 		require.NoError(t, err)
 		return r
@@ -246,7 +257,7 @@ func TestResolveKeepsTheDayOfThePayment(t *testing.T) {
 	require.Zero(t, e.refund("R1").RefundedAt)
 }
 
-// TestAcceptanceIsDatedOnce: when the provider first said that it has the refund.
+// TestAcceptanceIsDatedOnce: AcceptedAt is when the provider first said that it has the refund.
 func TestAcceptanceIsDatedOnce(t *testing.T) {
 	e := newEnv(t)
 	ref := e.approved("R1", 4000)
@@ -281,9 +292,9 @@ func (n *noting) List(_ context.Context, req refund.Request) ([]refund.Result, e
 	return nil, nil
 }
 
-// TestProviderIsAskedWithAllThatTheBookKnows: with the payment's number and the total, without
-// which some providers cannot tell which refund is meant.
-func TestProviderIsAskedWithAllThatTheBookKnows(t *testing.T) {
+// TestQueryHasAllFields: with the payment's number and the total, because some providers need them
+// to find the refund.
+func TestQueryHasAllFields(t *testing.T) {
 	e := newEnv(t)
 	g := &noting{bank: e.bank}
 	e.svc = e.service(g, refund.Options{Now: e.clock.Now})
@@ -303,7 +314,9 @@ func TestProviderIsAskedWithAllThatTheBookKnows(t *testing.T) {
 	require.Equal(t, []refund.Request{one}, g.queries)
 	_, err = e.svc.Sync(bg, "O1")
 	require.NoError(t, err)
-	all := refund.Request{Gateway: "bank", OrderID: "O1", PaymentID: "P1", Total: 10000, Currency: "CNY"}
+	all := refund.Request{
+		Gateway: "bank", OrderID: "O1", PaymentID: "P1", Total: 10000, Currency: "CNY",
+	}
 	require.Equal(t, []refund.Request{one, all, one}, g.queries)
 }
 

@@ -11,21 +11,31 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// TestMadeNumberTwice: a generator that repeats itself does not make two refunds one.
-func TestMadeNumberTwice(t *testing.T) {
-	e := newEnv(t, func(_ *env, o *refund.Options) { o.NewRefundNo = func() string { return "same" } })
+// TestGeneratedNumberTwice: if NewRefundNo repeats itself, two requests do not become one refund.
+func TestGeneratedNumberTwice(t *testing.T) {
+	e := newEnv(
+		t, func(_ *env, o *refund.Options) { o.NewRefundNo = func() string { return "same" } },
+	)
 	e.register()
-	_, err := e.svc.Request(bg, refund.RequestParams{Ref: refund.Ref{OrderID: "O1"}, Amount: 10, Actor: "buyer:1"})
+	_, err := e.svc.Request(
+		bg, refund.RequestParams{Ref: refund.Ref{OrderID: "O1"}, Amount: 10, Actor: "buyer:1"},
+	)
 	require.NoError(t, err)
-	_, err = e.svc.Request(bg, refund.RequestParams{Ref: refund.Ref{OrderID: "O1"}, Amount: 10, Actor: "buyer:1"})
+	_, err = e.svc.Request(
+		bg, refund.RequestParams{Ref: refund.Ref{OrderID: "O1"}, Amount: 10, Actor: "buyer:1"},
+	)
 	require.ErrorIs(t, err, refund.ErrConflict)
 	require.ErrorContains(t, err, "new_refund_no")
 	require.Len(t, e.order().Refunds, 1)
 }
 
-// TestBackoffPanics: what the provider has answered is written down all the same.
-func TestBackoffPanics(t *testing.T) {
-	e := newEnv(t, func(_ *env, o *refund.Options) { o.Backoff = func(string, int) time.Duration { panic("the host's") } })
+func TestAnswerIsRecordedIfBackoffPanics(t *testing.T) {
+	e := newEnv(
+		t,
+		func(_ *env, o *refund.Options) {
+			o.Backoff = func(string, int) time.Duration { panic("the host's") }
+		},
+	)
 	ref := e.approved("R1", 4000)
 	e.bank.next(fault{op: "refund", err: errors.New("lost")})
 	next := e.process(ref)
@@ -36,16 +46,21 @@ func TestBackoffPanics(t *testing.T) {
 	require.Equal(t, order.StateRefunded, e.refund("R1").State)
 }
 
-// TestRegisterNamesTheTerm that differs.
-func TestRegisterNamesTheTerm(t *testing.T) {
+// TestRegisterNamesTheDifference: its error names the field that differs.
+func TestRegisterNamesTheDifference(t *testing.T) {
 	e := newEnv(t)
-	p := refund.RegisterParams{OrderID: "O7", Gateway: "bank", PaymentID: "P", Currency: "CNY", Total: 10, PaidAt: e.clock.Now()}
+	p := refund.RegisterParams{
+		OrderID: "O7", Gateway: "bank", PaymentID: "P", Currency: "CNY", Total: 10,
+		PaidAt: e.clock.Now(),
+	}
 	_, err := e.svc.Register(bg, p)
 	require.NoError(t, err)
 	for term, change := range map[string]func(p *refund.RegisterParams){
-		"gateway": func(p *refund.RegisterParams) { p.Gateway = "other" }, "payment_id": func(p *refund.RegisterParams) { p.PaymentID = "Q" },
-		"currency": func(p *refund.RegisterParams) { p.Currency = "USD" }, "total": func(p *refund.RegisterParams) { p.Total = 11 },
-		"paid_at": func(p *refund.RegisterParams) { p.PaidAt = time.Time{} },
+		"gateway":    func(p *refund.RegisterParams) { p.Gateway = "other" },
+		"payment_id": func(p *refund.RegisterParams) { p.PaymentID = "Q" },
+		"currency":   func(p *refund.RegisterParams) { p.Currency = "USD" },
+		"total":      func(p *refund.RegisterParams) { p.Total = 11 },
+		"paid_at":    func(p *refund.RegisterParams) { p.PaidAt = time.Time{} },
 	} {
 		other := p
 		change(&other)

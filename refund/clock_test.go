@@ -11,7 +11,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// TestClocksAnHourApart: two machines disagree about the time. That wastes calls and an hour, not money.
+// TestClocksAnHourApart: two machines disagree about the time. That wastes calls and an hour, not
+// money.
 func TestClocksAnHourApart(t *testing.T) {
 	e := newEnv(t)
 	opt := refund.Options{Backoff: func(string, int) time.Duration { return time.Minute }}
@@ -21,7 +22,10 @@ func TestClocksAnHourApart(t *testing.T) {
 	fast := e.service(e.bank, opt)
 
 	ref := e.approved("R1", 4000)
-	e.bank.next(fault{op: "refund", pay: true, err: errLost}, fault{op: "query", err: errLost}, fault{op: "query", err: errLost})
+	e.bank.next(
+		fault{op: "refund", pay: true, err: errLost}, fault{op: "query", err: errLost},
+		fault{op: "query", err: errLost},
+	)
 	start, state := e.clock.Now(), order.StateApproved
 	for i := 0; state == order.StateApproved; i++ {
 		next, err := []*refund.Service{slow, fast, slow}[i%3].Process(bg, ref)
@@ -35,13 +39,16 @@ func TestClocksAnHourApart(t *testing.T) {
 	require.Equal(t, order.StateRefunded, e.order().Refund("R1").State)
 }
 
-// TestLeaseOfAFastClockIsOver: the machine dies in a call, and comes back with a clock that is an hour behind. No right
-// clock writes a lease that far ahead.
-func TestLeaseOfAFastClockIsOver(t *testing.T) {
+// TestLeaseTooFarAheadIsIgnored: the machine dies in a call, and restarts with a clock that is an
+// hour behind. No right clock writes a lease that far ahead.
+func TestLeaseTooFarAheadIsIgnored(t *testing.T) {
 	e := newEnv(t)
 	ref := e.approved("R1", 4000)
 	failing := &flakyStore{Store: e.store}
-	dying, err := refund.NewService(e.machine, failing, dieOn{e.bank, nil, func() { failing.fail(errLost) }}, refund.Options{Now: e.clock.Now})
+	dying, err := refund.NewService(
+		e.machine, failing, dieOn{e.bank, nil, func() { failing.fail(errLost) }},
+		refund.Options{Now: e.clock.Now},
+	)
 	require.NoError(t, err)
 	_, err = dying.Process(bg, ref)
 	require.ErrorIs(t, err, errLost)
@@ -52,22 +59,25 @@ func TestLeaseOfAFastClockIsOver(t *testing.T) {
 	require.EqualValues(t, 4000, e.bank.paid("O1"))
 }
 
-// pausing is a store whose caller stands still after each commit: a machine that sleeps, a garbage collection,
-// a connection that answers late.
+// pausing is a store whose caller stands still after each commit: a machine that sleeps, a garbage
+// collection, a connection that answers late.
 type pausing struct {
 	refund.Store
 	pause func()
 }
 
-func (p pausing) Update(ctx context.Context, id string, fn func(context.Context, *order.Order) error) error {
+func (p pausing) Update(
+	ctx context.Context, id string, fn func(context.Context, *order.Order) error,
+) error {
 	err := p.Store.Update(ctx, id, fn)
 	p.pause()
 	return err
 }
 
-// TestLateToSend: a process that stood still until its lease had run out does not send any more. Others have
-// taken the refund over: it may have been sent, closed and booked as failed, and would be opened again.
-func TestLateToSend(t *testing.T) {
+// TestNothingIsSentAfterTheLease: a process was suspended until its lease had run out. Others have
+// processed the refund since: it was sent, closed and booked as failed. A late submission would
+// open it again.
+func TestNothingIsSentAfterTheLease(t *testing.T) {
 	e := newEnv(t)
 	ref := e.approved("R1", 4000)
 	slept := false
@@ -77,7 +87,10 @@ func TestLateToSend(t *testing.T) {
 		}
 		slept = true
 		e.clock.Advance(time.Minute)
-		e.bank.next(fault{op: "query", res: isNotFound}, fault{op: "refund", res: isAccepted}, fault{op: "query", res: isClosed})
+		e.bank.next(
+			fault{op: "query", res: isNotFound}, fault{op: "refund", res: isAccepted},
+			fault{op: "query", res: isClosed},
+		)
 		e.process(ref)
 		e.clock.Advance(time.Minute)
 		require.Equal(t, order.StateFailed, e.process(ref).State)
@@ -86,16 +99,22 @@ func TestLateToSend(t *testing.T) {
 
 	_, err = late.Process(bg, ref)
 	require.NoError(t, err)
-	require.Equal(t, []string{"query R1", "refund R1", "query R1"}, e.bank.called(), "the late one sends nothing")
+	require.Equal(
+		t, []string{"query R1", "refund R1", "query R1"}, e.bank.called(),
+		"the late one sends nothing",
+	)
 	require.Zero(t, e.bank.paid("O1"))
 	require.Equal(t, order.StateFailed, e.refund("R1").State)
 }
 
-// TestLateAlone: where nobody has taken it over, the late one gives the refund back untouched.
-func TestLateAlone(t *testing.T) {
+// TestLateProcessReleasesTheRefund: if no other process has the refund, the late one releases it
+// unchanged.
+func TestLateProcessReleasesTheRefund(t *testing.T) {
 	e := newEnv(t)
 	ref := e.approved("R1", 4000)
-	late, err := refund.NewService(e.machine, pausing{e.store, func() { e.clock.Advance(2 * time.Minute) }}, e.bank,
+	late, err := refund.NewService(e.machine, pausing{
+		e.store, func() { e.clock.Advance(2 * time.Minute) },
+	}, e.bank,
 		refund.Options{Now: e.clock.Now})
 	require.NoError(t, err)
 	next, err := late.Process(bg, ref)
@@ -112,16 +131,20 @@ func TestLateAlone(t *testing.T) {
 
 const year = 365 * 24 * time.Hour
 
-// TestClockAYearAheadForgetsNothing: one machine's clock is a year ahead for a moment. It takes the lease and dies
-// before it sends. The machines with the right time go on: with this refund, with the others of the order, and
-// with what a person says.
-func TestClockAYearAheadForgetsNothing(t *testing.T) {
-	for name, ahead := range map[string]time.Duration{"a year": year, "ten years": 10 * year, "an hour": time.Hour} {
+// TestClockAYearAheadStopsNothing: a machine whose clock is a year ahead leases a refund and dies
+// before it sends. Machines with the right time go on with this refund and the others of the order,
+// and carry out commands on them.
+func TestClockAYearAheadStopsNothing(t *testing.T) {
+	for name, ahead := range map[string]time.Duration{
+		"a year": year, "ten years": 10 * year, "an hour": time.Hour,
+	} {
 		t.Run(name, func(t *testing.T) {
 			e := newEnv(t)
 			ref1, ref2 := e.approved("R1", 3000), e.approved("R2", 3000)
 			e.clock.Advance(ahead)
-			require.NoError(t, e.store.Update(bg, "O1", func(_ context.Context, o *order.Order) error {
+			require.NoError(t, e.store.Update(bg, "O1", func(
+				_ context.Context, o *order.Order,
+			) error {
 				r := o.Refund("R1")
 				r.Attempts, r.Outstanding, r.SubmittedAt = 1, true, e.clock.Now()
 				r.LeasedUntil = e.clock.Now().Add(time.Minute)
@@ -139,9 +162,11 @@ func TestClockAYearAheadForgetsNothing(t *testing.T) {
 	}
 }
 
-// TestResolveAfterALeaseOfAWrongClock: a person is not kept waiting by it.
+// TestResolveAfterALeaseOfAWrongClock: a lease too far ahead does not stop Resolve.
 func TestResolveAfterALeaseOfAWrongClock(t *testing.T) {
-	for lease, allowed := range map[time.Duration]bool{time.Minute: false, 2 * time.Minute: false, 121 * time.Second: true, year: true} {
+	for lease, allowed := range map[time.Duration]bool{
+		time.Minute: false, 2 * time.Minute: false, 121 * time.Second: true, year: true,
+	} {
 		e := newEnv(t)
 		e.process(e.approved("R1", 3000))
 		require.NoError(t, e.store.Update(bg, "O1", func(_ context.Context, o *order.Order) error {
@@ -149,7 +174,7 @@ func TestResolveAfterALeaseOfAWrongClock(t *testing.T) {
 			return nil
 		}))
 		_, err := e.svc.Resolve(bg, refund.ResolveParams{
-			Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Resolution: refund.ResolutionReturned, Evidence: "x", Actor: seller,
+			Ref: o1("R1"), Resolution: refund.ResolutionReturned, Evidence: "x", Actor: seller,
 		})
 		if allowed {
 			require.NoError(t, err)
@@ -159,28 +184,39 @@ func TestResolveAfterALeaseOfAWrongClock(t *testing.T) {
 	}
 }
 
-// TestApprovedByAClockAYearAhead: the web server on which the merchant clicks has the wrong date, the workers have
+// TestApprovedByAClockAYearAhead: the web server that approves has the wrong date, the workers have
 // the right one.
 func TestApprovedByAClockAYearAhead(t *testing.T) {
 	e := newEnv(t)
-	fast := e.service(e.bank, refund.Options{Now: func() time.Time { return e.clock.Now().Add(year) }, Hooks: []refund.Hooks{e.hooks()}})
+	fast := e.service(
+		e.bank,
+		refund.Options{
+			Now:   func() time.Time { return e.clock.Now().Add(year) },
+			Hooks: []refund.Hooks{e.hooks()},
+		},
+	)
 	e.register()
-	_, err := fast.Request(bg, refund.RequestParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Amount: 4000, Actor: buyer})
+	_, err := fast.Request(bg, refund.RequestParams{Ref: o1("R1"), Amount: 4000, Actor: buyer})
 	require.NoError(t, err)
-	_, err = fast.Approve(bg, refund.ApproveParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Amount: 4000, Actor: seller})
+	_, err = fast.Approve(bg, refund.ApproveParams{Ref: o1("R1"), Amount: 4000, Actor: seller})
 	require.NoError(t, err)
-	e.process(refund.Ref{OrderID: "O1", RefundNo: "R1"})
+	e.process(o1("R1"))
 	require.Len(t, e.stuck, 1, "an approval in the future is for somebody to look at")
-	e.steps(refund.Ref{OrderID: "O1", RefundNo: "R1"}, 1)
+	e.steps(o1("R1"), 1)
 	require.Equal(t, order.StateRefunded, e.refund("R1").State)
 }
 
-// TestIntervalOfAWrongClock: another refund of the order that was sent in the future holds this one up no longer than
-// the provider's interval.
+// TestIntervalOfAWrongClock: another refund of the order was sent in the future. It delays this one
+// no longer than the provider's interval.
 func TestIntervalOfAWrongClock(t *testing.T) {
-	for sent, waits := range map[time.Duration]bool{-61 * time.Second: false, 0: true, time.Minute: true, 2 * time.Minute: false, year: false} {
+	for sent, waits := range map[time.Duration]bool{
+		-61 * time.Second: false, 0: true, time.Minute: true, 2 * time.Minute: false, year: false,
+	} {
 		e := newEnv(t)
-		s := e.service(limited{e.bank, refund.Limits{MinInterval: time.Minute}}, refund.Options{Now: e.clock.Now})
+		s := e.service(
+			limited{e.bank, refund.Limits{MinInterval: time.Minute}},
+			refund.Options{Now: e.clock.Now},
+		)
 		e.process(e.approved("R1", 3000))
 		ref := e.approved("R2", 3000)
 		require.NoError(t, e.store.Update(bg, "O1", func(_ context.Context, o *order.Order) error {
@@ -193,7 +229,7 @@ func TestIntervalOfAWrongClock(t *testing.T) {
 	}
 }
 
-// timedStore is a store with a clock of its own, as databases have one.
+// timedStore is a store with a clock, as a database has one.
 type timedStore struct {
 	refund.Store
 	now func() (time.Time, error)
@@ -201,18 +237,20 @@ type timedStore struct {
 
 func (s timedStore) Now(context.Context) (time.Time, error) { return s.now() }
 
-// TestQuietPeriodOnOneClock: the process that hears the refusal and the one that looks again have clocks an hour apart.
-// The store's clock says how long that was.
+// TestQuietPeriodOnOneClock: the process that gets the refusal and the one that checks it have
+// clocks an hour apart. The quiet period is measured on the store's clock.
 func TestQuietPeriodOnOneClock(t *testing.T) {
 	e := newEnv(t)
 	var broken error
 	store := timedStore{e.store, func() (time.Time, error) { return e.clock.Now(), broken }}
 	process := func(off time.Duration) (refund.ProcessResult, error) {
 		s, err := refund.NewService(e.machine, store, e.bank, refund.Options{
-			Now: func() time.Time { return e.clock.Now().Add(off) }, Backoff: func(string, int) time.Duration { return time.Second },
+			Now: func() time.Time {
+				return e.clock.Now().Add(off)
+			}, Backoff: func(string, int) time.Duration { return time.Second },
 		})
 		require.NoError(t, err)
-		return s.Process(bg, refund.Ref{OrderID: "O1", RefundNo: "R1"})
+		return s.Process(bg, o1("R1"))
 	}
 	e.bank.next(fault{op: "refund", err: errLost}, fault{op: "refund", res: declined("NOTENOUGH")})
 	ref := e.approved("R1", 4000)

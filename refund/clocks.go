@@ -7,18 +7,19 @@ import (
 	"github.com/orderfsm/orderfsm/order"
 )
 
-// Clock is an optional interface of a [Store] that several processes share: one clock for all of them. The Service
-// times with it how long a refusal waits for proof ([Options].QuietPeriod). Without it that is timed with Options.Now of
-// the process at hand, and is only as long as the clocks of all processes agree.
+// Clock is an optional interface of a [Store] that several processes share: one clock for all of
+// them. The Service uses it to measure how long a refusal waits for proof ([Options].QuietPeriod).
+// Without it the Service uses Options.Now, and the period is only as exact as the clocks of the
+// processes.
 type Clock interface {
 	// Now returns the store's time. ctx may carry a transaction of the store.
 	Now(ctx context.Context) (time.Time, error)
 }
 
-// What a row says of the future was written by the clock of another process, which may be wrong by years. So it is
-// believed only as far as a right clock could have written it. What lies further ahead counts as over.
+// A stored time in the future was written by another process, whose clock may be wrong by years. It
+// is ignored if it is further ahead than a right clock can have written it.
 
-// isAhead reports whether at is still to come, and not further ahead than most.
+// isAhead reports whether at is in the future, and by no more than most.
 func isAhead(at, now time.Time, most time.Duration) bool {
 	d := at.Sub(now)
 	return 0 < d && d <= most
@@ -27,7 +28,7 @@ func isAhead(at, now time.Time, most time.Duration) bool {
 // longestWait bounds NextAttemptAt.
 func (s *Service) longestWait() time.Duration { return max(s.opt.MaxWait, s.opt.QuietPeriod) }
 
-// longestLease bounds LeasedUntil. It has room for clocks that differ by a Lease.
+// longestLease bounds LeasedUntil. It allows clocks to differ by a Lease.
 func (s *Service) longestLease() time.Duration { return 2 * s.opt.Lease }
 
 // isWaiting reports whether r is not due yet.
@@ -43,7 +44,8 @@ func (s *Service) isLeased(r *order.Refund, now time.Time) bool {
 	return isAhead(r.LeasedUntil, now, s.longestLease())
 }
 
-// otherLeaseEnd returns until when a call for another refund of o than r may be under way; zero if there is none.
+// otherLeaseEnd returns the latest end of a lease on another refund of o than r; zero if there is
+// none.
 func (s *Service) otherLeaseEnd(o *order.Order, r *order.Refund, now time.Time) (until time.Time) {
 	for i := range o.Refunds {
 		other := &o.Refunds[i]
@@ -54,8 +56,8 @@ func (s *Service) otherLeaseEnd(o *order.Order, r *order.Refund, now time.Time) 
 	return until
 }
 
-// isStuck reports whether a refund that was approved at that time should have an outcome by now. One that was
-// approved in the future was approved by a clock that is wrong.
+// isStuck reports whether a refund that was approved at that time should have an outcome by now. If
+// a wrong clock wrote the approval in the future, the refund counts as stuck.
 func (s *Service) isStuck(approvedAt, now time.Time) bool {
 	return now.Sub(approvedAt) >= s.opt.AlertAfter || approvedAt.Sub(now) > s.opt.Lease
 }

@@ -9,23 +9,23 @@ import (
 	"github.com/orderfsm/orderfsm/order"
 )
 
-// RequestParams describe the refund that is asked for. ([Request] is what the provider is sent.)
+// RequestParams describe a new refund. ([Request] is what the provider gets.)
 type RequestParams struct {
-	// Ref names the order and the new refund. The RefundNo makes the call idempotent: a client that
-	// sends the same number again asks for the same refund. If it is empty, a number is made, and
-	// every call asks for a new refund.
+	// Ref names the order and the new refund. RefundNo makes the call idempotent: the same number
+	// means the same refund. If it is empty, the Service makes a number, and every call requests
+	// another refund.
 	Ref
 	// Amount is in minor units of the order's currency.
 	Amount int64
 	// Reason is shown to the merchant. The provider may show it to the buyer.
 	Reason string
-	// Actor is who asks; it is kept in the history.
+	// Actor is who requests the refund; it is kept in the history.
 	Actor order.Actor
 }
 
-// Request asks for a refund and reserves its amount, in one atomic step. The same number with the same
-// amount and reason returns the refund as it is now. With other terms it returns [ErrConflict], and so
-// does a number that another order has.
+// Request requests a refund and reserves its amount, in one atomic step. Repeated with the same
+// number, amount and reason, it returns the refund as it is now. Other terms are [ErrConflict], and
+// so is a number of another order.
 //
 // Errors: [ErrOrderNotFound], [ErrAmount], [ErrInvalid] (also if the gateway could never take the
 // refund, see [Checker]), [ErrLimit], [ErrUnknownGateway], [ErrConflict], [ErrVetoed].
@@ -36,46 +36,39 @@ func (s *Service) Request(ctx context.Context, p RequestParams) (_ order.Refund,
 	}
 	ctx, end := s.trace(ctx, "request", p.Ref, &err)
 	defer end()
-	if err := checkActor("request", p.Ref, p.Actor); err != nil {
-		return order.Refund{}, err
-	}
-	var out order.Refund
-	err = s.update(ctx, "request", p.Ref, func(ctx context.Context, u *update) error {
+	run := func(ctx context.Context, u *update) (*order.Refund, error) {
 		if r := u.order.Refund(p.RefundNo); r != nil {
-			out = *r
-			return p.checkRepeat(r, isMade)
+			return r, p.checkRepeat(r, isMade)
 		}
 		if err := s.checkRequests(u.order, p.RefundNo); err != nil {
-			return fmt.Errorf("request %w", err)
+			return nil, fmt.Errorf("request %w", err)
 		}
-		err := u.fire(ctx, order.Trigger{
-			Event: order.EventRequestRefund, RefundNo: p.RefundNo, Amount: p.Amount, Reason: p.Reason,
-			Actor: p.Actor, At: s.now(),
+		r, err := u.fire(ctx, order.Trigger{
+			Event: order.EventRequestRefund, RefundNo: p.RefundNo, Amount: p.Amount,
+			Reason: p.Reason, Actor: p.Actor, At: s.now(),
 		})
 		if err != nil {
-			return err
+			return nil, err
 		}
-		r := u.order.Refund(p.RefundNo)
-		out = *r
 		if c, ok := s.gateway.(Checker); ok {
 			if err := c.Check(newRequest(u.order, r)); err != nil {
-				return fmt.Errorf("request %s: %w", p.name(), err)
+				return nil, p.wrap("request", err)
 			}
 		}
-		return nil
-	})
-	return orNone(out, err)
+		return r, nil
+	}
+	return s.change(ctx, "request", p.Ref, p.Actor, run)
 }
 
-// checkRepeat returns errUnchanged if p asks for refund r, which has its number, once more.
+// checkRepeat returns errUnchanged if p requests r, a refund of the same number, once more.
 func (p *RequestParams) checkRepeat(r *order.Refund, isMade bool) error {
 	switch {
-	case isMade: // an equal number that was made twice does not make two refunds one
+	case isMade: // NewRefundNo returned a number that is taken: this is another refund
 		return fmt.Errorf("request refund of order %s: new_refund_no made %s again: %w",
 			p.OrderID, p.RefundNo, ErrConflict)
 	case r.Amount != p.Amount || r.Reason != p.Reason:
-		return fmt.Errorf("request %s: the number is taken with another amount or reason: %w",
-			p.name(), ErrConflict)
+		return p.wrap("request",
+			fmt.Errorf("the number is taken with another amount or reason: %w", ErrConflict))
 	}
 	return errUnchanged
 }
@@ -89,32 +82,33 @@ type ApproveParams struct {
 	Note   string
 }
 
-// Approve lets the money move: from here on Process may send the refund. If the refund has been
-// approved already, Approve returns it as it is now. Another amount is [ErrConflict].
+// Approve allows Process to send the refund. Repeated, it returns the refund as it is now. Another
+// amount is [ErrConflict].
 //
 // Errors: [ErrOrderNotFound], [ErrRefundNotFound], [ErrConflict], [ErrTransition], [ErrLimit],
 // [ErrVetoed], [ErrInvalid].
 func (s *Service) Approve(ctx context.Context, p ApproveParams) (_ order.Refund, err error) {
 	ctx, end := s.trace(ctx, "approve", p.Ref, &err)
 	defer end()
-	return s.command(ctx, p.Ref, order.EventApprove, p.Actor, p.Note, func(_ *update, r *order.Refund) (bool, error) {
+	done := func(_ *update, r *order.Refund) (bool, error) {
 		if r.Amount != p.Amount {
-			return false, fmt.Errorf("approve %s: amount is %d, the reviewer saw %d: %w",
-				p.name(), r.Amount, p.Amount, ErrConflict)
+			return false, p.wrap("approve", fmt.Errorf("amount is %d, the reviewer saw %d: %w",
+				r.Amount, p.Amount, ErrConflict))
 		}
 		return !r.ApprovedAt.IsZero() && r.State != order.StateCancelled, nil
-	})
+	}
+	return s.command(ctx, p.Ref, order.EventApprove, p.Actor, p.Note, done)
 }
 
-// RejectParams name the refund that the merchant refuses.
+// RejectParams name the refund that the merchant rejects.
 type RejectParams struct {
 	Ref
 	Actor order.Actor
-	// Note says why, for the buyer; it is required.
+	// Note gives the buyer the reason; it is required.
 	Note string
 }
 
-// Reject refuses a refund in review and releases its amount. Repeated, it returns the refund as it is
+// Reject ends a refund in review and releases its amount. Repeated, it returns the refund as it is
 // now.
 //
 // Errors: [ErrOrderNotFound], [ErrRefundNotFound], [ErrTransition], [ErrVetoed], [ErrInvalid].
@@ -129,9 +123,8 @@ type CancelParams struct {
 	Ref
 	Actor order.Actor
 	Note  string
-	// EvenIfApproved withdraws the refund although the merchant has approved it, as long as it was
-	// never submitted. Otherwise a buyer's cancel that comes after the approval is refused with
-	// [ErrTransition].
+	// EvenIfApproved also withdraws an approved refund, if it was never submitted. If false, Cancel
+	// returns [ErrTransition] after the approval.
 	EvenIfApproved bool
 }
 
@@ -141,15 +134,17 @@ type CancelParams struct {
 func (s *Service) Cancel(ctx context.Context, p CancelParams) (_ order.Refund, err error) {
 	ctx, end := s.trace(ctx, "cancel", p.Ref, &err)
 	defer end()
-	return s.command(ctx, p.Ref, order.EventCancel, p.Actor, p.Note, func(u *update, r *order.Refund) (bool, error) {
+	done := func(u *update, r *order.Refund) (bool, error) {
 		if r.State == order.StateApproved && !p.EvenIfApproved {
 			return false, &order.TransitionError{
 				OrderID: p.OrderID, RefundNo: r.No, Event: order.EventCancel, From: r.State,
-				Available: s.machine.Available(u.order, r.No), Reason: "it has been approved in the meantime",
+				Available: s.machine.Available(u.order, r.No),
+				Reason:    "it has been approved in the meantime",
 			}
 		}
 		return r.State == order.StateCancelled, nil
-	})
+	}
+	return s.command(ctx, p.Ref, order.EventCancel, p.Actor, p.Note, done)
 }
 
 // RetryParams name the failed refund that is sent again.
@@ -159,42 +154,44 @@ type RetryParams struct {
 	Note  string
 }
 
-// Retry sends a failed refund again under the same number, for example after the balance was topped
-// up. Repeated before the provider has answered, or after it paid, it returns the refund as it is now.
+// Retry approves a failed refund again under the same number, for example after the balance was
+// topped up. Repeated before the provider has answered, or after it has paid, it returns the refund
+// as it is now.
 //
 // Errors: [ErrOrderNotFound], [ErrRefundNotFound], [ErrTransition], [ErrLimit], [ErrVetoed],
 // [ErrInvalid].
 func (s *Service) Retry(ctx context.Context, p RetryParams) (_ order.Refund, err error) {
 	ctx, end := s.trace(ctx, "retry", p.Ref, &err)
 	defer end()
-	return s.command(ctx, p.Ref, order.EventRetry, p.Actor, p.Note, func(_ *update, r *order.Refund) (bool, error) {
+	done := func(_ *update, r *order.Refund) (bool, error) {
 		isOver := r.State == order.StateFailed || r.State == order.StateAbandoned
 		return r.Retries > 0 && !isOver, nil
-	})
+	}
+	return s.command(ctx, p.Ref, order.EventRetry, p.Actor, p.Note, done)
 }
 
 // FireParams name an event that the host added with [order.Options].Rows.
 type FireParams struct {
 	Ref
-	// Event is one that the host added.
 	Event order.Event
 	Actor order.Actor
-	// Note says why; it is kept in the history.
+	// Note is kept in the history.
 	Note string
 }
 
-// Fire moves a refund by an event that the host added. The core events have their own methods and are
-// [ErrInvalid] here.
+// Fire moves a refund by an event that the host added. It returns [ErrInvalid] for the events of
+// package order, which have methods.
 //
 // Errors: [ErrOrderNotFound], [ErrRefundNotFound], [ErrTransition], [ErrVetoed], [ErrInvalid].
 func (s *Service) Fire(ctx context.Context, p FireParams) (_ order.Refund, err error) {
 	ctx, end := s.trace(ctx, "fire", p.Ref, &err)
 	defer end()
 	switch p.Event {
-	case order.EventRequestRefund, order.EventApprove, order.EventReject, order.EventCancel, order.EventRetry,
-		order.EventAbandon, order.EventSettle, order.EventFail, order.EventHold, order.EventAdopt:
-		return order.Refund{}, fmt.Errorf("fire %s on %s: %w", p.Event, p.name(),
-			&order.InvalidError{Field: "event", Problem: "is a core event: use the method of that name"})
+	case order.EventRequestRefund, order.EventApprove, order.EventReject, order.EventCancel,
+		order.EventRetry, order.EventAbandon, order.EventSettle, order.EventFail, order.EventHold,
+		order.EventAdopt:
+		return order.Refund{}, p.wrap("fire "+string(p.Event)+" on",
+			invalid("event", "is a core event: use the method of that name"))
 	}
 	return s.command(ctx, p.Ref, p.Event, p.Actor, p.Note, isIn(""))
 }
@@ -210,107 +207,103 @@ const (
 	ResolutionReturned Resolution = "returned"
 )
 
-// ResolveParams say how a refund ended outside this system.
+// ResolveParams describe how a refund ended outside this system.
 type ResolveParams struct {
 	Ref
-	// Resolution is how it ended; it is required.
+	// Resolution is required.
 	Resolution Resolution
-	// Evidence is required: the number of a transfer, a statement, a ticket. It is kept as the note.
+	// Evidence is required: the number of a transfer, a statement, a ticket. It is kept as the
+	// note.
 	Evidence string
 	Actor    order.Actor
 	// RefundedAt is when the buyer got the money; may be zero.
 	RefundedAt time.Time
 }
 
-// Resolve records how an abnormal or stuck refund ended outside this system, with evidence. An
-// operator's word takes the place of the provider's. It is refused with [ErrConflict] while a call to
-// the provider may be under way. Resolve states a fact, so no guard is asked: check who may do it
-// before the call, or in an InTx hook. [Service.Sync] and [Service.Reconcile] report it if the provider
-// says otherwise. Repeated with the same resolution, Resolve returns the refund as it is now.
+// Resolve records how an abnormal or stuck refund ended outside this system, with evidence in place
+// of an answer of the provider. It returns [ErrConflict] while a call to the provider may be under
+// way. Resolve records a fact, so no guard is called: check the actor before the call, or in an
+// InTx hook. [Service.Sync] and [Service.Reconcile] report a discrepancy if the provider
+// contradicts it. Repeated with the same resolution, Resolve returns the refund as it is now.
 //
 // Errors: [ErrOrderNotFound], [ErrRefundNotFound], [ErrTransition], [ErrConflict], [ErrInvalid].
 func (s *Service) Resolve(ctx context.Context, p ResolveParams) (_ order.Refund, err error) {
 	ctx, end := s.trace(ctx, "resolve", p.Ref, &err)
 	defer end()
-	event, ending := order.EventSettle, order.StateRefunded
+	event, target := order.EventSettle, order.StateRefunded
 	switch p.Resolution {
 	case ResolutionPaid:
 	case ResolutionReturned:
-		event, ending = order.EventFail, order.StateFailed
+		event, target = order.EventFail, order.StateFailed
 	default:
-		return order.Refund{}, fmt.Errorf("resolve %s: %w", p.name(),
-			&order.InvalidError{Field: "resolution", Problem: "must be paid or returned"})
+		return order.Refund{}, p.wrap("resolve", invalid("resolution", "must be paid or returned"))
 	}
 	if strings.TrimSpace(p.Evidence) == "" {
-		return order.Refund{}, fmt.Errorf("resolve %s: %w", p.name(),
-			&order.InvalidError{Field: "evidence", Problem: "is required"})
+		return order.Refund{}, p.wrap("resolve", invalid("evidence", "is required"))
 	}
-	return s.command(ctx, p.Ref, event, p.Actor, p.Evidence, func(_ *update, r *order.Refund) (bool, error) {
+	done := func(_ *update, r *order.Refund) (bool, error) {
 		if r.State == order.StateApproved && s.isLeased(r, s.now()) {
-			return false, fmt.Errorf("resolve %s: the provider is being asked until %s: %w",
-				p.name(), r.LeasedUntil.Format(time.RFC3339), ErrConflict)
+			return false, p.wrap("resolve", fmt.Errorf("the provider is being asked until %s: %w",
+				r.LeasedUntil.Format(time.RFC3339), ErrConflict))
 		}
-		if r.State != ending && p.Resolution == ResolutionPaid {
+		if r.State != target && p.Resolution == ResolutionPaid {
 			r.RefundedAt = stored(p.RefundedAt)
 		}
-		return r.State == ending, nil
-	})
+		return r.State == target, nil
+	}
+	return s.command(ctx, p.Ref, event, p.Actor, p.Evidence, done)
 }
 
-// isDone reports whether a command has been carried out on a refund before, or why it must not be.
+// isDone reports whether a command has been carried out on r before, or returns why it must not be.
 type isDone func(u *update, r *order.Refund) (bool, error)
 
-// isIn is for commands that lead to one state and nowhere else.
+// isIn is an isDone for commands that lead to one state.
 func isIn(state order.State) isDone {
 	return func(_ *update, r *order.Refund) (bool, error) { return r.State == state, nil }
 }
 
-// command fires one event on a refund that exists, unless done reports that it was fired before.
+// command fires one event on an existing refund, unless done reports that it was fired before.
 func (s *Service) command(
 	ctx context.Context, ref Ref, event order.Event, actor order.Actor, note string, done isDone,
 ) (order.Refund, error) {
 	op := string(event)
-	if err := checkActor(op, ref, actor); err != nil {
-		return order.Refund{}, err
-	}
-	var out order.Refund
-	err := s.update(ctx, op, ref, func(ctx context.Context, u *update) error {
+	run := func(ctx context.Context, u *update) (*order.Refund, error) {
 		r, err := u.refund(op, ref.RefundNo)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		switch already, err := done(u, r); {
 		case err != nil:
-			return err
+			return nil, err
 		case already:
-			out = *r
-			return errUnchanged
+			return r, errUnchanged
 		}
-		err = u.fire(ctx, order.Trigger{
+		return u.fire(ctx, order.Trigger{
 			Event: event, RefundNo: ref.RefundNo, Actor: actor, Note: note, At: s.now(),
 		})
-		if err != nil {
-			return err
-		}
-		out = *u.order.Refund(ref.RefundNo)
-		return nil
-	})
-	return orNone(out, err)
-}
-
-// checkActor refuses a host's decision under the name of the provider.
-func checkActor(op string, ref Ref, a order.Actor) error {
-	if a != order.ActorProvider {
-		return nil
 	}
-	return fmt.Errorf("%s %s: %w", op, ref.name(), &order.InvalidError{
-		Field: "actor", Problem: "is reserved for the provider's own answers",
-	})
+	return s.change(ctx, op, ref, actor, run)
 }
 
-func orNone(r order.Refund, err error) (order.Refund, error) {
+// change runs fn as update does, and returns the refund that fn returned. A host must not act as the
+// provider.
+func (s *Service) change(
+	ctx context.Context, op string, ref Ref, actor order.Actor,
+	fn func(ctx context.Context, u *update) (*order.Refund, error),
+) (out order.Refund, err error) {
+	if actor == order.ActorProvider {
+		problem := invalid("actor", "is reserved for the provider's own answers")
+		return order.Refund{}, ref.wrap(op, problem)
+	}
+	err = s.update(ctx, op, ref, func(ctx context.Context, u *update) error {
+		r, err := fn(ctx, u)
+		if r != nil {
+			out = *r
+		}
+		return err
+	})
 	if err != nil {
 		return order.Refund{}, err
 	}
-	return r, nil
+	return out, nil
 }

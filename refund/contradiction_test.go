@@ -2,7 +2,7 @@ package refund_test
 
 import (
 	"context"
-	"errors"
+	"io"
 	"log/slog"
 	"testing"
 	"time"
@@ -13,9 +13,10 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// TestDeniedAfterAcceptance: the provider accepted the refund, with a number that is in the book. Later it does not
-// know the refund (another merchant's certificate, a replica that lags) and would not take it. The money may have
-// moved: nothing is sent, nothing fails, nothing is released, and one alert calls a person.
+// TestDeniedAfterAcceptance: the provider accepted the refund, with a number that is in the book.
+// Later it does not know the refund (another merchant's certificate, a slow replica), or refuses
+// it. The money may have moved: nothing is sent, fails or is released, and a person is alerted
+// once.
 func TestDeniedAfterAcceptance(t *testing.T) {
 	for _, denied := range []refund.Result{isNotFound, declined("ORDERNOTEXIST")} {
 		t.Run(denied.Outcome.String(), func(t *testing.T) {
@@ -29,20 +30,24 @@ func TestDeniedAfterAcceptance(t *testing.T) {
 			}
 			e.steps(ref, 1)
 			require.Empty(t, e.discrepancies, "it may only lag behind")
-			require.GreaterOrEqual(t, e.refund("R1").NextAttemptAt.Sub(e.clock.Now()), 2*time.Minute)
+			require.GreaterOrEqual(
+				t, e.refund("R1").NextAttemptAt.Sub(e.clock.Now()), 2*time.Minute,
+			)
 			e.steps(ref, 4)
 			require.Len(t, e.discrepancies, 1, "one alert")
 			require.Equal(t, order.StateApproved, e.discrepancies[0].Book)
 			require.Equal(t, order.StateApproved, e.refund("R1").State)
 			require.Equal(t, []string{"refund R1"}, e.bank.submissions("R1"))
 
-			_, err := e.svc.Abandon(bg, refund.AbandonParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Evidence: "x", Actor: seller})
+			_, err := e.svc.Abandon(
+				bg, refund.AbandonParams{Ref: o1("R1"), Evidence: "x", Actor: seller},
+			)
 			require.ErrorIs(t, err, refund.ErrTransition)
-			rep, err := e.svc.Sync(bg, "O1") // which gets the last of the denials
+			rep, err := e.svc.Sync(bg, "O1") // it gets the last denial
 			require.NoError(t, err)
 			require.Len(t, rep.Discrepancies, 1)
 
-			e.run() // the provider is itself again
+			e.run() // the provider answers correctly again
 			require.Equal(t, order.StateRefunded, e.refund("R1").State)
 			require.EqualValues(t, 6000, e.bank.paid("O1"))
 			require.Equal(t, []string{"refund R1"}, e.bank.submissions("R1"))
@@ -50,7 +55,8 @@ func TestDeniedAfterAcceptance(t *testing.T) {
 	}
 }
 
-// TestLaggingProvider: a provider that shows what it accepted only after a while alarms nobody, and is not sent it again.
+// TestLaggingProvider: the provider shows an accepted refund only after a while. Nobody is alerted,
+// and the refund is not sent again.
 func TestLaggingProvider(t *testing.T) {
 	e := newEnv(t)
 	ref := e.approved("R1", 6000)
@@ -63,14 +69,16 @@ func TestLaggingProvider(t *testing.T) {
 	require.Equal(t, []string{"refund R1"}, e.bank.submissions("R1"))
 }
 
-// TestResolvedAndPaidByTheProvider: the operator paid by bank transfer and resolved the refund as paid. Then the
-// provider pays as well, and says so in any of its ways. A person is alerted, once.
+// TestResolvedAndPaidByTheProvider: the operator paid by bank transfer and resolved the refund as
+// paid. Then the provider pays too, and reports it in one way or another. A person is alerted once.
 func TestResolvedAndPaidByTheProvider(t *testing.T) {
 	sync := func(e *env) {
 		_, err := e.svc.Sync(bg, "O1")
 		require.NoError(e.t, err)
 	}
-	notification := func(e *env) { require.NoError(e.t, e.svc.HandleNotification(bg, success("R1", 6000))) }
+	notification := func(e *env) {
+		require.NoError(e.t, e.svc.HandleNotification(bg, success("R1", 6000)))
+	}
 	for name, ways := range map[string][]func(*env){
 		"sync": {sync, sync, notification}, "notification": {notification, notification, sync},
 	} {
@@ -78,7 +86,8 @@ func TestResolvedAndPaidByTheProvider(t *testing.T) {
 			e := newEnv(t)
 			e.process(e.approved("R1", 6000)) // accepted
 			_, err := e.svc.Resolve(bg, refund.ResolveParams{
-				Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Resolution: refund.ResolutionPaid, Evidence: "bank transfer 77", Actor: seller,
+				Ref: o1("R1"), Resolution: refund.ResolutionPaid, Evidence: "bank transfer 77",
+				Actor: seller,
 			})
 			require.NoError(t, err)
 			require.Zero(t, e.refund("R1").ConfirmedAt)
@@ -99,13 +108,13 @@ func TestResolvedAndPaidByTheProvider(t *testing.T) {
 	}
 }
 
-// alertedTwice resolves a refund of O1 as paid and lets the provider pay it too, while the store fails after the alert. It
-// returns how the store failed.
+// alertedTwice resolves a refund of O1 as paid and lets the provider pay it too, while the store
+// fails after the alert. It returns how the store failed.
 func (e *env) alertedTwice(log *slog.Logger) error {
 	e.t.Helper()
 	e.process(e.approved("R8", 10)) // accepted
 	_, err := e.svc.Resolve(bg, refund.ResolveParams{
-		Ref: refund.Ref{OrderID: "O1", RefundNo: "R8"}, Resolution: refund.ResolutionPaid, Evidence: "x", Actor: seller,
+		Ref: o1("R8"), Resolution: refund.ResolutionPaid, Evidence: "x", Actor: seller,
 	})
 	require.NoError(e.t, err)
 	store := &flakyStore{Store: e.store}
@@ -115,7 +124,10 @@ func (e *env) alertedTwice(log *slog.Logger) error {
 		conflict(ctx, c)
 		store.fail(errStore)
 	}
-	s, err := refund.NewService(e.machine, store, e.bank, refund.Options{Now: e.clock.Now, Hooks: []refund.Hooks{hooks}, Logger: log})
+	s, err := refund.NewService(
+		e.machine, store, e.bank,
+		refund.Options{Now: e.clock.Now, Hooks: []refund.Hooks{hooks}, Logger: log},
+	)
 	require.NoError(e.t, err)
 	before := len(e.discrepancies)
 	require.NoError(e.t, s.HandleNotification(bg, success("R8", 10)))
@@ -124,8 +136,8 @@ func (e *env) alertedTwice(log *slog.Logger) error {
 	return store.err
 }
 
-// TestAlertIsNotLost: the process dies after a contradiction was booked and before a person was alerted, or before it
-// could note that. Then the next answer alerts again.
+// TestAlertIsNotLost: the process dies after a contradiction was booked and before the hook was
+// called, or before the refund was marked. The next answer alerts again.
 func TestAlertIsNotLost(t *testing.T) {
 	e := newEnv(t)
 	require.ErrorIs(t, e.alertedTwice(slog.New(slog.DiscardHandler)), errStore)
@@ -137,8 +149,8 @@ func TestAlertIsNotLost(t *testing.T) {
 	}
 }
 
-// TestAlertThatPanicsIsGivenAgain: it may not have reached anybody.
-func TestAlertThatPanicsIsGivenAgain(t *testing.T) {
+// TestPanickingAlertIsRepeated: it may not have reached anybody.
+func TestPanickingAlertIsRepeated(t *testing.T) {
 	calls := 0
 	e := newEnv(t, func(_ *env, o *refund.Options) {
 		o.Hooks[0].Discrepancy = func(context.Context, refund.Discrepancy) {
@@ -156,8 +168,8 @@ func TestAlertThatPanicsIsGivenAgain(t *testing.T) {
 	require.Equal(t, 2, calls)
 }
 
-// TestDenialIsForgottenWithItsCause: a person resolves the refund while the alert about it goes out.
-func TestDenialIsForgottenWithItsCause(t *testing.T) {
+// TestResolveEndsADenial: a person resolves the refund while the hook is called.
+func TestResolveEndsADenial(t *testing.T) {
 	var e *env
 	e = newEnv(t, func(_ *env, o *refund.Options) {
 		o.Hooks[0].Discrepancy = func(context.Context, refund.Discrepancy) {
@@ -174,7 +186,8 @@ func TestDenialIsForgottenWithItsCause(t *testing.T) {
 	require.NotContains(t, r.Message, "denies")
 }
 
-// TestRefusalTimedByAClockYearsAhead: the quiet period begins again on the clock at hand, instead of ending in years.
+// TestRefusalTimedByAClockYearsAhead: the quiet period begins again on the right clock, and does
+// not last for years.
 func TestRefusalTimedByAClockYearsAhead(t *testing.T) {
 	e := newEnv(t)
 	ref := e.approved("R1", 4000)
@@ -196,7 +209,8 @@ func TestRefusalTimedByAClockYearsAhead(t *testing.T) {
 	}
 }
 
-// TestClosedFromBeforeARetry: the retried refund was accepted, and a query that lags behind still says closed.
+// TestClosedFromBeforeARetry: the retried refund was accepted, and an outdated query still says
+// closed.
 func TestClosedFromBeforeARetry(t *testing.T) {
 	e := newEnv(t)
 	ref := e.approved("R1", 4000)
@@ -214,8 +228,9 @@ func TestClosedFromBeforeARetry(t *testing.T) {
 	require.Equal(t, order.StateRefunded, e.refund("R1").State)
 }
 
-// TestStaleAcceptedRevivesNothing: Sync asks while the refund is under way, and its answer is held up. Meanwhile the
-// provider closes the refund, and it fails, is abandoned and replaced. Sync asks once more instead of believing it.
+// TestStaleAcceptedRevivesNothing: Sync asks while a call is under way, and its answer is delayed.
+// In the meantime the provider closes the refund: it fails, is abandoned and replaced. Sync asks
+// again before it records its answer.
 func TestStaleAcceptedRevivesNothing(t *testing.T) {
 	for _, stale := range []refund.Outcome{refund.OutcomeAccepted, refund.OutcomeAbnormal} {
 		t.Run(stale.String(), func(t *testing.T) {
@@ -223,12 +238,15 @@ func TestStaleAcceptedRevivesNothing(t *testing.T) {
 			ref := e.approved("R1", 6000)
 			e.process(ref) // accepted
 			e.clock.Advance(time.Minute)
-			e.bank.next(fault{op: "query", res: refund.Result{Outcome: stale}, block: func(context.Context) {
+			res := refund.Result{Outcome: stale}
+			e.bank.next(fault{op: "query", res: res, block: func(context.Context) {
 				e.bank.set("R1", refund.OutcomeClosed)
 				require.Equal(t, order.StateFailed, e.process(ref).State)
-				_, err := e.svc.Abandon(bg, refund.AbandonParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Actor: seller})
+				_, err := e.svc.Abandon(bg, refund.AbandonParams{Ref: o1("R1"), Actor: seller})
 				require.NoError(t, err)
-				_, err = e.svc.Request(bg, refund.RequestParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R2"}, Amount: 6000, Actor: buyer})
+				_, err = e.svc.Request(
+					bg, refund.RequestParams{Ref: o1("R2"), Amount: 6000, Actor: buyer},
+				)
 				require.NoError(t, err)
 			}})
 			rep, err := e.svc.Sync(bg, "O1")
@@ -236,7 +254,9 @@ func TestStaleAcceptedRevivesNothing(t *testing.T) {
 			require.Empty(t, rep.Discrepancies)
 			require.Empty(t, e.discrepancies)
 			require.Equal(t, order.StateAbandoned, e.refund("R1").State)
-			_, err = e.svc.Approve(bg, refund.ApproveParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R2"}, Amount: 6000, Actor: seller})
+			_, err = e.svc.Approve(
+				bg, refund.ApproveParams{Ref: o1("R2"), Amount: 6000, Actor: seller},
+			)
 			require.NoError(t, err)
 			e.run()
 			require.EqualValues(t, 6000, e.bank.paid("O1"))
@@ -263,23 +283,28 @@ func TestStaleAcceptedRevivesNothing(t *testing.T) {
 		o, err := e.store.Get(bg, "O1")
 		require.NoError(t, err)
 		e.bank.next(fault{op: "query", res: isAccepted, block: func(context.Context) {
-			require.NoError(t, e.store.Update(bg, o.ID, func(_ context.Context, o *order.Order) error {
+			require.NoError(t, e.store.Update(bg, o.ID, func(
+				_ context.Context, o *order.Order,
+			) error {
 				o.Refunds[0].Message = "something else has changed"
 				return nil
 			}))
 		}}, fault{op: "query", res: isAccepted})
 		e.hint()
-		require.Equal(t, order.StateApproved, e.refund("R1").State, "nothing that the provider holds is dropped")
+		require.Equal(
+			t, order.StateApproved, e.refund("R1").State,
+			"nothing that the provider holds is dropped",
+		)
 		require.Len(t, e.discrepancies, 1)
 	})
 }
 
-// TestAbandonWithEvidence: a provider that never answers a query holds no amount for good. Evidence does not outweigh
-// an answer.
+// TestAbandonWithEvidence: a provider that never answers a query cannot hold an amount. Evidence
+// does not outweigh an answer.
 func TestAbandonWithEvidence(t *testing.T) {
 	abandon := func(e *env, evidence string) error {
 		_, err := e.svc.Abandon(bg, refund.AbandonParams{
-			Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Note: "closed account", Evidence: evidence, Actor: seller,
+			Ref: o1("R1"), Note: "closed account", Evidence: evidence, Actor: seller,
 		})
 		return err
 	}
@@ -294,11 +319,17 @@ func TestAbandonWithEvidence(t *testing.T) {
 		require.NoError(t, abandon(e, "letter of the bank, 2026-01-05"))
 		require.Equal(t, order.StateAbandoned, e.refund("R1").State)
 		history := e.order().History
-		require.Equal(t, "closed account\nunconfirmed by the provider: letter of the bank, 2026-01-05", history[len(history)-1].Note)
+		require.Equal(
+			t, "closed account\nunconfirmed by the provider: letter of the bank, 2026-01-05",
+			history[len(history)-1].Note,
+		)
 	})
 	for name, answer := range map[string]fault{
-		"accepted":          {op: "query", res: isAccepted},
-		"another amount":    {op: "query", asIs: true, res: refund.Result{Outcome: refund.OutcomeSucceeded, RefundNo: "R1", Amount: 1}},
+		"accepted": {op: "query", res: isAccepted},
+		"another amount": {
+			op: "query", asIs: true,
+			res: refund.Result{Outcome: refund.OutcomeSucceeded, RefundNo: "R1", Amount: 1},
+		},
 		"paid in the end":   {op: "query", res: refund.Result{Outcome: refund.OutcomeSucceeded}},
 		"money on its way?": {op: "query", res: refund.Result{Outcome: refund.OutcomeAbnormal}},
 	} {
@@ -315,23 +346,26 @@ func TestAbandonWithEvidence(t *testing.T) {
 		e.into(order.StateFailed)
 		ctx, cancel := context.WithCancel(bg)
 		e.bank.next(fault{op: "query", err: errLost, block: func(context.Context) { cancel() }})
-		_, err := e.svc.Abandon(ctx, refund.AbandonParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Evidence: "x", Actor: seller})
+		_, err := e.svc.Abandon(
+			ctx, refund.AbandonParams{Ref: o1("R1"), Evidence: "x", Actor: seller},
+		)
 		require.ErrorIs(t, err, refund.ErrUnsettled)
 		require.Equal(t, order.StateFailed, e.refund("R1").State)
 	})
 }
 
-// TestMaxRequests: a buyer who asks and cancels in a loop is stopped, and the idempotent repeat of a request is not.
+// TestMaxRequests: a buyer who requests and cancels in a loop is stopped. The repeat of a request
+// is not.
 func TestMaxRequests(t *testing.T) {
 	e := newEnv(t, func(_ *env, o *refund.Options) { o.MaxRequests = 2 })
 	e.register()
-	request := func(no string) error {
-		_, err := e.svc.Request(bg, refund.RequestParams{Ref: refund.Ref{OrderID: "O1", RefundNo: no}, Amount: 1, Actor: buyer})
+	request := func(number string) error {
+		_, err := e.svc.Request(bg, refund.RequestParams{Ref: o1(number), Amount: 1, Actor: buyer})
 		return err
 	}
-	for _, no := range []string{"R1", "R2"} {
-		require.NoError(t, request(no))
-		_, err := e.svc.Cancel(bg, refund.CancelParams{Ref: refund.Ref{OrderID: "O1", RefundNo: no}, Actor: buyer})
+	for _, number := range []string{"R1", "R2"} {
+		require.NoError(t, request(number))
+		_, err := e.svc.Cancel(bg, refund.CancelParams{Ref: o1(number), Actor: buyer})
 		require.NoError(t, err)
 	}
 	before := e.order()
@@ -345,42 +379,4 @@ func TestMaxRequests(t *testing.T) {
 
 	_, err = refund.NewService(e.machine, e.store, e.bank, refund.Options{MaxRequests: -1})
 	require.ErrorIs(t, err, refund.ErrInvalid)
-}
-
-// TestSetupFaultIsReportedOnce: WeChat Pay wants the certificate for refunds only, so that the queries in between work.
-func TestSetupFaultIsReportedOnce(t *testing.T) {
-	noAuth := fault{op: "refund", err: &refund.SetupError{Gateway: "bank", Err: errors.New("NOAUTH")}}
-	e := newEnv(t)
-	ref := e.approved("R1", 6000)
-	for range 10 {
-		e.bank.next(noAuth)
-		e.steps(ref, 1)
-	}
-	require.Len(t, e.setup, 1)
-	e.bank.next(fault{op: "query", err: &refund.SetupError{Gateway: "bank", Err: errors.New("SIGNERROR")}}, noAuth)
-	e.steps(ref, 2)
-	require.Len(t, e.setup, 1, "still the same fault")
-	e.run()
-	require.Equal(t, order.StateRefunded, e.refund("R1").State)
-
-	ref = e.approved("R2", 1000) // a refund was sent: the fault is over, and the next one is another
-	e.bank.next(noAuth)
-	e.steps(ref, 1)
-	require.Len(t, e.setup, 2)
-}
-
-// TestQuerySetupFault: what began with a query is over when a query succeeds.
-func TestQuerySetupFault(t *testing.T) {
-	e := newEnv(t)
-	ref := e.approved("R1", 6000)
-	e.process(ref)
-	for range 2 {
-		e.bank.next(
-			fault{op: "query", err: &refund.SetupError{Err: errors.New("SIGNERROR")}},
-			fault{op: "query", err: &refund.SetupError{Err: errors.New("SIGNERROR")}},
-			fault{op: "query", res: isAccepted},
-		)
-		e.steps(ref, 3)
-	}
-	require.Len(t, e.setup, 2)
 }

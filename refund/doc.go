@@ -1,110 +1,126 @@
-// Package refund is the workflow around package order: commands, storage, the payment provider, retries.
+// Package refund is the workflow around package order: commands, storage, the payment provider and
+// retries.
 //
-// A host builds one [Service] from a machine, a [Store], a [RefundGateway] and [Options], and calls one
-// method per intent: [Service.Request] when the buyer asks, [Service.Approve] or [Service.Reject] when the
-// merchant has looked, [Service.Process] to move an approved refund on until its outcome is known.
+// A host builds one [Service] from a machine, a [Store], a [RefundGateway] and [Options]. It calls
+// one method for each intent: [Service.Request] when the buyer asks, [Service.Approve] or
+// [Service.Reject] when the merchant has decided, [Service.Process] until the outcome of an
+// approved refund is known.
 //
-// # What is promised
+// # Promises
 //
-//   - The provider pays each refund number at most once, and a refund keeps its number through every retry.
-//   - An approved refund is asked about until the provider gives a definite answer; nothing is decided by age.
-//   - A refund is refunded only when the provider confirmed it, and failed only on the provider's explicit
-//     refusal; or, if it must not be sent, when the provider twice does not know it. Every error, time-out and
-//     unknown code means unknown.
-//   - A command that fails changes nothing. The same command again gives the same answer, with no second
-//     transition ([Service.Fire] with an event of the host's own is [ErrTransition] then); the same refund number with
-//     other terms is [ErrConflict].
+//   - The provider pays each refund number at most once. A refund keeps its number in every retry.
+//   - The Service asks about an approved refund until the provider gives a definite answer. It
+//     decides nothing because of a refund's age.
+//   - A refund becomes refunded only if the provider confirms the payment. It becomes failed only
+//     if the provider refuses it, or, for a refund that must not be sent, if the provider does not
+//     know it and still does not after [Options].QuietPeriod. An error, a time-out and an unknown
+//     code mean that the outcome is unknown.
+//   - A command that fails changes nothing. A repeated command returns the same result and makes no
+//     second transition. [Service.Fire] is the exception: repeated, it may return [ErrTransition].
+//     The same refund number with other terms is [ErrConflict].
 //
 // # Process: one durable step
 //
-// [Service.Process] may be called any number of times, from any machine:
+// [Service.Process] may be called any number of times, on any machine. It does three things:
 //
-//  1. lease, in one Update: the refund is approved and due, and no call for another refund of the order is
-//     under way. The attempt is counted before it is made.
-//  2. ask, outside any transaction: the first time Refund; later Query, and Refund again under the same
-//     number if the provider has never seen it. What the provider has accepted, here or in its own console, is only
-//     asked about: if it is denied later, and still after [Options].QuietPeriod, the Discrepancy hook is called and a
-//     person must Resolve it. A refund of an order whose refunds exceed its total is only asked about too: it
-//     fails if the provider does not know it, and still does not after Quiet.
-//  3. record, in one Update: the answer passes the one reducer that notifications and operators pass too.
+//  1. Lease, in one Update. The refund must be approved and due, and no call for another refund of
+//     the order may be under way. The attempt is counted before it is made.
+//  2. Ask, outside any transaction. The first attempt calls Refund. Later ones call Query, and then
+//     Refund under the same number if the provider does not know it.
+//  3. Record, in one Update. Answers to notifications, Sync and Abandon are recorded in the same
+//     way.
 //
-// A process that dies between any two lines leaves a refund that is due again when its lease ends, and the
-// next Process asks by the same number. Safety rests on that number, never on leases or clocks.
+// If a process dies between two of these, the refund is due again when its lease ends. The next
+// Process asks under the same number. Safety depends on that number alone, not on leases or clocks.
 //
-// A process whose clock is wrong wastes calls, and neither money nor refunds. What a row says of the future is believed
-// only as far as a right clock could have written it: a next attempt beyond MaxWait (and Quiet), a lease beyond
-// two Leases and an approval in the future were written by a wrong clock. Such a refund is due, free and stuck.
+// Two kinds of refund are queried and not sent:
+//
+//   - One that the provider has accepted, here or in its own console. If the provider then denies
+//     it, and still does after QuietPeriod, the Discrepancy hook is called and a person must
+//     Resolve it.
+//   - One of an order whose refunds exceed its total. It fails if the provider does not know it,
+//     and still does not after QuietPeriod.
+//
+// A process with a wrong clock wastes calls, but neither money nor refunds. A stored time is
+// ignored if it is further in the future than a right clock can have written it: a next attempt by
+// more than MaxWait (or QuietPeriod, if that is longer), a lease by more than two Leases. Such a
+// refund is due. A refund whose approval is more than a Lease in the future is reported as stuck.
 //
 // # What an answer means
 //
-// One function judges what the provider says of a refund, by what the book says of it and by what has happened since
-// the question. "note" notes that the provider has it, "wait" is a refusal that waits for proof, "ask again" is an
-// answer that may be older than the book, "!" is reported to a person, and "·" changes nothing: an approved refund is
-// asked about again.
+// The meaning of an answer depends on the refund in the book, and on what changed after the
+// question was asked. "note" records that the provider has the refund. "wait" records a refusal
+// that needs proof. "ask again" means that the answer may be older than the book. "!" reports a
+// discrepancy. "·" changes nothing: Process asks about an approved refund again later.
 //
-//	the book says                                         succeeded        accepted   abnormal       closed     declined   not_found
-//	approved: sent for the first time                     settle           note       hold           fail       fail       ·
-//	approved: sent again after an unknown outcome         settle           note       hold           wait       wait       ·
-//	approved: asked after an unknown outcome              settle           note       hold           fail       fail       ·
-//	approved: asked after an unknown outcome of a retry   settle           note       hold           wait       wait       ·
-//	approved: a refusal waits                             settle           note       hold           ·          ·          ·
-//	approved: a refusal has waited                        settle           note       hold           fail       fail       fail
-//	approved: a refusal waits, of a clock that was ahead  settle           note       hold           wait       wait       wait
-//	approved: must not be sent, the order has an excess   settle           note       hold           fail       fail       wait
-//	approved: accepted before                             settle           note       hold           fail       wait       wait
-//	approved: accepted before, after a retry              settle           note       hold           wait       wait       wait
-//	approved: accepted before, denied since shortly       settle           note       hold           ·          ·          ·
-//	approved: accepted before, denied for long            settle           note       hold           fail       !          !
-//	approved: accepted while it was asked                 settle           note       hold           ·          ·          ·
-//	approved: a newer attempt is under way                settle           note       ·              ·          ·          ·
-//	approved: Sync asked                                  settle           note       hold           fail       ·          ·
-//	approved: Sync asked, accepted before                 settle           note       hold           fail       ·          ·
-//	approved: Sync asked during an attempt                settle           note       ·              ·          ·          ·
-//	approved: Sync asked after a retry                    settle           note       ·              ·          ·          ·
-//	approved: retried since Sync asked                    settle           ask again  ·              ·          ·          ·
-//	abnormal                                              settle           ·          ·              fail       ·          ·
-//	abnormal since it was asked                           settle           ·          ·              ask again  ·          ·
-//	failed                                                settle           adopt !    adopt, hold !  ·          ·          ·
-//	failed since it was asked                             settle           ask again  ask again      ·          ·          ·
-//	refunded, the provider confirmed it                   ·                ·          !              !          !          ·
-//	refunded since it was asked                           ·                ·          ask again      ask again  ask again  ·
-//	refunded, a person resolved it                        !                !          !              !          !          ·
-//	in review, rejected, cancelled, abandoned             adopt, settle !  adopt !    adopt, hold !  ·          ·          ·
-//	the same since it was asked                           adopt, settle !  ask again  ask again      ·          ·          ·
+//	the book says                                          succeeded        accepted   abnormal       closed     declined   not_found
+//	approved: sent for the first time                      settle           note       hold           fail       fail       ·
+//	approved: sent again after an unknown outcome          settle           note       hold           wait       wait       ·
+//	approved: queried after an unknown outcome             settle           note       hold           fail       fail       ·
+//	approved: queried after an unknown outcome of a retry  settle           note       hold           wait       wait       ·
+//	approved: a refusal waits for proof                    settle           note       hold           ·          ·          ·
+//	approved: a refusal has waited long enough             settle           note       hold           fail       fail       fail
+//	approved: a refusal is dated in the future             settle           note       hold           wait       wait       wait
+//	approved: not sent, the order has an excess            settle           note       hold           fail       fail       wait
+//	approved: accepted before                              settle           note       hold           fail       wait       wait
+//	approved: accepted before, after a retry               settle           note       hold           wait       wait       wait
+//	approved: accepted before, denied a moment ago         settle           note       hold           ·          ·          ·
+//	approved: accepted before, denied long enough          settle           note       hold           fail       !          !
+//	approved: accepted after the question                  settle           note       hold           ·          ·          ·
+//	approved: a newer attempt is under way                 settle           note       ·              ·          ·          ·
+//	approved: Sync asks                                    settle           note       hold           fail       ·          ·
+//	approved: Sync asks, accepted before                   settle           note       hold           fail       ·          ·
+//	approved: Sync asks during an attempt                  settle           note       ·              ·          ·          ·
+//	approved: Sync asks after a retry                      settle           note       ·              ·          ·          ·
+//	approved: retried after Sync asked                     settle           ask again  ·              ·          ·          ·
+//	abnormal                                               settle           ·          ·              fail       ·          ·
+//	abnormal, changed after the question                   settle           ·          ·              ask again  ·          ·
+//	failed                                                 settle           adopt !    adopt, hold !  ·          ·          ·
+//	failed, changed after the question                     settle           ask again  ask again      ·          ·          ·
+//	refunded, confirmed by the provider                    ·                ·          !              !          !          ·
+//	refunded, changed after the question                   ·                ·          ask again      ask again  ask again  ·
+//	refunded, resolved by a person                         !                !          !              !          !          ·
+//	in review, rejected, cancelled, abandoned              adopt, settle !  adopt !    adopt, hold !  ·          ·          ·
+//	the same, changed after the question                   adopt, settle !  ask again  ask again      ·          ·          ·
 //
 // # Joining the host's transaction
 //
-// Where the [Store] is a [Joiner], a command works in a transaction that its ctx carries, and is undone with it.
-// What asks the provider refuses with [ErrInTx] before it asks: a rollback cannot take a payment back.
+// If the [Store] is a [Joiner] and ctx carries a transaction of it, a command works in that
+// transaction and is rolled back with it. Commands that call the provider return [ErrInTx] instead:
+// a rollback cannot undo a payment.
 //
 // # Design
 //
-// Confirm by query: WeChat Pay's answer to a refund says that it was taken, not that it was paid, and its notifications
-// are not signed. The query's answer is signed, names the amounts, and can be had as often as need be. So there is
-// one source of truth, one reducer that takes it in, and everything else is a reason to ask: a forged notification can
-// at most cause a query.
+// Confirm by query. WeChat Pay's answer to a refund says that it was accepted, not that it was
+// paid, and its notifications are not signed. The answer to a query is signed and names the
+// amounts, and a query can be repeated. So a query is the proof of a payment, and a notification is
+// only a reason to make one: a forged notification can at most cause a query.
 //
-// Reserve when asked: the amount is set aside in the Update that checks it, by the request and not by the approval.
-// Two requests of 60 on an order of 100 cannot both stand, whoever sends them, and a reviewer never approves what is
-// not there. The price is that a request in review holds its amount until it is decided or cancelled.
+// Reserve on request. The Update that checks an amount also reserves it: when the refund is
+// requested, not when it is approved. Two requests of 60 on an order of 100 cannot both succeed,
+// and a reviewer never approves an amount that is not available. The price is that a request in
+// review holds its amount until it is decided or cancelled.
 //
-// The table is the queue: what is due is a column of the refund, written in the Update that makes it due. A queue
-// beside it could lose a job that the table has, or have one that the table does not. Where one is wanted all the
-// same (package riverqueue), [Scheduler] inserts the job in that Update, in the same database.
+// The table is the queue. The time when a refund is due is a column of the refund, written in the
+// Update that makes it due. A separate queue could lose a job or have one too many. If the host
+// wants one all the same (package riverqueue), [Scheduler] inserts its job in that Update.
 //
-// A refusal that follows a submission whose outcome nobody knows may be the echo of our own success: the first attempt
-// may have taken the very money that the second now lacks. It is therefore booked only when a query after
-// [Options].QuietPeriod still does not find the number. A store that is a [Clock] times that for all processes.
+// A refusal may need proof. If an earlier submission has no known outcome, it may have taken the
+// money that the next submission lacks. The refusal is booked only if a query after QuietPeriod
+// does not find the number. If the store is a [Clock], that period is measured on one clock for all
+// processes.
 //
-// A failed refund is not asked about any more. So an answer that was overtaken by a new submission, and one
-// that says closed while a retry may still be on its way, does not make it failed: Process asks again.
+// A failed refund is not asked about any more. So an answer that is older than a new submission, or
+// that says closed while a retry may be under way, does not make a refund failed. Process asks
+// again.
 //
-// Several refunds of one order may be in review, but they are sent one at a time, as WeChat advises.
+// Several refunds of one order may be in review. They are sent one at a time, as WeChat advises.
 //
 // # Logs
 //
-// [Options].Logger gets these records; messages and keys are stable. The reason and the notes of a refund are never
-// logged, and error is what the provider, the store or a hook said, without secrets.
+// [Options].Logger gets these records. Messages and keys are stable. No record holds the reason or
+// the notes of a refund. "error" is what the provider, the store or a hook reported, without
+// secrets.
 //
 //	INFO   refund transition                            order_id, refund_no, event, from, to, actor, amount, currency
 //	INFO   refund has no outcome yet                    order_id, refund_no, outcome, attempts, next_attempt_at, [error]

@@ -39,7 +39,7 @@ func (e *env) lateAccepted(then ...fault) {
 	ref := e.approved("R1", 4000)
 	e.bank.next(fault{op: "refund", res: isAccepted, pay: true, block: func(context.Context) {
 		_, err := e.svc.Resolve(bg, refund.ResolveParams{
-			Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Resolution: refund.ResolutionReturned, Evidence: "x", Actor: seller,
+			Ref: o1("R1"), Resolution: refund.ResolutionReturned, Evidence: "x", Actor: seller,
 		})
 		require.ErrorIs(e.t, err, refund.ErrConflict, "the provider is being asked")
 		e.clock.Advance(2 * time.Minute) // the call hangs, and its lease runs out
@@ -54,9 +54,9 @@ func (e *env) lateAccepted(then ...fault) {
 }
 
 // TestOvertakenAnswerIsReportedIfNothingConfirmsIt: the provider says that it accepted a refund
-// which has been abandoned meanwhile. It is asked again, because that may be old, and does not
-// answer. Nobody asks about an abandoned refund, and its amount can be paid again: a person must
-// look.
+// which was abandoned in the meantime. It is asked again, because its answer may be outdated, and
+// does not answer. Nobody asks about an abandoned refund, and its amount can be paid again, so a
+// person is alerted.
 func TestOvertakenAnswerIsReportedIfNothingConfirmsIt(t *testing.T) {
 	t.Run("no answer", func(t *testing.T) {
 		e := newEnv(t)
@@ -77,7 +77,9 @@ func TestOvertakenAnswerIsReportedIfNothingConfirmsIt(t *testing.T) {
 func (e *env) touching(n int, res refund.Result) (script []fault) {
 	for i := range n {
 		script = append(script, fault{op: "query", res: res, block: func(context.Context) {
-			require.NoError(e.t, e.store.Update(bg, "O1", func(_ context.Context, o *order.Order) error {
+			require.NoError(e.t, e.store.Update(bg, "O1", func(
+				_ context.Context, o *order.Order,
+			) error {
 				o.Refunds[0].Code = strings.Repeat("x", i+1)
 				return nil
 			}))
@@ -86,10 +88,10 @@ func (e *env) touching(n int, res refund.Result) (script []fault) {
 	return script
 }
 
-// TestAnswersThatAreAllOvertakenAreNoAnswer: the book changes each time that the provider is asked.
-// That nothing was taken in is an error, so that a notification comes again and evidence does not
-// outweigh what the provider said.
-func TestAnswersThatAreAllOvertakenAreNoAnswer(t *testing.T) {
+// TestOvertakenAnswersAreAnError: the book changes each time that the provider is asked. No answer
+// is recorded, so a notification must be delivered again, and evidence must not outweigh what the
+// provider said.
+func TestOvertakenAnswersAreAnError(t *testing.T) {
 	e := newEnv(t)
 	e.into(order.StateFailed)
 	for range 3 {
@@ -103,7 +105,7 @@ func TestAnswersThatAreAllOvertakenAreNoAnswer(t *testing.T) {
 
 		e.bank.next(e.touching(3, isAccepted)...)
 		_, err = e.svc.Abandon(bg, refund.AbandonParams{
-			Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Evidence: "x", Actor: seller,
+			Ref: o1("R1"), Evidence: "x", Actor: seller,
 		})
 		require.ErrorIs(t, err, refund.ErrUnsettled)
 	}
@@ -114,9 +116,9 @@ func TestAnswersThatAreAllOvertakenAreNoAnswer(t *testing.T) {
 	require.Equal(t, order.StateApproved, e.refund("R1").State, "the third look still counts")
 }
 
-// TestSecondRefusalWaitsForTheQuietPeriodToo: a retry was lost, and the provider says that the
-// number is closed, which may be old. A process whose clock is an hour ahead asks again at once.
-// The store's clock says that this is too early.
+// TestSecondRefusalWaitsForTheQuietPeriodToo: a retry was lost, and the provider says closed, which
+// may be outdated. A process whose clock is an hour ahead asks again at once. By the store's clock
+// that is too early.
 func TestSecondRefusalWaitsForTheQuietPeriodToo(t *testing.T) {
 	for _, refusal := range []refund.Result{isClosed, declined("NOTENOUGH")} {
 		t.Run(refusal.Outcome.String(), func(t *testing.T) {
@@ -143,9 +145,8 @@ func TestSecondRefusalWaitsForTheQuietPeriodToo(t *testing.T) {
 	}
 }
 
-// TestClosedFromBeforeTheRetryIsChecked: the provider takes the retry, and a replica of it still
-// shows that the number is closed. A failed refund is asked about no more, so that this must not
-// end it.
+// TestClosedFromBeforeTheRetryIsChecked: the provider accepts the retry, and one of its replicas
+// still says closed. Nobody asks about a failed refund, so this must not end it.
 func TestClosedFromBeforeTheRetryIsChecked(t *testing.T) {
 	e := newEnv(t)
 	ref := e.closed()
@@ -172,8 +173,8 @@ func TestClosedFromBeforeTheRetryIsChecked(t *testing.T) {
 }
 
 // TestAbnormalFromBeforeTheRetry: a person resolved an abnormal refund and retries it. While it is
-// sent, Sync hears that it is abnormal, as it was. An abnormal refund is asked about no more, so
-// that the answer to the retry would be lost.
+// sent, Sync gets the old answer, abnormal. Nobody asks about an abnormal refund, so the answer to
+// the retry would be lost.
 func TestAbnormalFromBeforeTheRetry(t *testing.T) {
 	e := newEnv(t)
 	e.into(order.StateAbnormal)
@@ -188,14 +189,13 @@ func TestAbnormalFromBeforeTheRetry(t *testing.T) {
 			require.NoError(t, err)
 		}},
 	)
-	e.process(refund.Ref{OrderID: "O1", RefundNo: "R1"})
+	e.process(o1("R1"))
 	require.Equal(t, order.StateApproved, e.refund("R1").State)
 	require.NotZero(t, e.refund("R1").AcceptedAt)
 }
 
-// TestClosedIsNotLostBehindAbnormal: Sync asks, Process books meanwhile that the refund is
-// abnormal, and the answer to Sync is that it is closed. Nobody asks about an abnormal refund, so
-// that Sync asks again.
+// TestClosedIsNotLostBehindAbnormal: Sync asks, Process books abnormal in the meantime, and the
+// answer to Sync is closed. Nobody asks about an abnormal refund, so Sync asks again.
 func TestClosedIsNotLostBehindAbnormal(t *testing.T) {
 	for name, tc := range map[string]struct {
 		then refund.Result
@@ -219,7 +219,7 @@ func TestClosedIsNotLostBehindAbnormal(t *testing.T) {
 	}
 }
 
-// TestRefusalNotedByAClockAYearAhead: it waits for its quiet period, not for a year.
+// TestRefusalNotedByAClockAYearAhead: it waits for the quiet period, not for a year.
 func TestRefusalNotedByAClockAYearAhead(t *testing.T) {
 	e := newEnv(t)
 	ref := e.approved("R1", 4000)
@@ -230,14 +230,14 @@ func TestRefusalNotedByAClockAYearAhead(t *testing.T) {
 	require.NotZero(t, e.refund("R1").DeclinedAt)
 	e.clock.Advance(-year + time.Hour)
 	e.process(ref)
-	require.Equal(t, e.clock.Now(), e.refund("R1").DeclinedAt, "a right clock notes it anew")
+	require.Equal(t, e.clock.Now(), e.refund("R1").DeclinedAt, "a right clock dates it again")
 	e.steps(ref, 1)
 	require.Equal(t, order.StateFailed, e.refund("R1").State)
 	require.Equal(t, "NOTENOUGH", e.refund("R1").Code)
 	require.Zero(t, e.bank.paid("O1"))
 }
 
-// TestRefundedAtIsAYearThatStoresKeep: also at the ends of the range, where the year depends on the
+// TestRefundedAtIsAYearThatStoresKeep: also at the ends of the range, if the year depends on the
 // time zone.
 func TestRefundedAtIsAYearThatStoresKeep(t *testing.T) {
 	east, west := time.FixedZone("east", 14*3600), time.FixedZone("west", -12*3600)
@@ -256,10 +256,10 @@ func TestRefundedAtIsAYearThatStoresKeep(t *testing.T) {
 	}
 }
 
-// TestALateAttemptLeavesTheNewerOneAlone: a process stood still until its lease had run out. A second
-// one took over, submitted, and lost the answer. That the late one sends nothing must not make the
-// newer submission count as not sent: a refusal would be believed at once.
-func TestALateAttemptLeavesTheNewerOneAlone(t *testing.T) {
+// TestLateAttemptKeepsTheNewerSubmission: a process was suspended until its lease had run out. A
+// second one submitted the refund and lost the answer. The late one sends nothing. The newer
+// submission must still count as sent, or a refusal would be booked at once.
+func TestLateAttemptKeepsTheNewerSubmission(t *testing.T) {
 	e := newEnv(t)
 	ref := e.approved("R1", 4000)
 	slept := false
@@ -279,8 +279,9 @@ func TestALateAttemptLeavesTheNewerOneAlone(t *testing.T) {
 	require.Equal(t, e.clock.Now(), e.refund("R1").SubmittedAt)
 }
 
-// TestAskingIsNoSubmission: the interval between two refunds of an order counts from what was sent.
-func TestAskingIsNoSubmission(t *testing.T) {
+// TestIntervalIgnoresQueries: the interval between two refunds of an order counts from a
+// submission.
+func TestIntervalIgnoresQueries(t *testing.T) {
 	e := newEnv(t)
 	ref := e.approved("R1", 4000)
 	e.bank.next(fault{op: "refund", err: errLost}, fault{op: "query", err: errLost})

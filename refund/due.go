@@ -9,23 +9,25 @@ import (
 	"github.com/orderfsm/orderfsm/order"
 )
 
-// DueQuery selects approved refunds that are due: those whose NextAttemptAt is at or before Now, and those whose
-// NextAttemptAt is after Beyond, because a clock that was wrong wrote it. They are listed by NextAttemptAt, then
-// order ID, then refund number.
+// DueQuery selects approved refunds: those whose NextAttemptAt is at or before Now, and those whose
+// NextAttemptAt is after Beyond, because a wrong clock wrote it. They are listed by NextAttemptAt,
+// then order ID, then refund number.
 type DueQuery struct {
 	Now time.Time
-	// Beyond bounds what a right clock can have written. It is not before Now. If zero, nothing is too far ahead.
+	// Beyond is the latest time that a right clock can have written, and not before Now. If zero,
+	// there is no such bound.
 	Beyond time.Time
-	// Limit is the most refunds to list; > 0. A fifth of it, rounded up, is kept for the refunds after Beyond, if there
-	// are so many: neither kind hides the other for good. A Limit of 1 lists one after Beyond only if there is no other.
+	// Limit is the largest number of refunds to list; > 0. A fifth of it, rounded up, is kept for
+	// refunds after Beyond, so that neither kind hides the other. If Limit is 1, a refund after
+	// Beyond is listed only if there is no other.
 	Limit int
-	// Except are the gateways whose refunds are left out. An engine can send nothing to them at the moment, and their
-	// backlog must not hide what is due for the others. The Limit counts what is left.
+	// Except lists gateways whose refunds are left out, before Limit is applied. An engine that can
+	// send nothing to them at the moment uses it, so that their backlog does not hide the others.
 	Except []string
 }
 
-// Join returns the list of a query from its two parts, each in order and of at least Limit refunds if there are so many:
-// past are due at Now, ahead are after Beyond. It is for implementors of [Store].
+// Join returns the list of q from its two parts, for implementors of [Store]. past is due at Now,
+// and ahead is after Beyond. Each is sorted and holds at least Limit refunds if there are as many.
 func (q DueQuery) Join(past, ahead []DueRefund) []DueRefund {
 	limit := max(q.Limit, 0)
 	kept := 0
@@ -36,35 +38,38 @@ func (q DueQuery) Join(past, ahead []DueRefund) []DueRefund {
 	return slices.Concat(past, ahead[:min(len(ahead), limit-len(past))])
 }
 
-// DueRefund is an approved refund that is due, with what an engine needs to be fair between gateways.
+// DueRefund is an approved refund that is due, with what an engine needs to be fair between
+// gateways.
 type DueRefund struct {
 	Ref
 	// Gateway of the order.
 	Gateway string
-	// At is since when it is due, UTC. It lies in the future if it was written by a clock that was wrong.
+	// At is since when it is due, UTC. It is in the future if a wrong clock wrote it.
 	At time.Time
 }
 
-// Due lists the approved refunds that [Service.Process] can move now, without those of the gateways in except: the ones
-// that have been due longest first, and those whose next attempt lies further ahead than a right clock can have put it
-// last; see [DueQuery]. It lists at most limit, which must be above 0 ([ErrInvalid]).
+// Due lists at most limit approved refunds that [Service.Process] can move now, without those of
+// the gateways in except. The refund that has been due longest comes first; see [DueQuery]. It
+// returns [ErrInvalid] if limit is not above 0.
 func (s *Service) Due(ctx context.Context, limit int, except []string) ([]DueRefund, error) {
 	if limit <= 0 {
-		return nil, fmt.Errorf("list due refunds: %w", &order.InvalidError{Field: "limit", Problem: "must be above 0"})
+		return nil, fmt.Errorf("list due refunds: %w", invalid("limit", "must be above 0"))
 	}
 	now := s.now()
-	due, err := s.store.Due(ctx, DueQuery{Now: now, Beyond: now.Add(s.longestWait()), Limit: limit, Except: except})
+	due, err := s.store.Due(ctx, DueQuery{
+		Now: now, Beyond: now.Add(s.longestWait()), Limit: limit, Except: except,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("list due refunds: %w", err)
 	}
 	return due, nil
 }
 
-// Stuck pages through the refunds that have been approved for AlertAfter or longer and still have no
-// outcome, and those that were approved in the future, by a clock that is wrong: those that the Stuck hook tells of,
-// whether or not it was heard. They go on being asked about.
+// Stuck pages through the approved refunds that have had no outcome for AlertAfter or longer, and
+// those whose approval a wrong clock wrote in the future. They are those of the Stuck hook. The
+// Service goes on asking about them.
 //
-// f narrows the selection; its States are set here. A page may hold fewer refunds than its limit,
+// f narrows the selection; Stuck sets its States. A page may hold fewer refunds than its limit,
 // even none, and still have a Next.
 func (s *Service) Stuck(ctx context.Context, f Filter) (Page, error) {
 	now := s.now()
@@ -73,6 +78,8 @@ func (s *Service) Stuck(ctx context.Context, f Filter) (Page, error) {
 	if err != nil {
 		return Page{}, fmt.Errorf("list stuck refunds: %w", err)
 	}
-	p.Entries = slices.DeleteFunc(p.Entries, func(e Entry) bool { return !s.isStuck(e.Refund.ApprovedAt, now) })
+	p.Entries = slices.DeleteFunc(p.Entries, func(e Entry) bool {
+		return !s.isStuck(e.Refund.ApprovedAt, now)
+	})
 	return p, nil
 }

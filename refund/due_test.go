@@ -15,15 +15,27 @@ import (
 // plainStore hides what a store can do beyond the port.
 type plainStore struct{ refund.Store }
 
-// approvedOf brings an order of its own with one refund to approved.
+// approvedOf registers another order and approves a refund of it.
 func (e *env) approvedOf(gateway, id string) refund.Ref {
 	e.t.Helper()
-	_, err := e.svc.Register(bg, refund.RegisterParams{OrderID: id, Gateway: gateway, Currency: "CNY", Total: 100})
+	_, err := e.svc.Register(
+		bg, refund.RegisterParams{OrderID: id, Gateway: gateway, Currency: "CNY", Total: 100},
+	)
 	require.NoError(e.t, err)
 	ref := refund.Ref{OrderID: id, RefundNo: "R-" + id}
-	_, err = e.svc.Request(bg, refund.RequestParams{Ref: refund.Ref{OrderID: id, RefundNo: ref.RefundNo}, Amount: 100, Actor: buyer})
+	_, err = e.svc.Request(
+		bg,
+		refund.RequestParams{
+			Ref: refund.Ref{OrderID: id, RefundNo: ref.RefundNo}, Amount: 100, Actor: buyer,
+		},
+	)
 	require.NoError(e.t, err)
-	_, err = e.svc.Approve(bg, refund.ApproveParams{Ref: refund.Ref{OrderID: id, RefundNo: ref.RefundNo}, Amount: 100, Actor: seller})
+	_, err = e.svc.Approve(
+		bg,
+		refund.ApproveParams{
+			Ref: refund.Ref{OrderID: id, RefundNo: ref.RefundNo}, Amount: 100, Actor: seller,
+		},
+	)
 	require.NoError(e.t, err)
 	return ref
 }
@@ -55,21 +67,25 @@ func TestDueExcept(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 }
 
-// TestDueOfAWrongClock: a next attempt that lies further ahead than the Service ever puts it is due now, and one that
-// lies as far ahead as that is not.
+// TestDueOfAWrongClock: a next attempt that is further ahead than the Service ever sets it is due
+// now; one that is just as far ahead is not.
 func TestDueOfAWrongClock(t *testing.T) {
 	for name, wait := range map[string]struct{ most, quiet, longest time.Duration }{
 		"max wait":     {time.Hour, time.Minute, time.Hour},
 		"quiet_period": {time.Hour, 2 * time.Hour, 2 * time.Hour},
 	} {
-		e := newEnv(t, func(_ *env, o *refund.Options) { o.MaxWait, o.QuietPeriod = wait.most, wait.quiet })
+		e := newEnv(
+			t, func(_ *env, o *refund.Options) { o.MaxWait, o.QuietPeriod = wait.most, wait.quiet },
+		)
 		ref := e.approvedOf("a", "A1")
 		for ahead, want := range map[time.Duration][]refund.Ref{
 			wait.longest:                    nil,
 			wait.longest + time.Microsecond: {ref},
 			365 * 24 * time.Hour:            {ref},
 		} {
-			require.NoError(t, e.store.Update(bg, ref.OrderID, func(_ context.Context, o *order.Order) error {
+			require.NoError(t, e.store.Update(bg, ref.OrderID, func(
+				_ context.Context, o *order.Order,
+			) error {
 				o.Refunds[0].NextAttemptAt = e.clock.Now().Add(ahead)
 				return nil
 			}))
@@ -97,9 +113,14 @@ func TestDueQueryJoin(t *testing.T) {
 				for n < len(joined) && n < past && joined[n] == p[n] {
 					n++
 				}
-				require.Equal(t, append(list("past", n), list("ahead", len(joined)-n)...), append([]refund.DueRefund(nil), joined...))
+				require.Equal(
+					t, append(list("past", n), list("ahead", len(joined)-n)...),
+					append([]refund.DueRefund(nil), joined...),
+				)
 				if limit > 1 {
-					require.GreaterOrEqual(t, len(joined)-n, min(ahead, (limit+4)/5), "of %d", limit)
+					require.GreaterOrEqual(
+						t, len(joined)-n, min(ahead, (limit+4)/5), "of %d", limit,
+					)
 					require.GreaterOrEqual(t, n, min(past, limit-(limit+4)/5), "of %d", limit)
 				}
 			}
@@ -126,7 +147,9 @@ func TestReconcileWithAnOrderThatCannotBeRead(t *testing.T) {
 	e.approvedOf("a", "A1")
 	e.approvedOf("a", "A2")
 	e.clock.Advance(time.Hour)
-	s, err := refund.NewService(e.machine, unreadable{e.store, "A1"}, e.bank, refund.Options{Now: e.clock.Now})
+	s, err := refund.NewService(
+		e.machine, unreadable{e.store, "A1"}, e.bank, refund.Options{Now: e.clock.Now},
+	)
 	require.NoError(t, err)
 	all, news := reports(t, s, refund.ReconcileParams{})
 	require.Equal(t, []string{"A1", "A2"}, orderIDs(all))
@@ -134,11 +157,16 @@ func TestReconcileWithAnOrderThatCannotBeRead(t *testing.T) {
 	require.ErrorIs(t, news[0].Err, errLost)
 }
 
-// TestStuckOfAWrongClock: a refund that was approved in the future is stuck, whenever it was asked for; clocks that
-// differ by less than a lease are right.
+// TestStuckOfAWrongClock: a refund that was approved in the future is stuck, whenever it was
+// requested. Clocks may differ by a lease.
 func TestStuckOfAWrongClock(t *testing.T) {
 	const lease = time.Minute
-	e := newEnv(t, func(_ *env, o *refund.Options) { o.AlertAfter, o.Lease, o.CallTimeout = time.Hour, lease, time.Second })
+	e := newEnv(
+		t,
+		func(_ *env, o *refund.Options) {
+			o.AlertAfter, o.Lease, o.CallTimeout = time.Hour, lease, time.Second
+		},
+	)
 	for i, tc := range []struct {
 		name                string
 		requested, approved time.Duration // from now
@@ -152,8 +180,11 @@ func TestStuckOfAWrongClock(t *testing.T) {
 		{"approved just now", -2 * time.Hour, -time.Hour + time.Microsecond, false},
 	} {
 		ref := e.approvedOf(fmt.Sprintf("g%d", i), fmt.Sprintf("A%d", i))
-		require.NoError(t, e.store.Update(bg, ref.OrderID, func(_ context.Context, o *order.Order) error {
-			o.Refunds[0].RequestedAt, o.Refunds[0].ApprovedAt = e.clock.Now().Add(tc.requested), e.clock.Now().Add(tc.approved)
+		require.NoError(t, e.store.Update(bg, ref.OrderID, func(
+			_ context.Context, o *order.Order,
+		) error {
+			o.Refunds[0].RequestedAt = e.clock.Now().Add(tc.requested)
+			o.Refunds[0].ApprovedAt = e.clock.Now().Add(tc.approved)
 			return nil
 		}))
 		numbers := e.stuckNos(refund.Filter{Gateway: fmt.Sprintf("g%d", i), Limit: 1})
@@ -175,34 +206,60 @@ func TestStuckLists(t *testing.T) {
 	e.clock.Advance(time.Hour - time.Minute - time.Second - time.Microsecond)
 	require.Empty(t, e.stuckNos(refund.Filter{}), "not before its time")
 	e.clock.Advance(time.Microsecond)
-	require.Equal(t, []string{"R-A1"}, e.stuckNos(refund.Filter{}), "as soon as the hook tells of it")
+	require.Equal(t, []string{"R-A1"}, e.stuckNos(refund.Filter{}), "as soon as the hook is called")
 	e.process(refund.Ref{OrderID: "A1", RefundNo: "R-A1"})
 	require.Len(t, e.stuck, 1)
 	e.clock.Advance(time.Minute)
-	require.Equal(t, []string{"R-A1", "R-B1"}, e.stuckNos(refund.Filter{}), "what has ended is not stuck")
+	require.Equal(
+		t, []string{"R-A1", "R-B1"}, e.stuckNos(refund.Filter{}), "what has ended is not stuck",
+	)
 	require.Equal(t, []string{"R-B1"}, e.stuckNos(refund.Filter{Gateway: "b"}))
-	require.Equal(t, []string{"R-A1"}, e.stuckNos(refund.Filter{To: e.clock.Now().Add(time.Second - time.Hour - time.Minute)}), "a narrower To counts")
-	require.Equal(t, []string{"R-A1", "R-B1"}, e.stuckNos(refund.Filter{States: []order.State{order.StateFailed}}), "states are fixed")
-	for _, ref := range []refund.Ref{{OrderID: "A1", RefundNo: "R-A1"}, {OrderID: "B1", RefundNo: "R-B1"}} {
+	require.Equal(
+		t, []string{"R-A1"},
+		e.stuckNos(refund.Filter{To: e.clock.Now().Add(time.Second - time.Hour - time.Minute)}),
+		"a narrower To counts",
+	)
+	require.Equal(
+		t, []string{"R-A1", "R-B1"},
+		e.stuckNos(refund.Filter{States: []order.State{order.StateFailed}}), "states are fixed",
+	)
+	for _, ref := range []refund.Ref{
+		{OrderID: "A1", RefundNo: "R-A1"}, {OrderID: "B1", RefundNo: "R-B1"},
+	} {
 		o, err := e.store.Get(bg, ref.OrderID)
 		require.NoError(t, err)
-		require.Equal(t, order.StateApproved, o.Refund(ref.RefundNo).State, "nothing is decided by age")
+		require.Equal(
+			t, order.StateApproved, o.Refund(ref.RefundNo).State, "nothing is decided by age",
+		)
 	}
 }
 
-// TestStuckPages: a refund that was asked for long before it was approved is no reason to stop paging.
+// TestStuckPages: Stuck goes on to the next page after a refund that was requested long before it
+// was approved.
 func TestStuckPages(t *testing.T) {
 	e := newEnv(t, func(_ *env, o *refund.Options) { o.AlertAfter = time.Hour })
 	e.register()
 	for i := range 5 {
-		_, err := e.svc.Request(bg, refund.RequestParams{Ref: refund.Ref{OrderID: "O1", RefundNo: fmt.Sprintf("late-%d", i)}, Amount: 1, Actor: buyer})
+		_, err := e.svc.Request(
+			bg,
+			refund.RequestParams{
+				Ref: refund.Ref{OrderID: "O1", RefundNo: fmt.Sprintf("late-%d", i)}, Amount: 1,
+				Actor: buyer,
+			},
+		)
 		require.NoError(t, err)
 		e.clock.Advance(time.Second)
 	}
 	e.approvedOf("a", "A1")
 	e.clock.Advance(2 * time.Hour)
 	for i := range 5 {
-		_, err := e.svc.Approve(bg, refund.ApproveParams{Ref: refund.Ref{OrderID: "O1", RefundNo: fmt.Sprintf("late-%d", i)}, Amount: 1, Actor: seller})
+		_, err := e.svc.Approve(
+			bg,
+			refund.ApproveParams{
+				Ref: refund.Ref{OrderID: "O1", RefundNo: fmt.Sprintf("late-%d", i)}, Amount: 1,
+				Actor: seller,
+			},
+		)
 		require.NoError(t, err)
 	}
 	page, err := e.svc.Stuck(bg, refund.Filter{Limit: 2})

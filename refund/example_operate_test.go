@@ -12,17 +12,28 @@ import (
 )
 
 // approved asks for a refund of ORDER-1 and approves it.
-func approved(ctx context.Context, svc *refund.Service, no string, amount int64) error {
-	_, err := svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: no}, Amount: amount, Actor: "buyer:42"})
+func approved(ctx context.Context, svc *refund.Service, number string, amount int64) error {
+	_, err := svc.Request(
+		ctx,
+		refund.RequestParams{
+			Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: number}, Amount: amount,
+			Actor: "buyer:42",
+		},
+	)
 	if err != nil {
 		return err
 	}
-	_, err = svc.Approve(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: no}, Amount: amount, Actor: "staff:7"})
+	_, err = svc.Approve(
+		ctx,
+		refund.ApproveParams{
+			Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: number}, Amount: amount, Actor: "staff:7",
+		},
+	)
 	return err
 }
 
-// A failed refund is given up only when the provider says once more that it will not pay. Its amount is then
-// free for another one.
+// A failed refund is abandoned only if the provider confirms that it will not pay. Its amount is
+// then free for another refund.
 func ExampleService_Abandon() {
 	ctx := context.Background()
 	svc, provider, _ := newShop(refund.Options{})
@@ -34,7 +45,10 @@ func ExampleService_Abandon() {
 	next, err := svc.Process(ctx, refund.Ref{OrderID: "ORDER-1", RefundNo: "R-1"})
 	fmt.Println(next.State, err)
 
-	give := refund.AbandonParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R-1"}, Actor: "staff:7", Note: "paid by bank transfer"}
+	give := refund.AbandonParams{
+		Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R-1"}, Actor: "staff:7",
+		Note: "paid by bank transfer",
+	}
 	provider.NextQuery(refundtest.Fail(context.DeadlineExceeded))
 	_, err = svc.Abandon(ctx, give)
 	fmt.Println(errors.Is(err, refund.ErrUnsettled))
@@ -49,7 +63,7 @@ func ExampleService_Abandon() {
 	// paid 10000 left
 }
 
-// Money that could not reach the buyer waits for a person, who records how it ended and the evidence.
+// Money could not reach the buyer. A person records how the refund ended, with evidence.
 func ExampleService_Resolve() {
 	ctx := context.Background()
 	svc, provider, _ := newShop(refund.Options{})
@@ -71,8 +85,8 @@ func ExampleService_Resolve() {
 	// refunded <nil>
 }
 
-// The provider's own console made a refund that the book does not have. Sync takes it in, so that no more than
-// what is really left can be refunded.
+// The provider's own console made a refund that the book does not have. Sync adopts it, so that no
+// more than what is left can be refunded.
 func ExampleService_Sync() {
 	ctx := context.Background()
 	svc, provider, _ := newShop(refund.Options{})
@@ -83,19 +97,25 @@ func ExampleService_Sync() {
 	rep, err := svc.Sync(ctx, "ORDER-1")
 	fmt.Println(rep.Adopted, rep.Complete, err)
 
-	_, err = svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: "ORDER-1"}, Amount: 3000, Actor: "buyer:42"})
+	_, err = svc.Request(
+		ctx,
+		refund.RequestParams{Ref: refund.Ref{OrderID: "ORDER-1"}, Amount: 3000, Actor: "buyer:42"},
+	)
 	fmt.Println(errors.Is(err, refund.ErrAmount))
 	// Output:
 	// [C-1] true <nil>
 	// true
 }
 
-// Every night the shop compares its orders with the provider. Its own list of orders is the one to give: a
-// refund made in the console may be the only one of its order.
+// Every night the shop compares its orders with the provider. It gives its own list of orders,
+// because a refund made in the console may be the only one of its order.
 func ExampleService_Reconcile() {
 	ctx := context.Background()
 	svc, provider, _ := newShop(refund.Options{})
-	_, _ = svc.Register(ctx, refund.RegisterParams{OrderID: "ORDER-2", Gateway: "bank", Currency: "CNY", Total: 500})
+	_, _ = svc.Register(
+		ctx,
+		refund.RegisterParams{OrderID: "ORDER-2", Gateway: "bank", Currency: "CNY", Total: 500},
+	)
 	if err := provider.RefundInConsole("ORDER-2", "C-1", 500); err != nil {
 		fmt.Println(err)
 		return
@@ -119,20 +139,22 @@ func ExampleService_Reconcile() {
 	// ORDER-2 C-1 book: paid provider: succeeded
 }
 
-// Nothing is decided by age: what takes long is told, listed, and asked about until the provider answers.
+// Nothing is decided by age. A refund without an outcome for long is reported and listed, and the
+// Service goes on asking until the provider answers.
 func ExampleService_Stuck() {
 	ctx := context.Background()
-	var told int
+	var calls int
 	svc, provider, clock := newShop(refund.Options{
 		AlertAfter: 24 * time.Hour,
-		Hooks:      []refund.Hooks{{Stuck: func(context.Context, refund.Stuck) { told++ }}},
+		Hooks:      []refund.Hooks{{Stuck: func(context.Context, refund.Stuck) { calls++ }}},
 	})
 	provider.NextRefund(refundtest.Accept())
 	if err := approved(ctx, svc, "R-1", 3000); err != nil {
 		fmt.Println(err)
 		return
 	}
-	if err := refundtest.Pass(ctx, clock, svc, 72*time.Hour); err != nil { // three days, with a worker
+	// three days, with a worker
+	if err := refundtest.Pass(ctx, clock, svc, 72*time.Hour); err != nil {
 		fmt.Println(err)
 		return
 	}
@@ -142,7 +164,7 @@ func ExampleService_Stuck() {
 		return
 	}
 	for _, e := range page.Entries {
-		fmt.Println(e.OrderID, e.Refund.No, e.Refund.State, "told:", told > 0)
+		fmt.Println(e.OrderID, e.Refund.No, e.Refund.State, "reported:", calls > 0)
 	}
 
 	provider.Settle("R-1")
@@ -150,7 +172,7 @@ func ExampleService_Stuck() {
 	o, _ := svc.Order(ctx, "ORDER-1")
 	fmt.Println(o.Refund("R-1").State, err)
 	// Output:
-	// ORDER-1 R-1 approved told: true
+	// ORDER-1 R-1 approved reported: true
 	// refunded <nil>
 }
 
@@ -158,8 +180,14 @@ func ExampleService_Stuck() {
 func ExampleService_ListRefunds() {
 	ctx := context.Background()
 	svc, _, clock := newShop(refund.Options{})
-	for _, no := range []string{"R-1", "R-2", "R-3"} {
-		_, err := svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: no}, Amount: 1000, Actor: "buyer:42"})
+	for _, number := range []string{"R-1", "R-2", "R-3"} {
+		_, err := svc.Request(
+			ctx,
+			refund.RequestParams{
+				Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: number}, Amount: 1000,
+				Actor: "buyer:42",
+			},
+		)
 		if err != nil {
 			fmt.Println(err)
 			return

@@ -14,8 +14,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
-// newShop is what the examples share: a memory store, a provider in memory, a clock that the example moves, and
-// one paid order of 100.00.
+// newShop is what the examples share: a memory store, a provider in memory, a clock that the
+// example moves, and one paid order of 100.00.
 func newShop(opt refund.Options) (*refund.Service, *refundtest.Gateway, *refundtest.Clock) {
 	machine, err := order.NewMachine(order.Options{})
 	if err != nil {
@@ -37,18 +37,26 @@ func newShop(opt refund.Options) (*refund.Service, *refundtest.Gateway, *refundt
 	return svc, provider, clock
 }
 
-// The buyer asks, the merchant approves what was seen, and a worker asks the provider until it is known.
+// The buyer asks, the merchant approves the amount that was seen, and a worker asks the provider
+// until the outcome is known.
 func Example() {
 	ctx := context.Background()
 	svc, provider, clock := newShop(refund.Options{})
 	provider.NextRefund(refundtest.PayWhenAsked())
 
 	r, err := svc.Request(ctx, refund.RequestParams{
-		Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R-1"}, Amount: 3000, Reason: "wrong size", Actor: "buyer:42",
+		Ref: refund.Ref{
+			OrderID: "ORDER-1", RefundNo: "R-1",
+		}, Amount: 3000, Reason: "wrong size", Actor: "buyer:42",
 	})
 	fmt.Println(r.State, err)
 
-	r, err = svc.Approve(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R-1"}, Amount: 3000, Actor: "staff:7"})
+	r, err = svc.Approve(
+		ctx,
+		refund.ApproveParams{
+			Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R-1"}, Amount: 3000, Actor: "staff:7",
+		},
+	)
 	fmt.Println(r.State, err)
 
 	for range 2 { // a worker's loop: package poller has a better one
@@ -72,46 +80,72 @@ func Example() {
 	// paid 3000
 }
 
-// ApproveAndSend is for a merchant who waits for the outcome. A definite no is a state with the provider's code,
-// not an error.
+// ApproveAndSend is for a merchant who waits for the outcome. A refusal by the provider is a state
+// with the provider's code, not an error.
 func ExampleService_ApproveAndSend() {
 	ctx := context.Background()
 	svc, provider, _ := newShop(refund.Options{})
 	provider.NextRefund(refundtest.Decline("NOTENOUGH"))
 
-	_, _ = svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R-1"}, Amount: 3000, Actor: "buyer:42"})
-	r, err := svc.ApproveAndSend(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R-1"}, Amount: 3000, Actor: "staff:7"})
+	_, _ = svc.Request(
+		ctx,
+		refund.RequestParams{
+			Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R-1"}, Amount: 3000, Actor: "buyer:42",
+		},
+	)
+	r, err := svc.ApproveAndSend(
+		ctx,
+		refund.ApproveParams{
+			Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R-1"}, Amount: 3000, Actor: "staff:7",
+		},
+	)
 	fmt.Println(r.State, r.Code, err)
 
-	r, err = svc.Retry(ctx, refund.RetryParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R-1"}, Actor: "staff:7", Note: "topped up"})
+	r, err = svc.Retry(
+		ctx,
+		refund.RetryParams{
+			Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R-1"}, Actor: "staff:7",
+			Note: "topped up",
+		},
+	)
 	fmt.Println(r.State, r.No, err)
 	// Output:
 	// failed NOTENOUGH <nil>
 	// approved R-1 <nil>
 }
 
-// A command that cannot be carried out says why, and changes nothing.
+// An error says why a command cannot be carried out. The command has changed nothing.
 func ExampleService_Request_errors() {
 	ctx := context.Background()
 	svc, _, _ := newShop(refund.Options{})
-	_, err := svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: "ORDER-1"}, Amount: 10001, Actor: "buyer:42"})
+	_, err := svc.Request(
+		ctx,
+		refund.RequestParams{Ref: refund.Ref{OrderID: "ORDER-1"}, Amount: 10001, Actor: "buyer:42"},
+	)
 	var amount *order.AmountError
 	fmt.Println(errors.Is(err, refund.ErrAmount), errors.As(err, &amount), amount.Left)
 
-	_, err = svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "no spaces"}, Amount: 1, Actor: "buyer:42"})
+	_, err = svc.Request(
+		ctx,
+		refund.RequestParams{
+			Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "no spaces"}, Amount: 1,
+			Actor: "buyer:42",
+		},
+	)
 	fmt.Println(err)
 	// Output:
 	// true true 10000
 	// request_refund refund of order ORDER-1: refund_no: may hold only A-Z, a-z, 0-9 and _ - | * @
 }
 
-// Guard may veto a decision, InTx writes the host's rows in the same transaction, After runs when all of it
-// is committed.
+// Guard may veto a decision, InTx writes the host's rows in the same transaction, After runs once
+// it is committed.
 func ExampleHooks() {
 	ctx := context.Background()
 	svc, _, _ := newShop(refund.Options{Hooks: []refund.Hooks{{
 		Guard: func(_ context.Context, o *order.Order, t order.Transition) error {
-			if r := o.Refund(t.RefundNo); t.Event == order.EventApprove && r.Amount > 5000 && t.Actor != "staff:boss" {
+			isLarge := o.Refund(t.RefundNo).Amount > 5000
+			if t.Event == order.EventApprove && isLarge && t.Actor != "staff:boss" {
 				return errors.New("above 50.00 only the boss approves")
 			}
 			return nil
@@ -120,10 +154,22 @@ func ExampleHooks() {
 			fmt.Println("in tx:", o.ID, t.Event)
 			return nil
 		},
-		After: func(_ context.Context, _ *order.Order, t order.Transition) { fmt.Println("after:", t.To) },
+		After: func(_ context.Context, _ *order.Order, t order.Transition) {
+			fmt.Println("after:", t.To)
+		},
 	}}})
-	_, _ = svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R-1"}, Amount: 6000, Actor: "buyer:42"})
-	_, err := svc.Approve(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R-1"}, Amount: 6000, Actor: "staff:7"})
+	_, _ = svc.Request(
+		ctx,
+		refund.RequestParams{
+			Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R-1"}, Amount: 6000, Actor: "buyer:42",
+		},
+	)
+	_, err := svc.Approve(
+		ctx,
+		refund.ApproveParams{
+			Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R-1"}, Amount: 6000, Actor: "staff:7",
+		},
+	)
 	fmt.Println(errors.Is(err, refund.ErrVetoed), err)
 	// Output:
 	// in tx: ORDER-1 request_refund
@@ -133,23 +179,29 @@ func ExampleHooks() {
 
 // One Service for several providers: each order goes back to the gateway that took its money.
 func ExampleGateways() {
-	gateways, err := refund.NewGateways(map[string]refund.RefundGateway{"bank": refundtest.New(), "other": refundtest.New()})
+	gateways, err := refund.NewGateways(map[string]refund.RefundGateway{
+		"bank": refundtest.New(), "other": refundtest.New(),
+	})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	ctx := context.Background()
-	res, err := gateways.Query(ctx, refund.Request{Gateway: "other", OrderID: "ORDER-1", RefundNo: "R-1", Amount: 1})
+	res, err := gateways.Query(
+		ctx, refund.Request{Gateway: "other", OrderID: "ORDER-1", RefundNo: "R-1", Amount: 1},
+	)
 	fmt.Println(res.Outcome, err)
-	_, err = gateways.Query(ctx, refund.Request{Gateway: "third", OrderID: "ORDER-1", RefundNo: "R-1", Amount: 1})
+	_, err = gateways.Query(
+		ctx, refund.Request{Gateway: "third", OrderID: "ORDER-1", RefundNo: "R-1", Amount: 1},
+	)
 	fmt.Println(err)
 	// Output:
 	// not_found <nil>
 	// set-up of gateway "third": gateway "third": unknown gateway
 }
 
-// The provider's notifications come in by one line on the host's mux. What they say is confirmed with the
-// provider before it is booked.
+// One line on the host's mux receives the provider's notifications. The provider is asked before
+// anything is booked.
 func ExampleService_NotificationHandler() {
 	ctx := context.Background()
 	svc, provider, _ := newShop(refund.Options{})
@@ -162,8 +214,18 @@ func ExampleService_NotificationHandler() {
 	mux := http.NewServeMux()
 	mux.Handle("POST /refund/notify", handler)
 
-	_, _ = svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R-1"}, Amount: 4000, Actor: "buyer:42"})
-	r, err := svc.ApproveAndSend(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R-1"}, Amount: 4000, Actor: "staff:7"})
+	_, _ = svc.Request(
+		ctx,
+		refund.RequestParams{
+			Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R-1"}, Amount: 4000, Actor: "buyer:42",
+		},
+	)
+	r, err := svc.ApproveAndSend(
+		ctx,
+		refund.ApproveParams{
+			Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R-1"}, Amount: 4000, Actor: "staff:7",
+		},
+	)
 	fmt.Println(r.State, err)
 
 	provider.Settle("R-1")

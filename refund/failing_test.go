@@ -15,7 +15,8 @@ import (
 
 var errStore = errors.New("the store is down")
 
-// countingStore fails one of its calls: before it has an effect, instead of committing, or after it has committed.
+// countingStore fails one of its calls: before it has an effect, instead of committing, or after it
+// has committed.
 type countingStore struct {
 	refund.Store
 	calls, fails int // fails counts from 1
@@ -41,7 +42,9 @@ func (s *countingStore) at(how string) bool {
 	return hit
 }
 
-func (s *countingStore) Update(ctx context.Context, id string, fn func(context.Context, *order.Order) error) error {
+func (s *countingStore) Update(
+	ctx context.Context, id string, fn func(context.Context, *order.Order) error,
+) error {
 	if s.at(failsBefore) {
 		return errStore
 	}
@@ -78,8 +81,8 @@ func (s *countingStore) Create(ctx context.Context, o *order.Order) error {
 	return err
 }
 
-// TestStoreFailsAtEveryCall: whichever call to the store fails, and however, the command returns that error, and the
-// same command again does what the first one should have done, once.
+// TestStoreFailsAtEveryCall: whichever call to the store fails, and however, the command returns
+// that error. The same command again does what the first one should have done, once.
 func TestStoreFailsAtEveryCall(t *testing.T) {
 	type scene struct {
 		name  string
@@ -87,17 +90,27 @@ func TestStoreFailsAtEveryCall(t *testing.T) {
 		do    func(s *refund.Service, e *env) error
 		end   order.State // of R1
 	}
-	ref := refund.Ref{OrderID: "O1", RefundNo: "R1"}
-	from := func(state order.State) func(*env, *lister) { return func(e *env, _ *lister) { e.into(state) } }
+	ref := o1("R1")
+	from := func(state order.State) func(*env, *lister) {
+		return func(e *env, _ *lister) { e.into(state) }
+	}
 	command := func(c call) func(*refund.Service, *env) error {
 		return func(s *refund.Service, _ *env) error { _, err := c.do(bg, s); return err }
 	}
 	process := func(s *refund.Service, _ *env) error { _, err := s.Process(bg, ref); return err }
 	sync := func(s *refund.Service, _ *env) error { _, err := s.Sync(bg, "O1"); return err }
-	accepted := func(e *env, _ *lister) { e.process(e.approved("R1", 4000)); e.clock.Advance(time.Hour) }
+	accepted := func(e *env, _ *lister) {
+		e.process(e.approved("R1", 4000))
+		e.clock.Advance(time.Hour)
+	}
 	scenes := []scene{
 		{"register", func(*env, *lister) {}, func(s *refund.Service, _ *env) error {
-			_, err := s.Register(bg, refund.RegisterParams{OrderID: "O1", Gateway: "bank", Currency: "CNY", Total: 10000})
+			_, err := s.Register(
+				bg,
+				refund.RegisterParams{
+					OrderID: "O1", Gateway: "bank", Currency: "CNY", Total: 10000,
+				},
+			)
 			return err
 		}, ""},
 		{"request", from(order.StatePaid), command(request(4000, "r")), order.StateRefundRequested},
@@ -106,11 +119,18 @@ func TestStoreFailsAtEveryCall(t *testing.T) {
 		{"cancel", from(order.StateRefundRequested), command(cancel(false)), order.StateCancelled},
 		{"retry", from(order.StateFailed), command(retry), order.StateApproved},
 		{"abandon", from(order.StateFailed), command(abandon), order.StateAbandoned},
-		{"resolve", from(order.StateAbnormal), command(resolve(refund.ResolutionPaid, "x")), order.StateRefunded},
+		{
+			"resolve", from(order.StateAbnormal), command(resolve(refund.ResolutionPaid, "x")),
+			order.StateRefunded,
+		},
 		{"process, sent", from(order.StateApproved), process, order.StateRefunded},
 		{"process, paid", accepted, process, order.StateRefunded},
-		{"approve_and_send", from(order.StateRefundRequested), func(s *refund.Service, _ *env) error {
-			_, err := s.ApproveAndSend(bg, refund.ApproveParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Amount: 4000, Actor: seller})
+		{"approve_and_send", from(
+			order.StateRefundRequested,
+		), func(s *refund.Service, _ *env) error {
+			_, err := s.ApproveAndSend(
+				bg, refund.ApproveParams{Ref: o1("R1"), Amount: 4000, Actor: seller},
+			)
 			return err
 		}, order.StateRefunded},
 		{"notification", accepted, func(s *refund.Service, _ *env) error {
@@ -143,13 +163,17 @@ func TestStoreFailsAtEveryCall(t *testing.T) {
 					sc.setup(e, l)
 					store := &countingStore{Store: e.store, fails: n, how: how}
 					s, err := refund.NewService(e.machine, store, l, refund.Options{
-						Now: e.clock.Now, Backoff: func(string, int) time.Duration { return time.Minute }, Hooks: []refund.Hooks{e.hooks()},
+						Now:     e.clock.Now,
+						Backoff: func(string, int) time.Duration { return time.Minute },
+						Hooks:   []refund.Hooks{e.hooks()},
 					})
 					require.NoError(t, err)
 					err = sc.do(s, e)
 					reached = store.failed
-					// What ApproveAndSend approved it returns, whatever became of sending it.
-					if reached && (sc.name != "approve_and_send" || n == 1 || e.refund("R1").ApprovedAt.IsZero()) {
+					// ApproveAndSend returns no error once the refund is approved.
+					mayFail := sc.name != "approve_and_send" || n == 1 ||
+						e.refund("R1").ApprovedAt.IsZero()
+					if reached && mayFail {
 						require.ErrorIs(t, err, errStore, "call %d", n)
 					}
 					if err != nil {
@@ -170,12 +194,14 @@ func TestStoreFailsAtEveryCall(t *testing.T) {
 	}
 }
 
-// TestInTxHookFailsAtEveryTransition: whichever transition the host's hook refuses, nothing of the command stands, and
-// the fact is booked as soon as the hook agrees.
+// TestInTxHookFailsAtEveryTransition: whichever transition the host's hook refuses, the command is
+// rolled back. The fact is booked once the hook succeeds.
 func TestInTxHookFailsAtEveryTransition(t *testing.T) {
 	for _, refused := range []order.Event{
-		order.EventRequestRefund, order.EventApprove, order.EventSettle, order.EventFail, order.EventHold,
-		order.EventRetry, order.EventAbandon, order.EventAdopt, order.EventReject, order.EventCancel,
+		order.EventRequestRefund, order.EventApprove, order.EventSettle, order.EventFail,
+		order.EventHold,
+		order.EventRetry, order.EventAbandon, order.EventAdopt, order.EventReject,
+		order.EventCancel,
 	} {
 		for name, broken := range map[string]func() error{
 			"error": func() error { return errStore },
@@ -184,14 +210,16 @@ func TestInTxHookFailsAtEveryTransition(t *testing.T) {
 			t.Run(fmt.Sprint(refused, " ", name), func(t *testing.T) {
 				failing := false
 				e := newEnv(t, func(_ *env, o *refund.Options) {
-					o.Hooks[0].InTx = func(_ context.Context, _ *order.Order, tr order.Transition) error {
+					o.Hooks[0].InTx = func(
+						_ context.Context, _ *order.Order, tr order.Transition,
+					) error {
 						if failing && tr.Event == refused {
 							return broken()
 						}
 						return nil
 					}
 				})
-				ref := refund.Ref{OrderID: "O1", RefundNo: "R1"}
+				ref := o1("R1")
 				answered := func(o refund.Outcome) func() error {
 					return func() error {
 						e.clock.Advance(time.Hour)
@@ -204,7 +232,9 @@ func TestInTxHookFailsAtEveryTransition(t *testing.T) {
 					e.bank.next(fault{op: "query", res: isAccepted})
 					return e.svc.HandleNotification(bg, success("R1", 4000))
 				}
-				command := func(c call) func() error { return func() error { _, err := c.do(bg, e.svc); return err } }
+				command := func(c call) func() error {
+					return func() error { _, err := c.do(bg, e.svc); return err }
+				}
 				steps := map[order.Event]struct {
 					from order.State
 					do   func() error
@@ -216,9 +246,13 @@ func TestInTxHookFailsAtEveryTransition(t *testing.T) {
 					order.EventRetry:         {order.StateFailed, command(retry)},
 					order.EventAbandon:       {order.StateFailed, command(abandon)},
 					order.EventAdopt:         {order.StateRejected, hinted},
-					order.EventSettle:        {order.StateApproved, answered(refund.OutcomeSucceeded)},
-					order.EventFail:          {order.StateApproved, answered(refund.OutcomeClosed)},
-					order.EventHold:          {order.StateApproved, answered(refund.OutcomeAbnormal)},
+					order.EventSettle: {
+						order.StateApproved, answered(refund.OutcomeSucceeded),
+					},
+					order.EventFail: {order.StateApproved, answered(refund.OutcomeClosed)},
+					order.EventHold: {
+						order.StateApproved, answered(refund.OutcomeAbnormal),
+					},
 				}
 				step := steps[refused]
 				e.into(step.from)
@@ -240,7 +274,8 @@ func TestInTxHookFailsAtEveryTransition(t *testing.T) {
 	}
 }
 
-// restored is a store that is put back to a backup, without any refund, before its call number `at`.
+// restored is a store that is put back to a backup, without any refund, before its call number
+// `at`.
 type restored struct {
 	refund.Store
 	backup    refund.Store
@@ -255,7 +290,9 @@ func (s *restored) now() refund.Store {
 	return s.Store
 }
 
-func (s *restored) Update(ctx context.Context, id string, fn func(context.Context, *order.Order) error) error {
+func (s *restored) Update(
+	ctx context.Context, id string, fn func(context.Context, *order.Order) error,
+) error {
 	return s.now().Update(ctx, id, fn)
 }
 
@@ -263,19 +300,23 @@ func (s *restored) Get(ctx context.Context, id string) (*order.Order, error) {
 	return s.now().Get(ctx, id)
 }
 
-// TestBackupRestoredDuringACommand: a refund that the book does not have any more is an error that says so, at every
-// step of every command.
+// TestBackupRestoredDuringACommand: if the refund is no longer in the book, the command returns an
+// error that says so, at every step.
 func TestBackupRestoredDuringACommand(t *testing.T) {
-	ref := refund.Ref{OrderID: "O1", RefundNo: "R1"}
+	ref := o1("R1")
 	for name, do := range map[string]func(s *refund.Service) error{
 		"process": func(s *refund.Service) error { _, err := s.Process(bg, ref); return err },
 		"approve_and_send": func(s *refund.Service) error {
-			_, err := s.ApproveAndSend(bg, refund.ApproveParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Amount: 4000, Actor: seller})
+			_, err := s.ApproveAndSend(
+				bg, refund.ApproveParams{Ref: o1("R1"), Amount: 4000, Actor: seller},
+			)
 			return err
 		},
-		"abandon":      func(s *refund.Service) error { _, err := abandon.do(bg, s); return err },
-		"notification": func(s *refund.Service) error { return s.HandleNotification(bg, success("R1", 4000)) },
-		"sync":         func(s *refund.Service) error { _, err := s.Sync(bg, "O1"); return err },
+		"abandon": func(s *refund.Service) error { _, err := abandon.do(bg, s); return err },
+		"notification": func(s *refund.Service) error {
+			return s.HandleNotification(bg, success("R1", 4000))
+		},
+		"sync": func(s *refund.Service) error { _, err := s.Sync(bg, "O1"); return err },
 	} {
 		t.Run(name, func(t *testing.T) {
 			missed := 0
@@ -289,21 +330,26 @@ func TestBackupRestoredDuringACommand(t *testing.T) {
 				if name == "sync" || name == "notification" {
 					e.process(ref)
 				}
-				// A stale answer makes the Service look again, and so read the store again.
+				// After an outdated answer the Service asks again, and so reads the store again.
 				e.bank.next(fault{op: "query", res: isAccepted, block: func(context.Context) {
 					_, _ = e.svc.Resolve(bg, refund.ResolveParams{
-						Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Resolution: refund.ResolutionReturned, Evidence: "x", Actor: seller,
+						Ref: o1("R1"), Resolution: refund.ResolutionReturned, Evidence: "x",
+						Actor: seller,
 					})
 				}})
 				backup := newEnv(t)
 				backup.register()
-				s, err := refund.NewService(e.machine, &restored{Store: e.store, backup: backup.store, at: at}, e.bank, refund.Options{Now: e.clock.Now})
+				s, err := refund.NewService(
+					e.machine, &restored{Store: e.store, backup: backup.store, at: at}, e.bank,
+					refund.Options{Now: e.clock.Now},
+				)
 				require.NoError(t, err)
 				if err := do(s); errors.Is(err, refund.ErrRefundNotFound) {
 					missed++
 				}
 			}
-			if name == "sync" || name == "notification" { // which then know nothing of it from the beginning
+			// they do not know the refund then
+			if name == "sync" || name == "notification" {
 				require.GreaterOrEqual(t, missed, 2)
 				return
 			}
@@ -312,12 +358,14 @@ func TestBackupRestoredDuringACommand(t *testing.T) {
 	}
 }
 
-// TestNothingIsAskedForACallerThatHasLeft: an ended context ends the attempt before the provider is called.
-func TestNothingIsAskedForACallerThatHasLeft(t *testing.T) {
+// TestEndedContextPreventsTheCall: if ctx has ended, the provider is not called.
+func TestEndedContextPreventsTheCall(t *testing.T) {
 	e := newEnv(t)
 	ref := e.approved("R1", 4000)
 	ctx, cancel := context.WithCancel(bg)
-	s, err := refund.NewService(e.machine, pausing{e.store, cancel}, e.bank, refund.Options{Now: e.clock.Now})
+	s, err := refund.NewService(
+		e.machine, pausing{e.store, cancel}, e.bank, refund.Options{Now: e.clock.Now},
+	)
 	require.NoError(t, err)
 	next, err := s.Process(ctx, ref)
 	require.NoError(t, err)
@@ -327,11 +375,13 @@ func TestNothingIsAskedForACallerThatHasLeft(t *testing.T) {
 	require.Equal(t, order.StateRefunded, e.refund("R1").State)
 }
 
-// TestSyncAgreesOnAbnormal: and says nothing then; an answer without an outcome is a difference.
+// TestSyncAgreesOnAbnormal: there is no discrepancy. An answer without an outcome is one.
 func TestSyncAgreesOnAbnormal(t *testing.T) {
 	e := newEnv(t)
 	e.into(order.StateAbnormal)
-	e.bank.next(fault{op: "query", res: refund.Result{Outcome: refund.OutcomeAbnormal}}, fault{op: "query"})
+	e.bank.next(
+		fault{op: "query", res: refund.Result{Outcome: refund.OutcomeAbnormal}}, fault{op: "query"},
+	)
 	for _, differences := range []int{0, 1} {
 		rep, err := e.svc.Sync(bg, "O1")
 		require.NoError(t, err)

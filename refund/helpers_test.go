@@ -23,35 +23,40 @@ const (
 
 var bg = context.Background()
 
+// o1 names a refund of order O1.
+func o1(number string) refund.Ref { return refund.Ref{OrderID: "O1", RefundNo: number} }
+
 func newClock() *refundtest.Clock {
 	return refundtest.NewClock(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
 }
 
-// bank is a provider with a ledger. By default it accepts a refund and reports success at the next query.
+// bank is a provider with a ledger. By default it accepts a refund and reports success at the next
+// query.
 type bank struct {
 	mu      sync.Mutex
 	refunds map[string]*payout
 	calls   []string // "refund R1", "query R1", in the order of arrival
-	// answers are scripted: the first one whose op and number match a call decides it, and is used up.
+	// answers are scripted: the first one whose op and number match a call decides it, and is used
+	// up.
 	script []fault
 }
 
 type payout struct {
 	orderID string
 	amount  int64
-	paid    int64 // what left, over all times: more than amount would be a double payment
+	paid    int64 // in all: more than amount is a double payment
 	state   refund.Outcome
 }
 
 // fault decides one call.
 type fault struct {
-	op, no string // "refund" or "query"; no is empty for any
-	res    refund.Result
-	err    error
-	pay    bool                      // the refund is carried out before the answer
-	block  func(ctx context.Context) // called before anything else
-	panics bool
-	asIs   bool // res is returned as it is, without the question's number and amount
+	op, number string // "refund" or "query"; number is empty for any
+	res        refund.Result
+	err        error
+	pay        bool                      // the refund is carried out before the answer
+	block      func(ctx context.Context) // called before anything else
+	panics     bool
+	asIs       bool // res is returned as it is, without the question's number and amount
 }
 
 func newBank() *bank { return &bank{refunds: map[string]*payout{}} }
@@ -62,12 +67,12 @@ func (b *bank) next(f ...fault) {
 	b.script = append(b.script, f...)
 }
 
-func (b *bank) take(op, no string) (fault, bool) {
+func (b *bank) take(op, number string) (fault, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.calls = append(b.calls, op+" "+no)
+	b.calls = append(b.calls, op+" "+number)
 	for i, f := range b.script {
-		if f.op == op && (f.no == "" || f.no == no) {
+		if f.op == op && (f.number == "" || f.number == number) {
 			b.script = append(b.script[:i:i], b.script[i+1:]...)
 			return f, true
 		}
@@ -80,13 +85,16 @@ func (b *bank) pay(req refund.Request) *payout {
 	defer b.mu.Unlock()
 	p := b.refunds[req.RefundNo]
 	if p == nil {
-		p = &payout{orderID: req.OrderID, amount: req.Amount, paid: req.Amount, state: refund.OutcomeAccepted}
+		p = &payout{
+			orderID: req.OrderID, amount: req.Amount, paid: req.Amount,
+			state: refund.OutcomeAccepted,
+		}
 		b.refunds[req.RefundNo] = p
 	}
 	return p
 }
 
-func (b *bank) answer(f fault, no, orderID string, amount int64) (refund.Result, error) {
+func (b *bank) answer(f fault, number, orderID string, amount int64) (refund.Result, error) {
 	if f.panics {
 		panic("bank panics")
 	}
@@ -94,7 +102,7 @@ func (b *bank) answer(f fault, no, orderID string, amount int64) (refund.Result,
 		return refund.Result{}, f.err
 	}
 	if !f.asIs {
-		f.res.RefundNo, f.res.OrderID, f.res.Amount = no, orderID, amount
+		f.res.RefundNo, f.res.OrderID, f.res.Amount = number, orderID, amount
 	}
 	return f.res, nil
 }
@@ -114,7 +122,8 @@ func (b *bank) Refund(ctx context.Context, req refund.Request) (refund.Result, e
 	}
 	p := b.pay(req)
 	return refund.Result{
-		Outcome: refund.OutcomeAccepted, RefundNo: req.RefundNo, OrderID: p.orderID, Amount: p.amount,
+		Outcome: refund.OutcomeAccepted, RefundNo: req.RefundNo, OrderID: p.orderID,
+		Amount:           p.amount,
 		ProviderRefundID: "bank-" + req.RefundNo,
 	}, nil
 }
@@ -139,7 +148,8 @@ func (b *bank) Query(ctx context.Context, req refund.Request) (refund.Result, er
 		p.state = refund.OutcomeSucceeded
 	}
 	return refund.Result{
-		Outcome: p.state, RefundNo: req.RefundNo, OrderID: p.orderID, Amount: p.amount, ProviderRefundID: "bank-" + req.RefundNo,
+		Outcome: p.state, RefundNo: req.RefundNo, OrderID: p.orderID, Amount: p.amount,
+		ProviderRefundID: "bank-" + req.RefundNo,
 	}, nil
 }
 
@@ -155,10 +165,10 @@ func (b *bank) paid(orderID string) (sum int64) {
 	return sum
 }
 
-func (b *bank) set(no string, state refund.Outcome) {
+func (b *bank) set(number string, state refund.Outcome) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.refunds[no].state = state
+	b.refunds[number].state = state
 }
 
 func (b *bank) called() []string {
@@ -167,7 +177,7 @@ func (b *bank) called() []string {
 	return append([]string(nil), b.calls...)
 }
 
-// env is a service on a memory store with a bank, and what its hooks were told.
+// env is a service on a memory store with a bank, and what its hooks got.
 type env struct {
 	t       *testing.T
 	clock   *refundtest.Clock
@@ -184,7 +194,8 @@ type env struct {
 	unknown       []refund.Notification
 }
 
-// newEnv builds an env. Backoff is a constant minute, Lease a minute, Quiet two; change may alter the options.
+// newEnv builds an env. Backoff is a constant minute, Lease a minute, Quiet two; change may alter
+// the options.
 func newEnv(t *testing.T, change ...func(*env, *refund.Options)) *env {
 	t.Helper()
 	m, err := order.NewMachine(order.Options{})
@@ -218,8 +229,12 @@ func (e *env) hooks() refund.Hooks {
 		Discrepancy: func(_ context.Context, c refund.Discrepancy) {
 			locked(func() { e.discrepancies = append(e.discrepancies, c) })
 		},
-		Stuck: func(_ context.Context, s refund.Stuck) { locked(func() { e.stuck = append(e.stuck, s) }) },
-		Setup: func(_ context.Context, err *refund.SetupError) { locked(func() { e.setup = append(e.setup, err) }) },
+		Stuck: func(_ context.Context, s refund.Stuck) {
+			locked(func() { e.stuck = append(e.stuck, s) })
+		},
+		Setup: func(_ context.Context, err *refund.SetupError) {
+			locked(func() { e.setup = append(e.setup, err) })
+		},
 		UnknownNotification: func(_ context.Context, n refund.Notification) {
 			locked(func() { e.unknown = append(e.unknown, n) })
 		},
@@ -229,21 +244,25 @@ func (e *env) hooks() refund.Hooks {
 // register adds the paid order O1 of 100 yuan.
 func (e *env) register() {
 	e.t.Helper()
-	_, err := e.svc.Register(bg, refund.RegisterParams{OrderID: "O1", Gateway: "bank", Currency: "CNY", Total: 10000})
+	_, err := e.svc.Register(
+		bg, refund.RegisterParams{OrderID: "O1", Gateway: "bank", Currency: "CNY", Total: 10000},
+	)
 	require.NoError(e.t, err)
 }
 
 // approved registers O1 and brings refund no to approved.
-func (e *env) approved(no string, amount int64) refund.Ref {
+func (e *env) approved(number string, amount int64) refund.Ref {
 	e.t.Helper()
 	if _, err := e.store.Get(bg, "O1"); errors.Is(err, refund.ErrOrderNotFound) {
 		e.register()
 	}
-	_, err := e.svc.Request(bg, refund.RequestParams{Ref: refund.Ref{OrderID: "O1", RefundNo: no}, Amount: amount, Reason: "r", Actor: buyer})
+	_, err := e.svc.Request(
+		bg, refund.RequestParams{Ref: o1(number), Amount: amount, Reason: "r", Actor: buyer},
+	)
 	require.NoError(e.t, err)
-	_, err = e.svc.Approve(bg, refund.ApproveParams{Ref: refund.Ref{OrderID: "O1", RefundNo: no}, Amount: amount, Actor: seller})
+	_, err = e.svc.Approve(bg, refund.ApproveParams{Ref: o1(number), Amount: amount, Actor: seller})
 	require.NoError(e.t, err)
-	return refund.Ref{OrderID: "O1", RefundNo: no}
+	return o1(number)
 }
 
 func (e *env) process(ref refund.Ref) refund.ProcessResult {
@@ -262,10 +281,10 @@ func (e *env) order() *order.Order {
 	return o
 }
 
-func (e *env) refund(no string) order.Refund {
+func (e *env) refund(number string) order.Refund {
 	e.t.Helper()
-	r := e.order().Refund(no)
-	require.NotNil(e.t, r, "refund %s", no)
+	r := e.order().Refund(number)
+	require.NotNil(e.t, r, "refund %s", number)
 	return *r
 }
 
@@ -273,7 +292,9 @@ func (e *env) refund(no string) order.Refund {
 func (e *env) run() {
 	e.t.Helper()
 	for range 100 {
-		due, err := e.store.Due(bg, refund.DueQuery{Now: e.clock.Now().Add(24 * time.Hour), Limit: 100})
+		due, err := e.store.Due(
+			bg, refund.DueQuery{Now: e.clock.Now().Add(24 * time.Hour), Limit: 100},
+		)
 		require.NoError(e.t, err)
 		if len(due) == 0 {
 			return
@@ -301,9 +322,9 @@ func (e *env) steps(ref refund.Ref, n int) {
 }
 
 // events lists the history of a refund as "event from>to".
-func (e *env) events(no string) (events []string) {
+func (e *env) events(number string) (events []string) {
 	for _, t := range e.order().History {
-		if t.RefundNo == no {
+		if t.RefundNo == number {
 			events = append(events, fmt.Sprintf("%s %s>%s", t.Event, t.From, t.To))
 		}
 	}
@@ -311,9 +332,9 @@ func (e *env) events(no string) (events []string) {
 }
 
 // submissions are the calls that sent refund no.
-func (b *bank) submissions(no string) (calls []string) {
+func (b *bank) submissions(number string) (calls []string) {
 	for _, c := range b.called() {
-		if c == "refund "+no {
+		if c == "refund "+number {
 			calls = append(calls, c)
 		}
 	}

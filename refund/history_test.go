@@ -24,7 +24,9 @@ func (r *pageReader) Get(ctx context.Context, id string) (*order.Order, error) {
 	return r.Store.Get(ctx, id)
 }
 
-func (r *pageReader) History(ctx context.Context, id string, after int64, limit int) ([]order.Transition, error) {
+func (r *pageReader) History(
+	ctx context.Context, id string, after int64, limit int,
+) ([]order.Transition, error) {
 	if r.history != nil {
 		return r.history(after, limit)
 	}
@@ -40,14 +42,14 @@ func (e *env) long(n int) {
 	e.register()
 	for i := range n {
 		number := fmt.Sprintf("R%d", i)
-		_, err := e.svc.Request(bg, refund.RequestParams{Ref: refund.Ref{OrderID: "O1", RefundNo: number}, Amount: 1, Actor: buyer})
+		_, err := e.svc.Request(bg, refund.RequestParams{Ref: o1(number), Amount: 1, Actor: buyer})
 		require.NoError(e.t, err)
-		_, err = e.svc.Cancel(bg, refund.CancelParams{Ref: refund.Ref{OrderID: "O1", RefundNo: number}, Actor: buyer})
+		_, err = e.svc.Cancel(bg, refund.CancelParams{Ref: o1(number), Actor: buyer})
 		require.NoError(e.t, err)
 	}
 }
 
-// TestOrderHasItsWholeHistory: however many pages it is, and although it may grow while it is read.
+// TestOrderHasItsWholeHistory: however many pages it has, and even if it grows while it is read.
 func TestOrderHasItsWholeHistory(t *testing.T) {
 	e := newEnv(t, many)
 	e.long(refund.MaxLimit + 1) // three pages
@@ -63,7 +65,7 @@ func TestOrderHasItsWholeHistory(t *testing.T) {
 	r.history = func(after int64, limit int) ([]order.Transition, error) {
 		if !grown {
 			grown = true
-			_, err := e.svc.Request(bg, refund.RequestParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R"}, Amount: 1, Actor: buyer})
+			_, err := e.svc.Request(bg, refund.RequestParams{Ref: o1("R"), Amount: 1, Actor: buyer})
 			require.NoError(t, err)
 		}
 		return e.store.History(bg, "O1", after, limit)
@@ -104,8 +106,8 @@ func TestHistoryPages(t *testing.T) {
 	require.ErrorIs(t, err, refund.ErrOrderNotFound)
 }
 
-// TestHooksSeeTheRunningCommand: hooks and guards get an order whose History is what the command itself has done.
-// What came before they can look up.
+// TestHooksSeeTheRunningCommand: hooks and guards get an order whose History is that of the
+// command. They can read what was before.
 func TestHooksSeeTheRunningCommand(t *testing.T) {
 	var seen []string
 	var past int
@@ -121,11 +123,21 @@ func TestHooksSeeTheRunningCommand(t *testing.T) {
 			past = len(page)
 			return err
 		}
-		o.Hooks[0].InTx = func(_ context.Context, o *order.Order, _ order.Transition) error { note("in tx", o); return nil }
-		o.Hooks[0].After = func(_ context.Context, o *order.Order, _ order.Transition) { note("after", o) }
+		o.Hooks[0].InTx = func(_ context.Context, o *order.Order, _ order.Transition) error {
+			note("in tx", o)
+			return nil
+		}
+		o.Hooks[0].After = func(
+			_ context.Context, o *order.Order, _ order.Transition,
+		) {
+			note("after", o)
+		}
 	})
 	e.long(1)
-	require.Equal(t, []string{"in tx request_refund", "after request_refund", "in tx cancel", "after cancel"}, seen)
+	require.Equal(
+		t, []string{"in tx request_refund", "after request_refund", "in tx cancel", "after cancel"},
+		seen,
+	)
 	require.Equal(t, 1, past, "before the cancel there was the request")
 }
 
@@ -142,18 +154,21 @@ func TestReconcileReadsAnOrderOnce(t *testing.T) {
 	require.LessOrEqual(t, r.gets, 2, "to find it, and to compare it")
 }
 
-// TestHistoryOfAnOrderThatCannotBeRead: no part of an order is passed off as the whole.
+// TestHistoryOfAnOrderThatCannotBeRead: an incomplete history is an error.
 func TestHistoryOfAnOrderThatCannotBeRead(t *testing.T) {
 	e := newEnv(t)
 	e.into(order.StateApproved)
-	r := &pageReader{Store: e.store, history: func(int64, int) ([]order.Transition, error) { return nil, errStore }}
+	r := &pageReader{
+		Store:   e.store,
+		history: func(int64, int) ([]order.Transition, error) { return nil, errStore },
+	}
 	o, err := refund.LoadOrder(bg, r, "O1")
 	require.Nil(t, o)
 	require.ErrorIs(t, err, errStore)
 	require.EqualError(t, err, "get the history of order O1: the store is down")
 }
 
-// TestCheckHistory: what a store appends continues what it has, without gaps.
+// TestCheckHistory: what a store appends continues the stored history, without gaps.
 func TestCheckHistory(t *testing.T) {
 	for _, c := range []struct {
 		history []int64

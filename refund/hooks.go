@@ -9,46 +9,49 @@ import (
 	"github.com/orderfsm/orderfsm/order"
 )
 
-// Hooks are steps that a host or an adapter adds to the workflow; see [Options].Hooks. A nil field is
-// skipped. Hooks run in the goroutine of the command, so several may run at once. A panic in a hook
-// is contained.
+// Hooks are steps that a host or an adapter adds to the workflow; see [Options].Hooks. A nil field
+// is skipped. Hooks run in the goroutine of the command, so several may run at once. A panic in a
+// hook is contained.
 //
 // An order that a hook gets is a copy. The hooks of one transition share it and must not modify it.
-// Its History holds the transitions of the running command only; [Service.History] returns the rest.
+// Its History holds the transitions of the running command only; [Service.History] returns the
+// rest.
 type Hooks struct {
-	// Guard is called before a decision is carried out and may veto it; see [order.Guard]. The first
-	// veto counts. Guard may run more than once for one command.
+	// Guard is called before a decision is carried out and may veto it; see [order.Guard]. The
+	// first veto counts. Guard may run more than once for one command.
 	Guard order.Guard
-	// InTx runs inside the Update, after the transition. Its error, or panic, rolls everything back,
-	// and the InTx hooks after it do not run. ctx carries the store's transaction, for the host's own
-	// rows or an outbox. InTx may run more than once for one command, each time in a new transaction.
-	// o is the order as it will be.
+	// InTx runs inside the Update, after the transition. Its error, or panic, rolls everything
+	// back, and the InTx hooks after it do not run. ctx carries the store's transaction, for the
+	// host's own rows or an outbox. InTx may run more than once for one command, each time in a new
+	// transaction. o is the order after the transition.
 	InTx func(ctx context.Context, o *order.Order, t order.Transition) error
-	// After runs once the transition is committed. If the process dies before, it does not run: use
+	// After runs once the transition is committed. It does not run if the process dies before: use
 	// InTx for what must not be lost.
 	After func(ctx context.Context, o *order.Order, t order.Transition)
-	// Discrepancy is called when the provider and the book disagree, or when the provider answered
-	// about something else than was asked. What can be recorded is recorded before, and the call is
-	// made even if recording failed. A discrepancy that does not change is reported once.
+	// Discrepancy is called if the provider and the book disagree, or if the provider answered
+	// about something else than was asked. The answer is recorded before, as far as it can be, and
+	// the call is made even if recording failed. A discrepancy that does not change is reported
+	// once.
 	Discrepancy func(ctx context.Context, d Discrepancy)
-	// Stuck is called after every attempt without an outcome, and after one whose outcome could not
-	// be recorded, once AlertAfter has passed since the approval.
+	// Stuck is called after each attempt that leaves no outcome in the book, once AlertAfter has
+	// passed since the approval.
 	Stuck func(ctx context.Context, s Stuck)
 	// Setup is called when a gateway begins to fail because of its set-up: once, until the kind of
-	// call that failed (a refund, a query, a list) succeeds again. It is called once more if refunds
-	// begin to fail after the other kinds.
+	// call that failed (a refund, a query, a list) succeeds again. It is called once more if
+	// refunds begin to fail after the other kinds.
 	Setup func(ctx context.Context, err *SetupError)
 	// UnknownNotification is called for a notification about a refund that the book does not have,
-	// perhaps one that was made in the provider's own console. [Service.Sync] of its order adopts it.
+	// perhaps one that was made in the provider's own console. [Service.Sync] of its order adopts
+	// it.
 	UnknownNotification func(ctx context.Context, n Notification)
-	// Trace is called when a command begins, for tracing and timing. The command, and its calls to the
-	// store and the gateway, run in the ctx that Trace returns, which must be derived from the ctx
-	// that it got. end may be nil. It is called with the command's error when the command has ended,
-	// even if it panicked; the ends of several hooks run in reverse order.
+	// Trace is called when a command begins, for tracing and timing. The command, and its calls to
+	// the store and the gateway, run in the ctx that Trace returns, which must be derived from the
+	// ctx that it got. end may be nil. It is called with the command's error when the command has
+	// ended, even if it panicked; the ends of several hooks run in reverse order.
 	//
-	// A command that is made of others, such as ApproveAndSend, contains them. A command that changes
-	// nothing because it was done before is traced too. Reads and Reconcile are not traced, but
-	// Reconcile's Syncs are.
+	// A command that consists of others, such as ApproveAndSend, contains them. A repeated command
+	// that changes nothing is traced too. Reads and Reconcile are not traced, but Reconcile's Syncs
+	// are.
 	Trace func(ctx context.Context, c Command) (inside context.Context, end func(err error))
 }
 
@@ -56,16 +59,17 @@ type Hooks struct {
 type Discrepancy struct {
 	OrderID  string
 	RefundNo string
-	// Book is the refund's state before the provider's answer was recorded; StatePaid if the book did
-	// not have the refund.
+	// Book is the refund's state before the provider's answer was recorded; StatePaid if the book
+	// did not have the refund.
 	Book order.State
 	// Result is what the provider said.
 	Result Result
-	// Err says what is wrong; errors.Is with [ErrMismatch] if the answer was about something else.
+	// Err describes the discrepancy. It matches [ErrMismatch] if the answer was about something
+	// else.
 	Err error
 }
 
-// Stuck is a refund without an outcome for longer than AlertAfter. The Service goes on asking about
+// Stuck is a refund without an outcome for AlertAfter or longer. The Service goes on asking about
 // it.
 type Stuck struct {
 	OrderID  string
@@ -89,20 +93,6 @@ func guards(hooks []Hooks) (all []order.Guard) {
 	return all
 }
 
-// runInTxHooks calls the InTx hooks for t.
-func (u *update) runInTxHooks(ctx context.Context, t order.Transition) error {
-	for _, h := range u.s.opt.Hooks {
-		if h.InTx == nil {
-			continue
-		}
-		if err := catchPanic(func() error { return h.InTx(ctx, u.hookView(), t) }); err != nil {
-			return fmt.Errorf("%s refund %s of order %s: in-transaction hook: %w",
-				t.Event, t.RefundNo, u.order.ID, err)
-		}
-	}
-	return nil
-}
-
 // hookView returns the copy of the order that the hooks share.
 func (u *update) hookView() *order.Order {
 	if u.view == nil || u.view.Version != u.order.Version || !u.view.Equal(u.order) {
@@ -121,20 +111,20 @@ func catchPanic(call func() error) (err error) {
 	return call()
 }
 
-// callHook runs a hook that cannot fail the command. It reports whether the hook returned: it may have
-// panicked.
+// callHook calls a hook that cannot fail the command. It returns false if the hook panicked.
 func (s *Service) callHook(ctx context.Context, hook string, call func()) (returned bool) {
 	defer func() {
 		if p := recover(); p != nil {
-			s.log.ErrorContext(ctx, "hook panicked", slog.String("hook", hook), slog.Any("panic", p))
+			s.log.ErrorContext(ctx, "hook panicked",
+				slog.String("hook", hook), slog.Any("panic", p))
 		}
 	}()
 	call()
 	return true
 }
 
-// afterCommit logs what an Update did and calls the hooks, once it is committed: at once, or when the
-// transaction that ctx carries commits.
+// afterCommit logs what an Update did and calls the hooks once it is committed: at once, or when
+// the transaction that ctx carries commits.
 func (s *Service) afterCommit(ctx context.Context, u *update) {
 	if len(u.fired) == 0 && u.discrepancy == nil {
 		return
@@ -149,7 +139,7 @@ func (s *Service) afterCommit(ctx context.Context, u *update) {
 		}
 	}
 	if !s.joined(ctx) {
-		// The change is committed: the hooks run even if the caller has gone.
+		// The change is committed: the hooks run even if the caller's ctx has ended.
 		run(context.WithoutCancel(ctx))
 		return
 	}
@@ -179,15 +169,17 @@ func (u *update) reportTransition(ctx context.Context, t order.Transition) {
 	}
 }
 
-// markReported notes a discrepancy with its refund after it was reported, and not before. If the process
-// dies in between, or a hook panics, it is reported twice rather than never.
+// markReported notes with the refund that its discrepancy was reported. It runs after the report:
+// if the process dies in between, or a hook panics, the discrepancy is reported twice rather than
+// never.
 func (s *Service) markReported(ctx context.Context, u *update) {
 	if u.marker == nil {
 		return
 	}
+	const op = "note a discrepancy of"
 	ref := Ref{OrderID: u.discrepancy.OrderID, RefundNo: u.discrepancy.RefundNo}
-	err := s.update(ctx, "note a discrepancy of", ref, func(_ context.Context, again *update) error {
-		r, err := again.refund("note a discrepancy of", ref.RefundNo)
+	err := s.update(ctx, op, ref, func(_ context.Context, again *update) error {
+		r, err := again.refund(op, ref.RefundNo)
 		if err != nil {
 			return err
 		}
@@ -201,22 +193,22 @@ func (s *Service) markReported(ctx context.Context, u *update) {
 	}
 }
 
-// reportDiscrepancy reports whether every hook took it.
+// reportDiscrepancy logs d and calls the hooks. It returns false if one of them panicked.
 func (s *Service) reportDiscrepancy(ctx context.Context, d Discrepancy) bool {
 	s.log.ErrorContext(ctx, "refund discrepancy",
 		slog.String("order_id", d.OrderID), slog.String("refund_no", d.RefundNo),
 		slog.String("state", string(d.Book)), slog.String("outcome", d.Result.Outcome.String()),
 		slog.Any("error", d.Err))
-	taken := true
+	ok := true
 	for _, h := range s.opt.Hooks {
-		if h.Discrepancy != nil && !s.callHook(ctx, "discrepancy", func() { h.Discrepancy(ctx, d) }) {
-			taken = false
+		if h.Discrepancy != nil {
+			ok = s.callHook(ctx, "discrepancy", func() { h.Discrepancy(ctx, d) }) && ok
 		}
 	}
-	return taken
+	return ok
 }
 
-// errorAttr is err, or an attribute that handlers leave out if there is none.
+// errorAttr returns err as an attribute. If err is nil, handlers omit the attribute.
 func errorAttr(err error) slog.Attr {
 	if err == nil {
 		return slog.Attr{}

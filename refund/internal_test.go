@@ -11,7 +11,7 @@ import (
 	"github.com/orderfsm/orderfsm/order"
 )
 
-// TestClip: what is fit to be stored stays as it is, and of the rest no more is lost than must be.
+// TestClip: text that can be stored stays as it is; other text loses as little as possible.
 func TestClip(t *testing.T) {
 	for text, want := range map[string]string{
 		"": "", "1234567890": "1234567890", "12345678901": "1234567890", "a b~": "a b~",
@@ -27,14 +27,15 @@ func TestClip(t *testing.T) {
 	require.Equal(t, "CODE", joinWords(Result{Code: "CODE"}))
 }
 
-// TestHeardIsNotedOnlyWithWhatItIsAbout: between the alert and the note the refund may have moved
-// on.
-func TestHeardIsNotedOnlyWithWhatItIsAbout(t *testing.T) {
+// TestMarkerNeedsAnUnchangedRefund: the refund may change between the report and the mark.
+func TestMarkerNeedsAnUnchangedRefund(t *testing.T) {
 	now := judgeNow()
 	words := Result{Code: "CODE", Message: "words"}
 	resolved := order.Refund{State: order.StateRefunded, Code: "OLD"}
 	type refund = *order.Refund
-	denied := order.Refund{State: order.StateApproved, AcceptedAt: now, DeclinedAt: now, Code: "OLD"}
+	denied := order.Refund{
+		State: order.StateApproved, AcceptedAt: now, DeclinedAt: now, Code: "OLD",
+	}
 	for name, c := range map[string]struct {
 		paid   bool
 		r      order.Refund
@@ -43,11 +44,19 @@ func TestHeardIsNotedOnlyWithWhatItIsAbout(t *testing.T) {
 	}{
 		"paid":                  {true, resolved, func(refund) {}, true},
 		"paid, confirmed since": {true, resolved, func(r refund) { r.ConfirmedAt = now }, false},
-		"paid, moved on":        {true, resolved, func(r refund) { r.State = order.StateFailed }, false},
-		"denied":                {false, denied, func(refund) {}, true},
-		"denied, ended":         {false, denied, func(r refund) { r.State = order.StateFailed }, false},
-		"denied, sent anew":     {false, denied, func(r refund) { r.AcceptedAt = time.Time{} }, false},
-		"denied, confirmed":     {false, denied, func(r refund) { r.DeclinedAt = time.Time{} }, false},
+		"paid, moved on": {
+			true, resolved, func(r refund) { r.State = order.StateFailed }, false,
+		},
+		"denied": {false, denied, func(refund) {}, true},
+		"denied, ended": {
+			false, denied, func(r refund) { r.State = order.StateFailed }, false,
+		},
+		"denied, sent again": {
+			false, denied, func(r refund) { r.AcceptedAt = time.Time{} }, false,
+		},
+		"denied, confirmed": {
+			false, denied, func(r refund) { r.DeclinedAt = time.Time{} }, false,
+		},
 	} {
 		r := c.r
 		c.change(&r)
@@ -67,8 +76,8 @@ func TestHeardIsNotedOnlyWithWhatItIsAbout(t *testing.T) {
 	}
 }
 
-// TestContradictionIsNotedWithWhatIsConfirmed: else it would be reported at every comparison.
-func TestContradictionIsNotedWithWhatIsConfirmed(t *testing.T) {
+// TestConfirmedRefundIsMarked: otherwise its contradiction would be reported at every comparison.
+func TestConfirmedRefundIsMarked(t *testing.T) {
 	r := order.Refund{State: order.StateRefunded, ConfirmedAt: judgeNow(), Code: "OLD"}
 	want := r
 	want.Code, want.Message = "CODE", "words"
@@ -77,9 +86,9 @@ func TestContradictionIsNotedWithWhatIsConfirmed(t *testing.T) {
 	require.Equal(t, want, r)
 }
 
-// TestRefusalOfTheFutureIsBelievedWithinTheQuietPeriod: clocks may differ by that much. Only the
-// attempt that owns the refund moves it.
-func TestRefusalOfTheFutureIsBelievedWithinTheQuietPeriod(t *testing.T) {
+// TestRefusalMayBeDatedAheadByTheQuietPeriod: clocks may differ by that much. Only the newest
+// attempt changes the refund.
+func TestRefusalMayBeDatedAheadByTheQuietPeriod(t *testing.T) {
 	notFound := answer{res: Result{Outcome: OutcomeNotFound}, queried: true}
 	ahead := func(d time.Duration) func(*order.Refund) {
 		return func(r *order.Refund) {
@@ -97,13 +106,16 @@ func TestRefusalOfTheFutureIsBelievedWithinTheQuietPeriod(t *testing.T) {
 	require.Equal(t, verdict{}, judge(&c.r, &c.q, notFound, judgeNow(), judgeQuiet))
 }
 
-// TestRefusalOfTheFutureWaitsAnew: a clock that is wrong wrote when it was refused. The wait begins
+// TestRefusalDatedTooFarAheadWaitsAgain: a wrong clock wrote when it was refused. The wait begins
 // again.
-func TestRefusalOfTheFutureWaitsAnew(t *testing.T) {
+func TestRefusalDatedTooFarAheadWaitsAgain(t *testing.T) {
 	for name, before := range map[string]func(*order.Refund){
-		"refused": func(r *order.Refund) { r.Outstanding, r.DeclinedAt = true, judgeNow().Add(judgeQuiet+1) },
+		"refused": func(r *order.Refund) {
+			r.Outstanding, r.DeclinedAt = true, judgeNow().Add(judgeQuiet+1)
+		},
 		"denied": func(r *order.Refund) {
-			r.Outstanding, r.AcceptedAt, r.DeclinedAt = true, judgeNow().Add(-time.Hour), judgeNow().Add(judgeQuiet+1)
+			r.Outstanding, r.AcceptedAt = true, judgeNow().Add(-time.Hour)
+			r.DeclinedAt = judgeNow().Add(judgeQuiet + 1)
 		},
 	} {
 		c := attempted(name, before, nil)
@@ -118,8 +130,8 @@ func TestRefusalOfTheFutureWaitsAnew(t *testing.T) {
 	}
 }
 
-// TestSetupFaultIsOverOnceTheCallThatFailedSucceeds: a call of another kind proves nothing.
-func TestSetupFaultIsOverOnceTheCallThatFailedSucceeds(t *testing.T) {
+// TestSetupFaultEndsWithASuccessOfItsKind: a call of another kind proves nothing.
+func TestSetupFaultEndsWithASuccessOfItsKind(t *testing.T) {
 	const works, fails = false, true
 	type call struct {
 		gateway string
@@ -133,7 +145,7 @@ func TestSetupFaultIsOverOnceTheCallThatFailedSucceeds(t *testing.T) {
 	over := func(c call) call { c.failed, c.news = works, false; return c }
 	other := func(c call) call { c.gateway = "b"; return c }
 	for name, calls := range map[string][]call{
-		"told once":               {query, known(query)},
+		"reported once":           {query, known(query)},
 		"for each gateway":        {query, other(query), known(query), known(other(query))},
 		"not for each operation":  {query, known(list)},
 		"once more for refunds":   {query, refund, known(refund), known(query)},
@@ -153,7 +165,7 @@ func TestSetupFaultIsOverOnceTheCallThatFailedSucceeds(t *testing.T) {
 	}
 }
 
-// TestAgrees: what of the book and what of the provider mean the same.
+// TestAgrees: which states of the book and which answers mean the same.
 func TestAgrees(t *testing.T) {
 	confirmed := order.Refund{State: order.StateRefunded, ConfirmedAt: judgeNow()}
 	ended := []order.Refund{
@@ -176,7 +188,9 @@ func TestAgrees(t *testing.T) {
 		OutcomeNotFound: ended,
 	} {
 		for _, r := range slices.Concat(ended, open) {
-			require.Equal(t, slices.Contains(agreeing, r), agrees(&r, outcome), "%s, %v", outcome, r.State)
+			require.Equal(
+				t, slices.Contains(agreeing, r), agrees(&r, outcome), "%s, %v", outcome, r.State,
+			)
 		}
 	}
 }

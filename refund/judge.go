@@ -8,28 +8,28 @@ import (
 	"github.com/orderfsm/orderfsm/order"
 )
 
-// question is what the provider is asked about a refund, and what the book knew when it was asked.
+// question is what the provider is asked about a refund, and what the book knew at that time.
 type question struct {
 	req Request
 	// seen is the refund as the book had it before the question.
 	seen order.Refund
-	// attempt numbers the attempt of Process that asks; it is 0 if Sync, Abandon or a notification asks.
+	// attempt numbers the attempt of Process that asks; 0 if Sync, Abandon or a notification asks.
 	attempt int
 	// until is when the attempt's lease ends. Nothing is sent from then on.
 	until time.Time
-	// unsendable says why the refund is only asked about and not sent; it is empty if it may be sent.
+	// unsendable is why the refund is only queried and not sent; empty if it may be sent.
 	unsendable string
 }
 
-// isNewest reports whether the question is that of the newest attempt of r. Only its answer reschedules r, and only its
-// refusal counts, because a newer attempt may have been accepted.
+// isNewest reports whether the question is that of the newest attempt of r. Only its answer
+// reschedules r, and only its refusal counts, because a newer attempt may have been accepted.
 func (q *question) isNewest(r *order.Refund) bool {
 	return q.attempt > 0 && r.State == order.StateApproved &&
 		r.Attempts == q.attempt && r.Retries == q.seen.Retries
 }
 
-// isCurrent reports whether r stands as it did when the question was asked. If it does not, the answer may be older than
-// what the book has learned since.
+// isCurrent reports whether r has not changed since the question. If it has, the answer may be
+// older than the book.
 func (q *question) isCurrent(r *order.Refund) bool {
 	if q.attempt > 0 {
 		return q.isNewest(r)
@@ -37,67 +37,69 @@ func (q *question) isCurrent(r *order.Refund) bool {
 	return r.Equal(&q.seen)
 }
 
-// isBeforeAcceptance reports whether the provider's acceptance of r was booked after the question was asked. What denies
-// it may be older then, and Process asks again.
+// isBeforeAcceptance reports whether an acceptance of r was booked after the question. A refusal
+// may be older than that, and Process asks again.
 func (q *question) isBeforeAcceptance(r *order.Refund) bool {
 	return !r.AcceptedAt.IsZero() && q.seen.AcceptedAt.IsZero()
 }
 
-// answer is what came of a question.
+// answer is the result of a question.
 type answer struct {
 	res Result
 	err error
-	// submitted reports that Refund was called; queried reports that res is the answer to a Query.
+	// submitted reports that Refund was called; queried that res is the answer to a Query.
 	submitted, queried bool
 }
 
-// verdict is what an answer means for a refund in the book. The zero value means nothing at all.
+// verdict is what an answer means for a refund in the book. The zero value changes nothing.
 type verdict struct {
-	// adopt takes a refund in that the book does not expect to be with the provider. event follows it.
+	// adopt adopts a refund that the book does not expect at the provider; event follows it.
 	adopt bool
 	event order.Event
-	// words are kept with the refund if keep is set, and always if something is fired.
+	// words are kept with the refund if keep is set or an event is fired.
 	keep  bool
 	words Result
-	// accepted notes that the provider has the refund; refused that it refuses or denies it, and that this waits for
-	// proof.
+	// accepted notes that the provider has the refund; refused that it refuses or denies the
+	// refund, and that this waits for proof.
 	accepted, refused bool
-	// discrepancy is how the provider and the book disagree; nil if they do not. heard is what the refund keeps of
-	// it once a person was alerted, so that the same is not reported again; nil if nothing is.
+	// discrepancy is how the provider and the book disagree; nil if they agree. marker prevents a
+	// second report of it; may be nil.
 	discrepancy error
 	marker      *marker
-	// again reports that the answer may be older than the book and that the provider must be asked once more.
+	// again reports that the answer may be older than the book: the provider must be asked once
+	// more.
 	again bool
 }
 
-// marker is a discrepancy that a refund remembers in its words.
+// marker is what a refund keeps of a discrepancy that was reported.
 type marker struct {
 	book  order.State // of the refund when it was judged
 	words Result
 }
 
-// apply makes r remember, unless it has moved on since.
-func (h *marker) apply(r *order.Refund, now time.Time) {
-	paid := h.words.Outcome == OutcomeSucceeded
+// apply marks r, unless it has changed since.
+func (m *marker) apply(r *order.Refund, now time.Time) {
+	paid := m.words.Outcome == OutcomeSucceeded
 	switch {
-	case r.State != h.book:
+	case r.State != m.book:
 		return
 	case r.State == order.StateApproved && (r.AcceptedAt.IsZero() || r.DeclinedAt.IsZero()):
 		return
 	case r.State == order.StateRefunded && paid && !r.ConfirmedAt.IsZero():
 		return
 	}
-	setWords(r, h.words)
+	setWords(r, m.words)
 	if paid {
 		r.ConfirmedAt = now
 	}
 }
 
-// denialMessage is the message of a refund that the provider denies after it has accepted it.
+// denialMessage is that of a refund which the provider denies after it has accepted it.
 const denialMessage = "the provider denies a refund that it has accepted"
 
-// judge says what answer a to question q means for refund r as it is now: it may have moved on since the question.
-// now is on the clock that refusals are timed with; quiet is Options.QuietPeriod. judge has no effects.
+// judge returns what answer a to question q means for refund r, which may have changed since the
+// question. now is on the clock that refusals are timed with; quiet is Options.QuietPeriod. judge
+// has no effects.
 func judge(r *order.Refund, q *question, a answer, now time.Time, quiet time.Duration) verdict {
 	isReported := a.err != nil && r.Message == clip(a.err.Error(), order.MaxMessage)
 	if errors.Is(a.err, ErrMismatch) && !isReported {
@@ -107,7 +109,7 @@ func judge(r *order.Refund, q *question, a answer, now time.Time, quiet time.Dur
 		return verdict{}
 	}
 	if q.isNewest(r) && r.DeclinedAt.Sub(now) > quiet && isRefusal(a.res.Outcome) {
-		// A wrong clock noted the refusal. It is not believed: the quiet period begins now.
+		// A wrong clock dated the refusal in the future. The quiet period begins now.
 		return verdict{keep: true, words: Result{Code: r.Code, Message: r.Message}, refused: true}
 	}
 	switch a.res.Outcome {
@@ -126,7 +128,7 @@ func judge(r *order.Refund, q *question, a answer, now time.Time, quiet time.Dur
 	return verdict{}
 }
 
-// isRefusal reports whether an outcome may end a refund without a payment, or wait for that.
+// isRefusal reports whether an outcome can end a refund without a payment.
 func isRefusal(o Outcome) bool {
 	switch o {
 	case OutcomeDeclined, OutcomeClosed, OutcomeNotFound:
@@ -136,47 +138,51 @@ func isRefusal(o Outcome) bool {
 	return false
 }
 
-// judgePaid judges money returned. It is a fact whenever it was asked about.
+// judgePaid judges a payment, which is a fact no matter when the question was asked.
 func judgePaid(r *order.Refund, res Result) verdict {
 	switch r.State {
 	case order.StateRefunded:
 		if !r.ConfirmedAt.IsZero() {
 			return verdict{}
 		}
-		return verdict{marker: &marker{r.State, res}, discrepancy: errors.New(
-			"the provider says that it paid a refund that a person had resolved as paid: was it paid twice?")}
+		const twice = "the provider says that it paid a refund that a person had resolved " +
+			"as paid: was it paid twice?"
+		return verdict{marker: &marker{r.State, res}, discrepancy: errors.New(twice)}
 	case order.StateApproved, order.StateAbnormal, order.StateFailed:
 		return verdict{event: order.EventSettle, words: res}
 	}
-	return verdict{adopt: true, event: order.EventSettle, words: res, discrepancy: disagreement(r, res)}
+	return verdict{
+		adopt: true, event: order.EventSettle, words: res, discrepancy: disagreement(r, res),
+	}
 }
 
-// judgeAccepted judges a refund that is on its way.
+// judgeAccepted judges a refund that the provider has and has not paid yet.
 func judgeAccepted(r *order.Refund, q *question, res Result) verdict {
 	switch {
 	case r.State == order.StateAbnormal, !r.ConfirmedAt.IsZero():
-		return verdict{} // older than what the book knows
-	case r.State == order.StateApproved && q.seen.State == order.StateApproved && r.Retries == q.seen.Retries:
+		return verdict{} // the book is newer
+	case r.State == order.StateApproved && q.seen.State == order.StateApproved &&
+		r.Retries == q.seen.Retries:
 		return verdict{keep: true, words: res, accepted: true}
 	case !q.isCurrent(r):
 		return verdict{again: true}
 	case r.State == order.StateRefunded:
-		return judgeContradiction(r, res) // it is about to pay what a person has resolved as paid
+		return judgeContradiction(r, res) // a person resolved it as paid, and now it will be
 	}
 	return verdict{adopt: true, words: res, discrepancy: disagreement(r, res)}
 }
 
 // mayBeUnderWay reports whether approved refund r is being submitted, or was retried, so that the
-// provider may still show what was so before. Only Process knows which of its answers is newer.
+// provider may still show its earlier state. Only Process knows which of its answers is newer.
 func mayBeUnderWay(r *order.Refund) bool { return !r.LeasedUntil.IsZero() || r.Retries > 0 }
 
-// judgeAbnormal judges money that left and did not arrive.
+// judgeAbnormal judges money that left the merchant and did not reach the buyer.
 func judgeAbnormal(r *order.Refund, q *question, res Result) verdict {
 	switch {
 	case r.State == order.StateAbnormal:
 		return verdict{}
 	case r.State == order.StateApproved && (!q.isCurrent(r) || q.attempt == 0 && mayBeUnderWay(r)):
-		return verdict{} // left to Process, which goes on asking
+		return verdict{} // Process goes on asking
 	case !q.isCurrent(r):
 		return verdict{again: true}
 	case r.State == order.StateRefunded:
@@ -184,12 +190,16 @@ func judgeAbnormal(r *order.Refund, q *question, res Result) verdict {
 	case r.State == order.StateApproved:
 		return verdict{event: order.EventHold, words: res}
 	}
-	return verdict{adopt: true, event: order.EventHold, words: res, discrepancy: disagreement(r, res)}
+	return verdict{
+		adopt: true, event: order.EventHold, words: res, discrepancy: disagreement(r, res),
+	}
 }
 
-// judgeRefusal judges a refund that was declined or closed. A failed refund is asked about no more, so that in doubt
-// it stays approved.
-func judgeRefusal(r *order.Refund, q *question, a answer, now time.Time, quiet time.Duration) verdict {
+// judgeRefusal judges a refund that was declined or closed. In doubt it stays approved, because
+// nobody asks about a failed refund.
+func judgeRefusal(
+	r *order.Refund, q *question, a answer, now time.Time, quiet time.Duration,
+) verdict {
 	closed := a.res.Outcome == OutcomeClosed
 	switch {
 	case r.State == order.StateRefunded && a.queried:
@@ -205,24 +215,27 @@ func judgeRefusal(r *order.Refund, q *question, a answer, now time.Time, quiet t
 	case r.State != order.StateApproved:
 		return verdict{}
 	case q.attempt == 0 && (mayBeUnderWay(r) || !closed):
-		return verdict{} // left to Process, which goes on asking
+		return verdict{} // Process goes on asking
 	case q.isBeforeAcceptance(r):
 		return verdict{}
 	case !r.AcceptedAt.IsZero() && !closed:
 		return judgeDenial(r, a.res, now, quiet)
 	case q.attempt > 0 && !r.DeclinedAt.IsZero() && now.Sub(r.DeclinedAt) < quiet:
 		return verdict{} // asked too early, by a clock that is ahead
-	case q.attempt > 0 && q.seen.Outstanding && q.seen.DeclinedAt.IsZero() && (a.submitted || r.Retries > 0):
-		// The echo of an earlier submission, or a refusal from before the retry, which may not have
-		// arrived everywhere yet.
+	case q.attempt > 0 && q.seen.Outstanding && q.seen.DeclinedAt.IsZero() &&
+		(a.submitted || r.Retries > 0):
+		// An earlier submission may have caused it, or it may be from before the retry.
 		return verdict{keep: true, words: a.res, refused: true}
 	}
 	return verdict{event: order.EventFail, words: a.res}
 }
 
-// judgeNotFound judges a number that the provider does not know: a reason to send it. It proves a refusal that waits,
-// and it ends what must not be sent.
-func judgeNotFound(r *order.Refund, q *question, res Result, now time.Time, quiet time.Duration) verdict {
+// judgeNotFound judges a number that the provider does not know. It proves a refusal that waits,
+// and after the quiet period it ends a refund that must not be sent. Process sends any other refund
+// again.
+func judgeNotFound(
+	r *order.Refund, q *question, res Result, now time.Time, quiet time.Duration,
+) verdict {
 	switch {
 	case !q.isNewest(r) || q.isBeforeAcceptance(r):
 		return verdict{}
@@ -234,34 +247,42 @@ func judgeNotFound(r *order.Refund, q *question, res Result, now time.Time, quie
 		}
 		return verdict{keep: true, words: Result{Message: q.unsendable}, refused: true}
 	case now.Sub(r.DeclinedAt) >= quiet:
-		// An earlier submission has had its time and did not arrive.
+		// An earlier submission had time enough to arrive and did not.
 		return verdict{event: order.EventFail, words: Result{Code: r.Code, Message: r.Message}}
 	}
 	return verdict{}
 }
 
-// judgeDenial judges a provider that denies what it has accepted: one that lags behind, one that is asked for another
-// merchant, or one that lost it. The money may have moved, so this is for a person.
+// judgeDenial judges a provider that denies a refund which it has accepted. It may be slow, or have
+// lost the refund, or be asked for another merchant. The money may have moved, so a person must
+// decide.
 func judgeDenial(r *order.Refund, res Result, now time.Time, quiet time.Duration) verdict {
 	switch {
 	case r.DeclinedAt.IsZero():
-		return verdict{keep: true, words: Result{Code: res.Code, Message: "the provider does not confirm it any more"}, refused: true}
+		words := Result{Code: res.Code, Message: "the provider does not confirm it any more"}
+		return verdict{keep: true, words: words, refused: true}
 	case r.Message == denialMessage || now.Sub(r.DeclinedAt) < quiet:
 		return verdict{}
 	}
-	return verdict{discrepancy: errors.New(denialMessage), marker: &marker{r.State, Result{Code: res.Code, Message: denialMessage}}}
+	return reportOnce(r, res, errors.New(denialMessage))
 }
 
-// judgeContradiction judges an answer that a refunded refund cannot have. It is reported once, not
-// at every nightly comparison.
+// judgeContradiction judges an answer that contradicts a refunded refund.
 func judgeContradiction(r *order.Refund, res Result) verdict {
 	err := disagreement(r, res)
 	if r.Message == err.Error() {
 		return verdict{}
 	}
-	return verdict{discrepancy: err, marker: &marker{r.State, Result{Code: res.Code, Message: err.Error()}}}
+	return reportOnce(r, res, err)
+}
+
+// reportOnce reports a discrepancy whose text the refund then keeps as its message.
+func reportOnce(r *order.Refund, res Result, err error) verdict {
+	words := Result{Code: res.Code, Message: err.Error()}
+	return verdict{discrepancy: err, marker: &marker{r.State, words}}
 }
 
 func disagreement(r *order.Refund, res Result) error {
-	return fmt.Errorf("the provider says %s of a refund that is booked as %s", res.Outcome, r.State)
+	const text = "the provider says %s of a refund that is booked as %s"
+	return fmt.Errorf(text, res.Outcome, r.State)
 }

@@ -30,10 +30,12 @@ type circumstance struct {
 	submitted bool
 }
 
-// attempted is an approved refund while an attempt of Process is under way: as it was before the attempt, and as
-// change leaves it.
+// attempted is an approved refund while an attempt of Process is under way: as it was before the
+// attempt, and as change leaves it.
 func attempted(name string, before func(*order.Refund), change func(*circumstance)) circumstance {
-	seen := order.Refund{No: "R1", State: order.StateApproved, Amount: 60, Attempts: judgeAttempt - 1}
+	seen := order.Refund{
+		No: "R1", State: order.StateApproved, Amount: 60, Attempts: judgeAttempt - 1,
+	}
 	if before != nil {
 		before(&seen)
 	}
@@ -60,7 +62,9 @@ func circumstances() []circumstance {
 	submitted := func(c *circumstance) { c.submitted = true }
 	outstanding := func(r *order.Refund) { r.Outstanding = true }
 	refused := func(d time.Duration) func(*order.Refund) {
-		return func(r *order.Refund) { r.Outstanding, r.DeclinedAt, r.Code = true, ago(d), "NOTENOUGH" }
+		return func(r *order.Refund) {
+			r.Outstanding, r.DeclinedAt, r.Code = true, ago(d), "NOTENOUGH"
+		}
 	}
 	accepted := func(denied time.Duration) func(*order.Refund) {
 		return func(r *order.Refund) {
@@ -74,42 +78,59 @@ func circumstances() []circumstance {
 	return []circumstance{
 		attempted("approved: sent for the first time", nil, submitted),
 		attempted("approved: sent again after an unknown outcome", outstanding, submitted),
-		attempted("approved: asked after an unknown outcome", outstanding, nil),
-		attempted("approved: asked after an unknown outcome of a retry",
+		attempted("approved: queried after an unknown outcome", outstanding, nil),
+		attempted("approved: queried after an unknown outcome of a retry",
 			func(r *order.Refund) { r.Outstanding, r.Retries = true, 1 }, nil),
-		attempted("approved: a refusal waits", refused(time.Minute), nil),
-		attempted("approved: a refusal has waited", refused(judgeQuiet), nil),
-		attempted("approved: a refusal waits, of a clock that was ahead", refused(-time.Hour), nil),
-		attempted("approved: must not be sent, the order has an excess", nil,
+		attempted("approved: a refusal waits for proof", refused(time.Minute), nil),
+		attempted("approved: a refusal has waited long enough", refused(judgeQuiet), nil),
+		attempted("approved: a refusal is dated in the future", refused(-time.Hour), nil),
+		attempted("approved: not sent, the order has an excess", nil,
 			func(c *circumstance) { c.q.unsendable = "no room" }),
 		attempted("approved: accepted before", accepted(0), nil),
 		attempted("approved: accepted before, after a retry", func(r *order.Refund) {
 			accepted(0)(r)
 			r.Retries = 1
 		}, nil),
-		attempted("approved: accepted before, denied since shortly", accepted(time.Minute), nil),
-		attempted("approved: accepted before, denied for long", accepted(judgeQuiet), nil),
-		attempted("approved: accepted while it was asked", outstanding,
+		attempted("approved: accepted before, denied a moment ago", accepted(time.Minute), nil),
+		attempted("approved: accepted before, denied long enough", accepted(judgeQuiet), nil),
+		attempted("approved: accepted after the question", outstanding,
 			func(c *circumstance) { c.r.AcceptedAt = judgeNow() }),
 		attempted("approved: a newer attempt is under way", outstanding,
 			func(c *circumstance) { c.r.Attempts++ }),
-		asked("approved: Sync asked", order.Refund{State: order.StateApproved}, nil),
-		asked("approved: Sync asked, accepted before",
+		asked("approved: Sync asks", order.Refund{State: order.StateApproved}, nil),
+		asked("approved: Sync asks, accepted before",
 			order.Refund{State: order.StateApproved, AcceptedAt: ago(time.Hour)}, nil),
-		asked("approved: Sync asked during an attempt",
+		asked("approved: Sync asks during an attempt",
 			order.Refund{State: order.StateApproved, LeasedUntil: judgeNow()}, nil),
-		asked("approved: Sync asked after a retry", order.Refund{State: order.StateApproved, Retries: 1}, nil),
-		asked("approved: retried since Sync asked", order.Refund{State: order.StateApproved},
+		asked(
+			"approved: Sync asks after a retry",
+			order.Refund{State: order.StateApproved, Retries: 1}, nil,
+		),
+		asked("approved: retried after Sync asked", order.Refund{State: order.StateApproved},
 			func(c *circumstance) { c.r.Retries++ }),
 		asked("abnormal", order.Refund{State: order.StateAbnormal}, nil),
-		asked("abnormal since it was asked", order.Refund{State: order.StateAbnormal}, moved),
+		asked(
+			"abnormal, changed after the question", order.Refund{State: order.StateAbnormal}, moved,
+		),
 		asked("failed", order.Refund{State: order.StateFailed}, nil),
-		asked("failed since it was asked", order.Refund{State: order.StateFailed}, moved),
-		asked("refunded, the provider confirmed it", order.Refund{State: order.StateRefunded, ConfirmedAt: judgeNow()}, nil),
-		asked("refunded since it was asked", order.Refund{State: order.StateRefunded, ConfirmedAt: judgeNow()}, moved),
-		asked("refunded, a person resolved it", order.Refund{State: order.StateRefunded}, nil),
-		asked("in review, rejected, cancelled, abandoned", order.Refund{State: order.StateAbandoned}, nil),
-		asked("the same since it was asked", order.Refund{State: order.StateAbandoned}, moved),
+		asked("failed, changed after the question", order.Refund{State: order.StateFailed}, moved),
+		asked(
+			"refunded, confirmed by the provider",
+			order.Refund{State: order.StateRefunded, ConfirmedAt: judgeNow()}, nil,
+		),
+		asked(
+			"refunded, changed after the question",
+			order.Refund{State: order.StateRefunded, ConfirmedAt: judgeNow()}, moved,
+		),
+		asked("refunded, resolved by a person", order.Refund{State: order.StateRefunded}, nil),
+		asked(
+			"in review, rejected, cancelled, abandoned", order.Refund{State: order.StateAbandoned},
+			nil,
+		),
+		asked(
+			"the same, changed after the question", order.Refund{State: order.StateAbandoned},
+			moved,
+		),
 	}
 }
 
@@ -136,11 +157,13 @@ func (v verdict) String() string {
 	return s
 }
 
-// TestJudgeTable: the package documentation shows what every answer means in every circumstance. Run with UPDATE=1, it
-// writes the table anew; read the difference then as what it is, a change of what is done with money.
+// TestJudgeTable: the package documentation shows the meaning of every answer in every
+// circumstance. With UPDATE=1 the test writes the table. A difference in it is a change in how
+// money is handled.
 func TestJudgeTable(t *testing.T) {
 	outcomes := []Outcome{
-		OutcomeSucceeded, OutcomeAccepted, OutcomeAbnormal, OutcomeClosed, OutcomeDeclined, OutcomeNotFound,
+		OutcomeSucceeded, OutcomeAccepted, OutcomeAbnormal, OutcomeClosed, OutcomeDeclined,
+		OutcomeNotFound,
 	}
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
@@ -152,7 +175,11 @@ func TestJudgeTable(t *testing.T) {
 		fmt.Fprint(w, "\n", c.name)
 		for _, o := range outcomes {
 			r := c.r
-			v := judge(&r, &c.q, answer{res: Result{Outcome: o}, submitted: c.submitted, queried: !c.submitted}, judgeNow(), judgeQuiet)
+			v := judge(
+				&r, &c.q,
+				answer{res: Result{Outcome: o}, submitted: c.submitted, queried: !c.submitted},
+				judgeNow(), judgeQuiet,
+			)
 			require.Equal(t, c.r, r, "judge has no effects")
 			fmt.Fprint(w, "\t", v)
 		}
@@ -170,15 +197,22 @@ func TestJudgeTable(t *testing.T) {
 	require.Positive(t, start, "the documentation has the table")
 	end := start + strings.Index(string(doc)[start:], "//\n")
 	if os.Getenv("UPDATE") != "" {
-		require.NoError(t, os.WriteFile("doc.go", []byte(string(doc)[:start]+table.String()+string(doc)[end:]), 0o600))
+		require.NoError(
+			t,
+			os.WriteFile(
+				"doc.go", []byte(string(doc)[:start]+table.String()+string(doc)[end:]), 0o600,
+			),
+		)
 		return
 	}
-	require.Equal(t, string(doc)[start:end], table.String(), "UPDATE=1 go test -run TestJudgeTable ./refund")
+	require.Equal(
+		t, string(doc)[start:end], table.String(), "UPDATE=1 go test -run TestJudgeTable ./refund",
+	)
 }
 
-// TestNoAnswerNoVerdict: an error means unknown, in every circumstance. Only an answer about something else is for a
-// person.
-func TestNoAnswerNoVerdict(t *testing.T) {
+// TestErrorsHaveNoVerdict: an error means unknown, in every circumstance. Only an answer about
+// something else is reported.
+func TestErrorsHaveNoVerdict(t *testing.T) {
 	for _, c := range circumstances() {
 		for _, o := range []Outcome{OutcomeUnknown, OutcomeSucceeded, OutcomeDeclined} {
 			a := answer{res: Result{Outcome: o}, err: errors.New("time-out"), queried: true}
@@ -187,26 +221,38 @@ func TestNoAnswerNoVerdict(t *testing.T) {
 		require.Equal(t, verdict{}, judge(&c.r, &c.q, answer{}, judgeNow(), judgeQuiet), c.name)
 		mismatch := &MismatchError{Field: "amount"}
 		require.Equal(t, verdict{discrepancy: mismatch},
-			judge(&c.r, &c.q, answer{res: Result{Outcome: OutcomeSucceeded}, err: mismatch}, judgeNow(), judgeQuiet), c.name)
+			judge(
+				&c.r, &c.q, answer{res: Result{Outcome: OutcomeSucceeded}, err: mismatch},
+				judgeNow(), judgeQuiet,
+			), c.name)
 	}
 }
 
-// TestDenialIsReportedOnce: as long as the provider goes on denying what it has accepted.
+// TestDenialIsReportedOnce: as long as the provider keeps denying what it has accepted.
 func TestDenialIsReportedOnce(t *testing.T) {
 	c := attempted("", func(r *order.Refund) {
 		r.AcceptedAt, r.DeclinedAt = judgeNow().Add(-time.Hour), judgeNow().Add(-time.Hour)
 	}, nil)
 	for _, o := range []Outcome{OutcomeNotFound, OutcomeDeclined} {
-		v := judge(&c.r, &c.q, answer{res: Result{Outcome: o}, queried: true}, judgeNow(), judgeQuiet)
+		v := judge(
+			&c.r, &c.q, answer{res: Result{Outcome: o}, queried: true}, judgeNow(), judgeQuiet,
+		)
 		require.EqualError(t, v.discrepancy, denialMessage)
 		known := c.r
 		v.marker.apply(&known, judgeNow())
-		require.Equal(t, verdict{}, judge(&known, &c.q, answer{res: Result{Outcome: o}, queried: true}, judgeNow(), judgeQuiet))
+		require.Equal(
+			t, verdict{},
+			judge(
+				&known, &c.q, answer{res: Result{Outcome: o}, queried: true}, judgeNow(),
+				judgeQuiet,
+			),
+		)
 	}
 }
 
-// TestOnlyTheNewestAttemptOwnsARefund: the number of an attempt comes again after a retry.
-func TestOnlyTheNewestAttemptOwnsARefund(t *testing.T) {
+// TestOnlyOneAttemptIsNewest: a retry begins to count attempts again, so the number alone is not
+// enough.
+func TestOnlyOneAttemptIsNewest(t *testing.T) {
 	for name, change := range map[string]func(*order.Refund){
 		"a newer attempt": func(r *order.Refund) { r.Attempts++ },
 		"a retry":         func(r *order.Refund) { r.Retries++ },

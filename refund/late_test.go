@@ -11,8 +11,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// TestNotAskedBeforeItsTime: however long the wait is, within MaxWait.
-func TestNotAskedBeforeItsTime(t *testing.T) {
+// TestNotAskedBeforeItIsDue: however long the wait is, within MaxWait.
+func TestNotAskedBeforeItIsDue(t *testing.T) {
 	for _, wait := range []time.Duration{time.Minute, 3 * time.Minute, 23 * time.Hour} {
 		e := newEnv(t, func(_ *env, o *refund.Options) {
 			o.Backoff = func(string, int) time.Duration { return wait }
@@ -22,7 +22,10 @@ func TestNotAskedBeforeItsTime(t *testing.T) {
 		require.Equal(t, e.clock.Now().Add(wait), due)
 		for _, pass := range []time.Duration{0, wait / 2, wait/2 - time.Microsecond} {
 			e.clock.Advance(pass)
-			require.Equal(t, refund.ProcessResult{State: order.StateApproved, At: due}, e.process(ref), "%v", wait)
+			require.Equal(
+				t, refund.ProcessResult{State: order.StateApproved, At: due}, e.process(ref), "%v",
+				wait,
+			)
 		}
 		require.Equal(t, []string{"refund R1"}, e.bank.called())
 		e.clock.Advance(time.Microsecond)
@@ -30,16 +33,18 @@ func TestNotAskedBeforeItsTime(t *testing.T) {
 	}
 }
 
-// TestSyncDuringACallForgetsNothing: the refund is being sent while Sync asks about it. That the
-// sending may still pay stays in the book, so that its refusal is not believed without proof.
-func TestSyncDuringACallForgetsNothing(t *testing.T) {
+// TestSyncDuringACallKeepsTheSubmission: Sync asks while the refund is being sent. The submission
+// stays outstanding, so that its refusal needs proof.
+func TestSyncDuringACallKeepsTheSubmission(t *testing.T) {
 	e := newEnv(t)
 	ref := e.approved("R1", 4000)
 	e.bank.next(fault{op: "refund", err: errLost})
 	e.process(ref)
 	e.bank.next(fault{op: "query", res: isNotFound, block: func(context.Context) {
 		e.clock.Advance(time.Minute)
-		e.bank.next(fault{op: "query", res: isNotFound}, fault{op: "refund", err: errLost, pay: true})
+		e.bank.next(
+			fault{op: "query", res: isNotFound}, fault{op: "refund", err: errLost, pay: true},
+		)
 		e.process(ref)
 	}})
 	sent := e.clock.Now().Add(time.Minute)
@@ -52,15 +57,17 @@ func TestSyncDuringACallForgetsNothing(t *testing.T) {
 	require.EqualValues(t, 4000, e.bank.paid("O1"))
 }
 
-// TestRefusalFromBeforeTheRetryFailsNothing: an attempt outlives its lease by so much that the
-// refund has failed and was retried in the meantime. The attempt of the retry has the same number,
-// and it paid.
+// TestRefusalFromBeforeTheRetryFailsNothing: an attempt outlives its lease so long that the refund
+// has failed and was retried in the meantime. The attempt of the retry has the same number, and it
+// paid.
 func TestRefusalFromBeforeTheRetryFailsNothing(t *testing.T) {
 	e := newEnv(t)
 	ref := e.approved("R1", 4000)
 	e.bank.next(fault{op: "refund", res: declined("NOTENOUGH"), block: func(context.Context) {
 		e.clock.Advance(2 * time.Minute)
-		e.bank.next(fault{op: "query", res: isNotFound}, fault{op: "refund", res: declined("NOTENOUGH")},
+		e.bank.next(fault{op: "query", res: isNotFound}, fault{
+			op: "refund", res: declined("NOTENOUGH"),
+		},
 			fault{op: "query", res: isNotFound})
 		e.process(ref)
 		e.steps(ref, 1)
@@ -79,10 +86,12 @@ func TestRefusalFromBeforeTheRetryFailsNothing(t *testing.T) {
 	require.EqualValues(t, 4000, e.order().Refunded)
 }
 
-// TestAnswerToWhatHasEndedSchedulesNothing: a notification settles the refund during the call.
-func TestAnswerToWhatHasEndedSchedulesNothing(t *testing.T) {
+// TestAnswerAfterTheEndSchedulesNothing: a notification settles the refund during the call.
+func TestAnswerAfterTheEndSchedulesNothing(t *testing.T) {
 	for name, late := range map[string]fault{
-		"lost": {op: "refund", err: errLost}, "declined": {op: "refund", res: declined("NOTENOUGH")},
+		"lost": {op: "refund", err: errLost}, "declined": {
+			op: "refund", res: declined("NOTENOUGH"),
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := newEnv(t)
@@ -90,7 +99,10 @@ func TestAnswerToWhatHasEndedSchedulesNothing(t *testing.T) {
 			late.pay = true
 			late.block = func(context.Context) {
 				e.bank.next(
-					fault{op: "query", res: refund.Result{Outcome: refund.OutcomeSucceeded, Code: "PAID"}},
+					fault{
+						op:  "query",
+						res: refund.Result{Outcome: refund.OutcomeSucceeded, Code: "PAID"},
+					},
 				)
 				e.hint()
 			}
@@ -101,24 +113,27 @@ func TestAnswerToWhatHasEndedSchedulesNothing(t *testing.T) {
 			require.Zero(t, r.LeasedUntil)
 			require.Equal(t, "PAID", r.Code, "the words of the outcome stand")
 			require.Empty(t, e.discrepancies)
-			require.Equal(t, []string{"refund R1", "query R1"}, e.bank.called(), "nothing is in doubt")
+			require.Equal(
+				t, []string{"refund R1", "query R1"}, e.bank.called(), "nothing is in doubt",
+			)
 		})
 	}
 }
 
-// TestCallerGoesAwayAndTheAnswerIsBooked: what the provider said is a fact, whoever waits for it.
-func TestCallerGoesAwayAndTheAnswerIsBooked(t *testing.T) {
+// TestAnswerIsBookedAfterCtxEnds: the provider's answer is a fact, whether or not somebody waits
+// for it.
+func TestAnswerIsBookedAfterCtxEnds(t *testing.T) {
 	paid := refund.Result{Outcome: refund.OutcomeSucceeded}
 	for name, tc := range map[string]struct {
 		op string
 		do func(ctx context.Context, e *env) error
 	}{
 		"process": {"refund", func(ctx context.Context, e *env) error {
-			_, err := e.svc.Process(ctx, refund.Ref{OrderID: "O1", RefundNo: "R1"})
+			_, err := e.svc.Process(ctx, o1("R1"))
 			return err
 		}},
 		"approve_and_send": {"refund", func(ctx context.Context, e *env) error {
-			p := refund.ApproveParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Amount: 4000, Actor: seller}
+			p := refund.ApproveParams{Ref: o1("R1"), Amount: 4000, Actor: seller}
 			r, err := e.svc.ApproveAndSend(ctx, p)
 			require.Equal(e.t, order.StateRefunded, r.State)
 			return err
@@ -140,17 +155,21 @@ func TestCallerGoesAwayAndTheAnswerIsBooked(t *testing.T) {
 				e.process(ref)
 			}
 			ctx, cancel := context.WithCancel(bg)
-			e.bank.next(fault{op: tc.op, res: paid, pay: true, block: func(context.Context) { cancel() }})
+			e.bank.next(fault{
+				op: tc.op, res: paid, pay: true, block: func(context.Context) { cancel() },
+			})
 			require.NoError(t, tc.do(ctx, e))
 			require.Equal(t, order.StateRefunded, e.refund("R1").State)
 			require.NotEmpty(t, e.after)
-			require.Equal(t, order.EventSettle, e.after[len(e.after)-1].Event, "the After hook runs as well")
+			require.Equal(
+				t, order.EventSettle, e.after[len(e.after)-1].Event, "the After hook runs as well",
+			)
 		})
 	}
 }
 
-// TestRefusalIsTimedByTheStoresClock: so that the quiet period is as long as it should be,
-// whichever process ends it.
+// TestRefusalIsTimedByTheStoresClock: so that the quiet period has the right length in every
+// process.
 func TestRefusalIsTimedByTheStoresClock(t *testing.T) {
 	for _, refused := range []refund.Result{declined("NOTENOUGH"), isClosed} {
 		e := newEnv(t)
@@ -169,7 +188,7 @@ func TestRefusalIsTimedByTheStoresClock(t *testing.T) {
 	}
 }
 
-// clockedStore has a clock of its own.
+// clockedStore is a store with a clock.
 type clockedStore struct {
 	refund.Store
 	now func() time.Time
@@ -177,8 +196,7 @@ type clockedStore struct {
 
 func (s clockedStore) Now(context.Context) (time.Time, error) { return s.now(), nil }
 
-// TestAskedAboutAtAnyTime: the provider's interval holds for what is sent, not for questions.
-func TestAskedAboutAtAnyTime(t *testing.T) {
+func TestIntervalDoesNotDelayQueries(t *testing.T) {
 	e := newLimited(t, refund.Limits{MinInterval: time.Hour})
 	first, second := e.approved("R1", 1000), e.approved("R2", 1000)
 	e.bank.next(fault{op: "refund", err: errLost, pay: true})
@@ -188,8 +206,8 @@ func TestAskedAboutAtAnyTime(t *testing.T) {
 	require.Equal(t, order.StateRefunded, e.process(first).State)
 }
 
-// TestIntervalCountsFromTheNewest: of several refunds that were sent, one of them twice.
-func TestIntervalCountsFromTheNewest(t *testing.T) {
+// TestIntervalCountsFromTheNewestSubmission: several refunds were sent, one of them twice.
+func TestIntervalCountsFromTheNewestSubmission(t *testing.T) {
 	e := newLimited(t, refund.Limits{MinInterval: time.Hour})
 	first, second, third := e.approved("R1", 1000), e.approved("R2", 1000), e.approved("R3", 1000)
 	e.bank.next(fault{op: "refund", err: errLost})
@@ -203,7 +221,7 @@ func TestIntervalCountsFromTheNewest(t *testing.T) {
 	require.Empty(t, e.bank.submissions("R3"))
 }
 
-// TestIntervalIsBetweenDifferentRefunds: one that failed may be retried at once.
+// TestIntervalIsBetweenDifferentRefunds: a failed refund may be retried at once.
 func TestIntervalIsBetweenDifferentRefunds(t *testing.T) {
 	e := newLimited(t, refund.Limits{MinInterval: time.Hour})
 	ref := e.approved("R1", 1000)
@@ -215,7 +233,7 @@ func TestIntervalIsBetweenDifferentRefunds(t *testing.T) {
 	require.Equal(t, []string{"refund R1", "refund R1"}, e.bank.submissions("R1"))
 }
 
-// TestAbandonTwiceAtOnce: both get the same answer.
+// TestAbandonTwiceAtOnce: both calls return the same refund.
 func TestAbandonTwiceAtOnce(t *testing.T) {
 	e := newEnv(t)
 	e.into(order.StateFailed)
@@ -229,9 +247,8 @@ func TestAbandonTwiceAtOnce(t *testing.T) {
 	require.Equal(t, e.refund("R1"), r)
 }
 
-// TestAbandonWhatFailedAnew: the provider has taken the refund up again and refused it again since
-// Abandon looked.
-func TestAbandonWhatFailedAnew(t *testing.T) {
+// TestAbandonAfterANewFailure: the refund was retried and failed again after Abandon had read it.
+func TestAbandonAfterANewFailure(t *testing.T) {
 	e := newEnv(t)
 	ref := e.closed()
 	e.bank.next(fault{op: "query", res: isNotFound, block: func(context.Context) {
@@ -256,8 +273,9 @@ func TestAbandonBelievesARefusal(t *testing.T) {
 	require.Equal(t, order.StateAbandoned, e.refund("R1").State)
 }
 
-// TestApproveDoesNotSayYesToACancelledRefund: also if it had been approved before it was cancelled.
-func TestApproveDoesNotSayYesToACancelledRefund(t *testing.T) {
+// TestApproveOfACancelledRefund: it is an error, also if the refund was approved before it was
+// cancelled.
+func TestApproveOfACancelledRefund(t *testing.T) {
 	e := newEnv(t)
 	e.into(order.StateApproved)
 	_, err := cancel(true).do(bg, e.svc)
@@ -267,11 +285,11 @@ func TestApproveDoesNotSayYesToACancelledRefund(t *testing.T) {
 	require.Equal(t, order.StateCancelled, e.refund("R1").State)
 }
 
-// TestRetryOfARetry: a refund that failed again is sent again; one that was given up is not.
+// TestRetryOfARetry: a refund that failed again is sent again; an abandoned one is not.
 func TestRetryOfARetry(t *testing.T) {
 	e := newEnv(t)
 	e.into(order.StateFailed)
-	ref := refund.Ref{OrderID: "O1", RefundNo: "R1"}
+	ref := o1("R1")
 	for want := 1; want <= 2; want++ {
 		r, err := retry.do(bg, e.svc)
 		require.NoError(t, err)

@@ -1,18 +1,15 @@
 package refund
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/orderfsm/orderfsm/order"
 )
 
-// ErrLimit matches every [*LimitError].
-var ErrLimit = errors.New("limit reached")
-
-// Limiter is an optional interface of a [RefundGateway] that declares what its provider's rules allow. The
-// Service refuses what cannot work, with [ErrLimit] and before anything changes, and paces what must wait.
+// Limiter is an optional interface of a [RefundGateway] that declares its provider's rules. The
+// Service returns [ErrLimit] for a command that cannot work, before anything changes, and delays
+// what must wait.
 type Limiter interface {
 	// Limits returns the limits of the named gateway, always the same.
 	Limits(gateway string) Limits
@@ -20,31 +17,13 @@ type Limiter interface {
 
 // Limits are a provider's rules. A zero field is no limit.
 type Limits struct {
-	// MaxRefunds is how many refunds of one order the provider takes.
+	// MaxRefunds is the largest number of refunds of one order.
 	MaxRefunds int
-	// MaxAge is how long after the payment an order can be refunded. It needs order.Order.PaidAt.
+	// MaxAge is how long after its payment an order can be refunded. It needs order.Order.PaidAt.
 	MaxAge time.Duration
 	// MinInterval is the least time between two submissions of different refunds of one order.
 	MinInterval time.Duration
 }
-
-// LimitError says which limit a command would break. It matches [ErrLimit].
-type LimitError struct {
-	OrderID  string
-	RefundNo string
-	// Limit is "max_refunds", "max_age" or "max_requests".
-	Limit string
-	// Problem says it in words.
-	Problem string
-}
-
-// Error implements error.
-func (e *LimitError) Error() string {
-	return fmt.Sprintf("refund %s of order %s: %s: %s", e.RefundNo, e.OrderID, e.Limit, e.Problem)
-}
-
-// Is reports whether target is ErrLimit.
-func (e *LimitError) Is(target error) bool { return target == ErrLimit }
 
 func (s *Service) limits(gateway string) Limits {
 	if l, ok := s.gateway.(Limiter); ok {
@@ -53,46 +32,49 @@ func (s *Service) limits(gateway string) Limits {
 	return Limits{}
 }
 
-// checkRequests refuses a refund of o that is one too many.
-func (s *Service) checkRequests(o *order.Order, no string) error {
+// checkRequests returns an error if o has no room for one more refund.
+func (s *Service) checkRequests(o *order.Order, number string) error {
 	if len(o.Refunds) < s.opt.MaxRequests {
 		return nil
 	}
 	return &LimitError{
-		OrderID: o.ID, RefundNo: no, Limit: "max_requests",
+		OrderID: o.ID, RefundNo: number, Limit: "max_requests",
 		Problem: fmt.Sprintf("%d refunds were requested already", len(o.Refunds)),
 	}
 }
 
-// checkLimits refuses to let refund no of o go on towards the provider where that could not work.
-func (s *Service) checkLimits(o *order.Order, no string, now time.Time) error {
+// checkLimits returns an error if the provider's limits do not allow a refund of o.
+func (s *Service) checkLimits(o *order.Order, number string, now time.Time) error {
 	l := s.limits(o.Gateway)
 	if l.MaxAge > 0 && !o.PaidAt.IsZero() && now.Sub(o.PaidAt) > l.MaxAge {
 		return &LimitError{
-			OrderID: o.ID, RefundNo: no, Limit: "max_age",
-			Problem: fmt.Sprintf("paid %s, refundable for %v", o.PaidAt.Format(time.RFC3339), l.MaxAge),
+			OrderID: o.ID, RefundNo: number, Limit: "max_age",
+			Problem: fmt.Sprintf("paid %s, refundable for %v",
+				o.PaidAt.Format(time.RFC3339), l.MaxAge),
 		}
 	}
 	used := 0
 	for i := range o.Refunds {
 		switch o.Refunds[i].State {
-		case order.StateRejected, order.StateCancelled, order.StateAbandoned: // the provider has none of these
+		case order.StateRejected, order.StateCancelled, order.StateAbandoned: // not at the provider
 		default:
 			used++
 		}
 	}
 	if l.MaxRefunds > 0 && used > l.MaxRefunds {
 		return &LimitError{
-			OrderID: o.ID, RefundNo: no, Limit: "max_refunds",
+			OrderID: o.ID, RefundNo: number, Limit: "max_refunds",
 			Problem: fmt.Sprintf("the provider takes %d refunds of one order", l.MaxRefunds),
 		}
 	}
 	return nil
 }
 
-// earliestSubmission returns when refund r of o may be submitted at the earliest, because of the provider's interval between
-// refunds of one order; zero if it may be now. A refund that was sent already may be asked about at any time.
-func (s *Service) earliestSubmission(o *order.Order, r *order.Refund, now time.Time) (earliest time.Time) {
+// earliestSubmission returns when the provider's MinInterval allows refund r of o to be submitted;
+// zero if now. A refund that was sent already may be asked about at any time.
+func (s *Service) earliestSubmission(
+	o *order.Order, r *order.Refund, now time.Time,
+) (earliest time.Time) {
 	interval := s.limits(o.Gateway).MinInterval
 	if interval <= 0 || r.Outstanding {
 		return time.Time{}

@@ -25,8 +25,8 @@ func (noLists) ListRefunds(context.Context, refund.Filter) (refund.Page, error) 
 	return refund.Page{}, errStore
 }
 
-// TestListsSayWhatTheyList when the store fails.
-func TestListsSayWhatTheyList(t *testing.T) {
+// TestListErrorsNameTheList: when the store fails.
+func TestListErrorsNameTheList(t *testing.T) {
 	e := newEnv(t)
 	s, err := refund.NewService(
 		e.machine,
@@ -49,9 +49,9 @@ func TestListsSayWhatTheyList(t *testing.T) {
 	require.EqualError(t, err, "list due refunds: limit: must be above 0")
 }
 
-// TestDueLimitsWhatIsWanted: the gateways that are left out do not use up the limit of a store that
-// knows them.
-func TestDueLimitsWhatIsWanted(t *testing.T) {
+// TestDueLimitIgnoresExceptedGateways: the refunds of the gateways in except do not count for the
+// limit.
+func TestDueLimitIgnoresExceptedGateways(t *testing.T) {
 	e := newEnv(t)
 	e.approvedOf("a", "A1")
 	e.clock.Advance(time.Second)
@@ -61,9 +61,9 @@ func TestDueLimitsWhatIsWanted(t *testing.T) {
 	require.Equal(t, []refund.DueRefund{{Ref: wanted, Gateway: "b", At: e.clock.Now()}}, due)
 }
 
-// TestHandlerSaysWhichGateway: the endpoint decides for which gateway a notification is, and not
-// the message.
-func TestHandlerSaysWhichGateway(t *testing.T) {
+// TestHandlerSetsTheGateway: the endpoint decides which gateway a notification is for, and not the
+// message.
+func TestHandlerSetsTheGateway(t *testing.T) {
 	e := newEnv(t)
 	e.process(e.approved("R1", 4000))
 	two, err := refund.NewGateways(
@@ -78,7 +78,9 @@ func TestHandlerSaysWhichGateway(t *testing.T) {
 	require.Equal(t, order.StateApproved, e.refund("R1").State)
 
 	_, err = e.svc.NotificationHandler("bank")
-	require.EqualError(t, err, `notification handler for gateway "bank": not supported by the gateway`)
+	require.EqualError(
+		t, err, `notification handler for gateway "bank": not supported by the gateway`,
+	)
 	router, err := refund.NewGateways(map[string]refund.RefundGateway{"bank": e.bank})
 	require.NoError(t, err)
 	_, err = e.service(router, refund.Options{}).NotificationHandler("x")

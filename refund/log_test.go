@@ -16,8 +16,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// TestLogs: every record that the package can write, against the table in its documentation. What people wrote is
-// in none of them.
+// TestLogs: every record that the package can write is in the table of its documentation. No record
+// holds what people wrote.
 func TestLogs(t *testing.T) {
 	log := &logtest.Recorder{}
 	const secret = "their words"
@@ -43,12 +43,16 @@ func TestLogs(t *testing.T) {
 		}
 	})
 	e.register()
-	request := func(no string) refund.Ref {
-		_, err := e.svc.Request(bg, refund.RequestParams{Ref: refund.Ref{OrderID: "O1", RefundNo: no}, Amount: 10, Reason: secret, Actor: buyer})
+	request := func(number string) refund.Ref {
+		_, err := e.svc.Request(
+			bg, refund.RequestParams{Ref: o1(number), Amount: 10, Reason: secret, Actor: buyer},
+		)
 		require.NoError(t, err)
-		_, err = e.svc.Approve(bg, refund.ApproveParams{Ref: refund.Ref{OrderID: "O1", RefundNo: no}, Amount: 10, Actor: seller, Note: secret})
+		_, err = e.svc.Approve(
+			bg, refund.ApproveParams{Ref: o1(number), Amount: 10, Actor: seller, Note: secret},
+		)
 		require.NoError(t, err)
-		return refund.Ref{OrderID: "O1", RefundNo: no}
+		return o1(number)
 	}
 
 	e.bank.next(fault{op: "refund", pay: true, res: refund.Result{Outcome: refund.OutcomeAccepted}})
@@ -56,7 +60,10 @@ func TestLogs(t *testing.T) {
 	e.run()
 
 	ref := request("R1") // refund transition
-	e.bank.next(fault{op: "refund", err: &refund.SetupError{Gateway: "bank", Err: errors.New("certificate expired")}})
+	e.bank.next(fault{
+		op:  "refund",
+		err: &refund.SetupError{Gateway: "bank", Err: errors.New("certificate expired")},
+	})
 	e.process(ref) // gateway set-up fault, refund has no outcome yet
 	e.clock.Advance(25 * time.Hour)
 	loud = true
@@ -73,25 +80,39 @@ func TestLogs(t *testing.T) {
 	_, err = e.svc.Sync(bg, "O1") // refund discrepancy
 	require.NoError(t, err)
 
-	n := refund.Notification{Gateway: "bank", Result: refund.Result{OrderID: "O1", RefundNo: "R1", Amount: 11}}
+	n := refund.Notification{
+		Gateway: "bank", Result: refund.Result{OrderID: "O1", RefundNo: "R1", Amount: 11},
+	}
 	require.ErrorIs(t, e.svc.HandleNotification(bg, n), refund.ErrMismatch) // notification refused
 	n.Result.RefundNo = "R9"
 	require.NoError(t, e.svc.HandleNotification(bg, n)) // notification for an unknown refund
-	h, err := e.service(reading{e.bank}, refund.Options{Logger: log.Logger()}).NotificationHandler("bank")
+	h, err := e.service(
+		reading{e.bank}, refund.Options{Logger: log.Logger()},
+	).NotificationHandler("bank")
 	require.NoError(t, err)
-	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/", strings.NewReader("?"))) // not readable
+	// not readable
+	h.ServeHTTP(
+		httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/", strings.NewReader("?")),
+	)
 
-	s, err := refund.NewService(e.machine, joining{e.store}, e.bank, refund.Options{Now: e.clock.Now, Logger: log.Logger()})
+	s, err := refund.NewService(
+		e.machine, joining{e.store}, e.bank, refund.Options{Now: e.clock.Now, Logger: log.Logger()},
+	)
 	require.NoError(t, err)
-	_, err = s.Request(bg, refund.RequestParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R2"}, Amount: 10, Reason: secret, Actor: buyer})
+	_, err = s.Request(
+		bg, refund.RequestParams{Ref: o1("R2"), Amount: 10, Reason: secret, Actor: buyer},
+	)
 	require.NoError(t, err) // after hooks do not run
 
 	u := e.service(e.bank, refund.Options{Logger: log.Logger()})
-	_, err = u.Request(bg, refund.RequestParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R3"}, Amount: 10, Actor: buyer})
+	_, err = u.Request(bg, refund.RequestParams{Ref: o1("R3"), Amount: 10, Actor: buyer})
 	require.NoError(t, err)
-	u, err = refund.NewService(e.machine, unreadable{e.store, "O1"}, e.bank, refund.Options{Now: e.clock.Now, Logger: log.Logger()})
+	u, err = refund.NewService(
+		e.machine, unreadable{e.store, "O1"}, e.bank,
+		refund.Options{Now: e.clock.Now, Logger: log.Logger()},
+	)
 	require.NoError(t, err)
-	_, err = u.ApproveAndSend(bg, refund.ApproveParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R3"}, Amount: 10, Actor: seller})
+	_, err = u.ApproveAndSend(bg, refund.ApproveParams{Ref: o1("R3"), Amount: 10, Actor: seller})
 	require.NoError(t, err) // refund approved, its outcome is not known
 
 	require.ErrorIs(t, e.alertedTwice(log.Logger()), errStore) // refund discrepancy not noted
@@ -114,7 +135,7 @@ func (reading) ReadNotification(*http.Request) (refund.Notification, error) {
 
 func (reading) Acknowledge(w http.ResponseWriter, _ error) { w.WriteHeader(http.StatusBadRequest) }
 
-// joining is a store that says it is in a transaction of which nobody tells the end.
+// joining is a store that is in a transaction and does not learn of its end.
 type joining struct{ refund.Store }
 
 func (joining) Joined(context.Context) bool                                 { return true }

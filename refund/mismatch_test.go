@@ -13,8 +13,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// TestAnswerAboutSomethingElseDecidesNothing: whatever it says, of whatever else it says it, and
-// whatever was asked. The refund stays as it is, nothing is sent, and a person hears of it.
+// TestAnswerAboutSomethingElseDecidesNothing: whatever the answer says, and whatever was asked. The
+// refund stays as it is, nothing is sent, and a discrepancy is reported.
 func TestAnswerAboutSomethingElseDecidesNothing(t *testing.T) {
 	others := map[refund.MismatchError]refund.Result{
 		{Field: "refund_no", Want: "R1", Got: "R2"}:  {RefundNo: "R2", OrderID: "O1", Amount: 4000},
@@ -22,7 +22,8 @@ func TestAnswerAboutSomethingElseDecidesNothing(t *testing.T) {
 		{Field: "amount", Want: "4000", Got: "3999"}: {RefundNo: "R1", OrderID: "O1", Amount: 3999},
 	}
 	for _, outcome := range []refund.Outcome{
-		refund.OutcomeAccepted, refund.OutcomeSucceeded, refund.OutcomeDeclined, refund.OutcomeClosed,
+		refund.OutcomeAccepted, refund.OutcomeSucceeded, refund.OutcomeDeclined,
+		refund.OutcomeClosed,
 		refund.OutcomeAbnormal, refund.OutcomeNotFound,
 	} {
 		for want, res := range others {
@@ -59,10 +60,9 @@ func TestAnswerAboutSomethingElseDecidesNothing(t *testing.T) {
 	}
 }
 
-// TestAnswerThatNamesNothing: of money it says nothing; that a number is not known, or refused,
-// needs no names.
-func TestAnswerThatNamesNothing(t *testing.T) {
-	for outcome, believed := range map[refund.Outcome]bool{
+// TestAnswerAboutMoneyNamesItsRefund: not_found and declined need no number and no amount.
+func TestAnswerAboutMoneyNamesItsRefund(t *testing.T) {
+	for outcome, counts := range map[refund.Outcome]bool{
 		refund.OutcomeAccepted: false, refund.OutcomeSucceeded: false, refund.OutcomeClosed: false,
 		refund.OutcomeAbnormal: false, refund.OutcomeDeclined: true,
 	} {
@@ -71,13 +71,13 @@ func TestAnswerThatNamesNothing(t *testing.T) {
 			half.Outcome = outcome
 			e.bank.next(fault{op: "refund", asIs: true, res: half})
 			next := e.process(e.approved("R1", 4000))
-			require.Equal(t, believed, next.Err == nil, "%v", half)
+			require.Equal(t, counts, next.Err == nil, "%v", half)
 		}
 	}
 }
 
-// TestDeadCallerIsNotAskedFor: not even a gateway that does not look at its ctx is called.
-func TestDeadCallerIsNotAskedFor(t *testing.T) {
+// TestEndedContextPreventsTheCallOfAnyGateway: even a gateway that ignores its ctx is not called.
+func TestEndedContextPreventsTheCallOfAnyGateway(t *testing.T) {
 	e := newEnv(t)
 	ref := e.approved("R1", 4000)
 	ctx, cancel := context.WithCancel(bg)
@@ -96,8 +96,8 @@ func TestDeadCallerIsNotAskedFor(t *testing.T) {
 	require.Zero(t, calls)
 }
 
-// TestProcessTooEarlyWritesNothing: before the refund is due, and while another call of the order
-// is under way.
+// TestProcessTooEarlyWritesNothing: neither before the refund is due nor while another call of the
+// order is under way.
 func TestProcessTooEarlyWritesNothing(t *testing.T) {
 	e := newEnv(t)
 	first, second := e.approved("R1", 1000), e.approved("R2", 1000)
@@ -119,8 +119,7 @@ func TestProcessTooEarlyWritesNothing(t *testing.T) {
 	early(first)
 }
 
-// TestLeaseIsAChangeOfTheOrder: it is dated, so that whoever follows the orders by UpdatedAt sees
-// it.
+// TestLeaseIsAChangeOfTheOrder: it sets UpdatedAt, so that a host which follows UpdatedAt sees it.
 func TestLeaseIsAChangeOfTheOrder(t *testing.T) {
 	e := newEnv(t)
 	ref := e.approved("R1", 4000)
@@ -131,9 +130,8 @@ func TestLeaseIsAChangeOfTheOrder(t *testing.T) {
 	e.process(ref)
 }
 
-// TestQuestionIsNoSubmission: a process that dies while it only asks leaves no trace of having
-// sent.
-func TestQuestionIsNoSubmission(t *testing.T) {
+// TestQueryIsNoSubmission: a process that dies during a query leaves no submission in the book.
+func TestQueryIsNoSubmission(t *testing.T) {
 	e := newEnv(t)
 	ref := e.approved("R1", 4000)
 	e.bank.next(fault{op: "refund", err: errLost}, fault{op: "query", res: isNotFound},
@@ -154,12 +152,12 @@ func TestQuestionIsNoSubmission(t *testing.T) {
 	require.Equal(t, sent, e.refund("R1").SubmittedAt)
 }
 
-// TestApproveAndSendClaimsNothingThatItCannotRead: the provider may have paid by then. The refund is
-// returned as it was approved, and the trouble is logged.
-func TestApproveAndSendClaimsNothingThatItCannotRead(t *testing.T) {
+// TestApproveAndSendIfTheOutcomeCannotBeRead: the provider may have paid. The refund is returned as
+// it was approved, and the error is logged.
+func TestApproveAndSendIfTheOutcomeCannotBeRead(t *testing.T) {
 	e := newEnv(t)
 	e.into(order.StateRefundRequested)
-	p := refund.ApproveParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Amount: 4000, Actor: seller}
+	p := refund.ApproveParams{Ref: o1("R1"), Amount: 4000, Actor: seller}
 	log := &logtest.Recorder{}
 	opt := refund.Options{Now: e.clock.Now, Logger: log.Logger()}
 	const message = "refund approved, its outcome is not known"
@@ -182,5 +180,7 @@ func TestApproveAndSendClaimsNothingThatItCannotRead(t *testing.T) {
 	r, err = s.ApproveAndSend(bg, p)
 	require.NoError(t, err)
 	require.Equal(t, order.StateApproved, r.State)
-	require.Equal(t, "read refund R1 of order O1: refund not found", log.Values(message, "error")[1])
+	require.Equal(
+		t, "read refund R1 of order O1: refund not found", log.Values(message, "error")[1],
+	)
 }

@@ -14,27 +14,29 @@ import (
 // MaxNotification bounds the body of a notification, in bytes.
 const MaxNotification = 64 << 10
 
-// HandleNotification uses a provider's notification as a hint. It matches the notification to a refund
-// of the book, asks the provider with Query, and records that answer, never the notification's own.
-// Duplicates, late and out-of-order notifications change nothing. A notification about a refund that
-// the book does not have changes nothing either: it is passed to the UnknownNotification hooks and is
-// no error.
+// HandleNotification uses a provider's notification as a hint. It finds the refund in the book,
+// asks the provider with Query, and records that answer, never the notification's own. Duplicates,
+// late and out-of-order notifications change nothing. A notification about a refund that the book
+// does not have is passed to the UnknownNotification hooks and is no error.
 //
 // Errors: [ErrMismatch] if it contradicts the recorded order, number or amounts; [ErrInTx]; the
 // gateway's, if the provider could not be asked; the store's. After an error the provider should
 // deliver it again.
 func (s *Service) HandleNotification(ctx context.Context, n Notification) (err error) {
-	// The words of a notification may be anybody's.
+	// Anybody may have written the notification.
 	ref := Ref{OrderID: n.Result.OrderID, RefundNo: n.Result.RefundNo}
-	clipped := Ref{OrderID: clip(ref.OrderID, order.MaxID), RefundNo: clip(ref.RefundNo, order.MaxRefundNo)}
+	clipped := Ref{
+		OrderID: clip(ref.OrderID, order.MaxID), RefundNo: clip(ref.RefundNo, order.MaxRefundNo),
+	}
 	ctx, end := s.trace(ctx, "notification", clipped, &err)
 	defer end()
-	if err := s.refuseInTx(ctx, "notification for", ref); err != nil {
+	const op = "notification for"
+	if err := s.refuseInTx(ctx, op, ref); err != nil {
 		return err
 	}
 	o, err := s.store.Get(ctx, ref.OrderID)
 	if err != nil && !errors.Is(err, ErrOrderNotFound) {
-		return fmt.Errorf("notification for %s: %w", ref.name(), err)
+		return ref.wrap(op, err)
 	}
 	var r *order.Refund
 	if err == nil {
@@ -46,18 +48,21 @@ func (s *Service) HandleNotification(ctx context.Context, n Notification) (err e
 	}
 	if err := matchNotification(o, r, n); err != nil {
 		s.log.WarnContext(ctx, "notification refused", slog.String("gateway", n.Gateway),
-			slog.String("order_id", ref.OrderID), slog.String("refund_no", ref.RefundNo), slog.Any("error", err))
-		return fmt.Errorf("notification for %s: %w", ref.name(), err)
+			slog.String("order_id", ref.OrderID), slog.String("refund_no", ref.RefundNo),
+			slog.Any("error", err))
+		return ref.wrap(op, err)
 	}
-	if r.State == order.StateRefunded && !r.ConfirmedAt.IsZero() && n.Result.Outcome == OutcomeSucceeded {
-		return nil // a duplicate: there is nothing to ask about
+	isDuplicate := n.Result.Outcome == OutcomeSucceeded &&
+		r.State == order.StateRefunded && !r.ConfirmedAt.IsZero()
+	if isDuplicate {
+		return nil
 	}
-	ans, _, err := s.observe(ctx, "notification for", o, r)
+	ans, _, err := s.observe(ctx, op, o, r)
 	if err != nil {
 		return err
 	}
 	if ans.err != nil {
-		return fmt.Errorf("notification for %s: confirm: %w", ref.name(), ans.err)
+		return ref.wrap(op, fmt.Errorf("confirm: %w", ans.err))
 	}
 	return nil
 }
@@ -72,12 +77,13 @@ func (s *Service) reportUnknown(ctx context.Context, n Notification, ref Ref) {
 	}
 }
 
-// matchNotification compares what the message names with the book.
+// matchNotification returns an error if the message contradicts the book.
 func matchNotification(o *order.Order, r *order.Refund, n Notification) error {
 	for _, f := range []struct{ field, want, got string }{
 		{"gateway", o.Gateway, n.Gateway},
 		{"payment_id", o.PaymentID, n.PaymentID},
-		{"provider_refund_id", r.ProviderRefundID, clip(n.Result.ProviderRefundID, order.MaxCode)}, // as it is kept
+		// The book holds the clipped number.
+		{"provider_refund_id", r.ProviderRefundID, clip(n.Result.ProviderRefundID, order.MaxCode)},
 	} {
 		if f.want != "" && f.got != "" && f.want != f.got {
 			return &MismatchError{Field: f.field, Want: f.want, Got: f.got}
@@ -93,20 +99,23 @@ func matchNotification(o *order.Order, r *order.Refund, n Notification) error {
 }
 
 func mismatchInt(field string, want, got int64) error {
-	return &MismatchError{Field: field, Want: strconv.FormatInt(want, 10), Got: strconv.FormatInt(got, 10)}
+	return &MismatchError{
+		Field: field, Want: strconv.FormatInt(want, 10), Got: strconv.FormatInt(got, 10),
+	}
 }
 
-// NotificationHandler returns the endpoint to which the provider of one gateway sends its notifications:
+// NotificationHandler returns the endpoint to which the provider of one gateway sends
+// notifications:
 //
 //	mux.Handle("POST /refund/notify", handler)
 //
-// It bounds the body at [MaxNotification], acknowledges a notification if HandleNotification returns no
-// error, and otherwise asks for redelivery. gateway must be the name that orders are registered with.
-// If the Service has a single gateway the name cannot be checked here: a wrong name makes every
-// notification fail with [ErrMismatch].
+// It bounds the body at [MaxNotification], acknowledges a notification if HandleNotification
+// returns no error, and otherwise asks the provider to deliver it again. gateway must be the name
+// that orders are registered with. If the Service has a single gateway, the name cannot be checked
+// here: a wrong name makes every notification fail with [ErrMismatch].
 //
-// Errors: [ErrUnsupported] if the gateway is no [NotificationReader], [ErrUnknownGateway] if a [Router]
-// has no gateway of that name.
+// Errors: [ErrUnsupported] if the gateway is no [NotificationReader], [ErrUnknownGateway] if a
+// [Router] has no gateway of that name.
 func (s *Service) NotificationHandler(gateway string) (http.Handler, error) {
 	g := s.gateway
 	if to, ok := g.(Router); ok {

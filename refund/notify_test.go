@@ -14,16 +14,20 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-func success(no string, amount int64) refund.Notification {
+func success(number string, amount int64) refund.Notification {
 	return refund.Notification{
 		Gateway: "bank",
-		Result:  refund.Result{Outcome: refund.OutcomeSucceeded, OrderID: "O1", RefundNo: no, Amount: amount},
+		Result: refund.Result{
+			Outcome: refund.OutcomeSucceeded, OrderID: "O1", RefundNo: number, Amount: amount,
+		},
 	}
 }
 
-// TestForgedNotification: a notification's own word books nothing.
+// TestForgedNotification: a notification alone books nothing.
 func TestForgedNotification(t *testing.T) {
-	for _, state := range []order.State{order.StateRefundRequested, order.StateApproved, order.StateRejected} {
+	for _, state := range []order.State{
+		order.StateRefundRequested, order.StateApproved, order.StateRejected,
+	} {
 		t.Run(string(state), func(t *testing.T) {
 			e := newEnv(t)
 			e.into(state)
@@ -74,7 +78,7 @@ func TestNotificationThatContradicts(t *testing.T) {
 	}
 }
 
-func TestNotificationOfTheUnknown(t *testing.T) {
+func TestNotificationForAnUnknownRefund(t *testing.T) {
 	e := newEnv(t)
 	e.approved("R1", 4000)
 	other := success("R1", 4000)
@@ -114,11 +118,11 @@ func (reader) ReadNotification(r *http.Request) (refund.Notification, error) {
 	if err != nil {
 		return refund.Notification{}, errors.Join(refund.ErrNotification, err)
 	}
-	no, ok := strings.CutPrefix(string(body), "paid ")
+	number, ok := strings.CutPrefix(string(body), "paid ")
 	if !ok {
 		return refund.Notification{}, refund.ErrNotification
 	}
-	return success(no, 4000), nil
+	return success(number, 4000), nil
 }
 
 func (reader) Acknowledge(w http.ResponseWriter, err error) {
@@ -131,7 +135,9 @@ func (reader) Acknowledge(w http.ResponseWriter, err error) {
 
 func TestNotificationHandler(t *testing.T) {
 	e := newEnv(t)
-	gateways, err := refund.NewGateways(map[string]refund.RefundGateway{"bank": reader{e.bank}, "mute": newBank()})
+	gateways, err := refund.NewGateways(map[string]refund.RefundGateway{
+		"bank": reader{e.bank}, "mute": newBank(),
+	})
 	require.NoError(t, err)
 	s := e.service(gateways, refund.Options{Now: e.clock.Now})
 	e.process(e.approved("R1", 4000))
@@ -151,7 +157,10 @@ func TestNotificationHandler(t *testing.T) {
 		return w
 	}
 	require.Equal(t, http.StatusInternalServerError, post("garbage").Code)
-	require.Equal(t, http.StatusInternalServerError, post("paid "+strings.Repeat("x", refund.MaxNotification)).Code, "bounded")
+	require.Equal(
+		t, http.StatusInternalServerError,
+		post("paid "+strings.Repeat("x", refund.MaxNotification)).Code, "bounded",
+	)
 	e.bank.next(fault{op: "query", err: errLost})
 	require.Equal(t, http.StatusInternalServerError, post("paid R1").Code, "asks for redelivery")
 	require.Equal(t, order.StateApproved, e.refund("R1").State)
@@ -159,8 +168,8 @@ func TestNotificationHandler(t *testing.T) {
 	require.Equal(t, order.StateRefunded, e.refund("R1").State)
 }
 
-// TestNotificationAheadOfTheProvider: it says success, the provider still says accepted, and the provider is
-// who is believed.
+// TestNotificationAheadOfTheProvider: the notification says succeeded, the query says accepted. The
+// query counts.
 func TestNotificationAheadOfTheProvider(t *testing.T) {
 	e := newEnv(t)
 	e.process(e.approved("R1", 4000))

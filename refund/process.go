@@ -6,28 +6,28 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strconv"
 	"time"
 
 	"github.com/orderfsm/orderfsm/order"
 )
 
-// ProcessResult is what a Process left.
+// ProcessResult is the state of a refund after a Process.
 type ProcessResult struct {
 	// State of the refund now.
 	State order.State
 	// At is when to call Process again, UTC; zero if there is nothing left to do.
 	At time.Time
-	// Err is why the outcome is still unknown: the gateway's last error, which is also logged. It may
-	// be nil although the refund is still approved: it is on its way, or was not due.
+	// Err is why the outcome is still unknown: the gateway's last error, which is also logged. It
+	// is nil if the refund was accepted, or was not due.
 	Err error
 }
 
-// ApproveAndSend is Approve followed by Process, for a merchant who agrees and waits for the outcome.
-// The refund that it returns is still approved if the outcome is not known yet, also if Process
-// failed, which is logged: the provider may have paid, and a later Process goes on.
+// ApproveAndSend calls Approve and then Process, for a merchant who approves and waits for the
+// outcome. It returns the refund as it is then: still approved if the outcome is not known yet, or
+// if Process failed, which is logged. The provider may have paid in that case, and a later Process
+// goes on.
 //
-// Errors: [ErrInTx] and those of Approve. After an error nothing was sent by this call.
+// Errors: [ErrInTx] and those of Approve. If it returns an error, it has sent nothing.
 func (s *Service) ApproveAndSend(ctx context.Context, p ApproveParams) (_ order.Refund, err error) {
 	ctx, end := s.trace(ctx, "approve_and_send", p.Ref, &err)
 	defer end()
@@ -38,37 +38,30 @@ func (s *Service) ApproveAndSend(ctx context.Context, p ApproveParams) (_ order.
 	if err != nil {
 		return order.Refund{}, err
 	}
-	now, err := s.processAndGet(ctx, p.Ref)
+	_, err = s.Process(ctx, p.Ref)
+	var o *order.Order
+	if err == nil {
+		o, err = s.get(context.WithoutCancel(ctx), p.OrderID)
+	}
+	if err == nil && o.Refund(p.RefundNo) == nil {
+		err = p.wrap("read", ErrRefundNotFound)
+	}
 	if err != nil {
 		s.log.ErrorContext(ctx, "refund approved, its outcome is not known",
-			slog.String("order_id", p.OrderID), slog.String("refund_no", p.RefundNo), slog.Any("error", err))
+			slog.String("order_id", p.OrderID), slog.String("refund_no", p.RefundNo),
+			slog.Any("error", err))
 		return approved, nil
 	}
-	return *now, nil
+	return *o.Refund(p.RefundNo), nil
 }
 
-// processAndGet processes a refund and returns it as it is then.
-func (s *Service) processAndGet(ctx context.Context, ref Ref) (*order.Refund, error) {
-	if _, err := s.Process(ctx, ref); err != nil {
-		return nil, err
-	}
-	o, err := s.get(context.WithoutCancel(ctx), ref.OrderID)
-	if err != nil {
-		return nil, err
-	}
-	if r := o.Refund(ref.RefundNo); r != nil {
-		return r, nil
-	}
-	return nil, fmt.Errorf("read %s: %w", ref.name(), ErrRefundNotFound)
-}
-
-// Process moves one approved refund as far as it can go now: lease, ask, record. It may be called any
-// number of times, concurrently, from any machine. A refund that is not approved, not due, or whose order
-// has another call under way is left alone.
+// Process moves one approved refund as far as it can go now: lease, ask, record. It may be called
+// any number of times, concurrently, on any machine. It changes nothing if the refund is not
+// approved or not due, or if another call for the same order is under way.
 //
-// It returns an error only where it could not do its step: [ErrOrderNotFound], [ErrRefundNotFound],
-// [ErrInTx], or the store's. Trouble with the provider is Next.Err. An answer of the provider is recorded
-// even if ctx ends in the meantime.
+// It returns an error only if it could not do its own part: [ErrOrderNotFound],
+// [ErrRefundNotFound], [ErrInTx], or the store's. A problem with the provider is
+// [ProcessResult].Err. An answer of the provider is recorded even if ctx ends in the meantime.
 func (s *Service) Process(ctx context.Context, ref Ref) (_ ProcessResult, err error) {
 	ctx, end := s.trace(ctx, "process", ref, &err)
 	defer end()
@@ -85,8 +78,6 @@ func (s *Service) Process(ctx context.Context, ref Ref) (_ ProcessResult, err er
 		return next, err
 	}
 	ans := s.ask(ctx, q)
-
-	// What the provider said is a fact, whether or not the caller still waits for it.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.opt.Lease)
 	defer cancel()
 	return s.record(ctx, ref, q, ans)
@@ -105,12 +96,12 @@ func (u *update) lease(ref Ref) (*question, ProcessResult, error) {
 	if u.s.isWaiting(r, now) {
 		return nil, ProcessResult{State: r.State, At: r.NextAttemptAt}, errUnchanged
 	}
-	if until := u.s.earliestSubmission(u.order, r, now); !until.IsZero() {
-		r.NextAttemptAt = until // written down, so that Due does not list it before
-		return nil, ProcessResult{State: r.State, At: until}, nil
+	if at := u.s.earliestSubmission(u.order, r, now); !at.IsZero() {
+		r.NextAttemptAt = at // stored, so that Due does not list it before
+		return nil, ProcessResult{State: r.State, At: at}, nil
 	}
-	if until := u.s.otherLeaseEnd(u.order, r, now); !until.IsZero() {
-		return nil, ProcessResult{State: r.State, At: until}, errUnchanged
+	if at := u.s.otherLeaseEnd(u.order, r, now); !at.IsZero() {
+		return nil, ProcessResult{State: r.State, At: at}, errUnchanged
 	}
 	q := &question{
 		req: newRequest(u.order, r), seen: *r, attempt: r.Attempts + 1,
@@ -118,20 +109,20 @@ func (u *update) lease(ref Ref) (*question, ProcessResult, error) {
 	}
 	r.Attempts, r.LeasedUntil, r.NextAttemptAt = q.attempt, q.until, q.until
 	if r.DeclinedAt.IsZero() && q.unsendable == "" {
-		// This attempt may submit, so from before the call until it is answered, it may pay.
+		// This attempt may submit, so it may pay until it is answered.
 		r.Outstanding, r.SubmittedAt = true, now
 	}
 	u.order.UpdatedAt = now
 	return q, ProcessResult{}, nil
 }
 
-// unsendable says why an approved refund of o must not be sent; it is empty if it may.
+// unsendable returns why an approved refund of o must not be sent; empty if it may be.
 func unsendable(o *order.Order, r *order.Refund) string {
 	if !r.AcceptedAt.IsZero() {
 		return "not sent: the provider has accepted it already"
 	}
 	if o.Excess() > 0 {
-		// What was adopted after the approval took the room.
+		// A refund that was adopted after the approval took the amount.
 		return fmt.Sprintf("not sent: the refunds of the order exceed its total by %d", o.Excess())
 	}
 	return ""
@@ -147,14 +138,14 @@ func (s *Service) ask(ctx context.Context, q *question) answer {
 		if err != nil || res.Outcome != OutcomeNotFound || onlyAsk {
 			return answer{res: res, err: err, queried: true}
 		}
-		// The provider has never seen it: a reason to submit it again under the same number.
+		// The provider has never seen it, so it is submitted again under the same number.
 	}
 	if !s.now().Before(q.until) {
-		// This process stood still. By now others may have sent the refund, seen it closed and booked it as
-		// failed: what is sent late would open it again.
+		// This process was suspended. Others may have sent the refund in the meantime, and booked
+		// it as failed. A late submission would open it again.
 		return answer{err: errors.New("not sent: the lease had run out")}
 	}
-	res, err := s.call(ctx, q.req, opRefund, func() (Result, error) { return s.gateway.Refund(ctx, q.req) })
+	res, err := s.call(ctx, q.req, opRefund, s.gateway.Refund)
 	if err == nil && res.Outcome == OutcomeNotFound {
 		err = errors.New("gateway answered not_found to a submission")
 	}
@@ -162,11 +153,15 @@ func (s *Service) ask(ctx context.Context, q *question) answer {
 }
 
 func (s *Service) query(ctx context.Context, req Request) (Result, error) {
-	return s.call(ctx, req, opQuery, func() (Result, error) { return s.gateway.Query(ctx, req) })
+	return s.call(ctx, req, opQuery, s.gateway.Query)
 }
 
-// call makes one call to the gateway. Whatever is not a clear answer to req becomes an error: unknown.
-func (s *Service) call(ctx context.Context, req Request, op operation, do func() (Result, error)) (res Result, err error) {
+// call makes one call to the gateway. It returns an error, which means unknown, unless the answer
+// is clear and about req.
+func (s *Service) call(
+	ctx context.Context, req Request, op operation,
+	method func(ctx context.Context, req Request) (Result, error),
+) (res Result, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			res, err = Result{}, fmt.Errorf("gateway panicked: %v", p)
@@ -176,7 +171,7 @@ func (s *Service) call(ctx context.Context, req Request, op operation, do func()
 	if err := ctx.Err(); err != nil {
 		return Result{}, err
 	}
-	if res, err = do(); err != nil {
+	if res, err = method(ctx, req); err != nil {
 		return Result{}, err
 	}
 	res = clipWords(res)
@@ -184,50 +179,44 @@ func (s *Service) call(ctx context.Context, req Request, op operation, do func()
 		return res, err
 	}
 	switch res.Outcome {
-	case OutcomeAccepted, OutcomeSucceeded, OutcomeDeclined, OutcomeClosed, OutcomeAbnormal, OutcomeNotFound:
+	case OutcomeAccepted, OutcomeSucceeded, OutcomeDeclined, OutcomeClosed, OutcomeAbnormal,
+		OutcomeNotFound:
 		return res, nil
 	case OutcomeUnknown:
 	}
 	return res, fmt.Errorf("gateway gave no outcome (%s) %s", res.Outcome, joinWords(res))
 }
 
-// match makes sure that an answer is for the question. An answer that says something of the money must
-// name the refund and the amount; what any answer names must be right.
+// match returns an error if an answer is not about the request. An answer about money must name the
+// refund and the amount.
 func match(req Request, res Result) error {
-	var names bool
+	var mustName bool
 	switch res.Outcome {
 	case OutcomeAccepted, OutcomeSucceeded, OutcomeClosed, OutcomeAbnormal:
-		names = true
+		mustName = true
 	case OutcomeUnknown, OutcomeDeclined, OutcomeNotFound:
 	}
-	if (names || res.RefundNo != "") && res.RefundNo != req.RefundNo {
+	if (mustName || res.RefundNo != "") && res.RefundNo != req.RefundNo {
 		return &MismatchError{Field: "refund_no", Want: req.RefundNo, Got: res.RefundNo}
 	}
 	if res.OrderID != "" && res.OrderID != req.OrderID {
 		return &MismatchError{Field: "order_id", Want: req.OrderID, Got: res.OrderID}
 	}
-	if (names || res.Amount != 0) && res.Amount != req.Amount {
-		return &MismatchError{
-			Field: "amount", Want: strconv.FormatInt(req.Amount, 10), Got: strconv.FormatInt(res.Amount, 10),
-		}
+	if (mustName || res.Amount != 0) && res.Amount != req.Amount {
+		return mismatchInt("amount", req.Amount, res.Amount)
 	}
 	return nil
 }
 
 // record is step 3.
-func (s *Service) record(ctx context.Context, ref Ref, q *question, ans answer) (ProcessResult, error) {
-	var o *order.Order
+func (s *Service) record(
+	ctx context.Context, ref Ref, q *question, ans answer,
+) (ProcessResult, error) {
 	var r order.Refund
-	var again bool
-	err := s.update(ctx, "process", ref, func(ctx context.Context, u *update) error {
-		_, err := u.refund("process", ref.RefundNo)
-		if err != nil {
-			return err
-		}
-		again, err = u.recordAnswer(ctx, ref.RefundNo, q, ans)
-		o, r = u.order, *u.order.Refund(ref.RefundNo)
-		return err
-	})
+	o, again, err := s.commitAnswer(ctx, "process", ref.OrderID, q, ans)
+	if err == nil {
+		r = *o.Refund(ref.RefundNo)
+	}
 	if err == nil && again {
 		ans, r, err = s.askAgain(ctx, o, &r, ans)
 	}
@@ -249,9 +238,9 @@ func (s *Service) record(ctx context.Context, ref Ref, q *question, ans answer) 
 	return ProcessResult{State: r.State, At: r.NextAttemptAt, Err: ans.err}, nil
 }
 
-// askAgain asks about refund r of o once more, because answer first may be older than the book.
-// Nobody else asks about a refund that is not approved, so that first is reported if no answer
-// confirms or corrects it.
+// askAgain asks about refund r of o once more, because answer first may be older than the book. It
+// reports first if no second answer confirms or corrects it, because nobody else asks about a
+// refund that is not approved.
 func (s *Service) askAgain(
 	ctx context.Context, o *order.Order, r *order.Refund, first answer,
 ) (answer, order.Refund, error) {
@@ -266,7 +255,8 @@ func (s *Service) askAgain(
 	return ans, seen, err
 }
 
-// alert reports a refund as stuck if its newest attempt left no outcome in the book, once that has lasted too long.
+// alert reports a refund as stuck if it has had no outcome for too long. err is why its newest
+// attempt left none.
 func (s *Service) alert(ctx context.Context, ref Ref, q *question, err error) {
 	if s.isStuck(q.seen.ApprovedAt, s.now()) {
 		s.reportStuck(ctx, Stuck{

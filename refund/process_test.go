@@ -35,35 +35,55 @@ func TestProcessReachesRefunded(t *testing.T) {
 	require.Equal(t, []string{"refund R1", "query R1"}, e.bank.called())
 	require.Equal(t, order.StateRefunded, e.order().State)
 
-	require.Equal(t, refund.ProcessResult{State: order.StateRefunded}, e.process(ref), "processing again does nothing")
+	require.Equal(
+		t, refund.ProcessResult{State: order.StateRefunded}, e.process(ref),
+		"processing again does nothing",
+	)
 	require.Len(t, e.bank.called(), 2)
 }
 
-// TestDoubtNeverFails: whatever is not a clear answer leaves the refund approved, and in the end the buyer
+// TestDoubtNeverFails: without a clear answer the refund stays approved, and in the end the buyer
 // has the money once.
 func TestDoubtNeverFails(t *testing.T) {
 	unknown := refund.Result{}
 	strange := refund.Result{Outcome: refund.Outcome(42)}
 	other := refund.Result{Outcome: refund.OutcomeSucceeded, RefundNo: "R2", Amount: 4000}
 	amount := refund.Result{Outcome: refund.OutcomeSucceeded, RefundNo: "R1", Amount: 1}
-	foreign := refund.Result{Outcome: refund.OutcomeSucceeded, RefundNo: "R1", Amount: 4000, OrderID: "O2"}
+	foreign := refund.Result{
+		Outcome: refund.OutcomeSucceeded, RefundNo: "R1", Amount: 4000, OrderID: "O2",
+	}
 	nameless := refund.Result{Outcome: refund.OutcomeSucceeded}
 	for name, script := range map[string][]fault{
-		"time-out, then success":      {{op: "refund", err: context.DeadlineExceeded, pay: true}},
-		"lost before, then success":   {{op: "refund", err: errLost}},
-		"error on every call once":    {{op: "refund", err: errLost, pay: true}, {op: "query", err: errLost}},
-		"three errors without paying": {{op: "refund", err: errLost}, {op: "query", err: errLost}, {op: "query", err: errLost}},
-		"no outcome":                  {{op: "refund", res: unknown, pay: true}},
-		"outcome nobody knows":        {{op: "refund", res: strange, pay: true}, {op: "query", res: strange}},
-		"not found as a submission":   {{op: "refund", res: refund.Result{Outcome: refund.OutcomeNotFound}, pay: true}},
+		"time-out, then success":    {{op: "refund", err: context.DeadlineExceeded, pay: true}},
+		"lost before, then success": {{op: "refund", err: errLost}},
+		"error on every call once": {
+			{op: "refund", err: errLost, pay: true}, {op: "query", err: errLost},
+		},
+		"three errors without paying": {
+			{op: "refund", err: errLost}, {op: "query", err: errLost}, {op: "query", err: errLost},
+		},
+		"no outcome": {{op: "refund", res: unknown, pay: true}},
+		"outcome nobody knows": {
+			{op: "refund", res: strange, pay: true}, {op: "query", res: strange},
+		},
+		"not found as a submission": {{
+			op: "refund", res: refund.Result{Outcome: refund.OutcomeNotFound}, pay: true,
+		}},
 		"answer names another refund": {{op: "refund", res: other, pay: true, asIs: true}},
 		"answer has another amount":   {{op: "refund", res: amount, pay: true, asIs: true}},
 		"answer names another order":  {{op: "refund", res: foreign, pay: true, asIs: true}},
 		"success that names nothing":  {{op: "refund", res: nameless, pay: true, asIs: true}},
-		"panic after paying":          {{op: "refund", panics: true, pay: true}, {op: "query", panics: true}},
-		"set-up fault":                {{op: "refund", err: &refund.SetupError{Err: errLost}}},
-		"busy":                        {{op: "refund", err: &refund.BusyError{After: time.Hour, Err: errLost}}},
-		"not found while in flight":   {{op: "refund", err: errLost, pay: true}, {op: "query", res: refund.Result{Outcome: refund.OutcomeNotFound}}},
+		"panic after paying": {
+			{op: "refund", panics: true, pay: true}, {op: "query", panics: true},
+		},
+		"set-up fault": {{op: "refund", err: &refund.SetupError{Err: errLost}}},
+		"busy": {{
+			op: "refund", err: &refund.BusyError{After: time.Hour, Err: errLost},
+		}},
+		"not found while in flight": {
+			{op: "refund", err: errLost, pay: true},
+			{op: "query", res: refund.Result{Outcome: refund.OutcomeNotFound}},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := newEnv(t)
@@ -81,9 +101,12 @@ func TestDoubtNeverFails(t *testing.T) {
 	}
 }
 
-func TestMismatchIsToldAsConflict(t *testing.T) {
+func TestMismatchIsADiscrepancy(t *testing.T) {
 	e := newEnv(t)
-	e.bank.next(fault{op: "refund", asIs: true, res: refund.Result{Outcome: refund.OutcomeSucceeded, RefundNo: "R9", Amount: 4000}})
+	e.bank.next(fault{
+		op: "refund", asIs: true,
+		res: refund.Result{Outcome: refund.OutcomeSucceeded, RefundNo: "R9", Amount: 4000},
+	})
 	next := e.process(e.approved("R1", 4000))
 	require.ErrorIs(t, next.Err, refund.ErrMismatch)
 	require.Len(t, e.discrepancies, 1)
@@ -97,10 +120,12 @@ func TestDeclinedFails(t *testing.T) {
 	require.Equal(t, refund.ProcessResult{State: order.StateFailed}, e.process(ref))
 	r := e.refund("R1")
 	require.Equal(t, "NOTENOUGH", r.Code)
-	require.EqualValues(t, 4000, e.order().Reserved, "a failed refund may be retried: it keeps its amount")
+	require.EqualValues(
+		t, 4000, e.order().Reserved, "a failed refund may be retried: it keeps its amount",
+	)
 
 	// Topped up: the same number is sent again, without a query first, and pays.
-	_, err := e.svc.Retry(bg, refund.RetryParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Actor: seller})
+	_, err := e.svc.Retry(bg, refund.RetryParams{Ref: o1("R1"), Actor: seller})
 	require.NoError(t, err)
 	e.run()
 	require.Equal(t, order.StateRefunded, e.refund("R1").State)
@@ -108,8 +133,9 @@ func TestDeclinedFails(t *testing.T) {
 	require.EqualValues(t, 4000, e.bank.paid("O1"))
 }
 
-// TestDeclinedBehindUnknown: the first attempt may have taken the very money that the second one lacks.
-func TestDeclinedBehindUnknown(t *testing.T) {
+// TestDeclinedAfterUnknownNeedsProof: the first attempt may have taken the money that the second
+// one lacks.
+func TestDeclinedAfterUnknownNeedsProof(t *testing.T) {
 	notFound := refund.Result{Outcome: refund.OutcomeNotFound}
 	t.Run("the first attempt had paid", func(t *testing.T) {
 		e := newEnv(t)
@@ -122,8 +148,10 @@ func TestDeclinedBehindUnknown(t *testing.T) {
 		e.process(ref)
 		e.clock.Advance(time.Minute)
 		next := e.process(ref)
-		require.Equal(t, order.StateApproved, next.State, "the no is not booked yet")
-		require.Equal(t, e.clock.Now().Add(2*time.Minute), next.At, "asked again after the quiet period")
+		require.Equal(t, order.StateApproved, next.State, "the refusal is not booked yet")
+		require.Equal(
+			t, e.clock.Now().Add(2*time.Minute), next.At, "asked again after the quiet period",
+		)
 		e.run()
 		require.Equal(t, order.StateRefunded, e.refund("R1").State)
 		require.NotContains(t, e.events("R1"), "fail approved>failed")
@@ -141,8 +169,10 @@ func TestDeclinedBehindUnknown(t *testing.T) {
 		require.Equal(t, order.StateFailed, r.State)
 		require.Equal(t, "NOTENOUGH", r.Code)
 		require.Zero(t, e.bank.paid("O1"))
-		require.Equal(t, []string{"refund R1", "query R1", "refund R1", "query R1", "query R1"}, e.bank.called(),
-			"nothing is submitted while the no waits")
+		require.Equal(t, []string{
+			"refund R1", "query R1", "refund R1", "query R1", "query R1",
+		}, e.bank.called(),
+			"nothing is submitted while the refusal waits")
 	})
 	t.Run("the process died in its first attempt", func(t *testing.T) {
 		e := newEnv(t)
@@ -179,7 +209,7 @@ func TestClosedAndAbnormal(t *testing.T) {
 	require.EqualValues(t, 4000, e.order().Reserved)
 
 	r, err := e.svc.Resolve(bg, refund.ResolveParams{
-		Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Resolution: refund.ResolutionPaid, Evidence: "transfer 77", Actor: seller,
+		Ref: o1("R1"), Resolution: refund.ResolutionPaid, Evidence: "transfer 77", Actor: seller,
 	})
 	require.NoError(t, err)
 	require.Equal(t, order.StateRefunded, r.State)
@@ -191,11 +221,11 @@ func TestClosedAndAbnormal(t *testing.T) {
 	require.Equal(t, refund.ProcessResult{State: order.StateFailed}, e.process(ref))
 }
 
-// TestKilled: the process dies in each of the three steps and another one runs again.
-func TestKilled(t *testing.T) {
+// TestProcessCanDieAtEveryStep: another process goes on.
+func TestProcessCanDieAtEveryStep(t *testing.T) {
 	for _, tc := range []struct {
 		name string
-		die  func(e *env, ref refund.Ref) // one Process that does not come back whole
+		die  func(e *env, ref refund.Ref) // one Process, which dies
 	}{
 		{"before the lease", func(e *env, ref refund.Ref) {
 			ctx, cancel := context.WithCancel(bg)
@@ -206,14 +236,18 @@ func TestKilled(t *testing.T) {
 		}},
 		{"after the lease, before the call", func(e *env, ref refund.Ref) {
 			ctx, cancel := context.WithCancel(bg)
-			dying := e.service(dieOn{e.bank, func() { cancel() }, nil}, refund.Options{Now: e.clock.Now})
+			dying := e.service(
+				dieOn{e.bank, func() { cancel() }, nil}, refund.Options{Now: e.clock.Now},
+			)
 			_, err := dying.Process(ctx, ref)
 			require.NoError(e.t, err)
 		}},
 		{"after the provider paid, before the record", func(e *env, ref refund.Ref) {
-			// The store takes nothing any more once the call has been made.
+			// The store fails once the call has been made.
 			failing := &flakyStore{Store: e.store}
-			s, err := refund.NewService(e.machine, failing, dieOn{e.bank, nil, func() { failing.fail(errLost) }},
+			s, err := refund.NewService(e.machine, failing, dieOn{
+				e.bank, nil, func() { failing.fail(errLost) },
+			},
 				refund.Options{Now: e.clock.Now})
 			require.NoError(e.t, err)
 			_, err = s.Process(bg, ref)
@@ -227,7 +261,10 @@ func TestKilled(t *testing.T) {
 		}},
 		{"the caller goes away during the call", func(e *env, ref refund.Ref) {
 			ctx, cancel := context.WithCancel(bg)
-			e.bank.next(fault{op: "refund", pay: true, err: context.Canceled, block: func(context.Context) { cancel() }})
+			e.bank.next(fault{
+				op: "refund", pay: true, err: context.Canceled,
+				block: func(context.Context) { cancel() },
+			})
 			next, err := e.svc.Process(ctx, ref)
 			require.NoError(e.t, err, "the answer is recorded all the same")
 			require.Equal(e.t, order.StateApproved, next.State)
@@ -243,7 +280,8 @@ func TestKilled(t *testing.T) {
 			require.Equal(t, order.StateRefunded, e.refund("R1").State)
 			require.EqualValues(t, 4000, e.bank.paid("O1"))
 			require.Equal(t, []string{
-				"request_refund paid>refund_requested", "approve refund_requested>approved", "settle approved>refunded",
+				"request_refund paid>refund_requested", "approve refund_requested>approved",
+				"settle approved>refunded",
 			}, e.events("R1"))
 		})
 	}
@@ -271,20 +309,25 @@ func TestOneCallAtATime(t *testing.T) {
 	ref := e.approved("R1", 4000)
 	other := e.approved("R2", 6000)
 	var inside [2]refund.ProcessResult
-	e.bank.next(fault{op: "refund", no: "R1", pay: true, res: refund.Result{Outcome: refund.OutcomeAccepted}, block: func(context.Context) {
+	e.bank.next(fault{op: "refund", number: "R1", pay: true, res: refund.Result{
+		Outcome: refund.OutcomeAccepted,
+	}, block: func(context.Context) {
 		inside[0] = e.process(ref)
 		inside[1] = e.process(other)
 	}})
 	e.process(ref)
 	lease := e.clock.Now().Add(time.Minute)
-	require.Equal(t, [2]refund.ProcessResult{{State: order.StateApproved, At: lease}, {State: order.StateApproved, At: lease}}, inside,
+	require.Equal(t, [2]refund.ProcessResult{
+		{State: order.StateApproved, At: lease}, {State: order.StateApproved, At: lease},
+	}, inside,
 		"while one call is under way, neither the refund nor another one of the order is sent")
 	require.Equal(t, []string{"refund R1"}, e.bank.called())
 	e.process(other)
 	require.Equal(t, []string{"refund R1", "refund R2"}, e.bank.called())
 }
 
-// TestLateAnswerOfAnOldAttempt: an attempt that outlives its lease may not undo what a newer one learned.
+// TestLateAnswerOfAnOldAttempt: an attempt that outlives its lease must not undo what a newer one
+// recorded.
 func TestLateAnswerOfAnOldAttempt(t *testing.T) {
 	for name, late := range map[string]fault{
 		"declined": {op: "refund", res: declined("NOTENOUGH")},
@@ -303,7 +346,10 @@ func TestLateAnswerOfAnOldAttempt(t *testing.T) {
 			r := e.refund("R1")
 			require.Equal(t, order.StateApproved, r.State)
 			require.Equal(t, 2, r.Attempts)
-			require.Equal(t, e.clock.Now().Add(time.Minute), r.NextAttemptAt, "the newer attempt's schedule stands")
+			require.Equal(
+				t, e.clock.Now().Add(time.Minute), r.NextAttemptAt,
+				"the newer attempt's schedule stands",
+			)
 			e.run()
 			require.Equal(t, order.StateRefunded, e.refund("R1").State)
 			require.EqualValues(t, 4000, e.bank.paid("O1"))
@@ -311,47 +357,7 @@ func TestLateAnswerOfAnOldAttempt(t *testing.T) {
 	}
 }
 
-func TestWaits(t *testing.T) {
-	for _, tc := range []struct {
-		name string
-		err  error
-		want time.Duration
-	}{
-		{"unknown", errLost, time.Minute},
-		{"busy", &refund.BusyError{After: time.Hour, Err: errLost}, time.Hour},
-		{"busy for less than the backoff", &refund.BusyError{After: time.Second, Err: errLost}, time.Minute},
-		{"busy for ever", &refund.BusyError{After: 1<<63 - 1, Err: errLost}, 24 * time.Hour},
-		{"busy until yesterday", &refund.BusyError{After: -time.Hour, Err: errLost}, time.Minute},
-		{"set-up", &refund.SetupError{Err: errLost}, 10 * time.Minute},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			e := newEnv(t)
-			e.bank.next(fault{op: "refund", err: tc.err})
-			next := e.process(e.approved("R1", 4000))
-			require.Equal(t, e.clock.Now().Add(tc.want), next.At)
-			require.ErrorIs(t, next.Err, errLost)
-			require.Contains(t, e.refund("R1").Message, "connection reset")
-		})
-	}
-}
-
-func TestSetupFaultIsToldOncePerGateway(t *testing.T) {
-	e := newEnv(t)
-	fails := fault{op: "refund", err: &refund.SetupError{Err: errLost}}
-	e.bank.next(fails, fails)
-	ref1, ref2 := e.approved("R1", 1000), e.approved("R2", 1000)
-	e.process(ref1)
-	e.process(ref2)
-	require.Len(t, e.setup, 1)
-	require.ErrorIs(t, e.setup[0], refund.ErrSetup)
-	require.ErrorContains(t, e.setup[0], `gateway "bank"`)
-	e.run() // works again
-	e.bank.next(fails)
-	e.process(e.approved("R3", 1000))
-	require.Len(t, e.setup, 2, "a new fault is told again")
-}
-
-func TestStuckIsToldAndNeverDecided(t *testing.T) {
+func TestStuckIsReportedAndNeverDecided(t *testing.T) {
 	e := newEnv(t)
 	ref := e.approved("R1", 4000)
 	e.process(ref)

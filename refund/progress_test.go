@@ -16,7 +16,9 @@ import (
 func (e *env) outlived(ref refund.Ref, then func()) {
 	e.bank.next(fault{op: "refund", pay: true, res: isAccepted, block: func(context.Context) {
 		e.clock.Advance(2 * time.Minute)
-		e.bank.next(fault{op: "query", res: isNotFound}, fault{op: "refund", res: declined("NOTENOUGH")},
+		e.bank.next(fault{op: "query", res: isNotFound}, fault{
+			op: "refund", res: declined("NOTENOUGH"),
+		},
 			fault{op: "query", res: isNotFound})
 		e.process(ref)
 		e.steps(ref, 1)
@@ -25,7 +27,7 @@ func (e *env) outlived(ref refund.Ref, then func()) {
 	}})
 }
 
-// TestAcceptedAfterItFailedIsAskedAgain: the money may move after all.
+// TestAcceptedAfterItFailedIsAskedAgain: the money may still move.
 func TestAcceptedAfterItFailedIsAskedAgain(t *testing.T) {
 	e := newEnv(t)
 	ref := e.approved("R1", 4000)
@@ -36,8 +38,8 @@ func TestAcceptedAfterItFailedIsAskedAgain(t *testing.T) {
 	require.EqualValues(t, 4000, e.bank.paid("O1"))
 }
 
-// TestAcceptedAfterItFailedIsReported: if the provider cannot be asked again, because nobody else
-// would.
+// TestAcceptedAfterItFailedIsReported: the provider cannot be asked again, and nobody else would
+// ask.
 func TestAcceptedAfterItFailedIsReported(t *testing.T) {
 	e := newEnv(t)
 	ref := e.approved("R1", 4000)
@@ -49,14 +51,16 @@ func TestAcceptedAfterItFailedIsReported(t *testing.T) {
 	require.EqualError(t, c.Err, "refund R1 of order O1: the provider says accepted "+
 		"of a refund that is booked as failed, and asking again failed: connection reset")
 	c.Err = nil
-	said := refund.Result{Outcome: refund.OutcomeAccepted, RefundNo: "R1", OrderID: "O1", Amount: 4000}
+	said := refund.Result{
+		Outcome: refund.OutcomeAccepted, RefundNo: "R1", OrderID: "O1", Amount: 4000,
+	}
 	require.Equal(t, refund.Discrepancy{
 		OrderID: "O1", RefundNo: "R1", Book: order.StateFailed, Result: said,
 	}, c)
 }
 
-// TestAcceptedAfterARetryIsLeftToIt: the refund is approved again, so that Process goes on asking.
-func TestAcceptedAfterARetryIsLeftToIt(t *testing.T) {
+// TestAcceptedAfterARetryIsLeftToProcess: the refund is approved again, so Process goes on asking.
+func TestAcceptedAfterARetryIsLeftToProcess(t *testing.T) {
 	e := newEnv(t)
 	ref := e.approved("R1", 4000)
 	e.outlived(ref, func() {
@@ -73,8 +77,8 @@ func TestAcceptedAfterARetryIsLeftToIt(t *testing.T) {
 	require.EqualValues(t, 4000, e.bank.paid("O1"))
 }
 
-// TestAcceptedAfterItFailedIsNotDoneWhenTheStoreIsDown: Process says so.
-func TestAcceptedAfterItFailedIsNotDoneWhenTheStoreIsDown(t *testing.T) {
+// TestAcceptedAfterItFailedNeedsTheStore: Process returns the store's error.
+func TestAcceptedAfterItFailedNeedsTheStore(t *testing.T) {
 	e := newEnv(t)
 	ref := e.approved("R1", 4000)
 	failing := &flakyStore{Store: e.store}
@@ -88,7 +92,8 @@ func TestAcceptedAfterItFailedIsNotDoneWhenTheStoreIsDown(t *testing.T) {
 	require.ErrorIs(t, err, errLost)
 }
 
-// TestBackupRestoredWhileTheProviderAnswers: the answer cannot be recorded, and Process says why.
+// TestBackupRestoredWhileTheProviderAnswers: the answer cannot be recorded, and Process returns the
+// reason.
 func TestBackupRestoredWhileTheProviderAnswers(t *testing.T) {
 	e := newEnv(t)
 	ref := e.approved("R1", 4000)

@@ -13,7 +13,7 @@ import (
 )
 
 // together runs n functions at once and returns their errors.
-func together(n int, f func(i int) error) []error {
+func concurrently(n int, f func(i int) error) []error {
 	errs := make([]error, n)
 	var ready, done sync.WaitGroup
 	start := make(chan struct{})
@@ -33,12 +33,14 @@ func together(n int, f func(i int) error) []error {
 	return errs
 }
 
-func TestSixtyPercentTwoHundredTimes(t *testing.T) {
+func TestConcurrentRequestsNeverExceedTheTotal(t *testing.T) {
 	e := newEnv(t)
 	e.register()
-	errs := together(200, func(i int) error {
+	errs := concurrently(200, func(i int) error {
 		_, err := e.svc.Request(bg, refund.RequestParams{
-			Ref: refund.Ref{OrderID: "O1", RefundNo: fmt.Sprintf("R%d", i)}, Amount: 6000, Actor: buyer,
+			Ref: refund.Ref{
+				OrderID: "O1", RefundNo: fmt.Sprintf("R%d", i),
+			}, Amount: 6000, Actor: buyer,
 		})
 		return err
 	})
@@ -61,7 +63,7 @@ func TestApproveAgainstCancel(t *testing.T) {
 	for range 50 {
 		e := newEnv(t)
 		e.into(order.StateRefundRequested)
-		errs := together(2, func(i int) error {
+		errs := concurrently(2, func(i int) error {
 			_, err := []call{approve(4000), cancel(false)}[i].do(bg, e.svc)
 			return err
 		})
@@ -71,7 +73,10 @@ func TestApproveAgainstCancel(t *testing.T) {
 		}
 		require.NoError(t, errs[winner])
 		require.ErrorIs(t, errs[loser], refund.ErrTransition)
-		require.Equal(t, []order.State{order.StateApproved, order.StateCancelled}[winner], e.refund("R1").State)
+		require.Equal(
+			t, []order.State{order.StateApproved, order.StateCancelled}[winner],
+			e.refund("R1").State,
+		)
 		require.EqualValues(t, 2, e.order().Seq)
 	}
 }
@@ -80,7 +85,7 @@ func TestTwoProcessesAtOnce(t *testing.T) {
 	for range 50 {
 		e := newEnv(t)
 		ref := e.approved("R1", 4000)
-		together(8, func(int) error {
+		concurrently(8, func(int) error {
 			_, err := e.svc.Process(bg, ref)
 			return err
 		})
@@ -90,7 +95,8 @@ func TestTwoProcessesAtOnce(t *testing.T) {
 	}
 }
 
-// TestHooksThatCallTheService: an error, never a deadlock, and never a half-done command.
+// TestHooksThatCallTheService: an Update of the same order is an error, never a deadlock, and the
+// command is rolled back.
 func TestHooksThatCallTheService(t *testing.T) {
 	t.Run("After may", func(t *testing.T) {
 		e := newEnv(t, func(e *env, o *refund.Options) {
@@ -122,11 +128,13 @@ func TestHooksThatCallTheService(t *testing.T) {
 	t.Run("InTx may not call the provider", func(t *testing.T) {
 		calls := map[string]func(ctx context.Context, s *refund.Service) error{
 			"process": func(ctx context.Context, s *refund.Service) error {
-				_, err := s.Process(ctx, refund.Ref{OrderID: "O1", RefundNo: "R1"})
+				_, err := s.Process(ctx, o1("R1"))
 				return err
 			},
 			"approve_and_send": func(ctx context.Context, s *refund.Service) error {
-				_, err := s.ApproveAndSend(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Amount: 4000, Actor: seller})
+				_, err := s.ApproveAndSend(
+					ctx, refund.ApproveParams{Ref: o1("R1"), Amount: 4000, Actor: seller},
+				)
 				return err
 			},
 			"abandon": func(ctx context.Context, s *refund.Service) error {
@@ -139,14 +147,19 @@ func TestHooksThatCallTheService(t *testing.T) {
 			},
 			"notification": func(ctx context.Context, s *refund.Service) error {
 				return s.HandleNotification(ctx, refund.Notification{
-					Result: refund.Result{Outcome: refund.OutcomeSucceeded, OrderID: "O1", RefundNo: "R1", Amount: 4000},
+					Result: refund.Result{
+						Outcome: refund.OutcomeSucceeded, OrderID: "O1", RefundNo: "R1",
+						Amount: 4000,
+					},
 				})
 			},
 		}
 		for name, do := range calls {
 			t.Run(name, func(t *testing.T) {
 				e := newEnv(t, func(e *env, o *refund.Options) {
-					o.Hooks[0].InTx = func(ctx context.Context, _ *order.Order, t order.Transition) error {
+					o.Hooks[0].InTx = func(
+						ctx context.Context, _ *order.Order, t order.Transition,
+					) error {
 						if t.Event == order.EventApprove {
 							return do(ctx, e.svc)
 						}
@@ -163,7 +176,11 @@ func TestHooksThatCallTheService(t *testing.T) {
 	})
 	t.Run("After that panics fails nothing", func(t *testing.T) {
 		e := newEnv(t, func(_ *env, o *refund.Options) {
-			o.Hooks[0].After = func(context.Context, *order.Order, order.Transition) { panic("after") }
+			o.Hooks[0].After = func(
+				context.Context, *order.Order, order.Transition,
+			) {
+				panic("after")
+			}
 		})
 		e.into(order.StateRefundRequested)
 	})
@@ -172,7 +189,9 @@ func TestHooksThatCallTheService(t *testing.T) {
 // twiceStore runs every fn twice, as a store does that retries after a deadlock.
 type twiceStore struct{ refund.Store }
 
-func (s twiceStore) Update(ctx context.Context, id string, fn func(context.Context, *order.Order) error) error {
+func (s twiceStore) Update(
+	ctx context.Context, id string, fn func(context.Context, *order.Order) error,
+) error {
 	return s.Store.Update(ctx, id, func(ctx context.Context, o *order.Order) error {
 		again := o.Clone()
 		_ = fn(ctx, again)
@@ -182,7 +201,10 @@ func (s twiceStore) Update(ctx context.Context, id string, fn func(context.Conte
 
 func TestCommandsMayRunTwice(t *testing.T) {
 	e := newEnv(t)
-	s, err := refund.NewService(e.machine, twiceStore{e.store}, e.bank, refund.Options{Now: e.clock.Now, Hooks: []refund.Hooks{e.hooks()}})
+	s, err := refund.NewService(
+		e.machine, twiceStore{e.store}, e.bank,
+		refund.Options{Now: e.clock.Now, Hooks: []refund.Hooks{e.hooks()}},
+	)
 	require.NoError(t, err)
 	e.svc = s
 	e.into(order.StateRefunded)

@@ -1,24 +1,26 @@
 package refund
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
 	"time"
 )
 
-// ReconcileParams say which orders are compared with the provider.
+// ReconcileParams select the orders that are compared with the provider.
 type ReconcileParams struct {
-	// Orders yields the IDs of the orders to compare, or an error, which ends Reconcile. A host that
-	// knows all its paid orders lists them here, because a refund that was made in the provider's own
-	// console may be the only one of its order. If nil, the orders with a refund in the book that the
-	// fields below select, by the time of the first such refund.
+	// Orders yields the IDs of the orders to compare, or an error, which ends Reconcile. A host
+	// that knows all its paid orders yields them here: a refund that was made in the provider's own
+	// console may be the only one of its order. If nil, the orders with a refund in the book that
+	// the fields below select, by the time of the first such refund.
 	Orders iter.Seq2[string, error]
 	// Gateway of the order; empty for all.
 	Gateway string
-	// From and To bound RequestedAt: From ≤ RequestedAt < To. A zero From is no bound, a zero To is now.
+	// From and To bound RequestedAt: From ≤ RequestedAt < To. A zero From is no bound. If To is
+	// zero, now.
 	From, To time.Time
-	// After continues behind an order: the Cursor of its report. If nil, at the beginning.
+	// After is the Cursor of the last report before. If nil, Reconcile starts at the beginning.
 	After *Position
 }
 
@@ -26,17 +28,17 @@ type ReconcileParams struct {
 type OrderReport struct {
 	OrderID string
 	SyncReport
-	// Err is why the order could not be compared, or not to the end; nil if it was.
+	// Err is why the order could not be compared, or not completely; nil if it was.
 	Err error
-	// Cursor continues behind this order; see [ReconcileParams].After. It is nil if the host gave
+	// Cursor continues after this order; see [ReconcileParams].After. It is nil if the host gave
 	// Orders.
 	Cursor *Position
 }
 
 // Reconcile runs [Service.Sync] on many orders, one after the other, and yields a report for each,
-// also for those on which book and provider agree. It may run beside everything else.
+// also if book and provider agree. It may run beside everything else.
 //
-// An order that cannot be compared has a report with Err, and Reconcile goes on. An error of the
+// If an order cannot be compared, its report has Err, and Reconcile goes on. An error of the
 // iterator ends it. To go on from there, call Reconcile again with the Cursor of the last report.
 //
 // Errors: [ErrInTx], those of the store or of Orders, and that of ctx once it has ended.
@@ -57,7 +59,7 @@ func (s *Service) Reconcile(ctx context.Context, p ReconcileParams) iter.Seq2[Or
 				report.Cursor = &at
 			}
 			report.SyncReport, report.Err = s.Sync(ctx, at.OrderID)
-			if err := ctx.Err(); err != nil { // the order is not at fault and must be compared again
+			if err := ctx.Err(); err != nil { // the order must be compared again
 				fail(err)
 				return
 			}
@@ -85,15 +87,17 @@ func (s *Service) ordersOf(ctx context.Context, p ReconcileParams) iter.Seq2[Pos
 	}
 }
 
-// refundedOrders yields the first refund in the window of each order that has one.
-func (s *Service) refundedOrders(ctx context.Context, p ReconcileParams) iter.Seq2[Position, error] {
+// refundedOrders yields the first selected refund of each order that has one.
+func (s *Service) refundedOrders(
+	ctx context.Context, p ReconcileParams,
+) iter.Seq2[Position, error] {
 	return func(yield func(Position, error) bool) {
 		f := Filter{Gateway: p.Gateway, From: p.From, To: p.To, After: p.After}
 		if f.To.IsZero() {
-			f.To = s.now() // refunds that are requested meanwhile do not make it longer
+			f.To = s.now() // refunds that are requested in the meantime are left out
 		}
-		// known has the number of the first refund of each order on the page before. An order with many
-		// refunds is read once and not for each of them.
+		// known has the number of the first refund of each order on the page before, so that an
+		// order with many refunds is read once.
 		known := map[string]string{}
 		for {
 			page, err := s.ListRefunds(ctx, f)
@@ -103,10 +107,7 @@ func (s *Service) refundedOrders(ctx context.Context, p ReconcileParams) iter.Se
 			}
 			firsts := map[string]string{}
 			for _, e := range page.Entries {
-				number := firsts[e.OrderID]
-				if number == "" {
-					number = known[e.OrderID]
-				}
+				number := cmp.Or(firsts[e.OrderID], known[e.OrderID])
 				if number == "" {
 					number = s.firstRefund(ctx, e, p.From)
 				}
@@ -123,8 +124,8 @@ func (s *Service) refundedOrders(ctx context.Context, p ReconcileParams) iter.Se
 	}
 }
 
-// firstRefund returns the number of the first refund since from of e's order. If the order cannot be
-// read, it is e's: Sync reports the error.
+// firstRefund returns the number of the first refund since from of e's order. If the order cannot
+// be read, it is e's: Sync reports the error.
 func (s *Service) firstRefund(ctx context.Context, e Entry, from time.Time) string {
 	o, err := s.get(ctx, e.OrderID)
 	if err != nil {

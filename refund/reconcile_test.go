@@ -13,7 +13,7 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// settledWithoutUs approves a refund on each of n orders of its own, sends it, and has the provider pay it
+// settledWithoutUs approves a refund on each of n orders, sends it, and lets the provider pay it
 // without telling. Orders are a minute apart.
 func (e *env) settledWithoutUs(n int) (ids []string) {
 	e.t.Helper()
@@ -27,8 +27,11 @@ func (e *env) settledWithoutUs(n int) (ids []string) {
 	return ids
 }
 
-// reports runs Reconcile to its end and returns the reports, and those that are not without news.
-func reports(t *testing.T, s *refund.Service, p refund.ReconcileParams) (all, news []refund.OrderReport) {
+// reports runs Reconcile to its end and returns the reports, and those with a discrepancy or an
+// error.
+func reports(
+	t *testing.T, s *refund.Service, p refund.ReconcileParams,
+) (all, news []refund.OrderReport) {
 	t.Helper()
 	for r, err := range s.Reconcile(bg, p) {
 		require.NoError(t, err)
@@ -60,7 +63,7 @@ func failed(ctx context.Context, s *refund.Service, p refund.ReconcileParams) er
 func TestReconcileReportsEveryDiscrepancy(t *testing.T) {
 	e := newEnv(t)
 	ids := e.settledWithoutUs(120)
-	e.bank.next(fault{op: "query", no: "R-W007", err: errLost})
+	e.bank.next(fault{op: "query", number: "R-W007", err: errLost})
 	all, news := reports(t, e.svc, refund.ReconcileParams{})
 	require.Equal(t, ids, orderIDs(all), "in order")
 	require.Equal(t, all, news)
@@ -95,12 +98,16 @@ func TestReconcileWindow(t *testing.T) {
 func TestReconcileComparesAnOrderOnce(t *testing.T) {
 	e, l := newLister(t)
 	asked := 0
-	s := e.service(meanwhileLister{l, func() { asked++ }}, refund.Options{Now: e.clock.Now, MaxRequests: 200})
+	s := e.service(
+		meanwhileLister{l, func() { asked++ }}, refund.Options{Now: e.clock.Now, MaxRequests: 200},
+	)
 	var from time.Time
 	for i := range 120 {
 		from = e.clock.Now()
 		_, err := s.Request(bg, refund.RequestParams{
-			Ref: refund.Ref{OrderID: "O1", RefundNo: fmt.Sprintf("R%d", i)}, Amount: 1, Actor: buyer,
+			Ref: refund.Ref{
+				OrderID: "O1", RefundNo: fmt.Sprintf("R%d", i),
+			}, Amount: 1, Actor: buyer,
 		})
 		require.NoError(t, err)
 		e.clock.Advance(time.Second)
@@ -161,7 +168,7 @@ func TestReconcileStopsWithTheLoop(t *testing.T) {
 	require.NotContains(t, e.bank.called(), "query R-W001")
 }
 
-// TestReconcileEnds: refunds that are requested meanwhile do not make it longer.
+// TestReconcileEnds: refunds that are requested in the meantime do not make it longer.
 func TestReconcileEnds(t *testing.T) {
 	e := newEnv(t)
 	e.settledWithoutUs(60)
@@ -189,7 +196,7 @@ func listed(err error, ids ...string) iter.Seq2[string, error] {
 	}
 }
 
-// TestReconcileOrdersOfTheHost: a refund made in the console on an order that has none in the book.
+// TestReconcileOrdersOfTheHost: the console made a refund of an order that has none in the book.
 func TestReconcileOrdersOfTheHost(t *testing.T) {
 	e, l := newLister(t)
 	l.console("C1", 1000, refund.OutcomeSucceeded)
@@ -217,7 +224,9 @@ func TestReconcileSaysWhyItEnds(t *testing.T) {
 	})
 	require.ErrorIs(t, err, refund.ErrInTx)
 
-	s, err := refund.NewService(e.machine, &failsOnce{Store: e.store, at: 1}, e.bank, refund.Options{Now: e.clock.Now})
+	s, err := refund.NewService(
+		e.machine, &failsOnce{Store: e.store, at: 1}, e.bank, refund.Options{Now: e.clock.Now},
+	)
 	require.NoError(t, err)
 	err = failed(bg, s, refund.ReconcileParams{})
 	require.ErrorIs(t, err, errStore)
@@ -243,11 +252,13 @@ func (s *failsOnce) ListRefunds(ctx context.Context, f refund.Filter) (refund.Pa
 	return s.Store.ListRefunds(ctx, f)
 }
 
-// TestReconcileSaysThatAPageIsMissing: the orders before it have been compared.
-func TestReconcileSaysThatAPageIsMissing(t *testing.T) {
+// TestReconcileReturnsTheErrorOfAPage: the orders before it have been compared.
+func TestReconcileReturnsTheErrorOfAPage(t *testing.T) {
 	e := newEnv(t)
 	e.settledWithoutUs(refund.DefaultLimit + 1)
-	s, err := refund.NewService(e.machine, &failsOnce{Store: e.store, at: 2}, e.bank, refund.Options{Now: e.clock.Now})
+	s, err := refund.NewService(
+		e.machine, &failsOnce{Store: e.store, at: 2}, e.bank, refund.Options{Now: e.clock.Now},
+	)
 	require.NoError(t, err)
 	compared := 0
 	for _, err = range s.Reconcile(bg, refund.ReconcileParams{}) {
@@ -259,13 +270,13 @@ func TestReconcileSaysThatAPageIsMissing(t *testing.T) {
 	require.Equal(t, refund.DefaultLimit, compared)
 }
 
-// TestReconcileOfAWindowThatAnOrderOutlasts: a refund behind the window does not hide those in it.
+// TestReconcileOfAWindowThatAnOrderOutlasts: a refund after the window does not hide those in it.
 func TestReconcileOfAWindowThatAnOrderOutlasts(t *testing.T) {
 	e := newEnv(t)
-	for i, no := range []string{"R1", "R2", "R3"} {
+	for i, number := range []string{"R1", "R2", "R3"} {
 		e.clock.Advance(time.Duration(i) * time.Minute)
-		e.process(e.approved(no, 1000))
-		e.bank.set(no, refund.OutcomeSucceeded)
+		e.process(e.approved(number, 1000))
+		e.bank.set(number, refund.OutcomeSucceeded)
 	}
 	all, _ := reports(t, e.svc, refund.ReconcileParams{To: e.refund("R3").RequestedAt})
 	require.Equal(t, []string{"O1"}, orderIDs(all))

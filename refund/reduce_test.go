@@ -9,11 +9,13 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// TestReducer: what a confirmed answer of the provider makes of a refund, from every state. The road taken
-// is a notification, which is confirmed by a query; all roads pass the same reducer.
-func TestReducer(t *testing.T) {
-	req, app, rej, can, fai, abn, rfd, aba := order.StateRefundRequested, order.StateApproved, order.StateRejected,
-		order.StateCancelled, order.StateFailed, order.StateAbnormal, order.StateRefunded, order.StateAbandoned
+// TestConfirmedAnswers: what a confirmed answer of the provider makes of a refund, in every state.
+// Here a notification asks; all answers are recorded in the same way.
+func TestConfirmedAnswers(t *testing.T) {
+	req, app, rej, can := order.StateRefundRequested, order.StateApproved, order.StateRejected,
+		order.StateCancelled
+	fai, abn, rfd, aba := order.StateFailed, order.StateAbnormal, order.StateRefunded,
+		order.StateAbandoned
 	type row struct {
 		from     order.State
 		to       order.State
@@ -76,10 +78,14 @@ func TestReducer(t *testing.T) {
 				e := newEnv(t)
 				e.into(tc.from)
 				e.discrepancies = nil
-				e.bank.next(fault{op: "query", res: refund.Result{Outcome: outcome, ProviderRefundID: "bank-R1"}})
+				e.bank.next(fault{
+					op: "query", res: refund.Result{Outcome: outcome, ProviderRefundID: "bank-R1"},
+				})
 				err := e.svc.HandleNotification(bg, refund.Notification{
 					Gateway: "bank",
-					Result:  refund.Result{Outcome: refund.OutcomeClosed, OrderID: "O1", RefundNo: "R1", Amount: 4000},
+					Result: refund.Result{
+						Outcome: refund.OutcomeClosed, OrderID: "O1", RefundNo: "R1", Amount: 4000,
+					},
 				})
 				require.NoError(t, err)
 				require.Equal(t, tc.to, e.refund("R1").State) // refund verifies sums and history
@@ -97,9 +103,9 @@ func TestReducer(t *testing.T) {
 	}
 }
 
-// TestLateSuccessBreaksTheSumRatherThanBeLost: a cancelled refund pays after all, when its amount has been
-// promised to another one.
-func TestLateSuccessBreaksTheSumRatherThanBeLost(t *testing.T) {
+// TestLateSuccessMayExceedTheTotal: a cancelled refund is paid after all, when its amount is
+// reserved for another one.
+func TestLateSuccessMayExceedTheTotal(t *testing.T) {
 	e := newEnv(t)
 	e.register()
 	_, err := request(10000, "r").do(bg, e.svc)
@@ -107,9 +113,13 @@ func TestLateSuccessBreaksTheSumRatherThanBeLost(t *testing.T) {
 	_, err = reject("no").do(bg, e.svc)
 	require.NoError(t, err)
 	e.approved("R2", 10000)
-	e.bank.next(fault{op: "query", no: "R1", res: refund.Result{Outcome: refund.OutcomeSucceeded}})
+	e.bank.next(fault{
+		op: "query", number: "R1", res: refund.Result{Outcome: refund.OutcomeSucceeded},
+	})
 	err = e.svc.HandleNotification(bg, refund.Notification{
-		Gateway: "bank", Result: refund.Result{Outcome: refund.OutcomeSucceeded, OrderID: "O1", RefundNo: "R1", Amount: 10000},
+		Gateway: "bank", Result: refund.Result{
+			Outcome: refund.OutcomeSucceeded, OrderID: "O1", RefundNo: "R1", Amount: 10000,
+		},
 	})
 	require.NoError(t, err)
 	o := e.order()

@@ -2,7 +2,6 @@ package refund_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -31,7 +30,7 @@ func by(c call) func(*env) error {
 // with is by on a Service with other options, on the same order.
 func with(change func(*env, *refund.Options), c call) func(*env) error {
 	return func(e *env) error {
-		opt := refund.Options{Now: e.clock.Now, Hooks: make([]refund.Hooks, 1)}
+		opt := refund.Options{Now: e.clock.Now, Hooks: []refund.Hooks{make([]refund.Hooks, 1)}}
 		change(e, &opt)
 		_, err := c.do(bg, e.service(e.bank, opt))
 		return err
@@ -49,9 +48,14 @@ func after(answer fault, c call) func(*env) error {
 
 func requestRefusals() []refusal {
 	const paid, requested = order.StatePaid, order.StateRefundRequested
-	asking := func(id, no string, actor order.Actor) call {
+	asking := func(id, number string, actor order.Actor) call {
 		return call{"", func(ctx context.Context, s *refund.Service) (order.Refund, error) {
-			return s.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: id, RefundNo: no}, Amount: 1, Actor: actor})
+			return s.Request(
+				ctx,
+				refund.RequestParams{
+					Ref: refund.Ref{OrderID: id, RefundNo: number}, Amount: 1, Actor: actor,
+				},
+			)
 		}}
 	}
 	return []refusal{
@@ -82,7 +86,9 @@ func requestRefusals() []refusal {
 		{
 			"request that the gateway could never take", paid,
 			func(e *env) error {
-				_, err := asking("O1", "unlucky", buyer).do(bg, e.service(checker{e.bank}, refund.Options{}))
+				_, err := asking("O1", "unlucky", buyer).do(
+					bg, e.service(checker{e.bank}, refund.Options{}),
+				)
 				return err
 			}, refund.ErrInvalid, "request refund unlucky of order O1: refund_no: is unlucky",
 		},
@@ -99,7 +105,7 @@ func decisionRefusals() []refusal {
 			"approve in the provider's name", requested,
 			by(call{"", func(ctx context.Context, s *refund.Service) (order.Refund, error) {
 				return s.Approve(ctx, refund.ApproveParams{
-					Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Amount: 4000, Actor: order.ActorProvider,
+					Ref: o1("R1"), Amount: 4000, Actor: order.ActorProvider,
 				})
 			}}), refund.ErrInvalid,
 			"approve refund R1 of order O1: actor: is reserved for the provider's own answers",
@@ -118,7 +124,9 @@ func decisionRefusals() []refusal {
 				"it has been approved in the meantime (possible now: cancel)",
 		},
 		{
-			"resolve without evidence", approved, by(resolve(refund.ResolutionReturned, " ")), refund.ErrInvalid,
+			"resolve without evidence", approved, by(resolve(
+				refund.ResolutionReturned, " ",
+			)), refund.ErrInvalid,
 			"resolve refund R1 of order O1: evidence: is required",
 		},
 		{
@@ -127,7 +135,7 @@ func decisionRefusals() []refusal {
 				e.bank.next(fault{op: "refund", err: errLost, block: func(context.Context) {
 					err = by(resolve(refund.ResolutionReturned, "e"))(e)
 				}})
-				e.process(refund.Ref{OrderID: "O1", RefundNo: "R1"})
+				e.process(o1("R1"))
 				return err
 			}, refund.ErrConflict,
 			"resolve refund R1 of order O1: " +
@@ -142,7 +150,9 @@ func decisionRefusals() []refusal {
 			"abandon refund R1 of order O1: the provider may still pay: connection reset",
 		},
 		{
-			"abandon what is accepted", failed, after(fault{res: isAccepted}, abandon), refund.ErrUnsettled,
+			"abandon what is accepted", failed, after(
+				fault{res: isAccepted}, abandon,
+			), refund.ErrUnsettled,
 			"abandon refund R1 of order O1: it is accepted: the provider may still pay",
 		},
 		{
@@ -160,7 +170,7 @@ func decisionRefusals() []refusal {
 					_, err := retry.do(bg, e.svc)
 					require.NoError(e.t, err)
 					e.bank.next(fault{op: "refund", res: declined("NOTENOUGH")})
-					e.process(refund.Ref{OrderID: "O1", RefundNo: "R1"})
+					e.process(o1("R1"))
 				}}, abandon)(e)
 			}, refund.ErrConflict,
 			"abandon refund R1 of order O1: it was sent again in the meantime: conflict",
@@ -173,30 +183,49 @@ func hookRefusals() []refusal {
 	return []refusal{
 		{
 			"a guard's veto", requested, with(func(_ *env, o *refund.Options) {
-				o.Hooks[0].Guard = func(context.Context, *order.Order, order.Transition) error { return errLost }
-			}, approve(4000)), refund.ErrVetoed, "approve refund R1 of order O1: vetoed: connection reset",
+				o.Hooks[0].Guard = func(
+					context.Context, *order.Order, order.Transition,
+				) error {
+					return errLost
+				}
+			}, approve(4000)), refund.ErrVetoed,
+			"approve refund R1 of order O1: vetoed: connection reset",
 		},
 		{
 			"a guard that panics", requested, with(func(_ *env, o *refund.Options) {
-				o.Hooks[0].Guard = func(context.Context, *order.Order, order.Transition) error { panic("boo") }
+				o.Hooks[0].Guard = func(
+					context.Context, *order.Order, order.Transition,
+				) error {
+					panic("boo")
+				}
 			}, approve(4000)), refund.ErrHookPanic,
 			"hook panicked: approve refund R1 of order O1: guard panicked: boo",
 		},
 		{
 			"a hook that fails", requested, with(func(_ *env, o *refund.Options) {
-				o.Hooks[0].InTx = func(context.Context, *order.Order, order.Transition) error { return errLost }
+				o.Hooks[0].InTx = func(
+					context.Context, *order.Order, order.Transition,
+				) error {
+					return errLost
+				}
 			}, approve(4000)), errLost,
 			"approve refund R1 of order O1: in-transaction hook: connection reset",
 		},
 		{
 			"a hook that panics", requested, with(func(_ *env, o *refund.Options) {
-				o.Hooks[0].InTx = func(context.Context, *order.Order, order.Transition) error { panic("boo") }
+				o.Hooks[0].InTx = func(
+					context.Context, *order.Order, order.Transition,
+				) error {
+					panic("boo")
+				}
 			}, approve(4000)), refund.ErrHookPanic,
 			"approve refund R1 of order O1: in-transaction hook: hook panicked: boo",
 		},
 		{
 			"a scheduler that fails", requested,
-			with(func(_ *env, o *refund.Options) { o.Scheduler = brokenScheduler{} }, approve(4000)),
+			with(
+				func(_ *env, o *refund.Options) { o.Scheduler = brokenScheduler{} }, approve(4000),
+			),
 			errLost,
 			"approve refund R1 of order O1: schedule: connection reset",
 		},
@@ -231,7 +260,7 @@ func wrongChoices() (all []refusal) {
 	} {
 		all = append(all, refusal{
 			"fire " + string(ev), order.StateRefundRequested, func(e *env) error {
-				p := refund.FireParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Event: ev, Actor: seller}
+				p := refund.FireParams{Ref: o1("R1"), Event: ev, Actor: seller}
 				_, err := e.svc.Fire(bg, p)
 				return err
 			}, refund.ErrInvalid,
@@ -242,10 +271,9 @@ func wrongChoices() (all []refusal) {
 	return all
 }
 
-// TestRefusalsSayWhatWasTriedAndWhy: each refusal has one error value to test for and says which
-// refund of which order it is about. It leaves the order alone, but for what the provider says of
-// it.
-func TestRefusalsSayWhatWasTriedAndWhy(t *testing.T) {
+// TestErrorsNameTheCommandAndTheReason: each refusal has one error value to test for and names the
+// refund and the order. It leaves the order unchanged, except for the provider's words.
+func TestErrorsNameTheCommandAndTheReason(t *testing.T) {
 	all := slices.Concat(requestRefusals(), decisionRefusals(), hookRefusals(), wrongChoices())
 	for _, r := range all {
 		t.Run(r.name, func(t *testing.T) {
@@ -265,17 +293,17 @@ func TestCancelAfterTheApprovalNamesTheWayOut(t *testing.T) {
 	require.ErrorAs(t, by(cancel(false))(e), &refused)
 	require.Equal(t, &order.TransitionError{
 		OrderID: "O1", RefundNo: "R1", Event: order.EventCancel, From: order.StateApproved,
-		Available: e.machine.Available(e.order(), "R1"), Reason: "it has been approved in the meantime",
+		Available: e.machine.Available(e.order(), "R1"),
+		Reason:    "it has been approved in the meantime",
 	}, refused)
 }
 
-// TestLimitsSayWhichRuleAndWhy: also when a refund is sent again, after the provider's time is
-// over.
-func TestLimitsSayWhichRuleAndWhy(t *testing.T) {
+// TestLimitErrorsNameTheLimit: also when a refund is sent again after MaxAge.
+func TestLimitErrorsNameTheLimit(t *testing.T) {
 	e := newLimited(t, refund.Limits{MaxAge: 24 * time.Hour, MaxRefunds: 1})
 	e.bank.next(fault{op: "refund", res: declined("NOTENOUGH")})
 	e.process(e.approved("R1", 4000))
-	second := refund.RequestParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R2"}, Amount: 1, Actor: buyer}
+	second := refund.RequestParams{Ref: o1("R2"), Amount: 1, Actor: buyer}
 	_, err := e.svc.Request(bg, second)
 	require.EqualError(t, err,
 		"request_refund refund R2 of order O1: max_refunds: the provider takes 1 refunds of one order")
@@ -296,8 +324,7 @@ func TestLimitsSayWhichRuleAndWhy(t *testing.T) {
 	require.NoError(t, err, "on the last day")
 }
 
-// TestNoLimitIsNoLimit: a provider that names no rules has none.
-func TestNoLimitIsNoLimit(t *testing.T) {
+func TestZeroLimitsAllowEverything(t *testing.T) {
 	e := newLimited(t, refund.Limits{})
 	first, second := e.approved("R1", 1000), e.approved("R2", 1000)
 	e.process(first)
@@ -307,77 +334,28 @@ func TestNoLimitIsNoLimit(t *testing.T) {
 	e.approved("R3", 1000)
 }
 
-// TestNoAgeWithoutADate: an order whose day of payment the host does not know has no age.
-func TestNoAgeWithoutADate(t *testing.T) {
+// TestMaxAgeNeedsPaidAt: an order without a day of payment has no age.
+func TestMaxAgeNeedsPaidAt(t *testing.T) {
 	e := newEnv(t)
 	e.register()
-	s := e.service(limited{e.bank, refund.Limits{MaxAge: time.Hour}}, refund.Options{Now: e.clock.Now})
+	s := e.service(
+		limited{e.bank, refund.Limits{MaxAge: time.Hour}}, refund.Options{Now: e.clock.Now},
+	)
 	_, err := request(4000, "r").do(bg, s)
 	require.NoError(t, err)
 }
 
-// TestWhatNeverReachedTheProviderCountsForNothing: the provider's number of refunds is bounded, not
-// the shop's.
-func TestWhatNeverReachedTheProviderCountsForNothing(t *testing.T) {
+// TestMaxRefundsCountsRefundsAtTheProvider: rejected, cancelled and abandoned refunds do not count.
+func TestMaxRefundsCountsRefundsAtTheProvider(t *testing.T) {
 	ends := []order.State{order.StateRejected, order.StateCancelled, order.StateAbandoned}
 	for _, state := range ends {
 		e := newEnv(t)
 		e.into(state)
-		s := e.service(limited{e.bank, refund.Limits{MaxRefunds: 1}}, refund.Options{Now: e.clock.Now})
-		p := refund.RequestParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R2"}, Amount: 1, Actor: buyer}
+		s := e.service(
+			limited{e.bank, refund.Limits{MaxRefunds: 1}}, refund.Options{Now: e.clock.Now},
+		)
+		p := refund.RequestParams{Ref: o1("R2"), Amount: 1, Actor: buyer}
 		_, err := s.Request(bg, p)
 		require.NoError(t, err, state)
 	}
 }
-
-func TestRegisterSaysWhatIsWrong(t *testing.T) {
-	e := newEnv(t)
-	good := refund.RegisterParams{OrderID: "O1", Gateway: "bank", Currency: "CNY", Total: 10000}
-	router, err := refund.NewGateways(map[string]refund.RefundGateway{"bank": e.bank})
-	require.NoError(t, err)
-	down := errors.New("down")
-	broken, err := refund.NewService(e.machine, createFails{e.store, down}, e.bank, refund.Options{})
-	require.NoError(t, err)
-	for name, tc := range map[string]struct {
-		s      *refund.Service
-		change func(*refund.RegisterParams)
-		is     error
-		says   string
-	}{
-		"no ID": {
-			e.svc, func(p *refund.RegisterParams) { p.OrderID = "" }, refund.ErrInvalid,
-			"register order: id: must have 1 to 64 bytes, has 0",
-		},
-		"a gateway that is not there": {
-			e.service(router, refund.Options{}),
-			func(p *refund.RegisterParams) { p.OrderID, p.Gateway = "O2", "other" },
-			refund.ErrUnknownGateway, `register order O2: gateway "other": unknown gateway`,
-		},
-		"other terms": {
-			e.svc, func(p *refund.RegisterParams) { p.Total++ }, refund.ErrConflict,
-			"register order O1: it is registered with another total: conflict",
-		},
-		"the store": {
-			broken, func(p *refund.RegisterParams) { p.OrderID = "O2" }, down, "register order O2: down",
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			_, err := e.svc.Register(bg, good)
-			require.NoError(t, err)
-			p := good
-			tc.change(&p)
-			o, err := tc.s.Register(bg, p)
-			require.Nil(t, o)
-			require.ErrorIs(t, err, tc.is)
-			require.EqualError(t, err, tc.says)
-		})
-	}
-}
-
-// createFails is a store that cannot create.
-type createFails struct {
-	refund.Store
-	err error
-}
-
-func (s createFails) Create(context.Context, *order.Order) error { return s.err }

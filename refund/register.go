@@ -13,30 +13,31 @@ import (
 type RegisterParams struct {
 	// OrderID is the host's order number (WeChat: out_trade_no).
 	OrderID string
-	// Gateway names the provider that took the money: the key of [NewGateways] where there are several, and
-	// what [Service.NotificationHandler] is given.
+	// Gateway names the provider that took the money. With [NewGateways] it is a key of byName.
 	Gateway string
 	// PaymentID is the provider's number for the payment (WeChat: transaction_id); may be empty.
 	PaymentID string
-	// Currency is an ISO 4217 code; Total is what was paid, in its minor unit.
+	// Currency is an ISO 4217 code. Total is the paid amount, in minor units.
 	Currency string
 	Total    int64
-	// PaidAt is when; may be zero.
+	// PaidAt is the time of the payment, not of the call; may be zero.
 	PaidAt time.Time
 }
 
-// Register records a paid order, where the store is not the host's own orders table. The same call again
-// returns the order as it is now, without its history; another gateway, payment ID, currency, total or time of payment under the same
-// ID is [ErrConflict]: take PaidAt from the payment, not from the clock. Bad input is [ErrInvalid], and a gateway that
-// [NewGateways] has none of [ErrUnknownGateway]. Whether the provider can refund such an order at all, its currency and
-// the form of its number, Request finds out.
+// Register records a paid order. A host needs it if its own orders table is not the store. Repeated
+// with the same parameters, it returns the order as it is now, without its history. It does not
+// check whether the provider can refund such an order (currency, form of the number); Request does.
+//
+// Errors: [ErrInvalid], [ErrUnknownGateway], [ErrConflict] if the order is registered with another
+// gateway, payment ID, currency, total or time of payment.
 func (s *Service) Register(ctx context.Context, p RegisterParams) (_ *order.Order, err error) {
 	ctx, end := s.trace(ctx, "register", Ref{OrderID: p.OrderID}, &err)
 	defer end()
 	now := s.now()
 	o := &order.Order{
-		ID: p.OrderID, Gateway: p.Gateway, PaymentID: p.PaymentID, Currency: p.Currency, Total: p.Total,
-		State: order.StatePaid, PaidAt: stored(p.PaidAt), CreatedAt: now, UpdatedAt: now,
+		ID: p.OrderID, Gateway: p.Gateway, PaymentID: p.PaymentID, Currency: p.Currency,
+		Total: p.Total, State: order.StatePaid,
+		PaidAt: stored(p.PaidAt), CreatedAt: now, UpdatedAt: now,
 	}
 	if err := o.Validate(); err != nil {
 		return nil, fmt.Errorf("register order: %w", err)
@@ -49,19 +50,21 @@ func (s *Service) Register(ctx context.Context, p RegisterParams) (_ *order.Orde
 		return nil, fmt.Errorf("register order %s: %w", p.OrderID, err)
 	}
 	known, getErr := s.get(ctx, p.OrderID)
-	if errors.Is(getErr, ErrOrderNotFound) && err != nil { // one that is known already may have outlived its gateway
+	if errors.Is(getErr, ErrOrderNotFound) && err != nil {
+		// The gateway is unknown. An order that exists may have had it before.
 		return nil, fmt.Errorf("register order %s: %w", p.OrderID, err)
 	}
 	if getErr != nil {
 		return nil, getErr
 	}
-	if term := firstDifference(known, o); term != "" {
-		return nil, fmt.Errorf("register order %s: it is registered with another %s: %w", p.OrderID, term, ErrConflict)
+	if field := firstDifference(known, o); field != "" {
+		return nil, fmt.Errorf("register order %s: it is registered with another %s: %w",
+			p.OrderID, field, ErrConflict)
 	}
 	return known, nil
 }
 
-// checkRoute returns ErrUnknownGateway where the gateway is a Router that has none of that name.
+// checkRoute returns ErrUnknownGateway if the gateway is a Router that does not have that name.
 func (s *Service) checkRoute(gateway string) error {
 	r, ok := s.gateway.(Router)
 	if !ok {
@@ -71,7 +74,7 @@ func (s *Service) checkRoute(gateway string) error {
 	return err
 }
 
-// firstDifference names the first term in which two registrations differ.
+// firstDifference names the first field in which two registrations differ.
 func firstDifference(a, b *order.Order) string {
 	switch {
 	case a.Gateway != b.Gateway:

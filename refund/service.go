@@ -1,9 +1,9 @@
 package refund
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
-	"encoding/base32"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,8 +13,8 @@ import (
 	"github.com/orderfsm/orderfsm/order"
 )
 
-// Service carries out refunds. Build it with [NewService]; it is safe for concurrent use, and any number of
-// processes may run one on the same store.
+// Service carries out refunds. Build it with [NewService]. It is safe for concurrent use, and any
+// number of processes may use one store.
 type Service struct {
 	machine *order.Machine
 	store   Store
@@ -29,85 +29,72 @@ type Service struct {
 
 // Options are the optional parts of a [Service]. The zero value is ready for use.
 type Options struct {
-	// Now is the clock. If nil, time.Now. What it returns is kept as UTC, cut to microseconds, so that
-	// every store keeps the same.
+	// Now is the clock. If nil, time.Now. The Service converts its times to UTC and truncates them
+	// to microseconds, so that every store keeps the same time.
 	Now func() time.Time
-	// Logger gets one record per transition and per trouble. If nil, slog.Default(); for silence,
-	// slog.New(slog.DiscardHandler).
+	// Logger gets a record for each transition and each problem; see the package documentation. If
+	// nil, slog.Default(). To log nothing, use slog.New(slog.DiscardHandler).
 	Logger *slog.Logger
-	// Hooks are the host's own steps and those of adapters. Each kind of hook runs in this order.
+	// Hooks are steps of the host and of adapters. Hooks of one kind run in this order.
 	Hooks []Hooks
-	// Scheduler is told when a refund becomes due. If nil, Store.Due is the queue.
+	// Scheduler inserts a job for each refund that becomes due. If nil, the engine asks
+	// [Service.Due].
 	Scheduler Scheduler
-	// NewRefundNo makes the number of a refund that was asked for without one; see
+	// NewRefundNo makes the number of a refund that is requested without one; see
 	// [order.ValidateRefundNo]. If nil, "rf" and 130 random bits in 26 characters.
 	NewRefundNo func() string
 	// CallTimeout bounds the calls to the provider within one Process. If zero, 30 s.
 	CallTimeout time.Duration
-	// Lease is how long a refund is left alone after a Process set out to ask; it must be longer than
-	// CallTimeout. If zero, 1 min.
+	// Lease is how long other processes leave a refund alone after one has begun to ask about it.
+	// It must be longer than CallTimeout. If zero, 1 min.
 	Lease time.Duration
-	// QuietPeriod is how long after a definite no the provider is asked once more, where an earlier submission
-	// has no known outcome, before the no is booked. If zero, 2 min.
+	// QuietPeriod is how long a refusal waits for proof if an earlier submission has no known
+	// outcome. Then the provider is asked once more. If zero, 2 min.
 	QuietPeriod time.Duration
-	// Backoff is how long to wait after an attempt without an outcome. If nil, [ExponentialBackoff] from
-	// 5 s to 2 h. See [BackoffByGateway].
+	// Backoff is how long to wait after an attempt without an outcome; see [BackoffByGateway]. If
+	// nil, [ExponentialBackoff] from 5 s to 2 h.
 	Backoff Backoff
-	// MaxWait bounds the time between two attempts, whatever Backoff and a provider's [*BusyError] say, so
-	// that no slip of theirs makes a refund forgotten. If zero, 24 h.
+	// MaxWait bounds the time between two attempts, whatever Backoff and a [*BusyError] say, so
+	// that their mistakes do not stop a refund. If zero, 24 h.
 	MaxWait time.Duration
 	// SetupBackoff is how long to wait after a [*SetupError]. If zero, 10 min.
 	SetupBackoff time.Duration
-	// MaxRequests bounds how many refunds of one order can be requested in all, those that were rejected or
-	// cancelled included, so that a buyer who asks and cancels in a loop cannot make an order grow without
-	// end. If zero, 100.
+	// MaxRequests bounds the refunds of one order, rejected and cancelled ones included, so that a
+	// buyer who requests and cancels in a loop cannot make an order grow without end. If zero, 100.
 	MaxRequests int
-	// AlertAfter is how long after its approval a refund without an outcome is reported as stuck. It decides
-	// nothing. If zero, 24 h.
+	// AlertAfter is how long after its approval a refund without an outcome is reported as stuck.
+	// It decides nothing. If zero, 24 h.
 	AlertAfter time.Duration
 }
 
-// NewService returns a Service. It returns an error that names every missing or contradictory part.
+// NewService returns a Service, or an error that names every missing or contradictory part.
 func NewService(m *order.Machine, s Store, g RefundGateway, opt Options) (*Service, error) {
 	var errs []error
-	switch {
-	case m == nil:
-		errs = append(errs, &order.InvalidError{Field: "machine", Problem: "is nil"})
-	case len(m.Rows()) == 0:
-		errs = append(errs, &order.InvalidError{Field: "machine", Problem: "is not made with NewMachine"})
-	}
-	if s == nil {
-		errs = append(errs, &order.InvalidError{Field: "store", Problem: "is nil"})
-	}
-	if g == nil {
-		errs = append(errs, &order.InvalidError{Field: "gateway", Problem: "is nil"})
-	}
-	opt.setDefaults()
-	for _, d := range []struct {
-		field string
-		d     time.Duration
-	}{
-		{"call_timeout", opt.CallTimeout},
-		{"lease", opt.Lease},
-		{"quiet_period", opt.QuietPeriod},
-		{"max_wait", opt.MaxWait},
-		{"setup_backoff", opt.SetupBackoff},
-		{"alert_after", opt.AlertAfter},
-	} {
-		if d.d < 0 {
-			errs = append(errs, &order.InvalidError{Field: d.field, Problem: "is negative"})
+	check := func(bad bool, field, problem string) {
+		if bad {
+			errs = append(errs, invalid(field, problem))
 		}
 	}
-	if opt.MaxRequests < 0 {
-		errs = append(errs, &order.InvalidError{Field: "max_requests", Problem: "is negative"})
-	}
-	if opt.CallTimeout >= opt.Lease {
-		errs = append(errs, &order.InvalidError{Field: "lease", Problem: "must be longer than call_timeout"})
-	}
+	check(m == nil, "machine", "is nil")
+	check(m != nil && len(m.Rows()) == 0, "machine", "is not made with NewMachine")
+	check(s == nil, "store", "is nil")
+	check(g == nil, "gateway", "is nil")
+	opt.setDefaults()
+	const negative = "is negative"
+	check(opt.CallTimeout < 0, "call_timeout", negative)
+	check(opt.Lease < 0, "lease", negative)
+	check(opt.QuietPeriod < 0, "quiet_period", negative)
+	check(opt.MaxWait < 0, "max_wait", negative)
+	check(opt.SetupBackoff < 0, "setup_backoff", negative)
+	check(opt.AlertAfter < 0, "alert_after", negative)
+	check(opt.MaxRequests < 0, "max_requests", negative)
+	check(opt.CallTimeout >= opt.Lease, "lease", "must be longer than call_timeout")
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("new refund service: %w", err)
 	}
-	return &Service{machine: m, store: s, gateway: g, opt: opt, log: opt.Logger, guards: guards(opt.Hooks)}, nil
+	return &Service{
+		machine: m, store: s, gateway: g, opt: opt, log: opt.Logger, guards: guards(opt.Hooks),
+	}, nil
 }
 
 func (o *Options) setDefaults() {
@@ -123,38 +110,21 @@ func (o *Options) setDefaults() {
 	if o.Backoff == nil {
 		o.Backoff = defaultBackoff()
 	}
-	if o.MaxRequests == 0 {
-		o.MaxRequests = 100
-	}
-	for _, d := range []struct {
-		d   *time.Duration
-		def time.Duration
-	}{
-		{&o.CallTimeout, 30 * time.Second},
-		{&o.Lease, time.Minute},
-		{&o.QuietPeriod, 2 * time.Minute},
-		{&o.MaxWait, 24 * time.Hour},
-		{&o.SetupBackoff, 10 * time.Minute},
-		{&o.AlertAfter, 24 * time.Hour},
-	} {
-		if *d.d == 0 {
-			*d.d = d.def
-		}
-	}
+	o.CallTimeout = cmp.Or(o.CallTimeout, 30*time.Second)
+	o.Lease = cmp.Or(o.Lease, time.Minute)
+	o.QuietPeriod = cmp.Or(o.QuietPeriod, 2*time.Minute)
+	o.MaxWait = cmp.Or(o.MaxWait, 24*time.Hour)
+	o.SetupBackoff = cmp.Or(o.SetupBackoff, 10*time.Minute)
+	o.MaxRequests = cmp.Or(o.MaxRequests, 100)
+	o.AlertAfter = cmp.Or(o.AlertAfter, 24*time.Hour)
 }
 
 // newRefundNo makes a number of 28 characters, within the 32 that WeChat's older documents allow.
-func newRefundNo() string {
-	var b [17]byte
-	if _, err := rand.Read(b[:]); err != nil {
-		return "" // refused as a refund number: better no refund than a number that comes twice
-	}
-	return "rf" + strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(b[:]))[:26]
-}
+func newRefundNo() string { return "rf" + strings.ToLower(rand.Text()) }
 
 func (s *Service) now() time.Time { return stored(s.opt.Now()) }
 
-// stored is t as every store keeps it: UTC, in microseconds.
+// stored returns t as every store keeps it: UTC, in microseconds.
 func stored(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
 
 // joined reports whether ctx carries a transaction of the store.
@@ -163,10 +133,11 @@ func (s *Service) joined(ctx context.Context) bool {
 	return ok && j.Joined(ctx)
 }
 
-// refuseInTx is the first line of every command that calls the provider.
+// refuseInTx returns ErrInTx if ctx carries a transaction. Commands that call the provider begin
+// with it.
 func (s *Service) refuseInTx(ctx context.Context, op string, ref Ref) error {
 	if s.joined(ctx) {
-		return fmt.Errorf("%s refund %s of order %s: %w", op, ref.RefundNo, ref.OrderID, ErrInTx)
+		return ref.wrap(op, ErrInTx)
 	}
 	return nil
 }
@@ -181,12 +152,15 @@ type update struct {
 	view        *order.Order // the copy that hooks share
 }
 
-// errUnchanged makes the store commit nothing where there is nothing to commit.
+// errUnchanged is returned inside an Update that has nothing to commit.
 var errUnchanged = errors.New("unchanged")
 
-// update runs fn as one atomic change of an order, and then the After hooks. fn may run more than once and
-// must set every result anew. Where fn errs, its error is returned as it is; op describes the store's own.
-func (s *Service) update(ctx context.Context, op string, ref Ref, fn func(ctx context.Context, u *update) error) error {
+// update runs fn as one atomic change of an order, and then the After hooks. fn may run more than
+// once and must set every result each time. An error of fn is returned as it is; op and ref
+// describe an error of the store.
+func (s *Service) update(
+	ctx context.Context, op string, ref Ref, fn func(ctx context.Context, u *update) error,
+) error {
 	var u *update
 	var fnErr error
 	err := s.store.Update(ctx, ref.OrderID, func(ctx context.Context, o *order.Order) error {
@@ -195,8 +169,8 @@ func (s *Service) update(ctx context.Context, op string, ref Ref, fn func(ctx co
 		return fnErr
 	})
 	if err != nil && u != nil && u.discrepancy != nil {
-		// What the provider said is so whether or not the book has taken it in, which a lost COMMIT
-		// leaves open. This may be its only report.
+		// The provider's answer is a fact, even if it may not be recorded. This may be its only
+		// report.
 		u.discrepancy.Err = fmt.Errorf("%w; recording it failed: %w", u.discrepancy.Err, err)
 		s.reportDiscrepancy(context.WithoutCancel(ctx), *u.discrepancy)
 	}
@@ -210,41 +184,51 @@ func (s *Service) update(ctx context.Context, op string, ref Ref, fn func(ctx co
 		}
 		return fnErr
 	default:
-		return fmt.Errorf("%s refund %s of order %s: %w", op, ref.RefundNo, ref.OrderID, err)
+		return ref.wrap(op, err)
 	}
 }
 
-// fire moves a refund, tells the scheduler if it is due from now on, and runs the InTx hook.
-func (u *update) fire(ctx context.Context, f order.Trigger) error {
+// fire moves a refund and returns it. It calls the scheduler if the refund is due from now on, and
+// the InTx hooks.
+func (u *update) fire(ctx context.Context, f order.Trigger) (*order.Refund, error) {
 	t, err := u.s.machine.Fire(ctx, u.order, f, u.s.guards...)
 	if errors.Is(err, order.ErrGuardPanic) {
-		return fmt.Errorf("%w: %w", ErrHookPanic, err)
+		return nil, fmt.Errorf("%w: %w", ErrHookPanic, err)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	switch f.Event {
 	case order.EventRequestRefund, order.EventApprove, order.EventRetry:
 		if err := u.s.checkLimits(u.order, f.RefundNo, f.At); err != nil {
-			return fmt.Errorf("%s %w", f.Event, err)
+			return nil, fmt.Errorf("%s %w", f.Event, err)
 		}
 	}
 	u.fired = append(u.fired, t)
+	r := u.order.Refund(t.RefundNo)
+	ref := Ref{OrderID: u.order.ID, RefundNo: t.RefundNo}
 	if sch := u.s.opt.Scheduler; sch != nil && t.To == order.StateApproved {
-		ref := Ref{OrderID: u.order.ID, RefundNo: t.RefundNo}
-		if err := sch.Schedule(ctx, ref, u.order.Refund(t.RefundNo).NextAttemptAt); err != nil {
-			return fmt.Errorf("%s refund %s of order %s: schedule: %w", t.Event, t.RefundNo, u.order.ID, err)
+		if err := sch.Schedule(ctx, ref, r.NextAttemptAt); err != nil {
+			return nil, ref.wrap(string(t.Event), fmt.Errorf("schedule: %w", err))
 		}
 	}
-	return u.runInTxHooks(ctx, t)
+	for _, h := range u.s.opt.Hooks {
+		if h.InTx == nil {
+			continue
+		}
+		if err := catchPanic(func() error { return h.InTx(ctx, u.hookView(), t) }); err != nil {
+			return nil, ref.wrap(string(t.Event), fmt.Errorf("in-transaction hook: %w", err))
+		}
+	}
+	return r, nil
 }
 
-// refund returns the refund of that number, or an error that says what was being done.
-func (u *update) refund(op, no string) (*order.Refund, error) {
-	if r := u.order.Refund(no); r != nil {
+// refund returns the refund of that number, or an error that names the command.
+func (u *update) refund(op, number string) (*order.Refund, error) {
+	if r := u.order.Refund(number); r != nil {
 		return r, nil
 	}
-	return nil, fmt.Errorf("%s refund %s of order %s: %w", op, no, u.order.ID, ErrRefundNotFound)
+	return nil, Ref{OrderID: u.order.ID, RefundNo: number}.wrap(op, ErrRefundNotFound)
 }
 
 // Order returns the order with its refunds and its whole history, or [ErrOrderNotFound].
@@ -252,10 +236,12 @@ func (s *Service) Order(ctx context.Context, orderID string) (*order.Order, erro
 	return LoadOrder(ctx, s.store, orderID)
 }
 
-// History returns a page of an order's history: the transitions whose Seq is above after, oldest first, at most limit
-// (see [DefaultLimit] and [MaxLimit]), or [ErrOrderNotFound]. A guard or hook that needs what happened before
-// its command asks with its own ctx.
-func (s *Service) History(ctx context.Context, orderID string, after int64, limit int) ([]order.Transition, error) {
+// History returns a page of an order's history, or [ErrOrderNotFound]: the transitions whose Seq is
+// above after, oldest first, at most limit (see [DefaultLimit] and [MaxLimit]). A guard or a hook
+// that needs earlier transitions calls it with its ctx.
+func (s *Service) History(
+	ctx context.Context, orderID string, after int64, limit int,
+) ([]order.Transition, error) {
 	page, err := s.store.History(ctx, orderID, after, Filter{Limit: limit}.PageSize())
 	if err != nil {
 		return nil, fmt.Errorf("get the history of order %s: %w", orderID, err)

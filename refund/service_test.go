@@ -20,17 +20,21 @@ func TestQueues(t *testing.T) {
 	e.clock.Advance(time.Second)
 	second := e.approved("R2", 2000)
 	e.clock.Advance(time.Second)
-	_, err := e.svc.Request(bg, refund.RequestParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R3"}, Amount: 3000, Actor: buyer})
+	_, err := e.svc.Request(bg, refund.RequestParams{Ref: o1("R3"), Amount: 3000, Actor: buyer})
 	require.NoError(t, err)
 
 	due, err := e.svc.Due(bg, 10, nil)
 	require.NoError(t, err)
-	require.Equal(t, []refund.Ref{first, second}, refs(due), "longest due first, only approved ones")
+	require.Equal(
+		t, []refund.Ref{first, second}, refs(due), "longest due first, only approved ones",
+	)
 	due, err = e.svc.Due(bg, 1, nil)
 	require.NoError(t, err)
 	require.Equal(t, []refund.Ref{first}, refs(due))
 
-	page, err := e.svc.ListRefunds(bg, refund.Filter{States: []order.State{order.StateRefundRequested}})
+	page, err := e.svc.ListRefunds(
+		bg, refund.Filter{States: []order.State{order.StateRefundRequested}},
+	)
 	require.NoError(t, err)
 	require.Len(t, page.Entries, 1)
 	require.Equal(t, e.refund("R3"), page.Entries[0].Refund)
@@ -51,7 +55,7 @@ func TestQueues(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 }
 
-// TestEndedContext: no command does anything once its ctx has ended.
+// TestEndedContext: no command changes anything once its ctx has ended.
 func TestEndedContext(t *testing.T) {
 	ctx, cancelCtx := context.WithCancel(bg)
 	cancelCtx()
@@ -74,7 +78,7 @@ func TestEndedContext(t *testing.T) {
 	}
 }
 
-// ledger is a Scheduler that notes what it is told, and whether it was told inside the Update.
+// ledger is a Scheduler that records its calls, and whether they were inside the Update.
 type ledger struct {
 	store  *memstore.Store
 	jobs   []refund.Ref
@@ -83,11 +87,13 @@ type ledger struct {
 }
 
 func (l *ledger) Schedule(ctx context.Context, ref refund.Ref, at time.Time) error {
-	l.jobs, l.at, l.inside = append(l.jobs, ref), append(l.at, at), append(l.inside, l.store.Joined(ctx))
+	l.jobs, l.at, l.inside = append(l.jobs, ref), append(l.at, at), append(
+		l.inside, l.store.Joined(ctx),
+	)
 	return nil
 }
 
-func TestSchedulerIsToldInsideTheUpdate(t *testing.T) {
+func TestSchedulerIsCalledInsideTheUpdate(t *testing.T) {
 	var jobs ledger
 	e := newEnv(t, func(e *env, o *refund.Options) {
 		jobs.store = e.store
@@ -95,7 +101,7 @@ func TestSchedulerIsToldInsideTheUpdate(t *testing.T) {
 	})
 	e.into(order.StateRefundRequested)
 	require.Empty(t, jobs.jobs)
-	ref, start := refund.Ref{OrderID: "O1", RefundNo: "R1"}, e.clock.Now()
+	ref, start := o1("R1"), e.clock.Now()
 	_, err := approve(4000).do(bg, e.svc)
 	require.NoError(t, err)
 	_, err = approve(4000).do(bg, e.svc)
@@ -116,7 +122,7 @@ func TestSchedulerIsToldInsideTheUpdate(t *testing.T) {
 	require.Equal(t, []bool{true, true, true}, jobs.inside)
 }
 
-// TestHooksGetCopies: what a hook does to the order it is given reaches nobody.
+// TestHooksGetCopies: a hook's changes of its order have no effect.
 func TestHooksGetCopies(t *testing.T) {
 	spoil := func(o *order.Order) {
 		o.Total, o.State, o.Gateway = 1, "spoilt", "spoilt"
@@ -148,7 +154,10 @@ func TestHooksGetCopies(t *testing.T) {
 		}
 	})
 	e.into(order.StateRefunded)
-	require.Equal(t, map[string]int{"guard": 2, "in_tx": 3, "after": 3}, called, "the provider's word is no decision to veto")
+	require.Equal(
+		t, map[string]int{"guard": 2, "in_tx": 3, "after": 3}, called,
+		"the provider's word is no decision to veto",
+	)
 	o := e.order()
 	require.EqualValues(t, 4000, o.Refunded)
 	require.EqualValues(t, 4000, e.bank.paid("O1"))
@@ -168,22 +177,31 @@ func TestHooksAreOptional(t *testing.T) {
 	require.ErrorIs(t, e.process(ref).Err, refund.ErrSetup, "a set-up fault, and stuck")
 }
 
-// TestAfterWaitsForTheOuterCommit: a command that joins a transaction is told of when that commits, and not
-// at all when it is rolled back.
+// TestAfterWaitsForTheOuterCommit: a command joins a transaction. The After hooks run when that
+// commits, and not at all after a rollback.
 func TestAfterWaitsForTheOuterCommit(t *testing.T) {
 	for _, fails := range []bool{false, true} {
 		t.Run(fmt.Sprintf("fails %v", fails), func(t *testing.T) {
-			var told []string
+			var calls []string
 			e := newEnv(t, func(e *env, o *refund.Options) {
-				o.Hooks[0].After = func(_ context.Context, o *order.Order, _ order.Transition) { told = append(told, o.ID) }
-				o.Hooks[0].InTx = func(ctx context.Context, o *order.Order, _ order.Transition) error {
+				o.Hooks[0].After = func(_ context.Context, o *order.Order, _ order.Transition) {
+					calls = append(calls, o.ID)
+				}
+				o.Hooks[0].InTx = func(
+					ctx context.Context, o *order.Order, _ order.Transition,
+				) error {
 					if o.ID != "O1" {
 						return nil
 					}
 					// The host's rule: a refund of O1 asks for one of O2, in the same transaction.
-					_, err := e.svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: "O2", RefundNo: "R2"}, Amount: 1, Actor: buyer})
+					_, err := e.svc.Request(
+						ctx,
+						refund.RequestParams{
+							Ref: refund.Ref{OrderID: "O2", RefundNo: "R2"}, Amount: 1, Actor: buyer,
+						},
+					)
 					require.NoError(e.t, err)
-					require.Empty(e.t, told, "nothing is committed yet")
+					require.Empty(e.t, calls, "nothing is committed yet")
 					if fails {
 						return errLost
 					}
@@ -191,25 +209,29 @@ func TestAfterWaitsForTheOuterCommit(t *testing.T) {
 				}
 			})
 			e.register()
-			_, err := e.svc.Register(bg, refund.RegisterParams{OrderID: "O2", Gateway: "bank", Currency: "CNY", Total: 10})
+			_, err := e.svc.Register(
+				bg,
+				refund.RegisterParams{OrderID: "O2", Gateway: "bank", Currency: "CNY", Total: 10},
+			)
 			require.NoError(t, err)
 			_, err = request(4000, "r").do(bg, e.svc)
 			o2, getErr := e.svc.Order(bg, "O2")
 			require.NoError(t, getErr)
 			if fails {
 				require.ErrorIs(t, err, errLost)
-				require.Empty(t, told)
+				require.Empty(t, calls)
 				require.Empty(t, o2.Refunds)
 				return
 			}
 			require.NoError(t, err)
-			require.Equal(t, []string{"O2", "O1"}, told)
+			require.Equal(t, []string{"O2", "O1"}, calls)
 			require.Len(t, o2.Refunds, 1)
 		})
 	}
 }
 
-// TestMachineNotMade: a machine that is not from NewMachine has no table, and is refused at once.
+// TestMachineNotMade: a machine that is not from NewMachine has no table, and NewService returns an
+// error.
 func TestMachineNotMade(t *testing.T) {
 	e := newEnv(t)
 	_, err := refund.NewService(&order.Machine{}, e.store, e.bank, refund.Options{})
@@ -218,7 +240,7 @@ func TestMachineNotMade(t *testing.T) {
 	require.Equal(t, "machine", invalid.Field)
 }
 
-// TestDefaults: the wall clock, kept as every store keeps it, and nothing logged.
+// TestDefaults: the wall clock, truncated as every store keeps it, and slog.Default.
 func TestDefaults(t *testing.T) {
 	e := newEnv(t)
 	e.svc = e.service(e.bank, refund.Options{})
@@ -227,7 +249,8 @@ func TestDefaults(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, time.UTC, r.RequestedAt.Location())
 	require.Zero(t, r.RequestedAt.Nanosecond()%1000)
-	require.WithinDuration(t, time.Now(), r.RequestedAt, time.Hour) //nolint:forbidigo // it is the default
+	//nolint:forbidigo // it is the default
+	require.WithinDuration(t, time.Now(), r.RequestedAt, time.Hour)
 
 	local := e.clock.Now().In(time.FixedZone("UTC+8", 8*3600)).Add(999)
 	e.svc = e.service(e.bank, refund.Options{Now: func() time.Time { return local }})
@@ -236,7 +259,7 @@ func TestDefaults(t *testing.T) {
 	require.Equal(t, e.clock.Now(), r.ApprovedAt)
 }
 
-// TestTypedErrors: each is found by errors.As through two wraps, with what it carries.
+// TestTypedErrors: errors.As finds each through two wraps, with its fields.
 func TestTypedErrors(t *testing.T) {
 	wrap := func(err error) error { return fmt.Errorf("b: %w", fmt.Errorf("a: %w", err)) }
 	var setup *refund.SetupError
@@ -255,24 +278,28 @@ func TestTypedErrors(t *testing.T) {
 	require.NotErrorIs(t, wrap(mismatch), refund.ErrSetup)
 }
 
-// TestRefundedAt: the provider's date is kept to the microsecond; one that no store could keep does not keep
-// the money from being booked.
-func TestRefundedAt(t *testing.T) {
+// TestRefundedAtIsTruncated: the provider's date is kept to the microsecond. The payment is booked
+// also if no store could keep its date.
+func TestRefundedAtIsTruncated(t *testing.T) {
 	good := time.Date(2026, 1, 3, 8, 0, 0, 123456789, time.FixedZone("UTC+8", 8*3600))
 	for _, tc := range []struct{ said, want time.Time }{
 		{good, time.Date(2026, 1, 3, 0, 0, 0, 123456000, time.UTC)},
 		{time.Time{}, time.Time{}},
-		{time.Unix(1767398400000, 0), time.Time{}}, // milliseconds taken for seconds: the year 57976
+		// milliseconds taken for seconds: the year 57976
+		{time.Unix(1767398400000, 0), time.Time{}},
 	} {
 		e := newEnv(t)
-		e.bank.next(fault{op: "refund", pay: true, res: refund.Result{Outcome: refund.OutcomeSucceeded, RefundedAt: tc.said}})
+		e.bank.next(fault{
+			op: "refund", pay: true,
+			res: refund.Result{Outcome: refund.OutcomeSucceeded, RefundedAt: tc.said},
+		})
 		require.Equal(t, order.StateRefunded, e.process(e.approved("R1", 4000)).State)
 		require.Equal(t, tc.want, e.refund("R1").RefundedAt)
 	}
 }
 
 func TestApproveAndSend(t *testing.T) {
-	p := refund.ApproveParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Amount: 4000, Actor: seller}
+	p := refund.ApproveParams{Ref: o1("R1"), Amount: 4000, Actor: seller}
 	e := newEnv(t)
 	e.into(order.StateRefundRequested)
 	wrong := p
@@ -296,10 +323,15 @@ func TestApproveAndSend(t *testing.T) {
 
 	e.approved("R2", 1000)
 	failing := &flakyStore{Store: e.store}
-	s, err := refund.NewService(e.machine, failing, dieOn{e.bank, nil, func() { failing.fail(errLost) }}, refund.Options{Now: e.clock.Now})
+	s, err := refund.NewService(
+		e.machine, failing, dieOn{e.bank, nil, func() { failing.fail(errLost) }},
+		refund.Options{Now: e.clock.Now},
+	)
 	require.NoError(t, err)
-	r, err = s.ApproveAndSend(bg, refund.ApproveParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R2"}, Amount: 1000, Actor: seller})
+	r, err = s.ApproveAndSend(bg, refund.ApproveParams{Ref: o1("R2"), Amount: 1000, Actor: seller})
 	require.NoError(t, err)
-	require.Equal(t, order.StateApproved, r.State, "an outcome that could not be recorded is not claimed")
+	require.Equal(
+		t, order.StateApproved, r.State, "an outcome that could not be recorded is not claimed",
+	)
 	require.Equal(t, order.StateApproved, e.refund("R2").State)
 }

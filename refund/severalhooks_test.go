@@ -33,7 +33,7 @@ func everyHook(name string, calls *[]string) refund.Hooks {
 	return h
 }
 
-// TestEveryHookOfSeveralIsCalled: a kind of hook that is added later is not forgotten.
+// TestEveryHookOfSeveralIsCalled: a kind of hook that is added later must be called too.
 func TestEveryHookOfSeveralIsCalled(t *testing.T) {
 	var calls []string
 	e := newEnv(t, func(_ *env, o *refund.Options) {
@@ -47,12 +47,14 @@ func TestEveryHookOfSeveralIsCalled(t *testing.T) {
 	e.process(e.approved("R2", 4000))
 	e.clock.Advance(time.Hour)
 	_, err := e.svc.Resolve(bg, refund.ResolveParams{
-		Ref: refund.Ref{OrderID: "O1", RefundNo: "R2"}, Resolution: refund.ResolutionPaid,
+		Ref: o1("R2"), Resolution: refund.ResolutionPaid,
 		Evidence: "bank transfer 77", Actor: seller,
 	})
 	require.NoError(t, err)
 	require.NoError(t, e.svc.HandleNotification(bg, success("R2", 4000))) // Discrepancy
-	unknown := refund.Notification{Gateway: "bank", Result: refund.Result{OrderID: "O1", RefundNo: "R9"}}
+	unknown := refund.Notification{
+		Gateway: "bank", Result: refund.Result{OrderID: "O1", RefundNo: "R9"},
+	}
 	require.NoError(t, e.svc.HandleNotification(bg, unknown))
 	for field := range reflect.TypeFor[refund.Hooks]().NumField() {
 		name := reflect.TypeFor[refund.Hooks]().Field(field).Name
@@ -65,11 +67,17 @@ func TestEveryHookOfSeveralIsCalled(t *testing.T) {
 // TestFirstRefusalOfSeveralHooksCounts: the hooks after it are not called.
 func TestFirstRefusalOfSeveralHooksCounts(t *testing.T) {
 	first, second := errors.New("first"), errors.New("second")
-	for name, hook := range map[string]func(step func(context.Context, *order.Order, order.Transition) error) refund.Hooks{
-		"guard": func(step func(context.Context, *order.Order, order.Transition) error) refund.Hooks {
+	for name, hook := range map[string]func(step func(
+		context.Context, *order.Order, order.Transition,
+	) error) refund.Hooks{
+		"guard": func(step func(
+			context.Context, *order.Order, order.Transition,
+		) error) refund.Hooks {
 			return refund.Hooks{Guard: step}
 		},
-		"in tx": func(step func(context.Context, *order.Order, order.Transition) error) refund.Hooks {
+		"in tx": func(step func(
+			context.Context, *order.Order, order.Transition,
+		) error) refund.Hooks {
 			return refund.Hooks{InTx: step}
 		},
 	} {
@@ -95,13 +103,17 @@ func TestFirstRefusalOfSeveralHooksCounts(t *testing.T) {
 // TestPanicOfOneHookSkipsNoOther: it is logged, and the hooks after it are called.
 func TestPanicOfOneHookSkipsNoOther(t *testing.T) {
 	loud := func(what string) refund.Hooks {
-		return refund.Hooks{After: func(context.Context, *order.Order, order.Transition) { panic(what) }}
+		return refund.Hooks{
+			After: func(context.Context, *order.Order, order.Transition) { panic(what) },
+		}
 	}
 	var calls []string
 	log := &logtest.Recorder{}
 	e := newEnv(t, func(_ *env, o *refund.Options) {
 		o.Logger = log.Logger()
-		o.Hooks = []refund.Hooks{loud("one"), everyHook("a", &calls), loud("two"), everyHook("b", &calls)}
+		o.Hooks = []refund.Hooks{
+			loud("one"), everyHook("a", &calls), loud("two"), everyHook("b", &calls),
+		}
 	})
 	e.register()
 	calls = nil
@@ -117,15 +129,27 @@ func TestTraceHooksNest(t *testing.T) {
 	type key struct{}
 	var ends []string
 	trace := func(name string) refund.Hooks {
-		return refund.Hooks{Trace: func(ctx context.Context, _ refund.Command) (context.Context, func(error)) {
+		return refund.Hooks{Trace: func(
+			ctx context.Context, _ refund.Command,
+		) (context.Context, func(error)) {
 			before, _ := ctx.Value(key{}).(string)
-			return context.WithValue(ctx, key{}, before+name), func(error) { ends = append(ends, before+name) }
+			return context.WithValue(ctx, key{}, before+name), func(error) {
+				ends = append(ends, before+name)
+			}
 		}}
 	}
-	odd := refund.Hooks{Trace: func(context.Context, refund.Command) (context.Context, func(error)) {
+	odd := refund.Hooks{Trace: func(
+		context.Context, refund.Command,
+	) (context.Context, func(error)) {
 		return nil, nil //nolint:nilnil,staticcheck // a hook that returns nothing
 	}}
-	loud := refund.Hooks{Trace: func(context.Context, refund.Command) (context.Context, func(error)) { panic("loud") }}
+	loud := refund.Hooks{
+		Trace: func(
+			context.Context, refund.Command,
+		) (context.Context, func(error)) {
+			panic("loud")
+		},
+	}
 	var inside any
 	seen := refund.Hooks{InTx: func(ctx context.Context, _ *order.Order, _ order.Transition) error {
 		inside = ctx.Value(key{})
@@ -142,34 +166,37 @@ func TestTraceHooksNest(t *testing.T) {
 	require.Equal(t, []string{"ab", "a"}, ends)
 }
 
-// tracer is a Trace hook that keeps what it was told, and how deep in other commands it was.
-type tracer struct{ told []string }
+// tracer is a Trace hook that records its calls, indented if inside another command.
+type tracer struct{ calls []string }
 
 func (tr *tracer) hooks() refund.Hooks {
 	type depth struct{}
-	return refund.Hooks{Trace: func(ctx context.Context, c refund.Command) (context.Context, func(error)) {
+	return refund.Hooks{Trace: func(
+		ctx context.Context, c refund.Command,
+	) (context.Context, func(error)) {
 		d, _ := ctx.Value(depth{}).(string)
-		tr.told = append(tr.told, d+c.Name+" "+c.OrderID+" "+c.RefundNo)
+		tr.calls = append(tr.calls, d+c.Name+" "+c.OrderID+" "+c.RefundNo)
 		return context.WithValue(ctx, depth{}, d+"  "), func(err error) {
 			if err != nil {
-				tr.told = append(tr.told, d+"/"+c.Name+" failed")
+				tr.calls = append(tr.calls, d+"/"+c.Name+" failed")
 				return
 			}
-			tr.told = append(tr.told, d+"/"+c.Name)
+			tr.calls = append(tr.calls, d+"/"+c.Name)
 		}
 	}}
 }
 
-// TestTrace: each command, once, however often the store runs it, with its error and inside its caller.
+// TestTrace: each command is traced once, however often the store runs it, with its error and
+// inside its caller.
 func TestTrace(t *testing.T) {
 	tr := &tracer{}
 	e := newEnv(t, func(_ *env, o *refund.Options) { o.Hooks = []refund.Hooks{tr.hooks()} })
-	told := func(f func() error) ([]string, error) {
-		tr.told = nil
+	calls := func(f func() error) ([]string, error) {
+		tr.calls = nil
 		err := f()
-		return slices.Clone(tr.told), err
+		return slices.Clone(tr.calls), err
 	}
-	ref := refund.Ref{OrderID: "O1", RefundNo: "R1"}
+	ref := o1("R1")
 	note := refund.Notification{Result: refund.Result{OrderID: "O1", RefundNo: "R1", Amount: 40}}
 	for _, c := range []struct {
 		name string
@@ -177,57 +204,80 @@ func TestTrace(t *testing.T) {
 		want []string
 	}{
 		{"register", func() error {
-			_, err := e.svc.Register(bg, refund.RegisterParams{OrderID: "O1", Gateway: "bank", Currency: "CNY", Total: 100})
+			_, err := e.svc.Register(
+				bg,
+				refund.RegisterParams{OrderID: "O1", Gateway: "bank", Currency: "CNY", Total: 100},
+			)
 			return err
 		}, []string{"register O1 ", "/register"}},
 		{"request", func() error {
-			_, err := e.svc.Request(bg, refund.RequestParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Amount: 40, Reason: "r", Actor: buyer})
+			_, err := e.svc.Request(
+				bg, refund.RequestParams{Ref: o1("R1"), Amount: 40, Reason: "r", Actor: buyer},
+			)
 			return err
 		}, []string{"request O1 R1", "/request"}},
 		{"approve_and_send", func() error {
-			_, err := e.svc.ApproveAndSend(bg, refund.ApproveParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Amount: 40, Actor: seller})
+			_, err := e.svc.ApproveAndSend(
+				bg, refund.ApproveParams{Ref: o1("R1"), Amount: 40, Actor: seller},
+			)
 			return err
-		}, []string{"approve_and_send O1 R1", "  approve O1 R1", "  /approve", "  process O1 R1", "  /process", "/approve_and_send"}},
-		{"process", func() error { _, err := e.svc.Process(bg, ref); return err }, []string{"process O1 R1", "/process"}},
-		{"notification", func() error { return e.svc.HandleNotification(bg, note) }, []string{"notification O1 R1", "/notification"}},
-		{"sync", func() error { _, err := e.svc.Sync(bg, "O1"); return err }, []string{"sync O1 ", "/sync"}},
+		}, []string{
+			"approve_and_send O1 R1", "  approve O1 R1", "  /approve", "  process O1 R1",
+			"  /process", "/approve_and_send",
+		}},
+		{
+			"process", func() error { _, err := e.svc.Process(bg, ref); return err },
+			[]string{"process O1 R1", "/process"},
+		},
+		{
+			"notification", func() error { return e.svc.HandleNotification(bg, note) },
+			[]string{"notification O1 R1", "/notification"},
+		},
+		{
+			"sync", func() error { _, err := e.svc.Sync(bg, "O1"); return err },
+			[]string{"sync O1 ", "/sync"},
+		},
 		{"reject", func() error {
-			return errOf(e.svc.Reject(bg, refund.RejectParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Note: "n", Actor: seller}))
+			return errOf(e.svc.Reject(
+				bg, refund.RejectParams{Ref: o1("R1"), Note: "n", Actor: seller},
+			))
 		}, []string{"reject O1 R1", "/reject failed"}},
 		{"cancel", func() error {
-			return errOf(e.svc.Cancel(bg, refund.CancelParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Actor: buyer}))
+			return errOf(e.svc.Cancel(bg, refund.CancelParams{Ref: o1("R1"), Actor: buyer}))
 		}, []string{"cancel O1 R1", "/cancel failed"}},
 		{"retry", func() error {
-			return errOf(e.svc.Retry(bg, refund.RetryParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Actor: seller}))
+			return errOf(e.svc.Retry(bg, refund.RetryParams{Ref: o1("R1"), Actor: seller}))
 		}, []string{"retry O1 R1", "/retry failed"}},
 		{"fire", func() error {
-			return errOf(e.svc.Fire(bg, refund.FireParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Actor: seller}))
+			return errOf(e.svc.Fire(bg, refund.FireParams{Ref: o1("R1"), Actor: seller}))
 		}, []string{"fire O1 R1", "/fire failed"}},
 		{"resolve", func() error {
-			return errOf(e.svc.Resolve(bg, refund.ResolveParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Actor: seller}))
+			return errOf(e.svc.Resolve(bg, refund.ResolveParams{Ref: o1("R1"), Actor: seller}))
 		}, []string{"resolve O1 R1", "/resolve failed"}},
 		{"abandon", func() error {
-			return errOf(e.svc.Abandon(bg, refund.AbandonParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Actor: seller}))
+			return errOf(e.svc.Abandon(bg, refund.AbandonParams{Ref: o1("R1"), Actor: seller}))
 		}, []string{"abandon O1 R1", "/abandon failed"}},
 	} {
-		got, err := told(c.do)
+		got, err := calls(c.do)
 		require.Equal(t, c.want, got, "%s: %v", c.name, err)
 	}
-	got, err := told(func() error { _, err := e.svc.ListRefunds(bg, refund.Filter{}); return err })
+	got, err := calls(func() error { _, err := e.svc.ListRefunds(bg, refund.Filter{}); return err })
 	require.NoError(t, err)
-	require.Empty(t, got, "reads are not told of")
+	require.Empty(t, got, "reads are not traced")
 }
 
 func errOf(_ order.Refund, err error) error { return err }
 
-// TestTraceEndsOnPanic: the panic goes on as it was, and the command does not count as done.
+// TestTraceEndsOnPanic: the panic goes on, and the end gets an error.
 func TestTraceEndsOnPanic(t *testing.T) {
 	tr := &tracer{}
 	e := newEnv(t, func(_ *env, o *refund.Options) { o.Hooks = []refund.Hooks{tr.hooks()} })
-	s, err := refund.NewService(e.machine, panicking{e.store}, e.bank, refund.Options{Hooks: []refund.Hooks{tr.hooks()}})
+	s, err := refund.NewService(
+		e.machine, panicking{e.store}, e.bank, refund.Options{Hooks: []refund.Hooks{tr.hooks()}},
+	)
 	require.NoError(t, err)
-	require.PanicsWithValue(t, "store", func() { _, _ = s.Process(bg, refund.Ref{OrderID: "O1", RefundNo: "R1"}) })
-	require.Equal(t, []string{"process O1 R1", "/process failed"}, tr.told)
+	require.PanicsWithValue(t, "store", func() { _, _ = s.Process(bg, o1("R1")) })
+	require.Equal(t, []string{"process O1 R1", "/process failed"}, tr.calls)
 }
 
 type panicking struct{ refund.Store }
@@ -236,31 +286,40 @@ func (panicking) Update(context.Context, string, func(context.Context, *order.Or
 	panic("store")
 }
 
-// TestTraceOncePerCommand: a store that runs fn again, and a command in the transaction of another.
+// TestTraceOncePerCommand: the store runs fn again, and a command runs in the transaction of
+// another.
 func TestTraceOncePerCommand(t *testing.T) {
 	tr := &tracer{}
 	e := newEnv(t)
 	e.register()
-	s, err := refund.NewService(e.machine, twice{e.store}, e.bank, refund.Options{Hooks: []refund.Hooks{tr.hooks()}})
+	s, err := refund.NewService(
+		e.machine, twice{e.store}, e.bank, refund.Options{Hooks: []refund.Hooks{tr.hooks()}},
+	)
 	require.NoError(t, err)
 	_, err = request(10, "r").do(bg, s)
 	require.NoError(t, err)
-	require.Len(t, tr.told, 2, "%q", tr.told)
+	require.Len(t, tr.calls, 2, "%q", tr.calls)
 
-	tr.told = nil
+	tr.calls = nil
 	err = e.store.Update(bg, "O1", func(ctx context.Context, _ *order.Order) error {
-		_, err := e.service(e.bank, refund.Options{Hooks: []refund.Hooks{tr.hooks()}}).ApproveAndSend(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}})
-		require.ErrorIs(t, err, refund.ErrInTx, "the ctx that the command runs in is still the transaction's")
+		_, err := e.service(
+			e.bank, refund.Options{Hooks: []refund.Hooks{tr.hooks()}},
+		).ApproveAndSend(ctx, refund.ApproveParams{Ref: o1("R1")})
+		require.ErrorIs(
+			t, err, refund.ErrInTx, "the ctx that the command runs in is still the transaction's",
+		)
 		return nil
 	})
 	require.NoError(t, err)
-	require.Equal(t, []string{"approve_and_send O1 R1", "/approve_and_send failed"}, tr.told)
+	require.Equal(t, []string{"approve_and_send O1 R1", "/approve_and_send failed"}, tr.calls)
 }
 
 // twice is a store whose first try fails, as at a deadlock.
 type twice struct{ refund.Store }
 
-func (s twice) Update(ctx context.Context, id string, fn func(context.Context, *order.Order) error) error {
+func (s twice) Update(
+	ctx context.Context, id string, fn func(context.Context, *order.Order) error,
+) error {
 	o, err := s.Get(ctx, id)
 	if err != nil {
 		return err
@@ -269,16 +328,19 @@ func (s twice) Update(ctx context.Context, id string, fn func(context.Context, *
 	return s.Store.Update(ctx, id, fn)
 }
 
-// TestTracePanics: the command is done all the same.
+// TestTracePanics: the command is carried out all the same.
 func TestTracePanics(t *testing.T) {
 	log := &logtest.Recorder{}
 	e := newEnv(t, func(_ *env, o *refund.Options) {
 		o.Logger = log.Logger()
-		o.Hooks = []refund.Hooks{{Trace: func(_ context.Context, c refund.Command) (context.Context, func(error)) {
+		o.Hooks = []refund.Hooks{{Trace: func(
+			_ context.Context, c refund.Command,
+		) (context.Context, func(error)) {
 			if c.Name == "register" {
 				panic("trace")
 			}
-			return nil, func(error) { panic("end") } //nolint:staticcheck // a hook that returns no context
+			//nolint:staticcheck // a hook that returns no context
+			return nil, func(error) { panic("end") }
 		}}}
 	})
 	e.approved("R1", 40)

@@ -35,11 +35,11 @@ func (e *env) closed() refund.Ref {
 	return ref
 }
 
-// TestStaleNo: a no that was read before the refund was sent again says nothing of what was sent. A refund
-// that is booked as failed is asked about no more, so it must not be on its way.
-func TestStaleNo(t *testing.T) {
+// TestStaleRefusalFailsNothing: a refusal that was read before the refund was sent again says
+// nothing about the new submission. Nobody asks about a failed refund, so it must not fail.
+func TestStaleRefusalFailsNothing(t *testing.T) {
 	for name, tc := range map[string]struct {
-		resent refund.Result // the provider's answer to the submission that overtakes the no
+		resent refund.Result // the provider's answer to the submission that overtakes the refusal
 		want   order.State
 	}{
 		"accepted": {isAccepted, order.StateApproved},
@@ -68,7 +68,10 @@ func TestStaleNo(t *testing.T) {
 		require.NoError(t, err)
 		sent, answered := make(chan struct{}), make(chan struct{})
 		e.bank.next(
-			fault{op: "refund", res: isAccepted, block: func(context.Context) { close(sent); <-answered }},
+			fault{
+				op: "refund", res: isAccepted,
+				block: func(context.Context) { close(sent); <-answered },
+			},
 			fault{op: "query", res: isClosed, block: func(context.Context) {
 				answered <- struct{}{} // the attempt is recorded before this query is answered
 				<-answered
@@ -99,9 +102,12 @@ func TestStaleNo(t *testing.T) {
 			fault{op: "refund", res: isAccepted},
 		)
 		e.hint()
-		require.Equal(t, order.StateApproved, e.refund("R1").State, "an abnormal refund is asked about no more either")
+		require.Equal(
+			t, order.StateApproved, e.refund("R1").State,
+			"an abnormal refund is asked about no more either",
+		)
 	})
-	t.Run("unchanged: the no counts", func(t *testing.T) {
+	t.Run("unchanged: the refusal counts", func(t *testing.T) {
 		e := newEnv(t)
 		e.process(e.approved("R1", 4000))
 		e.bank.next(fault{op: "query", res: isClosed})
@@ -110,9 +116,9 @@ func TestStaleNo(t *testing.T) {
 	})
 }
 
-// TestClosedBehindALostRetry: the provider closed the number, it is sent again, and nobody knows whether that
-// arrived. That the number is closed may be the old news.
-func TestClosedBehindALostRetry(t *testing.T) {
+// TestClosedAfterALostRetryNeedsProof: the provider closed the number. It is sent again, and the
+// answer is lost. A query that says closed may be outdated.
+func TestClosedAfterALostRetryNeedsProof(t *testing.T) {
 	lost := func(t *testing.T) (*env, refund.Ref) {
 		e := newEnv(t)
 		ref := e.closed()
@@ -129,7 +135,9 @@ func TestClosedBehindALostRetry(t *testing.T) {
 		require.Equal(t, order.StateApproved, e.refund("R1").State, "not on a notification's word")
 		e.clock.Advance(time.Minute)
 		next := e.process(ref)
-		require.Equal(t, refund.ProcessResult{State: order.StateApproved, At: e.clock.Now().Add(2 * time.Minute)}, next,
+		require.Equal(t, refund.ProcessResult{
+			State: order.StateApproved, At: e.clock.Now().Add(2 * time.Minute),
+		}, next,
 			"asked again after the quiet period")
 		e.run() // the bank has opened it again and pays
 		require.Equal(t, order.StateRefunded, e.refund("R1").State)
@@ -143,9 +151,9 @@ func TestClosedBehindALostRetry(t *testing.T) {
 	})
 }
 
-// TestAcceptedWhileTheNoIsChecked: the check after the quiet period read "not found" before the provider
-// accepted the refund, and is answered after that was booked.
-func TestAcceptedWhileTheNoIsChecked(t *testing.T) {
+// TestAcceptedWhileARefusalIsChecked: the check after the quiet period read not_found before the
+// provider accepted the refund, and is answered after that was booked.
+func TestAcceptedWhileARefusalIsChecked(t *testing.T) {
 	e := newEnv(t)
 	e.bank.next(
 		fault{op: "refund", err: errLost},
@@ -164,8 +172,8 @@ func TestAcceptedWhileTheNoIsChecked(t *testing.T) {
 	require.Zero(t, e.refund("R1").DeclinedAt)
 }
 
-// TestAdoptedIsNeverSent: what the provider had and the merchant never approved is only asked about. If the provider
-// denies it later, that is for a person.
+// TestAdoptedIsNeverSent: a refund that the provider had and the merchant never approved is only
+// asked about. If the provider denies it later, a person must decide.
 func TestAdoptedIsNeverSent(t *testing.T) {
 	t.Run("made in the console", func(t *testing.T) {
 		e, l := newLister(t)
@@ -174,12 +182,13 @@ func TestAdoptedIsNeverSent(t *testing.T) {
 		require.NoError(t, err)
 		require.Len(t, e.discrepancies, 1, "it was not in the book")
 		delete(l.refunds, "C1") // and taken back there
-		e.steps(refund.Ref{OrderID: "O1", RefundNo: "C1"}, 5)
+		e.steps(o1("C1"), 5)
 		require.Equal(t, order.StateApproved, e.refund("C1").State)
 		require.Len(t, e.discrepancies, 2, "one alert that the provider denies it")
 		require.NotContains(t, e.bank.called(), "refund C1")
 		_, err = e.svc.Resolve(bg, refund.ResolveParams{
-			Ref: refund.Ref{OrderID: "O1", RefundNo: "C1"}, Resolution: refund.ResolutionReturned, Evidence: "taken back in the console", Actor: seller,
+			Ref: o1("C1"), Resolution: refund.ResolutionReturned,
+			Evidence: "taken back in the console", Actor: seller,
 		})
 		require.NoError(t, err)
 		require.Equal(t, order.StateFailed, e.refund("C1").State)
@@ -191,7 +200,7 @@ func TestAdoptedIsNeverSent(t *testing.T) {
 		e.bank.next(fault{op: "query", res: isAccepted}, fault{op: "query", res: isClosed})
 		e.hint()
 		require.Equal(t, order.StateApproved, e.refund("R1").State)
-		e.steps(refund.Ref{OrderID: "O1", RefundNo: "R1"}, 1)
+		e.steps(o1("R1"), 1)
 		require.Equal(t, order.StateFailed, e.refund("R1").State)
 		require.NotContains(t, e.bank.called(), "refund R1")
 
@@ -212,8 +221,9 @@ func TestAdoptedIsNeverSent(t *testing.T) {
 	})
 }
 
-// TestNoWhileAnAttemptIsUnderWay: what others hear in the meantime does not end a refund that is being sent.
-func TestNoWhileAnAttemptIsUnderWay(t *testing.T) {
+// TestRefusalDuringAnAttempt: a refusal that Sync or a notification gets does not end a refund that
+// is being sent.
+func TestRefusalDuringAnAttempt(t *testing.T) {
 	e := newEnv(t)
 	e.bank.next(
 		fault{op: "refund", res: isAccepted, pay: true, block: func(context.Context) { e.hint() }},
@@ -225,8 +235,8 @@ func TestNoWhileAnAttemptIsUnderWay(t *testing.T) {
 	require.Empty(t, e.discrepancies)
 }
 
-// TestClockSetBackWhileTheNoIsChecked: the quiet period is not over on the clock that records.
-func TestClockSetBackWhileTheNoIsChecked(t *testing.T) {
+// TestClockSetBackWhileARefusalIsChecked: the quiet period is not over on the clock that records.
+func TestClockSetBackWhileARefusalIsChecked(t *testing.T) {
 	e := newEnv(t)
 	e.bank.next(fault{op: "refund", err: errLost}, fault{op: "refund", res: declined("NOTENOUGH")})
 	ref := e.approved("R1", 4000)
@@ -234,15 +244,22 @@ func TestClockSetBackWhileTheNoIsChecked(t *testing.T) {
 	e.clock.Advance(time.Minute)
 	e.process(ref)
 	e.clock.Advance(2 * time.Minute)
-	e.bank.next(fault{op: "query", res: isNotFound, block: func(context.Context) { e.clock.Advance(-time.Second) }})
+	e.bank.next(fault{
+		op: "query", res: isNotFound,
+		block: func(context.Context) { e.clock.Advance(-time.Second) },
+	})
 	next := e.process(ref)
-	require.Equal(t, refund.ProcessResult{State: order.StateApproved, At: e.clock.Now().Add(time.Minute)}, next)
+	require.Equal(
+		t, refund.ProcessResult{State: order.StateApproved, At: e.clock.Now().Add(time.Minute)},
+		next,
+	)
 	e.run2(t, ref)
 	require.Equal(t, order.StateFailed, e.refund("R1").State)
 	require.Equal(t, "NOTENOUGH", e.refund("R1").Code)
 }
 
-// TestAdoptedLeavesNoSubmission: a process that dies while it asks about an adopted refund has sent nothing.
+// TestAdoptedLeavesNoSubmission: a process that dies while it asks about an adopted refund has sent
+// nothing.
 func TestAdoptedLeavesNoSubmission(t *testing.T) {
 	e := newEnv(t)
 	e.into(order.StateRejected)
@@ -251,22 +268,27 @@ func TestAdoptedLeavesNoSubmission(t *testing.T) {
 	failing := &flakyStore{Store: e.store}
 	s, err := refund.NewService(e.machine, failing, e.bank, refund.Options{Now: e.clock.Now})
 	require.NoError(t, err)
-	e.bank.next(fault{op: "query", res: isNotFound, block: func(context.Context) { failing.fail(errLost) }})
-	_, err = s.Process(bg, refund.Ref{OrderID: "O1", RefundNo: "R1"})
+	e.bank.next(fault{
+		op: "query", res: isNotFound, block: func(context.Context) { failing.fail(errLost) },
+	})
+	_, err = s.Process(bg, o1("R1"))
 	require.ErrorIs(t, err, errLost)
 	require.Zero(t, e.refund("R1").SubmittedAt)
 }
 
-// TestNoOfAnotherRetry: a no that comes so late that the refund has failed, was retried and is in the attempt
-// of the same number again, is not that attempt's.
-func TestNoOfAnotherRetry(t *testing.T) {
+// TestRefusalOfAnEarlierRetry: a refusal arrives late: the refund has failed, was retried, and is
+// in the attempt of the same number again. The refusal is not that attempt's.
+func TestRefusalOfAnEarlierRetry(t *testing.T) {
 	e := newEnv(t)
 	ref := e.approved("R1", 4000)
-	no := refund.Result{Outcome: refund.OutcomeDeclined, Code: "NOTENOUGH"}
+	refusal := refund.Result{Outcome: refund.OutcomeDeclined, Code: "NOTENOUGH"}
 	e.bank.next(
-		fault{op: "refund", res: no, block: func(context.Context) {
+		fault{op: "refund", res: refusal, block: func(context.Context) {
 			e.clock.Advance(time.Minute)
-			require.Equal(t, order.StateApproved, e.process(ref).State, "a no waits for its quiet period")
+			require.Equal(
+				t, order.StateApproved, e.process(ref).State,
+				"a refusal waits for the quiet period",
+			)
 			e.clock.Advance(2 * time.Minute)
 			require.Equal(t, order.StateFailed, e.process(ref).State)
 			_, err := retry.do(bg, e.svc)
@@ -274,7 +296,7 @@ func TestNoOfAnotherRetry(t *testing.T) {
 			require.Equal(t, order.StateApproved, e.process(ref).State)
 			require.Equal(t, 1, e.refund("R1").Attempts)
 		}},
-		fault{op: "refund", res: no},
+		fault{op: "refund", res: refusal},
 		fault{op: "refund", res: isAccepted, pay: true},
 	)
 	require.Equal(t, order.StateApproved, e.process(ref).State)

@@ -1,6 +1,7 @@
 package refund
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"fmt"
@@ -12,46 +13,50 @@ import (
 	"github.com/orderfsm/orderfsm/order"
 )
 
-// Store keeps orders. A host implements it over its own tables; storetest.Run checks an implementation.
+// Store keeps orders. A host implements it over its own tables; storetest.Run checks an
+// implementation.
 //
-// Methods must be safe for concurrent use and honour ctx. What they return must share no memory with what
-// is stored. Refund numbers are unique among all orders.
+// Methods must be safe for concurrent use and honour ctx. Their results must share no memory with
+// what is stored. Refund numbers are unique among all orders.
 type Store interface {
-	// Update loads the order with all its refunds and an empty History, calls fn on it and commits what fn left. It
-	// appends the transitions that fn left in o.History to those that are stored, and refuses them if they do not
-	// continue these: see [CheckHistory]. It must commit nothing if fn returns an error (which it returns, wrapped or
-	// not) or panics. Two Updates of one order must never interleave.
+	// Update loads the order with all its refunds and an empty History, calls fn and commits the
+	// changed order. It appends o.History to the stored transitions; see [CheckHistory]. If fn
+	// panics or returns an error, Update must commit nothing; it returns that error, wrapped or
+	// not. Two Updates of one order must never interleave.
 	//
-	// fn may run more than once (deadlock, serialization failure), each time on a fresh copy; it has no
-	// effect but through o and its ctx. That ctx carries the store's transaction, so that hooks can write
-	// the host's own rows with it. An Update of the same order with that ctx must be an error, never a
-	// deadlock.
+	// Update may call fn more than once (deadlock, serialization failure), each time with a fresh
+	// copy. fn has no effect but through o and its ctx. That ctx carries the store's transaction,
+	// so that hooks can write the host's own rows with it. An Update of the same order with that
+	// ctx must return an error and never deadlock.
 	//
-	// Errors: [ErrOrderNotFound]; [ErrConflict] if o carries a refund number that another order has; [ErrInvalid] if
-	// o.History does not continue what is stored.
-	Update(ctx context.Context, orderID string, fn func(ctx context.Context, o *order.Order) error) error
+	// Errors: [ErrOrderNotFound]; [ErrConflict] if another order has a refund number of o;
+	// [ErrInvalid] if o.History does not continue the stored one.
+	Update(
+		ctx context.Context, orderID string, fn func(ctx context.Context, o *order.Order) error,
+	) error
 	// Get returns the order with all its refunds and an empty History, or [ErrOrderNotFound].
 	Get(ctx context.Context, orderID string) (*order.Order, error)
-	// History returns the order's transitions whose Seq is above after, by Seq, at most limit of them (> 0), or
-	// [ErrOrderNotFound]. With the ctx of an Update it need not return what that has not written yet.
+	// History returns at most limit (> 0) transitions of the order with a Seq above after, by Seq,
+	// or [ErrOrderNotFound]. With the ctx of an Update it may omit what that Update has not written
+	// yet.
 	History(ctx context.Context, orderID string, after int64, limit int) ([]order.Transition, error)
-	// Create stores a new order, with the refunds and the history that it has, as Version 1.
+	// Create stores a new order, with its refunds and history, as Version 1.
 	//
-	// Errors: [ErrExists] if its ID is already there; [ErrConflict] if a refund number of it is; [ErrInvalid] if its
-	// history does not begin with 1, has gaps or does not end with o.Seq.
+	// Errors: [ErrExists] if the ID is taken; [ErrConflict] if a refund number is taken;
+	// [ErrInvalid] if the history does not begin with 1, has gaps or does not end with o.Seq.
 	Create(ctx context.Context, o *order.Order) error
 	// Due lists the approved refunds that q selects; see [DueQuery].
 	Due(ctx context.Context, q DueQuery) ([]DueRefund, error)
-	// ListRefunds pages through refunds, for review queues: by RequestedAt, then order ID, then refund number, oldest first.
+	// ListRefunds pages through refunds by RequestedAt, then order ID, then refund number.
 	ListRefunds(ctx context.Context, f Filter) (Page, error)
 }
 
-// CheckHistory returns nil if o.History continues an order whose newest transition is seq: if it is numbered from
-// seq + 1 to o.Seq without gaps. Otherwise its error wraps [ErrInvalid]. A Store calls it before it appends o.History;
-// in Create seq is 0.
+// CheckHistory returns nil if o.History is numbered from seq + 1 to o.Seq without gaps. seq is the
+// newest stored transition of the order; 0 in Create. Otherwise the error wraps [ErrInvalid]. A
+// Store calls it before it appends o.History.
 func CheckHistory(o *order.Order, seq int64) error {
 	problem := func(format string, args ...any) error {
-		return &order.InvalidError{Field: "history", Problem: fmt.Sprintf(format, args...)}
+		return invalid("history", fmt.Sprintf(format, args...))
 	}
 	for i := range o.History {
 		if seq++; o.History[i].Seq != seq {
@@ -64,8 +69,8 @@ func CheckHistory(o *order.Order, seq int64) error {
 	return nil
 }
 
-// LoadOrder returns an order of s with its refunds and its whole history, as [Service.Order] does. It reads the history
-// page by page. What is committed meanwhile it leaves out, so that order and history are of one moment.
+// LoadOrder returns an order of s with its refunds and its whole history. It reads the history page
+// by page, and omits what is committed in the meantime: order and history are of one moment.
 func LoadOrder(ctx context.Context, s Store, orderID string) (*order.Order, error) {
 	o, err := s.Get(ctx, orderID)
 	if err != nil {
@@ -77,20 +82,22 @@ func LoadOrder(ctx context.Context, s Store, orderID string) (*order.Order, erro
 			return nil, fmt.Errorf("get the history of order %s: %w", orderID, err)
 		}
 		if len(page) == 0 || page[0].Seq != last+1 {
-			return nil, fmt.Errorf("get the history of order %s: the store has no transition %d of %d", orderID, last+1, o.Seq)
+			const missing = "get the history of order %s: the store has no transition %d of %d"
+			return nil, fmt.Errorf(missing, orderID, last+1, o.Seq)
 		}
 		o.History = append(o.History, page...)
 	}
 	return o, nil
 }
 
-// Joiner is an optional interface of a [Store] that can work in a transaction which is already open:
-// the host's own, or the one that Update hands to its fn.
+// Joiner is an optional interface of a [Store] that can work in a transaction which is already
+// open: the host's, or the one that Update passes to its fn.
 type Joiner interface {
 	// Joined reports whether ctx carries a transaction of this store.
 	Joined(ctx context.Context) bool
-	// AfterCommit has f called once the transaction that ctx carries has committed, and never if it does
-	// not. It reports false if nobody will tell the store of the commit; f is not called then.
+	// AfterCommit calls f once the transaction that ctx carries has committed, and never if it is
+	// rolled back. It returns false, and does not call f, if the store will not learn of the
+	// commit.
 	AfterCommit(ctx context.Context, f func(ctx context.Context)) bool
 }
 
@@ -100,12 +107,14 @@ type Ref struct {
 	RefundNo string `json:"refund_no"`
 }
 
-// name is how errors call the refund.
-func (r Ref) name() string { return "refund " + r.RefundNo + " of order " + r.OrderID }
+// wrap returns err with the command and the refund in its text.
+func (r Ref) wrap(op string, err error) error {
+	return fmt.Errorf("%s refund %s of order %s: %w", op, r.RefundNo, r.OrderID, err)
+}
 
 // Filter selects refunds. The zero value of a field selects everything.
 type Filter struct {
-	// States that the refund is in, any of them.
+	// States selects refunds in any of these states.
 	States []order.State
 	// Gateway of the order.
 	Gateway string
@@ -113,9 +122,9 @@ type Filter struct {
 	OrderIDContains string
 	// From and To bound RequestedAt: From ≤ RequestedAt < To.
 	From, To time.Time
-	// After continues behind a page: its Next.
+	// After is the Next of the page before. If nil, the first page.
 	After *Position
-	// Limit is the most refunds to return; 0 means 50, at most 500.
+	// Limit is the largest number of refunds to return. If zero, 50. At most 500.
 	Limit int
 }
 
@@ -125,7 +134,7 @@ const (
 	MaxLimit     = 500
 )
 
-// PageSize is the number of refunds that a page for f may hold: Limit with its default and bound applied.
+// PageSize returns Limit with its default and its bound applied.
 func (f Filter) PageSize() int {
 	if f.Limit <= 0 {
 		return DefaultLimit
@@ -133,10 +142,10 @@ func (f Filter) PageSize() int {
 	return min(f.Limit, MaxLimit)
 }
 
-// Position is a place in the order of ListRefunds. Its text form, which JSON uses too, is an opaque cursor of letters, digits,
-// - and _ that a host may hand to its clients.
+// Position is a place in the sequence of ListRefunds. Its text form, which JSON uses too, is an
+// opaque cursor of letters, digits, - and _ that a host may give to its clients.
 type Position struct {
-	// RequestedAt, OrderID and RefundNo are those of the last refund seen.
+	// RequestedAt, OrderID and RefundNo are those of the last refund before it.
 	RequestedAt time.Time
 	OrderID     string
 	RefundNo    string
@@ -144,33 +153,37 @@ type Position struct {
 
 // MarshalText implements [encoding.TextMarshaler].
 func (p Position) MarshalText() ([]byte, error) {
-	fields := strconv.FormatInt(p.RequestedAt.UnixMicro(), 10) + "\x00" + p.OrderID + "\x00" + p.RefundNo
+	micros := strconv.FormatInt(p.RequestedAt.UnixMicro(), 10)
+	fields := strings.Join([]string{micros, p.OrderID, p.RefundNo}, "\x00")
 	return []byte(base64.RawURLEncoding.EncodeToString([]byte(fields))), nil
 }
 
-// UnmarshalText implements [encoding.TextUnmarshaler]. What is no cursor is [ErrInvalid].
+// UnmarshalText implements [encoding.TextUnmarshaler]. It returns [ErrInvalid] if text is no
+// cursor.
 func (p *Position) UnmarshalText(text []byte) error {
 	fields, err := base64.RawURLEncoding.DecodeString(string(text))
 	parts := strings.Split(string(fields), "\x00")
-	if err == nil && len(parts) == 3 && utf8.Valid(fields) { // what is not, databases refuse
+	if err == nil && len(parts) == 3 && utf8.Valid(fields) { // databases refuse other text
 		var micros int64
 		if micros, err = strconv.ParseInt(parts[0], 10, 64); err == nil {
-			*p = Position{RequestedAt: time.UnixMicro(micros).UTC(), OrderID: parts[1], RefundNo: parts[2]}
+			*p = Position{
+				RequestedAt: time.UnixMicro(micros).UTC(), OrderID: parts[1], RefundNo: parts[2],
+			}
 			return nil
 		}
 	}
-	return &order.InvalidError{Field: "after", Problem: "is not a cursor"}
+	return invalid("after", "is not a cursor")
 }
 
 // Page is one page of ListRefunds.
 type Page struct {
 	// Entries are the refunds, oldest first.
 	Entries []Entry `json:"entries"`
-	// Next is Filter.After for the following page; nil when there is none.
+	// Next is Filter.After for the next page; nil if there is none.
 	Next *Position `json:"next"`
 }
 
-// Entry is a refund with what a review queue shows of its order.
+// Entry is a refund and what a review queue shows of its order.
 type Entry struct {
 	// OrderID, Gateway, Currency, Total and Refunded are the order's; amounts are in minor units.
 	OrderID  string       `json:"order_id"`
@@ -178,42 +191,29 @@ type Entry struct {
 	Currency string       `json:"currency"`
 	Total    int64        `json:"total"`
 	Refunded int64        `json:"refunded"`
-	Refund   order.Refund `json:"refund"` // the refund itself
+	Refund   order.Refund `json:"refund"`
 }
 
-// Position returns the entry's place in the order of ListRefunds.
+// Position returns the entry's place in the sequence of ListRefunds.
 func (e Entry) Position() Position {
 	return Position{RequestedAt: e.Refund.RequestedAt, OrderID: e.OrderID, RefundNo: e.Refund.No}
 }
 
-// Compare orders positions as ListRefunds does: negative when p comes before q, 0 when they are equal.
+// Compare compares two positions in the sequence of ListRefunds: it returns a negative number if p
+// is before q, and 0 if they are equal.
 func (p Position) Compare(q Position) int {
-	return compareKeys(p.RequestedAt, q.RequestedAt, p.OrderID, q.OrderID, p.RefundNo, q.RefundNo)
+	return cmp.Or(
+		p.RequestedAt.Compare(q.RequestedAt),
+		strings.Compare(p.OrderID, q.OrderID),
+		strings.Compare(p.RefundNo, q.RefundNo),
+	)
 }
 
-func compareKeys(at, bt time.Time, aID, bID, aNo, bNo string) int {
-	if c := at.Compare(bt); c != 0 {
-		return c
-	}
-	if aID != bID {
-		if aID < bID {
-			return -1
-		}
-		return 1
-	}
-	switch {
-	case aNo < bNo:
-		return -1
-	case aNo > bNo:
-		return 1
-	}
-	return 0
-}
-
-// Scheduler is told, inside the Update that approves or retries a refund, when it is due, so that a job
-// queue on the same database can insert its job in the same transaction (ctx carries it). An error rolls the
-// command back. Without a Scheduler the store's Due is the queue.
+// Scheduler inserts a job for each refund that becomes due into a job queue of the host. The
+// Service calls it inside the Update that makes the refund due. Without a Scheduler, the engine
+// asks [Service.Due].
 type Scheduler interface {
-	// Schedule notes that ref is due at at. ctx carries the transaction.
+	// Schedule notes that ref is due at the given time. ctx carries the transaction, so that a
+	// queue in the same database inserts the job with it. An error rolls the command back.
 	Schedule(ctx context.Context, ref Ref, at time.Time) error
 }

@@ -9,23 +9,24 @@ import (
 	"github.com/orderfsm/orderfsm/order"
 )
 
-// SyncReport says what Sync found.
+// SyncReport is the result of Sync.
 type SyncReport struct {
-	// Complete is true where the provider listed all its refunds of the order; false where the gateway is
-	// no [Lister], and only the refunds in the book were asked about.
+	// Complete reports that the provider listed all its refunds of the order. It is false if the
+	// gateway is no [Lister]: then Sync asked only about the refunds in the book.
 	Complete bool
 	// Adopted are the numbers of refunds that the provider had and the book did not.
 	Adopted []string
-	// Discrepancies are where book and provider did not agree before Sync, one per refund.
+	// Discrepancies are those between book and provider before Sync, one per refund.
 	Discrepancies []Discrepancy
 }
 
-// Sync compares an order with the provider and takes what it learns into the book: it asks about every refund that was
-// ever submitted, or that the book says was paid, and, where the gateway is a [Lister], adopts those that were made in
-// the provider's own console, so that over-refunding stays impossible.
+// Sync compares an order with the provider and records the answers. It asks about every refund that
+// was ever submitted or that the book says was paid. If the gateway is a [Lister], Sync also adopts
+// refunds that were made in the provider's own console, so that nobody can refund their amount
+// again.
 //
-// Errors: [ErrOrderNotFound], [ErrInTx], the store's; the gateway's where the list could not be had. Trouble
-// with a single refund is a Discrepancy with Err.
+// Errors: [ErrOrderNotFound], [ErrInTx], the store's; the gateway's if the provider could not list
+// its refunds. A problem with a single refund is a Discrepancy with Err.
 func (s *Service) Sync(ctx context.Context, orderID string) (_ SyncReport, err error) {
 	ctx, end := s.trace(ctx, "sync", Ref{OrderID: orderID}, &err)
 	defer end()
@@ -53,7 +54,8 @@ func (s *Service) Sync(ctx context.Context, orderID string) (_ SyncReport, err e
 	}
 	for i := range o.Refunds {
 		r := &o.Refunds[i]
-		if r.Attempts > 0 || r.Retries > 0 || r.State == order.StateRefunded || isListed(results, r.No) {
+		wasSent := r.Attempts > 0 || r.Retries > 0
+		if wasSent || r.State == order.StateRefunded || isListed(results, r.No) {
 			if err := s.compareRefund(ctx, o, r, &rep); err != nil {
 				return rep, err
 			}
@@ -62,11 +64,13 @@ func (s *Service) Sync(ctx context.Context, orderID string) (_ SyncReport, err e
 	return rep, nil
 }
 
-func isListed(results []Result, no string) bool {
-	return slices.ContainsFunc(results, func(res Result) bool { return res.RefundNo == no })
+func isListed(results []Result, number string) bool {
+	return slices.ContainsFunc(results, func(res Result) bool { return res.RefundNo == number })
 }
 
-func (s *Service) listAtProvider(ctx context.Context, o *order.Order) (results []Result, err error) {
+func (s *Service) listAtProvider(
+	ctx context.Context, o *order.Order,
+) (results []Result, err error) {
 	l, ok := s.gateway.(Lister)
 	if !ok {
 		return nil, ErrUnsupported
@@ -80,12 +84,15 @@ func (s *Service) listAtProvider(ctx context.Context, o *order.Order) (results [
 	ctx, cancel := context.WithTimeout(ctx, s.opt.CallTimeout)
 	defer cancel()
 	return l.List(ctx, Request{
-		Gateway: o.Gateway, OrderID: o.ID, PaymentID: o.PaymentID, Total: o.Total, Currency: o.Currency,
+		Gateway: o.Gateway, OrderID: o.ID, PaymentID: o.PaymentID,
+		Total: o.Total, Currency: o.Currency,
 	})
 }
 
-// compareRefund asks about one refund and reports where the book was of another opinion.
-func (s *Service) compareRefund(ctx context.Context, o *order.Order, r *order.Refund, rep *SyncReport) error {
+// compareRefund asks about one refund and adds a discrepancy to the report if the book differed.
+func (s *Service) compareRefund(
+	ctx context.Context, o *order.Order, r *order.Refund, rep *SyncReport,
+) error {
 	ans, seen, err := s.observe(ctx, "sync", o, r)
 	if err != nil {
 		return err
@@ -98,7 +105,7 @@ func (s *Service) compareRefund(ctx context.Context, o *order.Order, r *order.Re
 	return nil
 }
 
-// agrees reports whether a state of the book and the provider's answer mean the same.
+// agrees reports whether the book and the provider's answer mean the same.
 func agrees(r *order.Refund, provider Outcome) bool {
 	book := r.State
 	switch provider {
@@ -109,23 +116,27 @@ func agrees(r *order.Refund, provider Outcome) bool {
 	case OutcomeAbnormal:
 		return book == order.StateAbnormal
 	case OutcomeDeclined, OutcomeClosed, OutcomeNotFound:
-		return book != order.StateApproved && book != order.StateRefunded && book != order.StateAbnormal
+		return book != order.StateApproved && book != order.StateRefunded &&
+			book != order.StateAbnormal
 	case OutcomeUnknown:
 	}
 	return false
 }
 
-// adoptMissing takes a refund into the book that only the provider has. One that never paid is only reported.
-func (s *Service) adoptMissing(ctx context.Context, o *order.Order, res Result, rep *SyncReport) error {
+// adoptMissing adopts a refund that the book does not have. One that never paid is only reported.
+func (s *Service) adoptMissing(
+	ctx context.Context, o *order.Order, res Result, rep *SyncReport,
+) error {
 	adopted, err := s.bookAdopted(ctx, o.ID, res)
 	d := Discrepancy{
-		OrderID: o.ID, RefundNo: clip(res.RefundNo, order.MaxRefundNo), Book: order.StatePaid, Result: res,
+		OrderID: o.ID, RefundNo: clip(res.RefundNo, order.MaxRefundNo),
+		Book: order.StatePaid, Result: res,
 	}
 	switch {
 	case errors.Is(err, ErrConflict):
 		d.Err = err // another order has the number, which is reported already
 	case errors.Is(err, ErrInvalid), errors.Is(err, ErrAmount), errors.Is(err, ErrMismatch):
-		d.Err = err // a number or an amount that the book cannot hold: a person must look
+		d.Err = err // the book cannot hold its number or amount: a person must decide
 		s.reportDiscrepancy(ctx, d)
 	case err != nil:
 		return err
@@ -136,32 +147,33 @@ func (s *Service) adoptMissing(ctx context.Context, o *order.Order, res Result, 
 	return nil
 }
 
-// bookAdopted reports whether the refund was adopted: it may have been requested in the meantime, or never paid.
-func (s *Service) bookAdopted(ctx context.Context, orderID string, res Result) (adopted bool, err error) {
+// bookAdopted adds a refund to the book. It reports false if the refund is there by now, or never
+// paid.
+func (s *Service) bookAdopted(
+	ctx context.Context, orderID string, res Result,
+) (adopted bool, err error) {
 	if res.OrderID != "" && res.OrderID != orderID {
 		return false, &MismatchError{Field: "order_id", Want: orderID, Got: res.OrderID}
 	}
-	err = s.update(ctx, "sync", Ref{OrderID: orderID, RefundNo: res.RefundNo}, func(ctx context.Context, u *update) error {
+	ref := Ref{OrderID: orderID, RefundNo: res.RefundNo}
+	err = s.update(ctx, "sync", ref, func(ctx context.Context, u *update) error {
 		adopted = false
-		if u.order.Refund(res.RefundNo) != nil {
-			return errUnchanged
-		}
-		switch res.Outcome {
-		case OutcomeAccepted, OutcomeSucceeded, OutcomeAbnormal:
-		case OutcomeUnknown, OutcomeDeclined, OutcomeClosed, OutcomeNotFound:
+		neverPaid := res.Outcome == OutcomeUnknown || isRefusal(res.Outcome)
+		if neverPaid || u.order.Refund(res.RefundNo) != nil {
 			return errUnchanged
 		}
 		adopted = true
-		if err := u.fire(ctx, order.Trigger{
-			Event: order.EventAdopt, RefundNo: res.RefundNo, Amount: res.Amount, Reason: "made at the provider",
-			Actor: order.ActorProvider, At: s.now(),
-		}); err != nil {
+		r, err := u.fire(ctx, order.Trigger{
+			Event: order.EventAdopt, RefundNo: res.RefundNo, Amount: res.Amount,
+			Reason: "made at the provider", Actor: order.ActorProvider, At: s.now(),
+		})
+		if err != nil {
 			return err
 		}
-		r := u.order.Refund(res.RefundNo)
-		u.setDiscrepancy(&order.Refund{No: r.No, State: order.StatePaid}, res,
+		u.setDiscrepancy(r.No, order.StatePaid, res,
 			errors.New("the provider has a refund that the book did not"))
-		_, err := u.recordAnswer(ctx, r.No, &question{req: newRequest(u.order, r), seen: *r}, answer{res: clipWords(res), queried: true})
+		q := &question{req: newRequest(u.order, r), seen: *r}
+		_, err = u.recordAnswer(ctx, "sync", q, answer{res: clipWords(res), queried: true})
 		return err
 	})
 	return adopted, err

@@ -23,12 +23,15 @@ func TestSyncWithoutList(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, refund.SyncReport{Discrepancies: []refund.Discrepancy{{
 		OrderID: "O1", RefundNo: "R1", Book: order.StateApproved,
-		Result: refund.Result{Outcome: refund.OutcomeSucceeded, RefundNo: "R1", OrderID: "O1", Amount: 1000, ProviderRefundID: "bank-R1"},
+		Result: refund.Result{
+			Outcome: refund.OutcomeSucceeded, RefundNo: "R1", OrderID: "O1", Amount: 1000,
+			ProviderRefundID: "bank-R1",
+		},
 	}}}, rep)
 	require.Equal(t, order.StateRefunded, e.refund("R1").State, "what was learned is booked")
 	require.Equal(t, order.StateFailed, e.refund("R3").State)
 
-	e.bank.next(fault{op: "query", no: "R3", err: errLost})
+	e.bank.next(fault{op: "query", number: "R3", err: errLost})
 	rep, err = e.svc.Sync(bg, "O1")
 	require.NoError(t, err)
 	require.Len(t, rep.Discrepancies, 1)
@@ -38,12 +41,13 @@ func TestSyncWithoutList(t *testing.T) {
 	require.ErrorIs(t, err, refund.ErrOrderNotFound)
 }
 
-// TestSyncOfOnesWord: a refund that only a person says was paid is asked about too, although it was never submitted.
-func TestSyncOfOnesWord(t *testing.T) {
+// TestSyncOfAResolvedRefund: Sync also asks about a refund that a person resolved as paid, although
+// it was never submitted.
+func TestSyncOfAResolvedRefund(t *testing.T) {
 	e, l := newLister(t)
 	e.approved("R1", 1000)
 	_, err := e.svc.Resolve(bg, refund.ResolveParams{
-		Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Resolution: refund.ResolutionPaid, Evidence: "cash", Actor: seller,
+		Ref: o1("R1"), Resolution: refund.ResolutionPaid, Evidence: "cash", Actor: seller,
 	})
 	require.NoError(t, err)
 	l.list = []refund.Result{}
@@ -51,24 +55,34 @@ func TestSyncOfOnesWord(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, rep.Complete)
 	require.Equal(t, []refund.Discrepancy{{
-		OrderID: "O1", RefundNo: "R1", Book: order.StateRefunded, Result: refund.Result{Outcome: refund.OutcomeNotFound, RefundNo: "R1"},
+		OrderID: "O1", RefundNo: "R1", Book: order.StateRefunded, Result: refund.Result{
+			Outcome: refund.OutcomeNotFound, RefundNo: "R1",
+		},
 	}}, rep.Discrepancies)
 	require.Equal(t, order.StateRefunded, e.refund("R1").State, "a word with evidence stands")
 }
 
-// lister is a bank that lists what it is told to.
+// lister is a bank that lists the given results.
 type lister struct {
 	*bank
 	list []refund.Result
 	err  error
 }
 
-func (l *lister) List(context.Context, refund.Request) ([]refund.Result, error) { return l.list, l.err }
+func (l *lister) List(context.Context, refund.Request) ([]refund.Result, error) {
+	return l.list, l.err
+}
 
 // console makes a refund at the provider, past the shop.
-func (l *lister) console(no string, amount int64, state refund.Outcome) {
-	l.refunds[no] = &payout{orderID: "O1", amount: amount, paid: amount, state: state}
-	l.list = append(l.list, refund.Result{Outcome: state, RefundNo: no, OrderID: "O1", Amount: amount, ProviderRefundID: "bank-" + no})
+func (l *lister) console(number string, amount int64, state refund.Outcome) {
+	l.refunds[number] = &payout{orderID: "O1", amount: amount, paid: amount, state: state}
+	l.list = append(
+		l.list,
+		refund.Result{
+			Outcome: state, RefundNo: number, OrderID: "O1", Amount: amount,
+			ProviderRefundID: "bank-" + number,
+		},
+	)
 }
 
 func newLister(t *testing.T) (*env, *lister) {
@@ -104,7 +118,9 @@ func TestSyncAdopts(t *testing.T) {
 	_, err = request(4001, "r").do(bg, e.svc)
 	require.ErrorIs(t, err, refund.ErrAmount, "what the console refunded cannot be refunded again")
 	e.run()
-	require.Equal(t, order.StateRefunded, e.refund("C2").State, "an adopted refund is polled like any other")
+	require.Equal(
+		t, order.StateRefunded, e.refund("C2").State, "an adopted refund is polled like any other",
+	)
 
 	rep, err = e.svc.Sync(bg, "O1")
 	require.NoError(t, err)
@@ -133,11 +149,13 @@ func TestSyncAdoptsBeyondTheTotal(t *testing.T) {
 	require.ErrorIs(t, err, refund.ErrTransition)
 	_, err = abandon.do(bg, e.svc)
 	require.NoError(t, err)
-	require.EqualValues(t, 4000, e.order().Refundable(), "what is really left can be asked for again")
+	require.EqualValues(
+		t, 4000, e.order().Refundable(), "what is really left can be asked for again",
+	)
 }
 
-// TestSyncAdoptsBeyondTheTotalWhatWasSent: a refund that is with the provider already is asked about as ever.
-func TestSyncAdoptsBeyondTheTotalWhatWasSent(t *testing.T) {
+// TestSyncBeyondTheTotalStillAsks: Process goes on asking about a refund that the provider has.
+func TestSyncBeyondTheTotalStillAsks(t *testing.T) {
 	e, l := newLister(t)
 	e.process(e.approved("R1", 6000))
 	l.console("C1", 6000, refund.OutcomeSucceeded)
@@ -148,11 +166,14 @@ func TestSyncAdoptsBeyondTheTotalWhatWasSent(t *testing.T) {
 	require.EqualValues(t, 12000, e.order().Refunded, "the book says what was paid")
 }
 
-func TestSyncReportsWhatItCannotTake(t *testing.T) {
+func TestSyncReportsWhatItCannotAdopt(t *testing.T) {
 	e, l := newLister(t)
 	before := e.order()
 	l.list = []refund.Result{
-		{Outcome: refund.OutcomeSucceeded, RefundNo: strings.Repeat("x", 65), OrderID: "O1", Amount: 1},
+		{
+			Outcome: refund.OutcomeSucceeded, RefundNo: strings.Repeat("x", 65), OrderID: "O1",
+			Amount: 1,
+		},
 		{Outcome: refund.OutcomeSucceeded, RefundNo: "C2", OrderID: "O1", Amount: 0},
 		{Outcome: refund.OutcomeSucceeded, RefundNo: "C3", OrderID: "O2", Amount: 1},
 	}
@@ -181,8 +202,8 @@ func (l meanwhileLister) List(ctx context.Context, req refund.Request) ([]refund
 	return l.lister.List(ctx, req)
 }
 
-// TestSyncWhileTheRefundIsRequested: the number is asked for in the shop after Sync has read the order. It is
-// not adopted over that; the next Sync tells that the provider has it.
+// TestSyncWhileTheRefundIsRequested: the shop requests the number after Sync has read the order.
+// Sync does not adopt it; the next Sync finds that the provider has it.
 func TestSyncWhileTheRefundIsRequested(t *testing.T) {
 	e, l := newLister(t)
 	l.console("R1", 4000, refund.OutcomeSucceeded)
@@ -212,5 +233,5 @@ func TestSyncWhenTheGatewayBreaks(t *testing.T) {
 		_, err = e.svc.Sync(bg, "O1")
 		require.ErrorIs(t, err, refund.ErrSetup)
 	}
-	require.Len(t, e.setup, 1, "told like any other set-up fault, once")
+	require.Len(t, e.setup, 1, "reported once, as any other set-up fault")
 }

@@ -13,8 +13,9 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// TestOnlyWhatMayHavePaidIsTakenIn: of what the provider lists and the book does not have.
-func TestOnlyWhatMayHavePaidIsTakenIn(t *testing.T) {
+// TestSyncAdoptsOnlyWhatMayHavePaid: of the refunds that the provider lists and the book does not
+// have.
+func TestSyncAdoptsOnlyWhatMayHavePaid(t *testing.T) {
 	for outcome, want := range map[refund.Outcome]order.State{
 		refund.OutcomeAccepted: order.StateApproved, refund.OutcomeSucceeded: order.StateRefunded,
 		refund.OutcomeAbnormal: order.StateAbnormal, refund.OutcomeUnknown: "",
@@ -23,7 +24,8 @@ func TestOnlyWhatMayHavePaidIsTakenIn(t *testing.T) {
 		t.Run(outcome.String(), func(t *testing.T) {
 			e, l := newLister(t)
 			res := refund.Result{
-				Outcome: outcome, RefundNo: "C1", Amount: 1000, ProviderRefundID: "501", Code: "CODE", Message: "words",
+				Outcome: outcome, RefundNo: "C1", Amount: 1000, ProviderRefundID: "501",
+				Code: "CODE", Message: "words",
 			}
 			l.list = []refund.Result{res}
 			rep, err := e.svc.Sync(bg, "O1")
@@ -55,8 +57,8 @@ func TestOnlyWhatMayHavePaidIsTakenIn(t *testing.T) {
 	}
 }
 
-// TestWhatIsNotTakenInIsNotWritten: one that never paid is only reported.
-func TestWhatIsNotTakenInIsNotWritten(t *testing.T) {
+// TestSyncWritesNothingItDoesNotAdopt: a refund that never paid is only reported.
+func TestSyncWritesNothingItDoesNotAdopt(t *testing.T) {
 	e := newEnv(t)
 	e.register()
 	closed := refund.Result{Outcome: refund.OutcomeClosed, RefundNo: "C1", Amount: 1}
@@ -69,8 +71,9 @@ func TestWhatIsNotTakenInIsNotWritten(t *testing.T) {
 	require.Zero(t, store.n)
 }
 
-// TestWhatCannotBeTakenInIsReportedWhole: with what the provider said and why that cannot be booked.
-func TestWhatCannotBeTakenInIsReportedWhole(t *testing.T) {
+// TestDiscrepancyOfAnUnadoptableRefund: it has the provider's result and the reason why the book
+// cannot hold the refund.
+func TestDiscrepancyOfAnUnadoptableRefund(t *testing.T) {
 	e, l := newLister(t)
 	foreign := refund.Result{
 		Outcome: refund.OutcomeSucceeded, RefundNo: "C1", OrderID: "O2", Amount: 1,
@@ -88,15 +91,15 @@ func TestWhatCannotBeTakenInIsReportedWhole(t *testing.T) {
 	}}, e.discrepancies)
 }
 
-// TestSyncAsksOnlyAboutWhatTheProviderCouldKnow: what was sent, also before a retry, and what it
-// lists.
+// TestSyncAsksOnlyAboutWhatTheProviderCouldKnow: that is what was sent, also before a retry, and
+// what it lists.
 func TestSyncAsksOnlyAboutWhatTheProviderCouldKnow(t *testing.T) {
 	e, l := newLister(t)
 	e.approved("R1", 1000) // never sent
 	failed := e.approved("R2", 1000)
 	e.bank.next(fault{op: "refund", res: declined("NOTENOUGH")})
 	e.process(failed)
-	_, err := e.svc.Retry(bg, refund.RetryParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R2"}, Actor: seller})
+	_, err := e.svc.Retry(bg, refund.RetryParams{Ref: o1("R2"), Actor: seller})
 	require.NoError(t, err)
 	require.Zero(t, e.refund("R2").Attempts)
 	e.approved("R3", 1000)
@@ -106,8 +109,8 @@ func TestSyncAsksOnlyAboutWhatTheProviderCouldKnow(t *testing.T) {
 	require.Equal(t, []string{"refund R2", "query R2", "query R3"}, e.bank.called())
 }
 
-// TestSyncOfWhatAgreesIsSilent: with and without a list, in every state.
-func TestSyncOfWhatAgreesIsSilent(t *testing.T) {
+// TestSyncReportsNothingIfAllAgree: with and without a list, in every state.
+func TestSyncReportsNothingIfAllAgree(t *testing.T) {
 	e, l := newLister(t)
 	ref := e.approved("R1", 1000)
 	e.process(ref)
@@ -120,8 +123,8 @@ func TestSyncOfWhatAgreesIsSilent(t *testing.T) {
 	require.Equal(t, refund.SyncReport{Complete: true}, rep)
 }
 
-// TestAgreementAboutSomethingElseIsNone: the right outcome, of another amount.
-func TestAgreementAboutSomethingElseIsNone(t *testing.T) {
+// TestSyncReportsAWrongAmount: the outcome is right, the amount is not.
+func TestSyncReportsAWrongAmount(t *testing.T) {
 	e := newEnv(t)
 	e.into(order.StateRefunded)
 	res := refund.Result{Outcome: refund.OutcomeSucceeded, RefundNo: "R1", OrderID: "O1", Amount: 1}
@@ -134,7 +137,7 @@ func TestAgreementAboutSomethingElseIsNone(t *testing.T) {
 	require.Len(t, e.discrepancies, 1)
 }
 
-// TestSyncReportsWhatItDidBeforeTheStoreFailed: it is committed.
+// TestSyncReportsWhatItDidBeforeTheStoreFailed: that is committed.
 func TestSyncReportsWhatItDidBeforeTheStoreFailed(t *testing.T) {
 	for name, fails := range map[string]int{"taking in": 3, "comparing": 4} { // read, C1, C2, R1
 		t.Run(name, func(t *testing.T) {
@@ -155,9 +158,9 @@ func TestSyncReportsWhatItDidBeforeTheStoreFailed(t *testing.T) {
 	}
 }
 
-// TestNothingIsTakenInHalf: the host's hook refuses the second of the two steps, and so the first
-// does not stand.
-func TestNothingIsTakenInHalf(t *testing.T) {
+// TestAdoptionIsAtomic: the host's hook refuses the second of two transitions, and the first is
+// rolled back too.
+func TestAdoptionIsAtomic(t *testing.T) {
 	e := newEnv(t)
 	e.register()
 	l := &lister{bank: e.bank}
@@ -194,9 +197,9 @@ func (s *beforeAgain) Update(
 	return s.Store.Update(ctx, id, fn)
 }
 
-// TestTakenInOnlyIfTheLastRunSaysSo: the store runs the update again, and by then the shop has
-// asked for the number.
-func TestTakenInOnlyIfTheLastRunSaysSo(t *testing.T) {
+// TestAdoptedIsThatOfTheLastRun: the store runs the update again, and by then the shop has
+// requested the number.
+func TestAdoptedIsThatOfTheLastRun(t *testing.T) {
 	e := newEnv(t)
 	e.register()
 	l := &lister{bank: e.bank}
@@ -220,8 +223,8 @@ func (s deaf) Update(
 	return errStore
 }
 
-// TestStoreFailsWhenThereIsNothingToWrite: then nobody knows whether there was something, and the
-// command fails.
+// TestStoreFailsWhenThereIsNothingToWrite: the command returns the error, because it cannot know
+// that there was nothing.
 func TestStoreFailsWhenThereIsNothingToWrite(t *testing.T) {
 	e := newEnv(t)
 	e.into(order.StateApproved)
@@ -235,7 +238,7 @@ func TestStoreFailsWhenThereIsNothingToWrite(t *testing.T) {
 	}
 }
 
-func TestSetupHookHearsTheCause(t *testing.T) {
+func TestSetupHookGetsTheCause(t *testing.T) {
 	e := newEnv(t)
 	setup := &refund.SetupError{Gateway: "x", Err: errLost}
 	e.bank.next(fault{op: "refund", err: fmt.Errorf("send: %w", setup)})
@@ -245,7 +248,7 @@ func TestSetupHookHearsTheCause(t *testing.T) {
 	require.EqualError(t, e.setup[0], `set-up of gateway "bank": connection reset`)
 }
 
-func TestCursorsThatAreNone(t *testing.T) {
+func TestInvalidCursors(t *testing.T) {
 	p := refund.Position{RequestedAt: time.Unix(0, 0).UTC(), OrderID: "O1", RefundNo: "R"}
 	good, err := p.MarshalText()
 	require.NoError(t, err)
@@ -263,11 +266,11 @@ func TestCursorsThatAreNone(t *testing.T) {
 	}
 }
 
-// TestPositionsAreInTheOrderOfTheList: by time, then by order, then by refund.
-func TestPositionsAreInTheOrderOfTheList(t *testing.T) {
+// TestComparePositions: by time, then by order, then by refund.
+func TestComparePositions(t *testing.T) {
 	at := time.Unix(0, 0).UTC()
-	entry := func(after time.Duration, id, no string) refund.Position {
-		r := order.Refund{No: no, RequestedAt: at.Add(after)}
+	entry := func(after time.Duration, id, number string) refund.Position {
+		r := order.Refund{No: number, RequestedAt: at.Add(after)}
 		return refund.Entry{OrderID: id, Refund: r}.Position()
 	}
 	ordered := []refund.Position{

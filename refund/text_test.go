@@ -28,11 +28,16 @@ func TestPositionText(t *testing.T) {
 		require.Equal(t, p, *page.Next)
 		cursor, err := p.MarshalText()
 		require.NoError(t, err)
-		require.Empty(t, strings.Trim(string(cursor), "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"))
+		require.Empty(
+			t,
+			strings.Trim(
+				string(cursor), "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_",
+			),
+		)
 	}
 }
 
-// TestPositionNotUTF8: a cursor that somebody made up is his fault, and not the database's.
+// TestPositionNotUTF8: a cursor that somebody invented is ErrInvalid, and no error of the database.
 func TestPositionNotUTF8(t *testing.T) {
 	text, err := refund.Position{OrderID: "O\xff", RefundNo: "R"}.MarshalText()
 	require.NoError(t, err)
@@ -74,24 +79,28 @@ func TestOutcomeText(t *testing.T) {
 	require.Equal(t, refund.OutcomeClosed, o)
 }
 
-// TestTransitionErrorText: nobody can click what the provider does.
+// TestTransitionErrorText: it offers only events that a person can fire.
 func TestTransitionErrorText(t *testing.T) {
 	err := &order.TransitionError{
 		OrderID: "O", RefundNo: "R", Event: order.EventCancel, From: order.StateFailed,
-		Available: []order.Event{order.EventAbandon, order.EventAdopt, order.EventRetry, order.EventSettle},
+		Available: []order.Event{
+			order.EventAbandon, order.EventAdopt, order.EventRetry, order.EventSettle,
+		},
 	}
 	require.ErrorContains(t, err, "(possible now: abandon, retry)")
 	err.Available = []order.Event{order.EventAdopt}
 	require.ErrorContains(t, err, "(possible now: nothing)")
 }
 
-// TestProviderWordsNeverStopABooking: whatever the provider calls its refund, its code and its message, and whatever
-// year it says, the outcome is booked, with words that every store can keep.
+// TestProviderWordsNeverStopABooking: whatever the provider calls its refund, code and message, and
+// whatever year it names, the outcome is booked with words that every store can keep.
 func TestProviderWordsNeverStopABooking(t *testing.T) {
 	words := map[string]string{
 		"129 characters": strings.Repeat("7", 129), "very long": strings.Repeat("x", 100_000),
-		"multi-byte": strings.Repeat("余额不足", 400), "cut in a character": strings.Repeat("余", 43) + "𠮷",
-		"not UTF-8": strings.Repeat("\xff\xfe", 300), "control characters": strings.Repeat("\x00\x1b\u0085", 200),
+		"multi-byte":         strings.Repeat("余额不足", 400),
+		"cut in a character": strings.Repeat("余", 43) + "𠮷",
+		"not UTF-8":          strings.Repeat("\xff\xfe", 300),
+		"control characters": strings.Repeat("\x00\x1b\u0085", 200),
 	}
 	ends := map[refund.Outcome]order.State{
 		refund.OutcomeSucceeded: order.StateRefunded, refund.OutcomeDeclined: order.StateFailed,
@@ -104,13 +113,15 @@ func TestProviderWordsNeverStopABooking(t *testing.T) {
 				e := newEnv(t)
 				ref := e.approved("R1", 4000)
 				e.bank.next(fault{op: "refund", res: refund.Result{
-					Outcome: outcome, ProviderRefundID: word, Code: word, Message: word, RefundedAt: time.Date(40000, 1, 1, 0, 0, 0, 0, time.UTC),
+					Outcome: outcome, ProviderRefundID: word, Code: word, Message: word,
+					RefundedAt: time.Date(40000, 1, 1, 0, 0, 0, 0, time.UTC),
 				}})
 				require.Equal(t, end, e.process(ref).State)
 				o := e.order()
 				r := o.Refund("R1")
 				for text, most := range map[string]int{
-					r.ProviderRefundID: order.MaxCode, r.Code: order.MaxCode, r.Message: order.MaxMessage,
+					r.ProviderRefundID: order.MaxCode, r.Code: order.MaxCode,
+					r.Message:                        order.MaxMessage,
 					o.History[len(o.History)-1].Note: order.MaxMessage,
 				} {
 					require.LessOrEqual(t, len(text), most)
@@ -119,13 +130,19 @@ func TestProviderWordsNeverStopABooking(t *testing.T) {
 				}
 				require.NotEmpty(t, r.ProviderRefundID)
 				if utf8.ValidString(word) {
-					require.Greater(t, len(r.ProviderRefundID), order.MaxCode-utf8.UTFMax, "no more is cut than must be")
+					require.Greater(
+						t, len(r.ProviderRefundID), order.MaxCode-utf8.UTFMax,
+						"no more is cut than must be",
+					)
 				}
 
 				// The notification names the whole of it.
 				n := success("R1", 4000)
 				n.Result.ProviderRefundID = word
-				e.bank.next(fault{op: "query", res: refund.Result{Outcome: refund.OutcomeSucceeded, ProviderRefundID: word}})
+				e.bank.next(fault{
+					op:  "query",
+					res: refund.Result{Outcome: refund.OutcomeSucceeded, ProviderRefundID: word},
+				})
 				require.NoError(t, e.svc.HandleNotification(bg, n))
 				require.Equal(t, order.StateRefunded, e.refund("R1").State)
 			})

@@ -15,10 +15,10 @@ type Command struct {
 	Ref
 }
 
-// errNoReturn is the error of a command that did not return.
+// errNoReturn is what end reports for a command that panicked.
 var errNoReturn = errors.New("the command did not return: it panicked")
 
-// trace calls the Trace hooks. A command defers end, which passes on the command's result err:
+// trace calls the Trace hooks. A command defers end, which passes the command's error to them:
 //
 //	ctx, end := s.trace(ctx, "approve", p.Ref, &err)
 //	defer end()

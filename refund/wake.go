@@ -14,14 +14,13 @@ type listeners struct {
 	all []*func()
 }
 
-// OnDue registers f with the Service, which calls f each time one of its commands has made a
-// refund due. An engine in the same process uses it to process the refund at once. The returned
-// stop removes f; it may be called more than once. A call of f that has begun may still be running
-// when stop returns.
+// OnDue registers f, which the Service calls each time one of its commands has made a refund due.
+// An engine in the same process uses it to process the refund at once. stop removes f, and may be
+// called more than once. A call of f that has begun may still be running when stop returns.
 //
 // The Service calls f after the commit, also if the command joined a transaction of the host (see
 // [Joiner]). If the store cannot report that commit, the Service calls f at once. The refund may
-// then not be visible yet, so an engine must look again soon.
+// then not be visible yet, so an engine must ask again soon.
 //
 // f runs in the goroutine of the command. It must not block. Calls may be concurrent. A panic in f
 // is logged and does not reach the command. f is not called for refunds that other processes make
@@ -40,11 +39,10 @@ func (s *Service) OnDue(f func()) (stop func()) {
 	}
 }
 
-// callOnDue calls the functions of OnDue if u left a refund due.
+// callOnDue calls the functions of OnDue if u made a refund due.
 func (s *Service) callOnDue(ctx context.Context, u *update) {
-	if !slices.ContainsFunc(u.fired, func(t order.Transition) bool {
-		return t.To == order.StateApproved
-	}) {
+	isDue := func(t order.Transition) bool { return t.To == order.StateApproved }
+	if !slices.ContainsFunc(u.fired, isDue) {
 		return
 	}
 	s.onDue.mu.Lock()

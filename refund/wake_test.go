@@ -17,15 +17,13 @@ import (
 func (e *env) requested(number string) refund.ApproveParams {
 	e.t.Helper()
 	e.register()
-	_, err := e.svc.Request(bg, refund.RequestParams{
-		Ref: refund.Ref{OrderID: "O1", RefundNo: number}, Amount: 30, Actor: buyer,
-	})
+	_, err := e.svc.Request(bg, refund.RequestParams{Ref: o1(number), Amount: 30, Actor: buyer})
 	require.NoError(e.t, err)
-	return refund.ApproveParams{Ref: refund.Ref{OrderID: "O1", RefundNo: number}, Amount: 30, Actor: seller}
+	return refund.ApproveParams{Ref: o1(number), Amount: 30, Actor: seller}
 }
 
-// TestOnDueReportsWhatBecameDue: f is called once for each command that makes a refund due, and
-// for no other command. The change is committed when f is called.
+// TestOnDueReportsWhatBecameDue: f is called once for each command that makes a refund due, and for
+// no other command. The change is committed when f is called.
 func TestOnDueReportsWhatBecameDue(t *testing.T) {
 	e := newEnv(t)
 	calls := 0
@@ -42,11 +40,11 @@ func TestOnDueReportsWhatBecameDue(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 1, calls, "a repeated command changes nothing")
 
-	ref := refund.Ref{OrderID: "O1", RefundNo: "R1"}
+	ref := o1("R1")
 	e.bank.next(fault{op: "refund", res: refund.Result{Outcome: refund.OutcomeDeclined}})
 	require.Equal(t, order.StateFailed, e.process(ref).State)
 	require.Equal(t, 1, calls)
-	_, err = e.svc.Retry(bg, refund.RetryParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Actor: seller})
+	_, err = e.svc.Retry(bg, refund.RetryParams{Ref: o1("R1"), Actor: seller})
 	require.NoError(t, err)
 	require.Equal(t, 2, calls)
 	require.Equal(t, order.StateApproved, e.process(ref).State)

@@ -15,8 +15,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// TestProvidersWordsStayWithTheRefund: its number, its code and its message, whatever the answer
-// makes of the refund.
+// TestProvidersWordsStayWithTheRefund: its number, code and message, whatever the answer does to
+// the refund.
 func TestProvidersWordsStayWithTheRefund(t *testing.T) {
 	settled := func(e *env) { require.NoError(e.t, by(resolve(refund.ResolutionPaid, "e"))(e)) }
 	for _, tc := range []struct {
@@ -27,14 +27,23 @@ func TestProvidersWordsStayWithTheRefund(t *testing.T) {
 	}{
 		{"paid", order.StateApproved, refund.OutcomeSucceeded, order.StateRefunded},
 		{"paid after a failure", order.StateFailed, refund.OutcomeSucceeded, order.StateRefunded},
-		{"paid after a rejection", order.StateRejected, refund.OutcomeSucceeded, order.StateRefunded},
+		{
+			"paid after a rejection", order.StateRejected, refund.OutcomeSucceeded,
+			order.StateRefunded,
+		},
 		{"accepted", order.StateApproved, refund.OutcomeAccepted, order.StateApproved},
 		{"accepted, cancelled", order.StateCancelled, refund.OutcomeAccepted, order.StateApproved},
 		{"abnormal", order.StateApproved, refund.OutcomeAbnormal, order.StateAbnormal},
 		{"abnormal, given up", order.StateAbandoned, refund.OutcomeAbnormal, order.StateAbnormal},
 		{"closed", order.StateApproved, refund.OutcomeClosed, order.StateFailed},
-		{"closed after it was abnormal", order.StateAbnormal, refund.OutcomeClosed, order.StateFailed},
-		{"paid, a person said so", order.StateRefunded, refund.OutcomeSucceeded, order.StateRefunded},
+		{
+			"closed after it was abnormal", order.StateAbnormal, refund.OutcomeClosed,
+			order.StateFailed,
+		},
+		{
+			"paid, a person said so", order.StateRefunded, refund.OutcomeSucceeded,
+			order.StateRefunded,
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			e := newEnv(t)
@@ -45,16 +54,18 @@ func TestProvidersWordsStayWithTheRefund(t *testing.T) {
 				e.into(tc.from)
 			}
 			if tc.from == order.StateApproved {
-				e.process(refund.Ref{OrderID: "O1", RefundNo: "R1"}) // accepted: it may also close
+				e.process(o1("R1")) // accepted: it may also close
 				e.clock.Advance(time.Minute)
 			}
 			said := fault{
-				op:  "query",
-				res: refund.Result{Outcome: tc.outcome, ProviderRefundID: "501", Code: "CODE", Message: "words"},
+				op: "query",
+				res: refund.Result{
+					Outcome: tc.outcome, ProviderRefundID: "501", Code: "CODE", Message: "words",
+				},
 			}
 			e.bank.next(said)
 			if tc.from == order.StateApproved {
-				e.process(refund.Ref{OrderID: "O1", RefundNo: "R1"})
+				e.process(o1("R1"))
 			} else {
 				e.clock.Advance(time.Minute)
 				_, err := e.svc.Sync(bg, "O1")
@@ -75,9 +86,9 @@ func TestProvidersWordsStayWithTheRefund(t *testing.T) {
 	}
 }
 
-// TestDeniedAcceptanceSaysSo: first that the provider does not confirm it any more, and after the
-// quiet period that it denies it, each with the provider's code.
-func TestDeniedAcceptanceSaysSo(t *testing.T) {
+// TestDenialHasAMessage: first that the provider does not confirm the refund any more, and after
+// the quiet period that it denies it, each with the provider's code.
+func TestDenialHasAMessage(t *testing.T) {
 	for _, denied := range []refund.Outcome{refund.OutcomeNotFound, refund.OutcomeDeclined} {
 		e := newEnv(t)
 		ref := e.approved("R1", 4000)
@@ -95,9 +106,9 @@ func TestDeniedAcceptanceSaysSo(t *testing.T) {
 	}
 }
 
-// TestConflictSaysAll that a person needs: which refund, what the book has, what the provider says,
-// and why it matters.
-func TestConflictSaysAll(t *testing.T) {
+// TestDiscrepancyHasAllFields: the refund, the state in the book, the provider's result, and the
+// reason.
+func TestDiscrepancyHasAllFields(t *testing.T) {
 	e := newEnv(t)
 	e.into(order.StateRefunded)
 	e.bank.next(
@@ -114,13 +125,13 @@ func TestConflictSaysAll(t *testing.T) {
 	require.Equal(t, refund.Discrepancy{
 		OrderID: "O1", RefundNo: "R1", Book: order.StateRefunded,
 		Result: refund.Result{
-			Outcome: refund.OutcomeClosed, RefundNo: "R1", OrderID: "O1", Amount: 4000, Code: "REFUNDCLOSE",
+			Outcome: refund.OutcomeClosed, RefundNo: "R1", OrderID: "O1", Amount: 4000,
+			Code: "REFUNDCLOSE",
 		},
 	}, c)
 }
 
-// TestStuckSaysAll that a person needs.
-func TestStuckSaysAll(t *testing.T) {
+func TestStuckHasAllFields(t *testing.T) {
 	e := newEnv(t)
 	ref := e.approved("R1", 4000)
 	approved := e.clock.Now()
@@ -128,12 +139,12 @@ func TestStuckSaysAll(t *testing.T) {
 	e.bank.next(fault{op: "refund", err: errLost})
 	e.process(ref)
 	require.Equal(t, []refund.Stuck{{
-		OrderID: "O1", RefundNo: "R1", Gateway: "bank", ApprovedAt: approved, Attempts: 1, Err: errLost,
+		OrderID: "O1", RefundNo: "R1", Gateway: "bank", ApprovedAt: approved, Attempts: 1,
+		Err: errLost,
 	}}, e.stuck)
 }
 
-// TestNoHookIsNoTrouble: hooks that the host left out are not called.
-func TestNoHookIsNoTrouble(t *testing.T) {
+func TestNilHooksAreSkipped(t *testing.T) {
 	var log logtest.Recorder
 	e := newEnv(
 		t,
@@ -153,7 +164,7 @@ func TestNoHookIsNoTrouble(t *testing.T) {
 	}
 }
 
-// TestTransitionIsLoggedWithItsAmount: the log alone tells where the money went.
+// TestTransitionIsLoggedWithItsAmount: the log alone shows where the money went.
 func TestTransitionIsLoggedWithItsAmount(t *testing.T) {
 	var log logtest.Recorder
 	e := newEnv(t, func(_ *env, o *refund.Options) { o.Logger = log.Logger() })
@@ -171,10 +182,12 @@ func TestTransitionIsLoggedWithItsAmount(t *testing.T) {
 	}, got)
 }
 
-// TestTracedCommandsReturnTheSame: the Start hook changes neither result nor error.
+// TestTracedCommandsReturnTheSame: the Trace hook changes neither result nor error.
 func TestTracedCommandsReturnTheSame(t *testing.T) {
 	e := newEnv(t, func(_ *env, o *refund.Options) {
-		o.Hooks[0].Trace = func(ctx context.Context, _ refund.Command) (context.Context, func(error)) {
+		o.Hooks[0].Trace = func(
+			ctx context.Context, _ refund.Command,
+		) (context.Context, func(error)) {
 			return ctx, nil
 		}
 	})
@@ -186,14 +199,16 @@ func TestTracedCommandsReturnTheSame(t *testing.T) {
 	require.ErrorIs(t, err, refund.ErrConflict)
 }
 
-// TestBookThatNeverStandsStillIsNotAskedForEver: the provider is asked three times at most.
-func TestBookThatNeverStandsStillIsNotAskedForEver(t *testing.T) {
+// TestObserveAsksThreeTimesAtMost: the book changes each time.
+func TestObserveAsksThreeTimesAtMost(t *testing.T) {
 	e := newEnv(t)
 	e.into(order.StateRejected)
 	e.bank.pay(refund.Request{OrderID: "O1", RefundNo: "R1", Amount: 4000})
 	for i := range 3 {
 		e.bank.next(fault{op: "query", res: isAccepted, block: func(context.Context) {
-			require.NoError(t, e.store.Update(bg, "O1", func(_ context.Context, o *order.Order) error {
+			require.NoError(t, e.store.Update(bg, "O1", func(
+				_ context.Context, o *order.Order,
+			) error {
 				o.Refunds[0].Message = fmt.Sprint("something else has changed ", i)
 				return nil
 			}))
@@ -207,9 +222,9 @@ func TestBookThatNeverStandsStillIsNotAskedForEver(t *testing.T) {
 	require.Equal(t, order.StateRefunded, e.refund("R1").State)
 }
 
-// TestNotificationSaysWhatDiffers, and one that says nothing of a number or a total contradicts
-// nothing.
-func TestNotificationSaysWhatDiffers(t *testing.T) {
+// TestNotificationErrorNamesTheField: a number or a total that the notification does not name
+// contradicts nothing.
+func TestNotificationErrorNamesTheField(t *testing.T) {
 	e := newEnv(t)
 	_, err := e.svc.Register(bg, refund.RegisterParams{
 		OrderID: "O1", Gateway: "bank", PaymentID: "P1", Currency: "CNY", Total: 10000,
@@ -217,16 +232,24 @@ func TestNotificationSaysWhatDiffers(t *testing.T) {
 	require.NoError(t, err)
 	e.process(e.approved("R1", 4000))
 	for says, change := range map[string]func(*refund.Notification){
-		`amount is "1", want "4000"`:         func(n *refund.Notification) { n.Result.Amount = 1 },
-		`total is "1", want "10000"`:         func(n *refund.Notification) { n.Total = 1 },
-		`gateway is "other", want "bank"`:    func(n *refund.Notification) { n.Gateway = "other" },
-		`payment_id is "other", want "P1"`:   func(n *refund.Notification) { n.PaymentID = "other" },
-		`refund_id is "1", want "bank-R1"`:   func(n *refund.Notification) { n.Result.ProviderRefundID = "1" },
-		`amount is "0", want "4000"`:         func(n *refund.Notification) { n.Result.Amount = 0 },
-		`total is "-10000", want "10000"`:    func(n *refund.Notification) { n.Total = -10000 },
-		`payment_id is "P1\x00", want "P1"`:  func(n *refund.Notification) { n.PaymentID = "P1\x00" },
-		`gateway is "banks", want "bank"`:    func(n *refund.Notification) { n.Gateway = "banks" },
-		`refund_id is "bank", want "bank-R1`: func(n *refund.Notification) { n.Result.ProviderRefundID = "bank" },
+		`amount is "1", want "4000"`:       func(n *refund.Notification) { n.Result.Amount = 1 },
+		`total is "1", want "10000"`:       func(n *refund.Notification) { n.Total = 1 },
+		`gateway is "other", want "bank"`:  func(n *refund.Notification) { n.Gateway = "other" },
+		`payment_id is "other", want "P1"`: func(n *refund.Notification) { n.PaymentID = "other" },
+		`refund_id is "1", want "bank-R1"`: func(n *refund.Notification) {
+			n.Result.ProviderRefundID = "1"
+		},
+		`amount is "0", want "4000"`:      func(n *refund.Notification) { n.Result.Amount = 0 },
+		`total is "-10000", want "10000"`: func(n *refund.Notification) { n.Total = -10000 },
+		`payment_id is "P1\x00", want "P1"`: func(
+			n *refund.Notification,
+		) {
+			n.PaymentID = "P1\x00"
+		},
+		`gateway is "banks", want "bank"`: func(n *refund.Notification) { n.Gateway = "banks" },
+		`refund_id is "bank", want "bank-R1`: func(n *refund.Notification) {
+			n.Result.ProviderRefundID = "bank"
+		},
 	} {
 		n := success("R1", 4000)
 		change(&n)
@@ -237,7 +260,7 @@ func TestNotificationSaysWhatDiffers(t *testing.T) {
 	require.NoError(t, e.svc.HandleNotification(bg, n))
 }
 
-// TestNotificationOfAnOrderWithoutPaymentNumber: what the book does not know cannot be
+// TestNotificationOfAnOrderWithoutPaymentNumber: a field that the book does not know cannot be
 // contradicted.
 func TestNotificationOfAnOrderWithoutPaymentNumber(t *testing.T) {
 	e := newEnv(t)
@@ -249,8 +272,8 @@ func TestNotificationOfAnOrderWithoutPaymentNumber(t *testing.T) {
 	require.Equal(t, order.StateRefunded, e.refund("R1").State)
 }
 
-// TestServiceSaysWhatIsMissing: everything at once.
-func TestServiceSaysWhatIsMissing(t *testing.T) {
+// TestNewServiceNamesWhatIsMissing: everything at once.
+func TestNewServiceNamesWhatIsMissing(t *testing.T) {
 	_, err := refund.NewService(nil, nil, nil, refund.Options{
 		CallTimeout: -1, Lease: -2, QuietPeriod: -1, MaxWait: -1, SetupBackoff: -1, AlertAfter: -1,
 		MaxRequests: -1,
@@ -274,9 +297,9 @@ func TestServiceSaysWhatIsMissing(t *testing.T) {
 	require.EqualError(t, err, "new refund service: lease: must be longer than call_timeout")
 }
 
-func TestGatewaysSayWhichOne(t *testing.T) {
+func TestGatewaysErrorsNameTheGateway(t *testing.T) {
 	_, err := refund.NewGateways(nil)
-	require.EqualError(t, err, "new gateways: gateways: there is none")
+	require.EqualError(t, err, "new gateways: gateways: is empty")
 	require.ErrorIs(t, err, refund.ErrInvalid)
 	_, err = refund.NewGateways(map[string]refund.RefundGateway{"x": nil})
 	require.EqualError(t, err, `new gateways: gateway: "x" is nil`)
@@ -298,7 +321,7 @@ func TestGatewaysSayWhichOne(t *testing.T) {
 	require.EqualError(t, err, `list refunds through gateway "bank": not supported by the gateway`)
 }
 
-func TestOutcomesThatThereAreNot(t *testing.T) {
+func TestInvalidOutcomes(t *testing.T) {
 	require.Equal(t, "invalid", refund.Outcome(42).String())
 	require.Equal(t, "invalid", refund.Outcome(-1).String())
 	var o refund.Outcome

@@ -1,0 +1,318 @@
+package refund_test
+
+import (
+	"context"
+	"errors"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderfsm/orderfsm/order"
+	"github.com/orderfsm/orderfsm/refund"
+)
+
+// TestFailedCommandChangesNothing: a veto, a hook's error or panic, and a store error leave the
+// order unchanged.
+func TestFailedCommandChangesNothing(t *testing.T) {
+	errHook := errors.New("no")
+	commands := map[order.State]call{
+		order.StatePaid: request(4000, "r"), order.StateRefundRequested: approve(4000),
+		order.StateFailed: retry,
+	}
+	for from, c := range commands {
+		for _, tc := range []struct {
+			name   string
+			change func(*refund.Options, *flakyStore)
+			want   error
+		}{
+			{"veto", func(o *refund.Options, _ *flakyStore) {
+				o.Hooks[0].Guard = func(
+					context.Context, *order.Order, order.Transition,
+				) error {
+					return errHook
+				}
+			}, refund.ErrVetoed},
+			{"guard panics", func(o *refund.Options, _ *flakyStore) {
+				o.Hooks[0].Guard = func(
+					context.Context, *order.Order, order.Transition,
+				) error {
+					panic("guard")
+				}
+			}, refund.ErrHookPanic},
+			{"InTx fails", func(o *refund.Options, _ *flakyStore) {
+				o.Hooks[0].InTx = func(
+					context.Context, *order.Order, order.Transition,
+				) error {
+					return errHook
+				}
+			}, errHook},
+			{"InTx panics", func(o *refund.Options, _ *flakyStore) {
+				o.Hooks[0].InTx = func(
+					context.Context, *order.Order, order.Transition,
+				) error {
+					panic("hook")
+				}
+			}, refund.ErrHookPanic},
+			{
+				"store fails before", func(_ *refund.Options, s *flakyStore) { s.err = errLost },
+				errLost,
+			},
+			{
+				"store fails at commit",
+				func(_ *refund.Options, s *flakyStore) { s.err, s.late = errLost, true }, errLost,
+			},
+			{
+				"scheduler fails",
+				func(o *refund.Options, _ *flakyStore) { o.Scheduler = brokenScheduler{} }, errLost,
+			},
+		} {
+			if tc.name == "scheduler fails" && from == order.StatePaid {
+				continue // nothing is scheduled yet
+			}
+			t.Run(c.name+"/"+tc.name, func(t *testing.T) {
+				e := newEnv(t)
+				e.into(from)
+				before := e.order()
+				calls := len(e.after)
+				opt := refund.Options{Now: e.clock.Now, Hooks: []refund.Hooks{e.hooks()}}
+				store := &flakyStore{Store: e.store}
+				tc.change(&opt, store)
+				s, err := refund.NewService(e.machine, store, e.bank, opt)
+				require.NoError(t, err)
+				_, err = c.do(bg, s)
+				require.ErrorIs(t, err, tc.want)
+				require.ErrorContains(t, err, "order O1")
+				require.Equal(t, before, e.order())
+				require.Len(t, e.after, calls, "no After hook for what did not happen")
+				_, err = c.do(bg, e.svc)
+				require.NoError(t, err, "the same command works afterwards")
+			})
+		}
+	}
+}
+
+type brokenScheduler struct{}
+
+func (brokenScheduler) Schedule(context.Context, refund.Ref, time.Time) error { return errLost }
+
+func TestBadInput(t *testing.T) {
+	long := strings.Repeat("x", 5000)
+	for _, tc := range []struct {
+		name  string
+		p     refund.RequestParams
+		want  error
+		field string
+	}{
+		{
+			"zero", refund.RequestParams{Ref: refund.Ref{RefundNo: "R"}, Amount: 0, Actor: buyer},
+			refund.ErrAmount, "",
+		},
+		{
+			"negative",
+			refund.RequestParams{Ref: refund.Ref{RefundNo: "R"}, Amount: -1, Actor: buyer},
+			refund.ErrAmount, "",
+		},
+		{
+			"least",
+			refund.RequestParams{
+				Ref: refund.Ref{RefundNo: "R"}, Amount: math.MinInt64, Actor: buyer,
+			}, refund.ErrAmount, "",
+		},
+		{
+			"overflow",
+			refund.RequestParams{
+				Ref: refund.Ref{RefundNo: "R"}, Amount: math.MaxInt64, Actor: buyer,
+			}, refund.ErrAmount, "",
+		},
+		{
+			"more than paid",
+			refund.RequestParams{Ref: refund.Ref{RefundNo: "R"}, Amount: 10001, Actor: buyer},
+			refund.ErrAmount, "",
+		},
+		{
+			"number with a space",
+			refund.RequestParams{Ref: refund.Ref{RefundNo: "R 1"}, Amount: 1, Actor: buyer},
+			refund.ErrInvalid, "refund_no",
+		},
+		{
+			"number too long",
+			refund.RequestParams{Ref: refund.Ref{RefundNo: long[:65]}, Amount: 1, Actor: buyer},
+			refund.ErrInvalid, "refund_no",
+		},
+		{
+			"number in Chinese",
+			refund.RequestParams{Ref: refund.Ref{RefundNo: "退款"}, Amount: 1, Actor: buyer},
+			refund.ErrInvalid, "refund_no",
+		},
+		{
+			"no actor", refund.RequestParams{Ref: refund.Ref{RefundNo: "R"}, Amount: 1},
+			refund.ErrInvalid, "actor",
+		},
+		{
+			"reason too long",
+			refund.RequestParams{
+				Ref: refund.Ref{RefundNo: "R"}, Amount: 1, Actor: buyer, Reason: long,
+			}, refund.ErrInvalid, "reason",
+		},
+		{
+			"reason not UTF-8",
+			refund.RequestParams{
+				Ref: refund.Ref{RefundNo: "R"}, Amount: 1, Actor: buyer, Reason: "\xff",
+			}, refund.ErrInvalid, "reason",
+		},
+		{
+			"reason with NUL",
+			refund.RequestParams{
+				Ref: refund.Ref{RefundNo: "R"}, Amount: 1, Actor: buyer, Reason: "\x00",
+			}, refund.ErrInvalid, "reason",
+		},
+		{
+			"no order",
+			refund.RequestParams{
+				Ref: refund.Ref{OrderID: "nope", RefundNo: "R"}, Amount: 1, Actor: buyer,
+			}, refund.ErrOrderNotFound, "",
+		},
+		{
+			"refused by the gateway",
+			refund.RequestParams{Ref: refund.Ref{RefundNo: "unlucky"}, Amount: 1, Actor: buyer},
+			refund.ErrInvalid, "refund_no",
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			e := newEnv(t)
+			e.register()
+			before := e.order()
+			if tc.p.OrderID == "" {
+				tc.p.OrderID = "O1"
+			}
+			_, err := e.service(checker{e.bank}, refund.Options{}).Request(bg, tc.p)
+			require.ErrorIs(t, err, tc.want)
+			var invalid *order.InvalidError
+			if errors.As(err, &invalid) {
+				require.Equal(t, tc.field, invalid.Field)
+			}
+			require.Equal(t, before, e.order())
+		})
+	}
+}
+
+// checker is a gateway that could never take the number "unlucky".
+type checker struct{ *bank }
+
+func (checker) Check(req refund.Request) error {
+	if req.RefundNo == "unlucky" {
+		return &order.InvalidError{Field: "refund_no", Problem: "is unlucky"}
+	}
+	return nil
+}
+
+func TestRefundNoOfAnotherOrder(t *testing.T) {
+	e := newEnv(t)
+	e.into(order.StateRefundRequested)
+	_, err := e.svc.Register(
+		bg, refund.RegisterParams{OrderID: "O2", Gateway: "bank", Currency: "CNY", Total: 10000},
+	)
+	require.NoError(t, err)
+	_, err = e.svc.Request(
+		bg,
+		refund.RequestParams{
+			Ref: refund.Ref{OrderID: "O2", RefundNo: "R1"}, Amount: 4000, Reason: "r", Actor: buyer,
+		},
+	)
+	require.ErrorIs(t, err, refund.ErrConflict)
+}
+
+func TestRequestMakesNumbers(t *testing.T) {
+	e := newEnv(t)
+	e.register()
+	seen := map[string]bool{}
+	for range 50 {
+		r, err := e.svc.Request(
+			bg, refund.RequestParams{Ref: refund.Ref{OrderID: "O1"}, Amount: 1, Actor: buyer},
+		)
+		require.NoError(t, err)
+		require.Regexp(t, `^rf[a-z2-7]{26}$`, r.No)
+		require.False(t, seen[r.No])
+		seen[r.No] = true
+	}
+}
+
+func TestResolveIsRefusedDuringACall(t *testing.T) {
+	e := newEnv(t)
+	ref := e.approved("R1", 4000)
+	var err error
+	e.bank.next(fault{op: "refund", pay: true, res: refund.Result{
+		Outcome: refund.OutcomeAccepted,
+	}, block: func(context.Context) {
+		_, err = resolve(refund.ResolutionReturned, "e").do(bg, e.svc)
+	}})
+	e.process(ref)
+	require.ErrorIs(t, err, refund.ErrConflict)
+	_, err = resolve(refund.ResolutionReturned, " ").do(bg, e.svc)
+	require.ErrorIs(t, err, refund.ErrInvalid, "evidence is required")
+	_, err = resolve(refund.Resolution("accepted"), "e").do(bg, e.svc)
+	require.ErrorIs(t, err, refund.ErrInvalid, "only an end can be recorded")
+}
+
+func TestAbandonAsksFirst(t *testing.T) {
+	for name, tc := range map[string]struct {
+		answer fault
+		state  order.State
+		err    error
+	}{
+		"never seen": {
+			fault{op: "query", res: refund.Result{Outcome: refund.OutcomeNotFound}},
+			order.StateAbandoned, nil,
+		},
+		"closed": {
+			fault{op: "query", res: refund.Result{Outcome: refund.OutcomeClosed}},
+			order.StateAbandoned, nil,
+		},
+		"no answer": {
+			fault{op: "query", err: errLost}, order.StateFailed, refund.ErrUnsettled,
+		},
+		"on its way": {
+			fault{op: "query", res: refund.Result{Outcome: refund.OutcomeAccepted}},
+			order.StateApproved, refund.ErrUnsettled,
+		},
+		"paid after all": {
+			fault{op: "query", res: refund.Result{Outcome: refund.OutcomeSucceeded}},
+			order.StateRefunded, refund.ErrUnsettled,
+		},
+		"neither here nor": {
+			fault{op: "query", res: refund.Result{Outcome: refund.OutcomeAbnormal}},
+			order.StateAbnormal, refund.ErrUnsettled,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := newEnv(t)
+			e.into(order.StateFailed)
+			e.bank.next(tc.answer)
+			_, err := abandon.do(bg, e.svc)
+			if tc.err == nil {
+				require.NoError(t, err)
+			} else {
+				require.ErrorIs(t, err, tc.err)
+			}
+			require.Equal(t, tc.state, e.refund("R1").State)
+		})
+	}
+	t.Run("retried in the meantime", func(t *testing.T) {
+		e := newEnv(t)
+		e.into(order.StateFailed)
+		e.bank.next(fault{op: "query", res: refund.Result{
+			Outcome: refund.OutcomeNotFound,
+		}, block: func(context.Context) {
+			_, err := retry.do(bg, e.svc)
+			require.NoError(t, err)
+			e.bank.next(fault{op: "refund", res: declined("NOTENOUGH")})
+			e.process(o1("R1"))
+		}})
+		_, err := abandon.do(bg, e.svc)
+		require.ErrorIs(t, err, refund.ErrConflict)
+		require.Equal(t, order.StateFailed, e.refund("R1").State)
+	})
+}
