@@ -43,8 +43,9 @@ func TestREADMEDiagram(t *testing.T) {
 	require.Equal(t, newMachine(t).Mermaid(), string(block[1]), "replace the README's diagram by this one")
 }
 
-// TestDocTable fails when the table in the package documentation is not that of the machine.
-func TestDocTable(t *testing.T) {
+// TestDocTableIsTheMachines fails when the table in the package documentation is not that of the
+// machine.
+func TestDocTableIsTheMachines(t *testing.T) {
 	doc, err := os.ReadFile("doc.go")
 	require.NoError(t, err)
 	var rows []order.Row
