@@ -10,20 +10,20 @@ import (
 	"github.com/orderfsm/orderfsm/order"
 )
 
-// BenchmarkFire approves the third refund of an order with a history. Fire is meant to cost at most twice a
-// bare FSM. The history has room to grow, as it mostly has.
+// BenchmarkFire approves the third refund of an order with a history. Fire is meant to cost at most
+// twice a bare FSM. The history has room to grow, as it mostly has.
 func BenchmarkFire(b *testing.B) {
 	m, o := newMachine(b), newOrder(100)
 	addRefund(b, m, o, "R1", 30, order.StateRefunded)
 	addRefund(b, m, o, "R2", 20, order.StateFailed)
 	addRefund(b, m, o, "R3", 10, order.StateRefundRequested)
-	ctx, f, start, r3 := context.Background(), firing(order.EventApprove, "R3", 0), *o, o.Refunds[2]
+	ctx, in, start, r3 := context.Background(), trigger(order.EventApprove, "R3", 0), *o, o.Refunds[2]
 	start.History = append(make([]order.Transition, 0, 2*len(o.History)), o.History...)
 	b.ReportAllocs()
 	b.ResetTimer()
 	for range b.N {
 		*o, o.Refunds[2] = start, r3
-		if _, err := m.Fire(ctx, o, f); err != nil {
+		if _, err := m.Fire(ctx, o, in); err != nil {
 			b.Fatal(err)
 		}
 	}

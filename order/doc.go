@@ -1,8 +1,8 @@
-// Package order says what is true of a paid order and its refunds, and what may follow.
+// Package order defines paid orders, their refunds, and the transitions that refunds may make.
 //
-// An [Order] is one paid order with every refund ever asked for on it. A [Machine] holds the table of
-// allowed transitions; [Machine.Fire] is the only way a refund changes its state. The package is pure: no
-// I/O, no clock, no goroutine. Package refund adds time, storage and the payment provider.
+// An [Order] is one paid order with all its refunds. A [Machine] holds the table of allowed
+// transitions; only [Machine.Fire] changes the state of a refund. The package is pure: no I/O, no
+// clock, no goroutine. Package refund adds time, storage and the payment provider.
 //
 // # Amounts and times
 //
@@ -10,54 +10,57 @@
 //
 // # The machine
 //
-// Each refund walks this table from [StatePaid]. The order shows the most pressing of its refunds, so an
-// order with one full refund reads exactly paid, refund_requested, approved, then refunded or failed.
+// Each refund walks this table from [StatePaid]. The order shows the most pressing of its refunds,
+// so an order with one full refund is paid, refund_requested, approved, then refunded or failed.
 //
 //	event           from → to                                        when                                                reserved
 //	request_refund  paid → refund_requested                          0 < amount ≤ Total − Refunded − Reserved            +
-//	approve         refund_requested → approved                      the merchant agrees, no excess; the money may move  held
+//	approve         refund_requested → approved                      the merchant agrees; no excess; the money may move  held
 //	reject          refund_requested → rejected                      the merchant refuses; a note is required            −
 //	cancel          refund_requested → cancelled                     withdrawn                                           −
 //	cancel          approved → cancelled                             only while it was never submitted                   −
 //	settle          approved, abnormal, failed → refunded            the provider confirmed it                           − (Refunded +)
-//	fail            approved, abnormal → failed                      the provider's definite no                          held
+//	fail            approved, abnormal → failed                      the provider's definite refusal                     held
 //	hold            approved → abnormal                              the money left and could not arrive                 held
-//	retry           failed → approved                                the same number again, no excess                    held
-//	abandon         failed → abandoned                               given up on                                         −
+//	retry           failed → approved                                the same number again; no excess                    held
+//	abandon         failed → abandoned                               the merchant gives up                                  −
 //	adopt           paid, refund_requested, failed → approved        the provider holds a refund that the book does not  +, held
 //	adopt           rejected, cancelled, abandoned → approved        the same                                            +
 //
-// adopt is how money that really moved gets back into the book: a refund made in the provider's own console,
-// a success that arrives for a refund which had been rejected, cancelled or abandoned, a book restored from
-// an old backup. It is an event of its own, and not a settle from those states, so that such a refund is
-// polled, settled and shown like any other. It alone may break Refunded + Reserved ≤ Total (see
-// [Order.Excess]), because a fact is never dropped for being unwelcome. While there is an excess, nothing
-// can be approved or retried: first another refund must end. States that a host adds can be adopted from too.
+// adopt records money that the provider moved without the book: a refund made in the provider's own
+// console, a late success of a refund that was rejected, cancelled or abandoned, or a refund that
+// is missing because the book was restored from an old backup. The refund goes to approved and not
+// straight to refunded, so that it is polled, settled and shown like any other. Only adopt may
+// break Refunded + Reserved ≤ Total (see [Order.Excess]): a fact is recorded even if it breaks a
+// rule. While there is an excess, no refund can be approved or retried; another refund must end
+// first. Refunds in added states can be adopted too.
 //
 // # Facts and decisions
 //
-// adopt, settle, fail and hold record what the provider did ([Event.IsFact]); no guard is asked about them.
-// The other events are decisions that a guard may veto.
+// adopt, settle, fail and hold record what the provider did ([Event.IsFact]); guards are not called
+// for them. All other events are decisions, which a guard may veto.
 //
 // # Extending
 //
 // [Options].Rows adds states and events between refund_requested and approved: a second reviewer, a
-// check that the goods are back, a question to the buyer. From approved on the table is closed.
+// check that the goods are back, a question to the buyer. The direct transition from
+// refund_requested to approved stays open unless a guard refuses it. From approved on the table is
+// fixed.
 //
 // # Design
 //
-// looplab/fsm decides each move. It is known to many readers and small, and a table that a library of its own
-// walks is not one that a later if in a handler gets around. No type or error of it leaves the package, so that it
-// could be replaced. Its traps are real (a cancelled context or a panic in a callback leaves an FSM in mid-transition
-// for ever, an enter callback's error comes after the state has moved, one FSM holds one state): fsm.go, the only
-// file that imports it, says how they are avoided. The machine is built once and shared: its FSMs are pooled and
-// carry no callbacks, guards are this package's own and run first, and the order is written to only after nothing
-// can fail any more.
+// looplab/fsm decides each move. It is small and well known, and code elsewhere cannot bypass a
+// table that a library walks. None of its types and errors leave the package, so that it can be
+// replaced. It has traps: a cancelled context or a panic in a callback leaves an FSM in
+// mid-transition for good, the error of an enter callback comes after the state has changed, and
+// one FSM holds one state. Only fsm.go imports it and describes how these traps are avoided. The
+// machine is built once and shared. Its FSMs are pooled and have no callbacks. Guards belong to
+// this package and run first, and the order is changed last, after every step that can fail.
 //
-// A refund walks the machine, and the order shows the most pressing of them. One state per order could not say that
-// one refund is paid, another in review and a third refused; a machine for each and nothing above could not say what
-// the order's page should show.
+// The refunds walk the machine, not the order. One state per order could not represent one refund
+// that is paid, one in review and one refused. A machine per refund alone would give the order no
+// state to show.
 //
-// An amount is reserved when it is asked for, not when it is approved or sent: the check and the
-// reservation are one step, so that two requests of 60 on an order of 100 cannot both stand.
+// An amount is reserved at the request, not at the approval or the submission. The check and the
+// reservation are one step, so two requests of 60 on an order of 100 cannot both succeed.
 package order

@@ -10,8 +10,9 @@ import (
 	"github.com/orderfsm/orderfsm/order"
 )
 
-// TestEqual changes every field of an order, one at a time: only Version does not matter.
-func TestEqual(t *testing.T) {
+// TestEqualComparesEveryFieldButVersion changes every field of an order, one at a time: only
+// Version does not matter.
+func TestEqualComparesEveryFieldButVersion(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	make := func() *order.Order {
 		return &order.Order{ID: "O-1", PaidAt: at, Refunds: []order.Refund{{No: "R-1"}}, History: []order.Transition{{Seq: 1, At: at}}}

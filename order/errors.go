@@ -8,34 +8,36 @@ import (
 
 // Sentinels for errors.Is. The typed errors of this package match them.
 var (
-	// ErrTransition is an event that the refund's state does not allow; see [*TransitionError].
+	// ErrTransition is returned if the refund's state does not allow the event; see
+	// [*TransitionError].
 	ErrTransition = errors.New("transition not allowed")
-	// ErrAmount is an amount that cannot be refunded; see [*AmountError].
+	// ErrAmount is returned if the amount cannot be refunded; see [*AmountError].
 	ErrAmount = errors.New("amount not refundable")
-	// ErrVetoed is a decision that a guard refused; see [*VetoError].
+	// ErrVetoed is returned if a guard refused the decision; see [*VetoError].
 	ErrVetoed = errors.New("vetoed")
-	// ErrGuardPanic is a guard that panicked: not a decision, but a fault of the guard. Nothing was changed.
+	// ErrGuardPanic is returned if a guard panicked. This is a fault of the guard, not a veto.
 	ErrGuardPanic = errors.New("guard panicked")
-	// ErrInvalid is bad input; see [*InvalidError].
+	// ErrInvalid is returned for malformed input; see [*InvalidError].
 	ErrInvalid = errors.New("invalid input")
-	// ErrRefundNotFound is a refund number that the order does not have.
+	// ErrRefundNotFound is returned if the order has no refund with that number.
 	ErrRefundNotFound = errors.New("refund not found")
-	// ErrConflict is a refund number that is already taken, or input that contradicts what is recorded.
+	// ErrConflict is returned if a refund number is already taken, or if input contradicts what is
+	// recorded.
 	ErrConflict = errors.New("conflict")
 )
 
-// TransitionError tells which event was refused in which state, and which are possible now.
-// It matches [ErrTransition].
+// TransitionError reports an event that is not allowed, and the events that are. It matches
+// [ErrTransition].
 type TransitionError struct {
-	// OrderID, RefundNo and Event are what was tried.
+	// Event was fired on refund RefundNo of order OrderID.
 	OrderID  string
 	RefundNo string
 	Event    Event
-	// From is the refund's state; StatePaid where the refund does not exist yet.
+	// From is the refund's state; StatePaid if the refund does not exist yet.
 	From State
 	// Available are the events that the refund's state allows now, sorted.
 	Available []Event
-	// Reason says which condition of the row failed; empty where the table has no such row.
+	// Reason names the condition of the row that failed. It is empty if the table has no such row.
 	Reason string
 }
 
@@ -48,7 +50,7 @@ func (e *TransitionError) Error() string {
 	}
 	var possible []string
 	for _, ev := range e.Available {
-		if !ev.IsFact() { // that is for the provider to do
+		if !ev.IsFact() { // nobody can decide on a fact
 			possible = append(possible, string(ev))
 		}
 	}
@@ -61,11 +63,11 @@ func (e *TransitionError) Error() string {
 // Is reports whether target is ErrTransition.
 func (e *TransitionError) Is(target error) bool { return target == ErrTransition }
 
-// AmountError tells how much was asked for and how much is left. It matches [ErrAmount].
+// AmountError reports how much was asked for and how much is left. It matches [ErrAmount].
 type AmountError struct {
 	OrderID string
-	// Asked and Left are in minor units. For adopt, which needs no room on the order, Left is what the sums
-	// can hold.
+	// Asked and Left are in minor units. adopt does not need a refundable amount; for it, Left is
+	// the greatest amount that does not overflow the sums.
 	Asked int64
 	Left  int64
 }
@@ -81,7 +83,8 @@ func (e *AmountError) Error() string {
 // Is reports whether target is ErrAmount.
 func (e *AmountError) Is(target error) bool { return target == ErrAmount }
 
-// VetoError is a guard's no, with its reason. It matches [ErrVetoed] and unwraps to the guard's error.
+// VetoError reports that a guard refused a decision. It matches [ErrVetoed] and unwraps to the
+// guard's error.
 type VetoError struct {
 	OrderID  string
 	RefundNo string
@@ -101,11 +104,11 @@ func (e *VetoError) Is(target error) bool { return target == ErrVetoed }
 // Unwrap returns the guard's error.
 func (e *VetoError) Unwrap() error { return e.Reason }
 
-// InvalidError names the field that is wrong and says why. It matches [ErrInvalid].
+// InvalidError reports a malformed field. It matches [ErrInvalid].
 type InvalidError struct {
 	// Field is the field's name in snake_case, for example "refund_no".
 	Field string
-	// Problem says what is wrong with it, without quoting the value.
+	// Problem describes what is wrong with the field. It does not quote the value.
 	Problem string
 }
 

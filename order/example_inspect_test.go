@@ -36,7 +36,7 @@ func ExampleMachine_Verify() {
 	}
 	o := exampleOrder()
 	for _, ev := range []order.Event{order.EventRequestRefund, order.EventApprove} {
-		if _, err := m.Fire(context.Background(), o, exampleFiring(ev)); err != nil {
+		if _, err := m.Fire(context.Background(), o, exampleTrigger(ev)); err != nil {
 			panic(err)
 		}
 	}
@@ -46,6 +46,6 @@ func ExampleMachine_Verify() {
 	fmt.Println(m.Verify(o))
 	// Output:
 	// <nil>
-	// order O1: its 1 refunds are not the 1 of its history, in number, order or state
-	// order O1: has refunded 0, reserved 10000, state approved; its refunds make it 10000, 0, refunded
+	// order O1: its 1 refunds differ from the 1 of its history in number, order or state
+	// order O1: refunded 0, reserved 10000, state approved; by its refunds it is 10000, 0, refunded
 }

@@ -15,7 +15,7 @@ func exampleOrder() *order.Order {
 	}
 }
 
-func exampleFiring(ev order.Event) order.Trigger {
+func exampleTrigger(ev order.Event) order.Trigger {
 	return order.Trigger{
 		Event: ev, RefundNo: "R1", Amount: 10000, Reason: "arrived broken", Actor: "staff:7",
 		At: time.Date(2025, 3, 1, 8, 0, 0, 0, time.UTC),
@@ -29,14 +29,14 @@ func ExampleMachine_Fire() {
 	}
 	ctx, o := context.Background(), exampleOrder()
 	for _, ev := range []order.Event{order.EventRequestRefund, order.EventApprove, order.EventSettle} {
-		t, err := m.Fire(ctx, o, exampleFiring(ev))
+		t, err := m.Fire(ctx, o, exampleTrigger(ev))
 		if err != nil {
 			panic(err)
 		}
 		fmt.Printf("%d %s: %s → %s, reserved %d, refunded %d\n", t.Seq, t.Event, t.OrderFrom, t.OrderTo, o.Reserved, o.Refunded)
 	}
 
-	_, err = m.Fire(ctx, o, exampleFiring(order.EventCancel))
+	_, err = m.Fire(ctx, o, exampleTrigger(order.EventCancel))
 	fmt.Println(errors.Is(err, order.ErrTransition))
 	fmt.Println(err)
 	// Output:
@@ -54,7 +54,7 @@ func ExampleMachine_Available() {
 	}
 	o := exampleOrder()
 	fmt.Println(m.Available(o, "R1"))
-	if _, err := m.Fire(context.Background(), o, exampleFiring(order.EventRequestRefund)); err != nil {
+	if _, err := m.Fire(context.Background(), o, exampleTrigger(order.EventRequestRefund)); err != nil {
 		panic(err)
 	}
 	fmt.Println(m.Available(o, "R1"))
@@ -79,7 +79,7 @@ func ExampleOptions_rows() {
 	}
 	o := exampleOrder()
 	for _, ev := range []order.Event{order.EventRequestRefund, "second_review", order.EventApprove} {
-		if _, err := m.Fire(context.Background(), o, exampleFiring(ev)); err != nil {
+		if _, err := m.Fire(context.Background(), o, exampleTrigger(ev)); err != nil {
 			panic(err)
 		}
 		fmt.Println(o.State, o.Reserved)
@@ -89,11 +89,9 @@ func ExampleOptions_rows() {
 		{Event: "pay_now", From: order.StateRefundRequested, To: order.StateRefunded},
 	}})
 	fmt.Println(err)
-	// Output:
-	// refund_requested 10000
-	// reviewed 10000
-	// approved 10000
-	// new machine: row pay_now: refund_requested → refunded: state refunded is closed to extension: only approve, reject and cancel leave the review
+	// Output: refund_requested 10000 reviewed 10000 approved 10000 new machine: row pay_now:
+	// refund_requested → refunded: state refunded is closed to extension: only approve, reject and
+	// cancel leave the review
 }
 
 // Nobody approves a refund that he asked for himself.
@@ -109,10 +107,10 @@ func ExampleOptions_guards() {
 		panic(err)
 	}
 	o := exampleOrder()
-	if _, err := m.Fire(context.Background(), o, exampleFiring(order.EventRequestRefund)); err != nil {
+	if _, err := m.Fire(context.Background(), o, exampleTrigger(order.EventRequestRefund)); err != nil {
 		panic(err)
 	}
-	_, err = m.Fire(context.Background(), o, exampleFiring(order.EventApprove))
+	_, err = m.Fire(context.Background(), o, exampleTrigger(order.EventApprove))
 	fmt.Println(errors.Is(err, order.ErrVetoed), o.State)
 	fmt.Println(err)
 	// Output:

@@ -31,7 +31,7 @@ func reviewRows() []order.Row {
 	}
 }
 
-func TestExtensionFaults(t *testing.T) {
+func TestNewMachineRefusesFaultyRows(t *testing.T) {
 	requested, approved, long := order.StateRefundRequested, order.StateApproved, strings.Repeat("a", 33)
 	out := order.Row{Event: order.EventApprove, From: reviewed, To: approved}
 	in := order.Row{Event: "second_review", From: requested, To: reviewed}
@@ -39,15 +39,15 @@ func TestExtensionFaults(t *testing.T) {
 		rows []order.Row
 		says []string
 	}{
-		"empty event":          {[]order.Row{{"", requested, reviewed}, out}, []string{"names are"}},
-		"empty state":          {[]order.Row{{"x", requested, ""}}, []string{"names are"}},
+		"empty event":          {[]order.Row{{"", requested, reviewed}, out}, []string{"a name is"}},
+		"empty state":          {[]order.Row{{"x", requested, ""}}, []string{"a name is"}},
 		"event named event":    {[]order.Row{{"event", requested, reviewed}, out}, []string{"neither event nor state"}},
 		"event named state":    {[]order.Row{{"state", requested, reviewed}, out}, []string{"neither event nor state"}},
 		"state named state":    {[]order.Row{{"x", requested, "state"}}, []string{"neither event nor state"}},
 		"state named event":    {[]order.Row{{"x", requested, "event"}}, []string{"neither event nor state"}},
 		"capitals":             {[]order.Row{{"Review", requested, reviewed}, out}, []string{"row Review"}},
 		"digit first":          {[]order.Row{{"2nd", requested, reviewed}, out}, []string{"row 2nd"}},
-		"too long":             {[]order.Row{{order.Event(long), requested, reviewed}, out}, []string{"names are"}},
+		"too long":             {[]order.Row{{order.Event(long), requested, reviewed}, out}, []string{"a name is"}},
 		"misspelt core state":  {[]order.Row{in, {order.EventApprove, reviewed, "aproved"}}, []string{"approve", "aproved has no way out"}},
 		"self":                 {[]order.Row{in, out, {"again", reviewed, reviewed}}, []string{"cannot lead to itself"}},
 		"self of the core":     {[]order.Row{{"again", requested, requested}}, []string{"cannot lead to itself"}},
@@ -71,7 +71,7 @@ func TestExtensionFaults(t *testing.T) {
 			[]order.Row{in, out, {order.EventApprove, goodsReturning, approved}},
 			[]string{"goods_returning cannot be reached"},
 		},
-		"bad name":   {[]order.Row{{order.EventApprove, "Reviewed", approved}}, []string{"names are"}},
+		"bad name":   {[]order.Row{{order.EventApprove, "Reviewed", approved}}, []string{"a name is"}},
 		"no way out": {[]order.Row{in}, []string{"reviewed has no way out"}},
 		"circle with no way out": {
 			[]order.Row{in, {"a", reviewed, goodsReturning}, {"b", goodsReturning, reviewed}},
@@ -109,7 +109,7 @@ func TestRowFromACoreStateHasOneFault(t *testing.T) {
 	}
 }
 
-func TestNamesOfAddedRows(t *testing.T) {
+func TestAddedNamesAreChecked(t *testing.T) {
 	for name, ok := range map[string]bool{
 		"a": true, "z": true, "a_z": true, "a09": true, "za": true, "az": true, "a_": true,
 		"events":                true,
@@ -133,12 +133,12 @@ func TestNamesOfAddedRows(t *testing.T) {
 	}
 }
 
-func TestNilGuard(t *testing.T) {
+func TestNilGuardIsRefused(t *testing.T) {
 	_, err := order.NewMachine(order.Options{Guards: []order.Guard{nil}})
 	require.ErrorContains(t, err, "guard is nil")
 }
 
-func TestExtensionLeavesTheCoreAlone(t *testing.T) {
+func TestAddedRowsKeepTheCoreRows(t *testing.T) {
 	core := newMachine(t).Rows()
 	m := newMachine(t, reviewRows()...)
 	require.Equal(t, core, m.Rows()[:len(core)])
@@ -162,7 +162,7 @@ func TestRowsAreACopy(t *testing.T) {
 	require.Equal(t, want, m.Rows())
 }
 
-func TestExtensionWalks(t *testing.T) {
+func TestRefundsWalkAddedRows(t *testing.T) {
 	m := newMachine(t, reviewRows()...)
 	type step struct {
 		ev      order.Event
@@ -196,22 +196,22 @@ func TestExtensionWalks(t *testing.T) {
 	}
 }
 
-func TestExtensionRefuses(t *testing.T) {
+func TestAddedStatesRefuseOtherEvents(t *testing.T) {
 	m := newMachine(t, reviewRows()...)
 	o := newOrder(100)
 	fire(t, m, o, order.EventRequestRefund, "R1", 60)
 	fire(t, m, o, "second_review", "R1", 0)
 	require.Equal(t, []order.Event{"adopt", "approve", "await_goods", "reject"}, m.Available(o, "R1"))
 	for _, ev := range []order.Event{"second_review", "ask_info", order.EventCancel, order.EventSettle, order.EventRetry} {
-		require.ErrorIs(t, refuse(t, m, o, firing(ev, "R1", 0)), order.ErrTransition, ev)
+		require.ErrorIs(t, refuse(t, m, o, trigger(ev, "R1", 0)), order.ErrTransition, ev)
 	}
-	f := firing(order.EventReject, "R1", 0)
-	f.Note = ""
-	require.ErrorIs(t, refuse(t, m, o, f), order.ErrInvalid, "a note, from an added state too")
+	in := trigger(order.EventReject, "R1", 0)
+	in.Note = ""
+	require.ErrorIs(t, refuse(t, m, o, in), order.ErrInvalid, "a note, from an added state too")
 }
 
 // A machine without the host's rows must neither move such a refund nor give its money away.
-func TestStateOfAnotherMachine(t *testing.T) {
+func TestUnknownStateIsNotMovedAndStaysReserved(t *testing.T) {
 	o := newOrder(100)
 	with := newMachine(t, reviewRows()...)
 	fire(t, with, o, order.EventRequestRefund, "R1", 60)
@@ -220,23 +220,23 @@ func TestStateOfAnotherMachine(t *testing.T) {
 	without := newMachine(t)
 	require.Error(t, without.Verify(o))
 	require.Empty(t, without.Available(o, "R1"))
-	require.ErrorIs(t, refuse(t, without, o, firing(order.EventApprove, "R1", 0)), order.ErrTransition)
-	require.ErrorIs(t, refuse(t, without, o, firing(order.EventRequestRefund, "R2", 41)), order.ErrAmount)
-	_, err := without.Fire(context.Background(), o, firing(order.EventRequestRefund, "R2", 40))
+	require.ErrorIs(t, refuse(t, without, o, trigger(order.EventApprove, "R1", 0)), order.ErrTransition)
+	require.ErrorIs(t, refuse(t, without, o, trigger(order.EventRequestRefund, "R2", 41)), order.ErrAmount)
+	_, err := without.Fire(context.Background(), o, trigger(order.EventRequestRefund, "R2", 40))
 	require.NoError(t, err)
 	require.Equal(t, int64(100), o.Reserved)
 }
 
-func TestAddedStatesPressByTheirOrder(t *testing.T) {
+func TestOrderShowsAddedStatesInTheirOrder(t *testing.T) {
 	m := newMachine(t, reviewRows()...)
 	o := newOrder(100)
 	addRefund(t, m, o, "R1", 10, order.StateRefundRequested)
 	addRefund(t, m, o, "R2", 10, order.StateRefundRequested)
 	addRefund(t, m, o, "R3", 10, order.StateRefundRequested)
 	for _, c := range []struct {
-		no    string
-		ev    order.Event
-		shows order.State
+		number string
+		ev     order.Event
+		shows  order.State
 	}{
 		{"R1", "ask_info", infoAsked},
 		{"R2", "second_review", reviewed},
@@ -247,7 +247,7 @@ func TestAddedStatesPressByTheirOrder(t *testing.T) {
 		{"R2", order.EventSettle, infoAsked},
 		{"R1", order.EventCancel, order.StateFailed},
 	} {
-		fire(t, m, o, c.ev, c.no, 0)
-		require.Equal(t, c.shows, o.State, "%s %s", c.ev, c.no)
+		fire(t, m, o, c.ev, c.number, 0)
+		require.Equal(t, c.shows, o.State, "%s %s", c.ev, c.number)
 	}
 }

@@ -38,26 +38,26 @@ func newOrder(total int64) *order.Order {
 	}
 }
 
-func firing(ev order.Event, no string, amount int64) order.Trigger {
+func trigger(ev order.Event, number string, amount int64) order.Trigger {
 	return order.Trigger{
-		Event: ev, RefundNo: no, Amount: amount, Reason: "too small", Actor: "staff:7", Note: "seen", At: t0().Add(time.Minute),
+		Event: ev, RefundNo: number, Amount: amount, Reason: "too small", Actor: "staff:7", Note: "seen", At: t0().Add(time.Minute),
 	}
 }
 
 // fire must succeed and leave an order that Verify accepts.
-func fire(t testing.TB, m *order.Machine, o *order.Order, ev order.Event, no string, amount int64) order.Transition {
+func fire(t testing.TB, m *order.Machine, o *order.Order, ev order.Event, number string, amount int64) order.Transition {
 	t.Helper()
-	tr, err := m.Fire(context.Background(), o, firing(ev, no, amount))
+	tr, err := m.Fire(context.Background(), o, trigger(ev, number, amount))
 	require.NoError(t, err)
 	require.NoError(t, m.Verify(o))
 	return tr
 }
 
 // refuse must fail and leave the order untouched: equal, and byte for byte the same JSON.
-func refuse(t testing.TB, m *order.Machine, o *order.Order, f order.Trigger, guards ...order.Guard) error {
+func refuse(t testing.TB, m *order.Machine, o *order.Order, in order.Trigger, guards ...order.Guard) error {
 	t.Helper()
 	before, bytes := o.Clone(), toJSON(t, o)
-	tr, err := m.Fire(context.Background(), o, f, guards...)
+	tr, err := m.Fire(context.Background(), o, in, guards...)
 	require.Error(t, err)
 	require.Zero(t, tr)
 	require.Equal(t, before, o)
@@ -102,10 +102,10 @@ func coreEvents() []order.Event {
 }
 
 // addRefund puts a refund of that amount, in that core state, on o.
-func addRefund(t testing.TB, m *order.Machine, o *order.Order, no string, amount int64, s order.State) {
+func addRefund(t testing.TB, m *order.Machine, o *order.Order, number string, amount int64, s order.State) {
 	t.Helper()
 	for _, ev := range pathTo(s) {
-		fire(t, m, o, ev, no, amount)
+		fire(t, m, o, ev, number, amount)
 	}
 }
 

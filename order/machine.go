@@ -10,46 +10,47 @@ import (
 	"time"
 )
 
-// Machine holds the table and moves refunds through it. Build it once with [NewMachine] and share it: it is
-// immutable and safe for concurrent use by any number of orders.
+// Machine holds the table and moves refunds through it. Build it once with [NewMachine] and share
+// it: it is immutable and safe for concurrent use by any number of orders.
 type Machine struct {
 	rows   []Row
-	rank   map[State]int // how pressing a state is; states without a rank do not press
+	rank   map[State]int // the order shows the refund with the highest rank; 0 is never shown
 	guards []Guard
 	engine *engine
 }
 
-// Guard is called before a decision is carried out (see [Event.IsFact]). It may veto the decision by
-// returning an error, whose text is the reason. A panic stops the decision too, with [ErrGuardPanic].
+// Guard is called before a decision is carried out (see [Event.IsFact]). It may veto the decision
+// by returning an error, whose text is the reason. A panic stops the decision too, with
+// [ErrGuardPanic].
 //
 // o is a copy of the order before t. All guards of one decision share it and must not modify it.
-// o.Refund(t.RefundNo) is in state t.From. A refund that is being requested is already the last element
-// of o.Refunds but is not yet part of o.Reserved. In a refund.Service o.History holds only what the
-// running command has done before t; Service.History returns the rest.
+// o.Refund(t.RefundNo) is in state t.From. A refund that is being requested is already the last
+// element of o.Refunds but is not yet part of o.Reserved. In a refund.Service o.History holds only
+// what the running command has done before t; Service.History returns the whole history.
 //
-// A guard may be called for several orders at once.
+// A guard must be safe for concurrent use: it may be called for several orders at once.
 type Guard func(ctx context.Context, o *Order, t Transition) error
 
 // Options are the optional parts of a [Machine]. The zero value gives the core table.
 type Options struct {
 	// Rows are added to the table between refund_requested and approved. A new event may lead from
 	// refund_requested or a new state to a new state or back to refund_requested; the core events
-	// approve, reject and cancel may be given new states to start from. Names are 1 to 32 of a-z, 0-9
-	// and _, beginning with a letter, and neither "event" nor "state".
+	// approve, reject and cancel may be given new states to start from. Names are 1 to 32 of a-z,
+	// 0-9 and _, beginning with a letter, and neither "event" nor "state".
 	//
-	// A refund in a new state keeps its amount reserved. An order shows new states after approved and
-	// before refund_requested; of two new states it shows the one that is named later.
+	// A refund in a new state keeps its amount reserved. An order shows new states after approved
+	// and before refund_requested; of two new states it shows the one that Rows names later.
 	//
-	// The names are stored. Remove a row only when no refund is in its state any more: a machine
-	// without the row has no way out of that state, and the amount stays reserved.
+	// The names are stored. Before you remove a row, make sure that no refund is in its state: a
+	// machine without the row cannot move that refund, and its amount stays reserved.
 	Rows []Row
 	// Guards are called in this order, before those passed to [Machine.Fire].
 	Guards []Guard
 }
 
-// NewMachine returns a machine with the core table and what opts adds. Its error names every fault of
-// the added rows: unknown or reserved names, duplicates, rows that touch the money zone (approved to
-// the end), states that cannot be reached or left.
+// NewMachine returns a machine with the core table and what opts adds. Its error lists every fault
+// of the added rows: malformed or reserved names, duplicates, rows that change the fixed part of
+// the table (from approved on), and states that cannot be reached or left.
 func NewMachine(opts Options) (*Machine, error) {
 	core := coreRows()
 	if err := checkExtension(core, opts.Rows); err != nil {
@@ -61,7 +62,7 @@ func NewMachine(opts Options) (*Machine, error) {
 	added := addedStates(core, opts.Rows)
 	m := &Machine{rows: slices.Concat(core, opts.Rows), guards: slices.Clone(opts.Guards)}
 	for _, s := range added {
-		// The provider may hold a refund that the book has anywhere in review.
+		// The provider may turn out to hold a refund that is still in review here.
 		m.rows = append(m.rows, Row{Event: EventAdopt, From: s, To: StateApproved})
 	}
 	m.engine = newEngine(m.rows)
@@ -76,56 +77,69 @@ func NewMachine(opts Options) (*Machine, error) {
 type Trigger struct {
 	// Event is what happens to the refund.
 	Event Event
-	// RefundNo names the refund; request_refund creates it, and so does adopt where it is new.
+	// RefundNo is the number of the refund. request_refund creates the refund; adopt does so if the
+	// order does not have it.
 	RefundNo string
-	// Amount (minor units) and Reason are for a refund that is created; otherwise they are not looked at.
+	// Amount (minor units) and Reason are those of a refund that is created; otherwise they are
+	// ignored.
 	Amount int64
 	Reason string
-	// Actor does it; Note says why. Reject needs a note. See MaxActor and MaxText.
+	// Actor is who fires the event, Note why. reject needs a note. See MaxActor and MaxText.
 	Actor Actor
 	Note  string
-	// At is when, in the years 1 to 9999. It must be set and is kept as UTC.
+	// At is the time of the event, in the years 1 to 9999. It is required and is kept as UTC.
 	At time.Time
 }
 
 // creates reports whether the event may create a refund.
-func (f *Trigger) creates() bool { return f.Event == EventRequestRefund || f.Event == EventAdopt }
-
-// refund is what the event creates, before it moves.
-func (f *Trigger) refund() Refund {
-	return Refund{No: f.RefundNo, Amount: f.Amount, Reason: f.Reason, State: StatePaid, RequestedBy: f.Actor}
+func (in *Trigger) creates() bool {
+	return in.Event == EventRequestRefund || in.Event == EventAdopt
 }
 
-// Fire moves one refund of o and appends the transition to o.History, which it returns. On any error o is
-// exactly as before. guards are asked after the machine's own.
+// refund returns the refund that the event creates, before it moves.
+func (in *Trigger) refund() Refund {
+	return Refund{
+		No: in.RefundNo, Amount: in.Amount, Reason: in.Reason, State: StatePaid,
+		RequestedBy: in.Actor,
+	}
+}
+
+func (in *Trigger) wrap(o *Order, err error) error {
+	return fmt.Errorf("%s refund %s of order %s: %w", in.Event, in.RefundNo, o.ID, err)
+}
+
+// Fire moves one refund of o, appends the transition to o.History and returns it. If Fire returns
+// an error, o is unchanged. guards are called after those of the machine.
 //
-// The caller must have o to itself during the call.
+// No other goroutine may use o during the call.
 //
-// Errors: [ErrInvalid], [ErrRefundNotFound], [ErrTransition], [ErrAmount], [ErrVetoed], [ErrGuardPanic],
-// [ErrConflict] if a guard changed o itself, or ctx's error if it has ended.
-func (m *Machine) Fire(ctx context.Context, o *Order, f Trigger, guards ...Guard) (Transition, error) {
-	if err := f.validate(); err != nil {
-		return Transition{}, fmt.Errorf("%s refund of order %s: %w", f.Event, o.ID, err)
+// Errors: [ErrInvalid], [ErrRefundNotFound], [ErrTransition], [ErrAmount], [ErrVetoed],
+// [ErrGuardPanic], [ErrConflict] if a guard changed o itself, or ctx's error if ctx has ended.
+func (m *Machine) Fire(
+	ctx context.Context, o *Order, in Trigger, guards ...Guard,
+) (Transition, error) {
+	if err := in.validate(); err != nil {
+		return Transition{}, fmt.Errorf("%s refund of order %s: %w", in.Event, o.ID, err)
 	}
 	if err := ctx.Err(); err != nil {
-		return Transition{}, fmt.Errorf("%s refund %s of order %s: %w", f.Event, f.RefundNo, o.ID, err)
+		return Transition{}, in.wrap(o, err)
 	}
-	i := o.index(f.RefundNo)
-	next, err := m.move(o, i, &f) //nolint:contextcheck // looplab must not see a context that can end
+	i := o.index(in.RefundNo)
+	next, err := m.move(o, i, &in) //nolint:contextcheck // looplab gets a context that never ends
 	if err != nil {
 		return Transition{}, err
 	}
 	t := Transition{
-		Seq: o.Seq + 1, Event: f.Event, RefundNo: f.RefundNo, From: StatePaid, To: next.State,
-		OrderFrom: o.State, Actor: f.Actor, Note: f.Note, At: f.At.UTC(),
+		Seq: o.Seq + 1, Event: in.Event, RefundNo: in.RefundNo, From: StatePaid, To: next.State,
+		OrderFrom: o.State, Actor: in.Actor, Note: in.Note, At: in.At.UTC(),
 	}
 	if i >= 0 {
 		t.From = o.Refunds[i].State
 	}
 	refunded, reserved, state := m.project(o, &next)
 	t.OrderTo = state
-	if !f.Event.IsFact() {
-		if err := m.ask(ctx, o, f.refund(), t, guards); err != nil {
+	if !in.Event.IsFact() {
+		if err := m.runGuards(ctx, o, in.refund(), t, guards); err != nil {
 			return Transition{}, err
 		}
 	}
@@ -141,63 +155,64 @@ func (m *Machine) Fire(ctx context.Context, o *Order, f Trigger, guards ...Guard
 	return t, nil
 }
 
-// move returns what the refund at index i becomes, or a new one where i < 0, without touching o.
-func (m *Machine) move(o *Order, i int, f *Trigger) (Refund, error) {
-	r := f.refund()
+// move returns the refund at index i after the event. If i < 0, the refund is new. It does not
+// change o.
+func (m *Machine) move(o *Order, i int, in *Trigger) (Refund, error) {
+	r := in.refund()
 	if i >= 0 {
 		r = o.Refunds[i]
-	} else if !f.creates() {
-		return r, fmt.Errorf("%s refund %s of order %s: %w", f.Event, f.RefundNo, o.ID, ErrRefundNotFound)
+	} else if !in.creates() {
+		return r, in.wrap(o, ErrRefundNotFound)
 	}
-	to, ok, err := m.engine.next(r.State, f.Event)
+	to, ok, err := m.engine.next(r.State, in.Event)
 	if err != nil {
-		return r, fmt.Errorf("%s refund %s of order %s: %w", f.Event, f.RefundNo, o.ID, err)
+		return r, in.wrap(o, err)
 	}
 	if !ok {
-		return r, m.refuse(o, &r, f.Event, "")
+		return r, m.transitionError(o, &r, in.Event, "")
 	}
-	if err := m.condition(o, &r, f); err != nil {
+	if err := m.checkCondition(o, &r, in); err != nil {
 		return r, err
 	}
-	r.enter(to, f)
+	r.enter(to, in)
 	return r, nil
 }
 
-// condition checks the "when" column of the table.
-func (m *Machine) condition(o *Order, r *Refund, f *Trigger) error {
-	switch f.Event {
+// checkCondition checks the "when" column of the table.
+func (m *Machine) checkCondition(o *Order, r *Refund, in *Trigger) error {
+	switch in.Event {
 	case EventRequestRefund:
 		if r.Amount <= 0 || r.Amount > o.Refundable() {
 			return &AmountError{OrderID: o.ID, Asked: r.Amount, Left: o.Refundable()}
 		}
 	case EventAdopt:
-		// A fact needs no room on the order, only sums that do not overflow.
+		// A fact is recorded even if it exceeds the total; only the sums must not overflow.
 		room := min(MaxAmount, math.MaxInt64-o.Refunded-o.Reserved)
 		if r.Amount <= 0 || r.Amount > room {
 			return &AmountError{OrderID: o.ID, Asked: r.Amount, Left: room}
 		}
 	case EventReject:
-		if strings.TrimSpace(f.Note) == "" {
-			return fmt.Errorf("reject refund %s of order %s: %w", r.No, o.ID, &InvalidError{"note", "is required"})
+		if strings.TrimSpace(in.Note) == "" {
+			return in.wrap(o, invalid("note", "is required"))
 		}
 	}
-	if reason := blocked(o, r, f.Event); reason != "" {
-		return m.refuse(o, r, f.Event, reason)
+	if reason := blockedBy(o, r, in.Event); reason != "" {
+		return m.transitionError(o, r, in.Event, reason)
 	}
 	return nil
 }
 
-// blocked says why a row of the table is closed for now, whatever the input; empty where it is open.
-func blocked(o *Order, r *Refund, ev Event) string {
+// blockedBy returns why no input can use a row of the table now, or "" if the row is usable.
+func blockedBy(o *Order, r *Refund, ev Event) string {
 	switch ev {
 	case EventCancel:
-		// What the provider has accepted may pay. A book that was restored from a backup does not
-		// know that it submitted it.
+		// A refund that the provider has accepted may pay. AcceptedAt shows it even if a restored
+		// backup has lost the counters.
 		if r.Attempts > 0 || r.Retries > 0 || !r.AcceptedAt.IsZero() {
 			return "it was already submitted to the provider"
 		}
 	case EventApprove, EventRetry:
-		// An adopted refund took the room: sending this one would pay out more than was paid in.
+		// An adopted refund used the amount up: this one would return more than the buyer paid.
 		if o.Excess() > 0 {
 			return fmt.Sprintf("the refunds of the order exceed its total by %d", o.Excess())
 		}
@@ -205,24 +220,25 @@ func blocked(o *Order, r *Refund, ev Event) string {
 	return ""
 }
 
-// enter moves r and keeps its dates.
-func (r *Refund) enter(to State, f *Trigger) {
-	at := f.At.UTC()
+// enter moves r to a state and sets the fields that the event implies.
+func (r *Refund) enter(to State, in *Trigger) {
+	at := in.At.UTC()
 	r.State = to
-	// What Process keeps while a refund is approved ends with that state.
-	r.NextAttemptAt, r.LeasedUntil, r.DeclinedAt, r.Outstanding = time.Time{}, time.Time{}, time.Time{}, false
+	// These belong to the submission that is under way, which ends with the approved state.
+	r.NextAttemptAt, r.LeasedUntil, r.DeclinedAt = time.Time{}, time.Time{}, time.Time{}
+	r.Outstanding = false
 	r.EndedAt = time.Time{}
 	if r.RequestedAt.IsZero() {
 		r.RequestedAt = at
 	}
-	if f.Event == EventApprove || f.Event == EventReject {
-		r.ReviewedBy, r.ReviewNote, r.ReviewedAt = f.Actor, f.Note, at
+	if in.Event == EventApprove || in.Event == EventReject {
+		r.ReviewedBy, r.ReviewNote, r.ReviewedAt = in.Actor, in.Note, at
 	}
-	switch f.Event {
+	switch in.Event {
 	case EventRetry:
 		r.Retries, r.Attempts, r.AcceptedAt = r.Retries+1, 0, time.Time{}
 	case EventAdopt:
-		// The provider holds it: it may pay, and it can no longer be withdrawn.
+		// The provider holds it, so it may pay and can no longer be withdrawn.
 		r.Outstanding, r.Attempts, r.AcceptedAt = true, max(r.Attempts, 1), at
 	}
 	switch {
@@ -233,18 +249,18 @@ func (r *Refund) enter(to State, f *Trigger) {
 	}
 }
 
-// project returns the order's sums and state if next took the place of the refund with its number.
+// project returns the sums and the state of o with next in place of the refund of its number.
 func (m *Machine) project(o *Order, next *Refund) (refunded, reserved int64, state State) {
 	state = StatePaid
-	press := 0
+	highest := 0
 	add := func(r *Refund) {
 		switch {
 		case r.State == StateRefunded:
 			refunded += r.Amount
-		case r.State.holds():
+		case r.State.reserves():
 			reserved += r.Amount
-			if p := m.rank[r.State]; p > press {
-				press, state = p, r.State
+			if rank := m.rank[r.State]; rank > highest {
+				highest, state = rank, r.State
 			}
 		}
 	}
@@ -260,9 +276,11 @@ func (m *Machine) project(o *Order, next *Refund) (refunded, reserved int64, sta
 	return refunded, reserved, state
 }
 
-// ask runs the guards, each on its own copy: one that writes to it misleads neither the order nor the next. added is what
-// they are shown of a refund that the order does not have yet.
-func (m *Machine) ask(ctx context.Context, o *Order, added Refund, t Transition, guards []Guard) error {
+// runGuards calls the guards with one copy of o. The copy includes added if o does not have the
+// refund yet.
+func (m *Machine) runGuards(
+	ctx context.Context, o *Order, added Refund, t Transition, guards []Guard,
+) error {
 	if len(m.guards)+len(guards) == 0 {
 		return nil
 	}
@@ -271,7 +289,7 @@ func (m *Machine) ask(ctx context.Context, o *Order, added Refund, t Transition,
 		view.Refunds = append(view.Refunds, added)
 	}
 	for _, g := range slices.Concat(m.guards, guards) {
-		err := call(ctx, g, view, t)
+		err := callGuard(ctx, g, view, t)
 		switch {
 		case errors.Is(err, ErrGuardPanic):
 			return fmt.Errorf("%s refund %s of order %s: %w", t.Event, t.RefundNo, o.ID, err)
@@ -279,14 +297,16 @@ func (m *Machine) ask(ctx context.Context, o *Order, added Refund, t Transition,
 			return &VetoError{OrderID: o.ID, RefundNo: t.RefundNo, Event: t.Event, Reason: err}
 		}
 	}
-	// A guard that holds the order itself could have fired on it: the amount checked above may be gone.
+	// A guard that has the order itself could have fired on it and used up the checked amount.
 	if o.Seq != t.Seq-1 {
-		return fmt.Errorf("%s refund %s of order %s: a guard changed the order: %w", t.Event, t.RefundNo, o.ID, ErrConflict)
+		return fmt.Errorf("%s refund %s of order %s: a guard changed the order: %w",
+			t.Event, t.RefundNo, o.ID, ErrConflict)
 	}
 	return nil
 }
 
-func call(ctx context.Context, g Guard, o *Order, t Transition) (err error) {
+// callGuard turns a panic of g into ErrGuardPanic.
+func callGuard(ctx context.Context, g Guard, o *Order, t Transition) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("%w: %v", ErrGuardPanic, p)
@@ -295,15 +315,16 @@ func call(ctx context.Context, g Guard, o *Order, t Transition) (err error) {
 	return g(ctx, o, t)
 }
 
-func (m *Machine) refuse(o *Order, r *Refund, ev Event, reason string) error {
+func (m *Machine) transitionError(o *Order, r *Refund, ev Event, reason string) error {
 	return &TransitionError{
 		OrderID: o.ID, RefundNo: r.No, Event: ev, From: r.State,
 		Available: m.available(o, r), Reason: reason,
 	}
 }
 
-// Available lists the events that the table and its conditions allow for a refund of o now, sorted; for a
-// number that o does not have, those that create a refund. Guards are not asked.
+// Available returns the events that the table and its conditions allow for a refund of o now,
+// sorted. If o has no refund of that number, these are the events that create one. Guards are not
+// called.
 func (m *Machine) Available(o *Order, refundNo string) []Event {
 	r := o.Refund(refundNo)
 	if r == nil {
@@ -317,7 +338,7 @@ func (m *Machine) available(o *Order, r *Refund) []Event {
 	for _, row := range m.rows {
 		if row.From != r.State ||
 			row.Event == EventRequestRefund && o.Refundable() == 0 ||
-			blocked(o, r, row.Event) != "" {
+			blockedBy(o, r, row.Event) != "" {
 			continue
 		}
 		events = append(events, row.Event)
@@ -326,10 +347,11 @@ func (m *Machine) available(o *Order, r *Refund) []Event {
 	return events
 }
 
-// Can reports whether [Machine.Available] lists ev.
+// Can reports whether [Machine.Available] returns ev.
 func (m *Machine) Can(o *Order, refundNo string, ev Event) bool {
 	return slices.Contains(m.Available(o, refundNo), ev)
 }
 
-// Rows returns the table, the added rows last.
+// Rows returns a copy of the table: the core rows, the added rows, and for each added state the row
+// that adopts from it.
 func (m *Machine) Rows() []Row { return slices.Clone(m.rows) }

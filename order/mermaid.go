@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Mermaid returns the table as a Mermaid state diagram, the same on every call.
+// Mermaid returns the table as a Mermaid state diagram. Equal tables give equal diagrams.
 func (m *Machine) Mermaid() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "stateDiagram-v2\n    [*] --> %s\n", StatePaid)

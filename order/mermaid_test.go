@@ -59,8 +59,9 @@ func TestREADMEDiagram(t *testing.T) {
 	}
 }
 
-// TestDocTable fails when the table in the package documentation is not that of the machine.
-func TestDocTable(t *testing.T) {
+// TestDocTableIsTheMachines fails when the table in the package documentation is not that of the
+// machine.
+func TestDocTableIsTheMachines(t *testing.T) {
 	doc, err := os.ReadFile("doc.go")
 	require.NoError(t, err)
 	var rows []order.Row

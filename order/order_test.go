@@ -26,7 +26,7 @@ func TestCloneIsDeep(t *testing.T) {
 	a.Refunds[0].Amount, a.History[0].Note, a.Total = 99, "x", 1
 	// Both grow into whatever capacity there is; neither may see the other.
 	fire(t, m, b, order.EventRequestRefund, "B", 5)
-	_, err := m.Fire(context.Background(), o.Clone(), firing(order.EventRequestRefund, "C", 5))
+	_, err := m.Fire(context.Background(), o.Clone(), trigger(order.EventRequestRefund, "C", 5))
 	require.NoError(t, err)
 	require.Equal(t, "B", b.Refunds[2].No)
 	require.Equal(t, "B", b.History[len(b.History)-1].RefundNo)
@@ -42,15 +42,15 @@ func TestCloneKeepsNilAndEmpty(t *testing.T) {
 	require.Equal(t, toJSON(t, o), toJSON(t, o.Clone()))
 }
 
-// Two orders that share slices with spare room, as after a shallow copy by a store, may still not be mixed
-// up by what a failed Fire leaves behind.
+// Two orders that share slices with spare room, as after a shallow copy by a store, may still not
+// be mixed up by what a failed Fire leaves behind.
 func TestFailedFireLeavesSpareCapacityAlone(t *testing.T) {
 	m, o := newMachine(t), inState(t, newMachine(t), order.StateRefundRequested)
 	refunds := append(make([]order.Refund, 0, 8), o.Refunds...)
 	history := append(make([]order.Transition, 0, 8), o.History...)
 	o.Refunds, o.History = refunds, history
-	_ = refuse(t, m, o, firing(order.EventRequestRefund, "R2", 41))
-	_ = refuse(t, m, o, firing(order.EventSettle, "R1", 0))
+	_ = refuse(t, m, o, trigger(order.EventRequestRefund, "R2", 41))
+	_ = refuse(t, m, o, trigger(order.EventSettle, "R1", 0))
 	require.Zero(t, refunds[:8][1])
 	require.Zero(t, history[:8][1])
 }
@@ -65,30 +65,30 @@ func TestRefundPointsIntoTheOrder(t *testing.T) {
 
 func TestTimesBecomeUTC(t *testing.T) {
 	m, o := newMachine(t), newOrder(100)
-	f := firing(order.EventRequestRefund, "R1", 60)
-	f.At = time.Now().In(time.FixedZone("CST", 8*3600)) //nolint:forbidigo // with a monotonic reading, which no store keeps
-	tr, err := m.Fire(context.Background(), o, f)
+	in := trigger(order.EventRequestRefund, "R1", 60)
+	in.At = time.Now().In(time.FixedZone("CST", 8*3600)) //nolint:forbidigo // with a monotonic reading, which no store keeps
+	tr, err := m.Fire(context.Background(), o, in)
 	require.NoError(t, err)
-	require.True(t, f.At.Equal(tr.At))
-	f.Event = order.EventApprove
-	_, err = m.Fire(context.Background(), o, f)
+	require.True(t, in.At.Equal(tr.At))
+	in.Event = order.EventApprove
+	_, err = m.Fire(context.Background(), o, in)
 	require.NoError(t, err)
 	r := o.Refund("R1")
 	for _, at := range []time.Time{tr.At, o.UpdatedAt, r.RequestedAt, r.ReviewedAt, r.ApprovedAt, r.NextAttemptAt} {
-		require.Equal(t, f.At.Round(0).UTC(), at)
+		require.Equal(t, in.At.Round(0).UTC(), at)
 	}
 	var back order.Order
 	require.NoError(t, json.Unmarshal([]byte(toJSON(t, o)), &back))
 	require.Equal(t, o, &back, "what is stored is what was decided")
 }
 
-func TestDates(t *testing.T) {
+func TestEventsSetTheDates(t *testing.T) {
 	m, o := newMachine(t), newOrder(100)
 	at := func(minute int) time.Time { return t0().Add(time.Duration(minute) * time.Minute) }
 	step := func(minute int, ev order.Event) *order.Refund {
-		f := firing(ev, "R1", 60)
-		f.At = at(minute)
-		_, err := m.Fire(context.Background(), o, f)
+		in := trigger(ev, "R1", 60)
+		in.At = at(minute)
+		_, err := m.Fire(context.Background(), o, in)
 		require.NoError(t, err)
 		return o.Refund("R1")
 	}
@@ -122,17 +122,17 @@ func TestDates(t *testing.T) {
 	require.Equal(t, t0(), o.CreatedAt)
 }
 
-func TestReviewIsKept(t *testing.T) {
+func TestReviewIsRecorded(t *testing.T) {
 	m := newMachine(t)
 	for _, s := range []order.State{order.StateApproved, order.StateRejected} {
 		r := inState(t, m, s).Refund("R1")
-		require.Equal(t, []any{order.Actor("staff:7"), "seen", firing("", "", 0).At}, []any{r.ReviewedBy, r.ReviewNote, r.ReviewedAt})
+		require.Equal(t, []any{order.Actor("staff:7"), "seen", trigger("", "", 0).At}, []any{r.ReviewedBy, r.ReviewNote, r.ReviewedAt})
 	}
 	require.Zero(t, inState(t, m, order.StateCancelled).Refund("R1").ReviewedBy)
 }
 
-// TestJSONKeys derives each key from the Go name.
-func TestJSONKeys(t *testing.T) {
+// TestJSONKeysEqualTheGoNames derives each key from the Go name.
+func TestJSONKeysEqualTheGoNames(t *testing.T) {
 	word := regexp.MustCompile(`ID|[A-Z][a-z]*`)
 	for _, v := range []any{order.Order{}, order.Refund{}, order.Transition{}} {
 		typ := reflect.TypeOf(v)
@@ -147,7 +147,7 @@ func TestJSONKeys(t *testing.T) {
 	}
 }
 
-func TestTerminal(t *testing.T) {
+func TestOnlyAdoptLeavesTerminalStates(t *testing.T) {
 	ends := []order.State{order.StateRefunded, order.StateRejected, order.StateCancelled, order.StateAbandoned}
 	for _, s := range append(coreStates(), "", "reviewed") {
 		terminal := false

@@ -24,8 +24,9 @@ func mostPressing(states []order.State, refunded, total int64) order.State {
 	return order.StatePaid
 }
 
-// TestMostPressing puts every three states side by side, in every order, on orders with and without a rest.
-func TestMostPressing(t *testing.T) {
+// TestOrderShowsTheMostPressingRefund puts every three states side by side, in every order, on
+// orders with and without a rest.
+func TestOrderShowsTheMostPressingRefund(t *testing.T) {
 	m := newMachine(t)
 	states := coreStates()[1:]
 	for _, total := range []int64{30, 31} {
@@ -44,7 +45,7 @@ func TestMostPressing(t *testing.T) {
 	}
 }
 
-func TestPartiallyRefunded(t *testing.T) {
+func TestPartiallyRefundedIsBetweenNoneAndAll(t *testing.T) {
 	m, o := newMachine(t), newOrder(100)
 	require.False(t, o.PartiallyRefunded())
 	addRefund(t, m, o, "R1", 60, order.StateApproved)
@@ -73,13 +74,14 @@ func TestReleasedAmountCanBeAskedForAgain(t *testing.T) {
 
 func TestFailedRefundKeepsItsReservation(t *testing.T) {
 	m, o := newMachine(t), inState(t, newMachine(t), order.StateFailed)
-	require.ErrorIs(t, refuse(t, m, o, firing(order.EventRequestRefund, "R2", 41)), order.ErrAmount)
+	require.ErrorIs(t, refuse(t, m, o, trigger(order.EventRequestRefund, "R2", 41)), order.ErrAmount)
 	fire(t, m, o, order.EventSettle, "R1", 0) // the late success still counts
 	require.Equal(t, int64(60), o.Refunded)
 }
 
-// Money that moved for a refund which had been given up, after its amount was refunded under a new number.
-func TestAdoptBeyondTheTotal(t *testing.T) {
+// Money that moved for a refund which had been given up, after its amount was refunded under a new
+// number.
+func TestAdoptMayExceedTheTotal(t *testing.T) {
 	m := newMachine(t)
 	for _, s := range []order.State{order.StateRejected, order.StateCancelled, order.StateAbandoned} {
 		o := newOrder(100)
@@ -91,7 +93,7 @@ func TestAdoptBeyondTheTotal(t *testing.T) {
 		require.Equal(t, order.StateApproved, o.State)
 		require.Equal(t, int64(60), o.Excess())
 		require.Zero(t, o.Refundable())
-		require.ErrorIs(t, refuse(t, m, o, firing(order.EventRequestRefund, "R3", 1)), order.ErrAmount)
+		require.ErrorIs(t, refuse(t, m, o, trigger(order.EventRequestRefund, "R3", 1)), order.ErrAmount)
 
 		fire(t, m, o, order.EventSettle, "R1", 0)
 		require.Equal(t, order.StateRefunded, o.State)
@@ -101,7 +103,7 @@ func TestAdoptBeyondTheTotal(t *testing.T) {
 	}
 }
 
-func TestAdoptFromTheProvidersConsole(t *testing.T) {
+func TestAdoptedRefundIsReservedAndDue(t *testing.T) {
 	m, o := newMachine(t), newOrder(100)
 	addRefund(t, m, o, "R1", 30, order.StateRefundRequested)
 	tr := fire(t, m, o, order.EventAdopt, "console-1", 70)
@@ -115,7 +117,7 @@ func TestAdoptFromTheProvidersConsole(t *testing.T) {
 	require.Equal(t, order.Actor("staff:7"), r.RequestedBy)
 }
 
-func TestAdoptHoldsWhatWasHeld(t *testing.T) {
+func TestAdoptKeepsTheReservation(t *testing.T) {
 	m := newMachine(t)
 	for _, s := range []order.State{order.StateRefundRequested, order.StateFailed} {
 		o := inState(t, m, s)
@@ -131,9 +133,9 @@ func TestNothingIsApprovedBeyondTheTotal(t *testing.T) {
 	addRefund(t, m, o, "R2", 60, order.StateRefundRequested)
 	fire(t, m, o, order.EventAdopt, "console-1", 40)
 	require.Equal(t, int64(30), o.Excess())
-	for no, ev := range map[string]order.Event{"R1": order.EventRetry, "R2": order.EventApprove} {
-		require.False(t, m.Can(o, no, ev))
-		err := refuse(t, m, o, firing(ev, no, 0))
+	for number, ev := range map[string]order.Event{"R1": order.EventRetry, "R2": order.EventApprove} {
+		require.False(t, m.Can(o, number, ev))
+		err := refuse(t, m, o, trigger(ev, number, 0))
 		require.ErrorIs(t, err, order.ErrTransition)
 		require.ErrorContains(t, err, "exceed its total by 30")
 	}

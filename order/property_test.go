@@ -13,8 +13,8 @@ import (
 	"github.com/orderfsm/orderfsm/order"
 )
 
-// model tells the same story as the machine in other words: what each refund went through, by what is open
-// to it, with sums that are added up each time.
+// model tells the same story as the machine in other words: what each refund went through, by what
+// is open to it, with sums that are added up each time.
 type model struct {
 	total   int64
 	amounts map[string]int64
@@ -23,8 +23,8 @@ type model struct {
 }
 
 // after is where an event leads, the table seen from the refund's side; "" is not allowed.
-func (d *model) after(no, ev string) string {
-	switch d.states[no] {
+func (d *model) after(number, ev string) string {
+	switch d.states[number] {
 	case "":
 		return map[string]string{"request_refund": "refund_requested", "adopt": "approved"}[ev]
 	case "refund_requested":
@@ -34,7 +34,7 @@ func (d *model) after(no, ev string) string {
 	case "reviewed":
 		return map[string]string{"approve": "approved", "reject": "rejected", "adopt": "approved", "back": "refund_requested"}[ev]
 	case "approved":
-		if ev == "cancel" && d.tries[no] {
+		if ev == "cancel" && d.tries[number] {
 			return ""
 		}
 		return map[string]string{"cancel": "cancelled", "settle": "refunded", "fail": "failed", "hold": "abnormal"}[ev]
@@ -50,9 +50,9 @@ func (d *model) after(no, ev string) string {
 }
 
 func (d *model) sum(states ...string) (sum int64) {
-	for no, s := range d.states {
+	for number, s := range d.states {
 		if slices.Contains(states, s) {
-			sum += d.amounts[no]
+			sum += d.amounts[number]
 		}
 	}
 	return sum
@@ -113,13 +113,13 @@ type walker struct {
 	adopted bool
 }
 
-func drawNo(t *rapid.T) string { return fmt.Sprintf("R%d", rapid.IntRange(1, 5).Draw(t, "no")) }
+func drawNumber(t *rapid.T) string { return fmt.Sprintf("R%d", rapid.IntRange(1, 5).Draw(t, "number")) }
 
 // advance fires one of the events that are possible, so that walks get far.
 func (w *walker) advance(t *rapid.T) {
-	no := drawNo(t)
-	if events := w.m.Available(w.o, no); len(events) > 0 {
-		w.step(t, no, string(rapid.SampledFrom(events).Draw(t, "event")), rapid.Int64Range(1, 100).Draw(t, "amount"), "seen")
+	number := drawNumber(t)
+	if events := w.m.Available(w.o, number); len(events) > 0 {
+		w.step(t, number, string(rapid.SampledFrom(events).Draw(t, "event")), rapid.Int64Range(1, 100).Draw(t, "amount"), "seen")
 	}
 }
 
@@ -129,12 +129,12 @@ func (w *walker) fire(t *rapid.T, ev string) {
 	if ev == "adopt" { // sums of a few random int64 would overflow the naive model
 		amount = min(amount, 1000)
 	}
-	w.step(t, drawNo(t), ev, amount, rapid.SampledFrom([]string{"", "seen"}).Draw(t, "note"))
+	w.step(t, drawNumber(t), ev, amount, rapid.SampledFrom([]string{"", "seen"}).Draw(t, "note"))
 }
 
-func (w *walker) step(t *rapid.T, no, ev string, amount int64, note string) {
-	to := w.d.after(no, ev)
-	creates := w.d.states[no] == ""
+func (w *walker) step(t *rapid.T, number, ev string, amount int64, note string) {
+	to := w.d.after(number, ev)
+	creates := w.d.states[number] == ""
 	refusedFor := ""
 	switch {
 	case to == "":
@@ -147,32 +147,32 @@ func (w *walker) step(t *rapid.T, no, ev string, amount int64, note string) {
 		refusedFor = "note"
 	}
 	before, bytes := w.o.Clone(), toJSON(t, w.o)
-	f := firing(order.Event(ev), no, amount)
-	f.Note, f.At = note, t0().Add(time.Duration(w.history)*time.Second)
-	tr, err := w.m.Fire(context.Background(), w.o, f)
+	in := trigger(order.Event(ev), number, amount)
+	in.Note, in.At = note, t0().Add(time.Duration(w.history)*time.Second)
+	tr, err := w.m.Fire(context.Background(), w.o, in)
 	if refusedFor != "" {
-		require.Error(t, err, "%s %s must be refused: %s", ev, no, refusedFor)
+		require.Error(t, err, "%s %s must be refused: %s", ev, number, refusedFor)
 		require.Equal(t, before, w.o)
 		require.Equal(t, bytes, toJSON(t, w.o))
 		return
 	}
 	require.NoError(t, err)
 	require.Equal(t, to, string(tr.To))
-	w.d.states[no] = to
+	w.d.states[number] = to
 	if creates {
-		w.d.amounts[no] = amount
+		w.d.amounts[number] = amount
 	}
-	w.d.tries[no] = w.d.tries[no] || ev == "adopt" || ev == "retry"
+	w.d.tries[number] = w.d.tries[number] || ev == "adopt" || ev == "retry"
 	w.adopted = w.adopted || ev == "adopt"
 	w.history++
 }
 
 // submit is what Process does before it asks the provider.
 func (w *walker) submit(t *rapid.T) {
-	no := drawNo(t)
-	if r := w.o.Refund(no); r != nil && r.State == order.StateApproved {
+	number := drawNumber(t)
+	if r := w.o.Refund(number); r != nil && r.State == order.StateApproved {
 		r.Attempts++
-		w.d.tries[no] = true
+		w.d.tries[number] = true
 	}
 }
 
@@ -192,11 +192,11 @@ func (w *walker) check(t *rapid.T) {
 	for i, tr := range o.History {
 		require.Equal(t, int64(i+1), tr.Seq)
 	}
-	for no, s := range w.d.states {
-		require.Equal(t, s, string(o.Refund(no).State))
-		require.Equal(t, w.d.amounts[no], o.Refund(no).Amount)
-		for _, ev := range w.m.Available(o, no) {
-			require.NotEmpty(t, w.d.after(no, string(ev)), "%s offered for %s", ev, s)
+	for number, s := range w.d.states {
+		require.Equal(t, s, string(o.Refund(number).State))
+		require.Equal(t, w.d.amounts[number], o.Refund(number).Amount)
+		for _, ev := range w.m.Available(o, number) {
+			require.NotEmpty(t, w.d.after(number, string(ev)), "%s offered for %s", ev, s)
 		}
 	}
 }

@@ -1,32 +1,35 @@
 package order
 
-// State is where a refund, or an order, stands. It is stored as it is written here. Hosts may add states
+// State is the state of a refund or an order. Its value is what is stored. Hosts may add states
 // with [Options].Rows.
 type State string
 
-// The states of the machine. An order is in one of the first six, or in a state that the host added.
+// The states of the machine. An order is in one of the first six or in an added state.
 const (
-	// StatePaid is an order on which nothing is open and something is left; and where a refund begins.
+	// StatePaid is an order that has no open refund and is not fully refunded. A refund starts in
+	// it.
 	StatePaid State = "paid"
-	// StateRefundRequested waits for the merchant.
+	// StateRefundRequested waits for the merchant's decision.
 	StateRefundRequested State = "refund_requested"
-	// StateApproved lasts from the merchant's yes until the outcome is known: the money may move.
+	// StateApproved lasts from the approval until the outcome is known. The money may move.
 	StateApproved State = "approved"
-	// StateAbnormal is money that left the merchant and could not reach the buyer (WeChat: CHANGE).
+	// StateAbnormal means that the money left the merchant but could not reach the buyer (WeChat:
+	// CHANGE).
 	StateAbnormal State = "abnormal"
-	// StateFailed is a refund to which the provider gave a definite no. It can be retried or abandoned.
+	// StateFailed means that the provider definitely refused. The refund can be retried or
+	// abandoned.
 	StateFailed State = "failed"
-	// StateRefunded is money that the provider confirmed as returned; for an order: nothing is left.
+	// StateRefunded means that the money was returned; for an order, all of it.
 	StateRefunded State = "refunded"
 
-	// StateRejected, StateCancelled and StateAbandoned end a refund without money moving.
+	// StateRejected, StateCancelled and StateAbandoned end a refund without a payment.
 	StateRejected  State = "rejected"
 	StateCancelled State = "cancelled"
 	StateAbandoned State = "abandoned"
 )
 
-// Terminal reports whether the refund has ended: refunded, rejected, cancelled or abandoned. Only
-// [EventAdopt] leads out of the last three, when the provider turns out to have paid all the same.
+// Terminal reports whether s is an end state: refunded, rejected, cancelled or abandoned. Only
+// [EventAdopt] leads out of the last three, if the provider turns out to hold the refund.
 func (s State) Terminal() bool {
 	switch s {
 	case StateRefunded, StateRejected, StateCancelled, StateAbandoned:
@@ -36,38 +39,38 @@ func (s State) Terminal() bool {
 	}
 }
 
-// holds reports whether a refund in that state reserves its amount: everything that may still pay does.
-func (s State) holds() bool { return s != StatePaid && !s.Terminal() }
+// reserves reports whether a refund in state s reserves its amount, because it may still pay.
+func (s State) reserves() bool { return s != StatePaid && !s.Terminal() }
 
-// Event is what happens to a refund. It is stored as it is written here.
+// Event is what happens to a refund. Its value is what is stored.
 type Event string
 
 // The events of the machine; the package documentation has the table.
 const (
 	// EventRequestRefund creates a refund and reserves its amount.
 	EventRequestRefund Event = "request_refund"
-	// EventApprove lets the money move.
+	// EventApprove allows the refund to be submitted to the provider.
 	EventApprove Event = "approve"
 	// EventReject refuses the refund; a note is required.
 	EventReject Event = "reject"
-	// EventCancel withdraws the refund before it was submitted.
+	// EventCancel withdraws a refund that was never submitted.
 	EventCancel Event = "cancel"
 	// EventSettle records that the provider returned the money.
 	EventSettle Event = "settle"
-	// EventFail records the provider's definite no.
+	// EventFail records that the provider definitely refused the refund.
 	EventFail Event = "fail"
-	// EventHold records that the money left and could not arrive.
+	// EventHold records that the money left the merchant but could not arrive.
 	EventHold Event = "hold"
-	// EventRetry sends a failed refund again, under the same number.
+	// EventRetry submits a failed refund again, with the same number.
 	EventRetry Event = "retry"
-	// EventAbandon gives a failed refund up and releases its amount.
+	// EventAbandon ends a failed refund and releases its amount.
 	EventAbandon Event = "abandon"
-	// EventAdopt takes a refund into the book that the provider holds and the book does not.
+	// EventAdopt records a refund that the provider holds but the book does not expect.
 	EventAdopt Event = "adopt"
 )
 
-// IsFact reports whether e records what the provider did (adopt, settle, fail, hold). Every other event is
-// somebody's decision, which guards may veto.
+// IsFact reports whether e records what the provider did: adopt, settle, fail or hold. Every other
+// event is a decision, which guards may veto.
 func (e Event) IsFact() bool {
 	switch e {
 	case EventAdopt, EventSettle, EventFail, EventHold:

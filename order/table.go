@@ -6,14 +6,14 @@ import (
 	"slices"
 )
 
-// Row is one line of the table: Event takes a refund from From to To.
+// Row is one row of the table: Event moves a refund from state From to state To.
 type Row struct {
 	Event Event
 	From  State
 	To    State
 }
 
-// coreRows is the table of the package documentation.
+// coreRows returns the table of the package documentation.
 func coreRows() []Row {
 	return []Row{
 		{EventRequestRefund, StatePaid, StateRefundRequested},
@@ -38,7 +38,7 @@ func coreRows() []Row {
 	}
 }
 
-// exits are the core events by which an added state may be left, and where they must lead.
+// exits returns the core events that may leave an added state, with their target states.
 func exits() map[Event]State {
 	return map[Event]State{
 		EventApprove: StateApproved,
@@ -47,7 +47,7 @@ func exits() map[Event]State {
 	}
 }
 
-// checkExtension joins every fault of the rows that a host adds to core.
+// checkExtension returns every fault of the rows that a host adds to core, joined.
 func checkExtension(core, added []Row) error {
 	var errs []error
 	coreEvents, coreStates := map[Event]bool{}, map[State]bool{}
@@ -84,14 +84,15 @@ func checkExtension(core, added []Row) error {
 func checkRow(r Row, coreEvent bool, coreStates map[State]bool) error {
 	switch {
 	case !isName(string(r.Event)) || !isName(string(r.From)) || !isName(string(r.To)):
-		return errors.New("names are 1 to 32 of a-z, 0-9 and _, beginning with a letter, and neither event nor state")
+		return errors.New("a name is 1 to 32 of a-z, 0-9 and _, begins with a letter, " +
+			"and is neither event nor state")
 	case r.From == r.To:
 		return errors.New("a state cannot lead to itself")
 	case coreStates[r.From] && r.From != StateRefundRequested:
 		return fmt.Errorf("state %s is closed to extension", r.From)
 	case coreEvent:
 		if to, ok := exits()[r.Event]; !ok || to != r.To {
-			return fmt.Errorf("core event %s cannot be used so", r.Event)
+			return fmt.Errorf("core event %s does not allow this row", r.Event)
 		}
 	case coreStates[r.To] && r.To != StateRefundRequested:
 		return fmt.Errorf("state %s is closed to extension: only approve, reject and cancel leave the review", r.To)
@@ -99,7 +100,8 @@ func checkRow(r Row, coreEvent bool, coreStates map[State]bool) error {
 	return nil
 }
 
-// isName keeps out looplab's catch-all keys "event" and "state" as well as what a table column cannot hold.
+// isName reports whether s fits a column of the table. "event" and "state" are catch-all keys of
+// looplab/fsm.
 func isName(s string) bool {
 	if len(s) == 0 || len(s) > 32 || s[0] < 'a' || s[0] > 'z' || s == "event" || s == "state" {
 		return false
@@ -112,13 +114,13 @@ func isName(s string) bool {
 	return true
 }
 
-// addedStates lists the states that only added names, in the order of their first mention.
+// addedStates returns the states that are in added but not in core, in the order of first mention.
 func addedStates(core, added []Row) []State {
 	var states []State
 	for _, r := range added {
 		for _, s := range []State{r.From, r.To} {
-			isCore := slices.ContainsFunc(core, func(c Row) bool { return c.From == s || c.To == s })
-			if !isCore && !slices.Contains(states, s) {
+			names := func(r Row) bool { return r.From == s || r.To == s }
+			if !slices.ContainsFunc(core, names) && !slices.Contains(states, s) {
 				states = append(states, s)
 			}
 		}
@@ -126,10 +128,10 @@ func addedStates(core, added []Row) []State {
 	return states
 }
 
-// reaches reports whether rows lead from one state, in one or more steps, to a state for which goal holds.
+// reaches reports whether rows lead in one or more steps from a state to one that satisfies goal.
 func reaches(rows []Row, from State, goal func(State) bool) bool {
 	reached := map[State]bool{from: true}
-	for range rows { // no way without a circle is longer than that
+	for range rows { // a path without a cycle is not longer than that
 		for _, r := range rows {
 			if !reached[r.From] {
 				continue

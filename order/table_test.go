@@ -53,7 +53,7 @@ func TestEveryRowMovesAsWritten(t *testing.T) {
 			tr := fire(t, m, o, w.ev, "R1", 60)
 			require.Equal(t, order.Transition{
 				Seq: before.Seq + 1, Event: w.ev, RefundNo: "R1", From: w.from, To: w.to,
-				OrderFrom: before.State, OrderTo: w.orderTo, Actor: "staff:7", Note: "seen", At: firing("", "", 0).At,
+				OrderFrom: before.State, OrderTo: w.orderTo, Actor: "staff:7", Note: "seen", At: trigger("", "", 0).At,
 			}, tr)
 			require.Equal(t, w.to, o.Refund("R1").State)
 			require.Equal(t, int64(60), o.Refund("R1").Amount)
@@ -67,8 +67,9 @@ func TestEveryRowMovesAsWritten(t *testing.T) {
 	}
 }
 
-// TestPairs asks Rows, Available, Can and Fire about every (event, state), known and unknown.
-func TestPairs(t *testing.T) {
+// TestOnlyRowsOfTheTableMove asks Rows, Available, Can and Fire about every (event, state), known
+// and unknown.
+func TestOnlyRowsOfTheTableMove(t *testing.T) {
 	m := newMachine(t)
 	table := map[order.Event]map[order.State]bool{}
 	for _, w := range wantRows() {
@@ -98,12 +99,12 @@ func TestPairs(t *testing.T) {
 				require.Equal(t, possible, m.Can(o, "R1", ev))
 				if possible {
 					require.Contains(t, m.Available(o, "R1"), ev)
-					_, err := m.Fire(context.Background(), o.Clone(), firing(ev, "R1", 60))
+					_, err := m.Fire(context.Background(), o.Clone(), trigger(ev, "R1", 60))
 					require.NoError(t, err)
 					return
 				}
 				require.NotContains(t, m.Available(o, "R1"), ev)
-				err := refuse(t, m, o, firing(ev, "R1", 60))
+				err := refuse(t, m, o, trigger(ev, "R1", 60))
 				require.ErrorIs(t, err, order.ErrTransition)
 				var te *order.TransitionError
 				require.ErrorAs(t, err, &te)
@@ -115,14 +116,14 @@ func TestPairs(t *testing.T) {
 	}
 }
 
-func TestUnknownRefund(t *testing.T) {
+func TestUnknownRefundIsNotFound(t *testing.T) {
 	m := newMachine(t)
 	require.Equal(t, []order.Event{order.EventAdopt, order.EventRequestRefund}, m.Available(newOrder(100), "R1"))
 	for _, ev := range append(coreEvents(), "no_such_event") {
 		if ev == order.EventRequestRefund || ev == order.EventAdopt {
 			continue
 		}
-		err := refuse(t, m, newOrder(100), firing(ev, "R1", 60))
+		err := refuse(t, m, newOrder(100), trigger(ev, "R1", 60))
 		require.ErrorIs(t, err, order.ErrRefundNotFound, ev)
 		require.ErrorContains(t, err, string(ev)+" refund R1 of order O1")
 	}
@@ -135,11 +136,11 @@ func TestRefundNumberCannotBeUsedTwice(t *testing.T) {
 			continue
 		}
 		o := inState(t, m, s)
-		require.ErrorIs(t, refuse(t, m, o, firing(order.EventRequestRefund, "R1", 10)), order.ErrTransition, s)
+		require.ErrorIs(t, refuse(t, m, o, trigger(order.EventRequestRefund, "R1", 10)), order.ErrTransition, s)
 	}
 }
 
-func TestRequestAmounts(t *testing.T) {
+func TestRequestIsLimitedToTheRefundableAmount(t *testing.T) {
 	m := newMachine(t)
 	for name, c := range map[string]struct {
 		amount int64
@@ -155,7 +156,7 @@ func TestRequestAmounts(t *testing.T) {
 				require.Equal(t, 40-c.amount, o.Refundable())
 				return
 			}
-			err := refuse(t, m, o, firing(order.EventRequestRefund, "R2", c.amount))
+			err := refuse(t, m, o, trigger(order.EventRequestRefund, "R2", c.amount))
 			var ae *order.AmountError
 			require.ErrorAs(t, err, &ae)
 			require.Equal(t, &order.AmountError{OrderID: "O1", Asked: c.amount, Left: 40}, ae)
@@ -163,18 +164,18 @@ func TestRequestAmounts(t *testing.T) {
 	}
 }
 
-func TestNothingLeftToRequest(t *testing.T) {
+func TestFullyReservedOrderRefusesRequests(t *testing.T) {
 	m, o := newMachine(t), newOrder(60)
 	addRefund(t, m, o, "R1", 60, order.StateApproved)
 	require.Equal(t, []order.Event{order.EventAdopt}, m.Available(o, "R2"))
-	require.ErrorIs(t, refuse(t, m, o, firing(order.EventRequestRefund, "R2", 1)), order.ErrAmount)
+	require.ErrorIs(t, refuse(t, m, o, trigger(order.EventRequestRefund, "R2", 1)), order.ErrAmount)
 }
 
-func TestAdoptAmounts(t *testing.T) {
+func TestAdoptIsLimitedToMaxAmount(t *testing.T) {
 	m := newMachine(t)
 	for _, amount := range []int64{0, -1, math.MinInt64, math.MaxInt64, order.MaxAmount + 1} {
 		var ae *order.AmountError
-		require.ErrorAs(t, refuse(t, m, newOrder(100), firing(order.EventAdopt, "R1", amount)), &ae)
+		require.ErrorAs(t, refuse(t, m, newOrder(100), trigger(order.EventAdopt, "R1", amount)), &ae)
 		require.Equal(t, &order.AmountError{OrderID: "O1", Asked: amount, Left: order.MaxAmount}, ae)
 	}
 	o := newOrder(100)
@@ -187,30 +188,30 @@ func TestAdoptAmounts(t *testing.T) {
 func TestAdoptNeverOverflows(t *testing.T) {
 	m, o := newMachine(t), newOrder(100)
 	for i := range math.MaxInt64 / order.MaxAmount {
-		no := fmt.Sprintf("S%d", i)
-		o.Refunds = append(o.Refunds, order.Refund{No: no, Amount: order.MaxAmount, State: order.StateApproved})
+		number := fmt.Sprintf("S%d", i)
+		o.Refunds = append(o.Refunds, order.Refund{No: number, Amount: order.MaxAmount, State: order.StateApproved})
 		o.Reserved += order.MaxAmount
 	}
-	require.ErrorIs(t, refuse(t, m, o, firing(order.EventAdopt, "R1", order.MaxAmount)), order.ErrAmount)
+	require.ErrorIs(t, refuse(t, m, o, trigger(order.EventAdopt, "R1", order.MaxAmount)), order.ErrAmount)
 	require.Positive(t, o.Excess())
 }
 
 func TestRejectNeedsANote(t *testing.T) {
 	m, o := newMachine(t), inState(t, newMachine(t), order.StateRefundRequested)
 	for _, note := range []string{"", " ", "\n\t", "\u3000"} {
-		f := firing(order.EventReject, "R1", 0)
-		f.Note = note
-		err := refuse(t, m, o, f)
+		in := trigger(order.EventReject, "R1", 0)
+		in.Note = note
+		err := refuse(t, m, o, in)
 		require.ErrorIs(t, err, order.ErrInvalid)
 		require.ErrorContains(t, err, "note")
 	}
 }
 
-func TestCancelAfterSubmission(t *testing.T) {
+func TestSubmittedRefundCannotBeCancelled(t *testing.T) {
 	m, o := newMachine(t), inState(t, newMachine(t), order.StateApproved)
 	o.Refund("R1").Attempts = 1
 	require.False(t, m.Can(o, "R1", order.EventCancel))
-	err := refuse(t, m, o, firing(order.EventCancel, "R1", 0))
+	err := refuse(t, m, o, trigger(order.EventCancel, "R1", 0))
 	var te *order.TransitionError
 	require.ErrorAs(t, err, &te)
 	require.Equal(t, []order.Event{order.EventFail, order.EventHold, order.EventSettle}, te.Available)
@@ -221,10 +222,10 @@ func TestCancelAfterSubmission(t *testing.T) {
 	fire(t, m, o, order.EventRetry, "R1", 0)
 	require.Zero(t, o.Refund("R1").Attempts)
 	require.Equal(t, 1, o.Refund("R1").Retries)
-	require.ErrorIs(t, refuse(t, m, o, firing(order.EventCancel, "R1", 0)), order.ErrTransition)
+	require.ErrorIs(t, refuse(t, m, o, trigger(order.EventCancel, "R1", 0)), order.ErrTransition)
 }
 
-func TestAdoptedCannotBeCancelled(t *testing.T) {
+func TestAdoptedRefundCannotBeCancelled(t *testing.T) {
 	m := newMachine(t)
 	for _, w := range wantRows() {
 		if w.ev != order.EventAdopt {
@@ -234,15 +235,15 @@ func TestAdoptedCannotBeCancelled(t *testing.T) {
 		fire(t, m, o, order.EventAdopt, "R1", 60)
 		require.Positive(t, o.Refund("R1").Attempts)
 		require.True(t, o.Refund("R1").Outstanding)
-		require.ErrorIs(t, refuse(t, m, o, firing(order.EventCancel, "R1", 0)), order.ErrTransition)
+		require.ErrorIs(t, refuse(t, m, o, trigger(order.EventCancel, "R1", 0)), order.ErrTransition)
 	}
 }
 
 func TestAmountAndReasonAreFixed(t *testing.T) {
 	m, o := newMachine(t), inState(t, newMachine(t), order.StateRefundRequested)
-	f := firing(order.EventApprove, "R1", 99)
-	f.Reason = "not looked at\x00"
-	_, err := m.Fire(context.Background(), o, f)
+	in := trigger(order.EventApprove, "R1", 99)
+	in.Reason = "not looked at\x00"
+	_, err := m.Fire(context.Background(), o, in)
 	require.NoError(t, err)
 	require.Equal(t, int64(60), o.Refund("R1").Amount)
 	require.Equal(t, "too small", o.Refund("R1").Reason)

@@ -22,7 +22,7 @@ func TestTrapCancelledContextDoesNotWedge(t *testing.T) {
 	cancel()
 	before := o.Clone()
 	for range 100 {
-		_, err := m.Fire(ctx, o, firing(order.EventApprove, "R1", 0))
+		_, err := m.Fire(ctx, o, trigger(order.EventApprove, "R1", 0))
 		require.ErrorIs(t, err, context.Canceled)
 		require.ErrorContains(t, err, "refund R1 of order O1")
 	}
@@ -30,19 +30,19 @@ func TestTrapCancelledContextDoesNotWedge(t *testing.T) {
 	fire(t, m, o, order.EventApprove, "R1", 0)
 }
 
-func TestTrapContextCancelledByGuard(t *testing.T) {
+func TestTrapContextCancelledInAGuardDoesNotWedge(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	m := guarded(t, func(context.Context, *order.Order, order.Transition) error {
 		cancel()
 		return nil
 	})
 	o := inState(t, newMachine(t), order.StateRefundRequested)
-	_, err := m.Fire(ctx, o, firing(order.EventApprove, "R1", 0))
+	_, err := m.Fire(ctx, o, trigger(order.EventApprove, "R1", 0))
 	require.NoError(t, err)
 	fire(t, m, o, order.EventSettle, "R1", 0)
 }
 
-func TestTrapGuardPanics(t *testing.T) {
+func TestTrapGuardPanicLeavesTheOrderUsable(t *testing.T) {
 	m := newMachine(t)
 	for name, panics := range map[string]order.Guard{
 		"value": func(context.Context, *order.Order, order.Transition) error { panic("boom") },
@@ -56,7 +56,7 @@ func TestTrapGuardPanics(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			o := inState(t, m, order.StateRefundRequested)
 			for range 100 {
-				err := refuse(t, m, o, firing(order.EventApprove, "R1", 0), panics)
+				err := refuse(t, m, o, trigger(order.EventApprove, "R1", 0), panics)
 				require.ErrorIs(t, err, order.ErrGuardPanic)
 				require.NotErrorIs(t, err, order.ErrVetoed, "it is a fault, no decision")
 				require.ErrorContains(t, err, "approve refund R1 of order O1: guard panicked: ")
@@ -66,7 +66,7 @@ func TestTrapGuardPanics(t *testing.T) {
 	}
 }
 
-func TestTrapGuardVetoes(t *testing.T) {
+func TestTrapVetoStopsAtTheFirstGuard(t *testing.T) {
 	cause := errors.New("too late in the day")
 	var asked []string
 	guard := func(name string, err error) order.Guard {
@@ -80,15 +80,15 @@ func TestTrapGuardVetoes(t *testing.T) {
 	}
 	m := guarded(t, guard("first", nil), guard("second", nil))
 	o := inState(t, newMachine(t), order.StateRefundRequested)
-	err := refuse(t, m, o, firing(order.EventApprove, "R1", 0), guard("third", cause), guard("fourth", nil))
+	err := refuse(t, m, o, trigger(order.EventApprove, "R1", 0), guard("third", cause), guard("fourth", nil))
 	require.ErrorIs(t, err, cause)
 	require.Equal(t, []string{"first", "second", "third"}, asked)
-	_, err = m.Fire(context.Background(), o, firing(order.EventApprove, "R1", 0))
+	_, err = m.Fire(context.Background(), o, trigger(order.EventApprove, "R1", 0))
 	require.NoError(t, err)
 }
 
 // A guard sees what is asked for before it is in the order.
-func TestTrapGuardOfARequest(t *testing.T) {
+func TestTrapGuardSeesTheRequestedRefund(t *testing.T) {
 	limit := func(_ context.Context, o *order.Order, tr order.Transition) error {
 		r := o.Refund(tr.RefundNo)
 		require.Equal(t, order.Refund{No: "R1", Amount: r.Amount, Reason: "late", State: order.StatePaid, RequestedBy: "buyer:1"}, *r)
@@ -101,12 +101,12 @@ func TestTrapGuardOfARequest(t *testing.T) {
 		return nil
 	}
 	m, o := guarded(t, limit), newOrder(100)
-	f := firing(order.EventRequestRefund, "R1", 51)
-	f.Reason, f.Actor = "late", "buyer:1"
-	require.ErrorIs(t, refuse(t, m, o, f), order.ErrVetoed)
+	in := trigger(order.EventRequestRefund, "R1", 51)
+	in.Reason, in.Actor = "late", "buyer:1"
+	require.ErrorIs(t, refuse(t, m, o, in), order.ErrVetoed)
 	require.Empty(t, o.Refunds)
-	f.Amount = 50
-	_, err := m.Fire(context.Background(), o, f)
+	in.Amount = 50
+	_, err := m.Fire(context.Background(), o, in)
 	require.NoError(t, err)
 	require.Len(t, o.Refunds, 1)
 }
@@ -118,7 +118,7 @@ func TestGuardSeesEachRefundOnce(t *testing.T) {
 	for ev, want := range map[order.Event][]string{
 		order.EventApprove: {"R1", "R2"}, order.EventRequestRefund: {"R1", "R2", "R3"},
 	} {
-		_, err := m.Fire(context.Background(), o, firing(ev, want[len(want)-1], 10),
+		_, err := m.Fire(context.Background(), o, trigger(ev, want[len(want)-1], 10),
 			func(_ context.Context, view *order.Order, _ order.Transition) error {
 				var seen []string
 				for _, r := range view.Refunds {
@@ -133,12 +133,12 @@ func TestGuardSeesEachRefundOnce(t *testing.T) {
 
 // A guard may try on its copy what would come next: the refund that is being requested holds no
 // amount there.
-func TestGuardTriesOnItsCopyWhatWouldComeNext(t *testing.T) {
+func TestGuardMayFireOnItsCopy(t *testing.T) {
 	m, o := newMachine(t), newOrder(100)
 	addRefund(t, m, o, "R1", 30, order.StateRefundRequested)
-	_, err := m.Fire(context.Background(), o, firing(order.EventRequestRefund, "R2", 50),
+	_, err := m.Fire(context.Background(), o, trigger(order.EventRequestRefund, "R2", 50),
 		func(ctx context.Context, view *order.Order, _ order.Transition) error {
-			_, err := m.Fire(ctx, view, firing(order.EventCancel, "R1", 0))
+			_, err := m.Fire(ctx, view, trigger(order.EventCancel, "R1", 0))
 			require.Zero(t, view.Reserved)
 			require.Equal(t, order.StatePaid, view.State)
 			return err
@@ -147,13 +147,13 @@ func TestGuardTriesOnItsCopyWhatWouldComeNext(t *testing.T) {
 	require.Equal(t, int64(80), o.Reserved)
 }
 
-func TestTrapGuardUsesTheMachine(t *testing.T) {
+func TestTrapGuardMayUseTheMachine(t *testing.T) {
 	m, o := newMachine(t), inState(t, newMachine(t), order.StateRefundRequested)
-	_, err := m.Fire(context.Background(), o, firing(order.EventApprove, "R1", 0),
+	_, err := m.Fire(context.Background(), o, trigger(order.EventApprove, "R1", 0),
 		func(ctx context.Context, view *order.Order, _ order.Transition) error {
 			require.True(t, m.Can(view, "R1", order.EventReject))
 			require.NotEmpty(t, m.Available(view, "R1"))
-			_, err := m.Fire(ctx, view, firing(order.EventReject, "R1", 0))
+			_, err := m.Fire(ctx, view, trigger(order.EventReject, "R1", 0))
 			return err
 		})
 	require.NoError(t, err)
@@ -162,11 +162,11 @@ func TestTrapGuardUsesTheMachine(t *testing.T) {
 }
 
 // A guard that holds the order itself may not use up the amount that was just checked.
-func TestTrapGuardFiresOnTheOrderItself(t *testing.T) {
+func TestTrapGuardThatChangesTheOrderIsAConflict(t *testing.T) {
 	m, o := newMachine(t), newOrder(100)
-	_, err := m.Fire(context.Background(), o, firing(order.EventRequestRefund, "R1", 100),
+	_, err := m.Fire(context.Background(), o, trigger(order.EventRequestRefund, "R1", 100),
 		func(ctx context.Context, _ *order.Order, _ order.Transition) error {
-			_, err := m.Fire(ctx, o, firing(order.EventRequestRefund, "R2", 100))
+			_, err := m.Fire(ctx, o, trigger(order.EventRequestRefund, "R2", 100))
 			return err
 		})
 	require.ErrorIs(t, err, order.ErrConflict)
@@ -174,7 +174,7 @@ func TestTrapGuardFiresOnTheOrderItself(t *testing.T) {
 	require.NoError(t, m.Verify(o))
 }
 
-func TestTrapGuardWritesToItsOrder(t *testing.T) {
+func TestTrapGuardCannotChangeTheOrder(t *testing.T) {
 	spoil := func(_ context.Context, o *order.Order, _ order.Transition) error {
 		o.Refunds[0].Amount, o.History[0].Actor, o.Total, o.Seq = 1, "x", 1, 99
 		o.Refunds = append(o.Refunds[:0], order.Refund{No: "R7"})
@@ -185,7 +185,7 @@ func TestTrapGuardWritesToItsOrder(t *testing.T) {
 	m := guarded(t, spoil)
 	o := inState(t, newMachine(t), order.StateRefundRequested)
 	plain := o.Clone()
-	_, err := m.Fire(context.Background(), o, firing(order.EventApprove, "R1", 0))
+	_, err := m.Fire(context.Background(), o, trigger(order.EventApprove, "R1", 0))
 	require.NoError(t, err)
 	fire(t, newMachine(t), plain, order.EventApprove, "R1", 0)
 	require.Equal(t, plain, o)
@@ -195,7 +195,7 @@ func TestTrapFactsAreNotVetoed(t *testing.T) {
 	never := func(context.Context, *order.Order, order.Transition) error { return errors.New("never") }
 	m, plain := guarded(t, never), newMachine(t)
 	for _, w := range wantRows() {
-		_, err := m.Fire(context.Background(), inState(t, plain, w.from), firing(w.ev, "R1", 60), never)
+		_, err := m.Fire(context.Background(), inState(t, plain, w.from), trigger(w.ev, "R1", 60), never)
 		require.Equal(t, !w.ev.IsFact(), errors.Is(err, order.ErrVetoed), "%v", w)
 		require.Equal(t, w.ev.IsFact(), err == nil, "%v", w)
 	}
@@ -219,7 +219,7 @@ func TestTrapAvailableHasAStableOrder(t *testing.T) {
 func TestTrapNoLooplabErrorLeaks(t *testing.T) {
 	m := newMachine(t)
 	for _, ev := range []order.Event{order.EventSettle, "no_such_event"} {
-		err := refuse(t, m, inState(t, m, order.StateRefunded), firing(ev, "R1", 0))
+		err := refuse(t, m, inState(t, m, order.StateRefunded), trigger(ev, "R1", 0))
 		var (
 			te      *order.TransitionError
 			invalid fsm.InvalidEventError
@@ -231,7 +231,7 @@ func TestTrapNoLooplabErrorLeaks(t *testing.T) {
 	}
 }
 
-func TestTrapOneMachineManyGoroutines(t *testing.T) {
+func TestTrapMachineIsSafeForConcurrentUse(t *testing.T) {
 	const workers, rounds = 12, 400
 	m := guarded(t, func(context.Context, *order.Order, order.Transition) error { return nil })
 	errs := make(chan error, workers)
@@ -250,7 +250,8 @@ func TestTrapOneMachineManyGoroutines(t *testing.T) {
 	}
 }
 
-// walkRounds takes many orders through different walks, with refusals and cancelled contexts in between.
+// walkRounds takes many orders through different walks, with refusals and cancelled contexts in
+// between.
 func walkRounds(m *order.Machine, worker, rounds int) error {
 	states := coreStates()[1:]
 	dead, cancel := context.WithCancel(context.Background())
@@ -258,13 +259,13 @@ func walkRounds(m *order.Machine, worker, rounds int) error {
 	for i := range rounds {
 		o, to := newOrder(100), states[(worker+i)%len(states)]
 		for _, ev := range pathTo(to) {
-			if _, err := m.Fire(dead, o, firing(ev, "R1", 60)); !errors.Is(err, context.Canceled) {
+			if _, err := m.Fire(dead, o, trigger(ev, "R1", 60)); !errors.Is(err, context.Canceled) {
 				return fmt.Errorf("cancelled context: %w", err)
 			}
-			if _, err := m.Fire(context.Background(), o, firing("no_such_event", "R1", 60)); err == nil {
+			if _, err := m.Fire(context.Background(), o, trigger("no_such_event", "R1", 60)); err == nil {
 				return errors.New("unknown event moved")
 			}
-			if _, err := m.Fire(context.Background(), o, firing(ev, "R1", 60)); err != nil {
+			if _, err := m.Fire(context.Background(), o, trigger(ev, "R1", 60)); err != nil {
 				return err
 			}
 		}

@@ -9,7 +9,8 @@ import (
 
 // Limits of the input, in bytes of UTF-8 (MaxAmount: minor units).
 const (
-	// MaxID bounds an order's ID and a payment ID; MaxRefundNo a refund number (WeChat takes 64).
+	// MaxID bounds an order's ID and a payment ID. MaxRefundNo bounds a refund number (as at
+	// WeChat).
 	MaxID       = 64
 	MaxRefundNo = 64
 	// MaxName bounds the name of a gateway.
@@ -18,32 +19,39 @@ const (
 	MaxActor = 128
 	// MaxText bounds a reason and a note.
 	MaxText = 4096
-	// MaxCode bounds what the provider calls things: a refund's ProviderRefundID, Code and Recipient. MaxMessage bounds its
-	// Message. Longer words of a provider are cut to these before they are stored, so that none of them
-	// keeps an outcome from being booked.
+	// MaxCode bounds a refund's ProviderRefundID and Code. MaxMessage bounds its Message. Longer
+	// text from a provider is cut to these limits, so that it cannot stop an outcome from being
+	// recorded.
 	MaxCode    = 128
 	MaxMessage = 500
 	// MaxAmount bounds an order's total and a refund's amount, so that no sum of them overflows.
 	MaxAmount int64 = 1_000_000_000_000_000
 )
 
-// ValidateRefundNo returns nil if no can be a refund number with every provider: 1 to 64 of A-Z, a-z, 0-9
-// and _ - | * @ (WeChat's out_refund_no), else an [*InvalidError] for the field refund_no.
-func ValidateRefundNo(no string) error {
-	if no == "" || len(no) > MaxRefundNo {
-		return &InvalidError{"refund_no", fmt.Sprintf("must have 1 to %d characters, has %d", MaxRefundNo, len(no))}
+// ValidateRefundNo returns nil if number can be a refund number with every provider: 1 to 64 of
+// A-Z, a-z, 0-9 and _ - | * @ (WeChat's out_refund_no). Otherwise it returns an [*InvalidError] for
+// the field refund_no.
+func ValidateRefundNo(number string) error {
+	if number == "" || len(number) > MaxRefundNo {
+		return invalid("refund_no", "must have 1 to %d characters, has %d", MaxRefundNo, len(number))
 	}
-	for i := range len(no) {
-		c := no[i]
-		if (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && strings.IndexByte("_-|*@", c) < 0 {
-			return &InvalidError{"refund_no", "may hold only A-Z, a-z, 0-9 and _ - | * @"}
+	for i := range len(number) {
+		switch c := number[i]; {
+		case '0' <= c && c <= '9', 'A' <= c && c <= 'Z', 'a' <= c && c <= 'z':
+		case strings.IndexByte("_-|*@", c) >= 0:
+		default:
+			return invalid("refund_no", "may hold only A-Z, a-z, 0-9 and _ - | * @")
 		}
 	}
 	return nil
 }
 
-// Validate checks the fields that an order is registered with: ID, Gateway, PaymentID, Currency and Total.
-// Its error is an [*InvalidError]. See [Machine.Verify] for the rest.
+func invalid(field, format string, args ...any) error {
+	return &InvalidError{Field: field, Problem: fmt.Sprintf(format, args...)}
+}
+
+// Validate checks the fields that an order is registered with: ID, Gateway, PaymentID, Currency and
+// Total. Its error is an [*InvalidError]. [Machine.Verify] checks the rest.
 func (o *Order) Validate() error {
 	if err := checkID("id", o.ID, 1); err != nil {
 		return err
@@ -52,13 +60,13 @@ func (o *Order) Validate() error {
 		return err
 	}
 	if !isGatewayName(o.Gateway) {
-		return &InvalidError{"gateway", fmt.Sprintf("must be 1 to %d of a-z, 0-9 and _ - .", MaxName)}
+		return invalid("gateway", "must be 1 to %d of a-z, 0-9 and _ - .", MaxName)
 	}
 	if len(o.Currency) != 3 || strings.Trim(o.Currency, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
-		return &InvalidError{"currency", "must be an ISO 4217 code of three capitals"}
+		return invalid("currency", "must be an ISO 4217 code of three capitals")
 	}
 	if o.Total <= 0 || o.Total > MaxAmount {
-		return &InvalidError{"total", fmt.Sprintf("must be from 1 to %d minor units, is %d", MaxAmount, o.Total)}
+		return invalid("total", "must be from 1 to %d minor units, is %d", MaxAmount, o.Total)
 	}
 	return nil
 }
@@ -67,16 +75,17 @@ func isGatewayName(s string) bool {
 	return s != "" && len(s) <= MaxName && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789_-.") == ""
 }
 
-// checkID takes printable text without spaces at its ends, which some databases do not tell apart.
+// checkID accepts printable text without leading and trailing spaces, which some databases ignore
+// in comparisons.
 func checkID(field, s string, least int) error {
 	if len(s) < least || len(s) > MaxID {
-		return &InvalidError{field, fmt.Sprintf("must have %d to %d bytes, has %d", least, MaxID, len(s))}
+		return invalid(field, "must have %d to %d bytes, has %d", least, MaxID, len(s))
 	}
 	return checkLine(field, s)
 }
 
-// ascii reports whether s is nothing but printable ASCII: most input, and then there is no more to check.
-func ascii(s string) bool {
+// isPrintableASCII is the fast path of the checks: most input needs no other.
+func isPrintableASCII(s string) bool {
 	for i := range len(s) {
 		if s[i] < ' ' || s[i] > '~' {
 			return false
@@ -86,55 +95,57 @@ func ascii(s string) bool {
 }
 
 func checkLine(field, s string) error {
-	if ascii(s) && strings.Trim(s, " ") == s {
+	if isPrintableASCII(s) && strings.Trim(s, " ") == s {
 		return nil
 	}
 	if !utf8.ValidString(s) {
-		return &InvalidError{field, "is not valid UTF-8"}
+		return invalid(field, "is not valid UTF-8")
 	}
 	if strings.TrimSpace(s) != s || strings.ContainsFunc(s, unicode.IsControl) {
-		return &InvalidError{field, "must not contain control characters or begin or end with a space"}
+		return invalid(field, "must not contain control characters or begin or end with a space")
 	}
 	return nil
 }
 
 func checkText(field, s string) error {
 	if len(s) > MaxText {
-		return &InvalidError{field, fmt.Sprintf("must have at most %d bytes, has %d", MaxText, len(s))}
+		return invalid(field, "must have at most %d bytes, has %d", MaxText, len(s))
 	}
-	if ascii(s) {
+	if isPrintableASCII(s) {
 		return nil
 	}
 	if !utf8.ValidString(s) {
-		return &InvalidError{field, "is not valid UTF-8"}
+		return invalid(field, "is not valid UTF-8")
 	}
-	isBad := func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\t' && r != '\r' }
-	if strings.ContainsFunc(s, isBad) {
-		return &InvalidError{field, "must not contain control characters"}
+	isControl := func(r rune) bool {
+		return unicode.IsControl(r) && r != '\n' && r != '\t' && r != '\r'
+	}
+	if strings.ContainsFunc(s, isControl) {
+		return invalid(field, "must not contain control characters")
 	}
 	return nil
 }
 
-func (f *Trigger) validate() error {
-	if err := ValidateRefundNo(f.RefundNo); err != nil {
+func (in *Trigger) validate() error {
+	if err := ValidateRefundNo(in.RefundNo); err != nil {
 		return err
 	}
-	if f.Actor == "" || len(f.Actor) > MaxActor {
-		return &InvalidError{"actor", fmt.Sprintf("must have 1 to %d bytes, has %d", MaxActor, len(f.Actor))}
+	if in.Actor == "" || len(in.Actor) > MaxActor {
+		return invalid("actor", "must have 1 to %d bytes, has %d", MaxActor, len(in.Actor))
 	}
-	if err := checkLine("actor", string(f.Actor)); err != nil {
+	if err := checkLine("actor", string(in.Actor)); err != nil {
 		return err
 	}
-	if err := checkText("note", f.Note); err != nil {
+	if err := checkText("note", in.Note); err != nil {
 		return err
 	}
-	if f.creates() {
-		if err := checkText("reason", f.Reason); err != nil {
+	if in.creates() {
+		if err := checkText("reason", in.Reason); err != nil {
 			return err
 		}
 	}
-	if y := f.At.UTC().Year(); f.At.IsZero() || y < 1 || y > 9999 {
-		return &InvalidError{"at", "must be set, and within the years 1 to 9999 that JSON and databases hold"}
+	if y := in.At.UTC().Year(); in.At.IsZero() || y < 1 || y > 9999 {
+		return invalid("at", "must be set, and within the years 1 to 9999 that JSON and databases hold")
 	}
 	return nil
 }

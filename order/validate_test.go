@@ -12,20 +12,20 @@ import (
 	"github.com/orderfsm/orderfsm/order"
 )
 
-func TestValidateRefundNo(t *testing.T) {
-	for _, no := range []string{"1", "R-2025_03|01*@", "AZaz09", strings.Repeat("Z", 64), "-"} {
-		require.NoError(t, order.ValidateRefundNo(no))
+func TestRefundNumberIsValidated(t *testing.T) {
+	for _, number := range []string{"1", "R-2025_03|01*@", "AZaz09", strings.Repeat("Z", 64), "-"} {
+		require.NoError(t, order.ValidateRefundNo(number))
 	}
-	for _, no := range []string{
+	for _, number := range []string{
 		"", strings.Repeat("Z", 65), "R 1", " R1", "R1 ", "R1\n", "R1\x00", "\xff", "退款1", "R1🙂", "R/1", "R.1", "R#1", "Ｒ1",
 	} {
 		var e *order.InvalidError
-		require.ErrorAs(t, order.ValidateRefundNo(no), &e, "%q", no)
+		require.ErrorAs(t, order.ValidateRefundNo(number), &e, "%q", number)
 		require.Equal(t, "refund_no", e.Field)
 	}
 }
 
-func TestOrderValidate(t *testing.T) {
+func TestOrderIsValidated(t *testing.T) {
 	require.NoError(t, newOrder(1).Validate())
 	require.NoError(t, newOrder(order.MaxAmount).Validate())
 	for name, c := range map[string]struct {
@@ -75,48 +75,48 @@ func TestOrderValidate(t *testing.T) {
 	}
 }
 
-func TestFiringIsValidated(t *testing.T) {
+func TestTriggerIsValidated(t *testing.T) {
 	m := newMachine(t)
 	for name, c := range map[string]struct {
-		spoil func(f *order.Trigger)
+		spoil func(in *order.Trigger)
 		field string // "" is valid
 	}{
-		"refund number empty":   {func(f *order.Trigger) { f.RefundNo = "" }, "refund_no"},
-		"actor empty":           {func(f *order.Trigger) { f.Actor = "" }, "actor"},
-		"actor of 128":          {func(f *order.Trigger) { f.Actor = order.Actor(strings.Repeat("a", 128)) }, ""},
-		"actor of 129":          {func(f *order.Trigger) { f.Actor = order.Actor(strings.Repeat("a", 129)) }, "actor"},
-		"actor blank":           {func(f *order.Trigger) { f.Actor = " " }, "actor"},
-		"actor with new line":   {func(f *order.Trigger) { f.Actor = "a\nb" }, "actor"},
-		"actor not UTF-8":       {func(f *order.Trigger) { f.Actor = "\xc3" }, "actor"},
-		"actor in Chinese":      {func(f *order.Trigger) { f.Actor = "客服 7" }, ""},
-		"note of 4096":          {func(f *order.Trigger) { f.Note = strings.Repeat("n", 4096) }, ""},
-		"note of 4097":          {func(f *order.Trigger) { f.Note = strings.Repeat("n", 4097) }, "note"},
-		"note with NUL":         {func(f *order.Trigger) { f.Note = "a\x00" }, "note"},
-		"note with escape":      {func(f *order.Trigger) { f.Note = "\x1b[31m" }, "note"},
-		"note not UTF-8":        {func(f *order.Trigger) { f.Note = "\xed\xa0\x80" }, "note"},
-		"note with lines":       {func(f *order.Trigger) { f.Note = "one\r\n\ttwo " }, ""},
-		"note empty":            {func(f *order.Trigger) { f.Note = "" }, ""},
-		"reason with emoji":     {func(f *order.Trigger) { f.Reason = "太小了 😢👨‍👩‍👧" }, ""},
-		"reason of 4097":        {func(f *order.Trigger) { f.Reason = strings.Repeat("é", 2048) + "x" }, "reason"},
-		"reason with DEL":       {func(f *order.Trigger) { f.Reason = "\x7f" }, "reason"},
-		"reason not UTF-8":      {func(f *order.Trigger) { f.Reason = "\xf0\x9f\x98" }, "reason"},
-		"year 1":                {func(f *order.Trigger) { f.At = time.Time{}.Add(1) }, ""},
-		"year 9999":             {func(f *order.Trigger) { f.At = time.Date(9999, 12, 31, 23, 0, 0, 0, time.UTC) }, ""},
-		"time not set":          {func(f *order.Trigger) { f.At = time.Time{} }, "at"},
-		"year 10000 in UTC":     {func(f *order.Trigger) { f.At = time.Date(9999, 12, 31, 23, 0, 0, 0, time.FixedZone("west", -3600)) }, "at"},
-		"year 0":                {func(f *order.Trigger) { f.At = time.Time{}.Add(-1) }, "at"},
-		"zero time, other zone": {func(f *order.Trigger) { f.At = time.Time{}.In(time.FixedZone("east", 8*3600)) }, "at"},
+		"refund number empty":   {func(in *order.Trigger) { in.RefundNo = "" }, "refund_no"},
+		"actor empty":           {func(in *order.Trigger) { in.Actor = "" }, "actor"},
+		"actor of 128":          {func(in *order.Trigger) { in.Actor = order.Actor(strings.Repeat("a", 128)) }, ""},
+		"actor of 129":          {func(in *order.Trigger) { in.Actor = order.Actor(strings.Repeat("a", 129)) }, "actor"},
+		"actor blank":           {func(in *order.Trigger) { in.Actor = " " }, "actor"},
+		"actor with new line":   {func(in *order.Trigger) { in.Actor = "a\nb" }, "actor"},
+		"actor not UTF-8":       {func(in *order.Trigger) { in.Actor = "\xc3" }, "actor"},
+		"actor in Chinese":      {func(in *order.Trigger) { in.Actor = "客服 7" }, ""},
+		"note of 4096":          {func(in *order.Trigger) { in.Note = strings.Repeat("n", 4096) }, ""},
+		"note of 4097":          {func(in *order.Trigger) { in.Note = strings.Repeat("n", 4097) }, "note"},
+		"note with NUL":         {func(in *order.Trigger) { in.Note = "a\x00" }, "note"},
+		"note with escape":      {func(in *order.Trigger) { in.Note = "\x1b[31m" }, "note"},
+		"note not UTF-8":        {func(in *order.Trigger) { in.Note = "\xed\xa0\x80" }, "note"},
+		"note with lines":       {func(in *order.Trigger) { in.Note = "one\r\n\ttwo " }, ""},
+		"note empty":            {func(in *order.Trigger) { in.Note = "" }, ""},
+		"reason with emoji":     {func(in *order.Trigger) { in.Reason = "太小了 😢👨‍👩‍👧" }, ""},
+		"reason of 4097":        {func(in *order.Trigger) { in.Reason = strings.Repeat("é", 2048) + "x" }, "reason"},
+		"reason with DEL":       {func(in *order.Trigger) { in.Reason = "\x7f" }, "reason"},
+		"reason not UTF-8":      {func(in *order.Trigger) { in.Reason = "\xf0\x9f\x98" }, "reason"},
+		"year 1":                {func(in *order.Trigger) { in.At = time.Time{}.Add(1) }, ""},
+		"year 9999":             {func(in *order.Trigger) { in.At = time.Date(9999, 12, 31, 23, 0, 0, 0, time.UTC) }, ""},
+		"time not set":          {func(in *order.Trigger) { in.At = time.Time{} }, "at"},
+		"year 10000 in UTC":     {func(in *order.Trigger) { in.At = time.Date(9999, 12, 31, 23, 0, 0, 0, time.FixedZone("west", -3600)) }, "at"},
+		"year 0":                {func(in *order.Trigger) { in.At = time.Time{}.Add(-1) }, "at"},
+		"zero time, other zone": {func(in *order.Trigger) { in.At = time.Time{}.In(time.FixedZone("east", 8*3600)) }, "at"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o, f := newOrder(100), firing(order.EventRequestRefund, "R1", 60)
-			c.spoil(&f)
+			o, in := newOrder(100), trigger(order.EventRequestRefund, "R1", 60)
+			c.spoil(&in)
 			if c.field == "" {
-				_, err := m.Fire(context.Background(), o, f)
+				_, err := m.Fire(context.Background(), o, in)
 				require.NoError(t, err)
 				return
 			}
 			var e *order.InvalidError
-			require.ErrorAs(t, refuse(t, m, o, f), &e)
+			require.ErrorAs(t, refuse(t, m, o, in), &e)
 			require.Equal(t, c.field, e.Field)
 		})
 	}
@@ -127,14 +127,15 @@ func FuzzValidateRefundNo(f *testing.F) {
 		f.Add(s)
 	}
 	const signs = "_-|*@0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-	f.Fuzz(func(t *testing.T, no string) {
-		ok := len(no) >= 1 && len(no) <= 64 && strings.Trim(no, signs) == "" &&
-			!strings.ContainsFunc(no, func(r rune) bool { return !strings.ContainsRune(signs, r) })
-		require.Equal(t, ok, order.ValidateRefundNo(no) == nil)
+	f.Fuzz(func(t *testing.T, number string) {
+		ok := len(number) >= 1 && len(number) <= 64 && strings.Trim(number, signs) == "" &&
+			!strings.ContainsFunc(number, func(r rune) bool { return !strings.ContainsRune(signs, r) })
+		require.Equal(t, ok, order.ValidateRefundNo(number) == nil)
 	})
 }
 
-// FuzzFire throws anything at an order in any state: no panic, nothing changed on an error, sound on success.
+// FuzzFire throws anything at an order in any state: no panic, nothing changed on an error, sound
+// on success.
 func FuzzFire(f *testing.F) {
 	f.Add(uint8(0), "request_refund", "R2", int64(40), "why", "buyer:1", "note", int64(1))
 	f.Add(uint8(1), "reject", "R1", int64(0), "", "staff:7", " ", int64(1))
@@ -144,11 +145,11 @@ func FuzzFire(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Fuzz(func(t *testing.T, state uint8, ev, no string, amount int64, reason, actor, note string, at int64) {
+	f.Fuzz(func(t *testing.T, state uint8, ev, number string, amount int64, reason, actor, note string, at int64) {
 		o := inState(t, m, coreStates()[int(state)%len(coreStates())])
 		before := o.Clone()
 		_, err := m.Fire(context.Background(), o, order.Trigger{
-			Event: order.Event(ev), RefundNo: no, Amount: amount, Reason: reason, Actor: order.Actor(actor), Note: note,
+			Event: order.Event(ev), RefundNo: number, Amount: amount, Reason: reason, Actor: order.Actor(actor), Note: note,
 			At: time.Unix(at, 0),
 		})
 		if err != nil {

@@ -6,11 +6,12 @@ import (
 	"slices"
 )
 
-// Verify checks that o is what its history makes it: every transition is a row of the table, Seq has no
-// gap, the refunds and the order stand where their transitions left them, the sums are those of the
-// refunds, amounts are > 0, and no refund was asked for, approved or retried without room. It returns every
-// fault found. It is meant for audits and tests; Fire keeps all of it true. It needs the whole history, as refund's
-// Service.Order returns it.
+// Verify checks that o agrees with its history: every transition is a row of the table; Seq has no
+// gap; the states of the refunds and of the order are those of their last transitions; the sums are
+// those of the refunds; amounts are > 0; and no refund was requested, approved or retried while the
+// order had an excess. It returns every fault that it finds, joined. It is meant for audits and
+// tests; Fire maintains all of this. It needs the whole history, as refund's Service.Order returns
+// it.
 func (m *Machine) Verify(o *Order) error {
 	var errs []error
 	fault := func(format string, args ...any) {
@@ -31,15 +32,15 @@ func (m *Machine) Verify(o *Order) error {
 	m.walk(o, fault)
 	refunded, reserved, state := m.project(o, &Refund{State: StatePaid})
 	if o.Refunded != refunded || o.Reserved != reserved || o.State != state {
-		fault("has refunded %d, reserved %d, state %s; its refunds make it %d, %d, %s",
+		fault("refunded %d, reserved %d, state %s; by its refunds it is %d, %d, %s",
 			o.Refunded, o.Reserved, o.State, refunded, reserved, state)
 	}
 	return errors.Join(errs...)
 }
 
-// walk follows the history and compares o with where it ends.
+// walk replays the history and compares o with the result.
 func (m *Machine) walk(o *Order, fault func(string, ...any)) {
-	// book is the order as the history tells it. Amounts are not in there; they never change.
+	// book is the order according to the history, with the amounts of o: they never change.
 	book := &Order{Total: o.Total, State: StatePaid}
 	for i, t := range o.History {
 		if book.index(t.RefundNo) < 0 {
@@ -60,10 +61,10 @@ func (m *Machine) walk(o *Order, fault func(string, ...any)) {
 		r.State = t.To
 		book.Refunded, book.Reserved, book.State = m.project(book, r)
 		if t.OrderTo != book.State {
-			fault("transition %d: order to %s, its refunds make it %s", i+1, t.OrderTo, book.State)
+			fault("transition %d: order to %s; by its refunds it is %s", i+1, t.OrderTo, book.State)
 		}
 		if needsRoom(t.Event) && book.Excess() > 0 {
-			fault("transition %d: %s refund %s with %d too little left", i+1, t.Event, t.RefundNo, book.Excess())
+			fault("transition %d: %s refund %s exceeds the total by %d", i+1, t.Event, t.RefundNo, book.Excess())
 		}
 	}
 	if o.Seq != int64(len(o.History)) {
@@ -71,11 +72,12 @@ func (m *Machine) walk(o *Order, fault func(string, ...any)) {
 	}
 	same := func(a, b Refund) bool { return a.No == b.No && a.State == b.State }
 	if !slices.EqualFunc(o.Refunds, book.Refunds, same) {
-		fault("its %d refunds are not the %d of its history, in number, order or state", len(o.Refunds), len(book.Refunds))
+		fault("its %d refunds differ from the %d of its history in number, order or state",
+			len(o.Refunds), len(book.Refunds))
 	}
 }
 
-// needsRoom reports whether ev is refused while an order has an excess, or would make one.
+// needsRoom reports whether ev is refused if the order has an excess or would have one.
 func needsRoom(ev Event) bool {
 	return ev == EventRequestRefund || ev == EventApprove || ev == EventRetry
 }

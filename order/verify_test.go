@@ -27,17 +27,17 @@ func TestVerifyCatchesTampering(t *testing.T) {
 		"no id":             {func(o *order.Order) { o.ID = "" }, "id:"},
 		"no currency":       {func(o *order.Order) { o.Currency = "" }, "currency:"},
 		"no total":          {func(o *order.Order) { o.Total = 0 }, "total:"},
-		"smaller total":     {func(o *order.Order) { o.Total = 89 }, "request_refund refund R4 with 1 too little left"},
+		"smaller total":     {func(o *order.Order) { o.Total = 89 }, "request_refund refund R4 exceeds the total by 1"},
 		"refunded":          {func(o *order.Order) { o.Refunded++ }, "refunded 31"},
 		"reserved":          {func(o *order.Order) { o.Reserved = 0 }, "reserved 0"},
-		"reserved shifted":  {func(o *order.Order) { o.Reserved, o.Refunded = o.Refunded, o.Reserved }, "its refunds make it"},
+		"reserved shifted":  {func(o *order.Order) { o.Reserved, o.Refunded = o.Refunded, o.Reserved }, "by its refunds it is"},
 		"state":             {func(o *order.Order) { o.State = order.StatePaid }, "state paid"},
-		"unknown state":     {func(o *order.Order) { o.State = "" }, "its refunds make it"},
+		"unknown state":     {func(o *order.Order) { o.State = "" }, "by its refunds it is"},
 		"seq too high":      {func(o *order.Order) { o.Seq++ }, "seq is 10 with 9"},
 		"seq too low":       {func(o *order.Order) { o.Seq-- }, "seq is 8 with 9"},
-		"refund settled":    {func(o *order.Order) { o.Refunds[1].State, o.Refunded, o.Reserved = "refunded", 50, 40 }, "not the 4 of its history"},
-		"refund state lost": {func(o *order.Order) { o.Refunds[2].State = "" }, "not the 4"},
-		"amount raised":     {func(o *order.Order) { o.Refunds[0].Amount, o.Refunded = 130, 130 }, "too little left"},
+		"refund settled":    {func(o *order.Order) { o.Refunds[1].State, o.Refunded, o.Reserved = "refunded", 50, 40 }, "differ from the 4 of its history"},
+		"refund state lost": {func(o *order.Order) { o.Refunds[2].State = "" }, "differ from the 4"},
+		"amount raised":     {func(o *order.Order) { o.Refunds[0].Amount, o.Refunded = 130, 130 }, "exceeds the total by"},
 		"amount zero":       {func(o *order.Order) { o.Refunds[2].Amount = 0 }, "amount 0"},
 		"amount negative":   {func(o *order.Order) { o.Refunds[0].Amount, o.Refunded = -30, -30 }, "amount -30"},
 		"amount huge":       {func(o *order.Order) { o.Refunds[2].Amount = order.MaxAmount + 1 }, "amount 1000000000000001"},
@@ -74,7 +74,7 @@ func TestVerifyCatchesTampering(t *testing.T) {
 	require.NoError(t, m.Verify(sound), "spoiling a clone reaches nothing")
 }
 
-func TestVerifyNamesEveryFault(t *testing.T) {
+func TestVerifyReturnsEveryFault(t *testing.T) {
 	m, o := newMachine(t), inState(t, newMachine(t), order.StateApproved)
 	o.Seq, o.Reserved, o.Currency = 7, 1, "yuan"
 	err := m.Verify(o)
@@ -85,7 +85,7 @@ func TestVerifyNamesEveryFault(t *testing.T) {
 }
 
 // After an adoption the excess is allowed, but nothing may be asked for on top of it.
-func TestVerifyExcess(t *testing.T) {
+func TestVerifyRefusesARequestOnAnExcess(t *testing.T) {
 	m, o := newMachine(t), newOrder(100)
 	addRefund(t, m, o, "R1", 100, order.StateRefunded)
 	fire(t, m, o, order.EventAdopt, "R2", 50)
@@ -93,11 +93,11 @@ func TestVerifyExcess(t *testing.T) {
 	o.History[3].Event = order.EventRequestRefund
 	o.History[3].To, o.Refunds[1].State = order.StateRefundRequested, order.StateRefundRequested
 	o.History[3].OrderTo, o.State = order.StateRefundRequested, order.StateRefundRequested
-	require.ErrorContains(t, m.Verify(o), "request_refund refund R2 with 50 too little left")
+	require.ErrorContains(t, m.Verify(o), "request_refund refund R2 exceeds the total by 50")
 }
 
 // An approval that came before an adoption is sound; the same two the other way round are not.
-func TestVerifyApprovalWithoutRoom(t *testing.T) {
+func TestVerifyRefusesAnApprovalOnAnExcess(t *testing.T) {
 	m := newMachine(t)
 	for from, ev := range map[order.State]order.Event{
 		order.StateRefundRequested: order.EventApprove, order.StateFailed: order.EventRetry,
@@ -111,6 +111,6 @@ func TestVerifyApprovalWithoutRoom(t *testing.T) {
 		h[last-1].Seq, h[last].Seq = h[last].Seq, h[last-1].Seq
 		h[last-1].OrderFrom, h[last].OrderFrom = h[last].OrderFrom, order.StateApproved
 		require.EqualError(t, m.Verify(o), fmt.Sprintf(
-			"order O1: transition %d: %s refund R1 with 10 too little left", last+1, ev))
+			"order O1: transition %d: %s refund R1 exceeds the total by 10", last+1, ev))
 	}
 }
