@@ -89,9 +89,11 @@ func ExampleOptions_rows() {
 		{Event: "pay_now", From: order.StateRefundRequested, To: order.StateRefunded},
 	}})
 	fmt.Println(err)
-	// Output: refund_requested 10000 reviewed 10000 approved 10000 new machine: row pay_now:
-	// refund_requested → refunded: state refunded is closed to extension: only approve, reject and
-	// cancel leave the review
+	// Output:
+	// refund_requested 10000
+	// reviewed 10000
+	// approved 10000
+	// new machine: row pay_now: refund_requested → refunded: state refunded is closed to extension: only approve, reject and cancel leave the review
 }
 
 // Nobody approves a refund that he asked for himself.

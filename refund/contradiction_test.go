@@ -2,7 +2,6 @@ package refund_test
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"testing"
 	"time"

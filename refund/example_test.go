@@ -44,19 +44,13 @@ func Example() {
 	svc, provider, clock := newShop(refund.Options{})
 	provider.NextRefund(refundtest.PayWhenAsked())
 
+	ref := refund.Ref{OrderID: "ORDER-1", RefundNo: "R-1"}
 	r, err := svc.Request(ctx, refund.RequestParams{
-		Ref: refund.Ref{
-			OrderID: "ORDER-1", RefundNo: "R-1",
-		}, Amount: 3000, Reason: "wrong size", Actor: "buyer:42",
+		Ref: ref, Amount: 3000, Reason: "wrong size", Actor: "buyer:42",
 	})
 	fmt.Println(r.State, err)
 
-	r, err = svc.Approve(
-		ctx,
-		refund.ApproveParams{
-			Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R-1"}, Amount: 3000, Actor: "staff:7",
-		},
-	)
+	r, err = svc.Approve(ctx, refund.ApproveParams{Ref: ref, Amount: 3000, Actor: "staff:7"})
 	fmt.Println(r.State, err)
 
 	for range 2 { // a worker's loop: package poller has a better one

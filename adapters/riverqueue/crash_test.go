@@ -127,8 +127,7 @@ func child(spec string) error {
 	ropts := riverqueue.Options{CallTimeout: opts.CallTimeout}
 	_, err = startRiver(db, svc, ropts, func(c *river.Config) {
 		if mode == modeShort {
-			// The test does not wait until River notices that a leader is dead.
-			c.LeaderElectionDisabled, c.PeriodicJobs = true, nil
+			c.PeriodicJobs = nil
 		}
 	})
 	if err != nil {
