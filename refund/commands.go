@@ -170,6 +170,7 @@ func (s *Service) Retry(ctx context.Context, p RetryParams) (_ order.Refund, err
 // FireParams name an event that the host added with [order.Options].Rows.
 type FireParams struct {
 	Ref
+	// Event is one that the host added.
 	Event order.Event
 	Actor order.Actor
 	// Note is kept in the history.

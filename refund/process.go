@@ -186,8 +186,8 @@ func (s *Service) call(
 	return res, fmt.Errorf("gateway gave no outcome (%s) %s", res.Outcome, joinWords(res))
 }
 
-// match returns an error if an answer is not about the request. An answer about money must name
-// them.
+// match returns an error if an answer is not about the request. An answer about money must name its
+// refund and amount.
 func match(req Request, res Result) error {
 	var mustName bool
 	switch res.Outcome {
