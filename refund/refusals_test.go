@@ -183,41 +183,25 @@ func hookRefusals() []refusal {
 	return []refusal{
 		{
 			"a guard's veto", requested, with(func(_ *env, o *refund.Options) {
-				o.Hooks[0].Guard = func(
-					context.Context, *order.Order, order.Transition,
-				) error {
-					return errLost
-				}
+				o.Hooks[0].Guard = failHook(errLost)
 			}, approve(4000)), refund.ErrVetoed,
 			"approve refund R1 of order O1: vetoed: connection reset",
 		},
 		{
 			"a guard that panics", requested, with(func(_ *env, o *refund.Options) {
-				o.Hooks[0].Guard = func(
-					context.Context, *order.Order, order.Transition,
-				) error {
-					panic("boo")
-				}
+				o.Hooks[0].Guard = panicHook("boo")
 			}, approve(4000)), refund.ErrHookPanic,
 			"hook panicked: approve refund R1 of order O1: guard panicked: boo",
 		},
 		{
 			"a hook that fails", requested, with(func(_ *env, o *refund.Options) {
-				o.Hooks[0].InTx = func(
-					context.Context, *order.Order, order.Transition,
-				) error {
-					return errLost
-				}
+				o.Hooks[0].InTx = failHook(errLost)
 			}, approve(4000)), errLost,
 			"approve refund R1 of order O1: in-transaction hook: connection reset",
 		},
 		{
 			"a hook that panics", requested, with(func(_ *env, o *refund.Options) {
-				o.Hooks[0].InTx = func(
-					context.Context, *order.Order, order.Transition,
-				) error {
-					panic("boo")
-				}
+				o.Hooks[0].InTx = panicHook("boo")
 			}, approve(4000)), refund.ErrHookPanic,
 			"approve refund R1 of order O1: in-transaction hook: hook panicked: boo",
 		},
