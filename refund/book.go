@@ -11,9 +11,8 @@ import (
 	"github.com/orderfsm/orderfsm/order"
 )
 
-// recordAnswer is the only way from an answer of the provider to the book: a verdict, and then its
-// effects. It reports whether the provider must be asked again, because the answer may be older
-// than the book.
+// recordAnswer records what a means for its refund: a verdict, and then its effects. again reports
+// that the answer may be older than the book, so the provider must be asked once more.
 func (u *update) recordAnswer(
 	ctx context.Context, op string, q *question, a answer,
 ) (again bool, err error) {
@@ -126,8 +125,7 @@ func (u *update) reschedule(r *order.Refund, failed error, now time.Time) {
 	r.LeasedUntil, r.NextAttemptAt = time.Time{}, stored(u.s.now().Add(wait))
 }
 
-// backoff calls the host's Backoff. The provider has answered already: a panic must not lose its
-// answer.
+// backoff calls the host's Backoff. A panic must not lose the provider's answer.
 func (s *Service) backoff(gateway string, attempts int) (wait time.Duration) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -138,8 +136,7 @@ func (s *Service) backoff(gateway string, attempts int) (wait time.Duration) {
 	return max(0, s.opt.Backoff(gateway, attempts))
 }
 
-// setDiscrepancy makes the Update report a discrepancy. book is the refund's state before the
-// answer.
+// setDiscrepancy makes the Update report a discrepancy; book was the refund's state.
 func (u *update) setDiscrepancy(number string, book order.State, res Result, err error) {
 	u.discrepancy = &Discrepancy{
 		OrderID: u.order.ID, RefundNo: number, Book: book, Result: res,
@@ -180,8 +177,7 @@ func clipWords(res Result) Result {
 	return res
 }
 
-// clip makes foreign text fit to be stored: valid UTF-8 without control characters, at most most
-// bytes.
+// clip makes text storable: valid UTF-8 without control characters, at most most bytes.
 func clip(s string, most int) string {
 	s = strings.ToValidUTF8(s[:min(len(s), 4*most)], "?") // saves work: the rest is cut anyway
 	s = strings.Map(func(r rune) rune {

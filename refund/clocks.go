@@ -9,8 +9,7 @@ import (
 
 // Clock is an optional interface of a [Store] that several processes share: one clock for all of
 // them. The Service uses it to measure how long a refusal waits for proof ([Options].QuietPeriod).
-// Without it the Service uses Options.Now, and the period is only as exact as the clocks of the
-// processes.
+// Without it, Options.Now: the period is then only as exact as the clocks of the processes.
 type Clock interface {
 	// Now returns the store's time. ctx may carry a transaction of the store.
 	Now(ctx context.Context) (time.Time, error)
@@ -44,8 +43,7 @@ func (s *Service) isLeased(r *order.Refund, now time.Time) bool {
 	return isAhead(r.LeasedUntil, now, s.longestLease())
 }
 
-// otherLeaseEnd returns the latest end of a lease on another refund of o than r; zero if there is
-// none.
+// otherLeaseEnd returns the latest end of a lease on a refund of o other than r; may be zero.
 func (s *Service) otherLeaseEnd(o *order.Order, r *order.Refund, now time.Time) (until time.Time) {
 	for i := range o.Refunds {
 		other := &o.Refunds[i]

@@ -29,32 +29,16 @@ func TestFailedCommandChangesNothing(t *testing.T) {
 			want   error
 		}{
 			{"veto", func(o *refund.Options, _ *flakyStore) {
-				o.Hooks[0].Guard = func(
-					context.Context, *order.Order, order.Transition,
-				) error {
-					return errHook
-				}
+				o.Hooks[0].Guard = failHook(errHook)
 			}, refund.ErrVetoed},
 			{"guard panics", func(o *refund.Options, _ *flakyStore) {
-				o.Hooks[0].Guard = func(
-					context.Context, *order.Order, order.Transition,
-				) error {
-					panic("guard")
-				}
+				o.Hooks[0].Guard = panicHook("guard")
 			}, refund.ErrHookPanic},
 			{"InTx fails", func(o *refund.Options, _ *flakyStore) {
-				o.Hooks[0].InTx = func(
-					context.Context, *order.Order, order.Transition,
-				) error {
-					return errHook
-				}
+				o.Hooks[0].InTx = failHook(errHook)
 			}, errHook},
 			{"InTx panics", func(o *refund.Options, _ *flakyStore) {
-				o.Hooks[0].InTx = func(
-					context.Context, *order.Order, order.Transition,
-				) error {
-					panic("hook")
-				}
+				o.Hooks[0].InTx = panicHook("hook")
 			}, refund.ErrHookPanic},
 			{
 				"store fails before", func(_ *refund.Options, s *flakyStore) { s.err = errLost },

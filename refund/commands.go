@@ -12,8 +12,7 @@ import (
 // RequestParams describe a new refund. ([Request] is what the provider gets.)
 type RequestParams struct {
 	// Ref names the order and the new refund. RefundNo makes the call idempotent: the same number
-	// means the same refund. If it is empty, the Service makes a number, and every call requests
-	// another refund.
+	// means the same refund. If it is empty, each call makes a number and another refund.
 	Ref
 	// Amount is in minor units of the order's currency.
 	Amount int64
@@ -108,8 +107,7 @@ type RejectParams struct {
 	Note string
 }
 
-// Reject ends a refund in review and releases its amount. Repeated, it returns the refund as it is
-// now.
+// Reject ends a refund in review and releases its amount. Repeated, it returns the refund.
 //
 // Errors: [ErrOrderNotFound], [ErrRefundNotFound], [ErrTransition], [ErrVetoed], [ErrInvalid].
 func (s *Service) Reject(ctx context.Context, p RejectParams) (_ order.Refund, err error) {
@@ -154,9 +152,8 @@ type RetryParams struct {
 	Note  string
 }
 
-// Retry approves a failed refund again under the same number, for example after the balance was
-// topped up. Repeated before the provider has answered, or after it has paid, it returns the refund
-// as it is now.
+// Retry approves a failed refund again under the same number, for example after a top-up. Repeated
+// before the provider has answered, or after it has paid, it returns the refund as it is now.
 //
 // Errors: [ErrOrderNotFound], [ErrRefundNotFound], [ErrTransition], [ErrLimit], [ErrVetoed],
 // [ErrInvalid].
@@ -173,6 +170,7 @@ func (s *Service) Retry(ctx context.Context, p RetryParams) (_ order.Refund, err
 // FireParams name an event that the host added with [order.Options].Rows.
 type FireParams struct {
 	Ref
+	// Event is one that the host added.
 	Event order.Event
 	Actor order.Actor
 	// Note is kept in the history.
@@ -212,8 +210,7 @@ type ResolveParams struct {
 	Ref
 	// Resolution is required.
 	Resolution Resolution
-	// Evidence is required: the number of a transfer, a statement, a ticket. It is kept as the
-	// note.
+	// Evidence is required: the number of a transfer, a statement, a ticket. It becomes the note.
 	Evidence string
 	Actor    order.Actor
 	// RefundedAt is when the buyer got the money; may be zero.
@@ -285,8 +282,7 @@ func (s *Service) command(
 	return s.change(ctx, op, ref, actor, run)
 }
 
-// change runs fn as update does, and returns the refund that fn returned. A host must not act as the
-// provider.
+// change runs fn as update does and returns its refund. A host must not act as the provider.
 func (s *Service) change(
 	ctx context.Context, op string, ref Ref, actor order.Actor,
 	fn func(ctx context.Context, u *update) (*order.Refund, error),

@@ -1,5 +1,4 @@
-// Package refund is the workflow around package order: commands, storage, the payment provider and
-// retries.
+// Package refund is the workflow around package order: commands, storage, the provider, retries.
 //
 // A host builds one [Service] from a machine, a [Store], a [RefundGateway] and [Options]. It calls
 // one method for each intent: [Service.Request] when the buyer asks, [Service.Approve] or
@@ -27,8 +26,7 @@
 //     the order may be under way. The attempt is counted before it is made.
 //  2. Ask, outside any transaction. The first attempt calls Refund. Later ones call Query, and then
 //     Refund under the same number if the provider does not know it.
-//  3. Record, in one Update. Answers to notifications, Sync and Abandon are recorded in the same
-//     way.
+//  3. Record, in one Update. Sync, Abandon and notifications record their answers in the same way.
 //
 // If a process dies between two of these, the refund is due again when its lease ends. The next
 // Process asks under the same number. Safety depends on that number alone, not on leases or clocks.
@@ -36,8 +34,7 @@
 // Two kinds of refund are queried and not sent:
 //
 //   - One that the provider has accepted, here or in its own console. If the provider then denies
-//     it, and still does after QuietPeriod, the Discrepancy hook is called and a person must
-//     Resolve it.
+//     it, also after QuietPeriod, the Discrepancy hook is called and a person must Resolve it.
 //   - One of an order whose refunds exceed its total. It fails if the provider does not know it,
 //     and still does not after QuietPeriod.
 //
@@ -107,20 +104,18 @@
 //
 // A refusal may need proof. If an earlier submission has no known outcome, it may have taken the
 // money that the next submission lacks. The refusal is booked only if a query after QuietPeriod
-// does not find the number. If the store is a [Clock], that period is measured on one clock for all
-// processes.
+// does not find the number. If the store is a [Clock], all processes measure that period on its
+// clock.
 //
 // A failed refund is not asked about any more. So an answer that is older than a new submission, or
-// that says closed while a retry may be under way, does not make a refund failed. Process asks
-// again.
+// that says closed while a retry may be under way, does not fail a refund. Process asks again.
 //
 // Several refunds of one order may be in review. They are sent one at a time, as WeChat advises.
 //
 // # Logs
 //
 // [Options].Logger gets these records. Messages and keys are stable. No record holds the reason or
-// the notes of a refund. "error" is what the provider, the store or a hook reported, without
-// secrets.
+// the notes of a refund. "error" is that of the provider, the store or a hook, without secrets.
 //
 //	INFO   refund transition                            order_id, refund_no, event, from, to, actor, amount, currency
 //	INFO   refund has no outcome yet                    order_id, refund_no, outcome, attempts, next_attempt_at, [error]

@@ -38,8 +38,7 @@ func (q DueQuery) Join(past, ahead []DueRefund) []DueRefund {
 	return slices.Concat(past, ahead[:min(len(ahead), limit-len(past))])
 }
 
-// DueRefund is an approved refund that is due, with what an engine needs to be fair between
-// gateways.
+// DueRefund is a refund that is due, with what an engine needs to be fair between gateways.
 type DueRefund struct {
 	Ref
 	// Gateway of the order.

@@ -69,7 +69,8 @@ func (e *SetupError) Error() string {
 func (e *SetupError) Unwrap() []error { return []error{ErrSetup, e.Err} }
 
 // BusyError reports that the provider is busy: the outcome is unknown, and the provider must not be
-// asked again before After or [Options].MaxWait has passed. It wraps [ErrBusy] and Err.
+// asked again before After has passed, or [Options].MaxWait if that is shorter. It wraps [ErrBusy]
+// and Err.
 type BusyError struct {
 	After time.Duration
 	// Account reports that the provider limits the whole account: no refund of the gateway should

@@ -30,8 +30,7 @@ type RefundGateway interface {
 }
 
 // Request names one refund to a gateway, in [RefundGateway].Refund, [RefundGateway].Query and
-// [Lister].List. All fields but ProviderRefundID and Retries are the same in every call for a
-// refund.
+// [Lister].List. All fields but ProviderRefundID and Retries stay the same for a refund.
 type Request struct {
 	// Gateway is order.Order.Gateway, by which [Gateways] routes.
 	Gateway string
@@ -98,8 +97,7 @@ const (
 	OutcomeDeclined
 	// OutcomeClosed means that an accepted refund ended without a payment (WeChat: REFUNDCLOSE).
 	OutcomeClosed
-	// OutcomeAbnormal means that the money left the merchant and could not reach the buyer (WeChat:
-	// CHANGE).
+	// OutcomeAbnormal means that the money left and could not reach the buyer (WeChat: CHANGE).
 	OutcomeAbnormal
 	// OutcomeNotFound means that the provider has never seen the number. Only Query returns it.
 	OutcomeNotFound
@@ -122,8 +120,7 @@ func (o Outcome) String() string {
 // MarshalText implements [encoding.TextMarshaler] with String, also for JSON.
 func (o Outcome) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 
-// UnmarshalText implements [encoding.TextUnmarshaler]. It returns [ErrInvalid] if text is not the
-// name of an outcome.
+// UnmarshalText implements [encoding.TextUnmarshaler]. It returns [ErrInvalid] for other text.
 func (o *Outcome) UnmarshalText(text []byte) error {
 	i := slices.Index(outcomeNames[:], string(text))
 	if i < 0 {
@@ -148,8 +145,7 @@ type Lister interface {
 	List(ctx context.Context, req Request) ([]Result, error)
 }
 
-// NotificationReader is an optional interface of a [RefundGateway] that reads the provider's
-// notifications.
+// NotificationReader is an optional interface of a [RefundGateway] that reads notifications.
 type NotificationReader interface {
 	// ReadNotification bounds, authenticates and parses the body as far as the protocol allows.
 	ReadNotification(r *http.Request) (Notification, error)

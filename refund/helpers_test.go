@@ -26,6 +26,17 @@ var bg = context.Background()
 // o1 names a refund of order O1.
 func o1(number string) refund.Ref { return refund.Ref{OrderID: "O1", RefundNo: number} }
 
+// hookStep is a Guard or an InTx hook.
+type hookStep = func(context.Context, *order.Order, order.Transition) error
+
+func failHook(err error) hookStep {
+	return func(context.Context, *order.Order, order.Transition) error { return err }
+}
+
+func panicHook(with string) hookStep {
+	return func(context.Context, *order.Order, order.Transition) error { panic(with) }
+}
+
 func newClock() *refundtest.Clock {
 	return refundtest.NewClock(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
 }
@@ -194,8 +205,8 @@ type env struct {
 	unknown       []refund.Notification
 }
 
-// newEnv builds an env. Backoff is a constant minute, Lease a minute, Quiet two; change may alter
-// the options.
+// newEnv builds an env. Backoff is a constant minute, Lease a minute, QuietPeriod two; change may
+// alter the options.
 func newEnv(t *testing.T, change ...func(*env, *refund.Options)) *env {
 	t.Helper()
 	m, err := order.NewMachine(order.Options{})

@@ -10,12 +10,11 @@ import (
 )
 
 // Hooks are steps that a host or an adapter adds to the workflow; see [Options].Hooks. A nil field
-// is skipped. Hooks run in the goroutine of the command, so several may run at once. A panic in a
-// hook is contained.
+// is skipped. Hooks run in the goroutine of the command; several may run at once. A panic is
+// contained.
 //
 // An order that a hook gets is a copy. The hooks of one transition share it and must not modify it.
-// Its History holds the transitions of the running command only; [Service.History] returns the
-// rest.
+// Its History holds only the transitions of the running command; see [Service.History].
 type Hooks struct {
 	// Guard is called before a decision is carried out and may veto it; see [order.Guard]. The
 	// first veto counts. Guard may run more than once for one command.
@@ -30,8 +29,7 @@ type Hooks struct {
 	After func(ctx context.Context, o *order.Order, t order.Transition)
 	// Discrepancy is called if the provider and the book disagree, or if the provider answered
 	// about something else than was asked. The answer is recorded before, as far as it can be, and
-	// the call is made even if recording failed. A discrepancy that does not change is reported
-	// once.
+	// the call is made even if that failed. The same discrepancy is reported once.
 	Discrepancy func(ctx context.Context, d Discrepancy)
 	// Stuck is called after each attempt that leaves no outcome in the book, once AlertAfter has
 	// passed since the approval.
@@ -41,8 +39,7 @@ type Hooks struct {
 	// refunds begin to fail after the other kinds.
 	Setup func(ctx context.Context, err *SetupError)
 	// UnknownNotification is called for a notification about a refund that the book does not have,
-	// perhaps one that was made in the provider's own console. [Service.Sync] of its order adopts
-	// it.
+	// perhaps one made in the provider's own console. [Service.Sync] of its order adopts it.
 	UnknownNotification func(ctx context.Context, n Notification)
 	// Trace is called when a command begins, for tracing and timing. The command, and its calls to
 	// the store and the gateway, run in the ctx that Trace returns, which must be derived from the
@@ -50,8 +47,7 @@ type Hooks struct {
 	// ended, even if it panicked; the ends of several hooks run in reverse order.
 	//
 	// A command that consists of others, such as ApproveAndSend, contains them. A repeated command
-	// that changes nothing is traced too. Reads and Reconcile are not traced, but Reconcile's Syncs
-	// are.
+	// is traced too. Reads and Reconcile are not, but Reconcile's Syncs are.
 	Trace func(ctx context.Context, c Command) (inside context.Context, end func(err error))
 }
 
@@ -64,13 +60,11 @@ type Discrepancy struct {
 	Book order.State
 	// Result is what the provider said.
 	Result Result
-	// Err describes the discrepancy. It matches [ErrMismatch] if the answer was about something
-	// else.
+	// Err describes it. It matches [ErrMismatch] if the answer was about something else.
 	Err error
 }
 
-// Stuck is a refund without an outcome for AlertAfter or longer. The Service goes on asking about
-// it.
+// Stuck is a refund without an outcome for AlertAfter or longer. The Service goes on asking.
 type Stuck struct {
 	OrderID  string
 	RefundNo string
@@ -170,8 +164,7 @@ func (u *update) reportTransition(ctx context.Context, t order.Transition) {
 }
 
 // markReported notes with the refund that its discrepancy was reported. It runs after the report:
-// if the process dies in between, or a hook panics, the discrepancy is reported twice rather than
-// never.
+// if the process dies in between, the report comes twice rather than never.
 func (s *Service) markReported(ctx context.Context, u *update) {
 	if u.marker == nil {
 		return

@@ -28,8 +28,7 @@ func (q *question) isNewest(r *order.Refund) bool {
 		r.Attempts == q.attempt && r.Retries == q.seen.Retries
 }
 
-// isCurrent reports whether r has not changed since the question. If it has, the answer may be
-// older than the book.
+// isCurrent reports whether r is unchanged since the question, so that the answer is not older.
 func (q *question) isCurrent(r *order.Refund) bool {
 	if q.attempt > 0 {
 		return q.isNewest(r)
@@ -66,8 +65,7 @@ type verdict struct {
 	// second report of it; may be nil.
 	discrepancy error
 	marker      *marker
-	// again reports that the answer may be older than the book: the provider must be asked once
-	// more.
+	// again reports that the answer may be older than the book: ask once more.
 	again bool
 }
 
@@ -98,8 +96,8 @@ func (m *marker) apply(r *order.Refund, now time.Time) {
 const denialMessage = "the provider denies a refund that it has accepted"
 
 // judge returns what answer a to question q means for refund r, which may have changed since the
-// question. now is on the clock that refusals are timed with; quiet is Options.QuietPeriod. judge
-// has no effects.
+// question. now is on the clock that refusals are timed with; quiet is QuietPeriod. judge has no
+// effects.
 func judge(r *order.Refund, q *question, a answer, now time.Time, quiet time.Duration) verdict {
 	isReported := a.err != nil && r.Message == clip(a.err.Error(), order.MaxMessage)
 	if errors.Is(a.err, ErrMismatch) && !isReported {
@@ -231,8 +229,7 @@ func judgeRefusal(
 }
 
 // judgeNotFound judges a number that the provider does not know. It proves a refusal that waits,
-// and after the quiet period it ends a refund that must not be sent. Process sends any other refund
-// again.
+// and later it ends a refund that must not be sent. Process sends any other refund again.
 func judgeNotFound(
 	r *order.Refund, q *question, res Result, now time.Time, quiet time.Duration,
 ) verdict {
@@ -254,7 +251,7 @@ func judgeNotFound(
 }
 
 // judgeDenial judges a provider that denies a refund which it has accepted. It may be slow, or have
-// lost the refund, or be asked for another merchant. The money may have moved, so a person must
+// lost the refund, or be asked for another merchant. The money may have moved: a person must
 // decide.
 func judgeDenial(r *order.Refund, res Result, now time.Time, quiet time.Duration) verdict {
 	switch {

@@ -8,8 +8,7 @@ import (
 )
 
 // Limiter is an optional interface of a [RefundGateway] that declares its provider's rules. The
-// Service returns [ErrLimit] for a command that cannot work, before anything changes, and delays
-// what must wait.
+// Service returns [ErrLimit] for a command that cannot work, and delays what must wait.
 type Limiter interface {
 	// Limits returns the limits of the named gateway, always the same.
 	Limits(gateway string) Limits

@@ -104,8 +104,7 @@ func mismatchInt(field string, want, got int64) error {
 	}
 }
 
-// NotificationHandler returns the endpoint to which the provider of one gateway sends
-// notifications:
+// NotificationHandler returns the endpoint for the notifications of one gateway's provider:
 //
 //	mux.Handle("POST /refund/notify", handler)
 //

@@ -10,8 +10,7 @@ import (
 // maxAsks bounds how often observe asks about one refund.
 const maxAsks = 3
 
-// errOvertaken is returned if the book changed each time that the provider was asked, so that no
-// answer was recorded.
+// errOvertaken is returned if the book changed during each question: no answer was recorded.
 var errOvertaken = fmt.Errorf("the refund changed while it was asked about: %w", ErrConflict)
 
 // observe asks the provider about refund seen of o, outside Process, and records the answer. It

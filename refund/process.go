@@ -24,8 +24,7 @@ type ProcessResult struct {
 
 // ApproveAndSend calls Approve and then Process, for a merchant who approves and waits for the
 // outcome. It returns the refund as it is then: still approved if the outcome is not known yet, or
-// if Process failed, which is logged. The provider may have paid in that case, and a later Process
-// goes on.
+// if Process failed, which is logged. The provider may have paid then, and a later Process goes on.
 //
 // Errors: [ErrInTx] and those of Approve. If it returns an error, it has sent nothing.
 func (s *Service) ApproveAndSend(ctx context.Context, p ApproveParams) (_ order.Refund, err error) {
@@ -187,8 +186,8 @@ func (s *Service) call(
 	return res, fmt.Errorf("gateway gave no outcome (%s) %s", res.Outcome, joinWords(res))
 }
 
-// match returns an error if an answer is not about the request. An answer about money must name the
-// refund and the amount.
+// match returns an error if an answer is not about the request. An answer about money must name its
+// refund and amount.
 func match(req Request, res Result) error {
 	var mustName bool
 	switch res.Outcome {
@@ -255,8 +254,7 @@ func (s *Service) askAgain(
 	return ans, seen, err
 }
 
-// alert reports a refund as stuck if it has had no outcome for too long. err is why its newest
-// attempt left none.
+// alert reports a refund as stuck if it has had no outcome for too long; err is why.
 func (s *Service) alert(ctx context.Context, ref Ref, q *question, err error) {
 	if s.isStuck(q.seen.ApprovedAt, s.now()) {
 		s.reportStuck(ctx, Stuck{

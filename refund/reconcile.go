@@ -17,8 +17,8 @@ type ReconcileParams struct {
 	Orders iter.Seq2[string, error]
 	// Gateway of the order; empty for all.
 	Gateway string
-	// From and To bound RequestedAt: From ≤ RequestedAt < To. A zero From is no bound. If To is
-	// zero, now.
+	// From and To bound RequestedAt: From ≤ RequestedAt < To. If From is zero, there is no lower
+	// bound. If To is zero, now.
 	From, To time.Time
 	// After is the Cursor of the last report before. If nil, Reconcile starts at the beginning.
 	After *Position
@@ -30,8 +30,7 @@ type OrderReport struct {
 	SyncReport
 	// Err is why the order could not be compared, or not completely; nil if it was.
 	Err error
-	// Cursor continues after this order; see [ReconcileParams].After. It is nil if the host gave
-	// Orders.
+	// Cursor continues after this order; see [ReconcileParams].After. It is nil if Orders is set.
 	Cursor *Position
 }
 

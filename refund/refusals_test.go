@@ -30,7 +30,7 @@ func by(c call) func(*env) error {
 // with is by on a Service with other options, on the same order.
 func with(change func(*env, *refund.Options), c call) func(*env) error {
 	return func(e *env) error {
-		opt := refund.Options{Now: e.clock.Now, Hooks: make([]refund.Hooks, 1)}
+		opt := refund.Options{Now: e.clock.Now, Hooks: []refund.Hooks{make([]refund.Hooks, 1)}}
 		change(e, &opt)
 		_, err := c.do(bg, e.service(e.bank, opt))
 		return err
@@ -183,41 +183,25 @@ func hookRefusals() []refusal {
 	return []refusal{
 		{
 			"a guard's veto", requested, with(func(_ *env, o *refund.Options) {
-				o.Hooks[0].Guard = func(
-					context.Context, *order.Order, order.Transition,
-				) error {
-					return errLost
-				}
+				o.Hooks[0].Guard = failHook(errLost)
 			}, approve(4000)), refund.ErrVetoed,
 			"approve refund R1 of order O1: vetoed: connection reset",
 		},
 		{
 			"a guard that panics", requested, with(func(_ *env, o *refund.Options) {
-				o.Hooks[0].Guard = func(
-					context.Context, *order.Order, order.Transition,
-				) error {
-					panic("boo")
-				}
+				o.Hooks[0].Guard = panicHook("boo")
 			}, approve(4000)), refund.ErrHookPanic,
 			"hook panicked: approve refund R1 of order O1: guard panicked: boo",
 		},
 		{
 			"a hook that fails", requested, with(func(_ *env, o *refund.Options) {
-				o.Hooks[0].InTx = func(
-					context.Context, *order.Order, order.Transition,
-				) error {
-					return errLost
-				}
+				o.Hooks[0].InTx = failHook(errLost)
 			}, approve(4000)), errLost,
 			"approve refund R1 of order O1: in-transaction hook: connection reset",
 		},
 		{
 			"a hook that panics", requested, with(func(_ *env, o *refund.Options) {
-				o.Hooks[0].InTx = func(
-					context.Context, *order.Order, order.Transition,
-				) error {
-					panic("boo")
-				}
+				o.Hooks[0].InTx = panicHook("boo")
 			}, approve(4000)), refund.ErrHookPanic,
 			"approve refund R1 of order O1: in-transaction hook: hook panicked: boo",
 		},

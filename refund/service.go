@@ -37,8 +37,7 @@ type Options struct {
 	Logger *slog.Logger
 	// Hooks are steps of the host and of adapters. Hooks of one kind run in this order.
 	Hooks []Hooks
-	// Scheduler inserts a job for each refund that becomes due. If nil, the engine asks
-	// [Service.Due].
+	// Scheduler inserts a job for each refund that becomes due. If nil, engines ask Due.
 	Scheduler Scheduler
 	// NewRefundNo makes the number of a refund that is requested without one; see
 	// [order.ValidateRefundNo]. If nil, "rf" and 130 random bits in 26 characters.
@@ -133,8 +132,7 @@ func (s *Service) joined(ctx context.Context) bool {
 	return ok && j.Joined(ctx)
 }
 
-// refuseInTx returns ErrInTx if ctx carries a transaction. Commands that call the provider begin
-// with it.
+// refuseInTx returns ErrInTx if ctx carries a transaction. A command that asks begins with it.
 func (s *Service) refuseInTx(ctx context.Context, op string, ref Ref) error {
 	if s.joined(ctx) {
 		return ref.wrap(op, ErrInTx)
@@ -169,8 +167,7 @@ func (s *Service) update(
 		return fnErr
 	})
 	if err != nil && u != nil && u.discrepancy != nil {
-		// The provider's answer is a fact, even if it may not be recorded. This may be its only
-		// report.
+		// The answer is a fact even if it was not recorded. This may be its only report.
 		u.discrepancy.Err = fmt.Errorf("%w; recording it failed: %w", u.discrepancy.Err, err)
 		s.reportDiscrepancy(context.WithoutCancel(ctx), *u.discrepancy)
 	}
@@ -188,8 +185,8 @@ func (s *Service) update(
 	}
 }
 
-// fire moves a refund and returns it. It calls the scheduler if the refund is due from now on, and
-// the InTx hooks.
+// fire moves a refund and returns it. It calls the scheduler if the refund becomes due, and the
+// InTx hooks.
 func (u *update) fire(ctx context.Context, f order.Trigger) (*order.Refund, error) {
 	t, err := u.s.machine.Fire(ctx, u.order, f, u.s.guards...)
 	if errors.Is(err, order.ErrGuardPanic) {

@@ -67,19 +67,9 @@ func TestEveryHookOfSeveralIsCalled(t *testing.T) {
 // TestFirstRefusalOfSeveralHooksCounts: the hooks after it are not called.
 func TestFirstRefusalOfSeveralHooksCounts(t *testing.T) {
 	first, second := errors.New("first"), errors.New("second")
-	for name, hook := range map[string]func(step func(
-		context.Context, *order.Order, order.Transition,
-	) error) refund.Hooks{
-		"guard": func(step func(
-			context.Context, *order.Order, order.Transition,
-		) error) refund.Hooks {
-			return refund.Hooks{Guard: step}
-		},
-		"in tx": func(step func(
-			context.Context, *order.Order, order.Transition,
-		) error) refund.Hooks {
-			return refund.Hooks{InTx: step}
-		},
+	for name, hook := range map[string]func(hookStep) refund.Hooks{
+		"guard": func(step hookStep) refund.Hooks { return refund.Hooks{Guard: step} },
+		"in tx": func(step hookStep) refund.Hooks { return refund.Hooks{InTx: step} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			var calls []error

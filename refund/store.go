@@ -13,8 +13,7 @@ import (
 	"github.com/orderfsm/orderfsm/order"
 )
 
-// Store keeps orders. A host implements it over its own tables; storetest.Run checks an
-// implementation.
+// Store keeps orders. A host implements it over its tables and tests it with storetest.Run.
 //
 // Methods must be safe for concurrent use and honour ctx. Their results must share no memory with
 // what is stored. Refund numbers are unique among all orders.
@@ -37,8 +36,8 @@ type Store interface {
 	// Get returns the order with all its refunds and an empty History, or [ErrOrderNotFound].
 	Get(ctx context.Context, orderID string) (*order.Order, error)
 	// History returns at most limit (> 0) transitions of the order with a Seq above after, by Seq,
-	// or [ErrOrderNotFound]. With the ctx of an Update it may omit what that Update has not written
-	// yet.
+	// or [ErrOrderNotFound]. With the ctx of an Update it may omit what that Update has not
+	// written.
 	History(ctx context.Context, orderID string, after int64, limit int) ([]order.Transition, error)
 	// Create stores a new order, with its refunds and history, as Version 1.
 	//
@@ -96,8 +95,7 @@ type Joiner interface {
 	// Joined reports whether ctx carries a transaction of this store.
 	Joined(ctx context.Context) bool
 	// AfterCommit calls f once the transaction that ctx carries has committed, and never if it is
-	// rolled back. It returns false, and does not call f, if the store will not learn of the
-	// commit.
+	// rolled back. It returns false, and does not call f, if the store cannot learn of the commit.
 	AfterCommit(ctx context.Context, f func(ctx context.Context)) bool
 }
 
@@ -158,8 +156,7 @@ func (p Position) MarshalText() ([]byte, error) {
 	return []byte(base64.RawURLEncoding.EncodeToString([]byte(fields))), nil
 }
 
-// UnmarshalText implements [encoding.TextUnmarshaler]. It returns [ErrInvalid] if text is no
-// cursor.
+// UnmarshalText implements [encoding.TextUnmarshaler]. It returns [ErrInvalid] for other text.
 func (p *Position) UnmarshalText(text []byte) error {
 	fields, err := base64.RawURLEncoding.DecodeString(string(text))
 	parts := strings.Split(string(fields), "\x00")
@@ -210,8 +207,8 @@ func (p Position) Compare(q Position) int {
 }
 
 // Scheduler inserts a job for each refund that becomes due into a job queue of the host. The
-// Service calls it inside the Update that makes the refund due. Without a Scheduler, the engine
-// asks [Service.Due].
+// Service calls it inside the Update that makes the refund due. Otherwise engines ask
+// [Service.Due].
 type Scheduler interface {
 	// Schedule notes that ref is due at the given time. ctx carries the transaction, so that a
 	// queue in the same database inserts the job with it. An error rolls the command back.

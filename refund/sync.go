@@ -22,8 +22,7 @@ type SyncReport struct {
 
 // Sync compares an order with the provider and records the answers. It asks about every refund that
 // was ever submitted or that the book says was paid. If the gateway is a [Lister], Sync also adopts
-// refunds that were made in the provider's own console, so that nobody can refund their amount
-// again.
+// refunds that were made in the provider's own console, so that their amount is not refunded again.
 //
 // Errors: [ErrOrderNotFound], [ErrInTx], the store's; the gateway's if the provider could not list
 // its refunds. A problem with a single refund is a Discrepancy with Err.
@@ -147,8 +146,7 @@ func (s *Service) adoptMissing(
 	return nil
 }
 
-// bookAdopted adds a refund to the book. It reports false if the refund is there by now, or never
-// paid.
+// bookAdopted adds a refund to the book. It reports false if the refund is there, or never paid.
 func (s *Service) bookAdopted(
 	ctx context.Context, orderID string, res Result,
 ) (adopted bool, err error) {
