@@ -12,7 +12,7 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// Alerts calls a person where the machine cannot go on alone.
+// Alerts pages a person if a refund cannot go on without one.
 func Alerts(page func(text string)) refund.Hooks {
 	return refund.Hooks{
 		After: func(_ context.Context, o *order.Order, t order.Transition) {
@@ -26,12 +26,12 @@ func Alerts(page func(text string)) refund.Hooks {
 		},
 		Setup: func(_ context.Context, err *refund.SetupError) { page(err.Error()) },
 		UnknownNotification: func(_ context.Context, n refund.Notification) {
-			page(fmt.Sprintf("WeChat Pay tells of a refund of order %q that is not in the book", n.Result.OrderID))
+			page(fmt.Sprintf("WeChat Pay reports a refund of order %q that is not in the book", n.Result.OrderID))
 		},
 	}
 }
 
-// RetryCovered sends again what failed for lack of funds, once the account is topped up.
+// RetryCovered retries the refunds that failed for lack of funds, after the account was topped up.
 func RetryCovered(ctx context.Context, svc *refund.Service, actor order.Actor) error {
 	var failed error
 	f := refund.Filter{States: []order.State{order.StateFailed}}
