@@ -108,6 +108,7 @@ func TestFailedCommandLeavesNothing(t *testing.T) {
 				case "WithTx":
 					tx, err := h.db.BeginTx(bg, nil)
 					require.NoError(t, err)
+					rollBackAtEnd(t, tx)
 					require.NoError(t, both(sqlstore.WithTx(bg, tx)))
 					require.NoError(t, tx.Commit())
 					want = 0 // nobody says that it has committed

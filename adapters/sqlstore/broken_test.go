@@ -67,6 +67,7 @@ func TestFailedSavepoint(t *testing.T) {
 		for _, c := range cases {
 			tx, err := h.db.BeginTx(bg, nil)
 			require.NoError(t, err)
+			rollBackAtEnd(t, tx)
 			failed := &failingConn{Conn: txn.SQL(tx, nil), fails: c.fails}
 			ctx := txn.With(bg, failed)
 			require.Equal(t, ctx, txn.With(ctx, failed), "the same again")
@@ -107,6 +108,7 @@ func TestFailedSavepointUndoesNoOtherCommand(t *testing.T) {
 		h := newEnding(t, d, "", -1)
 		tx, err := h.db.BeginTx(bg, nil)
 		require.NoError(t, err)
+		rollBackAtEnd(t, tx)
 		failed := &failingConn{Conn: txn.SQL(tx, nil)}
 		ctx := txn.With(bg, failed)
 		require.ErrorIs(t, h.s.Update(ctx, "O-0", func(context.Context, *order.Order) error {

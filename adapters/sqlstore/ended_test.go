@@ -274,6 +274,7 @@ func TestEndedTransactionOfHost(t *testing.T) {
 		} {
 			tx, err := h.db.BeginTx(bg, nil)
 			require.NoError(t, err)
+			rollBackAtEnd(t, tx)
 			err = host(sqlstore.WithTx(bg, tx), tx)
 			require.ErrorContains(t, err, "the database has ended the transaction", name)
 			_ = tx.Commit()

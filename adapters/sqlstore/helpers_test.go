@@ -2,6 +2,7 @@ package sqlstore_test
 
 import (
 	"context"
+	"database/sql"
 	"database/sql/driver"
 	"testing"
 	"time"
@@ -92,6 +93,13 @@ func requireLegal(t testing.TB, s *sqlstore.Store, id string) *order.Order {
 	require.NoError(t, newMachine(t).Verify(o))
 	require.LessOrEqual(t, o.Refunded+o.Reserved, o.Total)
 	return o
+}
+
+// rollBackAtEnd ends a transaction that a failed test leaves open. It would block the end of the
+// database.
+func rollBackAtEnd(t testing.TB, tx *sql.Tx) {
+	t.Helper()
+	t.Cleanup(func() { _ = tx.Rollback() })
 }
 
 // connector opens connections of the dialect's driver.

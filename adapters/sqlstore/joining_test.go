@@ -88,6 +88,7 @@ func TestWithTx(t *testing.T) {
 		for _, commit := range []bool{false, true} {
 			tx, err := h.db.BeginTx(bg, nil)
 			require.NoError(t, err)
+			rollBackAtEnd(t, tx)
 			ctx := sqlstore.WithTx(bg, tx)
 			require.Equal(t, ctx, sqlstore.WithTx(ctx, tx))
 			require.True(t, h.s.Joined(ctx))
