@@ -1,6 +1,7 @@
 package refund_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -175,7 +176,7 @@ func TestErrorsMatchThroughWraps(t *testing.T) {
 	} {
 		wrapped := fmt.Errorf("b: %w", fmt.Errorf("a: %w", err))
 		require.ErrorIs(t, wrapped, sentinel)
-		if sentinel != refund.ErrMismatch && sentinel != refund.ErrLimit {
+		if !errors.Is(sentinel, refund.ErrMismatch) && !errors.Is(sentinel, refund.ErrLimit) {
 			require.ErrorIs(t, wrapped, errLost)
 		}
 	}

@@ -30,7 +30,7 @@ func by(c call) func(*env) error {
 // with is by on a Service with other options, on the same order.
 func with(change func(*env, *refund.Options), c call) func(*env) error {
 	return func(e *env) error {
-		opt := refund.Options{Now: e.clock.Now, Hooks: []refund.Hooks{make([]refund.Hooks, 1)}}
+		opt := refund.Options{Now: e.clock.Now, Hooks: make([]refund.Hooks, 1)}
 		change(e, &opt)
 		_, err := c.do(bg, e.service(e.bank, opt))
 		return err

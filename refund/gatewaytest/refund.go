@@ -252,6 +252,7 @@ func (e *env) requireEnd(t tb, f Fault, want refund.Outcome) refund.Request {
 func abnormalIsReported(t tb, e *env) { e.requireEnd(t, FaultAbnormal, refund.OutcomeAbnormal) }
 
 func closedIsReported(t tb,
-	e *env) {
+	e *env,
+) {
 	e.requireUnpaid(t, e.requireEnd(t, FaultClose, refund.OutcomeClosed))
 }
