@@ -158,7 +158,8 @@ func TestNoChangeIsNotWritten(t *testing.T) {
 		{"approve", order.StateApproved, refund.Result{}, again(approve(4000))},
 		{"reject", order.StateRejected, refund.Result{}, again(reject("no"))},
 		{
-			"resolve", order.StateRefunded, refund.Result{},
+			"resolve", order.StateRefunded,
+			refund.Result{},
 			again(resolve(refund.ResolutionPaid, "e")),
 		},
 		{"process, not approved", order.StateFailed, refund.Result{}, process},

@@ -91,7 +91,8 @@ func TestBadInput(t *testing.T) {
 		field string
 	}{
 		{
-			"zero", refund.RequestParams{Ref: refund.Ref{RefundNo: "R"}, Amount: 0, Actor: buyer},
+			"zero",
+			refund.RequestParams{Ref: refund.Ref{RefundNo: "R"}, Amount: 0, Actor: buyer},
 			refund.ErrAmount, "",
 		},
 		{
@@ -103,13 +104,15 @@ func TestBadInput(t *testing.T) {
 			"least",
 			refund.RequestParams{
 				Ref: refund.Ref{RefundNo: "R"}, Amount: math.MinInt64, Actor: buyer,
-			}, refund.ErrAmount, "",
+			},
+			refund.ErrAmount, "",
 		},
 		{
 			"overflow",
 			refund.RequestParams{
 				Ref: refund.Ref{RefundNo: "R"}, Amount: math.MaxInt64, Actor: buyer,
-			}, refund.ErrAmount, "",
+			},
+			refund.ErrAmount, "",
 		},
 		{
 			"more than paid",
@@ -132,32 +135,37 @@ func TestBadInput(t *testing.T) {
 			refund.ErrInvalid, "refund_no",
 		},
 		{
-			"no actor", refund.RequestParams{Ref: refund.Ref{RefundNo: "R"}, Amount: 1},
+			"no actor",
+			refund.RequestParams{Ref: refund.Ref{RefundNo: "R"}, Amount: 1},
 			refund.ErrInvalid, "actor",
 		},
 		{
 			"reason too long",
 			refund.RequestParams{
 				Ref: refund.Ref{RefundNo: "R"}, Amount: 1, Actor: buyer, Reason: long,
-			}, refund.ErrInvalid, "reason",
+			},
+			refund.ErrInvalid, "reason",
 		},
 		{
 			"reason not UTF-8",
 			refund.RequestParams{
 				Ref: refund.Ref{RefundNo: "R"}, Amount: 1, Actor: buyer, Reason: "\xff",
-			}, refund.ErrInvalid, "reason",
+			},
+			refund.ErrInvalid, "reason",
 		},
 		{
 			"reason with NUL",
 			refund.RequestParams{
 				Ref: refund.Ref{RefundNo: "R"}, Amount: 1, Actor: buyer, Reason: "\x00",
-			}, refund.ErrInvalid, "reason",
+			},
+			refund.ErrInvalid, "reason",
 		},
 		{
 			"no order",
 			refund.RequestParams{
 				Ref: refund.Ref{OrderID: "nope", RefundNo: "R"}, Amount: 1, Actor: buyer,
-			}, refund.ErrOrderNotFound, "",
+			},
+			refund.ErrOrderNotFound, "",
 		},
 		{
 			"refused by the gateway",
