@@ -334,7 +334,11 @@ func TestSwallowedDeadlock(t *testing.T) {
 			nested <- h.command(ctx, "O-1", nil)
 		})
 	}()
-	<-inHook
+	select {
+	case <-inHook:
+	case err := <-done:
+		require.NoError(t, err, "the hook runs")
+	}
 	h.waitForLock()
 	_, err = other.ExecContext(bg, touch+"'O-0'")
 	require.NoError(t, err)

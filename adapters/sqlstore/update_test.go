@@ -288,3 +288,23 @@ func TestTemporaryTables(t *testing.T) {
 	}))
 	require.Equal(t, 0, db.Stats().InUse)
 }
+
+// TestTimeAtTheEpochIsNotNULL: the first microsecond of 1970 is a time like any other.
+func TestTimeAtTheEpochIsNotNULL(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, d database) {
+		s, _ := d.store(t)
+		o := newOrder("O-1")
+		o.PaidAt = time.Time{}
+		require.NoError(t, s.Create(bg, o))
+		for _, at := range []time.Time{time.Unix(0, 0).UTC(), {}} {
+			require.NoError(t, s.Update(bg, "O-1", func(_ context.Context, o *order.Order) error {
+				o.PaidAt = at
+				return nil
+			}))
+			got, err := s.Get(bg, "O-1")
+			require.NoError(t, err)
+			require.Equal(t, at, got.PaidAt)
+		}
+	})
+}
