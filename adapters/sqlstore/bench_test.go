@@ -72,16 +72,16 @@ func refundNo[I int | int64](i I) string { return fmt.Sprintf("R-%d", i) }
 func benchLifecycle(b *testing.B, d database, clients int) {
 	svc := registered(b, d, durable(b, d, clients))
 	each(b, clients, func(i int64) error {
-		id, no := orderID(i), refundNo(i)
-		if err := ask(bg, svc, id, no, 100); err != nil {
+		id, number := orderID(i), refundNo(i)
+		if err := ask(bg, svc, id, number, 100); err != nil {
 			return err
 		}
 		if _, err := svc.Approve(bg, refund.ApproveParams{
-			OrderID: id, RefundNo: no, Amount: 100, Actor: "staff:1", Note: "ok",
+			OrderID: id, RefundNo: number, Amount: 100, Actor: "staff:1", Note: "ok",
 		}); err != nil {
 			return err
 		}
-		_, err := svc.Process(bg, refund.Ref{OrderID: id, RefundNo: no})
+		_, err := svc.Process(bg, refund.Ref{OrderID: id, RefundNo: number})
 		return err
 	})
 }
@@ -100,7 +100,8 @@ func benchFloor(b *testing.B, d database, clients int) {
 		_, err := db.ExecContext(bg, insert, orderID(i))
 		require.NoError(b, err)
 	}
-	benchTwo(b, db, clients, d.marked("UPDATE floor_orders SET n = ? WHERE id = ?"), d.marked("INSERT INTO floor_log VALUES (?, ?)"),
+	update := d.marked("UPDATE floor_orders SET n = ? WHERE id = ?")
+	benchTwo(b, db, clients, update, d.marked("INSERT INTO floor_log VALUES (?, ?)"),
 		func(i int64, n int) []any { return []any{orderID(i), n} })
 }
 

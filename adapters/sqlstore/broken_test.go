@@ -46,6 +46,7 @@ func TestFailedSavepoint(t *testing.T) {
 	onEach(t, func(t *testing.T, d database) {
 		h := newEnding(t, d, "", -1)
 		const back = "ROLLBACK TO SAVEPOINT orderfsm_1"
+		const release = "RELEASE SAVEPOINT orderfsm_1"
 		type failing struct {
 			name  string
 			fails []string
@@ -54,15 +55,13 @@ func TestFailedSavepoint(t *testing.T) {
 		}
 		cases := []failing{
 			{"set", []string{"SAVEPOINT orderfsm_1"}, nil, "SAVEPOINT orderfsm_1"},
-			{"released", []string{"RELEASE SAVEPOINT orderfsm_1"}, nil, "RELEASE SAVEPOINT orderfsm_1"},
+			{"released", []string{release}, nil, release},
 			{"reached again", []string{back}, errHost, back},
 		}
 		if d.dialect == sqlstore.MySQL {
 			cases = append(cases,
 				failing{"marked", []string{"SAVEPOINT orderfsm_1_lent", back}, nil, back},
-				failing{"found alive", []string{
-					"RELEASE SAVEPOINT orderfsm_1_lent", back,
-				}, nil, back})
+				failing{"found alive", []string{release + "_lent", back}, nil, back})
 		}
 		for _, c := range cases {
 			tx, err := h.db.BeginTx(bg, nil)
@@ -152,7 +151,7 @@ func TestContextEndsInTx(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
 		h := newEnding(t, d, "", -1)
-		for name, inTx := range map[string]func(ctx context.Context, fn func(ctx context.Context) error) error{
+		for name, inTx := range map[string]inTxFunc{
 			"InTx": func(ctx context.Context, fn func(ctx context.Context) error) error {
 				return sqlstore.InTx(ctx, h.db, fn)
 			},
@@ -175,9 +174,9 @@ func TestNoRetryWithoutPause(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
 		db := d.connect(t, d.fresh(t))
-		s, err := sqlstore.New(db, d.dialect, sqlstore.Options{Pause: func(context.Context, time.Duration) error {
-			return context.Canceled
-		}})
+		s, err := sqlstore.New(db, d.dialect, sqlstore.Options{
+			Pause: func(context.Context, time.Duration) error { return context.Canceled },
+		})
 		require.NoError(t, err)
 		require.NoError(t, s.Migrate(bg))
 		require.NoError(t, s.Create(bg, newOrder("O-1")))

@@ -38,15 +38,15 @@ func TestCancelledCommit(t *testing.T) {
 	db := stdlib.OpenDB(*cfg)
 	defer db.Close()
 	s := d.on(t, db)
-	ask := func(ctx context.Context, no string) error {
+	ask := func(ctx context.Context, number string) error {
 		return s.Update(ctx, "O-1", func(_ context.Context, o *order.Order) error {
-			request(t, o, no, 10)
+			request(t, o, number, 10)
 			return nil
 		})
 	}
 
 	require.NoError(t, ask(l.arm(), "R-1"), "read again, the order shows that it was committed")
-	for name, inTx := range map[string]func(ctx context.Context, fn func(ctx context.Context) error) error{
+	for name, inTx := range map[string]inTxFunc{
 		"InTx": func(ctx context.Context, fn func(ctx context.Context) error) error {
 			return sqlstore.InTx(ctx, db, fn)
 		},

@@ -45,9 +45,10 @@ func TestNow(t *testing.T) {
 // TestNowOfTheHost: tests with a clock that they move set it for the store too.
 func TestNowOfTheHost(t *testing.T) {
 	t.Parallel()
-	s, err := sqlstore.New(sql.OpenDB(sqliteConnector{}), sqlstore.SQLite, sqlstore.Options{Now: func() time.Time {
-		return at(7)
-	}})
+	db := sql.OpenDB(sqliteConnector{})
+	s, err := sqlstore.New(db, sqlstore.SQLite, sqlstore.Options{
+		Now: func() time.Time { return at(7) },
+	})
 	require.NoError(t, err)
 	now, err := refund.Clock(s).Now(bg)
 	require.NoError(t, err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -22,7 +23,8 @@ func TestLostCommitNeedsProof(t *testing.T) {
 	t.Parallel()
 	ask := func(_ context.Context, o *order.Order) error {
 		o.Refunds, o.Reserved = append(o.Refunds, order.Refund{
-			No: fmt.Sprintf("R-%s-%d", o.ID, len(o.Refunds)), Amount: 1, State: order.StateRefundRequested, RequestedAt: at(1),
+			No: fmt.Sprintf("R-%s-%d", o.ID, len(o.Refunds)), Amount: 1,
+			State: order.StateRefundRequested, RequestedAt: at(1),
 		}), o.Reserved+1
 		return nil
 	}
@@ -137,51 +139,61 @@ func TestLostCommitOfLeasePaysOnce(t *testing.T) {
 func TestLostCommitRepeats(t *testing.T) {
 	t.Parallel()
 	ref := func(id string) (string, string) { return id, "R-" + id }
+	asked := []order.Event{order.EventRequestRefund}
+	failed := append(slices.Clone(asked), order.EventApprove, order.EventFail)
+	held := append(slices.Clone(asked), order.EventApprove, order.EventHold)
 	commands := []struct {
 		name   string
 		events []order.Event // that lead to it
 		state  order.State   // that it leaves
-		run    func(svc *refund.Service, id, no string) (order.Refund, error)
+		run    func(svc *refund.Service, id, number string) (order.Refund, error)
 	}{
-		{"request", nil, order.StateRefundRequested, func(svc *refund.Service, id, no string) (order.Refund, error) {
-			return svc.Request(bg, refund.RequestParams{
-				OrderID: id, RefundNo: no, Amount: 50, Actor: "buyer:1",
-			})
-		}},
-		{"approve", events(order.EventRequestRefund), order.StateApproved, func(svc *refund.Service, id, no string) (order.Refund, error) {
-			return svc.Approve(bg, refund.ApproveParams{
-				OrderID: id, RefundNo: no, Amount: 50, Actor: "staff:1",
-			})
-		}},
-		{"reject", events(order.EventRequestRefund), order.StateRejected, func(svc *refund.Service, id, no string) (order.Refund, error) {
-			return svc.Reject(bg, refund.RejectParams{
-				OrderID: id, RefundNo: no, Actor: "staff:1", Note: "worn",
-			})
-		}},
-		{"cancel", events(order.EventRequestRefund), order.StateCancelled, func(svc *refund.Service, id, no string) (order.Refund, error) {
-			return svc.Cancel(bg, refund.CancelParams{OrderID: id, RefundNo: no, Actor: "buyer:1"})
-		}},
+		{"request", nil, order.StateRefundRequested,
+			func(svc *refund.Service, id, number string) (order.Refund, error) {
+				return svc.Request(bg, refund.RequestParams{
+					OrderID: id, RefundNo: number, Amount: 50, Actor: "buyer:1",
+				})
+			}},
+		{"approve", asked, order.StateApproved,
+			func(svc *refund.Service, id, number string) (order.Refund, error) {
+				return svc.Approve(bg, refund.ApproveParams{
+					OrderID: id, RefundNo: number, Amount: 50, Actor: "staff:1",
+				})
+			}},
+		{"reject", asked, order.StateRejected,
+			func(svc *refund.Service, id, number string) (order.Refund, error) {
+				return svc.Reject(bg, refund.RejectParams{
+					OrderID: id, RefundNo: number, Actor: "staff:1", Note: "worn",
+				})
+			}},
+		{"cancel", asked, order.StateCancelled,
+			func(svc *refund.Service, id, number string) (order.Refund, error) {
+				return svc.Cancel(bg, refund.CancelParams{
+					OrderID: id, RefundNo: number, Actor: "buyer:1",
+				})
+			}},
 		{
-			"retry", events(order.EventRequestRefund, order.EventApprove, order.EventFail), order.StateApproved,
-			func(svc *refund.Service, id, no string) (order.Refund, error) {
+			"retry", failed, order.StateApproved,
+			func(svc *refund.Service, id, number string) (order.Refund, error) {
 				return svc.Retry(bg, refund.RetryParams{
-					OrderID: id, RefundNo: no, Actor: "staff:1",
+					OrderID: id, RefundNo: number, Actor: "staff:1",
 				})
 			},
 		},
 		{
-			"abandon", events(order.EventRequestRefund, order.EventApprove, order.EventFail), order.StateAbandoned,
-			func(svc *refund.Service, id, no string) (order.Refund, error) {
+			"abandon", failed, order.StateAbandoned,
+			func(svc *refund.Service, id, number string) (order.Refund, error) {
 				return svc.Abandon(bg, refund.AbandonParams{
-					OrderID: id, RefundNo: no, Actor: "staff:1",
+					OrderID: id, RefundNo: number, Actor: "staff:1",
 				})
 			},
 		},
 		{
-			"resolve", events(order.EventRequestRefund, order.EventApprove, order.EventHold), order.StateRefunded,
-			func(svc *refund.Service, id, no string) (order.Refund, error) {
+			"resolve", held, order.StateRefunded,
+			func(svc *refund.Service, id, number string) (order.Refund, error) {
 				return svc.Resolve(bg, refund.ResolveParams{
-					OrderID: id, RefundNo: no, Outcome: refund.OutcomeSucceeded, Evidence: "transfer 7", Actor: "staff:1",
+					OrderID: id, RefundNo: number, Outcome: refund.OutcomeSucceeded,
+					Evidence: "transfer 7", Actor: "staff:1",
 				})
 			},
 		},
@@ -196,11 +208,11 @@ func TestLostCommitRepeats(t *testing.T) {
 		svc := service(t, shaky, refund.Options{})
 		for _, c := range commands {
 			for _, executed := range []bool{false, true} {
-				id, no := ref(fmt.Sprintf("O-%s-%v", c.name, executed))
+				id, number := ref(fmt.Sprintf("O-%s-%v", c.name, executed))
 				o := newOrder(id)
 				for _, ev := range c.events {
 					_, err := newMachine(t).Fire(bg, o, order.Trigger{
-						Event: ev, RefundNo: no, Amount: 50, Actor: "staff:1", At: at(1),
+						Event: ev, RefundNo: number, Amount: 50, Actor: "staff:1", At: at(1),
 					})
 					require.NoError(t, err)
 				}
@@ -208,9 +220,9 @@ func TestLostCommitRepeats(t *testing.T) {
 				l.lose(executed, func() {
 					assert.NoError(t, plain.Update(bg, id, touch))
 				})
-				_, err := c.run(svc, id, no)
+				_, err := c.run(svc, id, number)
 				require.ErrorIs(t, err, sqlstore.ErrCommit, "%s, executed: %v", c.name, executed)
-				r, err := c.run(svc, id, no)
+				r, err := c.run(svc, id, number)
 				require.NoError(t, err, "%s, executed: %v", c.name, executed)
 				require.Equal(t, c.state, r.State)
 				require.Len(t, requireLegal(t, plain, id).Refunds, 1)
@@ -227,8 +239,6 @@ func TestLostCommitRepeats(t *testing.T) {
 	})
 }
 
-func events(all ...order.Event) []order.Event { return all }
-
 // TestCallerLeavesAtCommit: a caller that leaves during a COMMIT whose answer is lost still has its
 // After hooks run.
 func TestCallerLeavesAtCommit(t *testing.T) {
@@ -236,10 +246,9 @@ func TestCallerLeavesAtCommit(t *testing.T) {
 	onEach(t, func(t *testing.T, d database) {
 		_, shaky, l := losing(t, d)
 		ran := 0
-		svc := service(t, shaky, refund.Options{Hooks: refund.Hooks{After: func(context.Context,
-			*order.Order, order.Transition) {
-			ran++
-		}}})
+		svc := service(t, shaky, refund.Options{Hooks: refund.Hooks{
+			After: func(context.Context, *order.Order, order.Transition) { ran++ },
+		}})
 		register(t, svc, "O-1")
 		ctx, leave := context.WithCancel(bg)
 		l.lose(true, leave)

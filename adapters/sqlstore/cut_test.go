@@ -257,7 +257,9 @@ func TestCutConnection(t *testing.T) {
 				cuts[where]++
 			}
 			// The lock, the order, and what has changed: its row, the refund, the transition.
-			statements := map[sqlstore.Dialect]int{sqlstore.SQLite: 1 + 1 + 3, sqlstore.PostgreSQL: 1 + 1, sqlstore.MySQL: 1 + 3}
+			statements := map[sqlstore.Dialect]int{
+				sqlstore.SQLite: 1 + 1 + 3, sqlstore.PostgreSQL: 1 + 1, sqlstore.MySQL: 1 + 3,
+			}
 			require.Equal(t, statements[d.dialect], cuts["query"]+cuts["exec"], cuts)
 			require.Equal(t, 1, cuts["begin"], cuts)
 			require.Equal(t, 1, cuts["commit"], cuts)

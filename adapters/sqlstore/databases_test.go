@@ -61,7 +61,8 @@ func onEach(t *testing.T, run func(t *testing.T, d database)) {
 
 func freshSQLite(t testing.TB) string {
 	t.Helper()
-	return "file:" + filepath.Join(t.TempDir(), "orders.db") + "?_pragma=busy_timeout(60000)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)&_pragma=synchronous(NORMAL)"
+	return "file:" + filepath.Join(t.TempDir(), "orders.db") + "?_pragma=busy_timeout(60000)" +
+		"&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)&_pragma=synchronous(NORMAL)"
 }
 
 var serial atomic.Int64

@@ -64,7 +64,8 @@ func TestForeignTransaction(t *testing.T) {
 func TestBusyAtCommit(t *testing.T) {
 	t.Parallel()
 	d := databases()[0]
-	dsn := strings.NewReplacer("journal_mode(WAL)", "journal_mode(DELETE)", "busy_timeout(60000)", "busy_timeout(0)").Replace(d.fresh(t))
+	dsn := strings.NewReplacer("journal_mode(WAL)", "journal_mode(DELETE)",
+		"busy_timeout(60000)", "busy_timeout(0)").Replace(d.fresh(t))
 	require.NoError(t, d.on(t, d.connect(t, dsn)).Migrate(bg))
 	reader, err := d.connect(t, dsn).BeginTx(bg, nil)
 	require.NoError(t, err)
@@ -84,12 +85,14 @@ func TestBusyAtCommit(t *testing.T) {
 		require.True(t, d.dialect.IsRetryable(err))
 	}
 	paused := 0
-	s, err := sqlstore.New(d.connect(t, dsn), d.dialect, sqlstore.Options{Pause: func(context.Context, time.Duration) error {
+	db := d.connect(t, dsn)
+	pause := func(context.Context, time.Duration) error {
 		if paused++; paused == 3 {
 			return reader.Rollback()
 		}
 		return nil
-	}})
+	}
+	s, err := sqlstore.New(db, d.dialect, sqlstore.Options{Pause: pause})
 	require.NoError(t, err)
 	require.NoError(t, s.Create(bg, newOrder("O-1")))
 	require.Equal(t, 3, paused)

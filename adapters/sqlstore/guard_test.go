@@ -22,7 +22,8 @@ func TestTexts(t *testing.T) {
 	onEach(t, func(t *testing.T, d database) {
 		s, _ := d.store(t)
 		for i, text := range []string{
-			`'; DROP TABLE orderfsm_orders; --`, `" OR 1=1`, `\' \\ \n`, "emoji 👕🇨🇳 漢字 ñ", "%_?$1:name", " space at both ends ", "\ttab\r\n", "",
+			`'; DROP TABLE orderfsm_orders; --`, `" OR 1=1`, `\' \\ \n`, "emoji 👕🇨🇳 漢字 ñ", "%_?$1:name",
+			" space at both ends ", "\ttab\r\n", "",
 			strings.Repeat("长", 16000),
 		} {
 			id := fmt.Sprintf("O-%d", i)
@@ -184,7 +185,8 @@ func TestDiskFull(t *testing.T) {
 	taken := 0
 	for i := range 100 {
 		_, err := svc.Request(bg, refund.RequestParams{
-			OrderID: "O-1", RefundNo: fmt.Sprintf("R-%d", i), Amount: 1, Actor: "buyer:1", Reason: strings.Repeat("r", 4000),
+			OrderID: "O-1", RefundNo: fmt.Sprintf("R-%d", i), Amount: 1, Actor: "buyer:1",
+			Reason: strings.Repeat("r", 4000),
 		})
 		if err != nil {
 			require.ErrorContains(t, err, "full")
@@ -210,8 +212,9 @@ func TestTimeZones(t *testing.T) {
 		request(t, o, "R-1", 60)
 		require.NoError(t, s.Create(bg, o))
 		param := map[sqlstore.Dialect]string{
-			sqlstore.SQLite: "_time_format=sqlite", sqlstore.PostgreSQL: "timezone=" + url.QueryEscape("Asia/Shanghai"),
-			sqlstore.MySQL: "parseTime=true&loc=Local&time_zone=" + url.QueryEscape("'+08:00'"),
+			sqlstore.SQLite:     "_time_format=sqlite",
+			sqlstore.PostgreSQL: "timezone=" + url.QueryEscape("Asia/Shanghai"),
+			sqlstore.MySQL:      "parseTime=true&loc=Local&time_zone=" + url.QueryEscape("'+08:00'"),
 		}[d.dialect]
 		far := d.on(t, d.connect(t, with(dsn, param)))
 		got, err := refund.LoadOrder(bg, far, "O-1")
@@ -284,10 +287,10 @@ func TestInjection(t *testing.T) {
 		for i, gateway := range []string{"bank", evil[:32]} {
 			o := newOrder([]string{"O-1", evil}[i])
 			o.Gateway = gateway
-			no := fmt.Sprintf("R-%d", i)
-			request(t, o, no, 60)
+			number := fmt.Sprintf("R-%d", i)
+			request(t, o, number, 60)
 			_, err := newMachine(t).Fire(bg, o, order.Trigger{
-				Event: order.EventApprove, RefundNo: no, Actor: "staff:1", At: at(2),
+				Event: order.EventApprove, RefundNo: number, Actor: "staff:1", At: at(2),
 			})
 			require.NoError(t, err)
 			require.NoError(t, s.Create(bg, o))
@@ -297,7 +300,7 @@ func TestInjection(t *testing.T) {
 			}))
 			got, err := s.Get(bg, o.ID)
 			require.NoError(t, err)
-			require.Equal(t, evil, got.Refund(no).Code)
+			require.Equal(t, evil, got.Refund(number).Code)
 		}
 		due, err := s.Due(bg, refund.DueQuery{
 			Now: at(1 << 30), Limit: 10, Except: []string{evil[:32]},

@@ -30,7 +30,8 @@ const patience = 3 * time.Minute
 // newOrder is a paid order of 100 fen.
 func newOrder(id string) *order.Order {
 	return &order.Order{
-		ID: id, Gateway: "bank", Currency: "CNY", Total: 100, State: order.StatePaid, PaidAt: at(-60), CreatedAt: at(0), UpdatedAt: at(0),
+		ID: id, Gateway: "bank", Currency: "CNY", Total: 100, State: order.StatePaid,
+		PaidAt: at(-60), CreatedAt: at(0), UpdatedAt: at(0),
 	}
 }
 
@@ -41,10 +42,10 @@ func newMachine(t testing.TB) *order.Machine {
 	return m
 }
 
-func request(t testing.TB, o *order.Order, no string, amount int64) {
+func request(t testing.TB, o *order.Order, number string, amount int64) {
 	t.Helper()
 	_, err := newMachine(t).Fire(bg, o, order.Trigger{
-		Event: order.EventRequestRefund, RefundNo: no, Amount: amount, Actor: "buyer:1", At: at(1),
+		Event: order.EventRequestRefund, RefundNo: number, Amount: amount, Actor: "buyer:1", At: at(1),
 	})
 	require.NoError(t, err)
 }
@@ -78,9 +79,9 @@ func register(t testing.TB, svc *refund.Service, id string) {
 	require.NoError(t, err)
 }
 
-func ask(ctx context.Context, svc *refund.Service, id, no string, amount int64) error {
+func ask(ctx context.Context, svc *refund.Service, id, number string, amount int64) error {
 	_, err := svc.Request(ctx, refund.RequestParams{
-		OrderID: id, RefundNo: no, Amount: amount, Actor: "buyer:1",
+		OrderID: id, RefundNo: number, Amount: amount, Actor: "buyer:1",
 	})
 	return err
 }
@@ -94,6 +95,9 @@ func requireLegal(t testing.TB, s *sqlstore.Store, id string) *order.Order {
 	require.LessOrEqual(t, o.Refunded+o.Reserved, o.Total)
 	return o
 }
+
+// inTxFunc is InTx of the package or of a Store.
+type inTxFunc = func(ctx context.Context, fn func(ctx context.Context) error) error
 
 // rollBackAtEnd ends a transaction that a failed test leaves open. It would block the end of the
 // database.
@@ -127,6 +131,8 @@ type sqliteConnector struct {
 	driver *sqlite.Driver
 }
 
-func (c sqliteConnector) Connect(context.Context) (driver.Conn, error) { return c.driver.Open(c.dsn) }
+func (c sqliteConnector) Connect(context.Context) (driver.Conn, error) {
+	return c.driver.Open(c.dsn)
+}
 
 func (c sqliteConnector) Driver() driver.Driver { return c.driver }

@@ -187,8 +187,10 @@ func TestErrorKinds(t *testing.T) {
 func TestErrorText(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{
-		"database is locked", "SQLITE_BUSY", "database table is locked", "UNIQUE constraint failed: t.id", "no such table: stock",
-		"Error 1213 (40001): Deadlock found", "Error 1062: Duplicate entry", "Error 1146 (42S02): no table", "40001", "40P01",
+		"database is locked", "SQLITE_BUSY", "database table is locked",
+		"UNIQUE constraint failed: t.id", "no such table: stock",
+		"Error 1213 (40001): Deadlock found", "Error 1062: Duplicate entry",
+		"Error 1146 (42S02): no table", "40001", "40P01",
 	} {
 		for _, wrap := range wraps {
 			err := wrap(errors.New(text))

@@ -38,7 +38,8 @@ func newHosted(t *testing.T, d database) *hosted {
 			if !ok {
 				return errors.New("no transaction")
 			}
-			if _, err := tx.ExecContext(ctx, "INSERT INTO outbox (event) VALUES ('"+string(tr.Event)+"')"); err != nil {
+			insert := "INSERT INTO outbox (event) VALUES ('" + string(tr.Event) + "')"
+			if _, err := tx.ExecContext(ctx, insert); err != nil {
 				return err
 			}
 			if h.fail {
@@ -157,9 +158,9 @@ func TestInTx(t *testing.T) {
 		// A command that fails leaves nothing behind, and the transaction goes on.
 		h.fail = true
 		require.NoError(t, sqlstore.InTx(bg, h.db, func(ctx context.Context) error {
-			cancel := func(no string) error {
+			cancel := func(number string) error {
 				_, err := h.svc.Cancel(ctx, refund.CancelParams{
-					OrderID: "O-1", RefundNo: no, Actor: "buyer:1",
+					OrderID: "O-1", RefundNo: number, Actor: "buyer:1",
 				})
 				return err
 			}

@@ -84,17 +84,17 @@ func write(svc *refund.Service, round string) error {
 			return err
 		}
 		for n, amount := range []int64{60, 40} {
-			no := fmt.Sprintf("R-%s-%d-%d", round, i, n)
-			if err := ask(bg, svc, id, no, amount); err != nil {
+			number := fmt.Sprintf("R-%s-%d-%d", round, i, n)
+			if err := ask(bg, svc, id, number, amount); err != nil {
 				return err
 			}
-			fmt.Fprintln(os.Stdout, id, no, order.StateRefundRequested)
+			fmt.Fprintln(os.Stdout, id, number, order.StateRefundRequested)
 			if _, err := svc.ApproveAndSend(bg, refund.ApproveParams{
-				OrderID: id, RefundNo: no, Amount: amount, Actor: "staff:1",
+				OrderID: id, RefundNo: number, Amount: amount, Actor: "staff:1",
 			}); err != nil {
 				return err
 			}
-			fmt.Fprintln(os.Stdout, id, no, order.StateRefunded)
+			fmt.Fprintln(os.Stdout, id, number, order.StateRefunded)
 		}
 	}
 }

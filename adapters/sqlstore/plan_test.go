@@ -53,7 +53,8 @@ type plan struct {
 }
 
 func (p *plan) read(table, index string, ranged bool) {
-	table = regexp.MustCompile(`_\d+$`).ReplaceAllString(table, "") // PostgreSQL counts where it comes more than once
+	// PostgreSQL numbers a table that a statement reads more than once.
+	table = regexp.MustCompile(`_\d+$`).ReplaceAllString(table, "")
 	what := "key"
 	for _, name := range []string{"due", "list", "queue"} {
 		if index == "orderfsm_refunds_"+name {
@@ -203,7 +204,8 @@ func TestPlans(t *testing.T) {
 // plans runs a method in a transaction that is rolled back, and has each statement explained that
 // reads or updates.
 func plans(
-	t *testing.T, d database, db *sql.DB, s *sqlstore.Store, run func(context.Context, *sqlstore.Store) error,
+	t *testing.T, d database, db *sql.DB, s *sqlstore.Store,
+	run func(context.Context, *sqlstore.Store) error,
 ) (all []plan) {
 	t.Helper()
 	tx, err := db.BeginTx(bg, nil)
@@ -263,7 +265,8 @@ func (p *plan) sqlite(line string) {
 	words := strings.Fields(line)
 	p.sorts = p.sorts || strings.Contains(line, "TEMP B-TREE")
 	p.alone = p.alone || strings.Contains(line, "COVERING INDEX")
-	if words[0] != "SEARCH" && words[0] != "SCAN" || len(words) > 1 && (words[1] == "CONSTANT" || words[1][0] == '(') {
+	if words[0] != "SEARCH" && words[0] != "SCAN" ||
+		len(words) > 1 && (words[1] == "CONSTANT" || words[1][0] == '(') {
 		return // a step that reads no table, or what a subquery gave
 	}
 	index := ""
@@ -303,7 +306,8 @@ func (p *plan) postgres(node map[string]any) {
 		for _, below := range node["Plans"].([]any) {
 			below.(map[string]any)["Alias"] = text("Alias")
 		}
-	case text("Alias") != "" && strings.HasSuffix(text("Node Type"), "Scan") && text("Node Type") != "Subquery Scan" && text("CTE Name") == "":
+	case text("Alias") != "" && strings.HasSuffix(text("Node Type"), "Scan") &&
+		text("Node Type") != "Subquery Scan" && text("CTE Name") == "":
 		p.read(text("Alias"), text("Index Name"), text("Index Cond") != "")
 	}
 	below, _ := node["Plans"].([]any)

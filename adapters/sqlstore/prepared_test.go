@@ -34,11 +34,11 @@ func TestPrepared(t *testing.T) {
 			require.NoError(t, err)
 			svc := service(t, s, refund.Options{})
 			lifecycle := func(n int) {
-				id, no := fmt.Sprintf("O-%d", n), fmt.Sprintf("R-%d", n)
+				id, number := fmt.Sprintf("O-%d", n), fmt.Sprintf("R-%d", n)
 				register(t, svc, id)
-				require.NoError(t, ask(bg, svc, id, no, 100))
+				require.NoError(t, ask(bg, svc, id, number, 100))
 				_, err := svc.ApproveAndSend(bg, refund.ApproveParams{
-					OrderID: id, RefundNo: no, Amount: 100, Actor: "staff:1",
+					OrderID: id, RefundNo: number, Amount: 100, Actor: "staff:1",
 				})
 				require.NoError(t, err)
 				requireLegal(t, s, id)
@@ -63,23 +63,23 @@ func TestPreparedRefusedLater(t *testing.T) {
 	require.Equal(t, sqlstore.MySQL, d.dialect)
 	dsn := d.fresh(t)
 	require.NoError(t, d.on(t, d.connect(t, dsn)).Migrate(bg))
-	for i, number := range []uint16{1461, 1243, 1615} {
+	for i, code := range []uint16{1461, 1243, 1615} {
 		c := &parses{Connector: d.connector(t, dsn)}
 		db := sql.OpenDB(c)
 		defer db.Close()
 		s := d.on(t, db)
 		svc := service(t, s, refund.Options{})
 		for n := range 2 {
-			id, no := fmt.Sprintf("O-%d-%d", i, n), fmt.Sprintf("R-%d-%d", i, n)
+			id, number := fmt.Sprintf("O-%d-%d", i, n), fmt.Sprintf("R-%d-%d", i, n)
 			register(t, svc, id)
-			require.NoError(t, ask(bg, svc, id, no, 100))
+			require.NoError(t, ask(bg, svc, id, number, 100))
 			_, err := svc.ApproveAndSend(bg, refund.ApproveParams{
-				OrderID: id, RefundNo: no, Amount: 100, Actor: "staff:1",
+				OrderID: id, RefundNo: number, Amount: 100, Actor: "staff:1",
 			})
 			require.NoError(t, err)
 			require.EqualValues(t, 100, requireLegal(t, s, id).Refunded)
 			db.SetMaxIdleConns(-1) // the next connection has none prepared
-			c.later = &mysql.MySQLError{Number: number, Message: "no prepared statement"}
+			c.later = &mysql.MySQLError{Number: code, Message: "no prepared statement"}
 		}
 	}
 }

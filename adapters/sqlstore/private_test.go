@@ -216,7 +216,8 @@ func notRoot(t *testing.T) *syscall.SysProcAttr {
 	}
 	who, err := user.Lookup("postgres")
 	if err != nil {
-		t.Skipf("PostgreSQL does not run as root, and there is no user postgres: a restart of it is then unproven: %v", err)
+		t.Skipf("PostgreSQL does not run as root and there is no user postgres. "+
+			"Its restart is not tested: %v", err)
 	}
 	uid, err := strconv.ParseUint(who.Uid, 10, 32)
 	require.NoError(t, err)

@@ -120,10 +120,10 @@ func TestBrokenResult(t *testing.T) {
 		s, err := sqlstore.New(db, d.dialect, sqlstore.Options{NoPrepare: true, Retries: -1})
 		require.NoError(t, err)
 		o := newOrder("O-1")
-		for _, no := range []string{"R-1", "R-2"} {
-			request(t, o, no, 10)
+		for _, number := range []string{"R-1", "R-2"} {
+			request(t, o, number, 10)
 			_, err := newMachine(t).Fire(bg, o, order.Trigger{
-				Event: order.EventApprove, RefundNo: no, Actor: "staff:1", At: at(2),
+				Event: order.EventApprove, RefundNo: number, Actor: "staff:1", At: at(2),
 			})
 			require.NoError(t, err)
 		}

@@ -25,19 +25,19 @@ func BenchmarkSize(b *testing.B) {
 			before := size(b, d, db)
 			each(b, 16, func(i int64) error {
 				// as WeChat Pay has them
-				id, no := fmt.Sprintf("2026010203%08d", i), fmt.Sprintf("2026010203%08d-R1", i)
+				id, number := fmt.Sprintf("2026010203%08d", i), fmt.Sprintf("2026010203%08d-R1", i)
 				if _, err := svc.Register(bg, refund.RegisterParams{
 					OrderID: id, Gateway: "wechat", PaymentID: fmt.Sprintf("42000012342026010%011d", i), Currency: "CNY", Total: 9900,
 				}); err != nil {
 					return err
 				}
 				if _, err := svc.Request(bg, refund.RequestParams{
-					OrderID: id, RefundNo: no, Amount: 9900, Reason: "does not fit", Actor: "buyer:10086",
+					OrderID: id, RefundNo: number, Amount: 9900, Reason: "does not fit", Actor: "buyer:10086",
 				}); err != nil {
 					return err
 				}
 				_, err := svc.ApproveAndSend(bg, refund.ApproveParams{
-					OrderID: id, RefundNo: no, Amount: 9900, Note: "goods are back",
+					OrderID: id, RefundNo: number, Amount: 9900, Note: "goods are back",
 					Actor: "staff:7",
 				})
 				return err

@@ -127,20 +127,21 @@ func TestStatements(t *testing.T) {
 		s, err := sqlstore.New(db, d.dialect, sqlstore.Options{NoPrepare: true})
 		require.NoError(t, err)
 		takes := false
-		svc := service(t, s, refund.Options{Hooks: refund.Hooks{InTx: func(ctx context.Context, _ *order.Order, _ order.Transition) error {
+		inTx := func(ctx context.Context, _ *order.Order, _ order.Transition) error {
 			if takes {
 				_, ok := sqlstore.TxFrom(ctx)
 				require.True(t, ok)
 			}
 			return nil
-		}}})
+		}
+		svc := service(t, s, refund.Options{Hooks: refund.Hooks{InTx: inTx}})
 		lifecycle := func(ctx context.Context, id string) (got [4]int) {
-			no := "R-" + id
+			number := "R-" + id
 			for i, command := range []func() error{
-				func() error { return ask(ctx, svc, id, no, 100) },
+				func() error { return ask(ctx, svc, id, number, 100) },
 				func() error {
 					_, err := svc.Approve(ctx, refund.ApproveParams{
-						OrderID: id, RefundNo: no, Amount: 100, Actor: "staff:1",
+						OrderID: id, RefundNo: number, Amount: 100, Actor: "staff:1",
 					})
 					return err
 				},
@@ -158,7 +159,7 @@ func TestStatements(t *testing.T) {
 							sqlstore.TxFrom(ctx)
 						}
 						_, err := newMachine(t).Fire(ctx, o, order.Trigger{
-							Event: order.EventSettle, RefundNo: no, Actor: order.ActorProvider,
+							Event: order.EventSettle, RefundNo: number, Actor: order.ActorProvider,
 							At: at(9),
 						})
 						return err
@@ -225,7 +226,8 @@ func TestOverwritten(t *testing.T) {
 			for _, statement := range []string{
 				"UPDATE orderfsm_orders SET version = version + 1",
 				"UPDATE orderfsm_refunds SET place = place + 1",
-				"INSERT INTO orderfsm_transitions SELECT order_id, seq + 1, event, refund_no, from_state, to_state, order_from, order_to, " +
+				"INSERT INTO orderfsm_transitions SELECT order_id, seq + 1, event, refund_no, from_state, " +
+					"to_state, order_from, order_to, " +
 					"actor, note, at FROM orderfsm_transitions",
 				"UPDATE orderfsm_refunds SET no = 'R-2'",
 			} {

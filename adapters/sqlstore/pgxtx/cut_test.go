@@ -115,7 +115,8 @@ func TestCutConnection(t *testing.T) {
 			require.Less(t, at, 50, "an Update has an end")
 			id := fmt.Sprintf("O-%v-%d", after, at)
 			require.NoError(t, s.Create(ctx, &order.Order{
-				ID: id, Gateway: "bank", Currency: "CNY", Total: 100, State: order.StatePaid, CreatedAt: now, UpdatedAt: now,
+				ID: id, Gateway: "bank", Currency: "CNY", Total: 100, State: order.StatePaid,
+				CreatedAt: now, UpdatedAt: now,
 			}))
 			c.arm(at, after)
 			err := s.Update(ctx, id, func(ctx context.Context, o *order.Order) error {

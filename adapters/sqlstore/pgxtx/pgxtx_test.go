@@ -98,9 +98,9 @@ func TestJoined(t *testing.T) {
 		OrderID: "O-1", Gateway: "bank", Currency: "CNY", Total: 100,
 	})
 	require.NoError(t, err)
-	ask := func(ctx context.Context, no string) error {
+	ask := func(ctx context.Context, number string) error {
 		_, err := svc.Request(ctx, refund.RequestParams{
-			OrderID: "O-1", RefundNo: no, Amount: 60, Actor: "buyer:1",
+			OrderID: "O-1", RefundNo: number, Amount: 60, Actor: "buyer:1",
 		})
 		return err
 	}
