@@ -16,8 +16,8 @@ import (
 	"github.com/orderfsm/orderfsm/order"
 )
 
-// TestCancelledCommit: pgx leaves off waiting for the answer to COMMIT when the context ends, and
-// by then the database has executed it. That is no roll-back, although the error is the context's.
+// TestCancelledCommit: pgx stops waiting for the answer to COMMIT when the context ends. The
+// database may have executed it, although the error is the context's.
 func TestCancelledCommit(t *testing.T) {
 	t.Parallel()
 	d := databases()[1]
@@ -64,7 +64,7 @@ func TestCancelledCommit(t *testing.T) {
 	}
 }
 
-// lateAnswer ends a context when the next answer to a COMMIT is there, and withholds that.
+// lateAnswer ends a context when the next answer to a COMMIT has arrived, and withholds the answer.
 type lateAnswer struct {
 	cancel atomic.Pointer[context.CancelFunc]
 }

@@ -17,8 +17,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
-// TestLostCommitNeedsProof: a write whose COMMIT was lost succeeds only if the database holds what
-// it wrote. What others have committed since proves nothing, whatever it looks like.
+// TestLostCommitNeedsProof: a write whose answer to COMMIT is lost succeeds only if the database
+// holds that write. Later commits of others prove nothing.
 func TestLostCommitNeedsProof(t *testing.T) {
 	t.Parallel()
 	ask := func(_ context.Context, o *order.Order) error {
@@ -81,8 +81,8 @@ func TestLostCommitNeedsProof(t *testing.T) {
 	})
 }
 
-// TestLostCommitOfNothing: an Update that wrote nothing into the order's row has no proof of what
-// its hooks wrote.
+// TestLostCommitOfNothing: an Update that wrote nothing into the order's row cannot prove what its
+// hooks wrote.
 func TestLostCommitOfNothing(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -95,9 +95,9 @@ func TestLostCommitOfNothing(t *testing.T) {
 	})
 }
 
-// TestLostCommitOfLeasePaysOnce: a lease is lost and was not executed. Before the store looks, the
-// merchant cancels the refund, which was never sent, and the buyer asks again. The cancelled refund
-// must not be sent.
+// TestLostCommitOfLeasePaysOnce: the COMMIT of a lease is lost and was not executed. Before the
+// store reads the order, the merchant cancels the refund, which was never sent, and the buyer
+// requests another one. The cancelled refund must not be sent.
 func TestLostCommitOfLeasePaysOnce(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -134,8 +134,8 @@ func TestLostCommitOfLeasePaysOnce(t *testing.T) {
 	})
 }
 
-// TestLostCommitRepeats: a command whose COMMIT was lost is given again, and answers as it would
-// have at first, whether the COMMIT was executed or not, and whoever has committed since.
+// TestLostCommitRepeats: a command whose answer to COMMIT was lost is given again and returns what
+// the first call would have returned, whether the COMMIT was executed or not.
 func TestLostCommitRepeats(t *testing.T) {
 	t.Parallel()
 	ref := func(id string) (string, string) { return id, "R-" + id }
@@ -198,7 +198,7 @@ func TestLostCommitRepeats(t *testing.T) {
 			},
 		},
 	}
-	// a commit of others that is no command
+	// A commit of others that is no command.
 	touch := func(_ context.Context, o *order.Order) error {
 		o.UpdatedAt = o.UpdatedAt.Add(time.Second)
 		return nil
@@ -239,8 +239,8 @@ func TestLostCommitRepeats(t *testing.T) {
 	})
 }
 
-// TestCallerLeavesAtCommit: a caller that leaves during a COMMIT whose answer is lost still has its
-// After hooks run.
+// TestCallerLeavesAtCommit: if the context ends during a COMMIT whose answer is lost, the After
+// hooks still run.
 func TestCallerLeavesAtCommit(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -258,8 +258,8 @@ func TestCallerLeavesAtCommit(t *testing.T) {
 	})
 }
 
-// TestSilentDatabase: a database that says nothing any more from the COMMIT on does not hold a
-// caller much longer than its context.
+// TestSilentDatabase: a database that does not answer from the COMMIT on does not hold a caller
+// much longer than its context.
 func TestSilentDatabase(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {

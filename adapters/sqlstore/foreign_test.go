@@ -14,7 +14,7 @@ import (
 )
 
 // TestForeignTransaction: a Store does not work in a transaction that a Store on another database
-// began, whose tables have the same names.
+// began, even if the tables have the same names.
 func TestForeignTransaction(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -59,8 +59,9 @@ func TestForeignTransaction(t *testing.T) {
 	})
 }
 
-// TestBusyAtCommit: in a rollback journal SQLite's COMMIT waits for readers. That it did not get
-// its turn is a definite no: it is tried again, and no COMMIT of an unknown outcome.
+// TestBusyAtCommit: with a rollback journal SQLite's COMMIT waits for readers. SQLITE_BUSY is then
+// the answer that nothing was committed: the transaction is repeated, and the error is no
+// ErrCommit.
 func TestBusyAtCommit(t *testing.T) {
 	t.Parallel()
 	d := databases()[0]

@@ -16,7 +16,7 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// TestTexts are stored exactly, or refused by the name of their field.
+// TestTexts: text is stored exactly, or refused with the name of its field.
 func TestTexts(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -69,7 +69,7 @@ func TestTexts(t *testing.T) {
 	})
 }
 
-// TestConstraints: the database itself keeps the invariants, whoever writes to it.
+// TestConstraints: the constraints of the tables keep the invariants, whoever writes.
 func TestConstraints(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -94,7 +94,7 @@ func TestConstraints(t *testing.T) {
 		}
 		requireLegal(t, s, "O-1")
 
-		// What the provider paid beyond the total is stored all the same, and seen for what it is.
+		// What the provider paid beyond the total is stored, as excess.
 		require.NoError(t, s.Update(bg, "O-1", func(_ context.Context, o *order.Order) error {
 			o.Refunded = 70
 			return nil
@@ -106,7 +106,7 @@ func TestConstraints(t *testing.T) {
 	})
 }
 
-// TestOnlyAdded: no refund can be taken back.
+// TestOnlyAdded: refunds are only added.
 func TestOnlyAdded(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -133,7 +133,7 @@ func TestOnlyAdded(t *testing.T) {
 	})
 }
 
-// TestReadOnly: a database that takes no writes is a clear error.
+// TestReadOnly: a command on a read-only database returns a clear error, and reads work.
 func TestReadOnly(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -172,7 +172,7 @@ func TestReadOnly(t *testing.T) {
 	})
 }
 
-// TestDiskFull: nothing is half written.
+// TestDiskFull: a full disk leaves nothing half written.
 func TestDiskFull(t *testing.T) {
 	t.Parallel()
 	d := databases()[0]
@@ -201,7 +201,7 @@ func TestDiskFull(t *testing.T) {
 		"with room again it works on")
 }
 
-// TestTimeZones: what a session has for its time zone changes nothing.
+// TestTimeZones: the time zone of a session changes nothing.
 func TestTimeZones(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -230,8 +230,8 @@ func TestTimeZones(t *testing.T) {
 	})
 }
 
-// TestTimeout: a database that gives up waiting for a lock, or on a statement that takes long,
-// leaves a clear error and nothing else.
+// TestTimeout: if the database stops waiting for a lock or for a slow statement, the error is
+// clear, and nothing is changed.
 func TestTimeout(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -278,7 +278,7 @@ func isMariaDB(t *testing.T, db *sql.DB) bool {
 	return strings.Contains(version, "MariaDB")
 }
 
-// TestInjection: what callers ask for is never SQL.
+// TestInjection: arguments of callers are never SQL.
 func TestInjection(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {

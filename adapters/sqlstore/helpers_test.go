@@ -18,16 +18,15 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// at is a moment n seconds into a test.
+// at returns a moment n seconds into a test.
 func at(n int) time.Time {
 	return time.Date(2026, 1, 2, 3, 4, 5, 123456000, time.UTC).Add(time.Duration(n) * time.Second)
 }
 
-// patience is how long a test waits for what a slow and busy machine gets done. Nothing shorter
-// decides.
+// patience is how long a test waits on a slow and busy machine. No shorter limit decides.
 const patience = 3 * time.Minute
 
-// newOrder is a paid order of 100 fen.
+// newOrder returns a paid order of 100 fen.
 func newOrder(id string) *order.Order {
 	return &order.Order{
 		ID: id, Gateway: "bank", Currency: "CNY", Total: 100, State: order.StatePaid,
@@ -86,7 +85,7 @@ func ask(ctx context.Context, svc *refund.Service, id, number string, amount int
 	return err
 }
 
-// requireLegal reads an order and checks its history and its sums.
+// requireLegal returns an order and checks its history and its sums.
 func requireLegal(t testing.TB, s *sqlstore.Store, id string) *order.Order {
 	t.Helper()
 	o, err := refund.LoadOrder(bg, s, id)

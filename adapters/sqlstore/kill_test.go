@@ -16,14 +16,14 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// The child's environment: which database, what its numbers begin with, or that it is to migrate,
-// and where.
+// The environment of the child: the database, the prefix of its numbers or migrateRound, and the
+// DSN.
 const (
 	childVar     = "ORDERFSM_TEST_CHILD"
 	migrateRound = "migrate"
 )
 
-// childProcess is one that begins to write, or to migrate, when it is started.
+// childProcess returns a process that writes, or migrates, when it is started.
 func (d database) childProcess(round, dsn string) *exec.Cmd {
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %s %s", childVar, d.name, round, dsn))
@@ -31,8 +31,8 @@ func (d database) childProcess(round, dsn string) *exec.Cmd {
 	return cmd
 }
 
-// TestMain is the child where it is told so: it writes as fast as it can, until it is killed, and
-// says what was acknowledged.
+// TestMain runs the child if the environment asks for it. The child writes until it is killed, and
+// prints what was acknowledged.
 func TestMain(m *testing.M) {
 	if spec := os.Getenv(childVar); spec != "" {
 		if err := child(spec); err != nil {
@@ -99,8 +99,8 @@ func write(svc *refund.Service, round string) error {
 	}
 }
 
-// TestKilled kills a writing process 20 times on each database: what it was told is stored is
-// stored, and every order is a legal one.
+// TestKilled kills a writing process 20 times on each database. Everything that was acknowledged is
+// stored, and every order is legal.
 func TestKilled(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {

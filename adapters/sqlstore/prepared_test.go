@@ -18,8 +18,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// TestPrepared: once a statement has been run it is parsed no more, on databases whose drivers do
-// not see to that; and where statements cannot be prepared, all works as without.
+// TestPrepared: a statement is parsed once per connection, also if the driver does not prepare it.
+// If statements cannot be prepared, everything works without.
 func TestPrepared(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -55,8 +55,8 @@ func TestPrepared(t *testing.T) {
 	})
 }
 
-// TestPreparedRefusedLater: a server that has too many prepared statements, or has lost those that
-// it had, did not carry out what it was to run, which is then run as it is.
+// TestPreparedRefusedLater: if the server refuses a prepared statement, because it has too many or
+// has lost it, the statement runs unprepared.
 func TestPreparedRefusedLater(t *testing.T) {
 	t.Parallel()
 	d := databases()[2]
@@ -84,8 +84,8 @@ func TestPreparedRefusedLater(t *testing.T) {
 	}
 }
 
-// TestPreparingWaitsForNobody: what is committed is told, though the pool's one connection, which
-// preparing needs, went to somebody who keeps it until he hears of that.
+// TestPreparingWaitsForNobody: a command returns after its commit, even if another client has the
+// pool's one connection, which preparing needs, until the command returns.
 func TestPreparingWaitsForNobody(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -116,7 +116,7 @@ func TestPreparingWaitsForNobody(t *testing.T) {
 	})
 }
 
-// parses is a connector that counts the statements that are run without having been prepared.
+// parses is a connector that counts the statements that run unprepared.
 type parses struct {
 	driver.Connector
 	refused bool

@@ -19,9 +19,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// TestRestart stops a database server three times while four clients write to it, killed or at its
-// own pace: every command fails with a clear error or is in the book, once, and no money is paid
-// twice.
+// TestRestart stops a database server three times while four clients write to it. Every command
+// fails with a clear error or is stored once, and no money is paid twice.
 func TestRestart(t *testing.T) {
 	t.Parallel()
 	for name, private := range privateServers() {
@@ -65,7 +64,7 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// restart is what the clients and the one that stops the server share.
+// restart is shared by the clients and the test that stops the server.
 type restart struct {
 	mu     sync.Mutex
 	up     chan struct{} // closed while the server is up
@@ -98,7 +97,7 @@ func (r *restart) progress(t *testing.T) {
 	require.Eventually(t, func() bool { return r.acked.Load() >= most }, patience, time.Millisecond)
 }
 
-// client stands for a process: it has a pool and a clock of its own.
+// client stands for a process, with its own pool and clock.
 type client struct {
 	*restart
 	name   string
@@ -203,8 +202,7 @@ func (c *client) do(ctx context.Context, id string, command func() error) error 
 	}
 }
 
-// check reads what is in the database once all is over: what the clients were told, and nothing
-// else.
+// check reads the database at the end. It holds what was acknowledged and nothing else.
 func (r *restart) check(t *testing.T, srv *server, clients []*client) {
 	t.Helper()
 	db := srv.connect(t, srv.dsn)
@@ -238,7 +236,7 @@ func (r *restart) check(t *testing.T, srv *server, clients []*client) {
 		failed, unclear)
 }
 
-// ledger is a bank that knows what it has paid.
+// ledger is a bank that records what it has paid.
 type ledger struct {
 	mu      sync.Mutex
 	amounts map[string]int64 // by refund number

@@ -16,8 +16,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// rowBreaker is a connector whose results break after some rows: they end, or hold what cannot be
-// read.
+// rowBreaker is a connector whose results break after some rows: they end, or hold unreadable
+// values.
 type rowBreaker struct {
 	driver.Connector
 	mu    sync.Mutex
@@ -106,8 +106,7 @@ func (r brokenRows) Next(dest []driver.Value) error {
 	return nil
 }
 
-// TestBrokenResult: a result that breaks off is an error after whatever row, and never a part of an
-// answer.
+// TestBrokenResult: a result that breaks after any row is an error, and never a part of an answer.
 func TestBrokenResult(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {

@@ -11,9 +11,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// BenchmarkSize tells what a settled refund leaves: the rows of an order, its one refund and its
-// history, and the bytes that these take with their indexes, as they were written and when the
-// database has tidied up.
+// BenchmarkSize reports what a settled refund leaves: the rows of an order, its refund and its
+// history, and their bytes with the indexes, as written and after the database has cleaned up.
 //
 //	go test -run '^$' -bench Size -benchtime 5000x ./adapters/sqlstore
 func BenchmarkSize(b *testing.B) {
@@ -60,7 +59,7 @@ func BenchmarkSize(b *testing.B) {
 	}
 }
 
-// size is what the tables take on disk, in bytes.
+// size returns the bytes of the tables on disk.
 func size(b *testing.B, d database, db *sql.DB) (bytes float64) {
 	b.Helper()
 	if d.dialect == sqlstore.MySQL { // which keeps the sizes until it counts again
