@@ -76,7 +76,7 @@ func benchLifecycle(b *testing.B, d database, clients int) {
 			return err
 		}
 		if _, err := svc.Approve(bg, refund.ApproveParams{
-			OrderID: id, RefundNo: number, Amount: 100, Actor: "staff:1", Note: "ok",
+			Ref: refund.Ref{OrderID: id, RefundNo: number}, Amount: 100, Actor: "staff:1", Note: "ok",
 		}); err != nil {
 			return err
 		}

@@ -113,12 +113,12 @@ func TestLostCommitOfLeasePaysOnce(t *testing.T) {
 		register(t, good, "O-1")
 		require.NoError(t, ask(bg, good, "O-1", "R-1", 50))
 		_, err := good.Approve(bg, refund.ApproveParams{
-			OrderID: "O-1", RefundNo: "R-1", Amount: 50, Actor: "staff:1",
+			Ref: refund.Ref{OrderID: "O-1", RefundNo: "R-1"}, Amount: 50, Actor: "staff:1",
 		})
 		require.NoError(t, err)
 		l.lose(false, func() {
 			_, err := good.Cancel(bg, refund.CancelParams{
-				OrderID: "O-1", RefundNo: "R-1", Actor: "staff:1", EvenIfApproved: true,
+				Ref: refund.Ref{OrderID: "O-1", RefundNo: "R-1"}, Actor: "staff:1", EvenIfApproved: true,
 			})
 			assert.NoError(t, err)
 			assert.NoError(t, ask(bg, good, "O-1", "R-2", 50))
@@ -126,7 +126,7 @@ func TestLostCommitOfLeasePaysOnce(t *testing.T) {
 		_, err = bad.Process(bg, refund.Ref{OrderID: "O-1", RefundNo: "R-1"})
 		require.ErrorIs(t, err, sqlstore.ErrCommit)
 		_, err = good.ApproveAndSend(bg, refund.ApproveParams{
-			OrderID: "O-1", RefundNo: "R-2", Amount: 50, Actor: "staff:1",
+			Ref: refund.Ref{OrderID: "O-1", RefundNo: "R-2"}, Amount: 50, Actor: "staff:1",
 		})
 		require.NoError(t, err)
 		require.Zero(t, bank.Paid("R-1"))
@@ -151,32 +151,32 @@ func TestLostCommitRepeats(t *testing.T) {
 		{"request", nil, order.StateRefundRequested,
 			func(svc *refund.Service, id, number string) (order.Refund, error) {
 				return svc.Request(bg, refund.RequestParams{
-					OrderID: id, RefundNo: number, Amount: 50, Actor: "buyer:1",
+					Ref: refund.Ref{OrderID: id, RefundNo: number}, Amount: 50, Actor: "buyer:1",
 				})
 			}},
 		{"approve", asked, order.StateApproved,
 			func(svc *refund.Service, id, number string) (order.Refund, error) {
 				return svc.Approve(bg, refund.ApproveParams{
-					OrderID: id, RefundNo: number, Amount: 50, Actor: "staff:1",
+					Ref: refund.Ref{OrderID: id, RefundNo: number}, Amount: 50, Actor: "staff:1",
 				})
 			}},
 		{"reject", asked, order.StateRejected,
 			func(svc *refund.Service, id, number string) (order.Refund, error) {
 				return svc.Reject(bg, refund.RejectParams{
-					OrderID: id, RefundNo: number, Actor: "staff:1", Note: "worn",
+					Ref: refund.Ref{OrderID: id, RefundNo: number}, Actor: "staff:1", Note: "worn",
 				})
 			}},
 		{"cancel", asked, order.StateCancelled,
 			func(svc *refund.Service, id, number string) (order.Refund, error) {
 				return svc.Cancel(bg, refund.CancelParams{
-					OrderID: id, RefundNo: number, Actor: "buyer:1",
+					Ref: refund.Ref{OrderID: id, RefundNo: number}, Actor: "buyer:1",
 				})
 			}},
 		{
 			"retry", failed, order.StateApproved,
 			func(svc *refund.Service, id, number string) (order.Refund, error) {
 				return svc.Retry(bg, refund.RetryParams{
-					OrderID: id, RefundNo: number, Actor: "staff:1",
+					Ref: refund.Ref{OrderID: id, RefundNo: number}, Actor: "staff:1",
 				})
 			},
 		},
@@ -184,7 +184,7 @@ func TestLostCommitRepeats(t *testing.T) {
 			"abandon", failed, order.StateAbandoned,
 			func(svc *refund.Service, id, number string) (order.Refund, error) {
 				return svc.Abandon(bg, refund.AbandonParams{
-					OrderID: id, RefundNo: number, Actor: "staff:1",
+					Ref: refund.Ref{OrderID: id, RefundNo: number}, Actor: "staff:1",
 				})
 			},
 		},
@@ -192,7 +192,7 @@ func TestLostCommitRepeats(t *testing.T) {
 			"resolve", held, order.StateRefunded,
 			func(svc *refund.Service, id, number string) (order.Refund, error) {
 				return svc.Resolve(bg, refund.ResolveParams{
-					OrderID: id, RefundNo: number, Outcome: refund.OutcomeSucceeded,
+					Ref: refund.Ref{OrderID: id, RefundNo: number}, Resolution: refund.ResolutionPaid,
 					Evidence: "transfer 7", Actor: "staff:1",
 				})
 			},
@@ -246,9 +246,9 @@ func TestCallerLeavesAtCommit(t *testing.T) {
 	onEach(t, func(t *testing.T, d database) {
 		_, shaky, l := losing(t, d)
 		ran := 0
-		svc := service(t, shaky, refund.Options{Hooks: refund.Hooks{
+		svc := service(t, shaky, refund.Options{Hooks: []refund.Hooks{{
 			After: func(context.Context, *order.Order, order.Transition) { ran++ },
-		}})
+		}}})
 		register(t, svc, "O-1")
 		ctx, leave := context.WithCancel(bg)
 		l.lose(true, leave)

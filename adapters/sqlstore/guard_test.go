@@ -185,7 +185,7 @@ func TestDiskFull(t *testing.T) {
 	taken := 0
 	for i := range 100 {
 		_, err := svc.Request(bg, refund.RequestParams{
-			OrderID: "O-1", RefundNo: fmt.Sprintf("R-%d", i), Amount: 1, Actor: "buyer:1",
+			Ref: refund.Ref{OrderID: "O-1", RefundNo: fmt.Sprintf("R-%d", i)}, Amount: 1, Actor: "buyer:1",
 			Reason: strings.Repeat("r", 4000),
 		})
 		if err != nil {

@@ -36,7 +36,7 @@ func newOrder(id string) *order.Order {
 
 func newMachine(t testing.TB) *order.Machine {
 	t.Helper()
-	m, err := order.NewMachine()
+	m, err := order.NewMachine(order.Options{})
 	require.NoError(t, err)
 	return m
 }
@@ -80,7 +80,7 @@ func register(t testing.TB, svc *refund.Service, id string) {
 
 func ask(ctx context.Context, svc *refund.Service, id, number string, amount int64) error {
 	_, err := svc.Request(ctx, refund.RequestParams{
-		OrderID: id, RefundNo: number, Amount: amount, Actor: "buyer:1",
+		Ref: refund.Ref{OrderID: id, RefundNo: number}, Amount: amount, Actor: "buyer:1",
 	})
 	return err
 }

@@ -79,12 +79,12 @@ func benchHerd(b *testing.B, d database, batch int) {
 		svc, err := refund.NewService(newMachine(b), updates{d.on(b, db), &tried}, slowBank{
 			takes: 20 * time.Millisecond, asked: &asked,
 		},
-			refund.Options{Hooks: refund.Hooks{After: func(_ context.Context, _ *order.Order,
+			refund.Options{Hooks: []refund.Hooks{{After: func(_ context.Context, _ *order.Order,
 				tr order.Transition) {
 				if tr.To == order.StateRefunded && settled.Add(1) == int64(b.N) {
 					cancel()
 				}
-			}}})
+			}}}})
 		require.NoError(b, err)
 		p, err := poller.New(svc, poller.Options{Batch: batch})
 		require.NoError(b, err)

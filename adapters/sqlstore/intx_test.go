@@ -27,10 +27,10 @@ func TestStoreInTx(t *testing.T) {
 	onEach(t, func(t *testing.T, d database) {
 		s, _ := d.store(t)
 		ran := 0
-		svc := service(t, s, refund.Options{Hooks: refund.Hooks{After: func(context.Context,
+		svc := service(t, s, refund.Options{Hooks: []refund.Hooks{{After: func(context.Context,
 			*order.Order, order.Transition) {
 			ran++
-		}}})
+		}}}})
 		for i := range 2 {
 			register(t, svc, fmt.Sprintf("O-%d", i))
 		}

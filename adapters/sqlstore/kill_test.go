@@ -62,7 +62,7 @@ func child(spec string) error {
 		if round == migrateRound {
 			return s.Migrate(bg)
 		}
-		m, err := order.NewMachine()
+		m, err := order.NewMachine(order.Options{})
 		if err != nil {
 			return err
 		}
@@ -90,7 +90,7 @@ func write(svc *refund.Service, round string) error {
 			}
 			fmt.Fprintln(os.Stdout, id, number, order.StateRefundRequested)
 			if _, err := svc.ApproveAndSend(bg, refund.ApproveParams{
-				OrderID: id, RefundNo: number, Amount: amount, Actor: "staff:1",
+				Ref: refund.Ref{OrderID: id, RefundNo: number}, Amount: amount, Actor: "staff:1",
 			}); err != nil {
 				return err
 			}

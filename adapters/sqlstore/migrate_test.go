@@ -166,7 +166,7 @@ func TestMigrateFrom(t *testing.T) {
 					for _, r := range o.Refunds {
 						if r.State == order.StateRefundRequested {
 							_, err := service(t, s, refund.Options{}).ApproveAndSend(bg, refund.ApproveParams{
-								OrderID: o.ID, RefundNo: r.No, Amount: r.Amount, Actor: "staff:1",
+								Ref: refund.Ref{OrderID: o.ID, RefundNo: r.No}, Amount: r.Amount, Actor: "staff:1",
 							})
 							require.NoError(t, err)
 							require.Equal(t, order.StateRefunded,

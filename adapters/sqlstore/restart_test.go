@@ -151,7 +151,7 @@ func (c *client) refund(ctx context.Context, id, number string, amount int64) er
 	var state order.State
 	if err := c.do(ctx, id, func() error {
 		r, err := c.svc.ApproveAndSend(ctx, refund.ApproveParams{
-			OrderID: id, RefundNo: number, Amount: amount, Actor: "staff:1",
+			Ref: refund.Ref{OrderID: id, RefundNo: number}, Amount: amount, Actor: "staff:1",
 		})
 		state = r.State
 		return err

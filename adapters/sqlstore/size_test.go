@@ -31,12 +31,12 @@ func BenchmarkSize(b *testing.B) {
 					return err
 				}
 				if _, err := svc.Request(bg, refund.RequestParams{
-					OrderID: id, RefundNo: number, Amount: 9900, Reason: "does not fit", Actor: "buyer:10086",
+					Ref: refund.Ref{OrderID: id, RefundNo: number}, Amount: 9900, Reason: "does not fit", Actor: "buyer:10086",
 				}); err != nil {
 					return err
 				}
 				_, err := svc.ApproveAndSend(bg, refund.ApproveParams{
-					OrderID: id, RefundNo: number, Amount: 9900, Note: "goods are back",
+					Ref: refund.Ref{OrderID: id, RefundNo: number}, Amount: 9900, Note: "goods are back",
 					Actor: "staff:7",
 				})
 				return err

@@ -134,14 +134,14 @@ func TestStatements(t *testing.T) {
 			}
 			return nil
 		}
-		svc := service(t, s, refund.Options{Hooks: refund.Hooks{InTx: inTx}})
+		svc := service(t, s, refund.Options{Hooks: []refund.Hooks{{InTx: inTx}}})
 		lifecycle := func(ctx context.Context, id string) (got [4]int) {
 			number := "R-" + id
 			for i, command := range []func() error{
 				func() error { return ask(ctx, svc, id, number, 100) },
 				func() error {
 					_, err := svc.Approve(ctx, refund.ApproveParams{
-						OrderID: id, RefundNo: number, Amount: 100, Actor: "staff:1",
+						Ref: refund.Ref{OrderID: id, RefundNo: number}, Amount: 100, Actor: "staff:1",
 					})
 					return err
 				},
