@@ -11,7 +11,7 @@ import (
 	"github.com/orderfsm/orderfsm/order"
 )
 
-// ways are how a command may fail once its hook has written.
+// ways are the ways in which a command fails after its hook has written.
 var ways = map[string]func() error{
 	"error":  func() error { return errHost },
 	"panic":  func() error { panic(errHost) },
@@ -30,7 +30,7 @@ func survive(f func()) {
 }
 
 // TestFailedHookLeavesNothing: a hook that fails, panics or ends its goroutine leaves nothing in
-// the database, and no lock, turn or connection behind.
+// the database. It leaves no lock and no connection in use.
 func TestFailedHookLeavesNothing(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -69,8 +69,8 @@ func TestFailedHookLeavesNothing(t *testing.T) {
 	})
 }
 
-// TestFailedCommandLeavesNothing: a command that fails in a transaction which goes on leaves
-// nothing in it: neither what it changed, nor what its hook wrote, nor its After hooks.
+// TestFailedCommandLeavesNothing: a command that fails in a transaction that goes on leaves nothing
+// in it: no change, no row of its hook and no After hook.
 func TestFailedCommandLeavesNothing(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -125,7 +125,7 @@ func TestFailedCommandLeavesNothing(t *testing.T) {
 	})
 }
 
-// TestHookRunsBeforeTheCommit: nobody else sees what a command does before its last hook has
+// TestHookRunsBeforeTheCommit: others do not see what a command writes before its last hook has
 // returned.
 func TestHookRunsBeforeTheCommit(t *testing.T) {
 	t.Parallel()
@@ -148,8 +148,8 @@ func TestHookRunsBeforeTheCommit(t *testing.T) {
 	})
 }
 
-// TestPrefixesOnOnePool: an order of another Store on the same pool is another order, also if it
-// has the same number.
+// TestPrefixesOnOnePool: an order of another Store on the same pool is another order, even if it
+// has the same ID.
 func TestPrefixesOnOnePool(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {

@@ -16,12 +16,11 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// BenchmarkLifecycle takes an order from request over approve and process to refunded, alone and 16
-// at once, beside two floors: the same number of transactions on the same database, each one UPDATE
-// and one INSERT by primary key, in two tables of two columns, and in the store's own, with their
-// constraints.
+// BenchmarkLifecycle requests, approves and processes a refund, with one client and with 16. It
+// compares that with as many transactions of one UPDATE and one INSERT by primary key, in two
+// tables of two columns (floor) and in the store's own tables (own-tables).
 //
-// SQLite is as durable as the servers are: each COMMIT reaches the disk.
+// SQLite is as durable as the servers: each COMMIT reaches the disk.
 //
 //	go test -run '^$' -bench Lifecycle -benchtime 2000x ./adapters/sqlstore
 func BenchmarkLifecycle(b *testing.B) {
@@ -40,7 +39,7 @@ func BenchmarkLifecycle(b *testing.B) {
 	}
 }
 
-// durable is a fresh database that keeps what was committed, whatever happens.
+// durable returns a fresh database that keeps every commit if the machine fails.
 func durable(b *testing.B, d database, clients int) *sql.DB {
 	b.Helper()
 	db := d.connect(b, strings.Replace(d.fresh(b), "synchronous(NORMAL)", "synchronous(FULL)", 1))
@@ -53,7 +52,7 @@ func keep(db *sql.DB, clients int) {
 	db.SetMaxIdleConns(clients)
 }
 
-// registered is a service with b.N orders.
+// registered returns a service with b.N orders.
 func registered(b *testing.B, d database, db *sql.DB) *refund.Service {
 	b.Helper()
 	s := d.on(b, db)
@@ -72,16 +71,16 @@ func refundNo[I int | int64](i I) string { return fmt.Sprintf("R-%d", i) }
 func benchLifecycle(b *testing.B, d database, clients int) {
 	svc := registered(b, d, durable(b, d, clients))
 	each(b, clients, func(i int64) error {
-		id, no := orderID(i), refundNo(i)
-		if err := ask(bg, svc, id, no, 100); err != nil {
+		id, number := orderID(i), refundNo(i)
+		if err := ask(bg, svc, id, number, 100); err != nil {
 			return err
 		}
 		if _, err := svc.Approve(bg, refund.ApproveParams{
-			Ref: refund.Ref{OrderID: id, RefundNo: no}, Amount: 100, Actor: "staff:1", Note: "ok",
+			Ref: refund.Ref{OrderID: id, RefundNo: number}, Amount: 100, Actor: "staff:1", Note: "ok",
 		}); err != nil {
 			return err
 		}
-		_, err := svc.Process(bg, refund.Ref{OrderID: id, RefundNo: no})
+		_, err := svc.Process(bg, refund.Ref{OrderID: id, RefundNo: number})
 		return err
 	})
 }
@@ -100,7 +99,8 @@ func benchFloor(b *testing.B, d database, clients int) {
 		_, err := db.ExecContext(bg, insert, orderID(i))
 		require.NoError(b, err)
 	}
-	benchTwo(b, db, clients, d.marked("UPDATE floor_orders SET n = ? WHERE id = ?"), d.marked("INSERT INTO floor_log VALUES (?, ?)"),
+	update := d.marked("UPDATE floor_orders SET n = ? WHERE id = ?")
+	benchTwo(b, db, clients, update, d.marked("INSERT INTO floor_log VALUES (?, ?)"),
 		func(i int64, n int) []any { return []any{orderID(i), n} })
 }
 
@@ -146,7 +146,7 @@ func benchTwo(
 	})
 }
 
-// marked writes a query's question marks as the database has them.
+// marked replaces the question marks of a query by the placeholders of the database.
 func (d database) marked(query string) string {
 	for n := 1; d.dialect == sqlstore.PostgreSQL && strings.Contains(query, "?"); n++ {
 		query = strings.Replace(query, "?", fmt.Sprintf("$%d", n), 1)
@@ -154,7 +154,7 @@ func (d database) marked(query string) string {
 	return query
 }
 
-// each calls run b.N times, from that many clients.
+// each calls run b.N times, from several clients.
 func each(b *testing.B, clients int, run func(i int64) error) {
 	b.Helper()
 	var next atomic.Int64
@@ -178,9 +178,8 @@ func each(b *testing.B, clients int, run func(i int64) error) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "lifecycles/s")
 }
 
-// BenchmarkUpdateLongOrder leases a refund of an order with ten transitions, and of one with ten
-// thousand, by turns. What it costs must not depend on what has happened: long/short is how many
-// times as long the second takes.
+// BenchmarkUpdateLongOrder leases a refund of an order with ten transitions and of one with ten
+// thousand. The cost must not depend on the history: long/short is the ratio of the times.
 //
 //	go test -run '^$' -bench UpdateLongOrder -benchtime 500x ./adapters/sqlstore
 func BenchmarkUpdateLongOrder(b *testing.B) {
@@ -211,7 +210,7 @@ func BenchmarkUpdateLongOrder(b *testing.B) {
 	}
 }
 
-// longOrder is an order with two refunds, one of which has failed and was retried again and again.
+// longOrder returns an order with two refunds, one of which has failed and was retried many times.
 func longOrder(t testing.TB, id string, transitions int) *order.Order {
 	t.Helper()
 	m := newMachine(t)

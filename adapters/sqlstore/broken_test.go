@@ -17,7 +17,7 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// failingConn fails some statements and notes all that were sent.
+// failingConn fails some statements and records all statements.
 type failingConn struct {
 	txn.Conn
 	fails []string
@@ -39,13 +39,14 @@ func (c *failingConn) Query(ctx context.Context, query string, args ...any) (txn
 
 func (c *failingConn) Raw() any { return c }
 
-// TestFailedSavepoint: a command in a host's transaction whose savepoint cannot be set, released or
-// reached again fails, and nothing is sent after that.
+// TestFailedSavepoint: if the savepoint of a command in a host's transaction cannot be set,
+// released or rolled back to, the command fails, and nothing more is sent.
 func TestFailedSavepoint(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
 		h := newEnding(t, d, "", -1)
 		const back = "ROLLBACK TO SAVEPOINT orderfsm_1"
+		const release = "RELEASE SAVEPOINT orderfsm_1"
 		type failing struct {
 			name  string
 			fails []string
@@ -54,15 +55,13 @@ func TestFailedSavepoint(t *testing.T) {
 		}
 		cases := []failing{
 			{"set", []string{"SAVEPOINT orderfsm_1"}, nil, "SAVEPOINT orderfsm_1"},
-			{"released", []string{"RELEASE SAVEPOINT orderfsm_1"}, nil, "RELEASE SAVEPOINT orderfsm_1"},
+			{"released", []string{release}, nil, release},
 			{"reached again", []string{back}, errHost, back},
 		}
 		if d.dialect == sqlstore.MySQL {
 			cases = append(cases,
 				failing{"marked", []string{"SAVEPOINT orderfsm_1_lent", back}, nil, back},
-				failing{"found alive", []string{
-					"RELEASE SAVEPOINT orderfsm_1_lent", back,
-				}, nil, back})
+				failing{"found alive", []string{release + "_lent", back}, nil, back})
 		}
 		for _, c := range cases {
 			tx, err := h.db.BeginTx(bg, nil)
@@ -99,9 +98,9 @@ func TestFailedSavepoint(t *testing.T) {
 	})
 }
 
-// TestFailedSavepointUndoesNoOtherCommand: databases keep a savepoint that was rolled back to, so
-// that one of the same name may be left of a command that failed. A command whose own cannot be set
-// must not go back to that: what came between would be gone.
+// TestFailedSavepointUndoesNoOtherCommand: databases keep a savepoint after a rollback to it, so
+// that one of the same name may be left of a command that failed. A command that cannot set its own
+// savepoint must not roll back to that one: it would undo the commands between.
 func TestFailedSavepointUndoesNoOtherCommand(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -123,8 +122,8 @@ func TestFailedSavepointUndoesNoOtherCommand(t *testing.T) {
 	})
 }
 
-// TestHostEndsTheTransaction: a hook that commits or rolls the store's transaction back itself
-// makes the command fail, whether that had anything to write or not.
+// TestHostEndsTheTransaction: if a hook commits or rolls back the store's transaction, the command
+// fails, with or without a change.
 func TestHostEndsTheTransaction(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -147,12 +146,12 @@ func TestHostEndsTheTransaction(t *testing.T) {
 	})
 }
 
-// TestContextEndsInTx: a host that goes away before the commit gets none.
+// TestContextEndsInTx: InTx does not commit if the context ends before the commit.
 func TestContextEndsInTx(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
 		h := newEnding(t, d, "", -1)
-		for name, inTx := range map[string]func(ctx context.Context, fn func(ctx context.Context) error) error{
+		for name, inTx := range map[string]inTxFunc{
 			"InTx": func(ctx context.Context, fn func(ctx context.Context) error) error {
 				return sqlstore.InTx(ctx, h.db, fn)
 			},
@@ -169,15 +168,15 @@ func TestContextEndsInTx(t *testing.T) {
 	})
 }
 
-// TestNoRetryWithoutPause: a caller that goes away while it waits to try again is told what the
-// database said.
+// TestNoRetryWithoutPause: if the context ends in the pause before a retry, the caller gets the
+// database's error.
 func TestNoRetryWithoutPause(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
 		db := d.connect(t, d.fresh(t))
-		s, err := sqlstore.New(db, d.dialect, sqlstore.Options{Pause: func(context.Context, time.Duration) error {
-			return context.Canceled
-		}})
+		s, err := sqlstore.New(db, d.dialect, sqlstore.Options{
+			Pause: func(context.Context, time.Duration) error { return context.Canceled },
+		})
 		require.NoError(t, err)
 		require.NoError(t, s.Migrate(bg))
 		require.NoError(t, s.Create(bg, newOrder("O-1")))
@@ -191,7 +190,7 @@ func TestNoRetryWithoutPause(t *testing.T) {
 	})
 }
 
-// TestUpdateRefusesText: what the database cannot hold is refused by Update too.
+// TestUpdateRefusesText: Update, like Create, refuses text that the database cannot hold.
 func TestUpdateRefusesText(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -206,8 +205,8 @@ func TestUpdateRefusesText(t *testing.T) {
 	})
 }
 
-// TestOrderMadeMeanwhile: an Update that waited for an order which another transaction was making
-// finds it.
+// TestOrderMadeMeanwhile: an Update that waited for another transaction to create the order finds
+// it.
 func TestOrderMadeMeanwhile(t *testing.T) {
 	t.Parallel()
 	d := databases()[2]
@@ -223,7 +222,7 @@ func TestOrderMadeMeanwhile(t *testing.T) {
 	require.NoError(t, <-done)
 	require.Len(t, requireLegal(t, h.s, "O-new").Refunds, 1)
 
-	// Also if the transaction sees the tables as they were before.
+	// The same if the transaction has an older view of the tables.
 	require.NoError(t, h.s.InTx(bg, func(ctx context.Context) error {
 		_, err := h.s.Get(ctx, "O-0")
 		require.NoError(t, err)
@@ -235,8 +234,8 @@ func TestOrderMadeMeanwhile(t *testing.T) {
 	require.Len(t, requireLegal(t, h.s, "O-newer").Refunds, 1)
 }
 
-// TestListBetweenMicroseconds: a bound that is finer than what is stored does not take in what lies
-// before it.
+// TestListBetweenMicroseconds: bounds of a filter are exact, also if they are finer than the stored
+// times.
 func TestListBetweenMicroseconds(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -260,9 +259,9 @@ func TestListBetweenMicroseconds(t *testing.T) {
 	})
 }
 
-// waitForLock returns when a transaction of MySQL waits for another one. InnoDB renews what
-// innodb_trx shows only if nobody has read it for 100 ms. Pauses of half a second leave such a gap
-// also beside the waits of other tests.
+// waitForLock returns when a transaction of MySQL waits for another one. InnoDB renews innodb_trx
+// only if nobody has read it for 100 ms. Pauses of half a second leave such a gap, also if other
+// tests wait too.
 func (h *ending) waitForLock() {
 	h.t.Helper()
 	require.EventuallyWithT(h.t, func(c *assert.CollectT) {

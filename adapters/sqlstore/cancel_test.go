@@ -16,8 +16,8 @@ import (
 	"github.com/orderfsm/orderfsm/order"
 )
 
-// TestCancelledCommit: pgx leaves off waiting for the answer to COMMIT when the context ends, and
-// by then the database has executed it. That is no roll-back, although the error is the context's.
+// TestCancelledCommit: pgx stops waiting for the answer to COMMIT when the context ends. The
+// database may have executed it, although the error is the context's.
 func TestCancelledCommit(t *testing.T) {
 	t.Parallel()
 	d := databases()[1]
@@ -38,15 +38,15 @@ func TestCancelledCommit(t *testing.T) {
 	db := stdlib.OpenDB(*cfg)
 	defer db.Close()
 	s := d.on(t, db)
-	ask := func(ctx context.Context, no string) error {
+	ask := func(ctx context.Context, number string) error {
 		return s.Update(ctx, "O-1", func(_ context.Context, o *order.Order) error {
-			request(t, o, no, 10)
+			request(t, o, number, 10)
 			return nil
 		})
 	}
 
 	require.NoError(t, ask(l.arm(), "R-1"), "read again, the order shows that it was committed")
-	for name, inTx := range map[string]func(ctx context.Context, fn func(ctx context.Context) error) error{
+	for name, inTx := range map[string]inTxFunc{
 		"InTx": func(ctx context.Context, fn func(ctx context.Context) error) error {
 			return sqlstore.InTx(ctx, db, fn)
 		},
@@ -64,7 +64,7 @@ func TestCancelledCommit(t *testing.T) {
 	}
 }
 
-// lateAnswer ends a context when the next answer to a COMMIT is there, and withholds that.
+// lateAnswer ends a context when the next answer to a COMMIT has arrived, and withholds the answer.
 type lateAnswer struct {
 	cancel atomic.Pointer[context.CancelFunc]
 }

@@ -13,13 +13,13 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// TestNow: the database's time is UTC and goes on, in a transaction too. The databases of these
-// tests run on this machine, so that it is this machine's time.
+// TestNow: the database's time is in UTC and goes on, also in a transaction. The databases of the
+// tests run on this machine and have its time.
 func TestNow(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
 		s, _ := d.store(t)
-		// compared with it; SQLite's is not exact to the microsecond
+		// SQLite's time is not exact to the microsecond.
 		before := time.Now().Add(-time.Millisecond) //nolint:forbidigo
 		now, err := s.Now(bg)
 		require.NoError(t, err)
@@ -42,12 +42,13 @@ func TestNow(t *testing.T) {
 	})
 }
 
-// TestNowOfTheHost: tests with a clock that they move set it for the store too.
+// TestNowOfTheHost: Options.Now replaces the database's clock.
 func TestNowOfTheHost(t *testing.T) {
 	t.Parallel()
-	s, err := sqlstore.New(sql.OpenDB(sqliteConnector{}), sqlstore.SQLite, sqlstore.Options{Now: func() time.Time {
-		return at(7)
-	}})
+	db := sql.OpenDB(sqliteConnector{})
+	s, err := sqlstore.New(db, sqlstore.SQLite, sqlstore.Options{
+		Now: func() time.Time { return at(7) },
+	})
 	require.NoError(t, err)
 	now, err := refund.Clock(s).Now(bg)
 	require.NoError(t, err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -16,13 +17,14 @@ import (
 	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
-// TestLostCommitNeedsProof: a write whose COMMIT was lost succeeds only if the database holds what
-// it wrote. What others have committed since proves nothing, whatever it looks like.
+// TestLostCommitNeedsProof: a write whose answer to COMMIT is lost succeeds only if the database
+// holds that write. Later commits of others prove nothing.
 func TestLostCommitNeedsProof(t *testing.T) {
 	t.Parallel()
 	ask := func(_ context.Context, o *order.Order) error {
 		o.Refunds, o.Reserved = append(o.Refunds, order.Refund{
-			No: fmt.Sprintf("R-%s-%d", o.ID, len(o.Refunds)), Amount: 1, State: order.StateRefundRequested, RequestedAt: at(1),
+			No: fmt.Sprintf("R-%s-%d", o.ID, len(o.Refunds)), Amount: 1,
+			State: order.StateRefundRequested, RequestedAt: at(1),
 		}), o.Reserved+1
 		return nil
 	}
@@ -79,8 +81,8 @@ func TestLostCommitNeedsProof(t *testing.T) {
 	})
 }
 
-// TestLostCommitOfNothing: an Update that wrote nothing into the order's row has no proof of what
-// its hooks wrote.
+// TestLostCommitOfNothing: an Update that wrote nothing into the order's row cannot prove what its
+// hooks wrote.
 func TestLostCommitOfNothing(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -93,9 +95,9 @@ func TestLostCommitOfNothing(t *testing.T) {
 	})
 }
 
-// TestLostCommitOfLeasePaysOnce: a lease is lost and was not executed. Before the store looks, the
-// merchant cancels the refund, which was never sent, and the buyer asks again. The cancelled refund
-// must not be sent.
+// TestLostCommitOfLeasePaysOnce: the COMMIT of a lease is lost and was not executed. Before the
+// store reads the order, the merchant cancels the refund, which was never sent, and the buyer
+// requests another one. The cancelled refund must not be sent.
 func TestLostCommitOfLeasePaysOnce(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -132,61 +134,71 @@ func TestLostCommitOfLeasePaysOnce(t *testing.T) {
 	})
 }
 
-// TestLostCommitRepeats: a command whose COMMIT was lost is given again, and answers as it would
-// have at first, whether the COMMIT was executed or not, and whoever has committed since.
+// TestLostCommitRepeats: a command whose answer to COMMIT was lost is given again and returns what
+// the first call would have returned, whether the COMMIT was executed or not.
 func TestLostCommitRepeats(t *testing.T) {
 	t.Parallel()
 	ref := func(id string) (string, string) { return id, "R-" + id }
+	asked := []order.Event{order.EventRequestRefund}
+	failed := append(slices.Clone(asked), order.EventApprove, order.EventFail)
+	held := append(slices.Clone(asked), order.EventApprove, order.EventHold)
 	commands := []struct {
 		name   string
 		events []order.Event // that lead to it
 		state  order.State   // that it leaves
-		run    func(svc *refund.Service, id, no string) (order.Refund, error)
+		run    func(svc *refund.Service, id, number string) (order.Refund, error)
 	}{
-		{"request", nil, order.StateRefundRequested, func(svc *refund.Service, id, no string) (order.Refund, error) {
-			return svc.Request(bg, refund.RequestParams{
-				Ref: refund.Ref{OrderID: id, RefundNo: no}, Amount: 50, Actor: "buyer:1",
-			})
-		}},
-		{"approve", events(order.EventRequestRefund), order.StateApproved, func(svc *refund.Service, id, no string) (order.Refund, error) {
-			return svc.Approve(bg, refund.ApproveParams{
-				Ref: refund.Ref{OrderID: id, RefundNo: no}, Amount: 50, Actor: "staff:1",
-			})
-		}},
-		{"reject", events(order.EventRequestRefund), order.StateRejected, func(svc *refund.Service, id, no string) (order.Refund, error) {
-			return svc.Reject(bg, refund.RejectParams{
-				Ref: refund.Ref{OrderID: id, RefundNo: no}, Actor: "staff:1", Note: "worn",
-			})
-		}},
-		{"cancel", events(order.EventRequestRefund), order.StateCancelled, func(svc *refund.Service, id, no string) (order.Refund, error) {
-			return svc.Cancel(bg, refund.CancelParams{Ref: refund.Ref{OrderID: id, RefundNo: no}, Actor: "buyer:1"})
-		}},
+		{"request", nil, order.StateRefundRequested,
+			func(svc *refund.Service, id, number string) (order.Refund, error) {
+				return svc.Request(bg, refund.RequestParams{
+					Ref: refund.Ref{OrderID: id, RefundNo: number}, Amount: 50, Actor: "buyer:1",
+				})
+			}},
+		{"approve", asked, order.StateApproved,
+			func(svc *refund.Service, id, number string) (order.Refund, error) {
+				return svc.Approve(bg, refund.ApproveParams{
+					Ref: refund.Ref{OrderID: id, RefundNo: number}, Amount: 50, Actor: "staff:1",
+				})
+			}},
+		{"reject", asked, order.StateRejected,
+			func(svc *refund.Service, id, number string) (order.Refund, error) {
+				return svc.Reject(bg, refund.RejectParams{
+					Ref: refund.Ref{OrderID: id, RefundNo: number}, Actor: "staff:1", Note: "worn",
+				})
+			}},
+		{"cancel", asked, order.StateCancelled,
+			func(svc *refund.Service, id, number string) (order.Refund, error) {
+				return svc.Cancel(bg, refund.CancelParams{
+					Ref: refund.Ref{OrderID: id, RefundNo: number}, Actor: "buyer:1",
+				})
+			}},
 		{
-			"retry", events(order.EventRequestRefund, order.EventApprove, order.EventFail), order.StateApproved,
-			func(svc *refund.Service, id, no string) (order.Refund, error) {
+			"retry", failed, order.StateApproved,
+			func(svc *refund.Service, id, number string) (order.Refund, error) {
 				return svc.Retry(bg, refund.RetryParams{
-					Ref: refund.Ref{OrderID: id, RefundNo: no}, Actor: "staff:1",
+					Ref: refund.Ref{OrderID: id, RefundNo: number}, Actor: "staff:1",
 				})
 			},
 		},
 		{
-			"abandon", events(order.EventRequestRefund, order.EventApprove, order.EventFail), order.StateAbandoned,
-			func(svc *refund.Service, id, no string) (order.Refund, error) {
+			"abandon", failed, order.StateAbandoned,
+			func(svc *refund.Service, id, number string) (order.Refund, error) {
 				return svc.Abandon(bg, refund.AbandonParams{
-					Ref: refund.Ref{OrderID: id, RefundNo: no}, Actor: "staff:1",
+					Ref: refund.Ref{OrderID: id, RefundNo: number}, Actor: "staff:1",
 				})
 			},
 		},
 		{
-			"resolve", events(order.EventRequestRefund, order.EventApprove, order.EventHold), order.StateRefunded,
-			func(svc *refund.Service, id, no string) (order.Refund, error) {
+			"resolve", held, order.StateRefunded,
+			func(svc *refund.Service, id, number string) (order.Refund, error) {
 				return svc.Resolve(bg, refund.ResolveParams{
-					Ref: refund.Ref{OrderID: id, RefundNo: no}, Resolution: refund.ResolutionPaid, Evidence: "transfer 7", Actor: "staff:1",
+					Ref: refund.Ref{OrderID: id, RefundNo: number}, Resolution: refund.ResolutionPaid,
+					Evidence: "transfer 7", Actor: "staff:1",
 				})
 			},
 		},
 	}
-	// a commit of others that is no command
+	// A commit of others that is no command.
 	touch := func(_ context.Context, o *order.Order) error {
 		o.UpdatedAt = o.UpdatedAt.Add(time.Second)
 		return nil
@@ -196,11 +208,11 @@ func TestLostCommitRepeats(t *testing.T) {
 		svc := service(t, shaky, refund.Options{})
 		for _, c := range commands {
 			for _, executed := range []bool{false, true} {
-				id, no := ref(fmt.Sprintf("O-%s-%v", c.name, executed))
+				id, number := ref(fmt.Sprintf("O-%s-%v", c.name, executed))
 				o := newOrder(id)
 				for _, ev := range c.events {
 					_, err := newMachine(t).Fire(bg, o, order.Trigger{
-						Event: ev, RefundNo: no, Amount: 50, Actor: "staff:1", At: at(1),
+						Event: ev, RefundNo: number, Amount: 50, Actor: "staff:1", At: at(1),
 					})
 					require.NoError(t, err)
 				}
@@ -208,9 +220,9 @@ func TestLostCommitRepeats(t *testing.T) {
 				l.lose(executed, func() {
 					assert.NoError(t, plain.Update(bg, id, touch))
 				})
-				_, err := c.run(svc, id, no)
+				_, err := c.run(svc, id, number)
 				require.ErrorIs(t, err, sqlstore.ErrCommit, "%s, executed: %v", c.name, executed)
-				r, err := c.run(svc, id, no)
+				r, err := c.run(svc, id, number)
 				require.NoError(t, err, "%s, executed: %v", c.name, executed)
 				require.Equal(t, c.state, r.State)
 				require.Len(t, requireLegal(t, plain, id).Refunds, 1)
@@ -227,20 +239,16 @@ func TestLostCommitRepeats(t *testing.T) {
 	})
 }
 
-func events(all ...order.Event) []order.Event { return all }
-
-// TestCallerLeavesAtCommit: a caller that leaves during a COMMIT whose answer is lost still has its
-// After hooks run.
+// TestCallerLeavesAtCommit: if the context ends during a COMMIT whose answer is lost, the After
+// hooks still run.
 func TestCallerLeavesAtCommit(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
 		_, shaky, l := losing(t, d)
 		ran := 0
-		svc := service(t, shaky, refund.Options{Hooks: []refund.Hooks{{After: func(context.Context,
-			*order.Order, order.Transition,
-		) {
-			ran++
-		}}}})
+		svc := service(t, shaky, refund.Options{Hooks: []refund.Hooks{{
+			After: func(context.Context, *order.Order, order.Transition) { ran++ },
+		}}})
 		register(t, svc, "O-1")
 		ctx, leave := context.WithCancel(bg)
 		l.lose(true, leave)
@@ -250,8 +258,8 @@ func TestCallerLeavesAtCommit(t *testing.T) {
 	})
 }
 
-// TestSilentDatabase: a database that says nothing any more from the COMMIT on does not hold a
-// caller much longer than its context.
+// TestSilentDatabase: a database that does not answer from the COMMIT on does not hold a caller
+// much longer than its context.
 func TestSilentDatabase(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {

@@ -16,8 +16,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// cutter breaks the connection at the n-th operation: before it reaches the database, or after it
-// was executed and before its answer arrives.
+// cutter breaks the connection at the n-th operation, either before the operation reaches the
+// database or after it was executed and before its answer arrives.
 type cutter struct {
 	mu    sync.Mutex
 	at    int // 0: never
@@ -81,7 +81,7 @@ func (c cutConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	return &cutConn{Conn: conn, c: c.c, stmts: map[*cutStmt]bool{}}, nil
 }
 
-// cutConn passes on what database/sql uses, statement by statement.
+// cutConn passes on the operations of database/sql.
 type cutConn struct {
 	driver.Conn
 	c      *cutter
@@ -131,7 +131,7 @@ func (c *cutConn) PrepareContext(ctx context.Context, query string) (driver.Stmt
 	return s, nil
 }
 
-// cutStmt is a statement that the connection has prepared.
+// cutStmt is a prepared statement of the connection.
 type cutStmt struct {
 	driver.Stmt
 	c *cutConn
@@ -201,7 +201,7 @@ func (t *cutTx) Rollback() error {
 	return t.Tx.Rollback()
 }
 
-// newCut is a migrated store, and a pool on the same database whose connections c breaks.
+// newCut returns a migrated store, and a pool on the same database whose connections c breaks.
 func newCut(t *testing.T, d database) (plain *sqlstore.Store, db *sql.DB, c *cutter) {
 	t.Helper()
 	dsn := d.fresh(t)
@@ -213,8 +213,8 @@ func newCut(t *testing.T, d database) (plain *sqlstore.Store, db *sql.DB, c *cut
 	return plain, db, c
 }
 
-// TestCutConnection breaks an Update at every operation, before and after it: what is stored is the
-// order as it was, or as the Update left it, and what the caller is told is true.
+// TestCutConnection breaks an Update at every operation, before and after it. The database holds
+// the order as it was before or after the Update, as the error says.
 func TestCutConnection(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -256,8 +256,10 @@ func TestCutConnection(t *testing.T) {
 				}
 				cuts[where]++
 			}
-			// The lock, the order, and what has changed: its row, the refund, the transition.
-			statements := map[sqlstore.Dialect]int{sqlstore.SQLite: 1 + 1 + 3, sqlstore.PostgreSQL: 1 + 1, sqlstore.MySQL: 1 + 3}
+			// The lock, the order, and the changes: its row, the refund, the transition.
+			statements := map[sqlstore.Dialect]int{
+				sqlstore.SQLite: 1 + 1 + 3, sqlstore.PostgreSQL: 1 + 1, sqlstore.MySQL: 1 + 3,
+			}
 			require.Equal(t, statements[d.dialect], cuts["query"]+cuts["exec"], cuts)
 			require.Equal(t, 1, cuts["begin"], cuts)
 			require.Equal(t, 1, cuts["commit"], cuts)
@@ -267,8 +269,7 @@ func TestCutConnection(t *testing.T) {
 	})
 }
 
-// TestLostCommit: where the order cannot be read again either, the caller is told that nobody
-// knows.
+// TestLostCommit: if the order cannot be read again either, the error wraps ErrCommit.
 func TestLostCommit(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {

@@ -22,11 +22,11 @@ import (
 
 var bg = context.Background()
 
-// database is one that the tests run on.
+// database is a kind of database that the tests run on.
 type database struct {
 	name    string
 	dialect sqlstore.Dialect
-	// fresh makes an empty one, which goes when the test ends, and returns how to open it.
+	// fresh creates an empty database, drops it when the test ends, and returns its DSN.
 	fresh func(t testing.TB) (dsn string)
 	open  func(dsn string) (*sql.DB, error)
 }
@@ -48,7 +48,7 @@ func databases() []database {
 	}
 }
 
-// onEach runs a test on every database that there is.
+// onEach runs a test on every database that is available.
 func onEach(t *testing.T, run func(t *testing.T, d database)) {
 	t.Helper()
 	for _, d := range databases() {
@@ -61,7 +61,8 @@ func onEach(t *testing.T, run func(t *testing.T, d database)) {
 
 func freshSQLite(t testing.TB) string {
 	t.Helper()
-	return "file:" + filepath.Join(t.TempDir(), "orders.db") + "?_pragma=busy_timeout(60000)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)&_pragma=synchronous(NORMAL)"
+	return "file:" + filepath.Join(t.TempDir(), "orders.db") + "?_pragma=busy_timeout(60000)" +
+		"&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)&_pragma=synchronous(NORMAL)"
 }
 
 var serial atomic.Int64
@@ -76,7 +77,7 @@ func openPostgres(dsn string) (*sql.DB, error) {
 	return stdlib.OpenDB(*cfg), nil
 }
 
-// freshPostgres makes a schema of its own.
+// freshPostgres creates a schema.
 func freshPostgres(t testing.TB) string {
 	t.Helper()
 	dsn := os.Getenv(postgresVar)
@@ -93,7 +94,7 @@ func freshPostgres(t testing.TB) string {
 	return u.String()
 }
 
-// freshMySQL makes a database of its own.
+// freshMySQL creates a database.
 func freshMySQL(t testing.TB) string {
 	t.Helper()
 	dsn := os.Getenv(mysqlVar)
@@ -133,7 +134,7 @@ func (d database) connect(t testing.TB, dsn string) *sql.DB {
 	return db
 }
 
-// store is a migrated store on a fresh database.
+// store returns a migrated store on a fresh database.
 func (d database) store(t testing.TB) (*sqlstore.Store, *sql.DB) {
 	t.Helper()
 	db := d.connect(t, d.fresh(t))

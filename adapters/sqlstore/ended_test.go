@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -14,8 +15,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// ending is a host whose transaction the database ends, in a statement whose error the host
-// ignores.
+// ending is a host that ignores the error of a statement in which the database ends the
+// transaction.
 type ending struct {
 	database
 	t      *testing.T
@@ -44,7 +45,7 @@ func newEnding(t *testing.T, d database, param string, retries int) *ending {
 	return h
 }
 
-// end is what the host does: it writes, and then meets, say, a deadlock.
+// end writes a row and then ends the transaction, as a deadlock does.
 func (h *ending) end(ctx context.Context, tx *sql.Tx) {
 	h.write(ctx, tx)
 	_, err := tx.ExecContext(ctx, "ROLLBACK") // as MySQL does it to a deadlock's victim
@@ -74,7 +75,7 @@ func (h *ending) command(ctx context.Context, id string, hook func(ctx context.C
 	})
 }
 
-// rows counts what the host has committed.
+// rows counts the rows that the host has committed.
 func (h *ending) rows() (n int) {
 	h.t.Helper()
 	require.NoError(h.t, h.others.QueryRowContext(bg, "SELECT COUNT(*) FROM outbox").Scan(&n))
@@ -95,8 +96,8 @@ func (h *ending) untouched(name string) {
 	require.Zero(h.t, h.after, "%s: After hooks", name)
 }
 
-// hosts are the ways in which a host ignores that its transaction has ended. Each returns what it
-// was told last.
+// hosts are the ways in which a host ignores that its transaction has ended. Each returns the last
+// error that the host gets.
 func (h *ending) hosts() map[string]func() error {
 	inTx := func(begin func(fn func(ctx context.Context) error) error) map[string]func() error {
 		return map[string]func() error{
@@ -216,8 +217,8 @@ func (h *ending) hosts() map[string]func() error {
 	return hosts
 }
 
-// TestEndedTransactionIsNotWrittenTo: the database ends a transaction, and the host does not
-// notice. Nothing is committed of what comes after that, and the host hears of it.
+// TestEndedTransactionIsNotWrittenTo: if the database ends a transaction and the host does not
+// notice, nothing is committed after that, and the host gets an error.
 func TestEndedTransactionIsNotWrittenTo(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -228,10 +229,13 @@ func TestEndedTransactionIsNotWrittenTo(t *testing.T) {
 		if d.dialect == sqlstore.MySQL {
 			params = append(params, "autocommit=0")
 		}
+		begunByItself := []string{
+			"a hook, before its command", "InTx, before the command", "InTx, before a new order",
+		}
 		for _, param := range params {
 			h := newEnding(t, d, param, -1)
 			for name, host := range h.hosts() {
-				if param != "" && (name == "a hook, before its command" || name == "InTx, before the command" || name == "InTx, before a new order") {
+				if param != "" && slices.Contains(begunByItself, name) {
 					continue // see WithTx: a new transaction has begun by itself
 				}
 				err := host()
@@ -244,7 +248,7 @@ func TestEndedTransactionIsNotWrittenTo(t *testing.T) {
 	})
 }
 
-// TestEndedTransactionOfHost: the same in a transaction that the host began, and ends.
+// TestEndedTransactionOfHost: the same in a transaction that the host begins and ends.
 func TestEndedTransactionOfHost(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -283,8 +287,8 @@ func TestEndedTransactionOfHost(t *testing.T) {
 	})
 }
 
-// TestEndedTransactionIsBegunAgain: where the store owns the transaction, it begins again, and all
-// of it is there.
+// TestEndedTransactionIsBegunAgain: if the store began the transaction, it begins again, and the
+// whole command is committed.
 func TestEndedTransactionIsBegunAgain(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -307,9 +311,8 @@ func TestEndedTransactionIsBegunAgain(t *testing.T) {
 	})
 }
 
-// TestSwallowedDeadlock: a hook writes a row and then tolerates that a command on another order
-// fails, which was the victim of a deadlock. On MySQL the hook's row is gone with it, so that the
-// approval must not stand.
+// TestSwallowedDeadlock: a hook writes a row and ignores that a command on another order fails in a
+// deadlock. MySQL has rolled back the hook's row too, so that the approval must not be committed.
 func TestSwallowedDeadlock(t *testing.T) {
 	t.Parallel()
 	d := databases()[2]
@@ -350,9 +353,8 @@ func TestSwallowedDeadlock(t *testing.T) {
 	h.untouched("deadlock")
 }
 
-// TestFailedStatementEndsTheTransaction: after a statement of the store has failed, in a read that
-// a hook tolerates, it sends no other, whatever the database would say to it. PostgreSQL does the
-// same by itself.
+// TestFailedStatementEndsTheTransaction: after a statement of the store has failed, also in a read
+// whose error a hook ignores, the store sends no other one. PostgreSQL refuses them by itself.
 func TestFailedStatementEndsTheTransaction(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {

@@ -11,8 +11,7 @@ import (
 	"github.com/orderfsm/orderfsm/adapters/sqlstore"
 )
 
-// What fill leaves of ten thousand refunds or more: a shop has more history next year, and not a
-// longer queue.
+// The numbers that fill divides by. A shop has more history next year, and not a longer queue.
 const (
 	filledReview = 2000 // in review, asked for at any time
 	filledOpen   = 500  // approved, every second one due
@@ -21,12 +20,11 @@ const (
 	filledEvery  = 30 // seconds between two refunds
 )
 
-// filledID is the order of the i-th refund that fill makes.
+// filledID returns the order of the i-th refund that fill makes.
 func filledID(i int) string { return fmt.Sprintf("O-%d", filledStart+i) }
 
-// fill writes orders with one refund each, as a shop has them: nearly all are settled. It does so
-// in the database, a thousand at a time, without checking foreign keys. refunds is a multiple of
-// 1000.
+// fill writes orders with one refund each, nearly all settled, as in a shop. It writes a thousand
+// at a time, without checking foreign keys. refunds is a multiple of 1000.
 func fill(t testing.TB, d database, dsn string, refunds int) {
 	t.Helper()
 	const batch = 1000
@@ -54,7 +52,7 @@ func fill(t testing.TB, d database, dsn string, refunds int) {
 	}
 }
 
-// analyze has the planner know what is in the tables.
+// analyze updates the statistics of the planner.
 func analyze(t testing.TB, d database, dsn string) {
 	t.Helper()
 	db, err := d.open(dsn)
@@ -73,7 +71,8 @@ func analyzeTables(t testing.TB, d database, db *sql.DB) {
 	require.NoError(t, err)
 }
 
-// filling are the statements for refunds from to from + 999, in SQL that all databases have.
+// filling returns the statements for the refunds from to from + 999, in SQL that all databases
+// understand.
 func filling(refunds, from int) []string {
 	digits := "(SELECT 0 AS d" + strings.Repeat(" UNION ALL SELECT %d", 9) + ")"
 	digits = fmt.Sprintf(digits, 1, 2, 3, 4, 5, 6, 7, 8, 9)

@@ -14,7 +14,7 @@ import (
 )
 
 // TestForeignTransaction: a Store does not work in a transaction that a Store on another database
-// began, whose tables have the same names.
+// began, even if the tables have the same names.
 func TestForeignTransaction(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -59,12 +59,14 @@ func TestForeignTransaction(t *testing.T) {
 	})
 }
 
-// TestBusyAtCommit: in a rollback journal SQLite's COMMIT waits for readers. That it did not get
-// its turn is a definite no: it is tried again, and no COMMIT of an unknown outcome.
+// TestBusyAtCommit: with a rollback journal SQLite's COMMIT waits for readers. SQLITE_BUSY is then
+// the answer that nothing was committed: the transaction is repeated, and the error is no
+// ErrCommit.
 func TestBusyAtCommit(t *testing.T) {
 	t.Parallel()
 	d := databases()[0]
-	dsn := strings.NewReplacer("journal_mode(WAL)", "journal_mode(DELETE)", "busy_timeout(60000)", "busy_timeout(0)").Replace(d.fresh(t))
+	dsn := strings.NewReplacer("journal_mode(WAL)", "journal_mode(DELETE)",
+		"busy_timeout(60000)", "busy_timeout(0)").Replace(d.fresh(t))
 	require.NoError(t, d.on(t, d.connect(t, dsn)).Migrate(bg))
 	reader, err := d.connect(t, dsn).BeginTx(bg, nil)
 	require.NoError(t, err)
@@ -84,12 +86,14 @@ func TestBusyAtCommit(t *testing.T) {
 		require.True(t, d.dialect.IsRetryable(err))
 	}
 	paused := 0
-	s, err := sqlstore.New(d.connect(t, dsn), d.dialect, sqlstore.Options{Pause: func(context.Context, time.Duration) error {
+	db := d.connect(t, dsn)
+	pause := func(context.Context, time.Duration) error {
 		if paused++; paused == 3 {
 			return reader.Rollback()
 		}
 		return nil
-	}})
+	}
+	s, err := sqlstore.New(db, d.dialect, sqlstore.Options{Pause: pause})
 	require.NoError(t, err)
 	require.NoError(t, s.Create(bg, newOrder("O-1")))
 	require.Equal(t, 3, paused)

@@ -38,20 +38,20 @@ func growthSizes(b *testing.B) []int {
 	return sizes
 }
 
-// BenchmarkGrowth asks stores that hold more and more refunds, of which always as many are open:
-// what is asked for does not take longer because there is more history. The stores are asked in
-// turn, so that what else the machine does slows all of them. It reports the median and the 99th
-// percentile of each, and growth, the median of the last store in those of the first: when what is
-// asked for is in memory, and (as first) when it was not asked for before.
+// BenchmarkGrowth measures stores that hold more and more refunds, with the same number of open
+// ones. More history must not make a call slower. It calls the stores in turn, so that other load
+// on the machine slows all of them. It reports the median and the 99th percentile of each, and the
+// ratio of the last median to the first: growth if the data is in memory, and first if it was not
+// read before.
 //
-// Without the variable they hold ten and a hundred thousand refunds. Ten million take some minutes
-// and 13 GB on PostgreSQL, as long and 10 GB on SQLite; TMPDIR says where the latter's go. A
-// million on MariaDB want 2 GB for innodb_buffer_pool_size, or what is measured is its disk.
+// Without the variable the stores hold ten and a hundred thousand refunds. Ten million take some
+// minutes and 13 GB on PostgreSQL, and as long and 10 GB on SQLite, in TMPDIR. A million on MariaDB
+// need an innodb_buffer_pool_size of 2 GB; otherwise the benchmark measures the disk.
 //
 //	ORDERFSM_GROWTH=10000,1000000,10000000 go test -run '^$' -bench 'Growth/PostgreSQL' -benchtime 500x -timeout 2h ./adapters/sqlstore
 //
-// Get and Update of one of the ten thousand newest orders are what a shop does. GetAny, and the
-// pages from anywhere in the history, are as fast as the memory is large.
+// Get and Update of one of the ten thousand newest orders are what a shop does. GetAny and the
+// pages from anywhere in the history depend on the memory.
 func BenchmarkGrowth(b *testing.B) {
 	for _, d := range databases() {
 		b.Run(d.name, func(b *testing.B) {
@@ -78,9 +78,8 @@ func BenchmarkGrowth(b *testing.B) {
 	}
 }
 
-// benchPercentiles calls each run b.N times, in turn, and then once more the same: what it reports
-// is of the second time, when what is asked for is in memory, and as first what the growth was the
-// first time.
+// benchPercentiles calls each run b.N times, in turn, and does so twice. It reports the second
+// time, with the data in memory, and as first the growth of the first time.
 func benchPercentiles(b *testing.B, sizes []int, runs []func(i int) error) {
 	b.Helper()
 	took := make([][]time.Duration, len(runs))

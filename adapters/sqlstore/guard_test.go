@@ -16,13 +16,14 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// TestTexts are stored exactly, or refused by the name of their field.
+// TestTexts: text is stored exactly, or refused with the name of its field.
 func TestTexts(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
 		s, _ := d.store(t)
 		for i, text := range []string{
-			`'; DROP TABLE orderfsm_orders; --`, `" OR 1=1`, `\' \\ \n`, "emoji 👕🇨🇳 漢字 ñ", "%_?$1:name", " space at both ends ", "\ttab\r\n", "",
+			`'; DROP TABLE orderfsm_orders; --`, `" OR 1=1`, `\' \\ \n`, "emoji 👕🇨🇳 漢字 ñ", "%_?$1:name",
+			" space at both ends ", "\ttab\r\n", "",
 			strings.Repeat("长", 16000),
 		} {
 			id := fmt.Sprintf("O-%d", i)
@@ -68,7 +69,7 @@ func TestTexts(t *testing.T) {
 	})
 }
 
-// TestConstraints: the database itself keeps the invariants, whoever writes to it.
+// TestConstraints: the constraints of the tables keep the invariants, whoever writes.
 func TestConstraints(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -93,7 +94,7 @@ func TestConstraints(t *testing.T) {
 		}
 		requireLegal(t, s, "O-1")
 
-		// What the provider paid beyond the total is stored all the same, and seen for what it is.
+		// What the provider paid beyond the total is stored, as excess.
 		require.NoError(t, s.Update(bg, "O-1", func(_ context.Context, o *order.Order) error {
 			o.Refunded = 70
 			return nil
@@ -105,7 +106,7 @@ func TestConstraints(t *testing.T) {
 	})
 }
 
-// TestOnlyAdded: no refund can be taken back.
+// TestOnlyAdded: refunds are only added.
 func TestOnlyAdded(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -132,7 +133,7 @@ func TestOnlyAdded(t *testing.T) {
 	})
 }
 
-// TestReadOnly: a database that takes no writes is a clear error.
+// TestReadOnly: a command on a read-only database returns a clear error, and reads work.
 func TestReadOnly(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -171,7 +172,7 @@ func TestReadOnly(t *testing.T) {
 	})
 }
 
-// TestDiskFull: nothing is half written.
+// TestDiskFull: a full disk leaves nothing half written.
 func TestDiskFull(t *testing.T) {
 	t.Parallel()
 	d := databases()[0]
@@ -184,7 +185,8 @@ func TestDiskFull(t *testing.T) {
 	taken := 0
 	for i := range 100 {
 		_, err := svc.Request(bg, refund.RequestParams{
-			Ref: refund.Ref{OrderID: "O-1", RefundNo: fmt.Sprintf("R-%d", i)}, Amount: 1, Actor: "buyer:1", Reason: strings.Repeat("r", 4000),
+			Ref: refund.Ref{OrderID: "O-1", RefundNo: fmt.Sprintf("R-%d", i)}, Amount: 1, Actor: "buyer:1",
+			Reason: strings.Repeat("r", 4000),
 		})
 		if err != nil {
 			require.ErrorContains(t, err, "full")
@@ -199,7 +201,7 @@ func TestDiskFull(t *testing.T) {
 		"with room again it works on")
 }
 
-// TestTimeZones: what a session has for its time zone changes nothing.
+// TestTimeZones: the time zone of a session changes nothing.
 func TestTimeZones(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -210,8 +212,9 @@ func TestTimeZones(t *testing.T) {
 		request(t, o, "R-1", 60)
 		require.NoError(t, s.Create(bg, o))
 		param := map[sqlstore.Dialect]string{
-			sqlstore.SQLite: "_time_format=sqlite", sqlstore.PostgreSQL: "timezone=" + url.QueryEscape("Asia/Shanghai"),
-			sqlstore.MySQL: "parseTime=true&loc=Local&time_zone=" + url.QueryEscape("'+08:00'"),
+			sqlstore.SQLite:     "_time_format=sqlite",
+			sqlstore.PostgreSQL: "timezone=" + url.QueryEscape("Asia/Shanghai"),
+			sqlstore.MySQL:      "parseTime=true&loc=Local&time_zone=" + url.QueryEscape("'+08:00'"),
 		}[d.dialect]
 		far := d.on(t, d.connect(t, with(dsn, param)))
 		got, err := refund.LoadOrder(bg, far, "O-1")
@@ -227,8 +230,8 @@ func TestTimeZones(t *testing.T) {
 	})
 }
 
-// TestTimeout: a database that gives up waiting for a lock, or on a statement that takes long,
-// leaves a clear error and nothing else.
+// TestTimeout: if the database stops waiting for a lock or for a slow statement, the error is
+// clear, and nothing is changed.
 func TestTimeout(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -275,7 +278,7 @@ func isMariaDB(t *testing.T, db *sql.DB) bool {
 	return strings.Contains(version, "MariaDB")
 }
 
-// TestInjection: what callers ask for is never SQL.
+// TestInjection: arguments of callers are never SQL.
 func TestInjection(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -284,10 +287,10 @@ func TestInjection(t *testing.T) {
 		for i, gateway := range []string{"bank", evil[:32]} {
 			o := newOrder([]string{"O-1", evil}[i])
 			o.Gateway = gateway
-			no := fmt.Sprintf("R-%d", i)
-			request(t, o, no, 60)
+			number := fmt.Sprintf("R-%d", i)
+			request(t, o, number, 60)
 			_, err := newMachine(t).Fire(bg, o, order.Trigger{
-				Event: order.EventApprove, RefundNo: no, Actor: "staff:1", At: at(2),
+				Event: order.EventApprove, RefundNo: number, Actor: "staff:1", At: at(2),
 			})
 			require.NoError(t, err)
 			require.NoError(t, s.Create(bg, o))
@@ -297,7 +300,7 @@ func TestInjection(t *testing.T) {
 			}))
 			got, err := s.Get(bg, o.ID)
 			require.NoError(t, err)
-			require.Equal(t, evil, got.Refund(no).Code)
+			require.Equal(t, evil, got.Refund(number).Code)
 		}
 		due, err := s.Due(bg, refund.DueQuery{
 			Now: at(1 << 30), Limit: 10, Except: []string{evil[:32]},

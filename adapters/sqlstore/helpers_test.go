@@ -18,19 +18,19 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// at is a moment n seconds into a test.
+// at returns a moment n seconds into a test.
 func at(n int) time.Time {
 	return time.Date(2026, 1, 2, 3, 4, 5, 123456000, time.UTC).Add(time.Duration(n) * time.Second)
 }
 
-// patience is how long a test waits for what a slow and busy machine gets done. Nothing shorter
-// decides.
+// patience is how long a test waits on a slow and busy machine. No shorter limit decides.
 const patience = 3 * time.Minute
 
-// newOrder is a paid order of 100 fen.
+// newOrder returns a paid order of 100 fen.
 func newOrder(id string) *order.Order {
 	return &order.Order{
-		ID: id, Gateway: "bank", Currency: "CNY", Total: 100, State: order.StatePaid, PaidAt: at(-60), CreatedAt: at(0), UpdatedAt: at(0),
+		ID: id, Gateway: "bank", Currency: "CNY", Total: 100, State: order.StatePaid,
+		PaidAt: at(-60), CreatedAt: at(0), UpdatedAt: at(0),
 	}
 }
 
@@ -41,10 +41,10 @@ func newMachine(t testing.TB) *order.Machine {
 	return m
 }
 
-func request(t testing.TB, o *order.Order, no string, amount int64) {
+func request(t testing.TB, o *order.Order, number string, amount int64) {
 	t.Helper()
 	_, err := newMachine(t).Fire(bg, o, order.Trigger{
-		Event: order.EventRequestRefund, RefundNo: no, Amount: amount, Actor: "buyer:1", At: at(1),
+		Event: order.EventRequestRefund, RefundNo: number, Amount: amount, Actor: "buyer:1", At: at(1),
 	})
 	require.NoError(t, err)
 }
@@ -78,14 +78,14 @@ func register(t testing.TB, svc *refund.Service, id string) {
 	require.NoError(t, err)
 }
 
-func ask(ctx context.Context, svc *refund.Service, id, no string, amount int64) error {
+func ask(ctx context.Context, svc *refund.Service, id, number string, amount int64) error {
 	_, err := svc.Request(ctx, refund.RequestParams{
-		Ref: refund.Ref{OrderID: id, RefundNo: no}, Amount: amount, Actor: "buyer:1",
+		Ref: refund.Ref{OrderID: id, RefundNo: number}, Amount: amount, Actor: "buyer:1",
 	})
 	return err
 }
 
-// requireLegal reads an order and checks its history and its sums.
+// requireLegal returns an order and checks its history and its sums.
 func requireLegal(t testing.TB, s *sqlstore.Store, id string) *order.Order {
 	t.Helper()
 	o, err := refund.LoadOrder(bg, s, id)
@@ -94,6 +94,9 @@ func requireLegal(t testing.TB, s *sqlstore.Store, id string) *order.Order {
 	require.LessOrEqual(t, o.Refunded+o.Reserved, o.Total)
 	return o
 }
+
+// inTxFunc is InTx of the package or of a Store.
+type inTxFunc = func(ctx context.Context, fn func(ctx context.Context) error) error
 
 // rollBackAtEnd ends a transaction that a failed test leaves open. It would block the end of the
 // database.
@@ -127,6 +130,8 @@ type sqliteConnector struct {
 	driver *sqlite.Driver
 }
 
-func (c sqliteConnector) Connect(context.Context) (driver.Conn, error) { return c.driver.Open(c.dsn) }
+func (c sqliteConnector) Connect(context.Context) (driver.Conn, error) {
+	return c.driver.Open(c.dsn)
+}
 
 func (c sqliteConnector) Driver() driver.Driver { return c.driver }

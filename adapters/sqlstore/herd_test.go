@@ -16,7 +16,7 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// updates is a store that counts them.
+// updates is a store that counts its Updates.
 type updates struct {
 	*sqlstore.Store
 	n *atomic.Int64
@@ -30,8 +30,7 @@ func (u updates) Update(
 	return u.Store.Update(ctx, id, fn)
 }
 
-// slowBank pays after a while, as one does that is asked over a network, and counts how often it
-// was asked.
+// slowBank pays after a while, as over a network, and counts the calls.
 type slowBank struct {
 	bank
 	takes time.Duration
@@ -47,10 +46,9 @@ func (g slowBank) Refund(ctx context.Context, req refund.Request) (refund.Result
 	return g.bank.Refund(ctx, req)
 }
 
-// BenchmarkHerd has four pollers work on the same due refunds, one after another settled once.
-// taken/op is how often one of them began a refund that another had taken in the meantime: it costs
-// a locking read, and never a call to the provider. It grows with how long each works from one
-// list, since all of them list the same refunds.
+// BenchmarkHerd runs four pollers on the same due refunds. taken/op is how often a poller began a
+// refund that another one had taken since the list. That costs a locking read and never a call to
+// the provider. It grows with the length of a list.
 //
 //	go test -run '^$' -bench Herd -benchtime 500x ./adapters/sqlstore
 func BenchmarkHerd(b *testing.B) {
@@ -82,8 +80,7 @@ func benchHerd(b *testing.B, d database, batch int) {
 			takes: 20 * time.Millisecond, asked: &asked,
 		},
 			refund.Options{Hooks: []refund.Hooks{{After: func(_ context.Context, _ *order.Order,
-				tr order.Transition,
-			) {
+				tr order.Transition) {
 				if tr.To == order.StateRefunded && settled.Add(1) == int64(b.N) {
 					cancel()
 				}

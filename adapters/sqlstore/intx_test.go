@@ -20,16 +20,15 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// TestStoreInTx: a host's transaction that met another one in the database is begun again, with
-// what the host and the Service do in it, and the hooks run once.
+// TestStoreInTx: after a deadlock Store.InTx begins again, with the statements of the host and of
+// the Service, and the hooks run once.
 func TestStoreInTx(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
 		s, _ := d.store(t)
 		ran := 0
 		svc := service(t, s, refund.Options{Hooks: []refund.Hooks{{After: func(context.Context,
-			*order.Order, order.Transition,
-		) {
+			*order.Order, order.Transition) {
 			ran++
 		}}}})
 		for i := range 2 {
@@ -67,8 +66,8 @@ func TestStoreInTx(t *testing.T) {
 	})
 }
 
-// TestStoreInTxOtherContext: a command in it that is given the context from outside waits for what
-// waits for it. The context's end is the end of both, and nothing is left.
+// TestStoreInTxOtherContext: a command that gets the context from outside InTx waits for InTx,
+// which waits for the command. When the context ends, both end and leave nothing.
 func TestStoreInTxOtherContext(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -90,7 +89,7 @@ func TestStoreInTxOtherContext(t *testing.T) {
 	})
 }
 
-// deadlock is what the database's driver says of one.
+// deadlock returns the driver's error for a deadlock.
 func deadlock(t testing.TB, d sqlstore.Dialect) error {
 	t.Helper()
 	switch d {
@@ -108,7 +107,7 @@ func deadlock(t testing.TB, d sqlstore.Dialect) error {
 	})
 }
 
-// sqliteSays returns an error of the driver, which nobody else can make.
+// sqliteSays returns an error of the driver, which only the driver can make.
 func sqliteSays(t testing.TB, ask func(a, b *sql.Conn) error) error {
 	t.Helper()
 	d := databases()[0]
@@ -125,7 +124,7 @@ func sqliteSays(t testing.TB, ask func(a, b *sql.Conn) error) error {
 	return err
 }
 
-// duplicate is what the database's driver says of a key that is taken.
+// duplicate returns the driver's error for a key that is taken.
 func duplicate(t testing.TB, d sqlstore.Dialect, index string) error {
 	t.Helper()
 	switch d {
@@ -152,7 +151,7 @@ var wraps = []func(error) error{
 	func(err error) error { return fmt.Errorf("%w: %w", io.EOF, err) },
 }
 
-// TestErrorKinds: what a driver said is found in whatever it was wrapped or joined.
+// TestErrorKinds: the error of a driver is found in any tree of errors.
 func TestErrorKinds(t *testing.T) {
 	t.Parallel()
 	for _, d := range []sqlstore.Dialect{sqlstore.PostgreSQL, sqlstore.MySQL, sqlstore.SQLite} {
@@ -184,12 +183,14 @@ func TestErrorKinds(t *testing.T) {
 	require.False(t, sqlstore.SQLite.IsDuplicate(check) || sqlstore.SQLite.IsRetryable(check))
 }
 
-// TestErrorText: what an error of a host says is not the database's word, whatever its text is.
+// TestErrorText: the text of a host's error is never taken for an error of the database.
 func TestErrorText(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{
-		"database is locked", "SQLITE_BUSY", "database table is locked", "UNIQUE constraint failed: t.id", "no such table: stock",
-		"Error 1213 (40001): Deadlock found", "Error 1062: Duplicate entry", "Error 1146 (42S02): no table", "40001", "40P01",
+		"database is locked", "SQLITE_BUSY", "database table is locked",
+		"UNIQUE constraint failed: t.id", "no such table: stock",
+		"Error 1213 (40001): Deadlock found", "Error 1062: Duplicate entry",
+		"Error 1146 (42S02): no table", "40001", "40P01",
 	} {
 		for _, wrap := range wraps {
 			err := wrap(errors.New(text))

@@ -17,7 +17,7 @@ import (
 
 var errHost = errors.New("the host says no")
 
-// hosted is a host with a table of its own, which a hook writes to in the store's transaction.
+// hosted is a host with a table that a hook writes to in the store's transaction.
 type hosted struct {
 	s     *sqlstore.Store
 	db    *sql.DB
@@ -38,7 +38,8 @@ func newHosted(t *testing.T, d database) *hosted {
 			if !ok {
 				return errors.New("no transaction")
 			}
-			if _, err := tx.ExecContext(ctx, "INSERT INTO outbox (event) VALUES ('"+string(tr.Event)+"')"); err != nil {
+			insert := "INSERT INTO outbox (event) VALUES ('" + string(tr.Event) + "')"
+			if _, err := tx.ExecContext(ctx, insert); err != nil {
 				return err
 			}
 			if h.fail {
@@ -61,7 +62,7 @@ func (h *hosted) outbox(t *testing.T) int {
 	return n
 }
 
-// TestHooksInTheTransaction: the host's rows and the order are committed together, or neither.
+// TestHooksInTheTransaction: the host's rows and the order are committed together or not at all.
 func TestHooksInTheTransaction(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -80,7 +81,7 @@ func TestHooksInTheTransaction(t *testing.T) {
 	})
 }
 
-// TestWithTx: the host's transaction decides; After hooks do not run.
+// TestWithTx: the host's transaction decides, and After hooks do not run.
 func TestWithTx(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -105,7 +106,7 @@ func TestWithTx(t *testing.T) {
 			page, err := h.svc.ListRefunds(ctx, refund.Filter{})
 			require.NoError(t, err)
 			require.Len(t, page.Entries, 2)
-			// What asks the provider refuses before it asks.
+			// The commands that ask the provider return ErrInTx before they ask.
 			_, err = h.svc.Process(ctx, refund.Ref{OrderID: "O-1", RefundNo: "R-1"})
 			require.ErrorIs(t, err, refund.ErrInTx)
 			_, err = h.svc.Sync(ctx, "O-1")
@@ -124,7 +125,7 @@ func TestWithTx(t *testing.T) {
 	})
 }
 
-// TestInTx owns the commit, and runs the After hooks behind it.
+// TestInTx: InTx commits, and runs the After hooks after the commit.
 func TestInTx(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -157,9 +158,9 @@ func TestInTx(t *testing.T) {
 		// A command that fails leaves nothing behind, and the transaction goes on.
 		h.fail = true
 		require.NoError(t, sqlstore.InTx(bg, h.db, func(ctx context.Context) error {
-			cancel := func(no string) error {
+			cancel := func(number string) error {
 				_, err := h.svc.Cancel(ctx, refund.CancelParams{
-					Ref: refund.Ref{OrderID: "O-1", RefundNo: no}, Actor: "buyer:1",
+					Ref: refund.Ref{OrderID: "O-1", RefundNo: number}, Actor: "buyer:1",
 				})
 				return err
 			}
@@ -173,7 +174,7 @@ func TestInTx(t *testing.T) {
 		require.Equal(t, order.StateRefundRequested, o.Refund("R-1").State)
 		require.Equal(t, order.StateCancelled, o.Refund("R-2").State)
 
-		// A context that outlives its transaction is good for nothing.
+		// A context that outlives its transaction is refused.
 		require.Error(t, ask(left, h.svc, "O-1", "R-3", 1))
 		require.Error(t, sqlstore.InTx(left, h.db, func(context.Context) error { return nil }))
 		_, ok := sqlstore.TxFrom(left)
@@ -182,8 +183,7 @@ func TestInTx(t *testing.T) {
 	})
 }
 
-// TestNestedInHook: an Update of the same order in its own hook is an error, also with the
-// transaction handed round by hand.
+// TestNestedInHook: an Update of the same order in its own hook is an error, also through WithTx.
 func TestNestedInHook(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -200,7 +200,7 @@ func TestNestedInHook(t *testing.T) {
 	})
 }
 
-// TestOneConnection runs whole lifecycles with hooks on a pool of one connection.
+// TestOneConnection: lifecycles with hooks work on a pool of one connection.
 func TestOneConnection(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -225,7 +225,7 @@ func TestOneConnection(t *testing.T) {
 	})
 }
 
-// TestReservedOnce: 16 ask for 60 of 100 at once, in two processes' worth of stores.
+// TestReservedOnce: of 16 requests for 60 of 100 at once, on two Stores, one succeeds.
 func TestReservedOnce(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -261,8 +261,8 @@ func TestReservedOnce(t *testing.T) {
 	})
 }
 
-// TestDeadlocks locks two orders in both orders at once: transactions of the host's own may fail,
-// and then leave nothing; single commands never do.
+// TestDeadlocks: of transactions that lock two orders in both orders, those of the host may fail
+// and then leave nothing. Single commands never fail.
 func TestDeadlocks(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {

@@ -17,14 +17,14 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// The child's environment: which database, what its numbers begin with, or that it is to migrate,
-// and where.
+// The environment of the child: the database, the prefix of its numbers or migrateRound, and the
+// DSN.
 const (
 	childVar     = "ORDERFSM_TEST_CHILD"
 	migrateRound = "migrate"
 )
 
-// childProcess is one that begins to write, or to migrate, when it is started.
+// childProcess returns a process that writes, or migrates, when it is started.
 func (d database) childProcess(round, dsn string) *exec.Cmd {
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %s %s", childVar, d.name, round, dsn))
@@ -32,8 +32,8 @@ func (d database) childProcess(round, dsn string) *exec.Cmd {
 	return cmd
 }
 
-// TestMain is the child where it is told so: it writes as fast as it can, until it is killed, and
-// says what was acknowledged.
+// TestMain runs the child if the environment asks for it. The child writes until it is killed, and
+// prints what was acknowledged.
 func TestMain(m *testing.M) {
 	slog.SetDefault(slog.New(slog.DiscardHandler)) // Services without a Logger log to it
 	if spec := os.Getenv(childVar); spec != "" {
@@ -86,23 +86,23 @@ func write(svc *refund.Service, round string) error {
 			return err
 		}
 		for n, amount := range []int64{60, 40} {
-			no := fmt.Sprintf("R-%s-%d-%d", round, i, n)
-			if err := ask(bg, svc, id, no, amount); err != nil {
+			number := fmt.Sprintf("R-%s-%d-%d", round, i, n)
+			if err := ask(bg, svc, id, number, amount); err != nil {
 				return err
 			}
-			fmt.Fprintln(os.Stdout, id, no, order.StateRefundRequested)
+			fmt.Fprintln(os.Stdout, id, number, order.StateRefundRequested)
 			if _, err := svc.ApproveAndSend(bg, refund.ApproveParams{
-				Ref: refund.Ref{OrderID: id, RefundNo: no}, Amount: amount, Actor: "staff:1",
+				Ref: refund.Ref{OrderID: id, RefundNo: number}, Amount: amount, Actor: "staff:1",
 			}); err != nil {
 				return err
 			}
-			fmt.Fprintln(os.Stdout, id, no, order.StateRefunded)
+			fmt.Fprintln(os.Stdout, id, number, order.StateRefunded)
 		}
 	}
 }
 
-// TestKilled kills a writing process 20 times on each database: what it was told is stored is
-// stored, and every order is a legal one.
+// TestKilled kills a writing process 20 times on each database. Everything that was acknowledged is
+// stored, and every order is legal.
 func TestKilled(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {

@@ -14,8 +14,8 @@ import (
 	"github.com/orderfsm/orderfsm/order"
 )
 
-// commitLoser is a connector that loses the answer to a COMMIT, and the connection with it. What
-// others do in the meantime happens before the client notices.
+// commitLoser is a connector that loses the answer to a COMMIT, and the connection with it. then
+// runs before the client notices.
 type commitLoser struct {
 	driver.Connector
 

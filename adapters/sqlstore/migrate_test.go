@@ -20,8 +20,7 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// TestMigrate makes the tables once, however often and by however many it is asked, and leaves what
-// is in them.
+// TestMigrate: any number of processes may migrate at once and again, and the rows stay.
 func TestMigrate(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -44,8 +43,8 @@ func TestMigrate(t *testing.T) {
 	})
 }
 
-// TestMigrateWrongDialect: the database is asked before anything is made in it, and the error says
-// what is wrong.
+// TestMigrateWrongDialect: Migrate checks the dialect before it writes, and the error says what is
+// wrong.
 func TestMigrateWrongDialect(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -64,7 +63,7 @@ func TestMigrateWrongDialect(t *testing.T) {
 	})
 }
 
-// TestPrefix: two stores in one database do not meet.
+// TestPrefix: stores with two prefixes in one database are separate.
 func TestPrefix(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -92,7 +91,7 @@ func TestPrefix(t *testing.T) {
 	})
 }
 
-// TestPlainMigrations: the files make the same tables by any tool that runs SQL.
+// TestPlainMigrations: any tool that runs SQL can run the files.
 func TestPlainMigrations(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -112,7 +111,7 @@ func TestPlainMigrations(t *testing.T) {
 	})
 }
 
-// execFile runs a file of statements, each of which ends at the end of a line.
+// execFile runs a file whose statements end at the end of a line.
 func execFile(t *testing.T, db *sql.DB, dir fs.FS, name string) {
 	t.Helper()
 	text, err := fs.ReadFile(dir, name)
@@ -125,9 +124,9 @@ func execFile(t *testing.T, db *sql.DB, dir fs.FS, name string) {
 	}
 }
 
-// TestMigrateFrom brings a database of each version, with the orders that the store of that version
-// wrote into it, up to date: they are as they were, and go on. A migration needs a file of the same
-// name in testdata, which holds such orders, and one with what they are.
+// TestMigrateFrom migrates a database of each version, with the orders that the store of that
+// version wrote. They stay as they were and can be refunded. A migration needs two files of its
+// name in testdata: the rows in SQL, and the orders in JSON.
 func TestMigrateFrom(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {

@@ -18,7 +18,7 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// recorder notes the statements that a store runs.
+// recorder records the statements of a store.
 type recorder struct {
 	txn.Conn
 	ran []recorded
@@ -39,21 +39,21 @@ func (r *recorder) Query(ctx context.Context, query string, args ...any) (txn.Ro
 	return r.Conn.Query(ctx, query, args...)
 }
 
-// plan is how a database reads for one statement.
+// plan is how a database executes one statement.
 type plan struct {
-	// reads are "table: index range" for a range of an index, "table: index" where it goes along
-	// the whole index, until it has enough, and "table: all". An index that is a key's is named
-	// key.
+	// reads are "table: index range" for a range of an index, "table: index" for the whole index,
+	// and "table: all". The index of a key is named key.
 	reads []string
 	sorts bool
-	// alone: of a table only an index is read. inside: what the table's row is not needed for is
-	// compared before it is read.
+	// alone: only an index is read and no table. inside: conditions are compared in the index
+	// before the row is read.
 	alone, inside bool
 	text          string // as the database says it
 }
 
 func (p *plan) read(table, index string, ranged bool) {
-	table = regexp.MustCompile(`_\d+$`).ReplaceAllString(table, "") // PostgreSQL counts where it comes more than once
+	// PostgreSQL numbers a table that a statement reads more than once.
+	table = regexp.MustCompile(`_\d+$`).ReplaceAllString(table, "")
 	what := "key"
 	for _, name := range []string{"due", "list", "queue"} {
 		if index == "orderfsm_refunds_"+name {
@@ -70,9 +70,8 @@ func (p *plan) read(table, index string, ranged bool) {
 	}
 }
 
-// TestPlans: each statement of the store reads by a range of an index, in order, whatever else the
-// tables hold: before the database has counted what is in them, which SQLite never does by itself,
-// and after.
+// TestPlans: each statement of the store reads a range of an index, in order, before and after the
+// database has statistics. SQLite never makes them by itself.
 func TestPlans(t *testing.T) {
 	t.Parallel()
 	machine := newMachine(t)
@@ -200,10 +199,11 @@ func TestPlans(t *testing.T) {
 	})
 }
 
-// plans runs a method in a transaction that is rolled back, and has each statement explained that
-// reads or updates.
+// plans runs a method in a transaction that is rolled back, and explains each statement that reads
+// or updates.
 func plans(
-	t *testing.T, d database, db *sql.DB, s *sqlstore.Store, run func(context.Context, *sqlstore.Store) error,
+	t *testing.T, d database, db *sql.DB, s *sqlstore.Store,
+	run func(context.Context, *sqlstore.Store) error,
 ) (all []plan) {
 	t.Helper()
 	tx, err := db.BeginTx(bg, nil)
@@ -238,7 +238,7 @@ func explain(t *testing.T, d database, tx *sql.Tx, r recorded) (p plan) {
 			p.mysql(row)
 		}
 	case sqlstore.PostgreSQL:
-		// As a connection does that lives long: after five times the plan may be one for any
+		// As on a connection that lives long: after five executions the plan may be one for any
 		// arguments.
 		_, err := tx.ExecContext(bg, "PREPARE explained AS "+r.query)
 		require.NoError(t, err, r.query)
@@ -256,14 +256,15 @@ func explain(t *testing.T, d database, tx *sql.Tx, r recorded) (p plan) {
 	return p
 }
 
-// sqlite takes in a line as "SEARCH r USING INDEX orderfsm_refunds_due (state=? AND
+// sqlite adds a line like "SEARCH r USING INDEX orderfsm_refunds_due (state=? AND
 // next_attempt_at<?)".
 func (p *plan) sqlite(line string) {
 	p.text += line + "\n"
 	words := strings.Fields(line)
 	p.sorts = p.sorts || strings.Contains(line, "TEMP B-TREE")
 	p.alone = p.alone || strings.Contains(line, "COVERING INDEX")
-	if words[0] != "SEARCH" && words[0] != "SCAN" || len(words) > 1 && (words[1] == "CONSTANT" || words[1][0] == '(') {
+	if words[0] != "SEARCH" && words[0] != "SCAN" ||
+		len(words) > 1 && (words[1] == "CONSTANT" || words[1][0] == '(') {
 		return // a step that reads no table, or what a subquery gave
 	}
 	index := ""
@@ -287,8 +288,8 @@ func (p *plan) mysql(row map[string]string) {
 	if derived {
 		return
 	}
-	// "ref" compares for equality only: of an index that ends in a time, that is the state and not
-	// the time.
+	// "ref" compares for equality only: in an index that ends in a time, the state and not the
+	// time.
 	timed := strings.HasPrefix(row["key"], "orderfsm_refunds_")
 	p.read(row["table"], row["key"], row["type"] == "range" || !timed && row["type"] != "index")
 }
@@ -303,7 +304,8 @@ func (p *plan) postgres(node map[string]any) {
 		for _, below := range node["Plans"].([]any) {
 			below.(map[string]any)["Alias"] = text("Alias")
 		}
-	case text("Alias") != "" && strings.HasSuffix(text("Node Type"), "Scan") && text("Node Type") != "Subquery Scan" && text("CTE Name") == "":
+	case text("Alias") != "" && strings.HasSuffix(text("Node Type"), "Scan") &&
+		text("Node Type") != "Subquery Scan" && text("CTE Name") == "":
 		p.read(text("Alias"), text("Index Name"), text("Index Cond") != "")
 	}
 	below, _ := node["Plans"].([]any)
@@ -312,7 +314,7 @@ func (p *plan) postgres(node map[string]any) {
 	}
 }
 
-// literals writes arguments into a statement that cannot have them.
+// literals returns arguments as SQL, for a statement that takes none.
 func literals(args []any) string {
 	var words []string
 	for _, a := range args {
@@ -331,7 +333,7 @@ func literals(args []any) string {
 	return "(" + strings.Join(words, ", ") + ")"
 }
 
-// table reads what a statement gives, by the names of its columns.
+// table returns the rows of a statement, by the names of the columns.
 func table(t *testing.T, tx *sql.Tx, query string, args ...any) (all []map[string]string) {
 	t.Helper()
 	rows, err := tx.QueryContext(bg, query, args...)

@@ -18,8 +18,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// TestPrepared: once a statement has been run it is parsed no more, on databases whose drivers do
-// not see to that; and where statements cannot be prepared, all works as without.
+// TestPrepared: a statement is parsed once per connection, also if the driver does not prepare it.
+// If statements cannot be prepared, everything works without.
 func TestPrepared(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -34,11 +34,11 @@ func TestPrepared(t *testing.T) {
 			require.NoError(t, err)
 			svc := service(t, s, refund.Options{})
 			lifecycle := func(n int) {
-				id, no := fmt.Sprintf("O-%d", n), fmt.Sprintf("R-%d", n)
+				id, number := fmt.Sprintf("O-%d", n), fmt.Sprintf("R-%d", n)
 				register(t, svc, id)
-				require.NoError(t, ask(bg, svc, id, no, 100))
+				require.NoError(t, ask(bg, svc, id, number, 100))
 				_, err := svc.ApproveAndSend(bg, refund.ApproveParams{
-					Ref: refund.Ref{OrderID: id, RefundNo: no}, Amount: 100, Actor: "staff:1",
+					Ref: refund.Ref{OrderID: id, RefundNo: number}, Amount: 100, Actor: "staff:1",
 				})
 				require.NoError(t, err)
 				requireLegal(t, s, id)
@@ -55,37 +55,37 @@ func TestPrepared(t *testing.T) {
 	})
 }
 
-// TestPreparedRefusedLater: a server that has too many prepared statements, or has lost those that
-// it had, did not carry out what it was to run, which is then run as it is.
+// TestPreparedRefusedLater: if the server refuses a prepared statement, because it has too many or
+// has lost it, the statement runs unprepared.
 func TestPreparedRefusedLater(t *testing.T) {
 	t.Parallel()
 	d := databases()[2]
 	require.Equal(t, sqlstore.MySQL, d.dialect)
 	dsn := d.fresh(t)
 	require.NoError(t, d.on(t, d.connect(t, dsn)).Migrate(bg))
-	for i, number := range []uint16{1461, 1243, 1615} {
+	for i, code := range []uint16{1461, 1243, 1615} {
 		c := &parses{Connector: d.connector(t, dsn)}
 		db := sql.OpenDB(c)
 		defer db.Close()
 		s := d.on(t, db)
 		svc := service(t, s, refund.Options{})
 		for n := range 2 {
-			id, no := fmt.Sprintf("O-%d-%d", i, n), fmt.Sprintf("R-%d-%d", i, n)
+			id, number := fmt.Sprintf("O-%d-%d", i, n), fmt.Sprintf("R-%d-%d", i, n)
 			register(t, svc, id)
-			require.NoError(t, ask(bg, svc, id, no, 100))
+			require.NoError(t, ask(bg, svc, id, number, 100))
 			_, err := svc.ApproveAndSend(bg, refund.ApproveParams{
-				Ref: refund.Ref{OrderID: id, RefundNo: no}, Amount: 100, Actor: "staff:1",
+				Ref: refund.Ref{OrderID: id, RefundNo: number}, Amount: 100, Actor: "staff:1",
 			})
 			require.NoError(t, err)
 			require.EqualValues(t, 100, requireLegal(t, s, id).Refunded)
 			db.SetMaxIdleConns(-1) // the next connection has none prepared
-			c.later = &mysql.MySQLError{Number: number, Message: "no prepared statement"}
+			c.later = &mysql.MySQLError{Number: code, Message: "no prepared statement"}
 		}
 	}
 }
 
-// TestPreparingWaitsForNobody: what is committed is told, though the pool's one connection, which
-// preparing needs, went to somebody who keeps it until he hears of that.
+// TestPreparingWaitsForNobody: a command returns after its commit, even if another client has the
+// pool's one connection, which preparing needs, until the command returns.
 func TestPreparingWaitsForNobody(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -116,7 +116,7 @@ func TestPreparingWaitsForNobody(t *testing.T) {
 	})
 }
 
-// parses is a connector that counts the statements that are run without having been prepared.
+// parses is a connector that counts the statements that run unprepared.
 type parses struct {
 	driver.Connector
 	refused bool

@@ -21,8 +21,8 @@ import (
 	"github.com/orderfsm/orderfsm/adapters/sqlstore"
 )
 
-// server is a database server of a test's own, which it may stop. It listens on a socket in a
-// directory of its own.
+// server is a database server that only one test uses and may stop. It listens on a socket in a
+// private directory.
 type server struct {
 	database
 	dsn     string
@@ -47,10 +47,9 @@ func (s *server) run(t *testing.T) {
 	s.cmd, s.exited = cmd, exited
 }
 
-// start returns when the server answers. Each attempt to reach it has the whole time: a busy
-// machine needs longer for a connection than any limit of one attempt allows. What a killed
-// PostgreSQL leaves running for a moment keeps the next one from starting; then start runs it
-// again.
+// start returns when the server answers. An attempt to connect has no limit, because a busy machine
+// may need longer. A killed PostgreSQL leaves processes for a moment that keep the next one from
+// starting; start then tries again.
 func (s *server) start(t *testing.T) {
 	t.Helper()
 	db, err := s.open(s.dsn)
@@ -86,13 +85,13 @@ func (s *server) stop(t *testing.T, sig syscall.Signal) {
 	<-s.exited
 }
 
-// privateServers are the ones that this machine can run.
+// privateServers are the servers that this machine can run.
 func privateServers() map[string]func(t *testing.T) *server {
 	return map[string]func(t *testing.T) *server{"PostgreSQL": privatePostgres, "MariaDB": privateMariaDB}
 }
 
-// privateDir is a short path, for a socket's is at most 107 bytes, that belongs to whom the server
-// runs as.
+// privateDir returns a short path, because the path of a socket has at most 107 bytes. The
+// directory belongs to the user of the server.
 func privateDir(t *testing.T, owner *syscall.SysProcAttr) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "orderfsm") //nolint:usetesting // t.TempDir is too long
@@ -134,8 +133,8 @@ func privateMariaDB(t *testing.T) *server {
 	data, socket := filepath.Join(dir, "data"), filepath.Join(dir, "socket")
 	who, err := user.Current()
 	require.NoError(t, err)
-	// A server that starts deletes what it takes for old temporary tables in its directory of
-	// temporary files: also those of another server that has the same one.
+	// At its start a server deletes old temporary tables from its directory of temporary files,
+	// also those of another server with the same directory.
 	common := []string{
 		"--no-defaults", "--user=" + who.Username, "--datadir=" + data, "--tmpdir=" + dir,
 	}
@@ -149,7 +148,7 @@ func privateMariaDB(t *testing.T) *server {
 		log:     filepath.Join(dir, "log"),
 		signals: []syscall.Signal{syscall.SIGKILL, syscall.SIGKILL, syscall.SIGTERM},
 	}
-	// The database is made once, in a place that is always there.
+	// The database is created once, through a database that always exists.
 	dsn := s.dsn
 	s.dsn = "root@unix(" + socket + ")/mysql"
 	s.begin(t, "CREATE DATABASE orderfsm")
@@ -157,7 +156,7 @@ func privateMariaDB(t *testing.T) *server {
 	return s
 }
 
-// openQuietly does not tell of connections that break.
+// openQuietly does not log connections that break.
 func openQuietly(dsn string) (*sql.DB, error) {
 	cfg, err := mysql.ParseDSN(dsn)
 	if err != nil {
@@ -171,7 +170,7 @@ func openQuietly(dsn string) (*sql.DB, error) {
 	return sql.OpenDB(c), nil
 }
 
-// begin starts the server, for as long as the test runs, and executes a statement.
+// begin starts the server until the test ends, and executes a statement.
 func (s *server) begin(t *testing.T, statement string) {
 	t.Helper()
 	s.start(t)
@@ -208,7 +207,7 @@ func installed(t *testing.T, name, pattern string) string {
 	return paths[len(paths)-1]
 }
 
-// notRoot is whom PostgreSQL runs as where the test is root, whom it refuses.
+// notRoot returns the user of PostgreSQL if the test runs as root, because PostgreSQL does not.
 func notRoot(t *testing.T) *syscall.SysProcAttr {
 	t.Helper()
 	if os.Getuid() != 0 {
@@ -216,7 +215,8 @@ func notRoot(t *testing.T) *syscall.SysProcAttr {
 	}
 	who, err := user.Lookup("postgres")
 	if err != nil {
-		t.Skipf("PostgreSQL does not run as root, and there is no user postgres: a restart of it is then unproven: %v", err)
+		t.Skipf("PostgreSQL does not run as root and there is no user postgres. "+
+			"Its restart is not tested: %v", err)
 	}
 	uid, err := strconv.ParseUint(who.Uid, 10, 32)
 	require.NoError(t, err)

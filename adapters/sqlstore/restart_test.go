@@ -19,9 +19,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// TestRestart stops a database server three times while four clients write to it, killed or at its
-// own pace: every command fails with a clear error or is in the book, once, and no money is paid
-// twice.
+// TestRestart stops a database server three times while four clients write to it. Every command
+// fails with a clear error or is stored once, and no money is paid twice.
 func TestRestart(t *testing.T) {
 	t.Parallel()
 	for name, private := range privateServers() {
@@ -65,7 +64,7 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// restart is what the clients and the one that stops the server share.
+// restart is shared by the clients and the test that stops the server.
 type restart struct {
 	mu     sync.Mutex
 	up     chan struct{} // closed while the server is up
@@ -98,7 +97,7 @@ func (r *restart) progress(t *testing.T) {
 	require.Eventually(t, func() bool { return r.acked.Load() >= most }, patience, time.Millisecond)
 }
 
-// client stands for a process: it has a pool and a clock of its own.
+// client stands for a process, with its own pool and clock.
 type client struct {
 	*restart
 	name   string
@@ -120,7 +119,7 @@ func (c *client) service(t *testing.T, srv *server) *refund.Service {
 
 func (c *client) id(i int) string { return fmt.Sprintf("O-%s-%d", c.name, i) }
 
-func (c *client) no(i, n int) string { return fmt.Sprintf("R-%s-%d-%d", c.name, i, n) }
+func (c *client) number(i, n int) string { return fmt.Sprintf("R-%s-%d-%d", c.name, i, n) }
 
 // write gives commands, each until it succeeds.
 func (c *client) write(ctx context.Context) error {
@@ -135,7 +134,7 @@ func (c *client) write(ctx context.Context) error {
 			return err
 		}
 		for n, amount := range []int64{60, 40} {
-			if err := c.refund(ctx, id, c.no(c.orders, n), amount); err != nil {
+			if err := c.refund(ctx, id, c.number(c.orders, n), amount); err != nil {
 				return err
 			}
 		}
@@ -143,14 +142,16 @@ func (c *client) write(ctx context.Context) error {
 	return nil
 }
 
-func (c *client) refund(ctx context.Context, id, no string, amount int64) error {
-	if err := c.do(ctx, id, func() error { return ask(ctx, c.svc, id, no, amount) }); err != nil {
+func (c *client) refund(ctx context.Context, id, number string, amount int64) error {
+	if err := c.do(ctx, id, func() error {
+		return ask(ctx, c.svc, id, number, amount)
+	}); err != nil {
 		return err
 	}
 	var state order.State
 	if err := c.do(ctx, id, func() error {
 		r, err := c.svc.ApproveAndSend(ctx, refund.ApproveParams{
-			Ref: refund.Ref{OrderID: id, RefundNo: no}, Amount: amount, Actor: "staff:1",
+			Ref: refund.Ref{OrderID: id, RefundNo: number}, Amount: amount, Actor: "staff:1",
 		})
 		state = r.State
 		return err
@@ -160,7 +161,7 @@ func (c *client) refund(ctx context.Context, id, no string, amount int64) error 
 	for state != order.StateRefunded {
 		c.hours.Add(1) // what a lost Process has leased is free again
 		if err := c.do(ctx, id, func() error {
-			next, err := c.svc.Process(ctx, refund.Ref{OrderID: id, RefundNo: no})
+			next, err := c.svc.Process(ctx, refund.Ref{OrderID: id, RefundNo: number})
 			state = next.State
 			return err
 		}); err != nil {
@@ -178,7 +179,8 @@ func (c *client) do(ctx context.Context, id string, command func() error) error 
 			return nil
 		}
 		for _, lost := range []error{
-			refund.ErrOrderNotFound, refund.ErrRefundNotFound, refund.ErrConflict, refund.ErrExists, refund.ErrAmount, refund.ErrInvalid, refund.ErrTransition,
+			refund.ErrOrderNotFound, refund.ErrRefundNotFound, refund.ErrConflict, refund.ErrExists,
+			refund.ErrAmount, refund.ErrInvalid, refund.ErrTransition,
 		} {
 			if errors.Is(err, lost) {
 				return fmt.Errorf("what was acknowledged is lost: %w", err)
@@ -200,8 +202,7 @@ func (c *client) do(ctx context.Context, id string, command func() error) error 
 	}
 }
 
-// check reads what is in the database once all is over: what the clients were told, and nothing
-// else.
+// check reads the database at the end. It holds what was acknowledged and nothing else.
 func (r *restart) check(t *testing.T, srv *server, clients []*client) {
 	t.Helper()
 	db := srv.connect(t, srv.dsn)
@@ -213,8 +214,8 @@ func (r *restart) check(t *testing.T, srv *server, clients []*client) {
 			o := requireLegal(t, s, c.id(i))
 			require.EqualValues(t, 100, o.Refunded)
 			require.Len(t, o.History, 6, "each refund is asked for, approved and settled once")
-			require.Equal(t, map[string]int64{c.no(i, 0): 60, c.no(i, 1): 40},
-				r.paid.of(c.no(i, 0), c.no(i, 1)))
+			require.Equal(t, map[string]int64{c.number(i, 0): 60, c.number(i, 1): 40},
+				r.paid.of(c.number(i, 0), c.number(i, 1)))
 		}
 		orders += c.orders
 		failed += len(c.errs)
@@ -235,7 +236,7 @@ func (r *restart) check(t *testing.T, srv *server, clients []*client) {
 		failed, unclear)
 }
 
-// ledger is a bank that knows what it has paid.
+// ledger is a bank that records what it has paid.
 type ledger struct {
 	mu      sync.Mutex
 	amounts map[string]int64 // by refund number
@@ -245,8 +246,8 @@ func (l *ledger) of(numbers ...string) map[string]int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	some := map[string]int64{}
-	for _, no := range numbers {
-		some[no] = l.amounts[no]
+	for _, number := range numbers {
+		some[number] = l.amounts[number]
 	}
 	return some
 }

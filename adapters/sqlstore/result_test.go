@@ -16,8 +16,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// rowBreaker is a connector whose results break after some rows: they end, or hold what cannot be
-// read.
+// rowBreaker is a connector whose results break after some rows: they end, or hold unreadable
+// values.
 type rowBreaker struct {
 	driver.Connector
 	mu    sync.Mutex
@@ -106,8 +106,7 @@ func (r brokenRows) Next(dest []driver.Value) error {
 	return nil
 }
 
-// TestBrokenResult: a result that breaks off is an error after whatever row, and never a part of an
-// answer.
+// TestBrokenResult: a result that breaks after any row is an error, and never a part of an answer.
 func TestBrokenResult(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -120,10 +119,10 @@ func TestBrokenResult(t *testing.T) {
 		s, err := sqlstore.New(db, d.dialect, sqlstore.Options{NoPrepare: true, Retries: -1})
 		require.NoError(t, err)
 		o := newOrder("O-1")
-		for _, no := range []string{"R-1", "R-2"} {
-			request(t, o, no, 10)
+		for _, number := range []string{"R-1", "R-2"} {
+			request(t, o, number, 10)
 			_, err := newMachine(t).Fire(bg, o, order.Trigger{
-				Event: order.EventApprove, RefundNo: no, Actor: "staff:1", At: at(2),
+				Event: order.EventApprove, RefundNo: number, Actor: "staff:1", At: at(2),
 			})
 			require.NoError(t, err)
 		}

@@ -11,9 +11,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// BenchmarkSize tells what a settled refund leaves: the rows of an order, its one refund and its
-// history, and the bytes that these take with their indexes, as they were written and when the
-// database has tidied up.
+// BenchmarkSize reports what a settled refund leaves: the rows of an order, its refund and its
+// history, and their bytes with the indexes, as written and after the database has cleaned up.
 //
 //	go test -run '^$' -bench Size -benchtime 5000x ./adapters/sqlstore
 func BenchmarkSize(b *testing.B) {
@@ -25,19 +24,19 @@ func BenchmarkSize(b *testing.B) {
 			before := size(b, d, db)
 			each(b, 16, func(i int64) error {
 				// as WeChat Pay has them
-				id, no := fmt.Sprintf("2026010203%08d", i), fmt.Sprintf("2026010203%08d-R1", i)
+				id, number := fmt.Sprintf("2026010203%08d", i), fmt.Sprintf("2026010203%08d-R1", i)
 				if _, err := svc.Register(bg, refund.RegisterParams{
 					OrderID: id, Gateway: "wechat", PaymentID: fmt.Sprintf("42000012342026010%011d", i), Currency: "CNY", Total: 9900,
 				}); err != nil {
 					return err
 				}
 				if _, err := svc.Request(bg, refund.RequestParams{
-					Ref: refund.Ref{OrderID: id, RefundNo: no}, Amount: 9900, Reason: "does not fit", Actor: "buyer:10086",
+					Ref: refund.Ref{OrderID: id, RefundNo: number}, Amount: 9900, Reason: "does not fit", Actor: "buyer:10086",
 				}); err != nil {
 					return err
 				}
 				_, err := svc.ApproveAndSend(bg, refund.ApproveParams{
-					Ref: refund.Ref{OrderID: id, RefundNo: no}, Amount: 9900, Note: "goods are back",
+					Ref: refund.Ref{OrderID: id, RefundNo: number}, Amount: 9900, Note: "goods are back",
 					Actor: "staff:7",
 				})
 				return err
@@ -60,7 +59,7 @@ func BenchmarkSize(b *testing.B) {
 	}
 }
 
-// size is what the tables take on disk, in bytes.
+// size returns the bytes of the tables on disk.
 func size(b *testing.B, d database, db *sql.DB) (bytes float64) {
 	b.Helper()
 	if d.dialect == sqlstore.MySQL { // which keeps the sizes until it counts again

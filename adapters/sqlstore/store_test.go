@@ -40,7 +40,7 @@ func TestStore(t *testing.T) {
 	})
 }
 
-// second is a store that knows how to be opened again.
+// second is a store that can be opened again.
 type second struct {
 	*sqlstore.Store
 	dsn string

@@ -14,8 +14,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// counting are fresh databases: on MySQL also one whose driver counts the rows that it found, not
-// those that it changed.
+// counting returns fresh databases. On MySQL a second one counts the rows that a statement finds
+// and not those that it changes.
 func (d database) counting(t *testing.T) []string {
 	t.Helper()
 	dsns := []string{d.fresh(t)}
@@ -25,8 +25,8 @@ func (d database) counting(t *testing.T) []string {
 	return dsns
 }
 
-// TestUpdateOfSeveral: whatever changes at once is stored, also where MySQL is to count the rows
-// that it found.
+// TestUpdateOfSeveral: all changes of an Update are stored, also if MySQL counts the rows that it
+// finds.
 func TestUpdateOfSeveral(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -67,8 +67,8 @@ func TestUpdateOfSeveral(t *testing.T) {
 	})
 }
 
-// TestGatewayOfRefunds: the lists have an order's refunds under its gateway, also when it gets
-// another name.
+// TestGatewayOfRefunds: lists find an order's refunds under its gateway, also after the gateway has
+// changed.
 func TestGatewayOfRefunds(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -103,20 +103,20 @@ func TestGatewayOfRefunds(t *testing.T) {
 	})
 }
 
-// TestStatements: a command costs as few round trips as the database allows, beside BEGIN and
-// COMMIT. A host whose hooks do not take the transaction pays nothing for what the others need.
+// TestStatements: a command costs as few round trips as the database allows, besides BEGIN and
+// COMMIT. Hosts whose hooks do not use the transaction do not pay for the checks.
 func TestStatements(t *testing.T) {
 	t.Parallel()
-	// To ask for a refund, to approve it, to lease it and to record its outcome.
+	// To request a refund, to approve it, to lease it and to record its outcome.
 	want := map[sqlstore.Dialect][4]int{
 		sqlstore.PostgreSQL: {2, 2, 2, 2}, // it is locked and read, and written
 		sqlstore.MySQL:      {4, 3, 2, 3}, // what is inserted is on its own
 		sqlstore.SQLite:     {5, 5, 4, 5}, // a statement for each table; calls in one process
 	}
-	// What is added if a hook takes the transaction: MySQL's marker is set and released, SQLite is
-	// asked before the command writes and before it is committed.
+	// With a hook that uses the transaction: MySQL's marker is set and released, and SQLite is
+	// probed before the command writes and before the commit.
 	lent := map[sqlstore.Dialect]int{sqlstore.PostgreSQL: 0, sqlstore.MySQL: 2, sqlstore.SQLite: 2}
-	// And in a transaction of the host: its savepoint, and the marker or two questions.
+	// In a transaction of the host: the savepoint, and the marker or two probes.
 	joined := map[sqlstore.Dialect]int{sqlstore.PostgreSQL: 2, sqlstore.MySQL: 4, sqlstore.SQLite: 4}
 	onEach(t, func(t *testing.T, d database) {
 		dsn := d.fresh(t)
@@ -127,20 +127,21 @@ func TestStatements(t *testing.T) {
 		s, err := sqlstore.New(db, d.dialect, sqlstore.Options{NoPrepare: true})
 		require.NoError(t, err)
 		takes := false
-		svc := service(t, s, refund.Options{Hooks: []refund.Hooks{{InTx: func(ctx context.Context, _ *order.Order, _ order.Transition) error {
+		inTx := func(ctx context.Context, _ *order.Order, _ order.Transition) error {
 			if takes {
 				_, ok := sqlstore.TxFrom(ctx)
 				require.True(t, ok)
 			}
 			return nil
-		}}}})
+		}
+		svc := service(t, s, refund.Options{Hooks: []refund.Hooks{{InTx: inTx}}})
 		lifecycle := func(ctx context.Context, id string) (got [4]int) {
-			no := "R-" + id
+			number := "R-" + id
 			for i, command := range []func() error{
-				func() error { return ask(ctx, svc, id, no, 100) },
+				func() error { return ask(ctx, svc, id, number, 100) },
 				func() error {
 					_, err := svc.Approve(ctx, refund.ApproveParams{
-						Ref: refund.Ref{OrderID: id, RefundNo: no}, Amount: 100, Actor: "staff:1",
+						Ref: refund.Ref{OrderID: id, RefundNo: number}, Amount: 100, Actor: "staff:1",
 					})
 					return err
 				},
@@ -158,7 +159,7 @@ func TestStatements(t *testing.T) {
 							sqlstore.TxFrom(ctx)
 						}
 						_, err := newMachine(t).Fire(ctx, o, order.Trigger{
-							Event: order.EventSettle, RefundNo: no, Actor: order.ActorProvider,
+							Event: order.EventSettle, RefundNo: number, Actor: order.ActorProvider,
 							At: at(9),
 						})
 						return err
@@ -190,9 +191,9 @@ func TestStatements(t *testing.T) {
 	})
 }
 
-// TestUpdateOfNothingStored: a change that is too small to be stored, as of a time by a nanosecond,
-// leaves nothing of the refund to write. MySQL counts the rows that a statement changed, and not
-// those that it found: to write what is there already would look like an order that is gone.
+// TestUpdateOfNothingStored: a change that is too small to be stored, for example of a time by a
+// nanosecond, does not write the refund. MySQL counts the rows that a statement changes, so that an
+// unchanged row would look like a missing one.
 func TestUpdateOfNothingStored(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -210,8 +211,7 @@ func TestUpdateOfNothingStored(t *testing.T) {
 	})
 }
 
-// TestOverwritten: what others wrote to a locked order all the same, in the same transaction, is
-// not written over.
+// TestOverwritten: what others write to a locked order in the same transaction is not overwritten.
 func TestOverwritten(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
@@ -225,7 +225,8 @@ func TestOverwritten(t *testing.T) {
 			for _, statement := range []string{
 				"UPDATE orderfsm_orders SET version = version + 1",
 				"UPDATE orderfsm_refunds SET place = place + 1",
-				"INSERT INTO orderfsm_transitions SELECT order_id, seq + 1, event, refund_no, from_state, to_state, order_from, order_to, " +
+				"INSERT INTO orderfsm_transitions SELECT order_id, seq + 1, event, refund_no, from_state, " +
+					"to_state, order_from, order_to, " +
 					"actor, note, at FROM orderfsm_transitions",
 				"UPDATE orderfsm_refunds SET no = 'R-2'",
 			} {
@@ -262,7 +263,7 @@ func TestOverwritten(t *testing.T) {
 	})
 }
 
-// TestTemporaryTables: MySQL writes an order and its refund without one on disk.
+// TestTemporaryTables: MySQL writes an order and its refund without a temporary table on disk.
 func TestTemporaryTables(t *testing.T) {
 	t.Parallel()
 	d := databases()[2]

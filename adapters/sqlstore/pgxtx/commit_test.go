@@ -20,8 +20,8 @@ import (
 	"github.com/orderfsm/orderfsm/order"
 )
 
-// commitLoser loses the answer to a COMMIT, and the connection with it. What others do in the
-// meantime happens before the client notices.
+// commitLoser loses the answer to a COMMIT, and the connection with it. then runs before the client
+// notices.
 type commitLoser struct {
 	mu       sync.Mutex
 	armed    bool
@@ -103,8 +103,8 @@ func losing(t *testing.T, name string) (plain, shaky *sqlstore.Store, l *commitL
 	return plain, shaky, l
 }
 
-// TestLostCommitNeedsProof: a write whose COMMIT was lost succeeds only if the database holds what
-// it wrote.
+// TestLostCommitNeedsProof: a write whose answer to COMMIT is lost succeeds only if the database
+// holds that write.
 func TestLostCommitNeedsProof(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
@@ -147,9 +147,9 @@ func TestLostCommitNeedsProof(t *testing.T) {
 	}
 }
 
-// TestSilentDatabase: a database that says nothing any more from the COMMIT on does not hold a
-// caller much longer than its context. A caller that leaves during the COMMIT of a database that
-// does answer is answered.
+// TestSilentDatabase: a database that does not answer from the COMMIT on does not hold a caller
+// much longer than its context. If it answers after the context has ended, the caller gets the
+// answer.
 func TestSilentDatabase(t *testing.T) {
 	t.Parallel()
 	plain, shaky, l := losing(t, "silent")

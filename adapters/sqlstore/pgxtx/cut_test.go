@@ -17,8 +17,8 @@ import (
 	"github.com/orderfsm/orderfsm/order"
 )
 
-// cutter breaks the connection at the n-th message to the server: before it is sent, or before its
-// answer arrives.
+// cutter breaks the connection at the n-th message to the server, either before it is sent or
+// before its answer arrives.
 type cutter struct {
 	mu    sync.Mutex
 	at    int // 0: never
@@ -83,8 +83,8 @@ func (n *cutConn) Read(b []byte) (int, error) {
 	return got, err
 }
 
-// TestCutConnection breaks an Update at every message: what is stored is the order as it was, or as
-// the Update left it, and what the caller is told is true.
+// TestCutConnection breaks an Update at every message. The database holds the order as it was
+// before or after the Update, as the error says.
 func TestCutConnection(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
@@ -115,7 +115,8 @@ func TestCutConnection(t *testing.T) {
 			require.Less(t, at, 50, "an Update has an end")
 			id := fmt.Sprintf("O-%v-%d", after, at)
 			require.NoError(t, s.Create(ctx, &order.Order{
-				ID: id, Gateway: "bank", Currency: "CNY", Total: 100, State: order.StatePaid, CreatedAt: now, UpdatedAt: now,
+				ID: id, Gateway: "bank", Currency: "CNY", Total: 100, State: order.StatePaid,
+				CreatedAt: now, UpdatedAt: now,
 			}))
 			c.arm(at, after)
 			err := s.Update(ctx, id, func(ctx context.Context, o *order.Order) error {
@@ -141,8 +142,8 @@ func TestCutConnection(t *testing.T) {
 			cuts++
 		}
 	}
-	// BEGIN, the lock, the change and COMMIT are messages each way, those that are prepared more
-	// than one.
+	// BEGIN, the lock, the change and COMMIT are messages in each direction. A statement that is
+	// prepared takes more than one.
 	require.GreaterOrEqual(t, cuts, 2*4)
 	require.GreaterOrEqual(t, committed, 3,
 		"twice without a cut, and once where only the answer to COMMIT was lost")

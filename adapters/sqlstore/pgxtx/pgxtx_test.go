@@ -19,7 +19,7 @@ import (
 
 const dsnVar = "ORDERFSM_POSTGRES_DSN"
 
-// newPool is a pool on a schema of its own.
+// newPool returns a pool on a fresh schema.
 func newPool(t *testing.T, name string) *pgxpool.Pool {
 	t.Helper()
 	dsn := os.Getenv(dsnVar)
@@ -69,7 +69,7 @@ func (bank) Query(context.Context, refund.Request) (refund.Result, error) {
 	return refund.Result{}, errors.New("not asked")
 }
 
-// TestJoined runs commands in the host's own pgx transaction, beside the host's rows.
+// TestJoined: commands work in the host's own pgx transaction, with the host's rows.
 func TestJoined(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
@@ -98,9 +98,9 @@ func TestJoined(t *testing.T) {
 		OrderID: "O-1", Gateway: "bank", Currency: "CNY", Total: 100,
 	})
 	require.NoError(t, err)
-	ask := func(ctx context.Context, no string) error {
+	ask := func(ctx context.Context, number string) error {
 		_, err := svc.Request(ctx, refund.RequestParams{
-			Ref: refund.Ref{OrderID: "O-1", RefundNo: no}, Amount: 60, Actor: "buyer:1",
+			Ref: refund.Ref{OrderID: "O-1", RefundNo: number}, Amount: 60, Actor: "buyer:1",
 		})
 		return err
 	}
@@ -148,7 +148,7 @@ func TestNewRefuses(t *testing.T) {
 	require.Equal(t, "pool", invalid.Field)
 }
 
-// TestHooksHaveTx: a hook finds the transaction of pgx, whoever began it.
+// TestHooksHaveTx: TxFrom returns the transaction of pgx to a hook, whoever began it.
 func TestHooksHaveTx(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
@@ -191,7 +191,7 @@ func TestHooksHaveTx(t *testing.T) {
 	require.Equal(t, 3, rows)
 }
 
-// TestForeignTransaction: Stores on one pool share a transaction, those on two do not.
+// TestForeignTransaction: Stores on one pool share a transaction. Stores on two pools do not.
 func TestForeignTransaction(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
@@ -219,8 +219,8 @@ func TestForeignTransaction(t *testing.T) {
 	}
 }
 
-// TestLostCommit: a server that ends the connection instead of answering COMMIT has not said
-// whether it committed: it may be after that, in waiting for a standby.
+// TestLostCommit: a server that closes the connection instead of answering COMMIT may have
+// committed, for example if it waits for a standby.
 func TestLostCommit(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
