@@ -67,6 +67,8 @@ func TestCheckRefusesWhatWeChatPayWould(t *testing.T) {
 			require.ErrorIs(t, err, refund.ErrInvalid, "not sent")
 		})
 	}
-	_, err := g.Query(context.Background(), refund.Request{RefundNo: "", OrderID: "O1"})
-	require.ErrorIs(t, err, refund.ErrInvalid)
+	unnamed := request()
+	unnamed.RefundNo = ""
+	_, err := g.Query(context.Background(), unnamed)
+	require.ErrorContains(t, err, "refund_no: ", "a query needs the refund number")
 }

@@ -67,6 +67,20 @@ func TestListReadsAllPages(t *testing.T) {
 	}
 }
 
+// TestListHasARefundOfTheWholeOrder checks the largest amount that a row may have.
+func TestListHasARefundOfTheWholeOrder(t *testing.T) {
+	t.Parallel()
+	g := newGateway(t, config(newServer(t, wechattest.Options{})))
+	req := request()
+	req.Amount = req.Total
+	_, err := g.Refund(context.Background(), req)
+	require.NoError(t, err)
+	all, err := g.List(context.Background(), wholeOrder())
+	require.NoError(t, err)
+	require.Len(t, all, 1)
+	require.Equal(t, req.Total, all[0].Amount)
+}
+
 // TestListIsWholeOrAnError checks that a list is never incomplete: an incomplete one would allow
 // refunds beyond the order's total.
 func TestListIsWholeOrAnError(t *testing.T) {
@@ -110,6 +124,7 @@ func TestListIsWholeOrAnError(t *testing.T) {
 		"uncounted, then a fault":      {blind, wechattest.ErrCode("SYSTEMERROR", "x", false)},
 		"uncounted, then a refusal":    {blind, wechattest.ErrCode("NOTENOUGH", "x", false)},
 		"uncounted, then a set-up":     {blind, wechattest.ErrCode("SIGNERROR", "x", false)},
+		"uncounted, a row missing":     {blind.AndField("out_refund_no_3", ""), blind},
 		"uncounted, an amount of none": {blind.AndField("refund_fee_3", "0"), blind},
 		"uncounted, an amount above":   {blind.AndField("refund_fee_3", "101"), blind},
 		"uncounted, a refund twice":    {blind.AndField("out_refund_no_1", "R00"), blind},
@@ -156,6 +171,13 @@ func TestListIsWholeOrAnError(t *testing.T) {
 	_, right := signatures(srv)
 	srv.Inject(answerOf(srv, map[string]string{
 		"result_code": "SUCCESS", "out_trade_no": "O1", "total_fee": "100",
+	}, right))
+	_, err = g.List(context.Background(), wholeOrder())
+	require.ErrorIs(t, err, wechatv2.ErrAnswer)
+	// Nor is an answer without rows whose total is not a number.
+	srv.Inject(answerOf(srv, map[string]string{
+		"result_code": "SUCCESS", "out_trade_no": "O1", "total_fee": "100",
+		"refund_count": "0", "total_refund_count": "x",
 	}, right))
 	_, err = g.List(context.Background(), wholeOrder())
 	require.ErrorIs(t, err, wechatv2.ErrAnswer)

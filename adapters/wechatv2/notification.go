@@ -27,48 +27,53 @@ import (
 // Errors match [refund.ErrNotification], and [refund.ErrMismatch] if the notification is for
 // another merchant. They hold nothing that was encrypted.
 func (g *Gateway) ReadNotification(r *http.Request) (refund.Notification, error) {
-	n, err := g.readNotification(r)
+	info, err := g.openNotification(r)
+	var n refund.Notification
+	if err == nil {
+		n, err = info.notification()
+	}
 	if err != nil {
 		return refund.Notification{}, fmt.Errorf("%w: %w", refund.ErrNotification, err)
 	}
 	return n, nil
 }
 
-func (g *Gateway) readNotification(r *http.Request) (n refund.Notification, err error) {
+// openNotification returns the fields of req_info.
+func (g *Gateway) openNotification(r *http.Request) (fields, error) {
 	switch {
 	case r.Method != http.MethodPost:
-		return n, errors.New("not a POST")
+		return nil, errors.New("not a POST")
 	case r.Header.Get("Content-Encoding") != "":
-		return n, errors.New("body with a content encoding")
+		return nil, errors.New("body with a content encoding")
 	case r.Body == nil:
-		return n, errors.New("no body")
+		return nil, errors.New("no body")
 	}
 	body, err := readBody(ctxReader{r.Context(), r.Body}, 2<<10, refund.MaxNotification)
 	if err != nil {
-		return n, err
+		return nil, err
 	}
 	if len(body) > refund.MaxNotification {
-		return n, fmt.Errorf("body of more than %d bytes", refund.MaxNotification)
+		return nil, fmt.Errorf("body of more than %d bytes", refund.MaxNotification)
 	}
 	f, err := decode(body)
 	if err != nil {
-		return n, err
+		return nil, err
 	}
 	if f["return_code"] != success {
-		return n, errors.New("return_code is not SUCCESS")
+		return nil, errors.New("return_code is not SUCCESS")
 	}
 	if err := g.matchMerchant(f); err != nil {
-		return n, err
+		return nil, err
 	}
 	text, err := decryptInfo(f["req_info"], g.infoCipher())
 	if err != nil {
-		return n, err
+		return nil, err
 	}
 	info, err := decodeRoot(text, "root")
 	if err != nil {
-		return n, fmt.Errorf("req_info: %w", err)
+		return nil, fmt.Errorf("req_info: %w", err)
 	}
-	return info.notification()
+	return info, nil
 }
 
 // notification reads the content of req_info.

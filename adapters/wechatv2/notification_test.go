@@ -272,6 +272,9 @@ func TestMalformedNotificationsAreRefused(t *testing.T) {
 	good := wechatv2.Encode(envelope(encryptInfo(encodeRoot(innerFields()), testKey)))
 	_, err := g.ReadNotification(post(good))
 	require.NoError(t, err)
+	padding := bytes.Repeat([]byte(" "), refund.MaxNotification-len(good))
+	_, err = g.ReadNotification(post(append(bytes.Clone(good), padding...)))
+	require.NoError(t, err, "the largest body")
 	with := func(name, value string) *http.Request {
 		f := envelope(encryptInfo(encodeRoot(innerFields()), testKey))
 		f[name] = value

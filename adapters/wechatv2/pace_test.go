@@ -49,7 +49,8 @@ func TestRateLeavesTimeForTheCall(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t, wechattest.Options{})
 	cfg := config(srv)
-	cfg.QueryRate = 1.0 / 600 // one in ten minutes; TotalTimeout alone would allow the wait
+	// One in two and a half minutes: less than patience, and more than half of it.
+	cfg.QueryRate = 1.0 / 150
 	cfg.TotalTimeout = time.Hour
 	g := newGateway(t, cfg)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
