@@ -98,7 +98,7 @@ func ExampleOptions_rows() {
 	// new machine: row pay: refund_requested → refunded: only approve, reject and cancel leave the review
 }
 
-// Nobody approves a refund that he asked for himself.
+// The requester of a refund cannot approve it.
 func ExampleOptions_guards() {
 	fourEyes := func(_ context.Context, o *order.Order, t order.Transition) error {
 		if t.Event == order.EventApprove && o.Refund(t.RefundNo).RequestedBy == t.Actor {

@@ -142,7 +142,7 @@ func TestJSONKeysEqualTheGoNames(t *testing.T) {
 			f := typ.Field(i)
 			want := strings.ToLower(strings.Join(word.FindAllString(f.Name, -1), "_"))
 			if f.Type == reflect.TypeOf(time.Time{}) && f.Name != "At" && f.Name != "RequestedAt" {
-				want += ",omitzero" // not 0001-01-01 where nothing has happened yet
+				want += ",omitzero" // not 0001-01-01 if nothing has happened yet
 			}
 			require.Equal(t, want, f.Tag.Get("json"), "%s.%s", typ.Name(), f.Name)
 		}

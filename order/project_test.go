@@ -130,7 +130,7 @@ func TestAdoptKeepsTheReservation(t *testing.T) {
 	}
 }
 
-// What was asked for before the provider's console took its room must not be sent on top of it.
+// A refund that was requested before an adoption used its amount up must not be sent.
 func TestNothingIsApprovedBeyondTheTotal(t *testing.T) {
 	m, o := newMachine(t), newOrder(100)
 	addRefund(t, m, o, "R1", 30, order.StateFailed)
