@@ -104,3 +104,7 @@ func TestErrorNamesTheFailedCondition(t *testing.T) {
 func TestInvalidErrorDoesNotQuoteTheValue(t *testing.T) {
 	require.NotContains(t, order.ValidateRefundNo("R1\n2025 level=error").Error(), "level")
 }
+
+func TestInvalidErrorNamesTheLimit(t *testing.T) {
+	require.EqualError(t, order.ValidateRefundNo(""), "refund_no: must have 1 to 64 characters, has 0")
+}

@@ -236,6 +236,14 @@ func TestSubmittedRefundCannotBeCancelled(t *testing.T) {
 	require.ErrorIs(t, refuse(t, m, o, trigger(order.EventCancel, "R1", 0)), order.ErrTransition)
 }
 
+func TestAcceptedRefundCannotBeCancelled(t *testing.T) {
+	m, o := newMachine(t), inState(t, newMachine(t), order.StateApproved)
+	require.True(t, m.Can(o, "R1", order.EventCancel))
+	o.Refund("R1").AcceptedAt = t0()
+	require.False(t, m.Can(o, "R1", order.EventCancel))
+	require.ErrorContains(t, refuse(t, m, o, trigger(order.EventCancel, "R1", 0)), "submitted")
+}
+
 func TestAdoptedRefundCannotBeCancelled(t *testing.T) {
 	m := newMachine(t)
 	for _, w := range wantRows() {
