@@ -23,7 +23,7 @@
 //	fail            approved, abnormal → failed                      the provider's definite refusal                     held
 //	hold            approved → abnormal                              the money left and could not arrive                 held
 //	retry           failed → approved                                the same number again; no excess                    held
-//	abandon         failed → abandoned                               the merchant gives up                                  −
+//	abandon         failed → abandoned                               the merchant gives up                               −
 //	adopt           paid, refund_requested, failed → approved        the provider holds a refund that the book does not  +, held
 //	adopt           rejected, cancelled, abandoned → approved        the same                                            +
 //

@@ -18,7 +18,8 @@ func wrapTwice(err error) error {
 func TestErrorsMatchAfterWrapping(t *testing.T) {
 	m := newMachine(t)
 	sentinels := []error{
-		order.ErrTransition, order.ErrAmount, order.ErrVetoed, order.ErrInvalid, order.ErrRefundNotFound, order.ErrConflict,
+		order.ErrTransition, order.ErrAmount, order.ErrVetoed, order.ErrInvalid,
+		order.ErrRefundNotFound, order.ErrConflict,
 	}
 	reason := errors.New("only on weekdays")
 	veto := func(context.Context, *order.Order, order.Transition) error { return reason }
@@ -39,24 +40,36 @@ func TestErrorsMatchAfterWrapping(t *testing.T) {
 		},
 		"amount": {
 			trigger(order.EventRequestRefund, "R2", 41), nil, order.ErrAmount,
-			func(err error) bool { var e *order.AmountError; return errors.As(err, &e) && e.Left == 40 },
+			func(err error) bool {
+				var e *order.AmountError
+				return errors.As(err, &e) && e.Left == 40
+			},
 			[]string{"order O1", "41", "40 left"},
 		},
 		"amount zero": {
 			trigger(order.EventRequestRefund, "R2", 0), nil, order.ErrAmount,
-			func(err error) bool { var e *order.AmountError; return errors.As(err, &e) && e.Asked == 0 },
+			func(err error) bool {
+				var e *order.AmountError
+				return errors.As(err, &e) && e.Asked == 0
+			},
 			[]string{"order O1", "greater than 0", "got 0"},
 		},
 		"veto": {
 			trigger(order.EventApprove, "R1", 0),
 			[]order.Guard{veto},
 			order.ErrVetoed,
-			func(err error) bool { var e *order.VetoError; return errors.As(err, &e) && errors.Is(err, reason) },
+			func(err error) bool {
+				var e *order.VetoError
+				return errors.As(err, &e) && errors.Is(err, reason)
+			},
 			[]string{"approve refund R1 of order O1", "only on weekdays"},
 		},
 		"invalid": {
 			trigger(order.EventApprove, "R 1", 0), nil, order.ErrInvalid,
-			func(err error) bool { var e *order.InvalidError; return errors.As(err, &e) && e.Field == "refund_no" },
+			func(err error) bool {
+				var e *order.InvalidError
+				return errors.As(err, &e) && e.Field == "refund_no"
+			},
 			[]string{"approve refund of order O1", "refund_no"},
 		},
 		"not found": {
@@ -65,7 +78,8 @@ func TestErrorsMatchAfterWrapping(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := wrapTwice(refuse(t, m, inState(t, m, order.StateRefundRequested), c.trigger, c.guards...))
+			err := wrapTwice(refuse(t, m, inState(t, m, order.StateRefundRequested), c.trigger,
+				c.guards...))
 			for _, s := range sentinels {
 				require.Equal(t, s == c.is, errors.Is(err, s), "%v", s) //nolint:errorlint // which sentinel it is, not whether it matches
 			}
@@ -89,4 +103,8 @@ func TestErrorNamesTheFailedCondition(t *testing.T) {
 
 func TestInvalidErrorDoesNotQuoteTheValue(t *testing.T) {
 	require.NotContains(t, order.ValidateRefundNo("R1\n2025 level=error").Error(), "level")
+}
+
+func TestInvalidErrorNamesTheLimit(t *testing.T) {
+	require.EqualError(t, order.ValidateRefundNo(""), "refund_no: must have 1 to 64 characters, has 0")
 }

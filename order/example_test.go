@@ -28,7 +28,8 @@ func ExampleMachine_Fire() {
 		panic(err)
 	}
 	ctx, o := context.Background(), exampleOrder()
-	for _, ev := range []order.Event{order.EventRequestRefund, order.EventApprove, order.EventSettle} {
+	for _, ev := range []order.Event{order.EventRequestRefund, order.EventApprove,
+		order.EventSettle} {
 		t, err := m.Fire(ctx, o, exampleTrigger(ev))
 		if err != nil {
 			panic(err)
@@ -54,7 +55,8 @@ func ExampleMachine_Available() {
 	}
 	o := exampleOrder()
 	fmt.Println(m.Available(o, "R1"))
-	if _, err := m.Fire(context.Background(), o, exampleTrigger(order.EventRequestRefund)); err != nil {
+	if _, err := m.Fire(context.Background(), o,
+		exampleTrigger(order.EventRequestRefund)); err != nil {
 		panic(err)
 	}
 	fmt.Println(m.Available(o, "R1"))
@@ -86,17 +88,17 @@ func ExampleOptions_rows() {
 	}
 
 	_, err = order.NewMachine(order.Options{Rows: []order.Row{
-		{Event: "pay_now", From: order.StateRefundRequested, To: order.StateRefunded},
+		{Event: "pay", From: order.StateRefundRequested, To: order.StateRefunded},
 	}})
 	fmt.Println(err)
 	// Output:
 	// refund_requested 10000
 	// reviewed 10000
 	// approved 10000
-	// new machine: row pay_now: refund_requested → refunded: state refunded is closed to extension: only approve, reject and cancel leave the review
+	// new machine: row pay: refund_requested → refunded: only approve, reject and cancel leave the review
 }
 
-// Nobody approves a refund that he asked for himself.
+// The requester of a refund cannot approve it.
 func ExampleOptions_guards() {
 	fourEyes := func(_ context.Context, o *order.Order, t order.Transition) error {
 		if t.Event == order.EventApprove && o.Refund(t.RefundNo).RequestedBy == t.Actor {
@@ -109,7 +111,8 @@ func ExampleOptions_guards() {
 		panic(err)
 	}
 	o := exampleOrder()
-	if _, err := m.Fire(context.Background(), o, exampleTrigger(order.EventRequestRefund)); err != nil {
+	if _, err := m.Fire(context.Background(), o,
+		exampleTrigger(order.EventRequestRefund)); err != nil {
 		panic(err)
 	}
 	_, err = m.Fire(context.Background(), o, exampleTrigger(order.EventApprove))

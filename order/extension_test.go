@@ -32,7 +32,8 @@ func reviewRows() []order.Row {
 }
 
 func TestNewMachineRefusesFaultyRows(t *testing.T) {
-	requested, approved, long := order.StateRefundRequested, order.StateApproved, strings.Repeat("a", 33)
+	requested, approved, long := order.StateRefundRequested, order.StateApproved,
+		strings.Repeat("a", 33)
 	out := order.Row{Event: order.EventApprove, From: reviewed, To: approved}
 	in := order.Row{Event: "second_review", From: requested, To: reviewed}
 	for name, c := range map[string]struct {
@@ -55,9 +56,10 @@ func TestNewMachineRefusesFaultyRows(t *testing.T) {
 		"two targets":          {[]order.Row{in, out, {"second_review", requested, goodsReturning}}, []string{"already in the table"}},
 		"core row repeated":    {[]order.Row{{order.EventApprove, requested, approved}}, []string{"already in the table"}},
 		"core row redirected":  {[]order.Row{in, out, {order.EventApprove, requested, reviewed}}, []string{"already in the table", "core event approve"}},
-		"straight to refunded": {[]order.Row{in, out, {"pay", reviewed, order.StateRefunded}}, []string{"refunded is closed"}},
-		"skip to approved":     {[]order.Row{{"wave_through", requested, approved}}, []string{"approved is closed"}},
-		"settle from review":   {[]order.Row{in, out, {order.EventSettle, reviewed, order.StateRefunded}}, []string{"core event settle"}},
+		"straight to refunded": {[]order.Row{in, out, {"pay", reviewed, order.StateRefunded}}, []string{"leave the review"}},
+		"skip to approved":     {[]order.Row{{"wave_through", requested, approved}}, []string{"leave the review"}},
+		"settle from review": {[]order.Row{in, out,
+			{order.EventSettle, reviewed, order.StateRefunded}}, []string{"core event settle"}},
 		"adopt from review":    {[]order.Row{in, out, {order.EventAdopt, reviewed, approved}}, []string{"core event adopt"}},
 		"reject into approved": {[]order.Row{in, out, {order.EventReject, reviewed, approved}}, []string{"core event reject"}},
 		"from approved":        {[]order.Row{in, out, {"pull_back", approved, reviewed}}, []string{"approved is closed"}},
@@ -65,7 +67,7 @@ func TestNewMachineRefusesFaultyRows(t *testing.T) {
 		"from abnormal":        {[]order.Row{in, out, {"x", order.StateAbnormal, reviewed}}, []string{"abnormal is closed"}},
 		"from rejected":        {[]order.Row{in, out, {"appeal", order.StateRejected, reviewed}}, []string{"rejected is closed"}},
 		"from paid":            {[]order.Row{out, {"x", order.StatePaid, reviewed}}, []string{"paid is closed", "cannot be reached"}},
-		"back to paid":         {[]order.Row{in, out, {"x", reviewed, order.StatePaid}}, []string{"paid is closed"}},
+		"back to paid":         {[]order.Row{in, out, {"x", reviewed, order.StatePaid}}, []string{"leave the review"}},
 		"unreachable":          {[]order.Row{out}, []string{"reviewed cannot be reached"}},
 		"one of two unreachable": {
 			[]order.Row{in, out, {order.EventApprove, goodsReturning, approved}},
@@ -82,7 +84,8 @@ func TestNewMachineRefusesFaultyRows(t *testing.T) {
 			[]string{"reviewed cannot be reached", "goods_returning cannot be reached"},
 		},
 		"every fault is named": {
-			[]order.Row{in, {"event", requested, infoAsked}, {"pay", reviewed, order.StateRefunded}, {"a", "x", "x"}},
+			[]order.Row{in, {"event", requested, infoAsked}, {"pay", reviewed, order.StateRefunded},
+				{"a", "x", "x"}},
 			[]string{"row event", "row pay", "row a", "info_asked has no way out"},
 		},
 	} {
@@ -170,16 +173,20 @@ func TestRefundsWalkAddedRows(t *testing.T) {
 		orderTo order.State
 		left    int64
 	}
-	request := step{order.EventRequestRefund, order.StateRefundRequested, order.StateRefundRequested, 40}
+	request := step{order.EventRequestRefund, order.StateRefundRequested,
+		order.StateRefundRequested, 40}
 	ask := step{"ask_info", infoAsked, infoAsked, 40}
 	second := step{"second_review", reviewed, reviewed, 40}
 	approve := step{order.EventApprove, order.StateApproved, order.StateApproved, 40}
 	adopt := step{order.EventAdopt, order.StateApproved, order.StateApproved, 40}
 	for name, steps := range map[string][]step{
-		"second review":  {request, second, approve, {order.EventSettle, order.StateRefunded, order.StatePaid, 40}},
-		"goods back":     {request, second, {"await_goods", goodsReturning, goodsReturning, 40}, approve},
-		"question":       {request, ask, {"give_info", order.StateRefundRequested, order.StateRefundRequested, 40}, ask},
-		"reject":         {request, second, {order.EventReject, order.StateRejected, order.StatePaid, 100}},
+		"second review": {request, second, approve,
+			{order.EventSettle, order.StateRefunded, order.StatePaid, 40}},
+		"goods back": {request, second, {"await_goods", goodsReturning, goodsReturning, 40}, approve},
+		"question": {request, ask,
+			{"give_info", order.StateRefundRequested, order.StateRefundRequested, 40}, ask},
+		"reject": {request, second,
+			{order.EventReject, order.StateRejected, order.StatePaid, 100}},
 		"cancel":         {request, ask, {order.EventCancel, order.StateCancelled, order.StatePaid, 100}},
 		"straight":       {request, approve},
 		"adopted midway": {request, ask, adopt},
@@ -202,7 +209,8 @@ func TestAddedStatesRefuseOtherEvents(t *testing.T) {
 	fire(t, m, o, order.EventRequestRefund, "R1", 60)
 	fire(t, m, o, "second_review", "R1", 0)
 	require.Equal(t, []order.Event{"adopt", "approve", "await_goods", "reject"}, m.Available(o, "R1"))
-	for _, ev := range []order.Event{"second_review", "ask_info", order.EventCancel, order.EventSettle, order.EventRetry} {
+	for _, ev := range []order.Event{"second_review", "ask_info", order.EventCancel,
+		order.EventSettle, order.EventRetry} {
 		require.ErrorIs(t, refuse(t, m, o, trigger(ev, "R1", 0)), order.ErrTransition, ev)
 	}
 	in := trigger(order.EventReject, "R1", 0)
@@ -220,8 +228,10 @@ func TestUnknownStateIsNotMovedAndStaysReserved(t *testing.T) {
 	without := newMachine(t)
 	require.Error(t, without.Verify(o))
 	require.Empty(t, without.Available(o, "R1"))
-	require.ErrorIs(t, refuse(t, without, o, trigger(order.EventApprove, "R1", 0)), order.ErrTransition)
-	require.ErrorIs(t, refuse(t, without, o, trigger(order.EventRequestRefund, "R2", 41)), order.ErrAmount)
+	require.ErrorIs(t, refuse(t, without, o, trigger(order.EventApprove, "R1", 0)),
+		order.ErrTransition)
+	require.ErrorIs(t, refuse(t, without, o, trigger(order.EventRequestRefund, "R2", 41)),
+		order.ErrAmount)
 	_, err := without.Fire(context.Background(), o, trigger(order.EventRequestRefund, "R2", 40))
 	require.NoError(t, err)
 	require.Equal(t, int64(100), o.Reserved)

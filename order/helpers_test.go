@@ -40,12 +40,15 @@ func newOrder(total int64) *order.Order {
 
 func trigger(ev order.Event, number string, amount int64) order.Trigger {
 	return order.Trigger{
-		Event: ev, RefundNo: number, Amount: amount, Reason: "too small", Actor: "staff:7", Note: "seen", At: t0().Add(time.Minute),
+		Event: ev, RefundNo: number, Amount: amount, Reason: "too small", Actor: "staff:7",
+		Note: "seen", At: t0().Add(time.Minute),
 	}
 }
 
 // fire must succeed and leave an order that Verify accepts.
-func fire(t testing.TB, m *order.Machine, o *order.Order, ev order.Event, number string, amount int64) order.Transition {
+func fire(
+	t testing.TB, m *order.Machine, o *order.Order, ev order.Event, number string, amount int64,
+) order.Transition {
 	t.Helper()
 	tr, err := m.Fire(context.Background(), o, trigger(ev, number, amount))
 	require.NoError(t, err)
@@ -54,7 +57,9 @@ func fire(t testing.TB, m *order.Machine, o *order.Order, ev order.Event, number
 }
 
 // refuse must fail and leave the order untouched: equal, and byte for byte the same JSON.
-func refuse(t testing.TB, m *order.Machine, o *order.Order, in order.Trigger, guards ...order.Guard) error {
+func refuse(
+	t testing.TB, m *order.Machine, o *order.Order, in order.Trigger, guards ...order.Guard,
+) error {
 	t.Helper()
 	before, bytes := o.Clone(), toJSON(t, o)
 	tr, err := m.Fire(context.Background(), o, in, guards...)
@@ -89,20 +94,24 @@ func pathTo(s order.State) []order.Event {
 
 func coreStates() []order.State {
 	return []order.State{
-		order.StatePaid, order.StateRefundRequested, order.StateApproved, order.StateAbnormal, order.StateFailed,
+		order.StatePaid, order.StateRefundRequested, order.StateApproved, order.StateAbnormal,
+		order.StateFailed,
 		order.StateRefunded, order.StateRejected, order.StateCancelled, order.StateAbandoned,
 	}
 }
 
 func coreEvents() []order.Event {
 	return []order.Event{
-		order.EventRequestRefund, order.EventApprove, order.EventReject, order.EventCancel, order.EventSettle,
+		order.EventRequestRefund, order.EventApprove, order.EventReject, order.EventCancel,
+		order.EventSettle,
 		order.EventFail, order.EventHold, order.EventRetry, order.EventAbandon, order.EventAdopt,
 	}
 }
 
 // addRefund puts a refund of that amount, in that core state, on o.
-func addRefund(t testing.TB, m *order.Machine, o *order.Order, number string, amount int64, s order.State) {
+func addRefund(
+	t testing.TB, m *order.Machine, o *order.Order, number string, amount int64, s order.State,
+) {
 	t.Helper()
 	for _, ev := range pathTo(s) {
 		fire(t, m, o, ev, number, amount)

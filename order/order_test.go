@@ -74,7 +74,8 @@ func TestTimesBecomeUTC(t *testing.T) {
 	_, err = m.Fire(context.Background(), o, in)
 	require.NoError(t, err)
 	r := o.Refund("R1")
-	for _, at := range []time.Time{tr.At, o.UpdatedAt, r.RequestedAt, r.ReviewedAt, r.ApprovedAt, r.NextAttemptAt} {
+	for _, at := range []time.Time{tr.At, o.UpdatedAt, r.RequestedAt, r.ReviewedAt, r.ApprovedAt,
+		r.NextAttemptAt} {
 		require.Equal(t, in.At.Round(0).UTC(), at)
 	}
 	var back order.Order
@@ -126,7 +127,8 @@ func TestReviewIsRecorded(t *testing.T) {
 	m := newMachine(t)
 	for _, s := range []order.State{order.StateApproved, order.StateRejected} {
 		r := inState(t, m, s).Refund("R1")
-		require.Equal(t, []any{order.Actor("staff:7"), "seen", trigger("", "", 0).At}, []any{r.ReviewedBy, r.ReviewNote, r.ReviewedAt})
+		require.Equal(t, []any{order.Actor("staff:7"), "seen", trigger("", "", 0).At},
+			[]any{r.ReviewedBy, r.ReviewNote, r.ReviewedAt})
 	}
 	require.Zero(t, inState(t, m, order.StateCancelled).Refund("R1").ReviewedBy)
 }
@@ -140,7 +142,7 @@ func TestJSONKeysEqualTheGoNames(t *testing.T) {
 			f := typ.Field(i)
 			want := strings.ToLower(strings.Join(word.FindAllString(f.Name, -1), "_"))
 			if f.Type == reflect.TypeOf(time.Time{}) && f.Name != "At" && f.Name != "RequestedAt" {
-				want += ",omitzero" // not 0001-01-01 where nothing has happened yet
+				want += ",omitzero" // not 0001-01-01 if nothing has happened yet
 			}
 			require.Equal(t, want, f.Tag.Get("json"), "%s.%s", typ.Name(), f.Name)
 		}
@@ -148,7 +150,8 @@ func TestJSONKeysEqualTheGoNames(t *testing.T) {
 }
 
 func TestOnlyAdoptLeavesTerminalStates(t *testing.T) {
-	ends := []order.State{order.StateRefunded, order.StateRejected, order.StateCancelled, order.StateAbandoned}
+	ends := []order.State{order.StateRefunded, order.StateRejected, order.StateCancelled,
+		order.StateAbandoned}
 	for _, s := range append(coreStates(), "", "reviewed") {
 		terminal := false
 		for _, e := range ends {

@@ -38,7 +38,8 @@ func TestOrderShowsTheMostPressingRefund(t *testing.T) {
 					for i, s := range three {
 						addRefund(t, m, o, []string{"R1", "R2", "R3"}[i], 10, s)
 					}
-					require.Equal(t, mostPressing(three, o.Refunded, total), o.State, "%v of %d", three, total)
+					require.Equal(t, mostPressing(three, o.Refunded, total), o.State, "%v of %d",
+						three, total)
 				}
 			}
 		}
@@ -63,7 +64,8 @@ func TestPartiallyRefundedIsBetweenNoneAndAll(t *testing.T) {
 
 func TestReleasedAmountCanBeAskedForAgain(t *testing.T) {
 	m := newMachine(t)
-	for _, s := range []order.State{order.StateRejected, order.StateCancelled, order.StateAbandoned} {
+	for _, s := range []order.State{order.StateRejected, order.StateCancelled,
+		order.StateAbandoned} {
 		o := newOrder(100)
 		addRefund(t, m, o, "R1", 100, s)
 		require.Equal(t, order.StatePaid, o.State)
@@ -83,7 +85,8 @@ func TestFailedRefundKeepsItsReservation(t *testing.T) {
 // number.
 func TestAdoptMayExceedTheTotal(t *testing.T) {
 	m := newMachine(t)
-	for _, s := range []order.State{order.StateRejected, order.StateCancelled, order.StateAbandoned} {
+	for _, s := range []order.State{order.StateRejected, order.StateCancelled,
+		order.StateAbandoned} {
 		o := newOrder(100)
 		addRefund(t, m, o, "R1", 60, s)
 		addRefund(t, m, o, "R2", 100, order.StateRefunded)
@@ -93,7 +96,8 @@ func TestAdoptMayExceedTheTotal(t *testing.T) {
 		require.Equal(t, order.StateApproved, o.State)
 		require.Equal(t, int64(60), o.Excess())
 		require.Zero(t, o.Refundable())
-		require.ErrorIs(t, refuse(t, m, o, trigger(order.EventRequestRefund, "R3", 1)), order.ErrAmount)
+		require.ErrorIs(t, refuse(t, m, o, trigger(order.EventRequestRefund, "R3", 1)),
+			order.ErrAmount)
 
 		fire(t, m, o, order.EventSettle, "R1", 0)
 		require.Equal(t, order.StateRefunded, o.State)
@@ -126,7 +130,7 @@ func TestAdoptKeepsTheReservation(t *testing.T) {
 	}
 }
 
-// What was asked for before the provider's console took its room must not be sent on top of it.
+// A refund that was requested before an adoption used its amount up must not be sent.
 func TestNothingIsApprovedBeyondTheTotal(t *testing.T) {
 	m, o := newMachine(t), newOrder(100)
 	addRefund(t, m, o, "R1", 30, order.StateFailed)

@@ -94,7 +94,8 @@ func TestRandomWalksAgreeWithTheModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		total := rapid.Int64Range(1, 300).Draw(t, "total")
 		w := &walker{m: m, o: newOrder(total), d: &model{
-			total: total, amounts: map[string]int64{}, states: map[string]string{}, tries: map[string]bool{},
+			total: total, amounts: map[string]int64{}, states: map[string]string{},
+			tries: map[string]bool{},
 		}}
 		t.Repeat(map[string]func(*rapid.T){
 			"fire":    func(t *rapid.T) { w.fire(t, rapid.SampledFrom(events).Draw(t, "event")) },
@@ -119,13 +120,15 @@ func drawNumber(t *rapid.T) string { return fmt.Sprintf("R%d", rapid.IntRange(1,
 func (w *walker) advance(t *rapid.T) {
 	number := drawNumber(t)
 	if events := w.m.Available(w.o, number); len(events) > 0 {
-		w.step(t, number, string(rapid.SampledFrom(events).Draw(t, "event")), rapid.Int64Range(1, 100).Draw(t, "amount"), "seen")
+		w.step(t, number, string(rapid.SampledFrom(events).Draw(t, "event")),
+			rapid.Int64Range(1, 100).Draw(t, "amount"), "seen")
 	}
 }
 
 // fire fires anything.
 func (w *walker) fire(t *rapid.T, ev string) {
-	amount := rapid.OneOf(rapid.Int64Range(-1, 310), rapid.Int64(), rapid.Just(w.d.left())).Draw(t, "amount")
+	amount := rapid.OneOf(rapid.Int64Range(-1, 310), rapid.Int64(), rapid.Just(w.d.left())).Draw(t,
+		"amount")
 	if ev == "adopt" { // sums of a few random int64 would overflow the naive model
 		amount = min(amount, 1000)
 	}

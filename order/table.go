@@ -95,7 +95,7 @@ func checkRow(r Row, coreEvent bool, coreStates map[State]bool) error {
 			return fmt.Errorf("core event %s does not allow this row", r.Event)
 		}
 	case coreStates[r.To] && r.To != StateRefundRequested:
-		return fmt.Errorf("state %s is closed to extension: only approve, reject and cancel leave the review", r.To)
+		return errors.New("only approve, reject and cancel leave the review")
 	}
 	return nil
 }

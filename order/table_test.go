@@ -22,8 +22,10 @@ type want struct {
 func wantRows() []want {
 	const none, paid = 0, order.StatePaid
 	return []want{
-		{order.EventRequestRefund, paid, order.StateRefundRequested, none, 60, order.StateRefundRequested},
-		{order.EventApprove, order.StateRefundRequested, order.StateApproved, none, 60, order.StateApproved},
+		{order.EventRequestRefund, paid, order.StateRefundRequested, none, 60,
+			order.StateRefundRequested},
+		{order.EventApprove, order.StateRefundRequested, order.StateApproved, none, 60,
+			order.StateApproved},
 		{order.EventReject, order.StateRefundRequested, order.StateRejected, none, none, paid},
 		{order.EventCancel, order.StateRefundRequested, order.StateCancelled, none, none, paid},
 		{order.EventCancel, order.StateApproved, order.StateCancelled, none, none, paid},
@@ -36,11 +38,14 @@ func wantRows() []want {
 		{order.EventRetry, order.StateFailed, order.StateApproved, none, 60, order.StateApproved},
 		{order.EventAbandon, order.StateFailed, order.StateAbandoned, none, none, paid},
 		{order.EventAdopt, paid, order.StateApproved, none, 60, order.StateApproved},
-		{order.EventAdopt, order.StateRefundRequested, order.StateApproved, none, 60, order.StateApproved},
+		{order.EventAdopt, order.StateRefundRequested, order.StateApproved, none, 60,
+			order.StateApproved},
 		{order.EventAdopt, order.StateFailed, order.StateApproved, none, 60, order.StateApproved},
 		{order.EventAdopt, order.StateRejected, order.StateApproved, none, 60, order.StateApproved},
-		{order.EventAdopt, order.StateCancelled, order.StateApproved, none, 60, order.StateApproved},
-		{order.EventAdopt, order.StateAbandoned, order.StateApproved, none, 60, order.StateApproved},
+		{order.EventAdopt, order.StateCancelled, order.StateApproved, none, 60,
+			order.StateApproved},
+		{order.EventAdopt, order.StateAbandoned, order.StateApproved, none, 60,
+			order.StateApproved},
 	}
 }
 
@@ -53,7 +58,8 @@ func TestEveryRowMovesAsWritten(t *testing.T) {
 			tr := fire(t, m, o, w.ev, "R1", 60)
 			require.Equal(t, order.Transition{
 				Seq: before.Seq + 1, Event: w.ev, RefundNo: "R1", From: w.from, To: w.to,
-				OrderFrom: before.State, OrderTo: w.orderTo, Actor: "staff:7", Note: "seen", At: trigger("", "", 0).At,
+				OrderFrom: before.State, OrderTo: w.orderTo, Actor: "staff:7", Note: "seen",
+				At: trigger("", "", 0).At,
 			}, tr)
 			require.Equal(t, w.to, o.Refund("R1").State)
 			require.Equal(t, int64(60), o.Refund("R1").Amount)
@@ -118,7 +124,8 @@ func TestOnlyRowsOfTheTableMove(t *testing.T) {
 
 func TestUnknownRefundIsNotFound(t *testing.T) {
 	m := newMachine(t)
-	require.Equal(t, []order.Event{order.EventAdopt, order.EventRequestRefund}, m.Available(newOrder(100), "R1"))
+	require.Equal(t, []order.Event{order.EventAdopt, order.EventRequestRefund},
+		m.Available(newOrder(100), "R1"))
 	for _, ev := range append(coreEvents(), "no_such_event") {
 		if ev == order.EventRequestRefund || ev == order.EventAdopt {
 			continue
@@ -136,7 +143,8 @@ func TestRefundNumberCannotBeUsedTwice(t *testing.T) {
 			continue
 		}
 		o := inState(t, m, s)
-		require.ErrorIs(t, refuse(t, m, o, trigger(order.EventRequestRefund, "R1", 10)), order.ErrTransition, s)
+		require.ErrorIs(t, refuse(t, m, o, trigger(order.EventRequestRefund, "R1", 10)),
+			order.ErrTransition, s)
 	}
 }
 
@@ -189,10 +197,12 @@ func TestAdoptNeverOverflows(t *testing.T) {
 	m, o := newMachine(t), newOrder(100)
 	for i := range math.MaxInt64 / order.MaxAmount {
 		number := fmt.Sprintf("S%d", i)
-		o.Refunds = append(o.Refunds, order.Refund{No: number, Amount: order.MaxAmount, State: order.StateApproved})
+		o.Refunds = append(o.Refunds, order.Refund{No: number, Amount: order.MaxAmount,
+			State: order.StateApproved})
 		o.Reserved += order.MaxAmount
 	}
-	require.ErrorIs(t, refuse(t, m, o, trigger(order.EventAdopt, "R1", order.MaxAmount)), order.ErrAmount)
+	require.ErrorIs(t, refuse(t, m, o, trigger(order.EventAdopt, "R1", order.MaxAmount)),
+		order.ErrAmount)
 	require.Positive(t, o.Excess())
 }
 
@@ -214,7 +224,8 @@ func TestSubmittedRefundCannotBeCancelled(t *testing.T) {
 	err := refuse(t, m, o, trigger(order.EventCancel, "R1", 0))
 	var te *order.TransitionError
 	require.ErrorAs(t, err, &te)
-	require.Equal(t, []order.Event{order.EventFail, order.EventHold, order.EventSettle}, te.Available)
+	require.Equal(t, []order.Event{order.EventFail, order.EventHold, order.EventSettle},
+		te.Available)
 	require.Contains(t, te.Reason, "submitted")
 
 	// Failing and retrying counts attempts anew and still does not make it new.
@@ -223,6 +234,14 @@ func TestSubmittedRefundCannotBeCancelled(t *testing.T) {
 	require.Zero(t, o.Refund("R1").Attempts)
 	require.Equal(t, 1, o.Refund("R1").Retries)
 	require.ErrorIs(t, refuse(t, m, o, trigger(order.EventCancel, "R1", 0)), order.ErrTransition)
+}
+
+func TestAcceptedRefundCannotBeCancelled(t *testing.T) {
+	m, o := newMachine(t), inState(t, newMachine(t), order.StateApproved)
+	require.True(t, m.Can(o, "R1", order.EventCancel))
+	o.Refund("R1").AcceptedAt = t0()
+	require.False(t, m.Can(o, "R1", order.EventCancel))
+	require.ErrorContains(t, refuse(t, m, o, trigger(order.EventCancel, "R1", 0)), "submitted")
 }
 
 func TestAdoptedRefundCannotBeCancelled(t *testing.T) {

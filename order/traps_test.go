@@ -91,7 +91,8 @@ func TestTrapVetoStopsAtTheFirstGuard(t *testing.T) {
 func TestTrapGuardSeesTheRequestedRefund(t *testing.T) {
 	limit := func(_ context.Context, o *order.Order, tr order.Transition) error {
 		r := o.Refund(tr.RefundNo)
-		require.Equal(t, order.Refund{No: "R1", Amount: r.Amount, Reason: "late", State: order.StatePaid, RequestedBy: "buyer:1"}, *r)
+		require.Equal(t, order.Refund{No: "R1", Amount: r.Amount, Reason: "late",
+			State: order.StatePaid, RequestedBy: "buyer:1"}, *r)
 		require.Equal(t, tr.From, r.State)
 		require.Zero(t, o.Reserved, "before it")
 		require.Len(t, o.Refunds, 1)
@@ -195,7 +196,8 @@ func TestTrapFactsAreNotVetoed(t *testing.T) {
 	never := func(context.Context, *order.Order, order.Transition) error { return errors.New("never") }
 	m, plain := guarded(t, never), newMachine(t)
 	for _, w := range wantRows() {
-		_, err := m.Fire(context.Background(), inState(t, plain, w.from), trigger(w.ev, "R1", 60), never)
+		_, err := m.Fire(context.Background(), inState(t, plain, w.from), trigger(w.ev, "R1", 60),
+			never)
 		require.Equal(t, !w.ev.IsFact(), errors.Is(err, order.ErrVetoed), "%v", w)
 		require.Equal(t, w.ev.IsFact(), err == nil, "%v", w)
 	}
@@ -211,7 +213,8 @@ func TestFactsAreWhatTheProviderDid(t *testing.T) {
 func TestTrapAvailableHasAStableOrder(t *testing.T) {
 	m, o := newMachine(t), inState(t, newMachine(t), order.StateFailed)
 	for range 200 {
-		require.Equal(t, []order.Event{order.EventAbandon, order.EventAdopt, order.EventRetry, order.EventSettle},
+		require.Equal(t, []order.Event{order.EventAbandon, order.EventAdopt, order.EventRetry,
+			order.EventSettle},
 			m.Available(o, "R1"))
 	}
 }

@@ -75,35 +75,43 @@ func TestOrderIsValidated(t *testing.T) {
 	}
 }
 
+func actorOf(n int) order.Actor { return order.Actor(strings.Repeat("a", n)) }
+
 func TestTriggerIsValidated(t *testing.T) {
 	m := newMachine(t)
 	for name, c := range map[string]struct {
 		spoil func(in *order.Trigger)
 		field string // "" is valid
 	}{
-		"refund number empty":   {func(in *order.Trigger) { in.RefundNo = "" }, "refund_no"},
-		"actor empty":           {func(in *order.Trigger) { in.Actor = "" }, "actor"},
-		"actor of 128":          {func(in *order.Trigger) { in.Actor = order.Actor(strings.Repeat("a", 128)) }, ""},
-		"actor of 129":          {func(in *order.Trigger) { in.Actor = order.Actor(strings.Repeat("a", 129)) }, "actor"},
-		"actor blank":           {func(in *order.Trigger) { in.Actor = " " }, "actor"},
-		"actor with new line":   {func(in *order.Trigger) { in.Actor = "a\nb" }, "actor"},
-		"actor not UTF-8":       {func(in *order.Trigger) { in.Actor = "\xc3" }, "actor"},
-		"actor in Chinese":      {func(in *order.Trigger) { in.Actor = "客服 7" }, ""},
-		"note of 4096":          {func(in *order.Trigger) { in.Note = strings.Repeat("n", 4096) }, ""},
-		"note of 4097":          {func(in *order.Trigger) { in.Note = strings.Repeat("n", 4097) }, "note"},
-		"note with NUL":         {func(in *order.Trigger) { in.Note = "a\x00" }, "note"},
-		"note with escape":      {func(in *order.Trigger) { in.Note = "\x1b[31m" }, "note"},
-		"note not UTF-8":        {func(in *order.Trigger) { in.Note = "\xed\xa0\x80" }, "note"},
-		"note with lines":       {func(in *order.Trigger) { in.Note = "one\r\n\ttwo " }, ""},
-		"note empty":            {func(in *order.Trigger) { in.Note = "" }, ""},
-		"reason with emoji":     {func(in *order.Trigger) { in.Reason = "太小了 😢👨‍👩‍👧" }, ""},
-		"reason of 4097":        {func(in *order.Trigger) { in.Reason = strings.Repeat("é", 2048) + "x" }, "reason"},
-		"reason with DEL":       {func(in *order.Trigger) { in.Reason = "\x7f" }, "reason"},
-		"reason not UTF-8":      {func(in *order.Trigger) { in.Reason = "\xf0\x9f\x98" }, "reason"},
-		"year 1":                {func(in *order.Trigger) { in.At = time.Time{}.Add(1) }, ""},
-		"year 9999":             {func(in *order.Trigger) { in.At = time.Date(9999, 12, 31, 23, 0, 0, 0, time.UTC) }, ""},
-		"time not set":          {func(in *order.Trigger) { in.At = time.Time{} }, "at"},
-		"year 10000 in UTC":     {func(in *order.Trigger) { in.At = time.Date(9999, 12, 31, 23, 0, 0, 0, time.FixedZone("west", -3600)) }, "at"},
+		"refund number empty": {func(in *order.Trigger) { in.RefundNo = "" }, "refund_no"},
+		"actor empty":         {func(in *order.Trigger) { in.Actor = "" }, "actor"},
+		"actor of 128":        {func(in *order.Trigger) { in.Actor = actorOf(128) }, ""},
+		"actor of 129":        {func(in *order.Trigger) { in.Actor = actorOf(129) }, "actor"},
+		"actor blank":         {func(in *order.Trigger) { in.Actor = " " }, "actor"},
+		"actor with new line": {func(in *order.Trigger) { in.Actor = "a\nb" }, "actor"},
+		"actor not UTF-8":     {func(in *order.Trigger) { in.Actor = "\xc3" }, "actor"},
+		"actor in Chinese":    {func(in *order.Trigger) { in.Actor = "客服 7" }, ""},
+		"note of 4096":        {func(in *order.Trigger) { in.Note = strings.Repeat("n", 4096) }, ""},
+		"note of 4097":        {func(in *order.Trigger) { in.Note = strings.Repeat("n", 4097) }, "note"},
+		"note with NUL":       {func(in *order.Trigger) { in.Note = "a\x00" }, "note"},
+		"note with escape":    {func(in *order.Trigger) { in.Note = "\x1b[31m" }, "note"},
+		"note not UTF-8":      {func(in *order.Trigger) { in.Note = "\xed\xa0\x80" }, "note"},
+		"note with lines":     {func(in *order.Trigger) { in.Note = "one\r\n\ttwo " }, ""},
+		"note empty":          {func(in *order.Trigger) { in.Note = "" }, ""},
+		"reason with emoji":   {func(in *order.Trigger) { in.Reason = "太小了 😢👨‍👩‍👧" }, ""},
+		"reason of 4097":      {func(in *order.Trigger) { in.Reason = strings.Repeat("é", 2048) + "x" }, "reason"},
+		"reason with DEL":     {func(in *order.Trigger) { in.Reason = "\x7f" }, "reason"},
+		"reason not UTF-8":    {func(in *order.Trigger) { in.Reason = "\xf0\x9f\x98" }, "reason"},
+		"year 1":              {func(in *order.Trigger) { in.At = time.Time{}.Add(1) }, ""},
+		"year 9999": {func(in *order.Trigger) {
+			in.At = time.Date(9999, 12, 31, 23, 0,
+				0, 0, time.UTC)
+		}, ""},
+		"time not set": {func(in *order.Trigger) { in.At = time.Time{} }, "at"},
+		"year 10000 in UTC": {func(in *order.Trigger) {
+			in.At = time.Date(9999, 12, 31, 23, 0,
+				0, 0, time.FixedZone("west", -3600))
+		}, "at"},
 		"year 0":                {func(in *order.Trigger) { in.At = time.Time{}.Add(-1) }, "at"},
 		"zero time, other zone": {func(in *order.Trigger) { in.At = time.Time{}.In(time.FixedZone("east", 8*3600)) }, "at"},
 	} {
@@ -129,7 +137,8 @@ func FuzzValidateRefundNo(f *testing.F) {
 	const signs = "_-|*@0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 	f.Fuzz(func(t *testing.T, number string) {
 		ok := len(number) >= 1 && len(number) <= 64 && strings.Trim(number, signs) == "" &&
-			!strings.ContainsFunc(number, func(r rune) bool { return !strings.ContainsRune(signs, r) })
+			!strings.ContainsFunc(number,
+				func(r rune) bool { return !strings.ContainsRune(signs, r) })
 		require.Equal(t, ok, order.ValidateRefundNo(number) == nil)
 	})
 }
@@ -145,11 +154,13 @@ func FuzzFire(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Fuzz(func(t *testing.T, state uint8, ev, number string, amount int64, reason, actor, note string, at int64) {
+	f.Fuzz(func(t *testing.T, state uint8, ev, number string, amount int64, reason, actor,
+		note string, at int64) {
 		o := inState(t, m, coreStates()[int(state)%len(coreStates())])
 		before := o.Clone()
 		_, err := m.Fire(context.Background(), o, order.Trigger{
-			Event: order.Event(ev), RefundNo: number, Amount: amount, Reason: reason, Actor: order.Actor(actor), Note: note,
+			Event: order.Event(ev), RefundNo: number, Amount: amount, Reason: reason,
+			Actor: order.Actor(actor), Note: note,
 			At: time.Unix(at, 0),
 		})
 		if err != nil {

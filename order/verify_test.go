@@ -24,18 +24,21 @@ func TestVerifyCatchesTampering(t *testing.T) {
 		spoil func(o *order.Order)
 		says  string
 	}{
-		"no id":             {func(o *order.Order) { o.ID = "" }, "id:"},
-		"no currency":       {func(o *order.Order) { o.Currency = "" }, "currency:"},
-		"no total":          {func(o *order.Order) { o.Total = 0 }, "total:"},
-		"smaller total":     {func(o *order.Order) { o.Total = 89 }, "request_refund refund R4 exceeds the total by 1"},
-		"refunded":          {func(o *order.Order) { o.Refunded++ }, "refunded 31"},
-		"reserved":          {func(o *order.Order) { o.Reserved = 0 }, "reserved 0"},
-		"reserved shifted":  {func(o *order.Order) { o.Reserved, o.Refunded = o.Refunded, o.Reserved }, "by its refunds it is"},
-		"state":             {func(o *order.Order) { o.State = order.StatePaid }, "state paid"},
-		"unknown state":     {func(o *order.Order) { o.State = "" }, "by its refunds it is"},
-		"seq too high":      {func(o *order.Order) { o.Seq++ }, "seq is 10 with 9"},
-		"seq too low":       {func(o *order.Order) { o.Seq-- }, "seq is 8 with 9"},
-		"refund settled":    {func(o *order.Order) { o.Refunds[1].State, o.Refunded, o.Reserved = "refunded", 50, 40 }, "differ from the 4 of its history"},
+		"no id":            {func(o *order.Order) { o.ID = "" }, "id:"},
+		"no currency":      {func(o *order.Order) { o.Currency = "" }, "currency:"},
+		"no total":         {func(o *order.Order) { o.Total = 0 }, "total:"},
+		"smaller total":    {func(o *order.Order) { o.Total = 89 }, "request_refund refund R4 exceeds the total by 1"},
+		"refunded":         {func(o *order.Order) { o.Refunded++ }, "refunded 31"},
+		"reserved":         {func(o *order.Order) { o.Reserved = 0 }, "reserved 0"},
+		"reserved shifted": {func(o *order.Order) { o.Reserved, o.Refunded = o.Refunded, o.Reserved }, "by its refunds it is"},
+		"state":            {func(o *order.Order) { o.State = order.StatePaid }, "state paid"},
+		"unknown state":    {func(o *order.Order) { o.State = "" }, "by its refunds it is"},
+		"seq too high":     {func(o *order.Order) { o.Seq++ }, "seq is 10 with 9"},
+		"seq too low":      {func(o *order.Order) { o.Seq-- }, "seq is 8 with 9"},
+		"refund settled": {func(o *order.Order) {
+			o.Refunds[1].State, o.Refunded,
+				o.Reserved = "refunded", 50, 40
+		}, "differ from the 4 of its history"},
 		"refund state lost": {func(o *order.Order) { o.Refunds[2].State = "" }, "differ from the 4"},
 		"amount raised":     {func(o *order.Order) { o.Refunds[0].Amount, o.Refunded = 130, 130 }, "exceeds the total by"},
 		"amount zero":       {func(o *order.Order) { o.Refunds[2].Amount = 0 }, "amount 0"},
@@ -46,7 +49,10 @@ func TestVerifyCatchesTampering(t *testing.T) {
 		"refund invented": {func(o *order.Order) {
 			o.Refunds = append(o.Refunds, order.Refund{No: "R5", Amount: 1, State: "rejected"})
 		}, "its 5 refunds"},
-		"refunds swapped":   {func(o *order.Order) { o.Refunds[0], o.Refunds[1] = o.Refunds[1], o.Refunds[0] }, "order or state"},
+		"refunds swapped": {func(o *order.Order) {
+			o.Refunds[0], o.Refunds[1] = o.Refunds[1],
+				o.Refunds[0]
+		}, "order or state"},
 		"refund renumbered": {func(o *order.Order) { o.Refunds[0].No = "R9" }, "in number"},
 		"refund number bad": {func(o *order.Order) { o.Refunds[0].No = "R 1" }, "refund_no:"},
 		"history lost":      {func(o *order.Order) { o.History = nil }, "9 with 0 transitions"},
@@ -54,7 +60,10 @@ func TestVerifyCatchesTampering(t *testing.T) {
 		"history beheaded":  {func(o *order.Order) { o.History, o.Seq = o.History[1:], 8 }, "transition 1"},
 		"history gap":       {func(o *order.Order) { o.History[4].Seq = 6 }, "transition 5"},
 		"history doubled":   {func(o *order.Order) { o.History, o.Seq = append(o.History, o.History[8]), 10 }, "transition 10"},
-		"history swapped":   {func(o *order.Order) { o.History[1], o.History[2] = o.History[2], o.History[1] }, "transition 2"},
+		"history swapped": {func(o *order.Order) {
+			o.History[1], o.History[2] = o.History[2],
+				o.History[1]
+		}, "transition 2"},
 		"transition event":  {func(o *order.Order) { o.History[2].Event = order.EventHold }, "hold from approved to refunded is not in the table"},
 		"transition from":   {func(o *order.Order) { o.History[2].From = order.StateAbnormal }, "transition 3"},
 		"transition to":     {func(o *order.Order) { o.History[7].To = order.StateCancelled }, "transition 8"},

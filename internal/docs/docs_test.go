@@ -1,4 +1,5 @@
-// Package docs has the tests of what the documents show: README.md, its Chinese twin, CONTRIBUTING.md and docs.
+// Package docs has the tests of what the documents show: README.md, its Chinese twin,
+// CONTRIBUTING.md and docs.
 package docs
 
 import (
@@ -59,7 +60,7 @@ func blocks(t *testing.T, file string) (all []block) {
 	return all
 }
 
-// plain is code without what gofmt decides: a block may be indented otherwise than where it stands.
+// plain is code without what gofmt decides: a block may be indented differently from its source.
 func plain(code string) string { return strings.Join(strings.Fields(code), " ") }
 
 // sources is every Go file of all modules, one after the other. All modules are in the workspace: step tidy of .ci/run
@@ -89,9 +90,8 @@ func sources(t *testing.T) string {
 	return b.String()
 }
 
-// TestBlocks: Go blocks stand in files that are compiled. What else there is has a test of its own (mermaid), or is
-// run by .ci/run, whose docs step knows every line of a sh block. A text block is the output of quickstart,
-// whose tests compare it.
+// TestBlocks: Go blocks stand in files that are compiled. The other blocks are checked by their own
+// test (mermaid) or run by .ci/run, whose docs step knows every line of a sh block.
 func TestBlocks(t *testing.T) {
 	code := sources(t)
 	for _, file := range documents(t) {
@@ -150,7 +150,8 @@ func tables(text string) (rows []int) {
 	return rows
 }
 
-// TestChineseREADMEIsInStep: the same headings, tables and links in the same order, and the same blocks, byte by byte.
+// TestChineseREADMEIsInStep: the same headings, tables and links in the same order, and the same
+// blocks, byte by byte.
 func TestChineseREADMEIsInStep(t *testing.T) {
 	en, zh := read(t, "README.md"), read(t, "README.zh-CN.md")
 	require.Equal(t, headings(en), headings(zh))

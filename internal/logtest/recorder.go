@@ -1,4 +1,4 @@
-// Package logtest keeps what a package logs and what its documentation says of it in step.
+// Package logtest compares the records that a package logs with the table in its documentation.
 package logtest
 
 import (
@@ -24,8 +24,8 @@ func (r Record) Keys() (keys []string) {
 	return keys
 }
 
-// Recorder keeps every record that its Logger is given, whatever the level. The zero value is ready for use, and
-// safe for concurrent use.
+// Recorder keeps every record that its Logger is given, whatever the level. The zero value is ready
+// for use, and safe for concurrent use.
 type Recorder struct {
 	mu      sync.Mutex
 	records []Record // guarded by mu

@@ -13,8 +13,8 @@ import (
 	"strings"
 )
 
-// line is a line of the table: level, message and keys, apart by two spaces or more. A key in brackets is not in
-// every record.
+// line is a line of the table: level, message and keys, apart by two spaces or more. A key in
+// brackets is not in every record.
 var line = regexp.MustCompile(`(?m)^//\t(DEBUG|INFO|WARN|ERROR)  +(\S.*?)(?:   *(\[?[a-z_]+\]?(?:, \[?[a-z_]+\]?)*))?$`)
 
 // entry is what the table says of a message.
@@ -24,8 +24,8 @@ type entry struct {
 	seen           bool
 }
 
-// Check compares the records with the table in dir/doc.go, and both with the messages in the package's source, so
-// that none of the three can move without the others. It returns what does not agree.
+// Check compares the records with the table in dir/doc.go, and both with the messages in the
+// package's source, so that none of the three can move without the others. It returns what differs.
 func Check(dir string, records []Record) (problems []string) {
 	table, err := parseTable(dir)
 	if err != nil {
@@ -108,7 +108,8 @@ func parseTable(dir string) (table []*entry, err error) {
 // logCalls are the methods of slog.Logger that log.
 var logCalls = regexp.MustCompile(`^(Debug|Info|Warn|Error)(Context)?$|^Log(Attrs)?$`)
 
-// messages lists what the package's files pass to a logger, in a variable or field named log or Logger.
+// messages lists what the package's files pass to a logger, in a variable or field named log or
+// Logger.
 func messages(dir string) (found []string, err error) {
 	names, err := fs.Glob(os.DirFS(dir), "*.go")
 	if err != nil {

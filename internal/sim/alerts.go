@@ -10,7 +10,7 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// alert is a discrepancy that a person must know of.
+// alert is a discrepancy that must be reported to a person.
 type alert struct {
 	no     string
 	denial bool // the provider denies what it has accepted; else it has paid what a person has paid
@@ -22,7 +22,7 @@ func (c *checker) discrepancy(t *task, got refund.Discrepancy) {
 	if errors.Is(got.Err, refund.ErrMismatch) || got.Book == order.StatePaid {
 		return
 	}
-	t.report = &report{} // the book may be told of it
+	t.report = &report{} // its next update may record it
 	h := &t.heard
 	switch {
 	case got.Book == order.StateRefunded && got.Result.Outcome == refund.OutcomeSucceeded:
@@ -43,7 +43,7 @@ func (c *checker) discrepancy(t *task, got refund.Discrepancy) {
 	}
 }
 
-// report notes that a person is alerted: once, unless the book could not be told of it.
+// report notes that a person is alerted: once, unless the store could not record it.
 func (c *checker) report(t *task, a alert) {
 	if t.heard.noted {
 		c.w.fail("alerted_twice", "the alert about %s was given before, and the book knew", a.no)
@@ -54,14 +54,13 @@ func (c *checker) report(t *task, a alert) {
 	}
 }
 
-// report is an alert that a task has given. The next thing that it writes is that it did.
+// report is an alert that a task has given. The next update of the task records it.
 type report struct {
 	alert
 	news int
 }
 
-// remembered looks at the end of each update: it is the one that tells the book of an alert, if t
-// has just given one.
+// remembered checks the end of each update: the first one after an alert of t records the alert.
 func (c *checker) remembered(t *task, err error) {
 	if r := t.report; r != nil && r.no != "" && err == nil && r.news == c.news[r.alert] {
 		c.noted[r.alert] = true
@@ -73,7 +72,8 @@ func (c *checker) remembered(t *task, err error) {
 // news again.
 func (c *checker) confirmed(t *task) {
 	switch t.heard.Outcome {
-	case refund.OutcomeAccepted, refund.OutcomeSucceeded, refund.OutcomeClosed, refund.OutcomeAbnormal:
+	case refund.OutcomeAccepted, refund.OutcomeSucceeded, refund.OutcomeClosed,
+		refund.OutcomeAbnormal:
 		c.renewed(t.heard.no)
 	case refund.OutcomeUnknown, refund.OutcomeDeclined, refund.OutcomeNotFound:
 	}
@@ -86,8 +86,8 @@ func (c *checker) renewed(no string) {
 	delete(c.noted, a)
 }
 
-// unheard makes sure that a person was alerted whose payment the provider has made as well: by the
-// time at which Sync has run.
+// unheard makes sure that, once Sync has run, a person was alerted if the provider has made a
+// payment that the person had made too.
 func (c *checker) unheard(orderID, no string) {
 	b := c.w.prov.books[no]
 	if c.byPerson[no] && c.alerts[alert{no, false}] == 0 && b != nil && b.state == truthSuccess {
@@ -138,7 +138,7 @@ func (c *checker) due(now time.Time) (refs []refund.Ref) {
 	return refs
 }
 
-// listed makes sure that nothing which is due was left out of a list with room for more.
+// listed makes sure that a list with room for more leaves no due refund out.
 func (c *checker) listed(t *task, due []refund.DueRefund, most int) {
 	for _, ref := range t.due {
 		isRef := func(d refund.DueRefund) bool { return d.Ref == ref }
@@ -148,7 +148,7 @@ func (c *checker) listed(t *task, due []refund.DueRefund, most int) {
 	}
 }
 
-// left looks at a task that has come to its end.
+// left checks a task that has ended.
 func (c *checker) left(t *task) {
 	if t.fact {
 		c.w.fail("fact_dropped", "the provider answered %s of %s, and nothing was recorded",
@@ -156,7 +156,7 @@ func (c *checker) left(t *task) {
 	}
 }
 
-// processed looks at one Process: that it has taken what it could, and told what it had to.
+// processed checks one Process: that it leased what it could, and reported what it had to.
 func (c *checker) processed(t *task, ref refund.Ref, next refund.ProcessResult, leases, stuck int) {
 	if t.leases == leases {
 		if o := t.loaded; o != nil && c.w.plan.Provider.Spacing == 0 {
@@ -196,8 +196,8 @@ func (c *checker) refusedAsLeased(t *task, err error) {
 	}
 }
 
-// stuckListed makes sure that what is stuck on a right clock is listed as such: above all what a
-// clock approved that is ahead.
+// stuckListed makes sure that a refund that is stuck by a correct clock is listed as such, above
+// all one that was approved by a clock that is ahead.
 func (c *checker) stuckListed(p *proc) {
 	listed := map[string]bool{}
 	for f := (refund.Filter{}); ; {

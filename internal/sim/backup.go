@@ -20,8 +20,9 @@ type backup struct {
 func (w *world) backUp(op *Op) {
 	c := w.check
 	b := &backup{
-		accepted: maps.Clone(c.accepted), byPerson: maps.Clone(c.byPerson), byHand: maps.Clone(c.byHand),
-		noted: maps.Clone(c.noted),
+		accepted: maps.Clone(c.accepted), byPerson: maps.Clone(c.byPerson),
+		byHand: maps.Clone(c.byHand),
+		noted:  maps.Clone(c.noted),
 	}
 	for _, paid := range w.plan.Orders {
 		o, err := refund.LoadOrder(context.Background(), w.mem, paid.ID)
@@ -33,7 +34,7 @@ func (w *world) backUp(op *Op) {
 	w.backups[op] = b
 }
 
-// restore puts a backup in the place of the book, while all processes are down.
+// restore replaces the book by a backup, while all processes are down.
 func (w *world) restore(b *backup) {
 	w.tracef("the book is restored from a backup")
 	for _, p := range w.procs {

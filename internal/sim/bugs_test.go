@@ -28,49 +28,55 @@ func bugs() []bug {
 		{name: "new number on retry", ignore: []string{"sent_without_lease"}, gate: renumbering},
 		{name: "other amount on retry", gate: func(_ *world, inner refund.RefundGateway) refund.RefundGateway {
 			sent := map[string]bool{}
-			return gate{RefundGateway: inner, refund: func(ctx context.Context, req refund.Request) (refund.Result, error) {
-				if sent[req.RefundNo] {
-					req.Amount--
-				}
-				sent[req.RefundNo] = true
-				res, err := inner.Refund(ctx, req)
-				if res.Amount != 0 && sent[req.RefundNo] {
-					res.Amount = req.Amount
-				}
-				return res, err
-			}}
+			return gate{RefundGateway: inner,
+				refund: func(ctx context.Context, req refund.Request) (refund.Result, error) {
+					if sent[req.RefundNo] {
+						req.Amount--
+					}
+					sent[req.RefundNo] = true
+					res, err := inner.Refund(ctx, req)
+					if res.Amount != 0 && sent[req.RefundNo] {
+						res.Amount = req.Amount
+					}
+					return res, err
+				}}
 		}},
-		{name: "error is failure", gate: answering(func(_ *world, res refund.Result, err error) (refund.Result, error) {
+		{name: "error is failure", gate: answering(func(_ *world, res refund.Result,
+			err error) (refund.Result, error) {
 			if err != nil && !errors.Is(err, refund.ErrSetup) {
 				return refund.Result{Outcome: refund.OutcomeDeclined, Code: "ERROR"}, nil
 			}
 			return res, err
 		})},
-		{name: "not found is failure", gate: answering(func(_ *world, res refund.Result, err error) (refund.Result, error) {
+		{name: "not found is failure", gate: answering(func(_ *world, res refund.Result,
+			err error) (refund.Result, error) {
 			if err == nil && res.Outcome == refund.OutcomeNotFound {
 				res.Outcome = refund.OutcomeDeclined
 			}
 			return res, err
 		})},
-		{name: "accepted is success", gate: answering(func(_ *world, res refund.Result, err error) (refund.Result, error) {
+		{name: "accepted is success", gate: answering(func(_ *world, res refund.Result,
+			err error) (refund.Result, error) {
 			if err == nil && res.Outcome == refund.OutcomeAccepted {
 				res.Outcome = refund.OutcomeSucceeded
 			}
 			return res, err
 		})},
-		{name: "change is failure", gate: answering(func(_ *world, res refund.Result, err error) (refund.Result, error) {
+		{name: "change is failure", gate: answering(func(_ *world, res refund.Result,
+			err error) (refund.Result, error) {
 			if err == nil && res.Outcome == refund.OutcomeAbnormal {
 				res.Outcome = refund.OutcomeClosed
 			}
 			return res, err
 		})},
 		{name: "notification trusted", gate: func(w *world, inner refund.RefundGateway) refund.RefundGateway {
-			return gate{RefundGateway: inner, query: func(ctx context.Context, req refund.Request) (refund.Result, error) {
-				if n := w.cur.claim; n != nil {
-					return n.Result, nil
-				}
-				return inner.Query(ctx, req)
-			}}
+			return gate{RefundGateway: inner,
+				query: func(ctx context.Context, req refund.Request) (refund.Result, error) {
+					if n := w.cur.claim; n != nil {
+						return n.Result, nil
+					}
+					return inner.Query(ctx, req)
+				}}
 		}},
 		{name: "reservation released early", store: changing(nil, func(_ *world, was, o *order.Order) {
 			for i := range o.Refunds {
@@ -87,7 +93,8 @@ func bugs() []bug {
 		{name: "no quiet period after a no", store: changing(nil, func(w *world, was, o *order.Order) {
 			for i := range o.Refunds {
 				r := &o.Refunds[i]
-				if b := was.Refund(r.No); b != nil && b.DeclinedAt.IsZero() && !r.DeclinedAt.IsZero() {
+				if b := was.Refund(r.No); b != nil && b.DeclinedAt.IsZero() &&
+					!r.DeclinedAt.IsZero() {
 					w.force(o, r, order.EventFail)
 				}
 			}
@@ -95,7 +102,8 @@ func bugs() []bug {
 		{name: "failed by age", store: changing(nil, func(w *world, was, o *order.Order) {
 			for i := range o.Refunds {
 				r := &o.Refunds[i]
-				if r.State == order.StateApproved && epoch().Add(w.now).Sub(r.ApprovedAt) > 10*time.Minute {
+				if r.State == order.StateApproved &&
+					epoch().Add(w.now).Sub(r.ApprovedAt) > 10*time.Minute {
 					w.force(o, r, order.EventFail)
 				}
 			}
@@ -104,7 +112,8 @@ func bugs() []bug {
 		{name: "update that is not atomic", ignore: []string{"fact_dropped"}, store: func(
 			_ *world, inner refund.Store,
 		) refund.Store {
-			return book{Store: inner, update: func(ctx context.Context, id string, fn updateFunc) error {
+			return book{Store: inner, update: func(ctx context.Context, id string,
+				fn updateFunc) error {
 				o, err := inner.Get(ctx, id)
 				if err != nil {
 					return err
@@ -112,12 +121,14 @@ func bugs() []bug {
 				if err := fn(ctx, o); err != nil {
 					return err
 				}
-				return inner.Update(ctx, id, func(_ context.Context, now *order.Order) error { over(now, o); return nil })
+				return inner.Update(ctx, id,
+					func(_ context.Context, now *order.Order) error { over(now, o); return nil })
 			}}
 		}},
 		{name: "commit that is lost", store: func(w *world, inner refund.Store) refund.Store {
 			n := 0
-			return book{Store: inner, update: func(ctx context.Context, id string, fn updateFunc) error {
+			return book{Store: inner, update: func(ctx context.Context, id string,
+				fn updateFunc) error {
 				n++
 				err := inner.Update(ctx, id, func(ctx context.Context, o *order.Order) error {
 					if err := fn(ctx, o); err != nil {
@@ -135,7 +146,8 @@ func bugs() []bug {
 			}}
 		}},
 		{name: "refund forgotten", store: func(_ *world, inner refund.Store) refund.Store {
-			return book{Store: inner, due: func(ctx context.Context, q refund.DueQuery) ([]refund.DueRefund, error) {
+			return book{Store: inner, due: func(ctx context.Context,
+				q refund.DueQuery) ([]refund.DueRefund, error) {
 				refs, err := inner.Due(ctx, q)
 				for i, ref := range refs { // the worker that had it died, and so did its queue
 					o, err := inner.Get(ctx, ref.OrderID)
@@ -174,7 +186,9 @@ type book struct {
 	list   func(ctx context.Context, f refund.Filter) (refund.Page, error)
 }
 
-func (b book) Update(ctx context.Context, id string, fn func(ctx context.Context, o *order.Order) error) error {
+func (b book) Update(
+	ctx context.Context, id string, fn func(ctx context.Context, o *order.Order) error,
+) error {
 	if b.update != nil {
 		return b.update(ctx, id, fn)
 	}
@@ -196,9 +210,12 @@ func (b book) ListRefunds(ctx context.Context, f refund.Filter) (refund.Page, er
 }
 
 // changing makes Update change the order before or after the Service does.
-func changing(before func(w *world, o *order.Order), after func(w *world, was, o *order.Order)) func(*world, refund.Store) refund.Store {
+func changing(
+	before func(w *world, o *order.Order), after func(w *world, was, o *order.Order),
+) func(*world, refund.Store) refund.Store {
 	return func(w *world, inner refund.Store) refund.Store {
-		return book{Store: inner, update: func(ctx context.Context, id string, fn updateFunc) error {
+		return book{Store: inner, update: func(ctx context.Context, id string,
+			fn updateFunc) error {
 			return inner.Update(ctx, id, func(ctx context.Context, o *order.Order) error {
 				if before != nil {
 					before(w, o)
@@ -227,7 +244,7 @@ func over(now, o *order.Order) {
 	now.Seq = seq
 }
 
-// remembering has each task go on from the order as it left it itself.
+// remembering makes each task continue with the order as it left it.
 func remembering(w *world, inner refund.Store) refund.Store {
 	known := map[*task]*order.Order{}
 	return book{Store: inner, update: func(ctx context.Context, id string, fn updateFunc) error {
@@ -270,7 +287,9 @@ func (g gate) List(ctx context.Context, req refund.Request) ([]refund.Result, er
 }
 
 // answering misreads the provider's answers.
-func answering(read func(w *world, res refund.Result, err error) (refund.Result, error)) func(*world, refund.RefundGateway) refund.RefundGateway {
+func answering(
+	read func(w *world, res refund.Result, err error) (refund.Result, error),
+) func(*world, refund.RefundGateway) refund.RefundGateway {
 	return func(w *world, inner refund.RefundGateway) refund.RefundGateway {
 		return gate{
 			RefundGateway: inner,

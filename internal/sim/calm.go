@@ -32,8 +32,7 @@ const (
 // tick is how often the poller looks once all is calm.
 const tick = 30 * time.Second
 
-// settleDown polls until nothing is approved any more. A refund that takes for ever is found by the
-// checks.
+// settleDown polls until no refund is approved. The checks find a refund that never ends.
 func (w *world) settleDown() {
 	began := w.now
 	for round := 0; round < 300 && w.broken == nil; round++ {
@@ -79,8 +78,8 @@ func (w *world) nextDue() (first time.Duration, ok bool) {
 // good.
 const patience = quiet + 4*maxWait
 
-// stepIn is the person who is alerted because the provider denies what it has accepted: it puts the
-// set-up right, or records what the provider's statement says.
+// stepIn is the person who is alerted because the provider denies what it has accepted: it corrects
+// the set-up, or records what the provider's statement says.
 func (w *world) stepIn(began time.Duration) {
 	for _, b := range w.prov.ledger {
 		if !w.prov.denies(b.no) {
@@ -108,18 +107,19 @@ func (w *world) stepIn(began time.Duration) {
 func (w *world) reconcile() {
 	for round := range 2 {
 		for i, paid := range w.plan.Orders {
-			w.spawn(i, &Op{ID: calmSync, Kind: OpSync, Order: paid.ID}, 0, func(ctx context.Context, t *task) {
-				rep, err := t.proc.svc.Sync(ctx, paid.ID)
-				if err != nil {
-					w.fail("sync", "order %s: %v", paid.ID, err)
-				}
-				w.stats.Adopted += len(rep.Adopted)
-				for _, d := range rep.Discrepancies {
-					if round > 0 && !w.prov.odd(d) {
-						w.fail("sync", "order %s: still a difference: %+v", paid.ID, d)
+			w.spawn(i, &Op{ID: calmSync, Kind: OpSync, Order: paid.ID}, 0,
+				func(ctx context.Context, t *task) {
+					rep, err := t.proc.svc.Sync(ctx, paid.ID)
+					if err != nil {
+						w.fail("sync", "order %s: %v", paid.ID, err)
 					}
-				}
-			})
+					w.stats.Adopted += len(rep.Adopted)
+					for _, d := range rep.Discrepancies {
+						if round > 0 && !w.prov.odd(d) {
+							w.fail("sync", "order %s: still a difference: %+v", paid.ID, d)
+						}
+					}
+				})
 			w.drain()
 		}
 		w.settleDown()

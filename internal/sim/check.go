@@ -30,7 +30,7 @@ type checker struct {
 	calm     bool                // clocks agree and requests arrive in time: leases hold
 	restored bool                // the book was restored from a backup
 	flights  map[string][]flight // by order
-	asked    map[string]string   // refunds whose request was answered with success, and their orders
+	asked    map[string]string   // refunds that Request returned, with their orders
 	agreed   map[string]bool     // those whose approval was
 
 	// What follows is by refund number.
@@ -55,7 +55,7 @@ func newChecker(w *world) *checker {
 	}
 }
 
-// done notes what the caller was told has happened.
+// done notes what was reported to the caller.
 func (c *checker) done(op *Op) {
 	switch op.Kind {
 	case OpRequest:
@@ -65,8 +65,8 @@ func (c *checker) done(op *Op) {
 	}
 }
 
-// refused makes sure that a command which failed has changed nothing, and that one whose COMMIT is
-// in doubt says so.
+// refused makes sure that a command that failed has changed nothing, and that a command whose
+// COMMIT is in doubt reports that.
 func (c *checker) refused(t *task, err error) {
 	switch t.op.Kind { //nolint:exhaustive // the others may commit and then fail
 	case OpRequest, OpApprove, OpReject, OpCancel, OpRetry, OpResolve, OpTransfer:
@@ -169,7 +169,8 @@ func (c *checker) agree(r *order.Refund, b *payout) bool {
 	case order.StateRefunded:
 		return c.byHand[r.No] || fits(r.State, b)
 	case order.StateRefundRequested, order.StateRejected, order.StateCancelled:
-		return fits(r.State, b) || c.restored && b.state == truthClosed // it was sent, and forgotten
+		// A restored book may have forgotten that it was sent.
+		return fits(r.State, b) || c.restored && b.state == truthClosed
 	}
 	return fits(r.State, b)
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// happen starts what an Op says.
+// happen starts an Op.
 func (w *world) happen(op *Op) {
 	switch op.Kind {
 	case OpEnd:
@@ -66,19 +66,26 @@ func (w *world) dispatch(ctx context.Context, t *task) (err error) {
 	switch op.Kind {
 	case OpRequest:
 		if w.check.restored && w.prov.isTaken(op) {
-			return errFault // a host that has lost a number does not use it again for something else
+			return errFault // a host does not reuse a number that it has lost
 		}
-		_, err = svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: op.Order, RefundNo: op.Refund}, Amount: op.Amount, Actor: buyer})
+		_, err = svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: op.Order,
+			RefundNo: op.Refund}, Amount: op.Amount, Actor: buyer})
 	case OpApprove:
-		_, err = svc.Approve(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: op.Order, RefundNo: op.Refund}, Amount: op.Amount, Actor: staff})
+		_, err = svc.Approve(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: op.Order,
+			RefundNo: op.Refund}, Amount: op.Amount, Actor: staff})
 	case OpApproveAndSend:
-		_, err = svc.ApproveAndSend(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: op.Order, RefundNo: op.Refund}, Amount: op.Amount, Actor: staff})
+		_, err = svc.ApproveAndSend(ctx,
+			refund.ApproveParams{Ref: refund.Ref{OrderID: op.Order, RefundNo: op.Refund},
+				Amount: op.Amount, Actor: staff})
 	case OpReject:
-		_, err = svc.Reject(ctx, refund.RejectParams{Ref: refund.Ref{OrderID: op.Order, RefundNo: op.Refund}, Actor: staff, Note: "no"})
+		_, err = svc.Reject(ctx, refund.RejectParams{Ref: refund.Ref{OrderID: op.Order,
+			RefundNo: op.Refund}, Actor: staff, Note: "no"})
 	case OpCancel:
-		_, err = svc.Cancel(ctx, refund.CancelParams{Ref: refund.Ref{OrderID: op.Order, RefundNo: op.Refund}, Actor: buyer, EvenIfApproved: op.Flag})
+		_, err = svc.Cancel(ctx, refund.CancelParams{Ref: refund.Ref{OrderID: op.Order,
+			RefundNo: op.Refund}, Actor: buyer, EvenIfApproved: op.Flag})
 	case OpRetry:
-		_, err = svc.Retry(ctx, refund.RetryParams{Ref: refund.Ref{OrderID: op.Order, RefundNo: op.Refund}, Actor: staff})
+		_, err = svc.Retry(ctx, refund.RetryParams{Ref: refund.Ref{OrderID: op.Order,
+			RefundNo: op.Refund}, Actor: staff})
 	case OpAbandon:
 		err = w.abandon(ctx, t)
 	case OpResolve, OpTransfer:
@@ -96,7 +103,8 @@ func (w *world) dispatch(ctx context.Context, t *task) (err error) {
 		}}
 		if op.Flag {
 			h := mix(w.plan.Seed, uint64(op.ID)) //nolint:gosec // no negative numbers
-			n.PaymentID, n.Result.ProviderRefundID, n.Result.Message = words(h>>5), words(h>>7), words(h>>11)
+			n.PaymentID, n.Result.ProviderRefundID, n.Result.Message = words(h>>5), words(h>>7),
+				words(h>>11)
 			n.Result.OrderID += words(h >> 3)
 		}
 		t.claim = &n
@@ -108,7 +116,8 @@ func (w *world) dispatch(ctx context.Context, t *task) (err error) {
 // abandon gives a refund up. Evidence is what an operator has if it is true: nothing was paid, and
 // nothing is on its way.
 func (w *world) abandon(ctx context.Context, t *task) error {
-	p := refund.AbandonParams{Ref: refund.Ref{OrderID: t.op.Order, RefundNo: t.op.Refund}, Actor: staff}
+	p := refund.AbandonParams{Ref: refund.Ref{OrderID: t.op.Order, RefundNo: t.op.Refund},
+		Actor: staff}
 	b := w.prov.books[p.RefundNo]
 	t.evidence = t.op.Flag && w.prov.copies[p.RefundNo] == 0 && (b == nil || b.state == truthClosed)
 	if t.evidence {
@@ -142,7 +151,9 @@ func (w *world) resolve(ctx context.Context, t *task) error {
 }
 
 // process moves one refund.
-func (w *world) process(ctx context.Context, t *task, ref refund.Ref) (refund.ProcessResult, error) {
+func (w *world) process(
+	ctx context.Context, t *task, ref refund.Ref) (refund.ProcessResult, error,
+) {
 	leases, stuck := t.leases, t.stuck
 	t.loaded, t.busy = nil, nil
 	next, err := t.proc.svc.Process(ctx, ref)
@@ -152,8 +163,8 @@ func (w *world) process(ctx context.Context, t *task, ref refund.Ref) (refund.Pr
 	return next, err
 }
 
-// poll is what a worker does: everything that is due, one after the other, until the provider wants
-// to be left alone.
+// poll is what a worker does: it processes all due refunds, one after the other, until the provider
+// is busy.
 func (w *world) poll(ctx context.Context, t *task) {
 	const most = 20
 	due, err := t.proc.svc.Due(ctx, most, nil)
@@ -187,7 +198,7 @@ func (w *world) deliver(op *Op, n refund.Notification, delay time.Duration, copy
 		}
 		base := 100 * (copyNo*(redeliveries+1) + try + 1)
 		started := w.spawn(op.Proc+copyNo+try, op, base, func(ctx context.Context, t *task) {
-			defer again() // also where the process dies
+			defer again() // even if the process dies
 			t.claim = &n
 			w.tracef("notification: %s %s", n.Result.RefundNo, n.Result.Outcome)
 			err := t.proc.svc.HandleNotification(ctx, n)

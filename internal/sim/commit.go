@@ -23,7 +23,7 @@ type change struct {
 	at      time.Duration // when fn was called
 	mark    int
 	ended   bool // fn returned
-	late    bool // it is committed after its task was told of an error
+	late    bool // it is committed after its task got an error
 }
 
 // wrote reports whether there is anything to commit.
@@ -90,7 +90,8 @@ func (d *disk) prove(u *change) error {
 		err = errLost
 	}
 	u.late, u.t.misled = true, true
-	// That a person was alerted is noted after the command: nobody is told if that fails.
+	// The note that a person was alerted follows the command; if it fails, no caller gets the
+	// error.
 	u.t.doubt = u.t.doubt || u.t.report == nil
 	return fmt.Errorf("update order %s: %w: %w", u.id, errDoubt, err)
 }

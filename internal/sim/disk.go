@@ -96,7 +96,8 @@ func (d *disk) update(
 	c.t.hook.arm(c)
 	u := &change{t: c.t, id: id, at: d.w.now}
 	defer d.unwound(u)
-	// The caller's context times out in real time; the simulation's own clock is the one that counts.
+	// The caller's context times out in real time; the simulation's own clock is the one that
+	// counts.
 	ctx = context.WithoutCancel(ctx)
 	err := d.inner.Update(ctx, id, func(ctx context.Context, o *order.Order) error {
 		u.was = o.Clone()
@@ -145,7 +146,9 @@ func (d *disk) Get(ctx context.Context, id string) (o *order.Order, err error) {
 }
 
 // History implements [refund.Store].
-func (d *disk) History(ctx context.Context, id string, after int64, limit int) ([]order.Transition, error) {
+func (d *disk) History(
+	ctx context.Context, id string, after int64, limit int) ([]order.Transition, error,
+) {
 	return d.inner.History(context.WithoutCancel(ctx), id, after, limit)
 }
 

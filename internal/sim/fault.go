@@ -4,12 +4,12 @@ import "time"
 
 // Fault breaks one call of an Op's task.
 type Fault struct {
-	// Call counts the calls to store and gateway from 0; each delivery of a notification has its own
-	// hundred.
+	// Call counts the calls to store and gateway from 0; each delivery of a notification has its
+	// own hundred.
 	Call int
 	Kind FaultKind
 	// For is how long a slow call takes longer, a late one or a resent one is on its way, a crashed
-	// process is down, a busy provider wants to be left alone, or a store takes to look what became of
+	// process is down, a busy provider refuses calls, or a store takes to look what became of
 	// its COMMIT.
 	For time.Duration
 }
@@ -26,11 +26,12 @@ const (
 	// FaultSlow takes For longer on the way there, FaultPause on the way back.
 	FaultSlow
 	FaultPause
-	// FaultCrashBefore and FaultCrashAfter kill the process, before and after the call has its effect.
+	// FaultCrashBefore and FaultCrashAfter kill the process, before and after the call has its
+	// effect.
 	FaultCrashBefore
 	FaultCrashAfter
-	// FaultGone is a caller that does not wait any longer: its context ends while the call is on its
-	// way back.
+	// FaultGone is a caller that does not wait any longer: its context ends while the call is on
+	// its way back.
 	FaultGone
 
 	// FaultRollback is a store that fails at the commit; FaultRerun one that runs the change twice;
@@ -38,13 +39,13 @@ const (
 	FaultRollback
 	FaultRerun
 	FaultCrashInside
-	// FaultHook is a hook in the transaction that fails; FaultHookPanic one that panics; FaultHookExit
-	// one that ends its goroutine with runtime.Goexit.
+	// FaultHook is a hook in the transaction that fails; FaultHookPanic one that panics;
+	// FaultHookExit one that ends its goroutine with runtime.Goexit.
 	FaultHook
 	FaultHookPanic
 	FaultHookExit
-	// FaultLostDone loses the answer to a COMMIT that is executed, FaultLostUndone to one that is not,
-	// FaultLostHeld to one that the store executes after all, twice For later.
+	// FaultLostDone loses the answer to a COMMIT that is executed, FaultLostUndone to one that is
+	// not, FaultLostHeld to one that the store executes after all, twice For later.
 	FaultLostDone
 	FaultLostUndone
 	FaultLostHeld
@@ -55,7 +56,7 @@ const (
 	// second copy, which arrives For after the first.
 	FaultResend
 	// FaultMismatch answers with somebody else's refund, FaultGarbage with no outcome; FaultSetup,
-	// FaultBusy and FaultPanic are the gateway's ways of saying unknown.
+	// FaultBusy and FaultPanic are other ways in which a gateway leaves the outcome unknown.
 	FaultMismatch
 	FaultGarbage
 	FaultSetup
@@ -77,7 +78,7 @@ var faultNames = [...]string{
 // String returns the fault's name in lower case.
 func (k FaultKind) String() string { return faultNames[k] }
 
-// fault returns the fault of that call; its Kind is 0 where there is none.
+// fault returns the fault of that call; its Kind is 0 if there is none.
 func (o *Op) fault(call int) Fault {
 	for _, f := range o.Faults {
 		if f.Call == call {

@@ -46,7 +46,8 @@ func reviewed() []bug {
 
 // doubts are wrong ways to deal with a COMMIT whose answer is lost.
 func doubts() []bug {
-	// What others have committed is taken for the update's own: a lease adds nothing to the history.
+	// What others have committed is taken for the update's own: a lease adds nothing to the
+	// history.
 	newer := func(was, is, now *order.Order) bool {
 		n := len(is.History)
 		return now.Version > was.Version && len(now.History) >= n &&
@@ -62,7 +63,8 @@ func doubts() []bug {
 			},
 		},
 		{name: "doubt is success", store: func(_ *world, inner refund.Store) refund.Store {
-			return book{Store: inner, update: func(ctx context.Context, id string, fn updateFunc) error {
+			return book{Store: inner, update: func(ctx context.Context, id string,
+				fn updateFunc) error {
 				if err := inner.Update(ctx, id, fn); !errors.Is(err, errDoubt) {
 					return err
 				}
@@ -70,7 +72,8 @@ func doubts() []bug {
 			}}
 		}},
 		{name: "doubt is hidden", store: func(_ *world, inner refund.Store) refund.Store {
-			return book{Store: inner, update: func(ctx context.Context, id string, fn updateFunc) error {
+			return book{Store: inner, update: func(ctx context.Context, id string,
+				fn updateFunc) error {
 				err := inner.Update(ctx, id, fn)
 				if errors.Is(err, errDoubt) {
 					return errors.New("rolled back")
@@ -81,7 +84,7 @@ func doubts() []bug {
 	}
 }
 
-// clockBugs believe what a row says of the future.
+// clockBugs accept every time in the future.
 func clockBugs() []bug {
 	near := func(t *time.Time, w *world, most time.Duration) {
 		if now := w.clock(w.cur.proc); t.Sub(now) > most {
@@ -114,7 +117,8 @@ func clockBugs() []bug {
 
 // unlisting leaves out what was approved in the future.
 func unlisting(_ *world, inner refund.Store) refund.Store {
-	return book{Store: inner, list: func(ctx context.Context, f refund.Filter) (refund.Page, error) {
+	return book{Store: inner, list: func(ctx context.Context, f refund.Filter) (refund.Page,
+		error) {
 		p, err := inner.ListRefunds(ctx, f)
 		p.Entries = slices.DeleteFunc(p.Entries, func(e refund.Entry) bool {
 			return e.Refund.ApprovedAt.Sub(epoch()) > 24*time.Hour
@@ -125,13 +129,14 @@ func unlisting(_ *world, inner refund.Store) refund.Store {
 
 // onlyPast lists what is due by its time alone.
 func onlyPast(_ *world, inner refund.Store) refund.Store {
-	return book{Store: inner, due: func(ctx context.Context, q refund.DueQuery) ([]refund.DueRefund, error) {
+	return book{Store: inner, due: func(ctx context.Context, q refund.DueQuery) ([]refund.DueRefund,
+		error) {
 		q.Beyond = time.Time{}
 		return inner.Due(ctx, q)
 	}}
 }
 
-// refusedLater believes that a refusal was booked in the future, and waits for the quiet period
+// refusedLater accepts that a refusal was booked in the future, and waits for the quiet period
 // after it.
 func refusedLater(w *world, inner refund.Store) refund.Store {
 	return book{Store: inner, update: func(ctx context.Context, id string, fn updateFunc) error {
@@ -200,7 +205,8 @@ func confirming(w *world, _, o *order.Order) {
 // ignoring commits an update although its hook failed with such an error.
 func ignoring(target error) func(*world, refund.Store) refund.Store {
 	return func(_ *world, inner refund.Store) refund.Store {
-		return book{Store: inner, update: func(ctx context.Context, id string, fn updateFunc) error {
+		return book{Store: inner, update: func(ctx context.Context, id string,
+			fn updateFunc) error {
 			var failed error
 			err := inner.Update(ctx, id, func(ctx context.Context, o *order.Order) error {
 				failed = fn(ctx, o)
@@ -223,10 +229,11 @@ func halfway(w *world, inner refund.Store) refund.Store {
 			if ended || half == nil {
 				return
 			}
-			_ = w.mem.Update(context.Background(), id, func(_ context.Context, o *order.Order) error {
-				*o = *half
-				return nil
-			})
+			_ = w.mem.Update(context.Background(), id,
+				func(_ context.Context, o *order.Order) error {
+					*o = *half
+					return nil
+				})
 		}()
 		err := inner.Update(ctx, id, func(ctx context.Context, o *order.Order) error {
 			half = o

@@ -64,8 +64,8 @@ func (l *line) arrive(req refund.Request, after time.Duration) {
 	})
 }
 
-// resend is a transport that sends a request twice: the first copy has arrived, and nobody hears
-// what became of it. A gateway that does so must not take a refusal of the second copy for one of
+// resend is a transport that sends a request twice: the first copy has arrived, and its
+// answer is lost. A gateway that does so must not take a refusal of the second copy for one of
 // the refund.
 func (l *line) resend(c *trip, req refund.Request) (refund.Result, error) {
 	if err := l.arrived(c); err != nil {
@@ -159,7 +159,7 @@ func (l *line) call(c *trip, do func() refund.Result) (refund.Result, error) {
 	return l.w.prov.say(res), nil
 }
 
-// arrived fails where the call does not get as far as the provider.
+// arrived returns an error if the call does not reach the provider.
 func (l *line) arrived(c *trip) error {
 	switch k := c.f.Kind; {
 	case k == FaultCrashBefore || k == FaultCrashInside:

@@ -24,8 +24,8 @@ type Plan struct {
 	Provider Habits
 	// StoreClock makes the store a refund.Clock, whose time is right.
 	StoreClock bool
-	// BadHooks makes the host's hooks and its Backoff panic now and then, end the goroutine, or return
-	// nonsense.
+	// BadHooks makes the host's hooks and its Backoff panic now and then, end the goroutine, or
+	// return nonsense.
 	BadHooks bool
 	// Even makes all calls equally fast, so that the Ops alone decide what overlaps.
 	Even bool
@@ -66,7 +66,7 @@ type Op struct {
 	Kind Kind
 	// Proc is the process that it happens to or that carries it out.
 	Proc int
-	// Order and Refund name what it is about, where the Kind needs that.
+	// Order and Refund name what it is about, if the Kind needs that.
 	Order, Refund string
 	// Amount is in minor units.
 	Amount int64
@@ -76,8 +76,8 @@ type Op struct {
 	For time.Duration
 	// Flag is a choice that the Kind explains.
 	Flag bool
-	// Deliver lists the delays after which the provider's notification of an end arrives; empty: it is
-	// lost.
+	// Deliver lists the delays after which the provider's notification of an end arrives; empty: it
+	// is lost.
 	Deliver []time.Duration
 	// Faults break single calls.
 	Faults []Fault
@@ -101,30 +101,30 @@ const (
 	// OpResolve is an operator who looks the refund up at the provider and records how it ended for
 	// good.
 	OpResolve
-	// OpTransfer is an operator who pays by bank transfer, whatever the provider says, and records the
-	// refund as paid.
+	// OpTransfer is an operator who pays by bank transfer, whatever the provider says, and records
+	// the refund as paid.
 	OpTransfer
 	// OpProcess moves one refund; OpPoll all that are due; OpApproveAndSend approves and moves.
 	OpProcess
 	OpPoll
 	OpApproveAndSend
 	OpSync
-	// OpForge delivers a notification with a claim that may be false, or about something that nobody
-	// knows; with Flag in words that are far too long.
+	// OpForge delivers a notification with a claim that may be false, or about something that
+	// nobody knows; with Flag in words that are far too long.
 	OpForge
 
-	// OpEnd ends an accepted refund with Outcome, or one that is accepted later, For after that. With
-	// Flag a closed one is closed for good.
+	// OpEnd ends an accepted refund with Outcome, or one that is accepted later, For after that.
+	// With Flag a closed one is closed for good.
 	OpEnd
-	// OpFix ends an abnormal refund: paid with OutcomeSucceeded, else returned. With Flag a query does
-	// not show it.
+	// OpFix ends an abnormal refund: paid with OutcomeSucceeded, else returned. With Flag a query
+	// does not show it.
 	OpFix
 	// OpConsole is a refund made in the provider's own console.
 	OpConsole
 	// OpFunds sets the merchant's balance to Amount.
 	OpFunds
-	// OpDeny makes the provider deny for that long what it has accepted, or until a person acts if For
-	// is 0. Queries do not find it, and with Flag requests are declined too.
+	// OpDeny makes the provider deny for that long what it has accepted, or until a person acts if
+	// For is 0. Queries do not find it, and with Flag requests are declined too.
 	OpDeny
 
 	// OpLineDown and OpDiskDown make every call to provider or store fail, For long.
@@ -133,7 +133,7 @@ const (
 	// OpCrash kills a process, which starts again after For; OpClock moves its clock by For.
 	OpCrash
 	OpClock
-	// OpRestore puts a backup that is as old as For in the place of the book.
+	// OpRestore replaces the book by a backup that is as old as For.
 	OpRestore
 )
 
@@ -160,10 +160,11 @@ func (p *Plan) calmClocks() bool {
 	return !slices.ContainsFunc(p.Ops, func(o Op) bool { return o.Kind == OpClock })
 }
 
-// timely reports whether every request arrives while the quiet period after a no would wait for it.
+// timely reports whether every request arrives within the quiet period after a refusal.
 func (p *Plan) timely() bool {
 	return !slices.ContainsFunc(p.Ops, func(o Op) bool {
-		return slices.ContainsFunc(o.Faults, func(f Fault) bool { return f.Kind == FaultLate && f.For > maxFlight })
+		return slices.ContainsFunc(o.Faults,
+			func(f Fault) bool { return f.Kind == FaultLate && f.For > maxFlight })
 	})
 }
 

@@ -9,7 +9,7 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// truth is where a refund really stands, which only the provider knows.
+// truth is the real state of a refund, which only the provider knows.
 type truth uint8
 
 const (
@@ -65,7 +65,8 @@ type provider struct {
 func newProvider(w *world) *provider {
 	p := &provider{
 		w: w, totals: map[string]int64{}, balance: w.plan.Balance, books: map[string]*payout{},
-		copies: map[string]int{}, terms: map[string]refund.Request{}, fates: map[string]*Op{}, console: map[string]bool{},
+		copies: map[string]int{}, terms: map[string]refund.Request{}, fates: map[string]*Op{},
+		console: map[string]bool{},
 		denials: map[string]*Op{},
 	}
 	for _, o := range w.plan.Orders {
@@ -87,13 +88,15 @@ func (p *provider) gone(order string) (sum int64) {
 // execute carries out a refund request.
 func (p *provider) execute(req refund.Request) refund.Result {
 	res := refund.Result{
-		Outcome: refund.OutcomeAccepted, RefundNo: req.RefundNo, OrderID: req.OrderID, Amount: req.Amount,
+		Outcome: refund.OutcomeAccepted, RefundNo: req.RefundNo, OrderID: req.OrderID,
+		Amount:           req.Amount,
 		ProviderRefundID: "id-" + req.RefundNo,
 	}
 	declined := func(code string) refund.Result {
 		p.w.tracef("provider declines %s: %s", req.RefundNo, code)
 		p.w.stats.Declined++
-		return refund.Result{Outcome: refund.OutcomeDeclined, RefundNo: req.RefundNo, OrderID: req.OrderID, Amount: req.Amount, Code: code}
+		return refund.Result{Outcome: refund.OutcomeDeclined, RefundNo: req.RefundNo,
+			OrderID: req.OrderID, Amount: req.Amount, Code: code}
 	}
 	p.sameTerms(req)
 	b := p.books[req.RefundNo]
@@ -134,7 +137,7 @@ func (p *provider) execute(req refund.Request) refund.Result {
 	return res
 }
 
-// sameTerms makes sure that a number stands for one refund, for ever.
+// sameTerms makes sure that a number always stands for the same refund.
 func (p *provider) sameTerms(req refund.Request) {
 	req.ProviderRefundID, req.Retries = "", 0 // these two may change
 	if p.w.check.restored {
@@ -177,12 +180,13 @@ func (p *provider) returned(b *payout) {
 	p.balance += b.amount
 }
 
-// answer says where a refund stands.
+// answer returns the state of a refund.
 func (p *provider) answer(b *payout) refund.Result { return p.describe(b, b.state) }
 
 // describe is the answer about a refund in that state.
 func (p *provider) describe(b *payout, s truth) refund.Result {
-	res := refund.Result{RefundNo: b.no, OrderID: b.order, Amount: b.amount, ProviderRefundID: "id-" + b.no}
+	res := refund.Result{RefundNo: b.no, OrderID: b.order, Amount: b.amount,
+		ProviderRefundID: "id-" + b.no}
 	switch s {
 	case truthProcessing:
 		res.Outcome = refund.OutcomeAccepted
@@ -219,8 +223,8 @@ func (p *provider) query(no string) refund.Result {
 }
 
 // denies reports whether the provider denies a refund now: one that it has accepted, as the book
-// knows. A provider that denies what it has not confirmed yet cannot be told from one that never
-// had it.
+// knows. A provider that denies a refund before it has confirmed it looks like one that never had
+// it.
 func (p *provider) denies(no string) bool {
 	return p.denials[no] != nil && p.w.check.accepted[no]
 }
@@ -254,8 +258,8 @@ func (p *provider) end(b *payout, op *Op) {
 		return
 	}
 	if op.Outcome == refund.OutcomeClosed && p.copies[b.no] > 0 {
-		// No provider closes a refund while a copy of its request is still on the line: the copy would
-		// open it again, which no client can know.
+		// No provider closes a refund while a copy of its request is still on the line: the copy
+		// would open it again, which no client can know.
 		p.w.after(time.Minute, func() { p.end(b, op) })
 		return
 	}
@@ -306,14 +310,15 @@ func (p *provider) notify(b *payout, op *Op) {
 
 // refundInConsole is a refund that the book does not know of.
 func (p *provider) refundInConsole(op *Op) {
-	if p.gone(op.Order)+op.Amount > p.totals[op.Order] || op.Amount > p.balance || p.books[op.Refund] != nil {
+	if p.gone(op.Order)+op.Amount > p.totals[op.Order] || op.Amount > p.balance ||
+		p.books[op.Refund] != nil {
 		return
 	}
 	p.console[op.Order] = true
 	p.pay(nil, op.Refund, op.Order, op.Amount).console = true
 }
 
-// odd reports whether Sync tells of a difference each time: a change that has ended and that a
+// odd reports whether each Sync finds a discrepancy: a change that has ended and that a
 // query goes on calling a change, a refund of the console's that never paid, which the book does
 // not take, and one that was paid by bank transfer and not by the provider.
 func (p *provider) odd(d refund.Discrepancy) bool {
@@ -322,7 +327,8 @@ func (p *provider) odd(d refund.Discrepancy) bool {
 		return true
 	}
 	known := !b.console && !p.w.check.restored // or else the book never had it, or no longer
-	return b != nil && (b.outside != truthNone || !known && b.gone() == 0 && d.Book == order.StatePaid)
+	return b != nil && (b.outside != truthNone || !known && b.gone() == 0 &&
+		d.Book == order.StatePaid)
 }
 
 // settle ends whatever is still being paid: all is well in the end, but for what a change is

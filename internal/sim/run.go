@@ -18,12 +18,12 @@ type Stats struct {
 	Payments, Declined, Transitions int
 	// Faults are the calls that were broken, Crashes the processes that were killed.
 	Faults, Crashes int
-	// Conflicts and Stuck are what the hooks were told.
+	// Conflicts and Stuck count the calls of the hooks.
 	Conflicts, Stuck int
 	// Denied are the denials that a person had to end.
 	Denied int
-	// Repaired are the refunds that only Sync put right, where clocks disagreed, a request arrived
-	// after the quiet period, or nobody had asked since a change was fixed.
+	// Repaired are the refunds that only Sync corrected, because clocks disagreed, a request
+	// arrived after the quiet period, or nobody had asked since a change was fixed.
 	Repaired int
 	// Adopted are the console's refunds that the last Sync found.
 	Adopted int
@@ -49,7 +49,7 @@ func (s *Stats) Add(o Stats) {
 }
 
 // Run carries a Plan out. It returns the invariant that broke, or nil. If trace is not nil, it is
-// told what happens, one line each.
+// called with one line for each event.
 func Run(p *Plan, trace io.Writer) (Stats, *Violation) { return run(p, nil, trace) }
 
 func run(p *Plan, b *bug, trace io.Writer) (Stats, *Violation) {
@@ -69,7 +69,7 @@ func run(p *Plan, b *bug, trace io.Writer) (Stats, *Violation) {
 	w.check.quiet(false)
 	w.reconcile()
 	w.check.quiet(true)
-	for _, p := range w.procs { // nobody is left behind where a run was broken off
+	for _, p := range w.procs { // no task outlives a run that was broken off
 		w.unwind(p)
 	}
 	for _, jobs := range w.idle {
@@ -99,8 +99,7 @@ func (w *world) count() {
 // bug is a deliberate one, to show that the simulation finds it. Production code has none of this.
 type bug struct {
 	name string
-	// ignore are rules that do not count: those that see the bug itself, where its effect is to be
-	// found.
+	// ignore are rules that do not count: they would find the bug itself, not its effect.
 	ignore []string
 	store  func(w *world, inner refund.Store) refund.Store
 	gate   func(w *world, inner refund.RefundGateway) refund.RefundGateway

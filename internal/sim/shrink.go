@@ -3,8 +3,8 @@ package sim
 import "slices"
 
 // Shrink returns the smallest Plan that it can find which breaks the same rule as p, by taking away
-// Ops, faults and deliveries as long as the rule still breaks. It returns p itself where p breaks
-// nothing.
+// Ops, faults and deliveries as long as the rule still breaks. It returns p itself if p breaks
+// no rule.
 func Shrink(p *Plan) *Plan { return shrink(p, nil) }
 
 func shrink(p *Plan, b *bug) *Plan {
@@ -93,10 +93,16 @@ func (s *shrinker) details() {
 	}
 	for i := range s.best.Ops {
 		for j := len(s.best.Ops[i].Faults) - 1; j >= 0; j-- {
-			s.try(func(p *Plan) { p.Ops[i].Faults = slices.Delete(slices.Clone(p.Ops[i].Faults), j, j+1) })
+			s.try(func(p *Plan) {
+				p.Ops[i].Faults = slices.Delete(slices.Clone(p.Ops[i].Faults), j,
+					j+1)
+			})
 		}
 		for j := len(s.best.Ops[i].Deliver) - 1; j >= 0; j-- {
-			s.try(func(p *Plan) { p.Ops[i].Deliver = slices.Delete(slices.Clone(p.Ops[i].Deliver), j, j+1) })
+			s.try(func(p *Plan) {
+				p.Ops[i].Deliver = slices.Delete(slices.Clone(p.Ops[i].Deliver),
+					j, j+1)
+			})
 		}
 		s.try(func(p *Plan) { p.Ops[i].For = 0 })
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// runs is how many runs a test makes: fewer where go test is told to be short, or the race detector
+// runs is how many runs a test makes: fewer with go test -short, or if the race detector
 // makes each of them ten times as slow.
 func runs(full, short uint64) uint64 {
 	if testing.Short() || raceDetector {
@@ -56,7 +56,7 @@ func TestDeterminism(t *testing.T) {
 	}
 }
 
-// TestNoGoroutineLeft: what a run starts ends with it, also where it breaks off.
+// TestNoGoroutineLeft: what a run starts ends with it, even if it breaks off.
 func TestNoGoroutineLeft(t *testing.T) {
 	before := runtime.NumGoroutine()
 	for _, b := range bugs()[:4] {
@@ -64,8 +64,9 @@ func TestNoGoroutineLeft(t *testing.T) {
 			_, _ = run(NewPlan(seed), &b, nil)
 		}
 	}
-	// Eventually has goroutines of its own.
-	require.Eventually(t, func() bool { return runtime.NumGoroutine() <= before+2 }, 3*time.Minute, time.Millisecond)
+	// Eventually starts goroutines.
+	require.Eventually(t, func() bool { return runtime.NumGoroutine() <= before+2 }, 3*time.Minute,
+		time.Millisecond)
 }
 
 // TestBugs: each deliberate bug is caught, and its trace can be shrunk.

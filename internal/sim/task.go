@@ -34,7 +34,7 @@ type task struct {
 
 	commits int  // changes of an order that it committed
 	misled  bool // a fault hid from it what it committed
-	doubt   bool // the store told it that a change may have been committed
+	doubt   bool // the store returned an error that leaves the commit open
 	hook    hookFault
 	lease   leased
 	fact    bool // the provider has answered, and nothing was recorded since
@@ -53,7 +53,7 @@ type task struct {
 
 	calling  bool // it is in a call to the provider, until deadline
 	deadline time.Duration
-	claim    *refund.Notification // what it is about, where it delivers one
+	claim    *refund.Notification // the notification that it delivers, if any
 }
 
 // step gives the token to t until t gives it back.

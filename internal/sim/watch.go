@@ -59,7 +59,7 @@ func (c *checker) moved(u *change, a, b *order.Refund) {
 		return
 	}
 	if b.Attempts > a.Attempts && b.Retries == a.Retries && a.State == order.StateApproved {
-		if u.late { // the task has been told of an error, and does not go on
+		if u.late { // the task got an error and does not go on
 			return
 		}
 		t.leases++
@@ -112,7 +112,8 @@ func (c *checker) step(by *task, o *order.Order, t order.Transition) {
 			c.byPerson[t.RefundNo] = true
 			c.byHand[t.RefundNo] = by.op.Kind == OpTransfer
 		}
-		if !c.byHand[t.RefundNo] && (b == nil || b.state != truthSuccess && b.outside != truthSuccess) {
+		if !c.byHand[t.RefundNo] && (b == nil || b.state != truthSuccess &&
+			b.outside != truthSuccess) {
 			fail("booked_not_paid", "booked as refunded")
 		}
 	case order.EventFail:
@@ -163,7 +164,8 @@ func (c *checker) asking(t *task, orderID, no string) (answered func()) {
 		if t.dead { // the others do not know, and leave it alone for as long as the lease
 			return
 		}
-		c.flights[orderID] = slices.DeleteFunc(c.flights[orderID], func(f flight) bool { return f.t == t })
+		c.flights[orderID] = slices.DeleteFunc(c.flights[orderID],
+			func(f flight) bool { return f.t == t })
 	}
 }
 

@@ -28,7 +28,8 @@ var scripts = func() (all []string) {
 
 // lengths are about the limits of the columns, and far beyond.
 var lengths = []int{
-	0, 1, 64, 127, 128, 129, 130, 255, 257, 385, 499, 500, 501, 502, 513, 2001, 4097, 65_537, longest,
+	0, 1, 64, 127, 128, 129, 130, 255, 257, 385, 499, 500, 501, 502, 513, 2001, 4097, 65_537,
+	longest,
 }
 
 // words are long and odd, and always the same for the same numbers.
@@ -88,7 +89,8 @@ func (c *checker) bookable(o *order.Order) error {
 		fits = fits && name(r.ProviderRefundID) && name(r.Code) && name(r.Recipient) &&
 			text(r.Message, order.MaxMessage) && text(r.ReviewNote, order.MaxText)
 		for _, at := range []time.Time{
-			r.NextAttemptAt, r.LeasedUntil, r.SubmittedAt, r.DeclinedAt, r.AcceptedAt, r.ConfirmedAt,
+			r.NextAttemptAt, r.LeasedUntil, r.SubmittedAt, r.DeclinedAt, r.AcceptedAt,
+			r.ConfirmedAt,
 			r.ApprovedAt, r.EndedAt, r.RefundedAt,
 		} {
 			fits = fits && 1 <= at.Year() && at.Year() <= 9999

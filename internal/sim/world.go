@@ -15,7 +15,7 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// What the Services of every run are set up with.
+// The options of the Services of every run.
 const (
 	callTimeout = 30 * time.Second
 	lease       = time.Minute
@@ -27,7 +27,7 @@ const (
 
 // world is one run: the machines, the provider, and a clock that only moves when nobody can act.
 //
-// Every task has a goroutine of its own, but only one of them runs at a time: each call to store or
+// Every task has its own goroutine, but only one of them runs at a time: each call to store or
 // gateway gives the token back and asks to go on at a later virtual time. Nothing here needs a
 // lock.
 type world struct {
@@ -137,7 +137,7 @@ func (w *world) boot(p *proc) error {
 	return err
 }
 
-// clock is what a process takes for the time.
+// clock is the time by the clock of a process.
 func (w *world) clock(p *proc) time.Time { return epoch().Add(w.now + p.off) }
 
 // misbehave is a hook that panics or ends its goroutine, now and then.
@@ -171,7 +171,7 @@ func (w *world) backoff(_ string, attempts int) time.Duration {
 	return d - time.Duration(h%uint64(d/5)) //nolint:gosec // positive
 }
 
-// after has do called when d has passed.
+// after calls do when d has passed.
 func (w *world) after(d time.Duration, do func()) { w.queue.push(w.now+max(0, d), nil, do) }
 
 // run lets everything happen that is due until then, in the order of its time.

@@ -46,12 +46,14 @@ func exported(p *types.Package) (lines []string) {
 				add("type %s struct", name)
 				for i := range u.NumFields() {
 					if f := u.Field(i); f.Exported() {
-						add("%s", strings.TrimSpace(fmt.Sprintf("field %s.%s %s %s", name, f.Name(), text(f.Type()), tag(u, i))))
+						add("%s", strings.TrimSpace(fmt.Sprintf("field %s.%s %s %s", name, f.Name(),
+							text(f.Type()), tag(u, i))))
 					}
 				}
 			case *types.Interface:
 				add("type %s interface", name)
-				for i := range u.NumMethods() { // one that is not exported, too: nobody else can implement it then
+				// An unexported method counts too: it keeps others from implementing the interface.
+				for i := range u.NumMethods() {
 					add("method %s.%s%s", name, u.Method(i).Name(), signature(u.Method(i)))
 				}
 				continue
@@ -81,7 +83,7 @@ func tag(s *types.Struct, i int) (text string) {
 	return text
 }
 
-// receiver is the type, with a star where only its pointer has the method.
+// receiver is the type, with a star if only its pointer has the method.
 func receiver(o *types.TypeName, f *types.Func) string {
 	values := types.NewMethodSet(o.Type())
 	if values.Lookup(f.Pkg(), f.Name()) == nil {

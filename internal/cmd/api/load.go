@@ -25,14 +25,15 @@ type pkg struct {
 	files []*ast.File
 }
 
-// listed is what go list tells of a package.
+// listed is the part of go list's output that is used.
 type listed struct {
 	ImportPath, Name, Dir, Export string
 	GoFiles                       []string
 	DepOnly                       bool
 }
 
-// load reads packages from what the compiler exported of them, so that nothing is checked a second time.
+// load reads packages from what the compiler exported of them, so that nothing is checked a second
+// time.
 func load(dir string, patterns []string) ([]pkg, error) {
 	all, err := list(dir, patterns)
 	if err != nil {
@@ -43,10 +44,12 @@ func load(dir string, patterns []string) ([]pkg, error) {
 		exports[l.ImportPath] = l.Export
 	}
 	fset := token.NewFileSet()
-	imports := importer.ForCompiler(fset, "gc", func(path string) (io.ReadCloser, error) { return os.Open(exports[path]) })
+	imports := importer.ForCompiler(fset, "gc",
+		func(path string) (io.ReadCloser, error) { return os.Open(exports[path]) })
 	var pkgs []pkg
 	for _, l := range all {
-		if l.DepOnly || l.Name == "main" || len(l.GoFiles) == 0 || slices.Contains(strings.Split(l.ImportPath, "/"), "internal") {
+		if l.DepOnly || l.Name == "main" || len(l.GoFiles) == 0 ||
+			slices.Contains(strings.Split(l.ImportPath, "/"), "internal") {
 			continue
 		}
 		p := pkg{fset: fset}
@@ -54,7 +57,8 @@ func load(dir string, patterns []string) ([]pkg, error) {
 			return nil, fmt.Errorf("import %s: %w", l.ImportPath, err)
 		}
 		for _, name := range l.GoFiles {
-			f, err := parser.ParseFile(fset, filepath.Join(l.Dir, name), nil, parser.ParseComments|parser.SkipObjectResolution)
+			f, err := parser.ParseFile(fset, filepath.Join(l.Dir, name), nil,
+				parser.ParseComments|parser.SkipObjectResolution)
 			if err != nil {
 				return nil, err
 			}

@@ -1,9 +1,10 @@
-// Command api prints the exported names of packages, one a line with its signature, sorted: what a host can
-// come to rely on. It fails where one of them has no documentation, after naming it.
+// Command api prints the exported names of packages, one a line with its signature, sorted: what a
+// host can come to rely on. If one of them has no documentation, the command names it and fails.
 //
 //	api [-dir folder] packages…
 //
-// Packages are named as for go list, which it asks in the folder. Commands and internal packages are left out.
+// Packages are named as for go list, which it asks in the folder. Commands and internal packages
+// are left out.
 package main
 
 import (

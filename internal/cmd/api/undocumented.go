@@ -12,9 +12,10 @@ import (
 
 // undocumented names what a package exports without saying what it is, sorted.
 //
-// Types, functions, methods, constants and variables have a comment of their own or of their group. So do the
-// fields of structs and the methods of interfaces; or the type's comment names them, or the same name with the
-// same type is explained somewhere else in the package: one name is one thing.
+// Types, functions, methods, constants and variables are documented by their comment or by that of
+// their group. So are the fields of structs and the methods of interfaces; or the type's comment
+// names them, or the same name with the same type is explained somewhere else in the package: one
+// name is one thing.
 func undocumented(fset *token.FileSet, files []*ast.File) ([]string, error) {
 	c := &checker{fset: fset, explained: map[string]bool{}}
 	for _, f := range files {
@@ -91,7 +92,8 @@ func (c *checker) typeSpec(s *ast.TypeSpec, doc string) {
 	default:
 		return
 	}
-	group, last := "", 0 // the comment of the field above, which ends on line last, or of one right above that
+	// group is the comment of the field above, which ends on line last, or of one right above that.
+	group, last := "", 0
 	for _, f := range list.List {
 		if c.fset.Position(f.Pos()).Line != last+1 {
 			group = ""
@@ -127,7 +129,9 @@ func (c *checker) text(e ast.Expr) string {
 }
 
 func anyText(docs ...*ast.CommentGroup) bool {
-	return slices.ContainsFunc(docs, func(d *ast.CommentGroup) bool { return strings.TrimSpace(d.Text()) != "" })
+	return slices.ContainsFunc(docs, func(d *ast.CommentGroup) bool {
+		return strings.TrimSpace(d.Text()) != ""
+	})
 }
 
 func receiverName(e ast.Expr) string {

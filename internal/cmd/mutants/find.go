@@ -16,7 +16,7 @@ import (
 
 // mutant is one bug: what it does to which piece of the source.
 type mutant struct {
-	id          int // by which the switch knows it; an outer one has a lower number than what is in it
+	id          int // its number in the switch; lower than those of the mutants inside it
 	pos         token.Position
 	pkg, fn     string
 	first, last int // lines of the function
@@ -386,7 +386,7 @@ func (f *finder) add(n ast.Node, to string, edits ...edit) {
 
 func (f *finder) offset(p token.Pos) int { return f.fset.Position(p).Offset }
 
-// text is the source of n on one line, cut where it becomes too long to read.
+// text is the source of n on one line, cut to a readable length.
 func (f *finder) text(n ast.Node) string {
 	const most = 60
 	code := string(f.src.text[f.offset(n.Pos()):f.offset(n.End())])

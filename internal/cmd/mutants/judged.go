@@ -103,7 +103,7 @@ func changedLines(ctx context.Context, dir, base string) (changes, error) {
 			if m[2] != "" {
 				n, _ = strconv.Atoi(m[2])
 			}
-			for i := range max(n, 1) { // lines that are gone changed the place where they were
+			for i := range max(n, 1) { // deleted lines count as a change of their place
 				all[path] = append(all[path], first+i)
 			}
 		}

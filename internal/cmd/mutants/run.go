@@ -214,7 +214,7 @@ func command(ctx context.Context, dir, name string, args ...string) ([]byte, err
 	return cmd.CombinedOutput()
 }
 
-// place is where the compiler finds fault.
+// place is the position of a compiler error.
 var place = regexp.MustCompile(`(?m)([^\s/]+\.go):(\d+):\d+: `)
 
 // runner holds the test binaries that can see a target.

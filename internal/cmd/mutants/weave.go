@@ -33,8 +33,8 @@ func (t *target) weave(dir string, mutants []*mutant) (string, error) {
 		return os.WriteFile(replace[path], []byte(text), 0o600)
 	}
 	for path, edits := range byFile {
-		// Where two pieces of source end, the inner one is closed first; where two begin, the outer one
-		// opens first.
+		// If two pieces of source end here, the inner one is closed first; if two begin, the outer
+		// one is opened first.
 		slices.SortFunc(edits, func(a, b placed) int {
 			switch {
 			case a.from != b.from:

@@ -3,8 +3,9 @@
 //	go run ./internal/sim/cmd/sim -runs 100000 -seed 1 -workers 2
 //	go run ./internal/sim/cmd/sim -seed 1234 -trace
 //
-// It prints a line of progress every few seconds and its counts at the end. Each run has the next seed. A run
-// that breaks an invariant is shrunk and printed with its seed, and the command exits with 1.
+// It prints a line of progress every few seconds and its counts at the end. Each run has the next
+// seed. A run that breaks an invariant is shrunk and printed with its seed, and the command exits
+// with 1.
 package main
 
 import (
