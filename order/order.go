@@ -69,11 +69,11 @@ type Refund struct {
 	// error, for operators and not for buyers.
 	Code    string `json:"code"`
 	Message string `json:"message"`
-	// Recipient is where the money went, in the provider's words (WeChat: refund_recv_accout). It is
-	// empty until the provider says so. At most MaxCode bytes.
+	// Recipient is where the money went, in the provider's words (WeChat: refund_recv_accout).
+	// It is empty until the provider says so. At most MaxCode bytes.
 	Recipient string `json:"recipient"`
-	// Settled is the part of Amount that was returned as money, without coupons, in minor units. It is
-	// zero if the provider does not say.
+	// Settled is the part of Amount that was returned as money, without coupons, in minor units.
+	// It is zero if the provider does not say.
 	Settled int64 `json:"settled"`
 
 	// Attempts counts the calls to the provider that Process began since the refund was last

@@ -63,8 +63,8 @@ func blocks(t *testing.T, file string) (all []block) {
 // plain is code without what gofmt decides: a block may be indented differently from its source.
 func plain(code string) string { return strings.Join(strings.Fields(code), " ") }
 
-// sources is every Go file of all modules, one after the other. All modules are in the workspace: step tidy of .ci/run
-// checks it.
+// sources is every Go file of all modules, one after the other. All modules are in the workspace:
+// step tidy of .ci/run checks it.
 func sources(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder
