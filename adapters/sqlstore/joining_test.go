@@ -32,7 +32,7 @@ func newHosted(t *testing.T, d database) *hosted {
 	h.s, h.db = d.store(t)
 	_, err := h.db.ExecContext(bg, "CREATE TABLE outbox (event VARCHAR(32) NOT NULL)")
 	require.NoError(t, err)
-	h.svc = service(t, h.s, refund.Options{Hooks: refund.Hooks{
+	h.svc = service(t, h.s, refund.Options{Hooks: []refund.Hooks{{
 		InTx: func(ctx context.Context, _ *order.Order, tr order.Transition) error {
 			tx, ok := sqlstore.TxFrom(ctx)
 			if !ok {
@@ -50,7 +50,7 @@ func newHosted(t *testing.T, d database) *hosted {
 		After: func(_ context.Context, _ *order.Order, tr order.Transition) {
 			h.after = append(h.after, string(tr.Event))
 		},
-	}})
+	}}})
 	register(t, h.svc, "O-1")
 	return h
 }
@@ -160,7 +160,7 @@ func TestInTx(t *testing.T) {
 		require.NoError(t, sqlstore.InTx(bg, h.db, func(ctx context.Context) error {
 			cancel := func(number string) error {
 				_, err := h.svc.Cancel(ctx, refund.CancelParams{
-					OrderID: "O-1", RefundNo: number, Actor: "buyer:1",
+					Ref: refund.Ref{OrderID: "O-1", RefundNo: number}, Actor: "buyer:1",
 				})
 				return err
 			}
@@ -211,7 +211,7 @@ func TestOneConnection(t *testing.T) {
 			register(t, h.svc, id)
 			require.NoError(t, ask(bg, h.svc, id, "R-"+id, 100))
 			_, err := h.svc.ApproveAndSend(bg, refund.ApproveParams{
-				OrderID: id, RefundNo: "R-" + id, Amount: 100, Actor: "staff:1",
+				Ref: refund.Ref{OrderID: id, RefundNo: "R-" + id}, Amount: 100, Actor: "staff:1",
 			})
 			require.NoError(t, err)
 			require.Equal(t, order.StateRefunded, requireLegal(t, h.s, id).State)

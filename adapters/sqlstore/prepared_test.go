@@ -38,7 +38,7 @@ func TestPrepared(t *testing.T) {
 				register(t, svc, id)
 				require.NoError(t, ask(bg, svc, id, number, 100))
 				_, err := svc.ApproveAndSend(bg, refund.ApproveParams{
-					OrderID: id, RefundNo: number, Amount: 100, Actor: "staff:1",
+					Ref: refund.Ref{OrderID: id, RefundNo: number}, Amount: 100, Actor: "staff:1",
 				})
 				require.NoError(t, err)
 				requireLegal(t, s, id)
@@ -74,7 +74,7 @@ func TestPreparedRefusedLater(t *testing.T) {
 			register(t, svc, id)
 			require.NoError(t, ask(bg, svc, id, number, 100))
 			_, err := svc.ApproveAndSend(bg, refund.ApproveParams{
-				OrderID: id, RefundNo: number, Amount: 100, Actor: "staff:1",
+				Ref: refund.Ref{OrderID: id, RefundNo: number}, Amount: 100, Actor: "staff:1",
 			})
 			require.NoError(t, err)
 			require.EqualValues(t, 100, requireLegal(t, s, id).Refunded)

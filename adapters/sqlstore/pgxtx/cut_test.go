@@ -105,7 +105,7 @@ func TestCutConnection(t *testing.T) {
 	s, err := pgxtx.New(pool, sqlstore.Options{})
 	require.NoError(t, err)
 	require.NoError(t, s.Migrate(ctx))
-	m, err := order.NewMachine()
+	m, err := order.NewMachine(order.Options{})
 	require.NoError(t, err)
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 

@@ -79,10 +79,10 @@ func TestJoined(t *testing.T) {
 	require.NoError(t, s.Migrate(ctx))
 	_, err = pool.Exec(ctx, "CREATE TABLE stock (left_over INT NOT NULL)")
 	require.NoError(t, err)
-	m, err := order.NewMachine()
+	m, err := order.NewMachine(order.Options{})
 	require.NoError(t, err)
 	after := 0
-	svc, err := refund.NewService(m, s, bank{}, refund.Options{Hooks: refund.Hooks{
+	svc, err := refund.NewService(m, s, bank{}, refund.Options{Hooks: []refund.Hooks{{
 		InTx: func(ctx context.Context, _ *order.Order, _ order.Transition) error {
 			tx, ok := pgxtx.TxFrom(ctx)
 			if !ok {
@@ -92,7 +92,7 @@ func TestJoined(t *testing.T) {
 			return err
 		},
 		After: func(context.Context, *order.Order, order.Transition) { after++ },
-	}})
+	}}})
 	require.NoError(t, err)
 	_, err = svc.Register(ctx, refund.RegisterParams{
 		OrderID: "O-1", Gateway: "bank", Currency: "CNY", Total: 100,
@@ -100,7 +100,7 @@ func TestJoined(t *testing.T) {
 	require.NoError(t, err)
 	ask := func(ctx context.Context, number string) error {
 		_, err := svc.Request(ctx, refund.RequestParams{
-			OrderID: "O-1", RefundNo: number, Amount: 60, Actor: "buyer:1",
+			Ref: refund.Ref{OrderID: "O-1", RefundNo: number}, Amount: 60, Actor: "buyer:1",
 		})
 		return err
 	}
@@ -127,7 +127,7 @@ func TestJoined(t *testing.T) {
 	require.NoError(t, err)
 	joined := pgxtx.WithTx(ctx, tx)
 	_, err = svc.Cancel(joined, refund.CancelParams{
-		OrderID: "O-1", RefundNo: "R-1", Actor: "buyer:1",
+		Ref: refund.Ref{OrderID: "O-1", RefundNo: "R-1"}, Actor: "buyer:1",
 	})
 	require.NoError(t, err)
 	require.NoError(t, tx.Commit(ctx))
@@ -158,9 +158,9 @@ func TestHooksHaveTx(t *testing.T) {
 	require.NoError(t, s.Migrate(ctx))
 	_, err = pool.Exec(ctx, "CREATE TABLE outbox (order_id TEXT NOT NULL, event TEXT NOT NULL)")
 	require.NoError(t, err)
-	m, err := order.NewMachine()
+	m, err := order.NewMachine(order.Options{})
 	require.NoError(t, err)
-	svc, err := refund.NewService(m, s, bank{}, refund.Options{Hooks: refund.Hooks{
+	svc, err := refund.NewService(m, s, bank{}, refund.Options{Hooks: []refund.Hooks{{
 		InTx: func(ctx context.Context, o *order.Order, tr order.Transition) error {
 			tx, ok := pgxtx.TxFrom(ctx)
 			if !ok {
@@ -170,7 +170,7 @@ func TestHooksHaveTx(t *testing.T) {
 				string(tr.Event))
 			return err
 		},
-	}})
+	}}})
 	require.NoError(t, err)
 	_, err = svc.Register(ctx, refund.RegisterParams{
 		OrderID: "O-1", Gateway: "bank", Currency: "CNY", Total: 100,
@@ -178,7 +178,7 @@ func TestHooksHaveTx(t *testing.T) {
 	require.NoError(t, err)
 	ask := func(ctx context.Context) error {
 		_, err := svc.Request(ctx, refund.RequestParams{
-			OrderID: "O-1", Amount: 10, Actor: "buyer:1",
+			Ref: refund.Ref{OrderID: "O-1"}, Amount: 10, Actor: "buyer:1",
 		})
 		return err
 	}
