@@ -65,7 +65,7 @@ func TestFailedHookLeavesNothing(t *testing.T) {
 				require.Zero(t, h.db.Stats().InUse, "%s in %s", way, name)
 			}
 		}
-		require.NoError(t, h.command(bg, "O-0", nil), "nobody holds it")
+		require.NoError(t, h.command(bg, "O-0", nil), "no lock is left")
 	})
 }
 
@@ -111,7 +111,7 @@ func TestFailedCommandLeavesNothing(t *testing.T) {
 					rollBackAtEnd(t, tx)
 					require.NoError(t, both(sqlstore.WithTx(bg, tx)))
 					require.NoError(t, tx.Commit())
-					want = 0 // nobody says that it has committed
+					want = 0 // nothing reports the commit
 				case "hook":
 					require.NoError(t, h.command(bg, "O-1", failing))
 				}

@@ -282,7 +282,7 @@ func TestLostCommit(t *testing.T) {
 				return nil
 			}))
 			require.True(t, s.AfterCommit(ctx, func(context.Context) {
-				t.Error("nobody knows of a commit")
+				t.Error("an After hook ran without a known commit")
 			}))
 			c.arm(1, true)
 			return nil

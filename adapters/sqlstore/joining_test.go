@@ -22,7 +22,7 @@ type hosted struct {
 	s     *sqlstore.Store
 	db    *sql.DB
 	svc   *refund.Service
-	after []string // events that the After hook was told of
+	after []string // events of the After hook
 	fail  bool     // the InTx hook fails once it has written
 }
 
@@ -121,7 +121,7 @@ func TestWithTx(t *testing.T) {
 		}
 		require.Len(t, requireLegal(t, h.s, "O-1").Refunds, 2)
 		require.Equal(t, 2, h.outbox(t))
-		require.Empty(t, h.after, "nobody told of the commit")
+		require.Empty(t, h.after, "nothing reports the commit")
 	})
 }
 

@@ -23,7 +23,7 @@ type commitLoser struct {
 	armed    bool
 	executed bool          // whether the COMMIT reaches the database
 	then     func()        // what others do in the meantime
-	silent   chan struct{} // if not nil: from the loss on nobody answers
+	silent   chan struct{} // if not nil, there are no answers from the loss on
 }
 
 // lose arms the connector for the next COMMIT.

@@ -103,7 +103,7 @@ func TestPreparingWaitsForNobody(t *testing.T) {
 				conn, _ := db.Conn(bg)
 				next <- conn
 			}()
-			for db.Stats().WaitCount == 0 { // until somebody is next
+			for db.Stats().WaitCount == 0 { // until the other client is next
 				runtime.Gosched()
 			}
 			request(t, o, "R-1", 10)

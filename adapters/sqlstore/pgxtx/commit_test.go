@@ -27,7 +27,7 @@ type commitLoser struct {
 	armed    bool
 	executed bool // whether the COMMIT reaches the server
 	then     func()
-	silent   atomic.Bool // nobody answers any more
+	silent   atomic.Bool // there are no answers any more
 }
 
 func (l *commitLoser) lose(executed bool, then func()) {

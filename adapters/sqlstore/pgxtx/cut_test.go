@@ -73,7 +73,7 @@ func (n *cutConn) Write(b []byte) (int, error) {
 }
 
 func (n *cutConn) Read(b []byte) (int, error) {
-	got, err := n.Conn.Read(b) // so that the server has done what it was told
+	got, err := n.Conn.Read(b) // so that the server has executed the message
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.deaf {

@@ -131,7 +131,7 @@ func TestJoined(t *testing.T) {
 	})
 	require.NoError(t, err)
 	require.NoError(t, tx.Commit(ctx))
-	require.Equal(t, 1, after, "with WithTx nobody tells of the commit")
+	require.Equal(t, 1, after, "with WithTx nothing reports the commit")
 	var rows int
 	require.NoError(t, pool.QueryRow(ctx, "SELECT count(*) FROM stock").Scan(&rows))
 	require.Equal(t, 2, rows)
