@@ -33,8 +33,10 @@ func looplabEvents(b *testing.B) fsm.Events {
 	b.Helper()
 	var events fsm.Events
 	for _, r := range newMachine(b).Rows() {
-		events = append(events, fsm.EventDesc{Name: string(r.Event), Src: []string{string(r.From)},
-			Dst: string(r.To)})
+		events = append(events, fsm.EventDesc{
+			Name: string(r.Event), Src: []string{string(r.From)},
+			Dst: string(r.To),
+		})
 	}
 	return events
 }

@@ -15,8 +15,10 @@ import (
 func TestEqualComparesEveryFieldButVersion(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	make := func() *order.Order {
-		return &order.Order{ID: "O-1", PaidAt: at, Refunds: []order.Refund{{No: "R-1"}},
-			History: []order.Transition{{Seq: 1, At: at}}}
+		return &order.Order{
+			ID: "O-1", PaidAt: at, Refunds: []order.Refund{{No: "R-1"}},
+			History: []order.Transition{{Seq: 1, At: at}},
+		}
 	}
 	require.True(t, make().Equal(make()))
 	elsewhere := make()

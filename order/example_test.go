@@ -28,8 +28,10 @@ func ExampleMachine_Fire() {
 		panic(err)
 	}
 	ctx, o := context.Background(), exampleOrder()
-	for _, ev := range []order.Event{order.EventRequestRefund, order.EventApprove,
-		order.EventSettle} {
+	for _, ev := range []order.Event{
+		order.EventRequestRefund, order.EventApprove,
+		order.EventSettle,
+	} {
 		t, err := m.Fire(ctx, o, exampleTrigger(ev))
 		if err != nil {
 			panic(err)

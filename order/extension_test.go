@@ -58,8 +58,10 @@ func TestNewMachineRefusesFaultyRows(t *testing.T) {
 		"core row redirected":  {[]order.Row{in, out, {order.EventApprove, requested, reviewed}}, []string{"already in the table", "core event approve"}},
 		"straight to refunded": {[]order.Row{in, out, {"pay", reviewed, order.StateRefunded}}, []string{"leave the review"}},
 		"skip to approved":     {[]order.Row{{"wave_through", requested, approved}}, []string{"leave the review"}},
-		"settle from review": {[]order.Row{in, out,
-			{order.EventSettle, reviewed, order.StateRefunded}}, []string{"core event settle"}},
+		"settle from review": {[]order.Row{
+			in, out,
+			{order.EventSettle, reviewed, order.StateRefunded},
+		}, []string{"core event settle"}},
 		"adopt from review":    {[]order.Row{in, out, {order.EventAdopt, reviewed, approved}}, []string{"core event adopt"}},
 		"reject into approved": {[]order.Row{in, out, {order.EventReject, reviewed, approved}}, []string{"core event reject"}},
 		"from approved":        {[]order.Row{in, out, {"pull_back", approved, reviewed}}, []string{"approved is closed"}},
@@ -84,8 +86,12 @@ func TestNewMachineRefusesFaultyRows(t *testing.T) {
 			[]string{"reviewed cannot be reached", "goods_returning cannot be reached"},
 		},
 		"every fault is named": {
-			[]order.Row{in, {"event", requested, infoAsked}, {"pay", reviewed, order.StateRefunded},
-				{"a", "x", "x"}},
+			[]order.Row{
+				in,
+				{"event", requested, infoAsked},
+				{"pay", reviewed, order.StateRefunded},
+				{"a", "x", "x"},
+			},
 			[]string{"row event", "row pay", "row a", "info_asked has no way out"},
 		},
 	} {
@@ -173,20 +179,29 @@ func TestRefundsWalkAddedRows(t *testing.T) {
 		orderTo order.State
 		left    int64
 	}
-	request := step{order.EventRequestRefund, order.StateRefundRequested,
-		order.StateRefundRequested, 40}
+	request := step{
+		order.EventRequestRefund, order.StateRefundRequested,
+		order.StateRefundRequested, 40,
+	}
 	ask := step{"ask_info", infoAsked, infoAsked, 40}
 	second := step{"second_review", reviewed, reviewed, 40}
 	approve := step{order.EventApprove, order.StateApproved, order.StateApproved, 40}
 	adopt := step{order.EventAdopt, order.StateApproved, order.StateApproved, 40}
 	for name, steps := range map[string][]step{
-		"second review": {request, second, approve,
-			{order.EventSettle, order.StateRefunded, order.StatePaid, 40}},
+		"second review": {
+			request, second, approve,
+			{order.EventSettle, order.StateRefunded, order.StatePaid, 40},
+		},
 		"goods back": {request, second, {"await_goods", goodsReturning, goodsReturning, 40}, approve},
-		"question": {request, ask,
-			{"give_info", order.StateRefundRequested, order.StateRefundRequested, 40}, ask},
-		"reject": {request, second,
-			{order.EventReject, order.StateRejected, order.StatePaid, 100}},
+		"question": {
+			request, ask,
+			{"give_info", order.StateRefundRequested, order.StateRefundRequested, 40},
+			ask,
+		},
+		"reject": {
+			request, second,
+			{order.EventReject, order.StateRejected, order.StatePaid, 100},
+		},
 		"cancel":         {request, ask, {order.EventCancel, order.StateCancelled, order.StatePaid, 100}},
 		"straight":       {request, approve},
 		"adopted midway": {request, ask, adopt},
@@ -209,8 +224,10 @@ func TestAddedStatesRefuseOtherEvents(t *testing.T) {
 	fire(t, m, o, order.EventRequestRefund, "R1", 60)
 	fire(t, m, o, "second_review", "R1", 0)
 	require.Equal(t, []order.Event{"adopt", "approve", "await_goods", "reject"}, m.Available(o, "R1"))
-	for _, ev := range []order.Event{"second_review", "ask_info", order.EventCancel,
-		order.EventSettle, order.EventRetry} {
+	for _, ev := range []order.Event{
+		"second_review", "ask_info", order.EventCancel,
+		order.EventSettle, order.EventRetry,
+	} {
 		require.ErrorIs(t, refuse(t, m, o, trigger(ev, "R1", 0)), order.ErrTransition, ev)
 	}
 	in := trigger(order.EventReject, "R1", 0)

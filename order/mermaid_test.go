@@ -71,8 +71,10 @@ func TestDocTableIsTheMachines(t *testing.T) {
 			continue
 		}
 		for _, from := range strings.Split(l[2], ", ") {
-			rows = append(rows, order.Row{Event: order.Event(l[1]), From: order.State(from),
-				To: order.State(l[3])})
+			rows = append(rows, order.Row{
+				Event: order.Event(l[1]), From: order.State(from),
+				To: order.State(l[3]),
+			})
 		}
 	}
 	require.ElementsMatch(t, newMachine(t).Rows(), rows)

@@ -74,8 +74,10 @@ func TestTimesBecomeUTC(t *testing.T) {
 	_, err = m.Fire(context.Background(), o, in)
 	require.NoError(t, err)
 	r := o.Refund("R1")
-	for _, at := range []time.Time{tr.At, o.UpdatedAt, r.RequestedAt, r.ReviewedAt, r.ApprovedAt,
-		r.NextAttemptAt} {
+	for _, at := range []time.Time{
+		tr.At, o.UpdatedAt, r.RequestedAt, r.ReviewedAt, r.ApprovedAt,
+		r.NextAttemptAt,
+	} {
 		require.Equal(t, in.At.Round(0).UTC(), at)
 	}
 	var back order.Order
@@ -150,8 +152,10 @@ func TestJSONKeysEqualTheGoNames(t *testing.T) {
 }
 
 func TestOnlyAdoptLeavesTerminalStates(t *testing.T) {
-	ends := []order.State{order.StateRefunded, order.StateRejected, order.StateCancelled,
-		order.StateAbandoned}
+	ends := []order.State{
+		order.StateRefunded, order.StateRejected, order.StateCancelled,
+		order.StateAbandoned,
+	}
 	for _, s := range append(coreStates(), "", "reviewed") {
 		terminal := false
 		for _, e := range ends {

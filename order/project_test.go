@@ -64,8 +64,10 @@ func TestPartiallyRefundedIsBetweenNoneAndAll(t *testing.T) {
 
 func TestReleasedAmountCanBeAskedForAgain(t *testing.T) {
 	m := newMachine(t)
-	for _, s := range []order.State{order.StateRejected, order.StateCancelled,
-		order.StateAbandoned} {
+	for _, s := range []order.State{
+		order.StateRejected, order.StateCancelled,
+		order.StateAbandoned,
+	} {
 		o := newOrder(100)
 		addRefund(t, m, o, "R1", 100, s)
 		require.Equal(t, order.StatePaid, o.State)
@@ -85,8 +87,10 @@ func TestFailedRefundKeepsItsReservation(t *testing.T) {
 // number.
 func TestAdoptMayExceedTheTotal(t *testing.T) {
 	m := newMachine(t)
-	for _, s := range []order.State{order.StateRejected, order.StateCancelled,
-		order.StateAbandoned} {
+	for _, s := range []order.State{
+		order.StateRejected, order.StateCancelled,
+		order.StateAbandoned,
+	} {
 		o := newOrder(100)
 		addRefund(t, m, o, "R1", 60, s)
 		addRefund(t, m, o, "R2", 100, order.StateRefunded)

@@ -22,10 +22,14 @@ type want struct {
 func wantRows() []want {
 	const none, paid = 0, order.StatePaid
 	return []want{
-		{order.EventRequestRefund, paid, order.StateRefundRequested, none, 60,
-			order.StateRefundRequested},
-		{order.EventApprove, order.StateRefundRequested, order.StateApproved, none, 60,
-			order.StateApproved},
+		{
+			order.EventRequestRefund, paid, order.StateRefundRequested, none, 60,
+			order.StateRefundRequested,
+		},
+		{
+			order.EventApprove, order.StateRefundRequested, order.StateApproved, none, 60,
+			order.StateApproved,
+		},
 		{order.EventReject, order.StateRefundRequested, order.StateRejected, none, none, paid},
 		{order.EventCancel, order.StateRefundRequested, order.StateCancelled, none, none, paid},
 		{order.EventCancel, order.StateApproved, order.StateCancelled, none, none, paid},
@@ -38,14 +42,20 @@ func wantRows() []want {
 		{order.EventRetry, order.StateFailed, order.StateApproved, none, 60, order.StateApproved},
 		{order.EventAbandon, order.StateFailed, order.StateAbandoned, none, none, paid},
 		{order.EventAdopt, paid, order.StateApproved, none, 60, order.StateApproved},
-		{order.EventAdopt, order.StateRefundRequested, order.StateApproved, none, 60,
-			order.StateApproved},
+		{
+			order.EventAdopt, order.StateRefundRequested, order.StateApproved, none, 60,
+			order.StateApproved,
+		},
 		{order.EventAdopt, order.StateFailed, order.StateApproved, none, 60, order.StateApproved},
 		{order.EventAdopt, order.StateRejected, order.StateApproved, none, 60, order.StateApproved},
-		{order.EventAdopt, order.StateCancelled, order.StateApproved, none, 60,
-			order.StateApproved},
-		{order.EventAdopt, order.StateAbandoned, order.StateApproved, none, 60,
-			order.StateApproved},
+		{
+			order.EventAdopt, order.StateCancelled, order.StateApproved, none, 60,
+			order.StateApproved,
+		},
+		{
+			order.EventAdopt, order.StateAbandoned, order.StateApproved, none, 60,
+			order.StateApproved,
+		},
 	}
 }
 
@@ -197,8 +207,10 @@ func TestAdoptNeverOverflows(t *testing.T) {
 	m, o := newMachine(t), newOrder(100)
 	for i := range math.MaxInt64 / order.MaxAmount {
 		number := fmt.Sprintf("S%d", i)
-		o.Refunds = append(o.Refunds, order.Refund{No: number, Amount: order.MaxAmount,
-			State: order.StateApproved})
+		o.Refunds = append(o.Refunds, order.Refund{
+			No: number, Amount: order.MaxAmount,
+			State: order.StateApproved,
+		})
 		o.Reserved += order.MaxAmount
 	}
 	require.ErrorIs(t, refuse(t, m, o, trigger(order.EventAdopt, "R1", order.MaxAmount)),

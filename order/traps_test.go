@@ -91,8 +91,10 @@ func TestTrapVetoStopsAtTheFirstGuard(t *testing.T) {
 func TestTrapGuardSeesTheRequestedRefund(t *testing.T) {
 	limit := func(_ context.Context, o *order.Order, tr order.Transition) error {
 		r := o.Refund(tr.RefundNo)
-		require.Equal(t, order.Refund{No: "R1", Amount: r.Amount, Reason: "late",
-			State: order.StatePaid, RequestedBy: "buyer:1"}, *r)
+		require.Equal(t, order.Refund{
+			No: "R1", Amount: r.Amount, Reason: "late",
+			State: order.StatePaid, RequestedBy: "buyer:1",
+		}, *r)
 		require.Equal(t, tr.From, r.State)
 		require.Zero(t, o.Reserved, "before it")
 		require.Len(t, o.Refunds, 1)
@@ -213,8 +215,10 @@ func TestFactsAreWhatTheProviderDid(t *testing.T) {
 func TestTrapAvailableHasAStableOrder(t *testing.T) {
 	m, o := newMachine(t), inState(t, newMachine(t), order.StateFailed)
 	for range 200 {
-		require.Equal(t, []order.Event{order.EventAbandon, order.EventAdopt, order.EventRetry,
-			order.EventSettle},
+		require.Equal(t, []order.Event{
+			order.EventAbandon, order.EventAdopt, order.EventRetry,
+			order.EventSettle,
+		},
 			m.Available(o, "R1"))
 	}
 }

@@ -155,7 +155,8 @@ func FuzzFire(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, state uint8, ev, number string, amount int64, reason, actor,
-		note string, at int64) {
+		note string, at int64,
+	) {
 		o := inState(t, m, coreStates()[int(state)%len(coreStates())])
 		before := o.Clone()
 		_, err := m.Fire(context.Background(), o, order.Trigger{

@@ -327,7 +327,8 @@ func TestRefundKeepsWhereTheMoneyWent(t *testing.T) {
 		e := newEnv(t)
 		ref := e.approved("R1", 4000)
 		e.bank.next(fault{op: "refund", res: refund.Result{
-			Outcome: refund.OutcomeSucceeded, RefundNo: "R1", Amount: 4000, Recipient: "零钱", Settled: said,
+			Outcome: refund.OutcomeSucceeded, RefundNo: "R1", Amount: 4000,
+			Recipient: "零钱", Settled: said,
 		}})
 		e.process(ref)
 		require.Equal(t, order.StateRefunded, e.refund("R1").State)

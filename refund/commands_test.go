@@ -11,7 +11,7 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// flakyStore fails every Update once fail has been called, before fn runs or (late) after it.
+// flakyStore fails every Update after a call of fail: before fn runs or, if late, after it.
 type flakyStore struct {
 	refund.Store
 	mu   sync.Mutex

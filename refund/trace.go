@@ -34,7 +34,9 @@ func (s *Service) trace(
 	return s.startTrace(ctx, Command{Name: name, Ref: ref}, err)
 }
 
-func (s *Service) startTrace(ctx context.Context, c Command, err *error) (inside context.Context, end func()) {
+func (s *Service) startTrace(
+	ctx context.Context, c Command, err *error,
+) (inside context.Context, end func()) {
 	var ends []func(error)
 	for _, h := range s.opt.Hooks {
 		if h.Trace == nil {

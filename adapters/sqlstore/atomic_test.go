@@ -82,7 +82,9 @@ func TestFailedCommandLeavesNothing(t *testing.T) {
 				h := newEnding(t, d, "", 0)
 				failing := func(ctx context.Context) {
 					defer func() { _ = recover() }()
-					require.ErrorIs(t, h.s.Update(ctx, "O-0", func(ctx context.Context, o *order.Order) error {
+					require.ErrorIs(t, h.s.Update(ctx, "O-0", func(
+						ctx context.Context, o *order.Order,
+					) error {
 						request(t, o, "R-O-0", 10)
 						h.s.AfterCommit(ctx, func(context.Context) {
 							t.Error("After hook of a command that failed")
@@ -159,7 +161,9 @@ func TestPrefixesOnOnePool(t *testing.T) {
 		require.NoError(t, other.Migrate(bg))
 		require.NoError(t, other.Create(bg, newOrder("O-0")))
 		require.NoError(t, h.command(bg, "O-0", func(ctx context.Context) {
-			require.NoError(t, other.Update(ctx, "O-0", func(ctx context.Context, o *order.Order) error {
+			require.NoError(t, other.Update(ctx, "O-0", func(
+				ctx context.Context, o *order.Order,
+			) error {
 				request(t, o, "R-O-0", 20)
 				require.ErrorContains(t, h.command(ctx, "O-0", nil),
 					"nested in an update of the same order")

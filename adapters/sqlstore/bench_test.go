@@ -111,8 +111,9 @@ func benchOwnTables(b *testing.B, d database, clients int) {
 		require.NoError(b, ask(bg, svc, orderID(i), refundNo(i), 100))
 	}
 	benchTwo(b, db, clients, d.marked("UPDATE orderfsm_orders SET version = ? WHERE id = ?"),
-		d.marked(`INSERT INTO orderfsm_transitions (order_id, seq, event, refund_no, from_state, to_state, order_from, order_to, actor,
-			note, at) VALUES (?, ?, 'approve', ?, 'refund_requested', 'approved', 'refund_requested', 'approved', 'staff:1', '', ?)`),
+		d.marked(`INSERT INTO orderfsm_transitions (order_id, seq, event, refund_no, from_state,
+			to_state, order_from, order_to, actor, note, at) VALUES (?, ?, 'approve', ?,
+			'refund_requested', 'approved', 'refund_requested', 'approved', 'staff:1', '', ?)`),
 		func(i int64, n int) []any {
 			return []any{orderID(i), 10 + n, refundNo(i), at(n).UnixMicro()}
 		})

@@ -266,7 +266,8 @@ func (h *ending) waitForLock() {
 	h.t.Helper()
 	require.EventuallyWithT(h.t, func(c *assert.CollectT) {
 		var waiting int
-		require.NoError(c, h.others.QueryRowContext(bg, `SELECT COUNT(*) FROM information_schema.innodb_trx t
+		require.NoError(c, h.others.QueryRowContext(bg, `SELECT COUNT(*)
+			FROM information_schema.innodb_trx t
 			JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id
 			WHERE p.db = DATABASE() AND t.trx_state = 'LOCK WAIT'`).Scan(&waiting))
 		require.NotZero(c, waiting)

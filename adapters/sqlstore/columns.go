@@ -80,7 +80,8 @@ const maxText = 65535 / utf8.UTFMax
 type column[T any] struct {
 	name string
 	most int // characters of a text; 0 if it holds a number
-	// field returns a pointer to the field: of a string or integer type, or of one of the types below.
+	// field returns a pointer to the field: of a string or integer type, or of one of the types
+	// below.
 	field func(v *T) any
 }
 

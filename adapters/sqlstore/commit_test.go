@@ -28,7 +28,9 @@ func TestLostCommitNeedsProof(t *testing.T) {
 		}), o.Reserved+1
 		return nil
 	}
-	update := func(fn func(context.Context, *order.Order) error) func(*sqlstore.Store, string) error {
+	update := func(
+		fn func(context.Context, *order.Order) error,
+	) func(*sqlstore.Store, string) error {
 		return func(s *sqlstore.Store, id string) error { return s.Update(bg, id, fn) }
 	}
 	create := func(s *sqlstore.Store, id string) error {
@@ -148,30 +150,38 @@ func TestLostCommitRepeats(t *testing.T) {
 		state  order.State   // that it leaves
 		run    func(svc *refund.Service, id, number string) (order.Refund, error)
 	}{
-		{"request", nil, order.StateRefundRequested,
+		{
+			"request", nil, order.StateRefundRequested,
 			func(svc *refund.Service, id, number string) (order.Refund, error) {
 				return svc.Request(bg, refund.RequestParams{
 					Ref: refund.Ref{OrderID: id, RefundNo: number}, Amount: 50, Actor: "buyer:1",
 				})
-			}},
-		{"approve", asked, order.StateApproved,
+			},
+		},
+		{
+			"approve", asked, order.StateApproved,
 			func(svc *refund.Service, id, number string) (order.Refund, error) {
 				return svc.Approve(bg, refund.ApproveParams{
 					Ref: refund.Ref{OrderID: id, RefundNo: number}, Amount: 50, Actor: "staff:1",
 				})
-			}},
-		{"reject", asked, order.StateRejected,
+			},
+		},
+		{
+			"reject", asked, order.StateRejected,
 			func(svc *refund.Service, id, number string) (order.Refund, error) {
 				return svc.Reject(bg, refund.RejectParams{
 					Ref: refund.Ref{OrderID: id, RefundNo: number}, Actor: "staff:1", Note: "worn",
 				})
-			}},
-		{"cancel", asked, order.StateCancelled,
+			},
+		},
+		{
+			"cancel", asked, order.StateCancelled,
 			func(svc *refund.Service, id, number string) (order.Refund, error) {
 				return svc.Cancel(bg, refund.CancelParams{
 					Ref: refund.Ref{OrderID: id, RefundNo: number}, Actor: "buyer:1",
 				})
-			}},
+			},
+		},
 		{
 			"retry", failed, order.StateApproved,
 			func(svc *refund.Service, id, number string) (order.Refund, error) {
@@ -192,8 +202,9 @@ func TestLostCommitRepeats(t *testing.T) {
 			"resolve", held, order.StateRefunded,
 			func(svc *refund.Service, id, number string) (order.Refund, error) {
 				return svc.Resolve(bg, refund.ResolveParams{
-					Ref: refund.Ref{OrderID: id, RefundNo: number}, Resolution: refund.ResolutionPaid,
-					Evidence: "transfer 7", Actor: "staff:1",
+					Ref:        refund.Ref{OrderID: id, RefundNo: number},
+					Resolution: refund.ResolutionPaid,
+					Evidence:   "transfer 7", Actor: "staff:1",
 				})
 			},
 		},

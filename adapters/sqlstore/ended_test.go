@@ -190,7 +190,9 @@ func (h *ending) hosts() map[string]func() error {
 		"a hook, with the transaction of a hook of a command that failed": func() error {
 			return h.command(bg, "O-0", func(ctx context.Context) {
 				var tx *sql.Tx
-				require.Error(h.t, h.s.Update(ctx, "O-1", func(ctx context.Context, _ *order.Order) error {
+				require.Error(h.t, h.s.Update(ctx, "O-1", func(
+					ctx context.Context, _ *order.Order,
+				) error {
 					tx = h.tx(ctx)
 					return errHost
 				}))

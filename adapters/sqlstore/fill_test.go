@@ -78,7 +78,8 @@ func filling(refunds, from int) []string {
 	digits = fmt.Sprintf(digits, 1, 2, 3, 4, 5, 6, 7, 8, 9)
 	// n and i are 64 bits wide because filledStart is.
 	rows := fmt.Sprintf(`(SELECT n, n - %[1]d AS i, %[2]d + %[3]d * (n - %[1]d) AS at FROM
-		(SELECT %[4]d + a.d + 10 * b.d + 100 * c.d AS n FROM %[5]s a CROSS JOIN %[5]s b CROSS JOIN %[5]s c) numbers) s`,
+		(SELECT %[4]d + a.d + 10 * b.d + 100 * c.d AS n
+		FROM %[5]s a CROSS JOIN %[5]s b CROSS JOIN %[5]s c) numbers) s`,
 		filledStart, at(0).UnixMicro(), filledEvery*1_000_000, filledStart+from, digits)
 	// one in so many
 	review, open, rare := max(5, refunds/filledReview), max(20, refunds/filledOpen), max(500,
@@ -87,19 +88,21 @@ func filling(refunds, from int) []string {
 		return fmt.Sprintf("CASE WHEN i %% %d = 1 THEN %s WHEN i %% %d = 2 THEN %s WHEN i %% 20 = 3 THEN %s ELSE %s END",
 			review, reviewed, open, opened, rejected, refunded)
 	}
-	gateway := fmt.Sprintf(`CASE WHEN i %% %d = 7 THEN 'rare' WHEN i * 7919 %% 101 < 70 THEN 'wechat'
+	gateway := fmt.Sprintf(`CASE WHEN i %% %d = 7 THEN 'rare'
+		WHEN i * 7919 %% 101 < 70 THEN 'wechat'
 		WHEN i * 7919 %% 101 < 95 THEN 'alipay' ELSE 'card' END`, rare)
 	return []string{
-		`INSERT INTO orderfsm_orders (id, gateway, payment_id, currency, total, refunded, reserved, excess, state, seq, version,
-			update_id, paid_at, created_at, updated_at)
+		`INSERT INTO orderfsm_orders (id, gateway, payment_id, currency, total, refunded,
+			reserved, excess, state, seq, version, update_id, paid_at, created_at, updated_at)
 			SELECT concat('O-', n),
 			` + gateway + `,
 			concat('42000', n), 'CNY', 100, ` + state("0", "0", "0", "100") + `, ` + state("100", "100", "0", "0") + `, 0,
 			` + state("'refund_requested'", "'approved'", "'paid'", "'refunded'") + `, 3, 4, 0, at, at, at
 			FROM ` + rows + ` ORDER BY n`,
-		`INSERT INTO orderfsm_refunds (no, order_id, gateway, place, amount, reason, state, requested_by, reviewed_by, review_note, provider_refund_id,
-			code, message, attempts, retries, outstanding, next_attempt_at, submitted_at, requested_at, reviewed_at, approved_at,
-			ended_at, refunded_at, recipient, settled)
+		`INSERT INTO orderfsm_refunds (no, order_id, gateway, place, amount, reason, state,
+			requested_by, reviewed_by, review_note, provider_refund_id, code, message, attempts,
+			retries, outstanding, next_attempt_at, submitted_at, requested_at, reviewed_at,
+			approved_at, ended_at, refunded_at, recipient, settled)
 			SELECT concat('R-', n), concat('O-', n), ` + gateway + `, 0, 100, 'does not fit',
 			` + state("'refund_requested'", "'approved'", "'rejected'", "'refunded'") + `,
 			'buyer:1', 'staff:1', '', concat('50300', n), 'SUCCESS', '', 1, 0, 0,
@@ -107,9 +110,12 @@ func filling(refunds, from int) []string {
 				WHEN i % ` + fmt.Sprint(2*open) + ` = 2 THEN at + 60000000 ELSE at + 4000000000000000 END,
 			at, at, at, at, at, at, '', 0
 			FROM ` + rows + ` ORDER BY n`,
-		`INSERT INTO orderfsm_transitions (order_id, seq, event, refund_no, from_state, to_state, order_from, order_to, actor, note, at)
-			SELECT concat('O-', n), seq, event, concat('R-', n), from_state, to_state, from_state, to_state, 'staff:1', '', at
-			FROM ` + rows + ` CROSS JOIN (SELECT 1 AS seq, 'request_refund' AS event, 'paid' AS from_state, 'refund_requested' AS to_state
+		`INSERT INTO orderfsm_transitions (order_id, seq, event, refund_no, from_state, to_state,
+			order_from, order_to, actor, note, at)
+			SELECT concat('O-', n), seq, event, concat('R-', n), from_state, to_state, from_state,
+			to_state, 'staff:1', '', at
+			FROM ` + rows + ` CROSS JOIN (SELECT 1 AS seq, 'request_refund' AS event,
+			'paid' AS from_state, 'refund_requested' AS to_state
 			UNION ALL SELECT 2, 'approve', 'refund_requested', 'approved'
 			UNION ALL SELECT 3, 'settle', 'approved', 'refunded') steps ORDER BY n, seq`,
 	}

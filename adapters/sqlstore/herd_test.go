@@ -80,7 +80,8 @@ func benchHerd(b *testing.B, d database, batch int) {
 			takes: 20 * time.Millisecond, asked: &asked,
 		},
 			refund.Options{Hooks: []refund.Hooks{{After: func(_ context.Context, _ *order.Order,
-				tr order.Transition) {
+				tr order.Transition,
+			) {
 				if tr.To == order.StateRefunded && settled.Add(1) == int64(b.N) {
 					cancel()
 				}

@@ -28,7 +28,8 @@ func TestStoreInTx(t *testing.T) {
 		s, _ := d.store(t)
 		ran := 0
 		svc := service(t, s, refund.Options{Hooks: []refund.Hooks{{After: func(context.Context,
-			*order.Order, order.Transition) {
+			*order.Order, order.Transition,
+		) {
 			ran++
 		}}}})
 		for i := range 2 {

@@ -192,7 +192,9 @@ func TestNestedInHook(t *testing.T) {
 		err := s.Update(bg, "O-1", func(ctx context.Context, _ *order.Order) error {
 			tx, ok := sqlstore.TxFrom(ctx)
 			require.True(t, ok)
-			return s.Update(sqlstore.WithTx(ctx, tx), "O-1", func(context.Context, *order.Order) error {
+			return s.Update(sqlstore.WithTx(ctx, tx), "O-1", func(
+				context.Context, *order.Order,
+			) error {
 				return nil
 			})
 		})

@@ -20,7 +20,7 @@ import (
 var files embed.FS
 
 // Migrations returns the migrations of a dialect as plain SQL files, for hosts that run them with a
-// tool of their own. Run each file once, in the order of their names. Every statement ends in a
+// their tool. Run each file once, in the order of their names. Every statement ends in a
 // semicolon at the end of a line. The names of the tables begin with [DefaultPrefix]; replace it
 // for another prefix.
 //
@@ -97,7 +97,8 @@ func (s *Store) migrations() (all []migration, err error) {
 		version, numberErr := strconv.Atoi(number)
 		text, readErr := files.ReadFile(dir + "/" + e.Name())
 		err = errors.Join(err, numberErr, readErr)
-		statements := strings.ReplaceAll(strings.TrimSpace(string(text)), DefaultPrefix, s.opts.Prefix)
+		statements := strings.TrimSpace(string(text))
+		statements = strings.ReplaceAll(statements, DefaultPrefix, s.opts.Prefix)
 		all = append(all, migration{version, strings.Split(statements, ";\n")})
 	}
 	return all, err

@@ -165,8 +165,10 @@ func TestMigrateFrom(t *testing.T) {
 					require.Equal(t, o, requireLegal(t, s, o.ID))
 					for _, r := range o.Refunds {
 						if r.State == order.StateRefundRequested {
-							_, err := service(t, s, refund.Options{}).ApproveAndSend(bg, refund.ApproveParams{
-								Ref: refund.Ref{OrderID: o.ID, RefundNo: r.No}, Amount: r.Amount, Actor: "staff:1",
+							svc := service(t, s, refund.Options{})
+							_, err := svc.ApproveAndSend(bg, refund.ApproveParams{
+								Ref:    refund.Ref{OrderID: o.ID, RefundNo: r.No},
+								Amount: r.Amount, Actor: "staff:1",
 							})
 							require.NoError(t, err)
 							require.Equal(t, order.StateRefunded,

@@ -110,9 +110,10 @@ type client struct {
 
 func (c *client) service(t *testing.T, srv *server) *refund.Service {
 	t.Helper()
-	svc, err := refund.NewService(newMachine(t), srv.on(t, srv.connect(t, srv.dsn)), &c.paid, refund.Options{
-		Now: func() time.Time { return at(0).Add(time.Duration(c.hours.Load()) * time.Hour) },
-	})
+	svc, err := refund.NewService(
+		newMachine(t), srv.on(t, srv.connect(t, srv.dsn)), &c.paid, refund.Options{
+			Now: func() time.Time { return at(0).Add(time.Duration(c.hours.Load()) * time.Hour) },
+		})
 	require.NoError(t, err)
 	return svc
 }

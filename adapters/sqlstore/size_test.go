@@ -26,12 +26,14 @@ func BenchmarkSize(b *testing.B) {
 				// as WeChat Pay has them
 				id, number := fmt.Sprintf("2026010203%08d", i), fmt.Sprintf("2026010203%08d-R1", i)
 				if _, err := svc.Register(bg, refund.RegisterParams{
-					OrderID: id, Gateway: "wechat", PaymentID: fmt.Sprintf("42000012342026010%011d", i), Currency: "CNY", Total: 9900,
+					OrderID: id, Gateway: "wechat", Currency: "CNY", Total: 9900,
+					PaymentID: fmt.Sprintf("42000012342026010%011d", i),
 				}); err != nil {
 					return err
 				}
 				if _, err := svc.Request(bg, refund.RequestParams{
-					Ref: refund.Ref{OrderID: id, RefundNo: number}, Amount: 9900, Reason: "does not fit", Actor: "buyer:10086",
+					Ref: refund.Ref{OrderID: id, RefundNo: number}, Amount: 9900,
+					Reason: "does not fit", Actor: "buyer:10086",
 				}); err != nil {
 					return err
 				}
@@ -44,14 +46,16 @@ func BenchmarkSize(b *testing.B) {
 			written := size(b, d, db)
 			for _, table := range []string{"orders", "refunds", "transitions"} {
 				tidy := map[sqlstore.Dialect]string{
-					sqlstore.SQLite: "VACUUM", sqlstore.PostgreSQL: "VACUUM FULL orderfsm_" + table, sqlstore.MySQL: "OPTIMIZE TABLE orderfsm_" + table,
+					sqlstore.SQLite: "VACUUM", sqlstore.PostgreSQL: "VACUUM FULL orderfsm_" + table,
+					sqlstore.MySQL: "OPTIMIZE TABLE orderfsm_" + table,
 				}[d.dialect]
 				_, err := db.ExecContext(bg, tidy)
 				require.NoError(b, err)
 			}
 			rows := 0
-			require.NoError(b, db.QueryRowContext(bg, `SELECT (SELECT COUNT(*) FROM orderfsm_orders) +
-				(SELECT COUNT(*) FROM orderfsm_refunds) + (SELECT COUNT(*) FROM orderfsm_transitions)`).Scan(&rows))
+			require.NoError(b, db.QueryRowContext(bg, `SELECT
+				(SELECT COUNT(*) FROM orderfsm_orders) + (SELECT COUNT(*) FROM orderfsm_refunds) +
+				(SELECT COUNT(*) FROM orderfsm_transitions)`).Scan(&rows))
 			b.ReportMetric(float64(rows)/float64(b.N), "rows/op")
 			b.ReportMetric((written-before)/float64(b.N), "bytes/op")
 			b.ReportMetric((size(b, d, db)-before)/float64(b.N), "tidy-bytes/op")
@@ -67,7 +71,8 @@ func size(b *testing.B, d database, db *sql.DB) (bytes float64) {
 	}
 	require.NoError(b, db.QueryRowContext(bg, map[sqlstore.Dialect]string{
 		sqlstore.SQLite: "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size",
-		sqlstore.PostgreSQL: `SELECT SUM(pg_total_relation_size(c)) FROM unnest(ARRAY['orderfsm_orders', 'orderfsm_refunds',
+		sqlstore.PostgreSQL: `SELECT SUM(pg_total_relation_size(c))
+			FROM unnest(ARRAY['orderfsm_orders', 'orderfsm_refunds',
 			'orderfsm_transitions']::regclass[]) c`,
 		sqlstore.MySQL: "SELECT SUM(data_length + index_length) FROM information_schema.tables WHERE table_schema = DATABASE()",
 	}[d.dialect]).Scan(&bytes))

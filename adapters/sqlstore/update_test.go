@@ -117,7 +117,9 @@ func TestStatements(t *testing.T) {
 	// probed before the command writes and before the commit.
 	lent := map[sqlstore.Dialect]int{sqlstore.PostgreSQL: 0, sqlstore.MySQL: 2, sqlstore.SQLite: 2}
 	// In a transaction of the host: the savepoint, and the marker or two probes.
-	joined := map[sqlstore.Dialect]int{sqlstore.PostgreSQL: 2, sqlstore.MySQL: 4, sqlstore.SQLite: 4}
+	joined := map[sqlstore.Dialect]int{
+		sqlstore.PostgreSQL: 2, sqlstore.MySQL: 4, sqlstore.SQLite: 4,
+	}
 	onEach(t, func(t *testing.T, d database) {
 		dsn := d.fresh(t)
 		require.NoError(t, d.on(t, d.connect(t, dsn)).Migrate(bg))

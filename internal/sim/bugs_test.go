@@ -28,7 +28,8 @@ func bugs() []bug {
 		{name: "new number on retry", ignore: []string{"sent_without_lease"}, gate: renumbering},
 		{name: "other amount on retry", gate: func(_ *world, inner refund.RefundGateway) refund.RefundGateway {
 			sent := map[string]bool{}
-			return gate{RefundGateway: inner,
+			return gate{
+				RefundGateway: inner,
 				refund: func(ctx context.Context, req refund.Request) (refund.Result, error) {
 					if sent[req.RefundNo] {
 						req.Amount--
@@ -39,44 +40,51 @@ func bugs() []bug {
 						res.Amount = req.Amount
 					}
 					return res, err
-				}}
+				},
+			}
 		}},
 		{name: "error is failure", gate: answering(func(_ *world, res refund.Result,
-			err error) (refund.Result, error) {
+			err error,
+		) (refund.Result, error) {
 			if err != nil && !errors.Is(err, refund.ErrSetup) {
 				return refund.Result{Outcome: refund.OutcomeDeclined, Code: "ERROR"}, nil
 			}
 			return res, err
 		})},
 		{name: "not found is failure", gate: answering(func(_ *world, res refund.Result,
-			err error) (refund.Result, error) {
+			err error,
+		) (refund.Result, error) {
 			if err == nil && res.Outcome == refund.OutcomeNotFound {
 				res.Outcome = refund.OutcomeDeclined
 			}
 			return res, err
 		})},
 		{name: "accepted is success", gate: answering(func(_ *world, res refund.Result,
-			err error) (refund.Result, error) {
+			err error,
+		) (refund.Result, error) {
 			if err == nil && res.Outcome == refund.OutcomeAccepted {
 				res.Outcome = refund.OutcomeSucceeded
 			}
 			return res, err
 		})},
 		{name: "change is failure", gate: answering(func(_ *world, res refund.Result,
-			err error) (refund.Result, error) {
+			err error,
+		) (refund.Result, error) {
 			if err == nil && res.Outcome == refund.OutcomeAbnormal {
 				res.Outcome = refund.OutcomeClosed
 			}
 			return res, err
 		})},
 		{name: "notification trusted", gate: func(w *world, inner refund.RefundGateway) refund.RefundGateway {
-			return gate{RefundGateway: inner,
+			return gate{
+				RefundGateway: inner,
 				query: func(ctx context.Context, req refund.Request) (refund.Result, error) {
 					if n := w.cur.claim; n != nil {
 						return n.Result, nil
 					}
 					return inner.Query(ctx, req)
-				}}
+				},
+			}
 		}},
 		{name: "reservation released early", store: changing(nil, func(_ *world, was, o *order.Order) {
 			for i := range o.Refunds {
@@ -113,7 +121,8 @@ func bugs() []bug {
 			_ *world, inner refund.Store,
 		) refund.Store {
 			return book{Store: inner, update: func(ctx context.Context, id string,
-				fn updateFunc) error {
+				fn updateFunc,
+			) error {
 				o, err := inner.Get(ctx, id)
 				if err != nil {
 					return err
@@ -128,7 +137,8 @@ func bugs() []bug {
 		{name: "commit that is lost", store: func(w *world, inner refund.Store) refund.Store {
 			n := 0
 			return book{Store: inner, update: func(ctx context.Context, id string,
-				fn updateFunc) error {
+				fn updateFunc,
+			) error {
 				n++
 				err := inner.Update(ctx, id, func(ctx context.Context, o *order.Order) error {
 					if err := fn(ctx, o); err != nil {
@@ -147,7 +157,8 @@ func bugs() []bug {
 		}},
 		{name: "refund forgotten", store: func(_ *world, inner refund.Store) refund.Store {
 			return book{Store: inner, due: func(ctx context.Context,
-				q refund.DueQuery) ([]refund.DueRefund, error) {
+				q refund.DueQuery,
+			) ([]refund.DueRefund, error) {
 				refs, err := inner.Due(ctx, q)
 				for i, ref := range refs { // the worker that had it died, and so did its queue
 					o, err := inner.Get(ctx, ref.OrderID)
@@ -215,7 +226,8 @@ func changing(
 ) func(*world, refund.Store) refund.Store {
 	return func(w *world, inner refund.Store) refund.Store {
 		return book{Store: inner, update: func(ctx context.Context, id string,
-			fn updateFunc) error {
+			fn updateFunc,
+		) error {
 			return inner.Update(ctx, id, func(ctx context.Context, o *order.Order) error {
 				if before != nil {
 					before(w, o)

@@ -68,24 +68,36 @@ func (w *world) dispatch(ctx context.Context, t *task) (err error) {
 		if w.check.restored && w.prov.isTaken(op) {
 			return errFault // a host does not reuse a number that it has lost
 		}
-		_, err = svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: op.Order,
-			RefundNo: op.Refund}, Amount: op.Amount, Actor: buyer})
+		_, err = svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{
+			OrderID:  op.Order,
+			RefundNo: op.Refund,
+		}, Amount: op.Amount, Actor: buyer})
 	case OpApprove:
-		_, err = svc.Approve(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: op.Order,
-			RefundNo: op.Refund}, Amount: op.Amount, Actor: staff})
+		_, err = svc.Approve(ctx, refund.ApproveParams{Ref: refund.Ref{
+			OrderID:  op.Order,
+			RefundNo: op.Refund,
+		}, Amount: op.Amount, Actor: staff})
 	case OpApproveAndSend:
 		_, err = svc.ApproveAndSend(ctx,
-			refund.ApproveParams{Ref: refund.Ref{OrderID: op.Order, RefundNo: op.Refund},
-				Amount: op.Amount, Actor: staff})
+			refund.ApproveParams{
+				Ref:    refund.Ref{OrderID: op.Order, RefundNo: op.Refund},
+				Amount: op.Amount, Actor: staff,
+			})
 	case OpReject:
-		_, err = svc.Reject(ctx, refund.RejectParams{Ref: refund.Ref{OrderID: op.Order,
-			RefundNo: op.Refund}, Actor: staff, Note: "no"})
+		_, err = svc.Reject(ctx, refund.RejectParams{Ref: refund.Ref{
+			OrderID:  op.Order,
+			RefundNo: op.Refund,
+		}, Actor: staff, Note: "no"})
 	case OpCancel:
-		_, err = svc.Cancel(ctx, refund.CancelParams{Ref: refund.Ref{OrderID: op.Order,
-			RefundNo: op.Refund}, Actor: buyer, EvenIfApproved: op.Flag})
+		_, err = svc.Cancel(ctx, refund.CancelParams{Ref: refund.Ref{
+			OrderID:  op.Order,
+			RefundNo: op.Refund,
+		}, Actor: buyer, EvenIfApproved: op.Flag})
 	case OpRetry:
-		_, err = svc.Retry(ctx, refund.RetryParams{Ref: refund.Ref{OrderID: op.Order,
-			RefundNo: op.Refund}, Actor: staff})
+		_, err = svc.Retry(ctx, refund.RetryParams{Ref: refund.Ref{
+			OrderID:  op.Order,
+			RefundNo: op.Refund,
+		}, Actor: staff})
 	case OpAbandon:
 		err = w.abandon(ctx, t)
 	case OpResolve, OpTransfer:
@@ -116,8 +128,10 @@ func (w *world) dispatch(ctx context.Context, t *task) (err error) {
 // abandon gives a refund up. Evidence is what an operator has if it is true: nothing was paid, and
 // nothing is on its way.
 func (w *world) abandon(ctx context.Context, t *task) error {
-	p := refund.AbandonParams{Ref: refund.Ref{OrderID: t.op.Order, RefundNo: t.op.Refund},
-		Actor: staff}
+	p := refund.AbandonParams{
+		Ref:   refund.Ref{OrderID: t.op.Order, RefundNo: t.op.Refund},
+		Actor: staff,
+	}
 	b := w.prov.books[p.RefundNo]
 	t.evidence = t.op.Flag && w.prov.copies[p.RefundNo] == 0 && (b == nil || b.state == truthClosed)
 	if t.evidence {

@@ -64,7 +64,8 @@ func doubts() []bug {
 		},
 		{name: "doubt is success", store: func(_ *world, inner refund.Store) refund.Store {
 			return book{Store: inner, update: func(ctx context.Context, id string,
-				fn updateFunc) error {
+				fn updateFunc,
+			) error {
 				if err := inner.Update(ctx, id, fn); !errors.Is(err, errDoubt) {
 					return err
 				}
@@ -73,7 +74,8 @@ func doubts() []bug {
 		}},
 		{name: "doubt is hidden", store: func(_ *world, inner refund.Store) refund.Store {
 			return book{Store: inner, update: func(ctx context.Context, id string,
-				fn updateFunc) error {
+				fn updateFunc,
+			) error {
 				err := inner.Update(ctx, id, fn)
 				if errors.Is(err, errDoubt) {
 					return errors.New("rolled back")
@@ -118,7 +120,8 @@ func clockBugs() []bug {
 // unlisting leaves out what was approved in the future.
 func unlisting(_ *world, inner refund.Store) refund.Store {
 	return book{Store: inner, list: func(ctx context.Context, f refund.Filter) (refund.Page,
-		error) {
+		error,
+	) {
 		p, err := inner.ListRefunds(ctx, f)
 		p.Entries = slices.DeleteFunc(p.Entries, func(e refund.Entry) bool {
 			return e.Refund.ApprovedAt.Sub(epoch()) > 24*time.Hour
@@ -130,7 +133,8 @@ func unlisting(_ *world, inner refund.Store) refund.Store {
 // onlyPast lists what is due by its time alone.
 func onlyPast(_ *world, inner refund.Store) refund.Store {
 	return book{Store: inner, due: func(ctx context.Context, q refund.DueQuery) ([]refund.DueRefund,
-		error) {
+		error,
+	) {
 		q.Beyond = time.Time{}
 		return inner.Due(ctx, q)
 	}}
@@ -206,7 +210,8 @@ func confirming(w *world, _, o *order.Order) {
 func ignoring(target error) func(*world, refund.Store) refund.Store {
 	return func(_ *world, inner refund.Store) refund.Store {
 		return book{Store: inner, update: func(ctx context.Context, id string,
-			fn updateFunc) error {
+			fn updateFunc,
+		) error {
 			var failed error
 			err := inner.Update(ctx, id, func(ctx context.Context, o *order.Order) error {
 				failed = fn(ctx, o)

@@ -154,15 +154,19 @@ func (m *maker) breakCalls(o *Op, from, calls int) {
 		case FaultResend:
 			f.For = m.upTo([]time.Duration{5 * time.Second, maxFlight}[m.IntN(2)])
 		case FaultLostDone, FaultLostUndone, FaultLostHeld:
-			f.For = m.upTo([]time.Duration{time.Second, 20 * time.Second,
-				2 * time.Minute}[m.IntN(3)])
+			f.For = m.upTo([]time.Duration{
+				time.Second, 20 * time.Second,
+				2 * time.Minute,
+			}[m.IntN(3)])
 		case FaultBusy:
 			f.For = m.upTo([]time.Duration{time.Minute, 8 * time.Minute, 3 * time.Hour}[m.IntN(3)])
 		case FaultLate:
 			f.For = m.upTo(m.late)
 		case FaultPause:
-			f.For = m.upTo([]time.Duration{10 * time.Second, 80 * time.Second, 4 * time.Minute,
-				10 * time.Minute}[m.IntN(4)])
+			f.For = m.upTo([]time.Duration{
+				10 * time.Second, 80 * time.Second, 4 * time.Minute,
+				10 * time.Minute,
+			}[m.IntN(4)])
 		case FaultCrashBefore, FaultCrashAfter, FaultCrashInside:
 			f.For = m.upTo(time.Minute)
 		}
@@ -185,8 +189,10 @@ func (m *maker) order(id string) {
 		m.add(Op{At: m.upTo(m.span()), Kind: OpSync, Order: id})
 	}
 	if m.chance(.12) {
-		m.add(Op{At: m.upTo(m.span()), Kind: OpConsole, Order: id, Refund: id + "C",
-			Amount: 1 + m.Int64N(total)})
+		m.add(Op{
+			At: m.upTo(m.span()), Kind: OpConsole, Order: id, Refund: id + "C",
+			Amount: 1 + m.Int64N(total),
+		})
 		m.end(id, id+"C", m.upTo(m.span()))
 	}
 }

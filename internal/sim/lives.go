@@ -61,8 +61,10 @@ func (m *maker) transfer(o Op) {
 	for range m.IntN(4) {
 		s := Op{At: m.near(o.At), Kind: OpSync, Order: o.Order}
 		if m.chance(.3) { // its process dies between the commit and the alert
-			s.Faults = []Fault{{Call: 3 + 2*m.IntN(2), Kind: FaultCrashAfter,
-				For: m.upTo(time.Minute)}}
+			s.Faults = []Fault{{
+				Call: 3 + 2*m.IntN(2), Kind: FaultCrashAfter,
+				For: m.upTo(time.Minute),
+			}}
 		}
 		m.add(s)
 	}
@@ -147,8 +149,10 @@ func (m *maker) forge(o Op) {
 
 // end plans how the provider ends a refund.
 func (m *maker) end(id, no string, at time.Duration) {
-	o := Op{At: at, Kind: OpEnd, Order: id, Refund: no, Outcome: refund.OutcomeSucceeded,
-		Flag: m.chance(.3)}
+	o := Op{
+		At: at, Kind: OpEnd, Order: id, Refund: no, Outcome: refund.OutcomeSucceeded,
+		Flag: m.chance(.3),
+	}
 	switch n := m.IntN(10); {
 	case n < 2 || m.hot && n < 5:
 		o.Outcome = refund.OutcomeClosed
@@ -161,8 +165,10 @@ func (m *maker) end(id, no string, at time.Duration) {
 	o.Deliver = m.deliveries()
 	m.add(o)
 	if o.Outcome == refund.OutcomeAbnormal && m.chance(.6) {
-		fix := Op{At: m.near(at), Kind: OpFix, Order: id, Refund: no,
-			Outcome: refund.OutcomeSucceeded, Flag: m.chance(.5)}
+		fix := Op{
+			At: m.near(at), Kind: OpFix, Order: id, Refund: no,
+			Outcome: refund.OutcomeSucceeded, Flag: m.chance(.5),
+		}
 		if m.chance(.5) {
 			fix.Outcome = refund.OutcomeClosed
 		}

@@ -95,8 +95,10 @@ func (p *provider) execute(req refund.Request) refund.Result {
 	declined := func(code string) refund.Result {
 		p.w.tracef("provider declines %s: %s", req.RefundNo, code)
 		p.w.stats.Declined++
-		return refund.Result{Outcome: refund.OutcomeDeclined, RefundNo: req.RefundNo,
-			OrderID: req.OrderID, Amount: req.Amount, Code: code}
+		return refund.Result{
+			Outcome: refund.OutcomeDeclined, RefundNo: req.RefundNo,
+			OrderID: req.OrderID, Amount: req.Amount, Code: code,
+		}
 	}
 	p.sameTerms(req)
 	b := p.books[req.RefundNo]
@@ -185,8 +187,10 @@ func (p *provider) answer(b *payout) refund.Result { return p.describe(b, b.stat
 
 // describe is the answer about a refund in that state.
 func (p *provider) describe(b *payout, s truth) refund.Result {
-	res := refund.Result{RefundNo: b.no, OrderID: b.order, Amount: b.amount,
-		ProviderRefundID: "id-" + b.no}
+	res := refund.Result{
+		RefundNo: b.no, OrderID: b.order, Amount: b.amount,
+		ProviderRefundID: "id-" + b.no,
+	}
 	switch s {
 	case truthProcessing:
 		res.Outcome = refund.OutcomeAccepted

@@ -120,7 +120,9 @@ func TestLostCommitNeedsProof(t *testing.T) {
 			ID: id, Gateway: "bank", Currency: "CNY", Total: 100, State: order.StatePaid,
 		})
 	}
-	for name, write := range map[string]func(s *sqlstore.Store, id string) error{"update": touch, "create": create} {
+	for name, write := range map[string]func(s *sqlstore.Store, id string) error{
+		"update": touch, "create": create,
+	} {
 		for _, executed := range []bool{false, true} {
 			for others := range 3 {
 				id := fmt.Sprintf("O-%s-%v-%d", name, executed, others)

@@ -231,7 +231,8 @@ func TestLostCommit(t *testing.T) {
 			PERFORM pg_terminate_backend(pg_backend_pid());
 			RETURN NULL;
 		END $$;
-		CREATE CONSTRAINT TRIGGER leave AFTER INSERT ON stock DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION leave()`)
+		CREATE CONSTRAINT TRIGGER leave AFTER INSERT ON stock DEFERRABLE INITIALLY DEFERRED
+			FOR EACH ROW EXECUTE FUNCTION leave()`)
 	require.NoError(t, err)
 	insert := func(n int) error {
 		return pgxtx.InTx(ctx, pool, func(ctx context.Context) error {

@@ -16,8 +16,8 @@ import (
 
 // Injectors from wire.go:
 
-// NewSQLWeChat returns a Service on the host's own database and WeChat Pay v2. The tables must exist: see
-// [sqlstore.Store.Migrate].
+// NewSQLWeChat returns a Service on the host's own database and WeChat Pay v2. The tables must
+// exist: see [sqlstore.Store.Migrate].
 func NewSQLWeChat(db *sql.DB, dialect sqlstore.Dialect, tables sqlstore.Options, cfg wechatv2.Config, opt refund.Options) (*refund.Service, error) {
 	machine, err := di.NewMachine()
 	if err != nil {

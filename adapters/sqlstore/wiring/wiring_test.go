@@ -20,14 +20,16 @@ import (
 
 func config(sim *wechattest.Server) wechatv2.Config {
 	return wechatv2.Config{
-		AppID: sim.AppID(), MchID: sim.MchID(), APIKey: sim.APIKey(), BaseURL: sim.URL(), RootCAs: sim.RootCAs(),
+		AppID: sim.AppID(), MchID: sim.MchID(), APIKey: sim.APIKey(),
+		BaseURL: sim.URL(), RootCAs: sim.RootCAs(),
 		CertPEM: sim.ClientCertPEM(), KeyPEM: sim.ClientKeyPEM(), Timeout: 3 * time.Minute,
 	}
 }
 
 // byHand is what NewSQLWeChat does, written without wire.
 func byHand(
-	db *sql.DB, dialect sqlstore.Dialect, tables sqlstore.Options, cfg wechatv2.Config, opt refund.Options,
+	db *sql.DB, dialect sqlstore.Dialect, tables sqlstore.Options,
+	cfg wechatv2.Config, opt refund.Options,
 ) (*refund.Service, error) {
 	machine, err := order.NewMachine(order.Options{})
 	if err != nil {
@@ -79,9 +81,15 @@ func ExampleNewSQLWeChat() {
 		}
 		id := fmt.Sprintf("ORDER-%d", i+1)
 		_ = sim.AddOrder(wechattest.Order{OutTradeNo: id, TotalFee: 100})
-		_, _ = svc.Register(ctx, refund.RegisterParams{OrderID: id, Gateway: wechatv2.GatewayName, Currency: "CNY", Total: 100})
-		r, _ := svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: id}, Amount: 30, Actor: "buyer:1"})
-		r, err = svc.ApproveAndSend(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: id, RefundNo: r.No}, Amount: 30, Actor: "staff:1"})
+		_, _ = svc.Register(ctx, refund.RegisterParams{
+			OrderID: id, Gateway: wechatv2.GatewayName, Currency: "CNY", Total: 100,
+		})
+		r, _ := svc.Request(ctx, refund.RequestParams{
+			Ref: refund.Ref{OrderID: id}, Amount: 30, Actor: "buyer:1",
+		})
+		r, err = svc.ApproveAndSend(ctx, refund.ApproveParams{
+			Ref: refund.Ref{OrderID: id, RefundNo: r.No}, Amount: 30, Actor: "staff:1",
+		})
 		fmt.Println(r.State, err, sim.PaidTotal(id))
 	}
 	// Output:
@@ -93,6 +101,7 @@ func TestFaultsOfTheDatabaseComeOut(t *testing.T) {
 	sim, err := wechattest.NewServer(wechattest.Options{})
 	require.NoError(t, err)
 	defer sim.Close()
-	_, err = wiring.NewSQLWeChat(nil, sqlstore.SQLite, sqlstore.Options{}, config(sim), refund.Options{})
+	_, err = wiring.NewSQLWeChat(
+		nil, sqlstore.SQLite, sqlstore.Options{}, config(sim), refund.Options{})
 	require.ErrorContains(t, err, "db: is nil")
 }

@@ -112,8 +112,10 @@ func (t *target) check(imports types.Importer) error {
 		t.files[path] = &source{text, f}
 		files = append(files, f)
 	}
-	t.info = types.Info{Types: map[ast.Expr]types.TypeAndValue{},
-		Uses: map[*ast.Ident]types.Object{}}
+	t.info = types.Info{
+		Types: map[ast.Expr]types.TypeAndValue{},
+		Uses:  map[*ast.Ident]types.Object{},
+	}
 	conf := types.Config{Importer: imports}
 	_, err := conf.Check(t.ImportPath, t.fset, files, &t.info)
 	return err
