@@ -60,8 +60,8 @@ func (e *TransitionError) Error() string {
 	return b.String() + " (possible now: " + strings.Join(possible, ", ") + ")"
 }
 
-// Is reports whether target is ErrTransition.
-func (e *TransitionError) Is(target error) bool { return target == ErrTransition }
+// Unwrap returns ErrTransition.
+func (e *TransitionError) Unwrap() error { return ErrTransition }
 
 // AmountError reports how much was asked for and how much is left. It matches [ErrAmount].
 type AmountError struct {
@@ -80,10 +80,10 @@ func (e *AmountError) Error() string {
 	return fmt.Sprintf("refund of order %s: amount %d exceeds the %d left", e.OrderID, e.Asked, e.Left)
 }
 
-// Is reports whether target is ErrAmount.
-func (e *AmountError) Is(target error) bool { return target == ErrAmount }
+// Unwrap returns ErrAmount.
+func (e *AmountError) Unwrap() error { return ErrAmount }
 
-// VetoError reports that a guard refused a decision. It matches [ErrVetoed] and unwraps to the
+// VetoError reports that a guard refused a decision. It matches [ErrVetoed] and the
 // guard's error.
 type VetoError struct {
 	OrderID  string
@@ -98,11 +98,8 @@ func (e *VetoError) Error() string {
 	return fmt.Sprintf("%s refund %s of order %s: vetoed: %v", e.Event, e.RefundNo, e.OrderID, e.Reason)
 }
 
-// Is reports whether target is ErrVetoed.
-func (e *VetoError) Is(target error) bool { return target == ErrVetoed }
-
-// Unwrap returns the guard's error.
-func (e *VetoError) Unwrap() error { return e.Reason }
+// Unwrap returns ErrVetoed and the guard's error.
+func (e *VetoError) Unwrap() []error { return []error{ErrVetoed, e.Reason} }
 
 // InvalidError reports a malformed field. It matches [ErrInvalid].
 type InvalidError struct {
@@ -115,5 +112,5 @@ type InvalidError struct {
 // Error implements error.
 func (e *InvalidError) Error() string { return fmt.Sprintf("%s: %s", e.Field, e.Problem) }
 
-// Is reports whether target is ErrInvalid.
-func (e *InvalidError) Is(target error) bool { return target == ErrInvalid }
+// Unwrap returns ErrInvalid.
+func (e *InvalidError) Unwrap() error { return ErrInvalid }
