@@ -161,7 +161,7 @@ func ExampleNewApp() {
 	// <nil>
 }
 
-// TestTwins: every injector is compared with what a host would write by hand, in an example of its name.
+// TestTwins: an example of its name compares every injector with what a host writes by hand.
 func TestTwins(t *testing.T) {
 	injectors, err := os.ReadFile("wire.go")
 	require.NoError(t, err)

@@ -14,8 +14,8 @@ import (
 // refund.Options.
 var CoreSet = wire.NewSet(refund.NewService)
 
-// MachineSet provides *order.Machine with the core table. A host with transitions of its own leaves it out
-// and provides its machine.
+// MachineSet provides *order.Machine with the core table. A host that adds transitions leaves
+// it out and provides its machine.
 var MachineSet = wire.NewSet(NewMachine)
 
 // MemorySet provides refund.Store (and *memstore.Store): the store for tests and demos.
@@ -33,6 +33,6 @@ type App struct {
 	Poller  *poller.Poller
 }
 
-// NewMachine returns a machine with the core table: order.NewMachine without options, which wire could not
-// call.
+// NewMachine returns a machine with the core table: order.NewMachine without options, which wire
+// could not call.
 func NewMachine() (*order.Machine, error) { return order.NewMachine(order.Options{}) }

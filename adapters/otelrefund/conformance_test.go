@@ -18,14 +18,18 @@ import (
 	"github.com/orderfsm/orderfsm/refund/gatewaytest"
 )
 
-// TestConformanceTraced checks that wechatv2's gateway keeps every promise of a gateway, its list of refunds
-// included, if otelrefund traces it.
+// TestConformanceTraced checks that wechatv2's gateway keeps every promise of a gateway, its list
+// of refunds included, if otelrefund traces it.
 func TestConformanceTraced(t *testing.T) {
 	t.Parallel()
-	gatewaytest.Run(t, gatewaytest.Harness{New: func(t *testing.T) (refund.RefundGateway, gatewaytest.Provider) {
+	gatewaytest.Run(t, gatewaytest.Harness{New: func(
+		t *testing.T,
+	) (refund.RefundGateway, gatewaytest.Provider) {
 		tel, err := otelrefund.New(otelrefund.Options{
 			TracerProvider: sdktrace.NewTracerProvider(),
-			MeterProvider:  sdkmetric.NewMeterProvider(sdkmetric.WithReader(sdkmetric.NewManualReader())),
+			MeterProvider: sdkmetric.NewMeterProvider(
+				sdkmetric.WithReader(sdkmetric.NewManualReader()),
+			),
 		})
 		require.NoError(t, err)
 		srv, err := wechattest.NewServer(wechattest.Options{})
@@ -58,8 +62,8 @@ func (p *provider) AddOrder(total int64) refund.Request {
 	return refund.Request{OrderID: id, RefundNo: id + "-", Total: total, Currency: "CNY"}
 }
 
-// Paid counts the money that has arrived, not the money that is on its way: a success that is reported too early is
-// found.
+// Paid counts the money that has arrived, not the money that is on its way: a success that is
+// reported too early is found.
 func (p *provider) Paid(refundNo string) int64 {
 	return p.sum(func(e wechattest.Entry) bool { return e.OutRefundNo == refundNo })
 }

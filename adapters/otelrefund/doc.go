@@ -78,7 +78,7 @@
 //   - orderfsm.event, orderfsm.from, orderfsm.to, orderfsm.state: events and states of the machine.
 //     state is the state in the book.
 //
-// # What is not recorded
+// # Omitted on purpose
 //
 // Spans and metrics contain no reasons, notes, actors, messages or texts of errors, because people
 // may have written into them. The log contains the errors, with the ctx of the span. Order and

@@ -209,7 +209,9 @@ func TestGatewaysCanBeDecorated(t *testing.T) {
 			m, err := order.NewMachine(order.Options{})
 			require.NoError(t, err)
 			g := build(r, map[string]refund.RefundGateway{"full": &fullBank{}, "bare": &bank{}})
-			svc, err := refund.NewService(m, memstore.New(), g, refund.Options{Hooks: []refund.Hooks{r.Hooks()}})
+			svc, err := refund.NewService(m, memstore.New(), g, refund.Options{
+				Hooks: []refund.Hooks{r.Hooks()},
+			})
 			require.NoError(t, err)
 			_, err = svc.NotificationHandler("nobody")
 			require.ErrorIs(t, err, refund.ErrUnknownGateway)

@@ -125,7 +125,8 @@ func TestRefusalIsNotAnError(t *testing.T) {
 		{"R-panic", "O1", 1, "{error.type=hook_panic command=request order_id=O1 refund_no=R-panic} Error: hook_panic"},
 	} {
 		_, err := s.svc.Request(bg, refund.RequestParams{
-			Ref: refund.Ref{OrderID: c.orderID, RefundNo: c.number}, Amount: c.amount, Reason: "r", Actor: "buyer:1",
+			Ref:    refund.Ref{OrderID: c.orderID, RefundNo: c.number},
+			Amount: c.amount, Reason: "r", Actor: "buyer:1",
 		})
 		require.Error(t, err)
 		ended := s.ended()
@@ -178,7 +179,8 @@ func everything(t *testing.T) *shop {
 		ProviderRefundID: "id " + private,
 	}})
 	require.Equal(t, order.StateFailed, s.approveAndSend("R2", 100).State)
-	s.bank.next(answer{res: refund.Result{Outcome: refund.OutcomeSucceeded}}, answer{res: refund.Result{
+	s.bank.next(answer{res: refund.Result{Outcome: refund.OutcomeSucceeded}})
+	s.bank.next(answer{res: refund.Result{
 		Outcome: refund.OutcomeAbnormal, RefundNo: "R1", Amount: 4000, Message: private,
 	}})
 	s.bank.listing = []refund.Result{

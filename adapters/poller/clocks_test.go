@@ -38,7 +38,8 @@ func TestClocksAYearApart(t *testing.T) {
 				})
 				e.store.beyond = 24 * time.Hour // what no right clock can have written
 				other := e.replica(refund.Options{
-					Backoff: backoff, Now: func() time.Time { return now().AddDate(tc.years, 0, 0) },
+					Backoff: backoff,
+					Now:     func() time.Time { return now().AddDate(tc.years, 0, 0) },
 				})
 				refs := e.approve("bank", 3)
 				outcome := func(o refund.Outcome) {

@@ -56,7 +56,8 @@ func newEnv(t *testing.T, change ...func(*refund.Options, *poller.Options)) *env
 	t.Helper()
 	e := &env{t: t, store: &store{Store: memstore.New()}, bank: refundtest.New()}
 	opt := refund.Options{
-		Backoff: func(string, int) time.Duration { return time.Minute }, Hooks: make([]refund.Hooks, 1),
+		Backoff: func(string, int) time.Duration { return time.Minute },
+		Hooks:   make([]refund.Hooks, 1),
 	}
 	popt := poller.Options{Logger: silent()}
 	for _, c := range change {

@@ -53,7 +53,7 @@ func (instant) Query(_ context.Context, req refund.Request) (refund.Result, erro
 }
 
 // BenchmarkEngines is how many refunds of a backlog are settled per second on PostgreSQL, by
-// processes of their own, with a provider that answers at once. Give it -benchtime 2000x.
+// separate processes, with a provider that answers at once. Give it -benchtime 2000x.
 //
 // The floor is what no engine can undercut that leases before it asks and records afterwards: two
 // transactions per refund, each one UPDATE and one INSERT by primary key, from as many processes

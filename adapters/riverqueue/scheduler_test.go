@@ -171,8 +171,8 @@ func TestRetryWakesOrInsertsTheJob(t *testing.T) {
 	fail := func() {
 		t.Helper()
 		_, err := s.svc.Resolve(bg, refund.ResolveParams{
-			Ref: refund.Ref{OrderID: "O-1", RefundNo: "R-1"}, Resolution: refund.ResolutionReturned, Evidence: "ticket 1",
-			Actor: "staff:1",
+			Ref:        refund.Ref{OrderID: "O-1", RefundNo: "R-1"},
+			Resolution: refund.ResolutionReturned, Evidence: "ticket 1", Actor: "staff:1",
 		})
 		require.NoError(t, err)
 		_, err = s.svc.Retry(bg, refund.RetryParams{

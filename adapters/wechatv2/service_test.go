@@ -118,7 +118,9 @@ func TestServiceRefusesNumbersWhenAsked(t *testing.T) {
 		"an order number that is far too long": "R1",
 	} {
 		_, err := f.svc.Request(context.Background(),
-			refund.RequestParams{Ref: refund.Ref{OrderID: id, RefundNo: number}, Amount: 1, Actor: "buyer:1"})
+			refund.RequestParams{
+				Ref: refund.Ref{OrderID: id, RefundNo: number}, Amount: 1, Actor: "buyer:1",
+			})
 		require.ErrorIs(t, err, refund.ErrInvalid)
 		o, err := f.svc.Order(context.Background(), id)
 		require.NoError(t, err)
@@ -176,11 +178,12 @@ func (f *flow) clock() time.Time {
 
 func (f *flow) approve(number string, fen int64) {
 	f.t.Helper()
+	ref := refund.Ref{OrderID: "ORDER-1", RefundNo: number}
 	_, err := f.svc.Request(context.Background(),
-		refund.RequestParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: number}, Amount: fen, Actor: "buyer:1"})
+		refund.RequestParams{Ref: ref, Amount: fen, Actor: "buyer:1"})
 	require.NoError(f.t, err)
 	_, err = f.svc.Approve(context.Background(),
-		refund.ApproveParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: number}, Amount: fen, Actor: "staff:1"})
+		refund.ApproveParams{Ref: ref, Amount: fen, Actor: "staff:1"})
 	require.NoError(f.t, err)
 }
 

@@ -105,7 +105,8 @@ func (s *shop) order() *order.Order {
 	return o
 }
 
-// audited lists the audit's rows as "event to actor", after comparing them with the order's history.
+// audited lists the audit's rows as "event to actor", after comparing them with the order's
+// history.
 func (s *shop) audited() (rows []string) {
 	s.t.Helper()
 	found, err := s.db.Query(`SELECT seq, event, "from", "to", actor FROM audit WHERE order_id = 'ORDER-1' ORDER BY seq`)
@@ -185,7 +186,7 @@ func TestAnotherRefundsGoods(t *testing.T) {
 	require.NoError(t, s.approve("R1", "staff:7"))
 }
 
-// TestNoTimeOfPayment: what is not known is not in time.
+// TestNoTimeOfPayment: an unknown time of payment is not in time.
 func TestNoTimeOfPayment(t *testing.T) {
 	t.Parallel()
 	store := memstore.New()
@@ -203,7 +204,8 @@ func TestNoTimeOfPayment(t *testing.T) {
 	require.Empty(t, gw.Calls())
 }
 
-// TestGoodsAreOut: while they are, nobody can approve, in time or not, and the amount stays reserved.
+// TestGoodsAreOut: while they are, nobody can approve, in time or not, and the amount stays
+// reserved.
 func TestGoodsAreOut(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
@@ -229,7 +231,8 @@ func TestGoodsAreOut(t *testing.T) {
 	s.audited()
 }
 
-// TestTwoPeople: above the limit one proposes and another approves; small refunds add up to a large one.
+// TestTwoPeople: above the limit one proposes and another approves; small refunds add up to a large
+// one.
 func TestTwoPeople(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
@@ -249,8 +252,8 @@ func TestTwoPeople(t *testing.T) {
 	s.audited()
 }
 
-// TestConcurrentApprovals: everybody clicks at once. One approval is carried out, not the proposer's, the
-// audit has it once, and the money leaves once.
+// TestConcurrentApprovals: everybody clicks at once. One approval is carried out, not the
+// proposer's, the audit has it once, and the money leaves once.
 func TestConcurrentApprovals(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
@@ -281,7 +284,8 @@ func TestConcurrentApprovals(t *testing.T) {
 	require.Len(t, s.audited(), 4, "request, propose, approve, settle")
 }
 
-// TestGoodsArriveWhileApproving: a race between the warehouse and the desk has two outcomes, both sound.
+// TestGoodsArriveWhileApproving: a race between the warehouse and the desk has two outcomes, both
+// sound.
 func TestGoodsArriveWhileApproving(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
@@ -320,7 +324,8 @@ func TestAuditIsPartOfIt(t *testing.T) {
 	require.Empty(t, s.told)
 }
 
-// TestFactsAreBooked: what the provider paid is booked, whatever the rules say, and audited like the rest.
+// TestFactsAreBooked: what the provider paid is booked, whatever the rules say, and audited like
+// the rest.
 func TestFactsAreBooked(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)

@@ -1,14 +1,15 @@
-// Package customhooks shows how a shop makes refunds follow rules of its own, without a change to orderfsm:
+// Package customhooks shows how a shop adds its rules to refunds, without a change to
+// orderfsm:
 //
-//   - goods_returning is a state that the shop added (machine.go): while the goods are out there is no way
-//     from there to approved.
+//   - goods_returning is a state that the shop added (machine.go): while the goods are out there is
+//     no way from there to approved.
 //   - After [Rules].ReturnBy a refund is approved only once the goods are back (rules.go, a guard).
 //   - Above [Rules].Limit two people have to agree (machine.go adds the state, rules.go the guard).
-//   - Every transition leaves a row in the shop's own table, in the same transaction (audit.go, the InTx
-//     hook), and the buyer is told when it is committed (shop.go, the After hook).
+//   - Every transition leaves a row in the shop's own table, in the same transaction (audit.go, the
+//     InTx hook), and the buyer gets a message after the commit (shop.go, the After hook).
 //
-// The rules work inside the atomic update of the order, on the order as it is then: two clicks at the same
-// time are asked one after the other.
+// The rules work inside the atomic update of the order, on the order as it is then: two clicks at
+// the same time are asked one after the other.
 //
 // # The review, extended
 //
@@ -25,7 +26,8 @@
 //
 // # What a guard cannot do
 //
-// Guards are asked about decisions. That the provider paid is a fact, which is booked whatever the rules
-// say: a refund made in the provider's console comes in without them. And [order.Machine.Available] does not
-// ask them: it says what the table allows, not whether this person may.
+// Guards are asked about decisions. That the provider paid is a fact, which is booked whatever the
+// rules say: a refund made in the provider's console comes in without them. And
+// [order.Machine.Available] does not ask them: it says what the table allows, not whether this
+// person may.
 package customhooks

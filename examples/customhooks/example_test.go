@@ -11,8 +11,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
-// Three weeks after the payment a buyer wants 80.00 back: the goods must come back first, and two people must
-// agree.
+// Three weeks after the payment a buyer wants 80.00 back: the goods must come back first, and two
+// people must agree.
 func Example() {
 	dir, err := os.MkdirTemp("", "customhooks")
 	if err != nil {

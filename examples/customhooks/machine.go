@@ -17,8 +17,8 @@ const (
 	EventPropose order.Event = "propose"
 )
 
-// rows are what the shop adds to the table. There is no row that approves from goods_returning: what the table
-// does not have needs no guard.
+// rows are what the shop adds to the table. There is no row that approves from goods_returning:
+// what the table does not have needs no guard.
 func rows() []order.Row {
 	return []order.Row{
 		{Event: EventAskReturn, From: order.StateRefundRequested, To: StateGoodsReturning},
@@ -33,7 +33,8 @@ func rows() []order.Row {
 	}
 }
 
-// NewMachine returns the shop's machine: the core's table, its own rows, and its rules, which look things up in book.
+// NewMachine returns the shop's machine: the core's table, its own rows, and its rules, which look
+// things up in book.
 func NewMachine(r Rules, book Book) (*order.Machine, error) {
 	return order.NewMachine(order.Options{Rows: rows(), Guards: []order.Guard{rules{r, book}.guard}})
 }

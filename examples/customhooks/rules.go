@@ -12,11 +12,12 @@ import (
 
 // Rules are the shop's. They are part of the machine, so that no Service can be built without them.
 type Rules struct {
-	// Limit is how much of an order one person may give back, in minor units: what was returned and what
-	// is open count together, so that many small refunds need two people as well as a large one.
+	// Limit is how much of an order one person may give back, in minor units: what was returned and
+	// what is open count together, so that many small refunds need two people as well as a large
+	// one.
 	Limit int64
-	// ReturnBy is how long after the payment a refund needs no goods. An order without a time of payment
-	// always needs them.
+	// ReturnBy is how long after the payment a refund needs no goods. An order without a time of
+	// payment always needs them.
 	ReturnBy time.Duration
 }
 
@@ -31,7 +32,8 @@ type rules struct {
 	book Book
 }
 
-// guard is asked inside the update, before a decision is carried out. o is the order as it is before t.
+// guard is asked inside the update, before a decision is carried out. o is the order as it is
+// before t.
 func (r rules) guard(ctx context.Context, o *order.Order, t order.Transition) error {
 	switch t.Event {
 	case EventPropose, order.EventApprove:
@@ -78,8 +80,9 @@ func (r rules) twoPeople(ctx context.Context, o *order.Order, t order.Transition
 	return nil
 }
 
-// last returns the newest transition of a refund by one of the events; the zero one if there is none. The order that a
-// guard gets has no history, so it is read from the book, in the transaction that ctx carries.
+// last returns the newest transition of a refund by one of the events; the zero one if there is
+// none. The order that a guard gets has no history, so it is read from the book, in the transaction
+// that ctx carries.
 func (r rules) last(ctx context.Context, orderID, number string, events ...order.Event) (order.Transition, error) {
 	var last order.Transition
 	for after := int64(0); ; {

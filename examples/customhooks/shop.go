@@ -10,9 +10,9 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// New returns the Service with the shop's rules and hooks; opt's InTx and After are replaced. tell is
-// given what the buyer should know, once it is committed; a crash may lose it, so that what must not be lost
-// belongs into the InTx hook, as the audit does.
+// New returns the Service with the shop's rules and hooks; opt's InTx and After are replaced. tell
+// is given what the buyer should know, once it is committed; a crash may lose it, so that what must
+// not be lost belongs into the InTx hook, as the audit does.
 func New(
 	db *sql.DB, gateway refund.RefundGateway, r Rules, opt refund.Options, tell func(orderID, text string),
 ) (*refund.Service, error) {
@@ -33,7 +33,7 @@ func New(
 	return refund.NewService(machine, store, gateway, opt)
 }
 
-// news is what the buyer is told; empty where it is nobody's business but the shop's.
+// news is the message for the buyer; empty if the transition only matters to the shop.
 func news(r *order.Refund, t order.Transition) string {
 	switch t.Event {
 	case EventAskReturn:

@@ -14,7 +14,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// New wires refunds into a shop: its database, WeChat Pay, and a worker that carries refunds to their end.
+// New wires refunds into a shop: its database, WeChat Pay, and a worker that carries refunds to
+// their end.
 func New(db *sql.DB, dialect sqlstore.Dialect, cfg wechatv2.Config, log *slog.Logger) (*refund.Service, *poller.Poller, error) {
 	store, err := sqlstore.New(db, dialect, sqlstore.Options{})
 	if err != nil {

@@ -53,8 +53,8 @@ func RetryCovered(ctx context.Context, svc *refund.Service, actor order.Actor) e
 	}
 }
 
-// Compare compares what was refunded since a time with WeChat Pay. After an error it goes on from there if it is called
-// again with the cursor that it returned; nil is the beginning.
+// Compare compares what was refunded since a time with WeChat Pay. After an error it goes on from
+// there if it is called again with the cursor that it returned; nil is the beginning.
 func Compare(
 	ctx context.Context, svc *refund.Service, since time.Time, cursor *refund.Position, report func(string),
 ) (*refund.Position, error) {
@@ -82,8 +82,8 @@ type OldRefund struct {
 	Approved bool // the merchant agreed, or it was sent
 }
 
-// MoveIn takes one order over from an old system that sends nothing any more. returned is what the old table says
-// was returned, in fen, beside the open ones. It may be repeated.
+// MoveIn takes one order over from an old system that sends nothing any more. returned is what the
+// old table says was returned, in fen, beside the open ones. It may be repeated.
 func MoveIn(ctx context.Context, svc *refund.Service, o refund.RegisterParams, returned int64, open []OldRefund) error {
 	if _, err := svc.Register(ctx, o); err != nil {
 		return err

@@ -21,7 +21,7 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// shop is a service on WeChat Pay's simulator, with a clock of its own.
+// shop is a service on WeChat Pay's simulator, with a fake clock.
 type shop struct {
 	*refund.Service
 	sim *wechattest.Server
@@ -139,7 +139,8 @@ func TestMoveIn(t *testing.T) {
 	require.Error(t, embed.MoveIn(ctx, s.Service, s.paid(t, "ORD-2"), 0, open))
 }
 
-// The old code took a new number for each try, and booked a time-out as failed. Its first try was paid.
+// The old code took a new number for each try, and booked a time-out as failed. Its first try was
+// paid.
 func TestMoveInPaysNothingTwice(t *testing.T) {
 	ctx := context.Background()
 	s := newShop(t, refund.Hooks{})

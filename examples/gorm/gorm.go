@@ -1,5 +1,6 @@
-// Package gormshop shows a shop that keeps its own rows with GORM: refunds join its transactions, and hooks write
-// its rows in theirs. It is a module of its own, so that GORM burdens nobody else.
+// Package gormshop shows a shop that keeps its own rows with GORM: refunds join its transactions,
+// and hooks write its rows in theirs. It is a separate module, so that only this example needs
+// GORM.
 package gormshop
 
 import (
@@ -27,8 +28,8 @@ type Complaint struct {
 	Text    string
 }
 
-// InTx is GORM's Transaction with refunds in it: what fn does with db and with ctx is committed together.
-// Like sqlstore.WithTx it does not run After hooks.
+// InTx is GORM's Transaction with refunds in it: what fn does with db and with ctx is committed
+// together. Like sqlstore.WithTx it does not run After hooks.
 func InTx(ctx context.Context, db *gorm.DB, fn func(ctx context.Context, db *gorm.DB) error) error {
 	return db.WithContext(ctx).Transaction(func(db *gorm.DB) error {
 		pool := db.Statement.ConnPool

@@ -31,7 +31,8 @@ func scrape(t *testing.T, s *shop) string {
 	return strings.ReplaceAll(scope.ReplaceAllString(w.Body.String(), ""), "{}", "")
 }
 
-// TestMetrics: the names and values after refunds of all kinds, and the alerts, which have no other names.
+// TestMetrics: the names and values after refunds of all kinds, and the alerts, which have no other
+// names.
 func TestMetrics(t *testing.T) {
 	ctx := context.Background()
 	sim, err := wechattest.NewServer(wechattest.Options{})
@@ -111,7 +112,7 @@ func requireAlerts(t *testing.T, scraped string) {
 	require.GreaterOrEqual(t, len(rules.Groups[0].Rules), 5)
 }
 
-// TestRun: the program serves, and ends when it is told to.
+// TestRun: the program serves, and ends when its context ends.
 func TestRun(t *testing.T) {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()

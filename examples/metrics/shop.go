@@ -28,7 +28,8 @@ type shop struct {
 	metrics http.Handler
 }
 
-// newShop wires the service to a simulator of WeChat Pay, and its telemetry to an exporter for Prometheus.
+// newShop wires the service to a simulator of WeChat Pay, and its telemetry to an exporter for
+// Prometheus.
 func newShop(sim *wechattest.Server, now func() time.Time) (*shop, error) {
 	registry := prometheus.NewRegistry()
 	exporter, err := otelprometheus.New(otelprometheus.WithRegisterer(registry))

@@ -1,5 +1,6 @@
-// Package ownstore is a [refund.Store] over a shop's own table of orders, for reading: a shop keeps what it has,
-// and adds one column with the refunds of an order as JSON, one small table to find refunds by, and one for the history.
+// Package ownstore is a [refund.Store] over a shop's own table of orders, for reading: a shop keeps
+// what it has, and adds one column with the refunds of an order as JSON, one small table to find
+// refunds by, and one for the history.
 package ownstore
 
 import (
@@ -29,8 +30,8 @@ CREATE TABLE shop_refund_history (order_number TEXT, seq INTEGER, step TEXT NOT 
 CREATE INDEX shop_refunds_due ON shop_refunds (state, next_attempt_at, order_number, no);
 CREATE INDEX shop_refunds_list ON shop_refunds (requested_at, order_number, no);`
 
-// Store implements [refund.Store]. Open DB with _txlock=immediate, so that two Updates never interleave, and give
-// it one connection, so that those who wait can stop waiting.
+// Store implements [refund.Store]. Open DB with _txlock=immediate, so that two Updates never
+// interleave, and give it one connection, so that those who wait can stop waiting.
 type Store struct{ DB *sql.DB }
 
 type updating struct{} // in a ctx: the number of the order whose fn runs
@@ -53,7 +54,8 @@ func (s Store) Update(ctx context.Context, id string, fn func(context.Context, *
 	})
 }
 
-// Create implements [refund.Store]. A shop may call it where an order is paid, in place of Service.Register.
+// Create implements [refund.Store]. A shop may call it where an order is paid, in place of
+// Service.Register.
 func (s Store) Create(ctx context.Context, o *order.Order) error {
 	return s.inTx(ctx, func(tx *sql.Tx) error {
 		return save(ctx, tx, &order.Order{}, o, `INSERT INTO shop_orders (number, paid_fen, refund_book, book_version) VALUES (?1, ?2, ?3, ?4)

@@ -15,8 +15,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// account is what a real refund needs. The API key comes from the environment only: arguments can be read
-// by everybody on the machine.
+// account is what a real refund needs. The API key comes from the environment only: arguments can
+// be read by everybody on the machine.
 type account struct {
 	appID, mchID, apiKey, certFile, keyFile string
 	orderID, refundNo                       string

@@ -1,7 +1,7 @@
 // Command quickstart runs refunds through the real WeChat Pay v2 adapter.
 //
-// Without arguments it starts a simulator of WeChat Pay on this machine and plays six stories over mutual
-// TLS. With a merchant account it makes one real refund:
+// Without arguments it starts a simulator of WeChat Pay on this machine and plays six stories over
+// mutual TLS. With a merchant account it makes one real refund:
 //
 //	WECHAT_APPID=… WECHAT_MCH_ID=… WECHAT_API_KEY=… \
 //	WECHAT_CERT_FILE=apiclient_cert.pem WECHAT_KEY_FILE=apiclient_key.pem \

@@ -37,7 +37,8 @@ func TestStories(t *testing.T) {
 	} {
 		require.Contains(t, text, want)
 	}
-	// The README shows a part of it. The times differ from run to run, because the worker waits a random time.
+	// The README shows a part of it. The times differ from run to run, because the worker waits a
+	// random time.
 	readme, err := os.ReadFile("../../README.md")
 	require.NoError(t, err)
 	shown := regexp.MustCompile("(?s)```text\n(.*?)```").FindSubmatch(readme)

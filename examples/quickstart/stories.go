@@ -42,7 +42,7 @@ func (s *shop) advance(d time.Duration) {
 	s.now = s.now.Add(d)
 }
 
-// tellStories plays each story on an order of its own and then compares the two ledgers.
+// tellStories plays each story on its order and then compares the two ledgers.
 func tellStories(ctx context.Context, out io.Writer) error {
 	s := &shop{out: out, now: time.Date(2026, 1, 5, 2, 0, 0, 0, time.UTC)}
 	silent := slog.New(slog.DiscardHandler) // the stories say what happens

@@ -9,7 +9,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// placeOrder records a paid order. The client chooses its number, which makes the request idempotent.
+// placeOrder records a paid order. The client chooses its number, which makes the request
+// idempotent.
 func (w *web) placeOrder(r *http.Request, who string) (int, any, error) {
 	in, err := decode[struct {
 		OrderID string `json:"order_id"`
@@ -42,7 +43,8 @@ func (w *web) showOrder(r *http.Request, _ string) (int, any, error) {
 	return w.orderView(r, http.StatusOK, r.PathValue("order_id"))
 }
 
-// requestRefund asks for the money of some items. Idempotency-Key is the client's name for this refund.
+// requestRefund asks for the money of some items. Idempotency-Key is the client's name for this
+// refund.
 func (w *web) requestRefund(r *http.Request, who string) (int, any, error) {
 	in, err := decode[struct {
 		SKUs   []string `json:"skus"`
@@ -68,7 +70,8 @@ func (w *web) cancelRefund(r *http.Request, who string) (int, any, error) {
 	return http.StatusOK, viewForBuyer(gone), err
 }
 
-// buyersView is what a buyer may know of a refund: not the provider's words, which are for operators.
+// buyersView is what a buyer may know of a refund: not the provider's words, which are for
+// operators.
 type buyersView struct {
 	RefundNo string      `json:"refund_no"`
 	Amount   int64       `json:"amount"`

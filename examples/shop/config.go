@@ -16,16 +16,17 @@ import (
 
 type config struct {
 	Addr, DSN string
-	// Account is empty where the simulator is used.
+	// Account is empty if the simulator is used.
 	Account wechatv2.Config
-	// Refunds are the Service's options; the defaults are those of a real shop, and tests shorten them.
+	// Refunds are the Service's options; the defaults are those of a real shop, and tests shorten
+	// them.
 	Refunds refund.Options
 	// Paid tells the simulator of a payment; nil with a real account.
 	Paid func(orderID string, total int64) error
 }
 
-// parse reads flags and environment. The API key comes from the environment only: everybody on a machine can
-// read the arguments of a program. The same goes for a DSN with a password.
+// parse reads flags and environment. The API key comes from the environment only: everybody on a
+// machine can read the arguments of a program. The same goes for a DSN with a password.
 func parse(args []string, getenv func(string) string, out io.Writer) (config, error) {
 	c := config{Account: wechatv2.Config{APIKey: getenv("WECHAT_API_KEY"), SignType: wechatv2.SignHMACSHA256}}
 	var caFile string
@@ -84,7 +85,8 @@ func (c config) complete() error {
 		}
 	}
 	if host, _, err := net.SplitHostPort(c.Addr); c.real() && a.BaseURL == "" && (err != nil || !net.ParseIP(host).IsLoopback()) {
-		// X-Buyer and X-Staff stand in for the shop's own authentication: whoever reaches this moves real money.
+		// X-Buyer and X-Staff stand in for the shop's own authentication: whoever reaches this
+		// moves real money.
 		errs = append(errs, errors.New("with a real account -addr must be a loopback address, as 127.0.0.1:8080"))
 	}
 	return errors.Join(errs...)

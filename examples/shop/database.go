@@ -99,7 +99,8 @@ func (d *database) bind(query string) string {
 	return strings.Join(parts, "")
 }
 
-// locking has a SELECT see and hold the rows as they are now, on MySQL also in a transaction that began before.
+// locking has a SELECT see and hold the rows as they are now, on MySQL also in a transaction that
+// began before.
 func (d *database) locking(query string) string {
 	if d.Dialect == sqlstore.SQLite { // its transactions are one after the other
 		return query

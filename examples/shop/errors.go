@@ -14,8 +14,8 @@ import (
 // errRequest is a request that cannot be read.
 var errRequest = errors.New("bad request")
 
-// status is the HTTP status and the code that an error has for clients. Every command may be repeated with the same
-// refund number, so 409 means "look again", and 503 "ask again".
+// status is the HTTP status and the code that an error has for clients. Every command may be
+// repeated with the same refund number, so 409 means "look again", and 503 "ask again".
 func status(err error) (int, string) {
 	var tooLarge *http.MaxBytesError
 	for _, s := range []struct {

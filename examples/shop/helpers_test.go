@@ -27,7 +27,8 @@ import (
 
 var bg = context.Background()
 
-// patience is how long a test waits for what a slow and busy machine gets done. Nothing shorter decides.
+// patience is how long a test waits for what a slow and busy machine gets done. Nothing shorter
+// decides.
 const patience = 3 * time.Minute
 
 // quick are options with which nobody waits for minutes.
@@ -100,7 +101,8 @@ var (
 
 var client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: patience}
 
-// send makes a request, a POST if there is a body, and returns the status and the JSON of the answer.
+// send makes a request, a POST if there is a body, and returns the status and the JSON of the
+// answer.
 func send(by who, address, body string, headers ...string) (int, map[string]any, error) {
 	method := http.MethodGet
 	if body != "" {

@@ -11,12 +11,14 @@ import (
 
 // hooks are the shop's own steps when a refund moves. Which hook is for what:
 //
-//   - Guard may say no to a decision before it is taken. This shop has none; examples/customhooks does.
-//   - InTx writes the rows that must be true exactly when the refund has moved: they are committed with it or not
-//     at all, so that a crash, a retry or a second process can neither lose nor repeat them. It must only write
-//     to the database, because it may run again in a fresh transaction.
-//   - After is for what may be lost and is told again by somebody else: here, a nudge to the outbox.
-//   - Conflict, Stuck and Setup call a person. The Service logs all three as well, which is enough here.
+//   - Guard may refuse a decision before it is made. This shop has none; examples/customhooks does.
+//   - InTx writes the rows that must be true exactly when the refund has moved. They are committed
+//     with it or not at all, so that a crash, a retry or a second process can neither lose nor
+//     repeat them. It must only write to the database, because it may run again in a new
+//     transaction.
+//   - After is for what may be lost: here, a wake-up of the outbox, which also polls.
+//   - Discrepancy, Stuck and Setup call a person. The Service also logs all three, which is enough
+//     here.
 type hooks struct {
 	db     *database
 	outbox *outbox
@@ -24,8 +26,8 @@ type hooks struct {
 
 func newHooks(db *database, out *outbox) *hooks { return &hooks{db, out} }
 
-// inTx is the InTx hook. A refund settles once, whatever the provider, the poller and the notifications do at the
-// same time, and so its lines are back on the shelf once.
+// inTx is the InTx hook. A refund settles once, whatever the provider, the poller and the
+// notifications do at the same time, and so its lines are back on the shelf once.
 func (h *hooks) inTx(ctx context.Context, o *order.Order, t order.Transition) error {
 	if _, ok := sqlstore.TxFrom(ctx); !ok {
 		return errors.New("the hook runs outside a transaction")
@@ -57,9 +59,10 @@ func (h *hooks) inTx(ctx context.Context, o *order.Order, t order.Transition) er
 // after is the After hook.
 func (h *hooks) after(context.Context, *order.Order, order.Transition) { h.outbox.nudge() }
 
-// restock returns the lines of a refund to the shelf. (A real shop waits for the parcel; see examples/customhooks.)
-// A refund without lines was made in WeChat Pay's console, or paid although it had been rejected or abandoned here:
-// the Service logs that as a conflict, and a person looks at it.
+// restock returns the lines of a refund to the shelf. (A real shop waits for the parcel; see
+// examples/customhooks.) A refund without lines was made in WeChat Pay's console, or paid although
+// it had been rejected or abandoned here: the Service logs that as a conflict, and a person looks
+// at it.
 func (h *hooks) restock(ctx context.Context, orderID, refundNo string) error {
 	lines, err := each(ctx, h.db, func(it *item) []any { return []any{&it.SKU, &it.Quantity} },
 		`SELECT sku, quantity FROM order_items WHERE order_id = ? AND refund_no = ? ORDER BY sku`, orderID, refundNo)

@@ -17,8 +17,9 @@ import (
 	"github.com/orderfsm/orderfsm/order"
 )
 
-// TestLoad has 16 clients do at once what buyers, staff and WeChat Pay do, badly: everything twice, against each
-// other, with lost answers, forged notifications and refunds that fail; and then compares all the books.
+// TestLoad has 16 clients do at once what buyers, staff and WeChat Pay do, badly: everything twice,
+// against each other, with lost answers, forged notifications and refunds that fail; and then
+// compares all the books.
 func TestLoad(t *testing.T) {
 	onEach(t, func(t *testing.T, dsn string) {
 		orders := 12 // of each client: 5,000 requests together
@@ -131,7 +132,8 @@ func (l *load) visit(rng *rand.Rand, id string) {
 	l.want([]int{200}, li, "/orders/"+id, "")
 }
 
-// decide clicks twice, or has two people decide at the same time: one of two contrary decisions must win.
+// decide clicks twice, or has two people decide at the same time: one of two contrary decisions
+// must win.
 func (l *load) decide(rng *rand.Rand, path string, amount int) {
 	var won [2]int
 	approve := func(i int) func() {
@@ -213,7 +215,8 @@ func (l *load) forge(rng *rand.Rand, refundNo string) {
 	}
 }
 
-// finish is what an operator does until nothing is open: retry once or abandon what failed, resolve what is abnormal.
+// finish is what an operator does until nothing is open: retry once or abandon what failed, resolve
+// what is abnormal.
 func (l *load) finish(t *testing.T) {
 	t.Helper()
 	l.sim.ClearInjected()

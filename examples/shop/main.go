@@ -1,5 +1,5 @@
-// Command shop is a small shop with its own tables, into which refunds are embedded as a team would do it. Its
-// README has the commands to play with; the files, in the order to read them:
+// Command shop is a small shop with its own tables, into which refunds are embedded as a team would
+// do it. Its README has the commands to play with; the files, in the order to read them:
 //
 //	wire.go       what is put together, by google/wire; options.go has the shop's own pieces
 //	shop.go       orders, stock and refunds: the shop's rows and orderfsm's in one transaction

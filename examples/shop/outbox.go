@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// outbox sends the messages that the InTx hook has written. Each is sent at least once: a process that dies
-// between sending and marking sends it again, and so may two that run at a time.
+// outbox sends the messages that the InTx hook has written. Each is sent at least once: a process
+// that dies between sending and marking sends it again, and so may two that run at a time.
 type outbox struct {
 	db    *database
 	log   *slog.Logger

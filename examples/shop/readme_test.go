@@ -37,12 +37,14 @@ func blocks(t *testing.T) []string {
 
 var times = regexp.MustCompile(`"\d{4}-\d\d-\d\dT[^"]*Z"`)
 
-// plain is text without spaces and times: the README breaks its lines, and was written at another moment.
+// plain is text without spaces and times: the README breaks its lines, and was written at another
+// moment.
 func plain(text string) string {
 	return times.ReplaceAllString(strings.Join(strings.Fields(text), ""), `"time"`)
 }
 
-// TestREADME runs the curl lines in their order, and compares what they print with what stands below them.
+// TestREADME runs the curl lines in their order, and compares what they print with what stands
+// below them.
 func TestREADME(t *testing.T) {
 	blocks := blocks(t)
 	require.Equal(t, "go run ./examples/shop\n", blocks[0])
@@ -94,7 +96,8 @@ func TestREADMEKilled(t *testing.T) {
 	cmd := exec.CommandContext(ctx, "bash", "-e", "-c", "trap 'kill $(jobs -p) 2> /dev/null || true' EXIT\n"+script)
 	cmd.WaitDelay = time.Second
 	cmd.Dir = filepath.Join("..", "..")
-	// The script builds programs of two modules, so it needs the workspace also if this test runs without it.
+	// The script builds programs of two modules, so it needs the workspace also if this test runs
+	// without it.
 	cmd.Env = append(os.Environ(), "TMPDIR="+t.TempDir(), "GOWORK=")
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)
@@ -102,7 +105,8 @@ func TestREADMEKilled(t *testing.T) {
 	require.Contains(t, string(out), `"payments":1`)
 }
 
-// unusedAddr is a port that no server has, and that the system gives to nobody who asks for any: those begin at 32768.
+// unusedAddr is a port that no server has, and that the system gives to nobody who asks for any:
+// those begin at 32768.
 func unusedAddr(t *testing.T) string {
 	t.Helper()
 	for port := 20000 + rand.IntN(10000); ; port++ {

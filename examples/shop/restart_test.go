@@ -42,7 +42,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// process is a shop in a process of its own.
+// process is a shop in another process.
 type process struct {
 	*exec.Cmd
 	url   string
@@ -78,7 +78,8 @@ func (p *process) kill() {
 	_ = p.Wait()
 }
 
-// account writes what the shop needs of a simulator outside: the environment that wechatpay-sim prints.
+// account writes what the shop needs of a simulator outside: the environment that wechatpay-sim
+// prints.
 func account(t *testing.T, sim *wechattest.Server) []string {
 	t.Helper()
 	dir := t.TempDir()
@@ -97,8 +98,9 @@ func account(t *testing.T, sim *wechattest.Server) []string {
 	}
 }
 
-// TestRestart kills the shop in the middle of a refund and starts it again on the same database, with a WeChat Pay
-// that goes on running: the refund ends, is paid once, and its stock is back once.
+// TestRestart kills the shop in the middle of a refund and starts it again on the same database,
+// with a WeChat Pay that goes on running: the refund ends, is paid once, and its stock is back
+// once.
 func TestRestart(t *testing.T) {
 	for _, tc := range []struct {
 		name string
@@ -152,8 +154,8 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// TestRestartInside does it with the simulator inside, which is told again what the shop knows: the one refund that
-// was settled before, and the orders.
+// TestRestartInside does it with the simulator inside, which learns again what the shop knows: the
+// one refund that was settled before, and the orders.
 func TestRestartInside(t *testing.T) {
 	file := sqliteFile(t)
 	p := startProcess(t, nil, "-dsn", file)

@@ -7,20 +7,22 @@ import (
 	"github.com/orderfsm/orderfsm/adapters/sqlstore"
 )
 
-// tables are the shop's own, as they were before it had refunds, but for order_items.refund_no and messages.
-// Amounts are in fen. orderfsm's tables are beside them; see sqlstore.Store.Migrate.
+// tables are the shop's own, as they were before it had refunds, but for order_items.refund_no and
+// messages. Amounts are in fen. orderfsm's tables are beside them; see sqlstore.Store.Migrate.
 func tables() []string {
 	return []string{
 		`CREATE TABLE IF NOT EXISTS inventory (sku VARCHAR(32) PRIMARY KEY, price BIGINT NOT NULL, stock BIGINT NOT NULL CHECK (stock >= 0))`,
 
 		`CREATE TABLE IF NOT EXISTS orders (id VARCHAR(32) PRIMARY KEY, buyer VARCHAR(64) NOT NULL)`,
 
-		// refund_no is the refund that a line is part of; empty where there is none, or it came to nothing.
+		// refund_no is the refund that a line is part of; empty if there is none, or if it came to
+		// nothing.
 		`CREATE TABLE IF NOT EXISTS order_items (order_id VARCHAR(32) NOT NULL REFERENCES orders (id), sku VARCHAR(32) NOT NULL,
 			quantity BIGINT NOT NULL, price BIGINT NOT NULL, refund_no VARCHAR(64) NOT NULL DEFAULT '', PRIMARY KEY (order_id, sku))`,
 
-		// messages is the outbox: seq is that of the transition which the buyer is told of, so that the key
-		// allows one message for each. sent_at is 0 until it is sent; a real shop has an index on it.
+		// messages is the outbox: seq is that of the transition that the message reports, so that
+		// the key allows one message for each. sent_at is 0 until it is sent; a real shop has an
+		// index on it.
 		`CREATE TABLE IF NOT EXISTS messages (order_id VARCHAR(32) NOT NULL, seq BIGINT NOT NULL, refund_no VARCHAR(64) NOT NULL,
 			text TEXT NOT NULL, sent_at BIGINT NOT NULL, PRIMARY KEY (order_id, seq))`,
 	}

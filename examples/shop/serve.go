@@ -44,8 +44,9 @@ func open(ctx context.Context, cfg config, log *slog.Logger) (*app, error) {
 // stopTimeout is how long requests and calls to the provider may still take when the shop closes.
 const stopTimeout = 30 * time.Second
 
-// serve runs the parts of the shop until ctx ends, and then stops them one after the other: first nothing new
-// comes in, then what is at the provider is waited for. Nothing is lost where it is killed instead.
+// serve runs the parts of the shop until ctx ends, and then stops them one after the other: first
+// nothing new comes in, then what is at the provider is waited for. Nothing is lost where it is
+// killed instead.
 func serve(ctx context.Context, a *app, ln net.Listener) error {
 	work, cut := context.WithCancel(context.WithoutCancel(ctx)) // ctx is the sign to begin stopping, not the end
 	defer cut()

@@ -38,9 +38,9 @@ func newShop(cfg config, db *database, store *sqlstore.Store, svc *refund.Servic
 	return &shop{db, store, svc, cfg.Paid}
 }
 
-// inTx runs fn in one transaction with whatever orderfsm does in it: fn's ctx makes the Service join. After hooks
-// run once it is committed. Where another transaction was in the way fn runs again; it must have no effect but
-// through ctx.
+// inTx runs fn in one transaction with whatever orderfsm does in it: fn's ctx makes the Service
+// join. After hooks run once it is committed. Where another transaction was in the way fn runs
+// again; it must have no effect but through ctx.
 func (s *shop) inTx(ctx context.Context, fn func(ctx context.Context) error) error {
 	err := s.store.InTx(ctx, fn)
 	if s.db.Dialect.IsDuplicate(err) { // another made a row of ours first, which fn finds now
@@ -62,10 +62,11 @@ func bySKU(a, b item) int { return cmp.Compare(a.SKU, b.SKU) }
 
 func (it item) cost() int64 { return it.Price * it.Quantity }
 
-// place records an order that the buyer has paid. A real shop does this where it hears of the payment.
+// place records an order that the buyer has paid. A real shop does this where it hears of the
+// payment.
 //
-// Stock, order and registration for refunds are one transaction: whenever the process dies, all are there or
-// none. The same call again changes nothing.
+// Stock, order and registration for refunds are one transaction: whenever the process dies, all are
+// there or none. The same call again changes nothing.
 func (s *shop) place(ctx context.Context, buyer, orderID string, want []item) error {
 	slices.SortFunc(want, bySKU) // everybody locks in one order
 	var total int64
@@ -89,7 +90,7 @@ func (s *shop) place(ctx context.Context, buyer, orderID string, want []item) er
 		return s.take(ctx, orderID, want) // last, because everybody wants these rows
 	})
 	if err == nil && s.paid != nil {
-		err = s.paid(orderID, total) // the simulator; after a crash it is told again, see simulator.recall
+		err = s.paid(orderID, total) // the simulator; after a crash it learns again, see simulator.recall
 	}
 	return err
 }
@@ -152,8 +153,8 @@ func (s *shop) take(ctx context.Context, orderID string, items []item) error {
 	return nil
 }
 
-// requestRefund asks for the money of some lines of an order. The client's key makes it idempotent: it becomes
-// part of the refund number, which orderfsm and WeChat Pay both know as one refund.
+// requestRefund asks for the money of some lines of an order. The client's key makes it idempotent:
+// it becomes part of the refund number, which orderfsm and WeChat Pay both know as one refund.
 func (s *shop) requestRefund(ctx context.Context, buyer, orderID, key string, skus []string, reason string) (order.Refund, error) {
 	lines, err := s.items(ctx, orderID, false) // what they cost never changes
 	if err != nil {
@@ -169,8 +170,8 @@ func (s *shop) requestRefund(ctx context.Context, buyer, orderID, key string, sk
 	}
 	refundNo := orderID + "_" + key
 	var r order.Refund
-	// The lines and the refund are one transaction: no refund without its lines, no lines without their refund.
-	// Request comes first: it locks the order, so that what follows sees it as it is.
+	// The lines and the refund are one transaction: no refund without its lines, no lines without
+	// their refund. Request comes first: it locks the order, so that what follows sees it as it is.
 	err = s.inTx(ctx, func(ctx context.Context) error {
 		r, err = s.svc.Request(ctx, refund.RequestParams{
 			Ref: refund.Ref{OrderID: orderID, RefundNo: refundNo}, Amount: amount, Reason: reason, Actor: order.Actor("buyer:" + buyer),
@@ -230,7 +231,7 @@ func (s *shop) items(ctx context.Context, orderID string, locked bool) ([]item, 
 	return each(ctx, s.db, scan, query, orderID)
 }
 
-// messages returns what the buyer was told about an order, or will be.
+// messages returns the messages about an order that the buyer got or will get.
 func (s *shop) messages(ctx context.Context, orderID string) ([]string, error) {
 	return each(ctx, s.db, func(m *string) []any { return []any{m} }, `SELECT text FROM messages WHERE order_id = ? ORDER BY seq`, orderID)
 }

@@ -18,8 +18,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// TestKeyOfAnotherRefund: a key that is taken is not taken for other items, though they cost the same, and whatever has
-// become of the refund.
+// TestKeyOfAnotherRefund: a key that is taken is not taken for other items, though they cost the
+// same, and whatever has become of the refund.
 func TestKeyOfAnotherRefund(t *testing.T) {
 	s := openShop(t, sqliteFile(t))
 	_, err := s.app.DB.exec(bg, `INSERT INTO inventory (sku, price, stock) VALUES ('mug', 1500, 9)`)
@@ -91,8 +91,8 @@ func TestRefusals(t *testing.T) {
 	require.EqualValues(t, 4990, o.Reserved)
 }
 
-// TestNothingInPart: what the shop refuses after orderfsm has agreed leaves nothing in orderfsm's tables, and the
-// other way round.
+// TestNothingInPart: what the shop refuses after orderfsm has agreed leaves nothing in orderfsm's
+// tables, and the other way round.
 func TestNothingInPart(t *testing.T) {
 	onEach(t, func(t *testing.T, dsn string) {
 		s := openShop(t, dsn)
@@ -104,7 +104,8 @@ func TestNothingInPart(t *testing.T) {
 		o, err := s.app.Service.Order(bg, "ORD-1")
 		require.NoError(t, err)
 		require.Len(t, o.Refunds, 1)
-		// A second order of the refund's number would be another's; orderfsm refuses, and no line is claimed.
+		// A second order of the refund's number would be another's; orderfsm refuses, and no line
+		// is claimed.
 		_, err = s.app.Shop.requestRefund(bg, "li", "ORD-1", "a*", []string{"pot"}, strings.Repeat("x", 5000))
 		require.ErrorIs(t, err, refund.ErrInvalid)
 		require.Zero(t, s.number(t, `SELECT count(*) FROM order_items WHERE sku = 'pot' AND refund_no <> ''`))

@@ -10,9 +10,10 @@ import (
 	"github.com/orderfsm/orderfsm/order"
 )
 
-// simulator is a WeChat Pay inside the program, so that the shop can be tried without an account. It forgets
-// when the process ends, and is then told again what the shop knows; so it proves nothing about payments across a
-// restart. For that run wechatpay-sim beside the shop: the README shows how.
+// simulator is a WeChat Pay inside the program, so that the shop can be tried without an account.
+// It forgets when the process ends, and is then told again what the shop knows; so it proves
+// nothing about payments across a restart. For that run wechatpay-sim beside the shop: the README
+// shows how.
 type simulator struct {
 	*wechattest.Server
 

@@ -21,7 +21,8 @@ type staffsView struct {
 	Reason      string      `json:"reason"`
 	RequestedBy order.Actor `json:"requested_by"`
 	RequestedAt time.Time   `json:"requested_at"`
-	// Code and Message are the provider's last words; where they are not empty, somebody has to act or wait.
+	// Code and Message are the provider's last words; where they are not empty, somebody has to act
+	// or wait.
 	Code    string `json:"code,omitempty"`
 	Message string `json:"message,omitempty"`
 }
@@ -33,7 +34,8 @@ func viewForStaff(orderID string, r order.Refund) staffsView {
 	}
 }
 
-// listRefunds is the review queue: oldest first, or with ?state= any other list; ?after= is the next of a page.
+// listRefunds is the review queue: oldest first, or with ?state= any other list; ?after= is the
+// next of a page.
 func (w *web) listRefunds(r *http.Request, _ string) (int, any, error) {
 	f, err := filter(r)
 	if err != nil {
@@ -47,7 +49,8 @@ func (w *web) listRefunds(r *http.Request, _ string) (int, any, error) {
 	return http.StatusOK, pageView(p), err
 }
 
-// listStuck is what has been approved for long and has no outcome. It goes on being asked about by itself.
+// listStuck is what has been approved for long and has no outcome. It goes on being asked about by
+// itself.
 func (w *web) listStuck(r *http.Request, _ string) (int, any, error) {
 	f, err := filter(r)
 	if err != nil {
@@ -102,13 +105,15 @@ func (w *web) decide(r *http.Request, who string) (int, any, error) {
 	var done order.Refund
 	switch r.PathValue("decision") {
 	case "approve":
-		// From here on the money may move. The reviewer repeats the amount: a stale screen is refused. The poller
-		// sends the refund at once; its outcome is not known yet when this answers.
+		// From here on the money may move. The reviewer repeats the amount: a stale screen is
+		// refused. The poller sends the refund at once; its outcome is not known yet when this
+		// answers.
 		done, err = w.svc.Approve(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: id, RefundNo: no}, Amount: in.Amount, Note: in.Note, Actor: by})
 	case "reject":
 		done, err = w.svc.Reject(ctx, refund.RejectParams{Ref: refund.Ref{OrderID: id, RefundNo: no}, Note: in.Note, Actor: by})
 	case "retry":
-		// A failed refund is sent again under its number, for example once the balance is topped up.
+		// A failed refund is sent again under its number, for example once the balance is topped
+		// up.
 		done, err = w.svc.Retry(ctx, refund.RetryParams{Ref: refund.Ref{OrderID: id, RefundNo: no}, Note: in.Note, Actor: by})
 	case "abandon":
 		// Given up, once WeChat Pay has said again that it will not pay it.

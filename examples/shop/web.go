@@ -54,8 +54,9 @@ func newWeb(s *shop, svc *refund.Service, log *slog.Logger) (http.Handler, error
 // endpoint does what who asks for, and returns the status and the body of the answer.
 type endpoint func(r *http.Request, who string) (int, any, error)
 
-// as takes a request's word for who sends it. THIS IS WHERE YOUR AUTHENTICATION GOES: a session, a token, single
-// sign-on, and for staff the question whether they may decide on refunds. orderfsm only records who did what.
+// as takes a request's word for who sends it. THIS IS WHERE YOUR AUTHENTICATION GOES: a session, a
+// token, single sign-on, and for staff the question whether they may decide on refunds. orderfsm
+// only records who did what.
 func (w *web) as(header string, do endpoint) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		who := r.Header.Get(header)
@@ -93,7 +94,7 @@ type problem struct {
 	Message string `json:"message"`
 }
 
-// fail answers with an error. What is the client's fault is told; what is ours is logged.
+// fail answers with an error. The client sees its own faults; the shop's faults are logged.
 func (w *web) fail(rw http.ResponseWriter, r *http.Request, err error) {
 	code, name := status(err)
 	p := problem{name, err.Error()}
@@ -134,7 +135,8 @@ func decode[T any](r *http.Request) (T, error) {
 	return v, nil
 }
 
-// The forms of what clients choose. The order number and the key make up the refund number, at the first _.
+// The forms of what clients choose. The order number and the key make up the refund number, at the
+// first _.
 var (
 	orderForm = regexp.MustCompile(`^[A-Z0-9-]{1,32}$`)
 	nameForm  = regexp.MustCompile(`^[A-Za-z0-9_-]{1,31}$`)

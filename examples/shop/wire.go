@@ -11,8 +11,8 @@ import (
 	"github.com/orderfsm/orderfsm/di"
 )
 
-// newApp puts the shop together: orderfsm's sets by role, and the shop's own pieces. wire_gen.go is what it comes
-// to; it is written by
+// newApp puts the shop together: orderfsm's sets by role, and the shop's own pieces. wire_gen.go is
+// what it comes to; it is written by
 //
 //	go run github.com/google/wire/cmd/wire@v0.7.0 gen ./examples/shop
 //
@@ -20,7 +20,7 @@ import (
 //
 //	wire.Bind(new(refund.Store), new(*ownStore)), newOwnStore
 //
-// and one with a state of its own leaves di.MachineSet out and gives a *order.Machine.
+// and one that adds a state leaves di.MachineSet out and gives a *order.Machine.
 func newApp(cfg config, db *database, log *slog.Logger) (*app, error) {
 	panic(wire.Build(
 		di.CoreSet, di.MachineSet, wiring.SQLSet, di.WeChatSet, di.PollerSet,

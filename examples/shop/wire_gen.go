@@ -32,7 +32,7 @@ import (
 //
 //	wire.Bind(new(refund.Store), new(*ownStore)), newOwnStore
 //
-// and one with a state of its own leaves di.MachineSet out and gives a *order.Machine.
+// and one that adds a state leaves di.MachineSet out and gives a *order.Machine.
 func newApp(cfg config, db *database, log *slog.Logger) (*app, error) {
 	sqlDB := db.DB
 	dialect := db.Dialect

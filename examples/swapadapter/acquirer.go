@@ -1,6 +1,7 @@
-// Package swapadapter shows how a shop plugs in a provider that orderfsm has no adapter for: [Acquirer] is all of it, and
-// its test runs gatewaytest on it and a double of the provider. And how a shop swaps its providers in tests: [Shop] pays
-// through a WeChat Pay simulator, through the Acquirer, and through a scripted fake.
+// Package swapadapter shows how a shop plugs in a provider that orderfsm has no adapter for:
+// [Acquirer] is all of it, and its test runs gatewaytest on it and a double of the provider. And
+// how a shop swaps its providers in tests: [Shop] pays through a WeChat Pay simulator, through the
+// Acquirer, and through a scripted fake.
 package swapadapter
 
 import (
@@ -17,8 +18,9 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// Acquirer returns money through an (invented) card acquirer that speaks JSON over HTTPS: POST /v1/refunds, with the refund
-// number as Idempotency-Key, and GET /v1/refunds/{no}. It is safe for concurrent use.
+// Acquirer returns money through an (invented) card acquirer that speaks JSON over HTTPS: POST
+// /v1/refunds, with the refund number as Idempotency-Key, and GET /v1/refunds/{no}. It is safe for
+// concurrent use.
 type Acquirer struct {
 	BaseURL string
 	Token   func() string // a function: it can be replaced, and no log of the struct shows it
@@ -37,7 +39,8 @@ type slip struct {
 	Message  string `json:"message,omitempty"`
 }
 
-// Refund implements [refund.RefundGateway]. The number is the key, the same on every call: one payment.
+// Refund implements [refund.RefundGateway]. The number is the key, the same on every call: one
+// payment.
 func (a *Acquirer) Refund(ctx context.Context, req refund.Request) (refund.Result, error) {
 	ask := slip{RefundNo: req.RefundNo, OrderID: req.OrderID, Amount: req.Amount, Currency: req.Currency}
 	return a.call(ctx, http.MethodPost, "/v1/refunds", ask)
@@ -49,7 +52,8 @@ func (a *Acquirer) Query(ctx context.Context, req refund.Request) (refund.Result
 	return a.call(ctx, http.MethodGet, "/v1/refunds/"+url.PathEscape(req.RefundNo), ask)
 }
 
-// call makes one call. Whatever is not a clear answer is an error, also a time-out: it may have been paid.
+// call makes one call. Whatever is not a clear answer is an error, also a time-out: it may have
+// been paid.
 func (a *Acquirer) call(ctx context.Context, method, path string, ask slip) (refund.Result, error) {
 	var body []byte
 	if method == http.MethodPost {
@@ -76,7 +80,7 @@ func (a *Acquirer) call(ctx context.Context, method, path string, ask slip) (ref
 	case http.StatusUnauthorized, http.StatusForbidden: // about the shop, not about this refund
 		return refund.Result{}, &refund.SetupError{Err: doubt}
 	case http.StatusTooManyRequests:
-		seconds, _ := strconv.Atoi(answer.Header.Get("Retry-After")) // 0 where it does not say: the usual backoff
+		seconds, _ := strconv.Atoi(answer.Header.Get("Retry-After")) // 0 if it does not say: the usual backoff
 		wait := time.Duration(seconds) * time.Second
 		return refund.Result{}, &refund.BusyError{After: wait, Account: true, Err: doubt}
 	}
@@ -98,7 +102,8 @@ func (a *Acquirer) call(ctx context.Context, method, path string, ask slip) (ref
 	return res, nil
 }
 
-// outcomeOf knows the answers that mean something. What it does not know is OutcomeUnknown, also tomorrow's.
+// outcomeOf knows the answers that mean something. What it does not know is OutcomeUnknown, also
+// tomorrow's.
 func outcomeOf(method string, status int, got slip) refund.Outcome {
 	switch fmt.Sprintf("%s %d %s/%s", method, status, got.Status, got.Code) {
 	case "POST 202 pending/", "POST 200 pending/", "GET 200 pending/":

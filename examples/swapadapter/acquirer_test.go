@@ -34,8 +34,8 @@ type slip struct {
 	Code     string `json:"code,omitempty"`
 }
 
-// acquirer is the double of the provider, with what its documents say of each answer. It accepts a refund,
-// and has ended it when it is asked.
+// acquirer is the double of the provider, with what its documents say of each answer. It accepts a
+// refund, and has ended it when it is asked.
 type acquirer struct {
 	mu     sync.Mutex
 	orders map[string]int64 // ID → total
@@ -154,7 +154,8 @@ func (a *acquirer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // breakOff ends the answer behind its header. Without one, net/http would repeat a call that has an
-// Idempotency-Key by itself: safe, the key being the same, but the suite has one call broken and wants to see it.
+// Idempotency-Key by itself: safe, the key being the same, but the suite has one call broken and
+// wants to see it.
 func breakOff(w http.ResponseWriter) {
 	w.Header().Set("Content-Length", "100")
 	w.WriteHeader(http.StatusOK)
@@ -205,8 +206,8 @@ func (a *acquirer) find(no string) (int, slip) {
 	return http.StatusNotFound, slip{Code: "no_such_refund"}
 }
 
-// TestConformance: the shop's own gateway keeps every promise of the port, and nothing is left unproven but
-// the list, which it does not have.
+// TestConformance: the shop's own gateway keeps every promise of the port, and nothing is left
+// unproven but the list, which it does not have.
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	gatewaytest.Run(t, gatewaytest.Harness{New: func(t *testing.T) (refund.RefundGateway, gatewaytest.Provider) {
@@ -214,7 +215,8 @@ func TestConformance(t *testing.T) {
 	}})
 }
 
-// TestAnswers: what the acquirer's answers mean, and that whatever it did not document means nothing.
+// TestAnswers: what the acquirer's answers mean, and that whatever it did not document means
+// nothing.
 func TestAnswers(t *testing.T) {
 	t.Parallel()
 	const body = `{"refund_no":"R1","order_id":"O1","amount":30,"currency":"EUR","id":"re_1","status":%q}`
@@ -314,7 +316,8 @@ func TestRedirect(t *testing.T) {
 	require.ErrorContains(t, err, "302 Found")
 }
 
-// TestBadSetUp: a provider that is not who it should be, or is nowhere, is doubt, and the token stays here.
+// TestBadSetUp: a provider that is not who it should be, or is nowhere, is doubt, and the token
+// stays here.
 func TestBadSetUp(t *testing.T) {
 	t.Parallel()
 	gw, _ := newAcquirer(t)

@@ -8,11 +8,12 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// Shop is the shop's own code. It says refund, not WeChat: which provider an order goes back to is in the order.
+// Shop is the shop's own code. It says refund, not WeChat: which provider an order goes back to is
+// in the order.
 type Shop struct{ Refunds *refund.Service }
 
-// NewShop is the one place where the shop is put together, in production and in its tests. A test passes other
-// gateways, and a clock in opt; nothing else differs.
+// NewShop is the one place where the shop is put together, in production and in its tests. A test
+// passes other gateways, and a clock in opt; nothing else differs.
 func NewShop(store refund.Store, gateways map[string]refund.RefundGateway, opt refund.Options) (*Shop, error) {
 	machine, err := order.NewMachine(order.Options{})
 	if err != nil {
@@ -29,7 +30,7 @@ func NewShop(store refund.Store, gateways map[string]refund.RefundGateway, opt r
 	return &Shop{Refunds: svc}, nil
 }
 
-// GiveBack approves a refund and returns what the clerk is told.
+// GiveBack approves a refund and returns the message for the clerk.
 func (s *Shop) GiveBack(ctx context.Context, p refund.ApproveParams) (string, error) {
 	r, err := s.Refunds.ApproveAndSend(ctx, p)
 	if err != nil {
@@ -38,7 +39,8 @@ func (s *Shop) GiveBack(ctx context.Context, p refund.ApproveParams) (string, er
 	return Tell(r), nil
 }
 
-// Tell says how a refund stands, for people. Only what the provider confirmed is called returned or refused.
+// Tell says how a refund stands, for people. Only what the provider confirmed is called returned or
+// refused.
 func Tell(r order.Refund) string {
 	switch r.State {
 	case order.StateRefunded:

@@ -38,7 +38,7 @@ func newClock() *refundtest.Clock {
 	return refundtest.NewClock(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
 }
 
-// told is what the clerk is told some time later, a worker having asked meanwhile.
+// told is the message for the clerk some time later, after a worker has asked.
 func told(t *testing.T, shop *swapadapter.Shop, clock *refundtest.Clock, later time.Duration) string {
 	t.Helper()
 	require.NoError(t, refundtest.Pass(ctx, clock, shop.Refunds, later))
@@ -47,8 +47,8 @@ func told(t *testing.T, shop *swapadapter.Shop, clock *refundtest.Clock, later t
 	return swapadapter.Tell(*o.Refund("R1"))
 }
 
-// TestShopOnWeChat: the shop with the adapter that it has in production, against a WeChat Pay on this machine:
-// TLS, signatures and XML are real.
+// TestShopOnWeChat: the shop with the adapter that it has in production, against a WeChat Pay on
+// this machine: TLS, signatures and XML are real.
 func TestShopOnWeChat(t *testing.T) {
 	t.Parallel()
 	sim, err := wechattest.NewServer(wechattest.Options{})
@@ -89,12 +89,13 @@ func TestShopOnAcquirer(t *testing.T) {
 	require.EqualValues(t, 30, bank.PaidTotal("ORDER-1"))
 }
 
-// TestShopOnFake: what the shop makes of everything that a provider can do, in no time and without a network.
+// TestShopOnFake: what the shop makes of everything that a provider can do, in no time and without
+// a network.
 func TestShopOnFake(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		script []refundtest.Step
-		now    string // what the clerk is told at once
+		now    string // the first message for the clerk
 		later  string // and an hour later
 		paid   int64
 	}{

@@ -22,9 +22,9 @@ type audit struct {
 	Refunds, Paid, Failed int
 	// PaidFen is what the provider paid.
 	PaidFen int64
-	// PaidTwice counts the refunds that were paid more than once, or under a number that nobody approved, and
-	// the orders that paid more than was approved. Lost counts the refunds that have not ended, or have not
-	// ended as the ledger says.
+	// PaidTwice counts the refunds that were paid more than once, or under a number that nobody
+	// approved, and the orders that paid more than was approved. Lost counts the refunds that have
+	// not ended, or have not ended as the ledger says.
 	PaidTwice, Lost int
 	// Differences are all that is wrong, in words.
 	Differences []string
@@ -37,7 +37,7 @@ func (a *audit) differ(count *int, format string, args ...any) {
 	a.Differences = append(a.Differences, fmt.Sprintf(format, args...))
 }
 
-// order compares one order; o is nil where the book does not have it.
+// order compares one order; o is nil if the book does not have it.
 func (a *audit) order(p planned, o *order.Order) {
 	a.Refunds += len(p.amounts)
 	if o == nil {

@@ -12,9 +12,9 @@ import (
 	"github.com/orderfsm/orderfsm/adapters/sqlstore"
 )
 
-// Command is the main of a command: it makes one run with the flags that the process was started with, or is a
-// worker of such a run. It returns the exit code, which is 1 on any difference. A database that is not empty is
-// the only one for the engine, and the flag -database is left out.
+// Command is the main of a command: it makes one run with the flags that the process was started
+// with, or is a worker of such a run. It returns the exit code, which is 1 on any difference. A
+// database that is not empty is the only one for the engine, and the flag -database is left out.
 func Command(e Engine, database sqlstore.Dialect) int {
 	if code, is := Worker(e); is {
 		return code

@@ -11,22 +11,25 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// The times of every [Shop], short, so that what a killed worker leaves is soon taken up, and long enough for a
-// handshake on a machine that has much else to do.
+// The times of every [Shop], short, so that what a killed worker leaves is soon taken up, and long
+// enough for a handshake on a machine that has much else to do.
 const (
 	CallTimeout = 2 * time.Second
 	Lease       = 2500 * time.Millisecond
 )
 
-// Engine is what carries the refunds to their end in the worker processes. The zero value is adapters/poller.
+// Engine is what carries the refunds to their end in the worker processes. The zero value is
+// adapters/poller.
 type Engine struct {
 	// Name is for the report.
 	Name string
 	// Migrate makes the tables that it has beside the store's. If nil, there are none.
 	Migrate func(ctx context.Context, s *Shop) error
-	// Scheduler is for refund.Options, in all processes; s has no Service yet. If nil, there is none.
+	// Scheduler is for refund.Options, in all processes; s has no Service yet. If nil, there is
+	// none.
 	Scheduler func(s *Shop) (refund.Scheduler, error)
-	// Work carries refunds until ctx ends, and then lets what is in flight finish. An error ends the run.
+	// Work carries refunds until ctx ends, and then lets what is in flight finish. An error ends
+	// the run.
 	Work func(ctx context.Context, s *Shop) error
 }
 

@@ -18,12 +18,14 @@ type trouble struct {
 	taken   atomic.Int64
 }
 
-// faults feed the simulator's script at random. Every call takes some time, so that kills meet calls at every point.
+// faults feed the simulator's script at random. Every call takes some time, so that kills meet
+// calls at every point.
 type faults struct {
 	srv   *wechattest.Server
 	dice  *rand.Rand
 	kinds []*trouble
-	// unheard counts the answers that nobody waited for any more: of a worker that was killed, or timed out.
+	// unheard counts the answers that nobody waited for any more: of a worker that was killed, or
+	// timed out.
 	unheard atomic.Int64
 }
 

@@ -24,8 +24,8 @@ type fleet struct {
 	kills   atomic.Int64
 }
 
-// run keeps the workers running, and kills them, until ctx ends; then it asks them to stop and waits for it. A
-// worker that ends by itself, or does not stop, goes to fail.
+// run keeps the workers running, and kills them, until ctx ends; then it asks them to stop and
+// waits for it. A worker that ends by itself, or does not stop, goes to fail.
 func (f *fleet) run(ctx context.Context, fail func(error)) {
 	var wg sync.WaitGroup
 	defer wg.Wait()

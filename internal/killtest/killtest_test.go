@@ -62,7 +62,8 @@ func TestKilled(t *testing.T) {
 	}
 }
 
-// TestTimeIsOver has a run that ends too early: what has not ended is reported, and the database kept.
+// TestTimeIsOver has a run that ends too early: what has not ended is reported, and the database
+// kept.
 func TestTimeIsOver(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	rep, err := killtest.Run(bg, killtest.Options{Database: sqlstore.SQLite, Orders: 5, For: time.Millisecond})

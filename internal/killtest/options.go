@@ -15,10 +15,11 @@ import (
 type Options struct {
 	// Database is the kind of database.
 	Database sqlstore.Dialect
-	// DSN is how to reach the server as somebody who may create a schema (PostgreSQL) or a database (MySQL).
-	// SQLite makes a file of its own.
+	// DSN is how to reach the server as somebody who may create a schema (PostgreSQL) or a database
+	// (MySQL). SQLite makes its file.
 	DSN string
-	// Engine is that of the workers, which must be started with the same. The zero value is adapters/poller.
+	// Engine is that of the workers, which must be started with the same. The zero value is
+	// adapters/poller.
 	Engine Engine
 	// Orders is how many orders have refunds. If zero, 2000.
 	Orders int
@@ -32,10 +33,11 @@ type Options struct {
 	Kills int64
 	// Seed is that of the dice.
 	Seed uint64
-	// Midway, where not nil, is called once, when half of the refunds are paid: to restart the database.
+	// Midway, where not nil, is called once, when half of the refunds are paid: to restart the
+	// database.
 	Midway func(ctx context.Context) error
-	// Out gets a line of progress every few seconds, and what the workers write to their standard error. If
-	// nil, nobody does.
+	// Out gets a line of progress every few seconds, and what the workers write to their standard
+	// error. If nil, nobody does.
 	Out io.Writer
 	// Now is the clock that the run is measured by. If nil, time.Now.
 	Now func() time.Time

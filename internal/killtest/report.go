@@ -24,12 +24,13 @@ type Report struct {
 	Refunds, Paid, Failed int
 	// PaidFen is what the provider paid.
 	PaidFen int64
-	// Kills counts the workers killed, Calls the requests that reached the provider, Faults those that went
-	// wrong, by kind. Unheard counts the answers whose worker was dead, or had given up.
+	// Kills counts the workers killed, Calls the requests that reached the provider, Faults those
+	// that went wrong, by kind. Unheard counts the answers whose worker was dead, or had given up.
 	Kills, Calls, Unheard int64
 	Faults                []Fault
-	// PaidTwice counts the refunds paid more than once, or under a number that nobody approved, and the orders
-	// that paid more than was approved. Lost counts the refunds that have not ended, or not as the ledger says.
+	// PaidTwice counts the refunds paid more than once, or under a number that nobody approved, and
+	// the orders that paid more than was approved. Lost counts the refunds that have not ended, or
+	// not as the ledger says.
 	PaidTwice, Lost int
 	// Differences are all that is wrong, in words; Kept is the DSN of the database that has them.
 	Differences []string

@@ -16,9 +16,9 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// Run makes one run. Its error is that of a run that could not be made, or in which a worker ended by itself; what
-// book and ledger disagree about is in the Report. It leaves no process behind, and no database unless there are
-// differences: then Report.Kept tells where it is.
+// Run makes one run. Its error is that of a run that could not be made, or in which a worker ended
+// by itself; what book and ledger disagree about is in the Report. It leaves no process behind, and
+// no database unless there are differences: then Report.Kept tells where it is.
 func Run(ctx context.Context, opt Options) (rep Report, err error) {
 	if err := opt.complete(); err != nil {
 		return Report{}, err

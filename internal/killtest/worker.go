@@ -46,9 +46,9 @@ func (a *account) write(file string) error {
 	return os.WriteFile(file, text, 0o600)
 }
 
-// Worker is for the beginning of main (or TestMain): in a process that the driver has started it works until its
-// standard input ends, and reports true and the exit code. In any other process it reports false. The driver must
-// have the same engine.
+// Worker is for the beginning of main (or TestMain): in a process that the driver has started it
+// works until its standard input ends, and reports true and the exit code. In any other process it
+// reports false. The driver must have the same engine.
 func Worker(e Engine) (code int, is bool) {
 	path := os.Getenv(workerVar)
 	if path == "" {
@@ -77,7 +77,7 @@ func work(ctx context.Context, e Engine, path string, stop io.Reader) error {
 	defer s.DB.Close()
 	stopping, begin := context.WithCancel(ctx)
 	defer begin()
-	go func() { // also where the driver dies
+	go func() { // also if the driver dies
 		_, _ = io.Copy(io.Discard, stop)
 		begin()
 	}()

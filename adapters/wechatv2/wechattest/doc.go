@@ -1,5 +1,5 @@
 // Package wechattest simulates WeChat Pay's v2 refund interface for tests and demos. It is a real
-// TLS server on the loopback interface. It asks for a client certificate of its own authority,
+// TLS server on the loopback interface. It asks for a client certificate that its authority issued,
 // verifies and makes signatures, keeps orders, a balance and a ledger, and breaks on command.
 //
 // # What it does

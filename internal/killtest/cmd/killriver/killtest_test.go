@@ -21,8 +21,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestKilled runs the command for some seconds. It kills only a few processes, because a leader that
-// is killed all the time rescues no job.
+// TestKilled runs the command for some seconds. It kills only a few processes, because a leader
+// that is killed all the time rescues no job.
 func TestKilled(t *testing.T) {
 	const variable = "ORDERFSM_POSTGRES_DSN"
 	dsn := os.Getenv(variable)
