@@ -23,8 +23,8 @@ import (
 
 // Injectors from wire.go:
 
-// newApp puts the shop together: orderfsm's sets by role, and the shop's own pieces. wire_gen.go is what it comes
-// to; it is written by
+// newApp puts the shop together: orderfsm's sets by role, and the shop's own pieces. wire_gen.go is
+// what it comes to; it is written by
 //
 //	go run github.com/google/wire/cmd/wire@v0.7.0 gen ./examples/shop
 //
