@@ -2,6 +2,7 @@ package sqlstore_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
@@ -94,6 +95,15 @@ func TestLostCommitOfNothing(t *testing.T) {
 		nothing := func(context.Context, *order.Order) error { return nil }
 		require.ErrorIs(t, shaky.Update(bg, "O-1", nothing), sqlstore.ErrCommit)
 		require.NoError(t, shaky.Update(bg, "O-1", nothing))
+
+		// Also if the order cannot be read then: no answer is no proof.
+		l.lose(true, func() {
+			db := sql.OpenDB(l)
+			defer db.Close()
+			_, err := db.ExecContext(bg, "ALTER TABLE orderfsm_orders RENAME TO orderfsm_gone")
+			assert.NoError(t, err)
+		})
+		require.ErrorIs(t, shaky.Update(bg, "O-1", nothing), sqlstore.ErrCommit)
 	})
 }
 
