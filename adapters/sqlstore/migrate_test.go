@@ -272,3 +272,20 @@ func TestMigrateCancelled(t *testing.T) {
 		db.QueryRowContext(bg, "SELECT IS_USED_LOCK('"+prefix+"migrations')").Scan(&held))
 	require.False(t, held.Valid)
 }
+
+// TestFailedMigrationIsReported: a migration that fails is an error with its version, and it is
+// not noted as applied. Here a table of another program is in the way of an index.
+func TestFailedMigrationIsReported(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, d database) {
+		db := d.connect(t, d.fresh(t))
+		_, err := db.ExecContext(bg, "CREATE TABLE orderfsm_refunds (n INT)")
+		require.NoError(t, err)
+		s := d.on(t, db)
+		require.ErrorContains(t, s.Migrate(bg), "version 1")
+		require.Error(t, s.Migrate(bg))
+		_, err = db.ExecContext(bg, "DROP TABLE orderfsm_refunds")
+		require.NoError(t, err)
+		require.NoError(t, s.Migrate(bg))
+	})
+}
