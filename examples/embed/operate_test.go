@@ -259,11 +259,11 @@ func TestHooksRestock(t *testing.T) {
 	require.NoError(t, store.Migrate(ctx))
 	_, err = db.ExecContext(ctx, "CREATE TABLE stock (order_id TEXT)")
 	require.NoError(t, err)
-	told := 0
+	notified := 0
 	hooks := embed.Hooks(func(ctx context.Context, tx *sql.Tx, o *order.Order) error {
 		_, err := tx.ExecContext(ctx, "INSERT INTO stock VALUES (?)", o.ID)
 		return err
-	}, func(*order.Order) { told++ })
+	}, func(*order.Order) { notified++ })
 	sim, gateway := newSim(t)
 	machine, err := order.NewMachine(order.Options{})
 	require.NoError(t, err)
@@ -280,5 +280,5 @@ func TestHooksRestock(t *testing.T) {
 	rows := 0
 	require.NoError(t, db.QueryRowContext(ctx, "SELECT count(*) FROM stock").Scan(&rows))
 	require.Equal(t, 1, rows)
-	require.Equal(t, 1, told)
+	require.Equal(t, 1, notified)
 }
