@@ -40,7 +40,7 @@ func byHand(cfg wechatv2.Config, opt refund.Options) (*refund.Service, error) {
 	return refund.NewService(machine, memstore.New(), gateway, opt)
 }
 
-// The injector and its hand-written twin do the same.
+// The injector and the function written by hand do the same.
 func ExampleNewInMemoryWeChat() {
 	sim, err := wechattest.NewServer(wechattest.Options{})
 	if err != nil {
@@ -161,7 +161,8 @@ func ExampleNewApp() {
 	// <nil>
 }
 
-// TestTwins: an example of its name compares every injector with what a host writes by hand.
+// TestTwins checks that every injector has an example, which compares it with a function written by
+// hand.
 func TestTwins(t *testing.T) {
 	injectors, err := os.ReadFile("wire.go")
 	require.NoError(t, err)

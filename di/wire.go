@@ -10,8 +10,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// NewInMemoryWeChat returns a Service on a memory store and WeChat Pay v2, for tests and demos:
-// what it knows is gone when the process ends.
+// NewInMemoryWeChat returns a Service on a memory store and WeChat Pay v2, for tests and demos. Its
+// data is lost when the process ends.
 func NewInMemoryWeChat(cfg wechatv2.Config, opt refund.Options) (*refund.Service, error) {
 	panic(wire.Build(CoreSet, MachineSet, MemorySet, WeChatSet))
 }
@@ -21,8 +21,8 @@ func NewService(store refund.Store, gateway refund.RefundGateway, opt refund.Opt
 	panic(wire.Build(CoreSet, MachineSet))
 }
 
-// NewApp returns a Service on the host's own store and gateway, with the core table, and its
-// Poller, which the host runs.
+// NewApp returns a Service on the host's own store and gateway, with the core table, and a Poller
+// for it. The host runs the Poller.
 func NewApp(store refund.Store, gateway refund.RefundGateway, opt refund.Options, polling poller.Options) (*App, error) {
 	panic(wire.Build(CoreSet, MachineSet, PollerSet, wire.Struct(new(App), "*")))
 }

@@ -15,8 +15,8 @@ import (
 
 // Injectors from wire.go:
 
-// NewInMemoryWeChat returns a Service on a memory store and WeChat Pay v2, for tests and demos:
-// what it knows is gone when the process ends.
+// NewInMemoryWeChat returns a Service on a memory store and WeChat Pay v2, for tests and demos. Its
+// data is lost when the process ends.
 func NewInMemoryWeChat(cfg wechatv2.Config, opt refund.Options) (*refund.Service, error) {
 	machine, err := NewMachine()
 	if err != nil {
@@ -47,8 +47,8 @@ func NewService(store refund.Store, gateway refund.RefundGateway, opt refund.Opt
 	return service, nil
 }
 
-// NewApp returns a Service on the host's own store and gateway, with the core table, and its
-// Poller, which the host runs.
+// NewApp returns a Service on the host's own store and gateway, with the core table, and a Poller
+// for it. The host runs the Poller.
 func NewApp(store refund.Store, gateway refund.RefundGateway, opt refund.Options, polling poller.Options) (*App, error) {
 	machine, err := NewMachine()
 	if err != nil {

@@ -12,9 +12,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// Hooks returns the hooks for refund.Options: a span for each command, and the counters. Use
-// [refund.JoinHooks] to add the host's own hooks. If these hooks come first, they measure the
-// host's hooks too.
+// Hooks returns the hooks for [refund.Options]: a span for each command, and the counters. If these
+// hooks come first in Options.Hooks, they measure the host's hooks too.
 //
 // Transitions are counted after the commit. If nobody reports the commit (a transaction of the host
 // with sqlstore.WithTx), they are not counted, because After hooks do not run then.

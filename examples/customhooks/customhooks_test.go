@@ -35,8 +35,8 @@ type shop struct {
 	gw    *refundtest.Gateway
 	svc   *refund.Service
 
-	mu   sync.Mutex
-	told []string
+	mu       sync.Mutex
+	messages []string
 }
 
 // newShop opens the shop an hour after ORDER-1 of 100.00 was paid.
@@ -47,7 +47,7 @@ func newShop(t *testing.T) *shop {
 	s.svc, err = customhooks.New(s.db, s.gw, rules, refund.Options{Now: s.clock.Now}, func(orderID, text string) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.told = append(s.told, orderID+": "+text)
+		s.messages = append(s.messages, orderID+": "+text)
 	})
 	require.NoError(t, err)
 	_, err = s.svc.Register(ctx, refund.RegisterParams{OrderID: "ORDER-1", Gateway: "bank", Currency: "CNY", Total: 10000, PaidAt: paid})
@@ -63,7 +63,7 @@ func openDB(t *testing.T) *sql.DB {
 	return db
 }
 
-// open makes the shop's database: the store's tables and the audit's.
+// open creates the shop's database with the store's tables and the audit table.
 func open(dir string) (*sql.DB, error) {
 	db, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "shop.db")+
 		"?_txlock=immediate&_pragma=busy_timeout(30000)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)")
@@ -105,8 +105,8 @@ func (s *shop) order() *order.Order {
 	return o
 }
 
-// audited lists the audit's rows as "event to actor", after comparing them with the order's
-// history.
+// audited returns the rows of the audit as "event to actor". It requires that they equal the
+// order's history.
 func (s *shop) audited() (rows []string) {
 	s.t.Helper()
 	found, err := s.db.Query(`SELECT seq, event, "from", "to", actor FROM audit WHERE order_id = 'ORDER-1' ORDER BY seq`)
@@ -122,11 +122,11 @@ func (s *shop) audited() (rows []string) {
 		rows = append(rows, fmt.Sprintf("%s %s %s", got.Event, got.To, got.Actor))
 	}
 	require.NoError(s.t, found.Err())
-	require.Len(s.t, rows, len(history), "a row for each transition, and none besides")
+	require.Len(s.t, rows, len(history), "one row for each transition")
 	return rows
 }
 
-// refused requires that a rule refuses, that nothing has changed, and that nothing was sent.
+// refused requires that a rule refused, that nothing changed, and that nothing was sent.
 func (s *shop) refused(err error, because string) {
 	s.t.Helper()
 	require.ErrorIs(s.t, err, refund.ErrVetoed)
@@ -135,7 +135,7 @@ func (s *shop) refused(err error, because string) {
 	s.audited()
 }
 
-// TestWithinTheLimits: a small refund in time needs one person, and the core's path.
+// TestWithinTheLimits checks that a small refund in time needs one person and no added state.
 func TestWithinTheLimits(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
@@ -145,10 +145,10 @@ func TestWithinTheLimits(t *testing.T) {
 	require.Equal(t, []string{
 		"request_refund refund_requested buyer:42", "approve approved staff:7", "settle refunded provider",
 	}, s.audited())
-	require.Equal(t, []string{"ORDER-1: 50.00 is on your account"}, s.told)
+	require.Equal(t, []string{"ORDER-1: 50.00 is on your account"}, s.messages)
 }
 
-// TestSevenDays: the last moment is in time; after that the goods must be back, and stay back.
+// TestSevenDays checks that the goods must be back only after the last moment of the seven days.
 func TestSevenDays(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
@@ -166,14 +166,14 @@ func TestSevenDays(t *testing.T) {
 	require.Len(t, s.gw.Calls(), calls)
 	require.NoError(t, s.fire(customhooks.EventAskReturn, "R2", "staff:7"))
 	require.NoError(t, s.fire(customhooks.EventGoodsArrived, "R2", "warehouse"))
-	require.NoError(t, s.fire(customhooks.EventAskReturn, "R2", "staff:7"), "they were somebody else's")
+	require.NoError(t, s.fire(customhooks.EventAskReturn, "R2", "staff:7"), "the wrong goods arrived")
 	require.ErrorIs(t, s.approve("R2", "staff:7"), refund.ErrTransition)
 	require.NoError(t, s.fire(customhooks.EventGoodsArrived, "R2", "warehouse"))
 	require.NoError(t, s.approve("R2", "staff:7"))
 	s.audited()
 }
 
-// TestAnotherRefundsGoods: that the goods of one refund are back does not help another one.
+// TestAnotherRefundsGoods checks that the returned goods of one refund do not count for another.
 func TestAnotherRefundsGoods(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
@@ -186,7 +186,7 @@ func TestAnotherRefundsGoods(t *testing.T) {
 	require.NoError(t, s.approve("R1", "staff:7"))
 }
 
-// TestNoTimeOfPayment: an unknown time of payment is not in time.
+// TestNoTimeOfPayment checks that an unknown time of payment counts as too late.
 func TestNoTimeOfPayment(t *testing.T) {
 	t.Parallel()
 	store := memstore.New()
@@ -204,8 +204,8 @@ func TestNoTimeOfPayment(t *testing.T) {
 	require.Empty(t, gw.Calls())
 }
 
-// TestGoodsAreOut: while they are, nobody can approve, in time or not, and the amount stays
-// reserved.
+// TestGoodsAreOut checks that nobody can approve before the goods are back, even in time, and that
+// the amount stays reserved.
 func TestGoodsAreOut(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
@@ -214,7 +214,7 @@ func TestGoodsAreOut(t *testing.T) {
 	err := s.approve("R1", "staff:8")
 	var refused *order.TransitionError
 	require.ErrorAs(t, err, &refused)
-	require.NotContains(t, refused.Available, order.EventApprove, "it is not even offered")
+	require.NotContains(t, refused.Available, order.EventApprove, "approve is not offered")
 	require.ErrorIs(t, s.fire(customhooks.EventPropose, "R1", "staff:8"), refund.ErrTransition)
 	require.Empty(t, s.gw.Calls())
 	o := s.order()
@@ -222,25 +222,25 @@ func TestGoodsAreOut(t *testing.T) {
 	require.EqualValues(t, 4000, o.Reserved)
 	queue, err := s.svc.ListRefunds(ctx, refund.Filter{States: []order.State{customhooks.StateGoodsReturning}})
 	require.NoError(t, err)
-	require.Len(t, queue.Entries, 1, "the warehouse has its list")
+	require.Len(t, queue.Entries, 1, "the warehouse lists them")
 
 	_, err = s.svc.Reject(ctx, refund.RejectParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R1"}, Actor: "staff:7", Note: "they never came"})
 	require.NoError(t, err)
 	require.Zero(t, s.order().Reserved)
-	require.Equal(t, []string{"ORDER-1: please send the goods back: parcel shop", "ORDER-1: we are sorry: they never came"}, s.told)
+	require.Equal(t, []string{"ORDER-1: please send the goods back: parcel shop", "ORDER-1: we are sorry: they never came"}, s.messages)
 	s.audited()
 }
 
-// TestTwoPeople: above the limit one proposes and another approves; small refunds add up to a large
-// one.
+// TestTwoPeople checks that above the limit one person proposes and another one approves, and that
+// small refunds count together.
 func TestTwoPeople(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
 	s.ask("R1", 3000)
 	s.ask("R2", 2001)
-	s.refused(s.approve("R1", "staff:7"), "refunds of 5001 in all need two people")
+	s.refused(s.approve("R1", "staff:7"), "refunds of 5001 in total need two people")
 	require.NoError(t, s.fire(customhooks.EventPropose, "R1", "staff:7"))
-	s.refused(s.approve("R1", "staff:7"), "staff:7 has proposed it")
+	s.refused(s.approve("R1", "staff:7"), "staff:7 proposed it")
 	require.ErrorIs(t, s.fire(customhooks.EventPropose, "R1", "staff:8"), refund.ErrTransition)
 	require.NoError(t, s.approve("R1", "staff:8"))
 	require.Equal(t, order.StateRefunded, s.order().Refund("R1").State)
@@ -248,12 +248,12 @@ func TestTwoPeople(t *testing.T) {
 	_, err := s.svc.Cancel(ctx, refund.CancelParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R2"}, Actor: "buyer:42"})
 	require.NoError(t, err)
 	s.ask("R3", 2000)
-	require.NoError(t, s.approve("R3", "staff:7"), "5000 in all")
+	require.NoError(t, s.approve("R3", "staff:7"), "5000 in total")
 	s.audited()
 }
 
-// TestConcurrentApprovals: everybody clicks at once. One approval is carried out, not the
-// proposer's, the audit has it once, and the money leaves once.
+// TestConcurrentApprovals checks that one of many concurrent approvals is carried out, that it is
+// not the proposer's, that the audit has it once, and that the money is paid once.
 func TestConcurrentApprovals(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
@@ -272,7 +272,7 @@ func TestConcurrentApprovals(t *testing.T) {
 	}
 	all.Wait()
 	for i, err := range errs {
-		if i%4 != 0 || err != nil { // the proposer's comes too early, or finds it approved
+		if i%4 != 0 || err != nil { // the proposer is refused, or finds it approved
 			require.True(t, err == nil || i%4 == 0 && errors.Is(err, refund.ErrVetoed), "staff:%d: %v", i%4, err)
 		}
 	}
@@ -284,8 +284,8 @@ func TestConcurrentApprovals(t *testing.T) {
 	require.Len(t, s.audited(), 4, "request, propose, approve, settle")
 }
 
-// TestGoodsArriveWhileApproving: a race between the warehouse and the desk has two outcomes, both
-// sound.
+// TestGoodsArriveWhileApproving checks both outcomes of a race between the warehouse and the person
+// who approves.
 func TestGoodsArriveWhileApproving(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
@@ -306,7 +306,8 @@ func TestGoodsArriveWhileApproving(t *testing.T) {
 	}, s.audited())
 }
 
-// TestAuditIsPartOfIt: no row, no transition; and a row stays.
+// TestAuditIsPartOfIt checks that no transition is committed without its row, and that rows cannot
+// be changed.
 func TestAuditIsPartOfIt(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
@@ -319,13 +320,13 @@ func TestAuditIsPartOfIt(t *testing.T) {
 	require.NoError(t, err)
 	before := s.order()
 	require.ErrorContains(t, s.approve("R1", "staff:7"), "in-transaction hook")
-	require.Equal(t, before, s.order(), "approved is only what is audited")
+	require.Equal(t, before, s.order(), "no audit, no approval")
 	require.Empty(t, s.gw.Calls())
-	require.Empty(t, s.told)
+	require.Empty(t, s.messages)
 }
 
-// TestFactsAreBooked: what the provider paid is booked, whatever the rules say, and audited like
-// the rest.
+// TestFactsAreBooked checks that a payment by the provider is booked and audited, even if the rules
+// would refuse it.
 func TestFactsAreBooked(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)

@@ -1,15 +1,14 @@
-// Package customhooks shows how a shop adds its rules to refunds, without a change to
-// orderfsm:
+// Package customhooks shows how a shop adds its rules to refunds without a change to orderfsm:
 //
-//   - goods_returning is a state that the shop added (machine.go): while the goods are out there is
-//     no way from there to approved.
-//   - After [Rules].ReturnBy a refund is approved only once the goods are back (rules.go, a guard).
-//   - Above [Rules].Limit two people have to agree (machine.go adds the state, rules.go the guard).
-//   - Every transition leaves a row in the shop's own table, in the same transaction (audit.go, the
-//     InTx hook), and the buyer gets a message after the commit (shop.go, the After hook).
+//   - goods_returning is a state that the shop adds (machine.go). No transition leads from it to
+//     approved, so a refund cannot be approved before the goods arrive.
+//   - After [Rules].ReturnBy a refund is approved only if the goods are back (rules.go, a guard).
+//   - Above [Rules].Limit two people must agree (machine.go adds the state, rules.go the guard).
+//   - Every transition writes a row to the shop's own table in the same transaction (audit.go, the
+//     InTx hook). The buyer gets a message after the commit (shop.go, the After hook).
 //
-// The rules work inside the atomic update of the order, on the order as it is then: two clicks at
-// the same time are asked one after the other.
+// The rules run inside the atomic update of the order and see the order as it is at that time. If
+// two people click at the same time, the second click is checked after the first is committed.
 //
 // # The review, extended
 //
@@ -22,12 +21,12 @@
 //	   └───────────────────────└─────────────────┘
 //	         goods_arrived
 //
-// From both new states a refund can be rejected and cancelled, and its amount stays reserved there.
+// A refund in one of the two new states can be rejected or cancelled. Its amount stays reserved.
 //
 // # What a guard cannot do
 //
-// Guards are asked about decisions. That the provider paid is a fact, which is booked whatever the
-// rules say: a refund made in the provider's console comes in without them. And
-// [order.Machine.Available] does not ask them: it says what the table allows, not whether this
-// person may.
+// Guards check decisions, not facts. If the provider paid, the payment is booked even if the rules
+// would refuse it, for example a refund that was made in the provider's console.
+// [order.Machine.Available] does not call guards: it returns what the table allows, not what a
+// certain person may do.
 package customhooks

@@ -92,9 +92,9 @@ func Example() {
 	// staff:7 approves: approve refund R1 of order ORDER-1: not allowed in state goods_returning (possible now: cancel, goods_arrived, reject)
 	//   to the buyer: your goods have arrived
 	// warehouse does goods_arrived: refund_requested
-	// staff:7 approves: approve refund R1 of order ORDER-1: vetoed: refunds of 8000 in all need two people: propose it
+	// staff:7 approves: approve refund R1 of order ORDER-1: vetoed: refunds of 8000 in total need two people: propose it first
 	// staff:7 does propose: second_review
-	// staff:7 approves: approve refund R1 of order ORDER-1: vetoed: staff:7 has proposed it: somebody else must approve
+	// staff:7 approves: approve refund R1 of order ORDER-1: vetoed: staff:7 proposed it: somebody else must approve
 	//   to the buyer: 80.00 is on your account
 	// staff:8 approves: refunded
 	// audit:

@@ -2,23 +2,23 @@ package customhooks
 
 import "github.com/orderfsm/orderfsm/order"
 
-// The states and events that the shop adds to the review. They are stored as they are written here.
+// The states and events that the shop adds to the review. The store keeps these strings.
 const (
-	// StateGoodsReturning waits for the goods; nothing can be approved there.
+	// StateGoodsReturning waits for the goods. A refund in it cannot be approved.
 	StateGoodsReturning order.State = "goods_returning"
-	// StateSecondReview has one person's yes and waits for another's.
+	// StateSecondReview waits for a second person. The first one has proposed the refund.
 	StateSecondReview order.State = "second_review"
 
-	// EventAskReturn tells the buyer to send the goods back.
+	// EventAskReturn asks the buyer to send the goods back.
 	EventAskReturn order.Event = "ask_return"
-	// EventGoodsArrived puts the refund back in review, with the goods in the warehouse.
+	// EventGoodsArrived returns the refund to review. The goods are in the warehouse.
 	EventGoodsArrived order.Event = "goods_arrived"
-	// EventPropose is the first of two people saying yes.
+	// EventPropose records the agreement of the first of two people.
 	EventPropose order.Event = "propose"
 )
 
-// rows are what the shop adds to the table. There is no row that approves from goods_returning:
-// what the table does not have needs no guard.
+// rows returns the rows that the shop adds to the table. No row approves a refund in
+// goods_returning, so no guard has to refuse it.
 func rows() []order.Row {
 	return []order.Row{
 		{Event: EventAskReturn, From: order.StateRefundRequested, To: StateGoodsReturning},
@@ -33,8 +33,8 @@ func rows() []order.Row {
 	}
 }
 
-// NewMachine returns the shop's machine: the core's table, its own rows, and its rules, which look
-// things up in book.
+// NewMachine returns the shop's machine: the core's table with the shop's rows and rules. The rules
+// read the history of an order from book.
 func NewMachine(r Rules, book Book) (*order.Machine, error) {
 	return order.NewMachine(order.Options{Rows: rows(), Guards: []order.Guard{rules{r, book}.guard}})
 }

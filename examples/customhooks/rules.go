@@ -10,30 +10,29 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// Rules are the shop's. They are part of the machine, so that no Service can be built without them.
+// Rules are the shop's rules. They are part of the machine, so no Service can be built without
+// them.
 type Rules struct {
-	// Limit is how much of an order one person may give back, in minor units: what was returned and
-	// what is open count together, so that many small refunds need two people as well as a large
-	// one.
+	// Limit is the amount of an order, in minor units, that one person may refund. The sum of
+	// refunded and open amounts counts, so many small refunds need two people, as a large one does.
 	Limit int64
-	// ReturnBy is how long after the payment a refund needs no goods. An order without a time of
-	// payment always needs them.
+	// ReturnBy is the time after the payment in which the buyer may keep the goods. If the time of
+	// payment is unknown, the goods must always come back.
 	ReturnBy time.Duration
 }
 
-// Book is where the rules look up what has happened: the store.
+// Book is the part of the store that the rules read.
 type Book interface {
 	History(ctx context.Context, orderID string, after int64, limit int) ([]order.Transition, error)
 }
 
-// rules are the Rules of a book.
+// rules are Rules that read a Book.
 type rules struct {
 	Rules
 	book Book
 }
 
-// guard is asked inside the update, before a decision is carried out. o is the order as it is
-// before t.
+// guard is called inside the update, before a decision is carried out. o is the order before t.
 func (r rules) guard(ctx context.Context, o *order.Order, t order.Transition) error {
 	switch t.Event {
 	case EventPropose, order.EventApprove:
@@ -47,9 +46,9 @@ func (r rules) guard(ctx context.Context, o *order.Order, t order.Transition) er
 	return nil
 }
 
-// goodsFirst refuses a late refund whose goods are not back.
+// goodsFirst refuses a late refund if its goods are not back.
 func (r rules) goodsFirst(ctx context.Context, o *order.Order, t order.Transition) error {
-	if t.At.Sub(o.PaidAt) <= r.ReturnBy { // no time of payment is the year 1: too long ago
+	if t.At.Sub(o.PaidAt) <= r.ReturnBy { // an unknown time of payment is the year 1, so it is too long ago
 		return nil
 	}
 	newest, err := r.last(ctx, o.ID, t.RefundNo, EventAskReturn, EventGoodsArrived)
@@ -62,11 +61,11 @@ func (r rules) goodsFirst(ctx context.Context, o *order.Order, t order.Transitio
 	return nil
 }
 
-// twoPeople refuses an approval above the limit that is not the second yes of two people.
+// twoPeople refuses an approval above the limit, unless another person proposed it.
 func (r rules) twoPeople(ctx context.Context, o *order.Order, t order.Transition) error {
 	if t.From != StateSecondReview {
 		if all := o.Refunded + o.Reserved; all > r.Limit {
-			return fmt.Errorf("refunds of %d in all need two people: propose it", all)
+			return fmt.Errorf("refunds of %d in total need two people: propose it first", all)
 		}
 		return nil
 	}
@@ -75,14 +74,14 @@ func (r rules) twoPeople(ctx context.Context, o *order.Order, t order.Transition
 		return err
 	}
 	if first.Actor == t.Actor {
-		return fmt.Errorf("%s has proposed it: somebody else must approve", first.Actor)
+		return fmt.Errorf("%s proposed it: somebody else must approve", first.Actor)
 	}
 	return nil
 }
 
-// last returns the newest transition of a refund by one of the events; the zero one if there is
-// none. The order that a guard gets has no history, so it is read from the book, in the transaction
-// that ctx carries.
+// last returns the newest transition of a refund that one of the events caused. If there is none,
+// it returns the zero Transition. The order that a guard gets has no history, so last reads it from
+// the book, in the transaction that ctx carries.
 func (r rules) last(ctx context.Context, orderID, number string, events ...order.Event) (order.Transition, error) {
 	var last order.Transition
 	for after := int64(0); ; {

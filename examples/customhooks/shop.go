@@ -10,11 +10,11 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// New returns the Service with the shop's rules and hooks; opt's InTx and After are replaced. tell
-// is given what the buyer should know, once it is committed; a crash may lose it, so that what must
-// not be lost belongs into the InTx hook, as the audit does.
+// New returns the Service with the shop's rules. It adds the shop's hooks to those of opt. After
+// the commit of a transition that the buyer should know about, notify is called with a message. A
+// crash may lose the message. Write what must not be lost in the InTx hook, as audit does.
 func New(
-	db *sql.DB, gateway refund.RefundGateway, r Rules, opt refund.Options, tell func(orderID, text string),
+	db *sql.DB, gateway refund.RefundGateway, r Rules, opt refund.Options, notify func(orderID, text string),
 ) (*refund.Service, error) {
 	store, err := sqlstore.New(db, sqlstore.SQLite, sqlstore.Options{})
 	if err != nil {
@@ -26,14 +26,14 @@ func New(
 	}
 	after := func(_ context.Context, o *order.Order, t order.Transition) {
 		if text := news(o.Refund(t.RefundNo), t); text != "" {
-			tell(o.ID, text)
+			notify(o.ID, text)
 		}
 	}
 	opt.Hooks = append(opt.Hooks, refund.Hooks{InTx: audit, After: after})
 	return refund.NewService(machine, store, gateway, opt)
 }
 
-// news is the message for the buyer; empty if the transition only matters to the shop.
+// news returns the message for the buyer. It is empty if only the shop needs to know.
 func news(r *order.Refund, t order.Transition) string {
 	switch t.Event {
 	case EventAskReturn:

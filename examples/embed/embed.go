@@ -1,4 +1,4 @@
-// Package embed is the README's embedding snippets, compiled and tested.
+// Package embed holds the code blocks of the README and of docs/operating.md, compiled and tested.
 package embed
 
 import (
@@ -37,7 +37,7 @@ func New(db *sql.DB, dialect sqlstore.Dialect, cfg wechatv2.Config, log *slog.Lo
 	return svc, worker, err
 }
 
-// Account is what WeChat Pay has to know of the shop.
+// Account returns the shop's account at WeChat Pay.
 func Account(apiKey string) wechatv2.Config {
 	return wechatv2.Config{
 		AppID: "wx0000000000000001", MchID: "1000000001", APIKey: apiKey,
@@ -47,7 +47,7 @@ func Account(apiKey string) wechatv2.Config {
 	}
 }
 
-// Run puts WeChat Pay's notifications on the shop's mux and works until ctx ends.
+// Run adds the endpoint for WeChat Pay's notifications to mux and runs the worker until ctx ends.
 func Run(ctx context.Context, mux *http.ServeMux, svc *refund.Service, worker *poller.Poller) error {
 	notify, err := svc.NotificationHandler(wechatv2.GatewayName)
 	if err != nil {

@@ -23,8 +23,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// TestREADMESnippets: the functions that the README shows stand in this package, letter by letter.
-// (Package internal/docs finds every other block somewhere.)
+// TestREADMESnippets checks that the functions in the README equal those of this package, byte by
+// byte. (Package internal/docs checks every other block.)
 func TestREADMESnippets(t *testing.T) {
 	readme, err := os.ReadFile("../../README.md")
 	require.NoError(t, err)
@@ -45,8 +45,8 @@ func TestREADMESnippets(t *testing.T) {
 	}
 }
 
-// TestEmbedded carries a refund through the snippets: asked for, approved, and settled by the
-// worker or by the notification, whichever comes first.
+// TestEmbedded runs a refund through the snippets. It is requested and approved, and the worker or
+// the notification settles it, whichever comes first.
 func TestEmbedded(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	mux := http.NewServeMux()

@@ -11,7 +11,7 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// OnOwnTable wires refunds into the shop's own table of orders.
+// OnOwnTable returns a Service that keeps refunds in the shop's own table of orders.
 func OnOwnTable(db *sql.DB, gateway refund.RefundGateway, hooks refund.Hooks) (*refund.Service, error) {
 	machine, err := order.NewMachine(order.Options{})
 	if err != nil {
@@ -20,12 +20,13 @@ func OnOwnTable(db *sql.DB, gateway refund.RefundGateway, hooks refund.Hooks) (*
 	return refund.NewService(machine, ownstore.Store{DB: db}, gateway, refund.Options{Hooks: []refund.Hooks{hooks}})
 }
 
-// Hooks are the shop's own steps: a rule, a row in the same transaction, a message afterwards.
-func Hooks(restock func(context.Context, *sql.Tx, *order.Order) error, tell func(*order.Order)) refund.Hooks {
+// Hooks returns the shop's hooks: a rule, a row in the same transaction, and a message after the
+// commit.
+func Hooks(restock func(context.Context, *sql.Tx, *order.Order) error, notify func(*order.Order)) refund.Hooks {
 	return refund.Hooks{
 		Guard: func(_ context.Context, o *order.Order, t order.Transition) error {
 			if t.Event == order.EventApprove && o.Refund(t.RefundNo).RequestedBy == t.Actor {
-				return errors.New("nobody approves what he asked for himself")
+				return errors.New("nobody may approve their own request")
 			}
 			return nil
 		},
@@ -33,12 +34,12 @@ func Hooks(restock func(context.Context, *sql.Tx, *order.Order) error, tell func
 			if t.Event != order.EventSettle {
 				return nil
 			}
-			tx, _ := sqlstore.TxFrom(ctx) // there is one inside of every Update on database/sql; with pgxtx it is pgxtx.TxFrom
+			tx, _ := sqlstore.TxFrom(ctx) // every Update on database/sql has one; with pgxtx call pgxtx.TxFrom
 			return restock(ctx, tx, o)
 		},
 		After: func(_ context.Context, o *order.Order, t order.Transition) {
 			if t.Event == order.EventSettle {
-				tell(o)
+				notify(o)
 			}
 		},
 	}

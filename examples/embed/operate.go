@@ -12,7 +12,7 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// Alerts pages a person if a refund cannot go on without one.
+// Alerts calls page if a refund needs a person.
 func Alerts(page func(text string)) refund.Hooks {
 	return refund.Hooks{
 		After: func(_ context.Context, o *order.Order, t order.Transition) {
@@ -22,7 +22,7 @@ func Alerts(page func(text string)) refund.Hooks {
 		},
 		Discrepancy: func(_ context.Context, d refund.Discrepancy) { page(d.Err.Error()) },
 		Stuck: func(_ context.Context, s refund.Stuck) {
-			page(fmt.Sprintf("refund %s of order %s has no outcome since %s: %v", s.RefundNo, s.OrderID, s.ApprovedAt, s.Err))
+			page(fmt.Sprintf("refund %s of order %s has had no outcome since %s: %v", s.RefundNo, s.OrderID, s.ApprovedAt, s.Err))
 		},
 		Setup: func(_ context.Context, err *refund.SetupError) { page(err.Error()) },
 		UnknownNotification: func(_ context.Context, n refund.Notification) {
@@ -31,7 +31,7 @@ func Alerts(page func(text string)) refund.Hooks {
 	}
 }
 
-// RetryCovered retries the refunds that failed for lack of funds, after the account was topped up.
+// RetryCovered retries the refunds that failed for lack of funds. Call it after a top-up.
 func RetryCovered(ctx context.Context, svc *refund.Service, actor order.Actor) error {
 	var failed error
 	f := refund.Filter{States: []order.State{order.StateFailed}}
@@ -53,8 +53,8 @@ func RetryCovered(ctx context.Context, svc *refund.Service, actor order.Actor) e
 	}
 }
 
-// Compare compares what was refunded since a time with WeChat Pay. After an error it goes on from
-// there if it is called again with the cursor that it returned; nil is the beginning.
+// Compare compares the refunds since a time with WeChat Pay. If cursor is nil, it starts at the
+// beginning. After an error, call it again with the cursor that it returned.
 func Compare(
 	ctx context.Context, svc *refund.Service, since time.Time, cursor *refund.Position, report func(string),
 ) (*refund.Position, error) {
@@ -73,29 +73,29 @@ func Compare(
 	return nil, nil
 }
 
-// OldRefund is a row of the old system that may still have to be paid.
+// OldRefund is a refund of the old system that may still have to be paid.
 type OldRefund struct {
-	RefundNo string // the out_refund_no that the old system has used, or would have
+	RefundNo string // the out_refund_no that the old system used or would use
 	Amount   int64  // in fen
 	Reason   string
 	Buyer    order.Actor
 	Approved bool // the merchant agreed, or it was sent
 }
 
-// MoveIn takes one order over from an old system that sends nothing any more. returned is what the
-// old table says was returned, in fen, beside the open ones. It may be repeated.
+// MoveIn takes over one order from an old system that no longer sends refunds. returned is the sum
+// in fen that the old table has as returned, without the open refunds. MoveIn may be repeated.
 func MoveIn(ctx context.Context, svc *refund.Service, o refund.RegisterParams, returned int64, open []OldRefund) error {
 	if _, err := svc.Register(ctx, o); err != nil {
 		return err
 	}
-	rep, err := svc.Sync(ctx, o.OrderID) // takes in what WeChat Pay has of the order
+	rep, err := svc.Sync(ctx, o.OrderID) // adopts the refunds that WeChat Pay has of the order
 	if err != nil {
 		return err
 	}
 	if !rep.Complete {
-		return errors.New("the gateway cannot list: look every refund up before it is taken over")
+		return errors.New("the gateway cannot list: look up every refund before you take the order over")
 	}
-	listed := map[string]bool{} // also those that are closed: a person decides on these
+	listed := map[string]bool{} // also closed refunds: a person decides on these
 	for _, d := range rep.Discrepancies {
 		if d.Err != nil {
 			return d.Err
@@ -106,7 +106,7 @@ func MoveIn(ctx context.Context, svc *refund.Service, o refund.RegisterParams, r
 	if err != nil {
 		return err
 	}
-	unknown := -returned // what WeChat Pay has returned, or will, under numbers that the old system has given up or never approved
+	unknown := -returned // what WeChat Pay has returned, or will, under numbers that the old system gave up or never approved
 	for _, r := range book.Refunds {
 		isOpen := slices.ContainsFunc(open, func(old OldRefund) bool { return old.RefundNo == r.No && old.Approved })
 		if !isOpen && (r.State == order.StateApproved || r.State == order.StateAbnormal || r.State == order.StateRefunded) {
@@ -118,7 +118,7 @@ func MoveIn(ctx context.Context, svc *refund.Service, o refund.RegisterParams, r
 		r := book.Refund(old.RefundNo)
 		switch {
 		case listed[old.RefundNo] && r == nil:
-			held = errors.Join(held, fmt.Errorf("refund %s of order %s is for a person to decide: WeChat Pay has closed it",
+			held = errors.Join(held, fmt.Errorf("a person must decide on refund %s of order %s: WeChat Pay has closed it",
 				old.RefundNo, o.OrderID))
 			continue
 		case listed[old.RefundNo], r != nil && r.State != order.StateRefundRequested:
@@ -132,8 +132,8 @@ func MoveIn(ctx context.Context, svc *refund.Service, o refund.RegisterParams, r
 		if !old.Approved {
 			continue
 		}
-		if unknown > 0 { // for this very refund, perhaps: a try that was booked as failed
-			held = errors.Join(held, fmt.Errorf("refund %s of order %s is for a person to approve: WeChat Pay has returned %d that the old table does not know of",
+		if unknown > 0 { // perhaps for this refund: by a try that was booked as failed
+			held = errors.Join(held, fmt.Errorf("a person must approve refund %s of order %s: WeChat Pay has returned %d that the old table does not have",
 				old.RefundNo, o.OrderID, unknown))
 			continue
 		}

@@ -91,7 +91,7 @@ func (s *shop) state(t *testing.T, id, no string) order.State {
 	return o.Refund(no).State
 }
 
-// process carries everything that is due to where it can go, for some hours.
+// process processes due refunds for some hours.
 func (s *shop) process(t *testing.T) {
 	t.Helper()
 	for range 5 {
@@ -109,7 +109,7 @@ func TestMoveIn(t *testing.T) {
 	ctx := context.Background()
 	s := newShop(t, refund.Hooks{})
 	terms := s.paid(t, "ORD-1")
-	// What the old system has sent, and WeChat Pay has: one that is paid, and one that was closed.
+	// WeChat Pay has two refunds that the old system sent: one is paid, one was closed.
 	require.NoError(t, s.sim.RefundInConsole("ORD-1", "OLD-PAID", 10))
 	require.NoError(t, s.sim.RefundInConsole("ORD-1", "OLD-CLOSED", 10))
 	require.NoError(t, s.sim.Settle("OLD-CLOSED", "REFUNDCLOSE"))
@@ -119,9 +119,9 @@ func TestMoveIn(t *testing.T) {
 		{RefundNo: "OLD-LOST", Amount: 20, Reason: "size", Buyer: "buyer:1", Approved: true}, // timed out, never arrived
 		{RefundNo: "OLD-ASKED", Amount: 30, Reason: "size", Buyer: "buyer:1"},
 	}
-	for range 2 { // the second time it changes nothing
+	for range 2 { // the second call changes nothing
 		err := embed.MoveIn(ctx, s.Service, terms, 0, open)
-		require.EqualError(t, err, "refund OLD-CLOSED of order ORD-1 is for a person to decide: WeChat Pay has closed it")
+		require.EqualError(t, err, "a person must decide on refund OLD-CLOSED of order ORD-1: WeChat Pay has closed it")
 		s.process(t)
 		o, err := s.Order(ctx, "ORD-1")
 		require.NoError(t, err)
@@ -139,7 +139,7 @@ func TestMoveIn(t *testing.T) {
 	require.Error(t, embed.MoveIn(ctx, s.Service, s.paid(t, "ORD-2"), 0, open))
 }
 
-// The old code took a new number for each try, and booked a time-out as failed. Its first try was
+// The old code used a new number for each try and booked a time-out as failed. Its first try was
 // paid.
 func TestMoveInPaysNothingTwice(t *testing.T) {
 	ctx := context.Background()
@@ -155,18 +155,18 @@ func TestMoveInPaysNothingTwice(t *testing.T) {
 		s.process(t)
 		require.EqualValues(t, 20, s.sim.PaidTotal("ORD-1"))
 		require.Equal(t, order.StateRefunded, s.state(t, "ORD-1", "OLD-TRY-1"))
-		require.Equal(t, order.StateRefundRequested, s.state(t, "ORD-1", "OLD-TRY-2"), "for a person to decide")
+		require.Equal(t, order.StateRefundRequested, s.state(t, "ORD-1", "OLD-TRY-2"), "a person must decide")
 		require.Equal(t, order.StateRefundRequested, s.state(t, "ORD-1", "OLD-ASKED"))
 	}
 	named := append(open, embed.OldRefund{RefundNo: "OLD-TRY-1", Amount: 20, Reason: "size", Buyer: "buyer:1"}) // failed, to look at
 	require.ErrorContains(t, embed.MoveIn(ctx, s.Service, terms, 0, named), "WeChat Pay has returned 20")
-	// Where the old table has the first as returned, the second is another refund.
+	// If the old table has the first as returned, the second is another refund.
 	require.NoError(t, embed.MoveIn(ctx, s.Service, terms, 20, open))
 	s.process(t)
 	require.EqualValues(t, 40, s.sim.PaidTotal("ORD-1"))
 }
 
-// A database that was restored from a backup learns by Compare what was paid meanwhile.
+// Compare finds what was paid after the backup that a database was restored from.
 func TestCompareAfterRestore(t *testing.T) {
 	ctx := context.Background()
 	s := newShop(t, refund.Hooks{})
@@ -174,7 +174,7 @@ func TestCompareAfterRestore(t *testing.T) {
 	require.NoError(t, err)
 	_, err = s.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: "ORD-1", RefundNo: "R-1"}, Amount: 10, Actor: "buyer:1"})
 	require.NoError(t, err)
-	require.NoError(t, s.sim.RefundInConsole("ORD-1", "R-2", 20)) // the book of the backup does not have it
+	require.NoError(t, s.sim.RefundInConsole("ORD-1", "R-2", 20)) // the backup does not have it
 	var found []string
 	s.advance(time.Minute)
 	cursor, err := embed.Compare(ctx, s.Service, time.Time{}, nil, func(line string) { found = append(found, line) })
@@ -187,7 +187,7 @@ func TestCompareAfterRestore(t *testing.T) {
 	found = nil
 	_, err = embed.Compare(ctx, s.Service, time.Time{}, nil, func(line string) { found = append(found, line) })
 	require.NoError(t, err)
-	require.Len(t, found, 1, "an order that could not be compared is told")
+	require.Len(t, found, 1, "an order that cannot be compared is reported")
 }
 
 func TestAlertsAndRetryCovered(t *testing.T) {
@@ -207,7 +207,7 @@ func TestAlertsAndRetryCovered(t *testing.T) {
 	require.Equal(t, order.StateRefunded, s.state(t, "ORD-1", "R-1"))
 	require.EqualValues(t, 10, s.sim.PaidTotal("ORD-1"))
 
-	// What failed for another reason is left alone.
+	// RetryCovered does not retry a refund that failed for another reason.
 	s.sim.Inject(wechattest.ErrCode(string(wechatv2.CodeUserAccountAbnormal), "", false))
 	require.Equal(t, order.StateFailed, s.approveAndSend(t, "ORD-1", "R-2", 10).State)
 	require.NoError(t, embed.RetryCovered(ctx, s.Service, "staff:1"))
@@ -259,11 +259,11 @@ func TestHooksRestock(t *testing.T) {
 	require.NoError(t, store.Migrate(ctx))
 	_, err = db.ExecContext(ctx, "CREATE TABLE stock (order_id TEXT)")
 	require.NoError(t, err)
-	told := 0
+	notified := 0
 	hooks := embed.Hooks(func(ctx context.Context, tx *sql.Tx, o *order.Order) error {
 		_, err := tx.ExecContext(ctx, "INSERT INTO stock VALUES (?)", o.ID)
 		return err
-	}, func(*order.Order) { told++ })
+	}, func(*order.Order) { notified++ })
 	sim, gateway := newSim(t)
 	machine, err := order.NewMachine(order.Options{})
 	require.NoError(t, err)
@@ -280,5 +280,5 @@ func TestHooksRestock(t *testing.T) {
 	rows := 0
 	require.NoError(t, db.QueryRowContext(ctx, "SELECT count(*) FROM stock").Scan(&rows))
 	require.Equal(t, 1, rows)
-	require.Equal(t, 1, told)
+	require.Equal(t, 1, notified)
 }

@@ -1,6 +1,6 @@
-// Package gormshop shows a shop that keeps its own rows with GORM: refunds join its transactions,
-// and hooks write its rows in theirs. It is a separate module, so that only this example needs
-// GORM.
+// Package gormshop shows a shop that uses GORM. Refunds join GORM's transactions, and hooks write
+// the shop's rows with GORM in the transactions of refunds. It is a separate module, so that only
+// this example needs GORM.
 package gormshop
 
 import (
@@ -15,47 +15,47 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// Stock is a row of the shop's own.
+// Stock is a row of the shop's table of stock.
 type Stock struct {
 	OrderID string `gorm:"primaryKey"`
 	Pieces  int
 }
 
-// Complaint is another one.
+// Complaint is a row of the shop's table of complaints.
 type Complaint struct {
 	ID      uint
 	OrderID string
 	Text    string
 }
 
-// InTx is GORM's Transaction with refunds in it: what fn does with db and with ctx is committed
-// together. Like sqlstore.WithTx it does not run After hooks.
+// InTx runs fn in a transaction of GORM that refunds join: what fn does with db and with ctx is
+// committed together. As with sqlstore.WithTx, After hooks do not run.
 func InTx(ctx context.Context, db *gorm.DB, fn func(ctx context.Context, db *gorm.DB) error) error {
 	return db.WithContext(ctx).Transaction(func(db *gorm.DB) error {
 		pool := db.Statement.ConnPool
-		if prepared, ok := pool.(*gorm.PreparedStmtTX); ok { // as gorm.Config.PrepareStmt has it
+		if prepared, ok := pool.(*gorm.PreparedStmtTX); ok { // if gorm.Config.PrepareStmt is set
 			pool = prepared.Tx
 		}
 		tx, ok := pool.(*sql.Tx)
 		if !ok {
-			return errors.New("gorm works without database/sql here")
+			return errors.New("GORM does not use database/sql")
 		}
 		return fn(sqlstore.WithTx(ctx, tx), db)
 	})
 }
 
-// Session is GORM on the transaction that a hook runs in.
+// Session returns GORM on the transaction of the hook that ctx was passed to.
 func Session(ctx context.Context, db *gorm.DB) (*gorm.DB, error) {
 	tx, ok := sqlstore.TxFrom(ctx)
 	if !ok {
-		return nil, errors.New("no transaction in this context")
+		return nil, errors.New("the context carries no transaction")
 	}
 	session := db.Session(&gorm.Session{NewDB: true, Context: ctx, SkipDefaultTransaction: true})
 	session.Statement.ConnPool = tx
 	return session, nil
 }
 
-// Complain records a complaint and asks for the money back, together or not at all.
+// Complain records a complaint and requests a refund in one transaction.
 func Complain(ctx context.Context, db *gorm.DB, svc *refund.Service, orderID, text string, fen int64) (order.Refund, error) {
 	var r order.Refund
 	err := InTx(ctx, db, func(ctx context.Context, db *gorm.DB) error {
@@ -69,7 +69,7 @@ func Complain(ctx context.Context, db *gorm.DB, svc *refund.Service, orderID, te
 	return r, err
 }
 
-// Hooks returns the stock when a refund is approved, in the same transaction.
+// Hooks adds a piece to the stock when a refund is approved, in the same transaction.
 func Hooks(db *gorm.DB) refund.Hooks {
 	return refund.Hooks{InTx: func(ctx context.Context, o *order.Order, t order.Transition) error {
 		if t.Event != order.EventApprove {

@@ -17,15 +17,15 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// nobody is a provider that is not asked.
+// nobody is a provider that must not be called.
 type nobody struct{}
 
 func (nobody) Refund(context.Context, refund.Request) (refund.Result, error) {
-	return refund.Result{}, errors.New("not asked")
+	return refund.Result{}, errors.New("must not be called")
 }
 
 func (nobody) Query(context.Context, refund.Request) (refund.Result, error) {
-	return refund.Result{}, errors.New("not asked")
+	return refund.Result{}, errors.New("must not be called")
 }
 
 func TestTogether(t *testing.T) {
@@ -61,7 +61,7 @@ func testTogether(t *testing.T, cfg *gorm.Config) {
 
 	_, err = gormshop.Complain(ctx, db, svc, "O-1", "too much", 101)
 	require.ErrorIs(t, err, refund.ErrAmount)
-	require.Zero(t, complaints(), "no refund, no complaint")
+	require.Zero(t, complaints(), "the complaint is rolled back with the refund")
 	r, err := gormshop.Complain(ctx, db, svc, "O-1", "broken", 60)
 	require.NoError(t, err)
 	require.EqualValues(t, 1, complaints())
@@ -73,10 +73,10 @@ func testTogether(t *testing.T, cfg *gorm.Config) {
 	require.NoError(t, db.First(&stock, "order_id = ?", "O-1").Error)
 	require.Equal(t, 1, stock.Pieces)
 
-	// And in a transaction of GORM's own that is rolled back, nothing of it stays.
+	// If the transaction of GORM is rolled back, so is the approval.
 	r, err = gormshop.Complain(ctx, db, svc, "O-1", "late", 40)
 	require.NoError(t, err)
-	stop := errors.New("the shop says no")
+	stop := errors.New("the shop refuses")
 	require.ErrorIs(t, gormshop.InTx(ctx, db, func(ctx context.Context, _ *gorm.DB) error {
 		_, err := svc.Approve(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: "O-1", RefundNo: r.No}, Amount: 40, Actor: "staff:1"})
 		require.NoError(t, err)

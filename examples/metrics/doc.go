@@ -1,12 +1,11 @@
-// Command metrics is a shop whose refunds are on /metrics, for Prometheus.
+// Command metrics runs a shop that serves metrics of its refunds to Prometheus, on /metrics.
 //
 //	go run . -addr 127.0.0.1:9464
 //	curl http://127.0.0.1:9464/metrics
 //
-// It makes a refund a second against a WeChat Pay simulator on this machine: most succeed at once,
-// some have no answer at first, some are declined. The wiring is in shop.go; what the metrics mean
-// is in the documentation of adapters/otelrefund. alerts.yml has the alerts worth waking up for, as
-// Prometheus rules:
+// Each second it makes a refund against a WeChat Pay simulator on this machine. Most succeed at
+// once, some get no answer at first, some are declined. The wiring is in shop.go. Package
+// adapters/otelrefund documents the metrics. alerts.yml has rules for Prometheus:
 //
 //	rule_files: [alerts.yml]
 //

@@ -19,7 +19,7 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// scope is on every series and says nothing here.
+// scope matches the labels of the scope, which every series has.
 var scope = regexp.MustCompile(`,?otel_scope_(name|version)="[^"]*"`)
 
 // scrape reads /metrics as Prometheus does.
@@ -31,8 +31,8 @@ func scrape(t *testing.T, s *shop) string {
 	return strings.ReplaceAll(scope.ReplaceAllString(w.Body.String(), ""), "{}", "")
 }
 
-// TestMetrics: the names and values after refunds of all kinds, and the alerts, which have no other
-// names.
+// TestMetrics checks the names and values of the metrics after refunds of all kinds, and that the
+// alerts use only these names.
 func TestMetrics(t *testing.T) {
 	ctx := context.Background()
 	sim, err := wechattest.NewServer(wechattest.Options{})
@@ -51,14 +51,14 @@ func TestMetrics(t *testing.T) {
 	for _, id := range []string{"paid", "short", "lost", "setup"} {
 		require.NoError(t, s.refund(ctx, id, 250))
 	}
-	process("paid") // is on its way
+	process("paid") // it is accepted
 	now = now.Add(time.Hour)
 	process("paid")
 	sim.Inject(wechattest.ErrCode("NOTENOUGH", "not enough money", false))
 	process("short")
 	sim.Inject(wechattest.ErrCode("CERT_ERROR", "certificate", false))
 	process("setup")
-	require.Contains(t, strings.Split(scrape(t, s), "\n"), "orderfsm_refunds_oldest_due_age_seconds 3600", "of the one that nobody processed")
+	require.Contains(t, strings.Split(scrape(t, s), "\n"), "orderfsm_refunds_oldest_due_age_seconds 3600", "the age of the refund that was not processed")
 	now = now.Add(25 * time.Hour)
 	sim.Inject(wechattest.FailBefore())
 	process("lost")
@@ -80,7 +80,7 @@ func TestMetrics(t *testing.T) {
 	requireAlerts(t, got)
 }
 
-// requireAlerts checks that alerts.yml is one, and has no metric that was not seen.
+// requireAlerts checks that alerts.yml is valid and uses only metrics that were seen.
 func requireAlerts(t *testing.T, scraped string) {
 	t.Helper()
 	file, err := os.ReadFile("alerts.yml")
@@ -112,7 +112,7 @@ func requireAlerts(t *testing.T, scraped string) {
 	require.GreaterOrEqual(t, len(rules.Groups[0].Rules), 5)
 }
 
-// TestRun: the program serves, and ends when its context ends.
+// TestRun checks that the program serves /metrics and ends when its context ends.
 func TestRun(t *testing.T) {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()

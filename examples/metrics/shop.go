@@ -28,7 +28,7 @@ type shop struct {
 	metrics http.Handler
 }
 
-// newShop wires the service to a simulator of WeChat Pay, and its telemetry to an exporter for
+// newShop connects the service to a WeChat Pay simulator, and its telemetry to an exporter for
 // Prometheus.
 func newShop(sim *wechattest.Server, now func() time.Time) (*shop, error) {
 	registry := prometheus.NewRegistry()
@@ -75,7 +75,7 @@ func newShop(sim *wechattest.Server, now func() time.Time) (*shop, error) {
 
 func (s *shop) close() { s.gateway.CloseIdleConnections() }
 
-// pay has an order paid.
+// pay adds a paid order to the simulator and registers it.
 func (s *shop) pay(ctx context.Context, orderID string, fen int64) error {
 	if err := s.sim.AddOrder(wechattest.Order{OutTradeNo: orderID, TotalFee: fen}); err != nil {
 		return err
@@ -86,7 +86,7 @@ func (s *shop) pay(ctx context.Context, orderID string, fen int64) error {
 	return err
 }
 
-// refund has an order paid and refunded: it is asked for and approved, the rest is the poller's.
+// refund pays an order, requests a refund of it and approves it. The poller does the rest.
 func (s *shop) refund(ctx context.Context, orderID string, fen int64) error {
 	if err := s.pay(ctx, orderID, fen); err != nil {
 		return err

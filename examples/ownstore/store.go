@@ -1,6 +1,6 @@
-// Package ownstore is a [refund.Store] over a shop's own table of orders, for reading: a shop keeps
-// what it has, and adds one column with the refunds of an order as JSON, one small table to find
-// refunds by, and one for the history.
+// Package ownstore shows a [refund.Store] over a shop's own table of orders. The shop keeps its
+// table. It adds columns for the refunds of an order as JSON and their version, a small table that
+// indexes refunds, and a table for the history.
 package ownstore
 
 import (
@@ -16,7 +16,7 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// Schema is the shop's own table with the new columns, and the new tables. SQLite.
+// Schema creates the shop's table with the new columns, and the new tables (SQLite).
 const Schema = `
 CREATE TABLE shop_orders (
     number TEXT PRIMARY KEY, customer TEXT, paid_fen INTEGER NOT NULL,
@@ -31,10 +31,10 @@ CREATE INDEX shop_refunds_due ON shop_refunds (state, next_attempt_at, order_num
 CREATE INDEX shop_refunds_list ON shop_refunds (requested_at, order_number, no);`
 
 // Store implements [refund.Store]. Open DB with _txlock=immediate, so that two Updates never
-// interleave, and give it one connection, so that those who wait can stop waiting.
+// interleave. Limit it to one connection, so that a waiting call returns when its context ends.
 type Store struct{ DB *sql.DB }
 
-type updating struct{} // in a ctx: the number of the order whose fn runs
+type updating struct{} // the context key of the order that is being updated
 
 // Update implements [refund.Store].
 func (s Store) Update(ctx context.Context, id string, fn func(context.Context, *order.Order) error) error {
@@ -54,8 +54,8 @@ func (s Store) Update(ctx context.Context, id string, fn func(context.Context, *
 	})
 }
 
-// Create implements [refund.Store]. A shop may call it where an order is paid, in place of
-// Service.Register.
+// Create implements [refund.Store]. A shop may call it in place of Service.Register when an order
+// is paid.
 func (s Store) Create(ctx context.Context, o *order.Order) error {
 	return s.inTx(ctx, func(tx *sql.Tx) error {
 		return save(ctx, tx, &order.Order{}, o, `INSERT INTO shop_orders (number, paid_fen, refund_book, book_version) VALUES (?1, ?2, ?3, ?4)
@@ -68,14 +68,14 @@ func (s Store) inTx(ctx context.Context, fn func(tx *sql.Tx) error) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = tx.Rollback() }() // after a commit it does nothing
+	defer func() { _ = tx.Rollback() }() // does nothing after a commit
 	if err := fn(tx); err != nil {
 		return err
 	}
 	return tx.Commit()
 }
 
-// save writes an order, what its refunds are found by, and its new transitions.
+// save writes an order, the index of its refunds, and its new transitions.
 func save(ctx context.Context, tx *sql.Tx, before, after *order.Order, query string) error {
 	if err := refund.CheckHistory(after, before.Seq); err != nil {
 		return err
@@ -110,7 +110,7 @@ func save(ctx context.Context, tx *sql.Tx, before, after *order.Order, query str
 	return nil
 }
 
-// exec returns taken where nothing was written, because somebody else has the number.
+// exec returns taken if nothing was written because another order has the number.
 func exec(ctx context.Context, tx *sql.Tx, taken error, query string, args ...any) error {
 	res, err := tx.ExecContext(ctx, query, args...)
 	if err != nil {
@@ -155,14 +155,14 @@ func (s Store) History(ctx context.Context, id string, after int64, limit int) (
 		return err
 	}, `SELECT step FROM shop_refund_history WHERE order_number = ? AND seq > ? ORDER BY seq LIMIT ?`, id, after, limit)
 	if err == nil && len(page) == 0 {
-		_, err = s.Get(ctx, id) // there may be no such order
+		_, err = s.Get(ctx, id) // reports an order that does not exist
 	}
 	return page, err
 }
 
 // Due implements [refund.Store].
 func (s Store) Due(ctx context.Context, q refund.DueQuery) ([]refund.DueRefund, error) {
-	except, err := json.Marshal(q.Except) // null without any
+	except, err := json.Marshal(q.Except) // null if there are none
 	if err != nil {
 		return nil, err
 	}
@@ -204,7 +204,7 @@ func (s Store) each(ctx context.Context, fn func(scan func(...any) error) error,
 
 // ListRefunds implements [refund.Store].
 func (s Store) ListRefunds(ctx context.Context, f refund.Filter) (refund.Page, error) {
-	states, err := json.Marshal(f.States) // null without any
+	states, err := json.Marshal(f.States) // null if there are none
 	if err != nil {
 		return refund.Page{}, err
 	}

@@ -24,7 +24,7 @@ func open(t *testing.T, file string) ownstore.Store {
 	return ownstore.Store{DB: db}
 }
 
-// TestStore: the shop's own store keeps every promise of the port.
+// TestStore checks that the shop's store keeps every promise of the port.
 func TestStore(t *testing.T) {
 	t.Parallel()
 	storetest.Run(t, storetest.Harness{New: func(t *testing.T) refund.Store {
@@ -35,7 +35,7 @@ func TestStore(t *testing.T) {
 	}})
 }
 
-// TestLength: it is an afternoon's work.
+// TestLength checks that the store stays short enough to write in an afternoon.
 func TestLength(t *testing.T) {
 	t.Parallel()
 	source, err := os.ReadFile("store.go")

@@ -15,8 +15,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// account is what a real refund needs. The API key comes from the environment only: arguments can
-// be read by everybody on the machine.
+// account holds what a real refund needs. The API key comes from the environment only, because
+// every user of the machine can read arguments.
 type account struct {
 	appID, mchID, apiKey, certFile, keyFile string
 	orderID, refundNo                       string
@@ -47,10 +47,10 @@ func parse(args []string, getenv func(string) string, out io.Writer) (account, e
 	return a, err
 }
 
-// real reports whether anything of an account is given.
+// real reports whether any part of an account is set.
 func (a account) real() bool { return a != account{} }
 
-// missing names everything that a real refund still needs.
+// missing returns an error that names everything that a real refund still needs.
 func (a account) missing() error {
 	var errs []error
 	for _, f := range []struct {
@@ -127,7 +127,7 @@ func refundForReal(ctx context.Context, a account, out io.Writer) error {
 	return nil
 }
 
-// wait processes a refund until it has ended or ctx has.
+// wait processes a refund until it has an outcome or ctx ends.
 func wait(ctx context.Context, svc *refund.Service, ref refund.Ref, out io.Writer) (order.State, error) {
 	for {
 		next, err := svc.Process(ctx, ref)

@@ -41,5 +41,5 @@ func run(ctx context.Context, args []string, getenv func(string) string, out io.
 	if acc.real() {
 		return refundForReal(ctx, acc, out)
 	}
-	return tellStories(ctx, out)
+	return playStories(ctx, out)
 }

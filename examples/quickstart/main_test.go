@@ -86,7 +86,7 @@ func TestMissingAccount(t *testing.T) {
 			for _, want := range tc.want {
 				require.ErrorContains(t, err, want)
 			}
-			require.NotContains(t, err.Error(), key[1:], "the key is nowhere shown")
+			require.NotContains(t, err.Error(), key[1:], "the key is not shown")
 		})
 	}
 }

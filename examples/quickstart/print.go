@@ -11,7 +11,7 @@ import (
 	"github.com/orderfsm/orderfsm/order"
 )
 
-// yuan prints fen without ever leaving the integers.
+// yuan formats fen as yuan. It does not use floating point.
 func yuan(fen int64) string { return fmt.Sprintf("%d.%02d", fen/100, fen%100) }
 
 func printTimeline(out io.Writer, o *order.Order) {
@@ -30,7 +30,7 @@ func printTimeline(out io.Writer, o *order.Order) {
 	fmt.Fprintf(out, "    order %s: %s, refunded %s of %s yuan\n", o.ID, o.State, yuan(o.Refunded), yuan(o.Total))
 }
 
-// compare sets what WeChat Pay paid beside what is booked. A difference is an error.
+// compare prints what WeChat Pay paid and what is booked. It returns an error if they differ.
 func (s *shop) compare(ctx context.Context, ids []string) error {
 	fmt.Fprintln(s.out, "\nWhat WeChat Pay's ledger says against what is booked:")
 	w := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)

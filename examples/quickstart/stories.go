@@ -20,7 +20,7 @@ const (
 	seller order.Actor = "staff:wang"
 )
 
-// shop is a host: the service, the simulator behind it, and a clock that the stories move on.
+// shop is a host: a service, the simulator that it calls, and a clock that the stories advance.
 type shop struct {
 	sim *wechattest.Server
 	svc *refund.Service
@@ -42,12 +42,12 @@ func (s *shop) advance(d time.Duration) {
 	s.now = s.now.Add(d)
 }
 
-// tellStories plays each story on its order and then compares the two ledgers.
-func tellStories(ctx context.Context, out io.Writer) error {
+// playStories plays each story on its order, then compares ledger and book.
+func playStories(ctx context.Context, out io.Writer) error {
 	s := &shop{out: out, now: time.Date(2026, 1, 5, 2, 0, 0, 0, time.UTC)}
-	silent := slog.New(slog.DiscardHandler) // the stories say what happens
+	silent := slog.New(slog.DiscardHandler) // the stories print what happens
 	var err error
-	//nolint:contextcheck // the server's life ends with Close
+	//nolint:contextcheck // Close ends the server
 	if s.sim, err = wechattest.NewServer(wechattest.Options{Now: s.clock}); err != nil {
 		return err
 	}
@@ -110,7 +110,7 @@ func (s *shop) partial(ctx context.Context, id string) error {
 	if err := s.request(ctx, id, "R3", 1, "one fen more"); err != nil {
 		fmt.Fprintf(s.out, "    refused: %v\n", err)
 	} else {
-		return fmt.Errorf("a fen more than was paid could be asked for")
+		return fmt.Errorf("a request for more than was paid was accepted")
 	}
 	if err := s.approveAndFinish(ctx, id, "R1", 6000); err != nil {
 		return err
@@ -124,7 +124,7 @@ func (s *shop) rejected(ctx context.Context, id string) error {
 	}
 	s.advance(time.Hour)
 	_, err := s.svc.Reject(ctx, refund.RejectParams{
-		Ref: refund.Ref{OrderID: id, RefundNo: no(id, "R1")}, Actor: seller, Note: "worn, see photo 3",
+		Ref: refund.Ref{OrderID: id, RefundNo: number(id, "R1")}, Actor: seller, Note: "worn, see photo 3",
 	})
 	return err
 }
@@ -141,7 +141,7 @@ func (s *shop) notEnough(ctx context.Context, id string) error {
 	s.sim.SetBalance(funds)
 	s.advance(time.Hour)
 	if _, err := s.svc.Retry(ctx, refund.RetryParams{
-		Ref: refund.Ref{OrderID: id, RefundNo: no(id, "R1")}, Actor: seller, Note: "balance topped up",
+		Ref: refund.Ref{OrderID: id, RefundNo: number(id, "R1")}, Actor: seller, Note: "balance topped up",
 	}); err != nil {
 		return err
 	}
@@ -166,13 +166,13 @@ func (s *shop) abnormal(ctx context.Context, id string) error {
 	}
 	s.advance(48 * time.Hour)
 	_, err := s.svc.Resolve(ctx, refund.ResolveParams{
-		Ref: refund.Ref{OrderID: id, RefundNo: no(id, "R1")}, Resolution: refund.ResolutionPaid, Actor: seller,
+		Ref: refund.Ref{OrderID: id, RefundNo: number(id, "R1")}, Resolution: refund.ResolutionPaid, Actor: seller,
 		Evidence: "sent to the buyer's new card, bank receipt 8812",
 	})
 	return err
 }
 
-// pay has the buyer pay an order at WeChat Pay and registers it.
+// pay adds a paid order to WeChat Pay and registers it.
 func (s *shop) pay(ctx context.Context, id string, total int64) error {
 	if err := s.sim.AddOrder(wechattest.Order{OutTradeNo: id, TotalFee: total}); err != nil {
 		return err
@@ -186,31 +186,31 @@ func (s *shop) pay(ctx context.Context, id string, total int64) error {
 func (s *shop) request(ctx context.Context, id, name string, fen int64, reason string) error {
 	s.advance(time.Minute)
 	_, err := s.svc.Request(ctx, refund.RequestParams{
-		Ref: refund.Ref{OrderID: id, RefundNo: no(id, name)}, Amount: fen, Reason: reason, Actor: buyer,
+		Ref: refund.Ref{OrderID: id, RefundNo: number(id, name)}, Amount: fen, Reason: reason, Actor: buyer,
 	})
 	return err
 }
 
-// approveAndFinish is the merchant's click and what follows it.
+// approveAndFinish approves a refund and processes it until it has an outcome.
 func (s *shop) approveAndFinish(ctx context.Context, id, name string, fen int64) error {
 	s.advance(10 * time.Minute)
 	if _, err := s.svc.Approve(ctx, refund.ApproveParams{
-		Ref: refund.Ref{OrderID: id, RefundNo: no(id, name)}, Amount: fen, Actor: seller,
+		Ref: refund.Ref{OrderID: id, RefundNo: number(id, name)}, Amount: fen, Actor: seller,
 	}); err != nil {
 		return err
 	}
 	return s.finish(ctx, id, name)
 }
 
-// finish does what a poller does: process, wait, process again, until there is nothing left to do.
+// finish processes a refund as a poller does, until no attempt is due. It advances the clock.
 func (s *shop) finish(ctx context.Context, id, name string) error {
 	for {
-		next, err := s.svc.Process(ctx, refund.Ref{OrderID: id, RefundNo: no(id, name)})
+		next, err := s.svc.Process(ctx, refund.Ref{OrderID: id, RefundNo: number(id, name)})
 		if err != nil {
 			return err
 		}
 		if next.Err != nil {
-			fmt.Fprintf(s.out, "    %s stays %s: %v\n", no(id, name), next.State, next.Err)
+			fmt.Fprintf(s.out, "    %s stays %s: %v\n", number(id, name), next.State, next.Err)
 		}
 		if next.At.IsZero() {
 			return nil
@@ -219,5 +219,5 @@ func (s *shop) finish(ctx context.Context, id, name string) error {
 	}
 }
 
-// no makes refund numbers that are unique in the shop.
-func no(orderID, name string) string { return orderID + "-" + name }
+// number returns a refund number that is unique in the shop.
+func number(orderID, name string) string { return orderID + "-" + name }

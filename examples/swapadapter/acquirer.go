@@ -1,7 +1,6 @@
-// Package swapadapter shows how a shop plugs in a provider that orderfsm has no adapter for:
-// [Acquirer] is all of it, and its test runs gatewaytest on it and a double of the provider. And
-// how a shop swaps its providers in tests: [Shop] pays through a WeChat Pay simulator, through the
-// Acquirer, and through a scripted fake.
+// Package swapadapter shows how a shop writes a gateway for a provider that orderfsm does not know:
+// [Acquirer] is the whole gateway, and gatewaytest checks it. It also shows how tests swap
+// providers: [Shop] runs on a WeChat Pay simulator, on Acquirer, and on a scripted fake.
 package swapadapter
 
 import (
@@ -18,16 +17,16 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// Acquirer returns money through an (invented) card acquirer that speaks JSON over HTTPS: POST
-// /v1/refunds, with the refund number as Idempotency-Key, and GET /v1/refunds/{no}. It is safe for
-// concurrent use.
+// Acquirer returns money through an invented card acquirer that speaks JSON over HTTPS. It calls
+// POST /v1/refunds, with the refund number as Idempotency-Key, and GET /v1/refunds/{no}. It is safe
+// for concurrent use.
 type Acquirer struct {
 	BaseURL string
-	Token   func() string // a function: it can be replaced, and no log of the struct shows it
-	Client  *http.Client  // verifies TLS; the time-out is that of the context
+	Token   func() string // a function, so that the token can change and is not logged with the struct
+	Client  *http.Client  // must verify TLS; the context has the time-out
 }
 
-// slip is a refund on the wire. An answer that is a no has a Code and a Message instead.
+// slip is a refund on the wire. A refusal has a Code and a Message instead.
 type slip struct {
 	RefundNo string `json:"refund_no"`
 	OrderID  string `json:"order_id"`
@@ -39,8 +38,7 @@ type slip struct {
 	Message  string `json:"message,omitempty"`
 }
 
-// Refund implements [refund.RefundGateway]. The number is the key, the same on every call: one
-// payment.
+// Refund implements [refund.RefundGateway]. The acquirer pays once for each Idempotency-Key.
 func (a *Acquirer) Refund(ctx context.Context, req refund.Request) (refund.Result, error) {
 	ask := slip{RefundNo: req.RefundNo, OrderID: req.OrderID, Amount: req.Amount, Currency: req.Currency}
 	return a.call(ctx, http.MethodPost, "/v1/refunds", ask)
@@ -52,12 +50,12 @@ func (a *Acquirer) Query(ctx context.Context, req refund.Request) (refund.Result
 	return a.call(ctx, http.MethodGet, "/v1/refunds/"+url.PathEscape(req.RefundNo), ask)
 }
 
-// call makes one call. Whatever is not a clear answer is an error, also a time-out: it may have
-// been paid.
+// call makes one call. If the answer is not clear, or there is none, the refund may have been paid:
+// call then returns an error.
 func (a *Acquirer) call(ctx context.Context, method, path string, ask slip) (refund.Result, error) {
 	var body []byte
 	if method == http.MethodPost {
-		body, _ = json.Marshal(ask) // of strings and a number: it cannot fail
+		body, _ = json.Marshal(ask) // cannot fail: strings and a number
 	}
 	req, err := http.NewRequestWithContext(ctx, method, a.BaseURL+path, bytes.NewReader(body))
 	if err != nil {
@@ -66,7 +64,7 @@ func (a *Acquirer) call(ctx context.Context, method, path string, ask slip) (ref
 	req.Header.Set("Authorization", "Bearer "+a.Token())
 	req.Header.Set("Idempotency-Key", ask.RefundNo)
 	client := *a.Client
-	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // to whom?
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // not the acquirer
 	answer, err := client.Do(req)
 	if err != nil {
 		return refund.Result{}, err
@@ -77,10 +75,10 @@ func (a *Acquirer) call(ctx context.Context, method, path string, ask slip) (ref
 	}
 	doubt := fmt.Errorf("refund %s: the acquirer answers %s", ask.RefundNo, answer.Status)
 	switch answer.StatusCode {
-	case http.StatusUnauthorized, http.StatusForbidden: // about the shop, not about this refund
+	case http.StatusUnauthorized, http.StatusForbidden: // concerns the shop, not this refund
 		return refund.Result{}, &refund.SetupError{Err: doubt}
 	case http.StatusTooManyRequests:
-		seconds, _ := strconv.Atoi(answer.Header.Get("Retry-After")) // 0 if it does not say: the usual backoff
+		seconds, _ := strconv.Atoi(answer.Header.Get("Retry-After")) // if the header is missing, 0: the usual backoff
 		wait := time.Duration(seconds) * time.Second
 		return refund.Result{}, &refund.BusyError{After: wait, Account: true, Err: doubt}
 	}
@@ -93,7 +91,7 @@ func (a *Acquirer) call(ctx context.Context, method, path string, ask slip) (ref
 	case refund.OutcomeUnknown:
 		return refund.Result{}, fmt.Errorf("%w, status %q, code %q", doubt, got.Status, got.Code)
 	case refund.OutcomeAccepted, refund.OutcomeSucceeded, refund.OutcomeClosed, refund.OutcomeAbnormal:
-		if got.Currency != ask.Currency { // the Service compares number, order and amount; this it cannot see
+		if got.Currency != ask.Currency { // the Service compares number, order and amount only
 			return refund.Result{}, &refund.MismatchError{Field: "currency", Want: ask.Currency, Got: got.Currency}
 		}
 		res.RefundNo, res.OrderID, res.Amount, res.ProviderRefundID = got.RefundNo, got.OrderID, got.Amount, got.ID
@@ -102,8 +100,7 @@ func (a *Acquirer) call(ctx context.Context, method, path string, ask slip) (ref
 	return res, nil
 }
 
-// outcomeOf knows the answers that mean something. What it does not know is OutcomeUnknown, also
-// tomorrow's.
+// outcomeOf returns the outcome of a documented answer. Every other answer is OutcomeUnknown.
 func outcomeOf(method string, status int, got slip) refund.Outcome {
 	switch fmt.Sprintf("%s %d %s/%s", method, status, got.Status, got.Code) {
 	case "POST 202 pending/", "POST 200 pending/", "GET 200 pending/":
@@ -112,12 +109,12 @@ func outcomeOf(method string, status int, got slip) refund.Outcome {
 		return refund.OutcomeSucceeded
 	case "POST 200 voided/", "GET 200 voided/":
 		return refund.OutcomeClosed
-	case "POST 200 bounced/", "GET 200 bounced/": // the card is closed: the money is with nobody
+	case "POST 200 bounced/", "GET 200 bounced/": // the card is closed, the money did not arrive
 		return refund.OutcomeAbnormal
-	case "GET 404 /no_such_refund": // a bare 404 may be a proxy's, and would have it sent again
+	case "GET 404 /no_such_refund": // a 404 without it may come from a proxy
 		return refund.OutcomeNotFound
 	case "POST 422 /insufficient_funds", "POST 422 /exceeds_payment", "POST 422 /payment_too_old":
-		// Explicit and final. Not here: key_reused, which says that the number has paid something.
+		// Final refusals. key_reused is not one: a refund with this number may have been paid.
 		return refund.OutcomeDeclined
 	}
 	return refund.OutcomeUnknown

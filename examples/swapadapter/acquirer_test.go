@@ -34,8 +34,8 @@ type slip struct {
 	Code     string `json:"code,omitempty"`
 }
 
-// acquirer is the double of the provider, with what its documents say of each answer. It accepts a
-// refund, and has ended it when it is asked.
+// acquirer is a test double of the provider. It answers as the provider's documentation says. It
+// accepts a refund, and ends it at the first query.
 type acquirer struct {
 	mu     sync.Mutex
 	orders map[string]int64 // ID → total
@@ -87,11 +87,11 @@ func (a *acquirer) sum(counts func(*slip) bool) (sum int64) {
 	return sum
 }
 
-func (a *acquirer) Settle(no string) {
+func (a *acquirer) Settle(number string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if s := a.ledger[no]; s != nil && s.Status == "pending" {
-		s.Status = a.ends[no]
+	if s := a.ledger[number]; s != nil && s.Status == "pending" {
+		s.Status = a.ends[number]
 	}
 }
 
@@ -107,7 +107,7 @@ func (a *acquirer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusUnauthorized)
 		return
 	}
-	body, err := io.ReadAll(r.Body) // first: the server notices only then that the caller hangs up
+	body, err := io.ReadAll(r.Body) // first, or the server does not notice that the caller hangs up
 	if err != nil {
 		return
 	}
@@ -153,9 +153,8 @@ func (a *acquirer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(answer)
 }
 
-// breakOff ends the answer behind its header. Without one, net/http would repeat a call that has an
-// Idempotency-Key by itself: safe, the key being the same, but the suite has one call broken and
-// wants to see it.
+// breakOff ends the answer after its header. Without a header, net/http would repeat a call that
+// has an Idempotency-Key. That is safe, but the suite expects the broken call to return an error.
 func breakOff(w http.ResponseWriter) {
 	w.Header().Set("Content-Length", "100")
 	w.WriteHeader(http.StatusOK)
@@ -163,7 +162,7 @@ func breakOff(w http.ResponseWriter) {
 	panic(http.ErrAbortHandler)
 }
 
-// take is POST /v1/refunds: the key first, then the money.
+// take handles POST /v1/refunds. It checks the key before the money.
 func (a *acquirer) take(ask slip, f gatewaytest.Fault) (int, slip) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -196,18 +195,18 @@ func (a *acquirer) take(ask slip, f gatewaytest.Fault) (int, slip) {
 	return http.StatusAccepted, ask
 }
 
-// find is GET /v1/refunds/{no}.
-func (a *acquirer) find(no string) (int, slip) {
+// find handles GET /v1/refunds/{no}.
+func (a *acquirer) find(number string) (int, slip) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if s := a.ledger[no]; s != nil {
+	if s := a.ledger[number]; s != nil {
 		return http.StatusOK, *s
 	}
 	return http.StatusNotFound, slip{Code: "no_such_refund"}
 }
 
-// TestConformance: the shop's own gateway keeps every promise of the port, and nothing is left
-// unproven but the list, which it does not have.
+// TestConformance checks that the gateway keeps every promise of the port. Only the list is not
+// checked, because the gateway has none.
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	gatewaytest.Run(t, gatewaytest.Harness{New: func(t *testing.T) (refund.RefundGateway, gatewaytest.Provider) {
@@ -215,8 +214,7 @@ func TestConformance(t *testing.T) {
 	}})
 }
 
-// TestAnswers: what the acquirer's answers mean, and that whatever it did not document means
-// nothing.
+// TestAnswers checks the outcome of each documented answer, and that any other answer is an error.
 func TestAnswers(t *testing.T) {
 	t.Parallel()
 	const body = `{"refund_no":"R1","order_id":"O1","amount":30,"currency":"EUR","id":"re_1","status":%q}`
@@ -286,7 +284,7 @@ func TestAnswers(t *testing.T) {
 						require.Equal(t, c.later, later.After)
 						require.True(t, later.Account)
 					}
-					require.NotContains(t, err.Error(), "sesame", "an error is logged and stored")
+					require.NotContains(t, err.Error(), "sesame", "errors are logged and stored")
 					return
 				}
 				require.NoError(t, err)
@@ -301,7 +299,7 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// TestRedirect: what is behind a redirect is not the acquirer, and may not even be TLS.
+// TestRedirect checks that redirects are not followed: the target is not the acquirer.
 func TestRedirect(t *testing.T) {
 	t.Parallel()
 	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -316,8 +314,8 @@ func TestRedirect(t *testing.T) {
 	require.ErrorContains(t, err, "302 Found")
 }
 
-// TestBadSetUp: a provider that is not who it should be, or is nowhere, is doubt, and the token
-// stays here.
+// TestBadSetUp checks that a wrong certificate, a wrong URL and an expired token return errors, and
+// that printing the gateway does not show the token.
 func TestBadSetUp(t *testing.T) {
 	t.Parallel()
 	gw, _ := newAcquirer(t)

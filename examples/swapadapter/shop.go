@@ -8,12 +8,11 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// Shop is the shop's own code. It says refund, not WeChat: which provider an order goes back to is
-// in the order.
+// Shop is the shop's own code. It does not name a provider: each order names its gateway.
 type Shop struct{ Refunds *refund.Service }
 
-// NewShop is the one place where the shop is put together, in production and in its tests. A test
-// passes other gateways, and a clock in opt; nothing else differs.
+// NewShop wires the shop, in production and in tests. A test differs only in the gateways and in
+// the clock in opt.
 func NewShop(store refund.Store, gateways map[string]refund.RefundGateway, opt refund.Options) (*Shop, error) {
 	machine, err := order.NewMachine(order.Options{})
 	if err != nil {
@@ -36,19 +35,19 @@ func (s *Shop) GiveBack(ctx context.Context, p refund.ApproveParams) (string, er
 	if err != nil {
 		return "", err
 	}
-	return Tell(r), nil
+	return Describe(r), nil
 }
 
-// Tell says how a refund stands, for people. Only what the provider confirmed is called returned or
-// refused.
-func Tell(r order.Refund) string {
+// Describe returns the state of a refund for people. It says returned or refused only if the
+// provider confirmed it.
+func Describe(r order.Refund) string {
 	switch r.State {
 	case order.StateRefunded:
 		return "returned"
 	case order.StateFailed:
 		return fmt.Sprintf("refused: %s", r.Code)
 	case order.StateAbnormal:
-		return "could not reach the buyer, accounting has it"
+		return "could not reach the buyer, accounting takes care of it"
 	case order.StateApproved:
 		return "on its way"
 	default:

@@ -22,7 +22,7 @@ var (
 	yes = refund.ApproveParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R1"}, Amount: 30, Actor: "staff:7"}
 )
 
-// open is the shop with one paid order of 100, of which the buyer wants 30 back, and its gateways.
+// open returns the shop with one paid order of 100. The buyer has requested a refund of 30.
 func open(t *testing.T, gateway string, g refund.RefundGateway, clock *refundtest.Clock) *swapadapter.Shop {
 	t.Helper()
 	shop, err := swapadapter.NewShop(memstore.New(), map[string]refund.RefundGateway{gateway: g}, refund.Options{Now: clock.Now})
@@ -38,17 +38,17 @@ func newClock() *refundtest.Clock {
 	return refundtest.NewClock(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
 }
 
-// told is the message for the clerk some time later, after a worker has asked.
-func told(t *testing.T, shop *swapadapter.Shop, clock *refundtest.Clock, later time.Duration) string {
+// messageAfter returns the message for the clerk some time later, after a worker queried.
+func messageAfter(t *testing.T, shop *swapadapter.Shop, clock *refundtest.Clock, later time.Duration) string {
 	t.Helper()
 	require.NoError(t, refundtest.Pass(ctx, clock, shop.Refunds, later))
 	o, err := shop.Refunds.Order(ctx, "ORDER-1")
 	require.NoError(t, err)
-	return swapadapter.Tell(*o.Refund("R1"))
+	return swapadapter.Describe(*o.Refund("R1"))
 }
 
-// TestShopOnWeChat: the shop with the adapter that it has in production, against a WeChat Pay on
-// this machine: TLS, signatures and XML are real.
+// TestShopOnWeChat runs the shop with its production adapter against a WeChat Pay simulator. TLS,
+// signatures and XML are real.
 func TestShopOnWeChat(t *testing.T) {
 	t.Parallel()
 	sim, err := wechattest.NewServer(wechattest.Options{})
@@ -66,14 +66,14 @@ func TestShopOnWeChat(t *testing.T) {
 	shop := open(t, wechatv2.GatewayName, gw, clock)
 
 	sim.Inject(wechattest.LoseAnswer())
-	says, err := shop.GiveBack(ctx, yes)
+	message, err := shop.GiveBack(ctx, yes)
 	require.NoError(t, err)
-	require.Equal(t, "on its way", says)
-	require.Equal(t, "returned", told(t, shop, clock, time.Minute))
+	require.Equal(t, "on its way", message)
+	require.Equal(t, "returned", messageAfter(t, shop, clock, time.Minute))
 	require.EqualValues(t, 30, sim.PaidTotal("ORDER-1"))
 }
 
-// TestShopOnAcquirer: another provider, and no other line of the shop.
+// TestShopOnAcquirer runs the same shop on another provider.
 func TestShopOnAcquirer(t *testing.T) {
 	t.Parallel()
 	gw, bank := newAcquirer(t)
@@ -81,22 +81,21 @@ func TestShopOnAcquirer(t *testing.T) {
 	clock := newClock()
 	shop := open(t, "acquirer", gw, clock)
 
-	says, err := shop.GiveBack(ctx, yes)
+	message, err := shop.GiveBack(ctx, yes)
 	require.NoError(t, err)
-	require.Equal(t, "on its way", says, "the acquirer answers 202")
+	require.Equal(t, "on its way", message, "the acquirer answers 202")
 	bank.Settle("R1")
-	require.Equal(t, "returned", told(t, shop, clock, time.Minute))
+	require.Equal(t, "returned", messageAfter(t, shop, clock, time.Minute))
 	require.EqualValues(t, 30, bank.PaidTotal("ORDER-1"))
 }
 
-// TestShopOnFake: what the shop makes of everything that a provider can do, in no time and without
-// a network.
+// TestShopOnFake checks the shop's messages for every behaviour of a provider, without a network.
 func TestShopOnFake(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		script []refundtest.Step
 		now    string // the first message for the clerk
-		later  string // and an hour later
+		later  string // the message an hour later
 		paid   int64
 	}{
 		"paid at once":       {nil, "returned", "returned", 30},
@@ -106,24 +105,24 @@ func TestShopOnFake(t *testing.T) {
 		"busy twice":         {[]refundtest.Step{refundtest.Busy(time.Minute), refundtest.Busy(time.Minute)}, "on its way", "returned", 30},
 		"certificate":        {[]refundtest.Step{refundtest.SetupFault()}, "on its way", "returned", 30},
 		"takes long":         {[]refundtest.Step{refundtest.Accept()}, "on its way", "on its way", 0},
-		"no":                 {[]refundtest.Step{refundtest.Decline("NOTENOUGH")}, "refused: NOTENOUGH", "refused: NOTENOUGH", 0},
-		"a no after a time-out": {
+		"refusal":            {[]refundtest.Step{refundtest.Decline("NOTENOUGH")}, "refused: NOTENOUGH", "refused: NOTENOUGH", 0},
+		"a refusal after a time-out": {
 			[]refundtest.Step{refundtest.Fail(context.DeadlineExceeded), refundtest.Decline("NOTENOUGH")},
 			"on its way", "refused: NOTENOUGH", 0,
 		},
-		"cannot arrive": {[]refundtest.Step{refundtest.Abnormal()}, "could not reach the buyer, accounting has it", "could not reach the buyer, accounting has it", 0},
+		"cannot arrive": {[]refundtest.Step{refundtest.Abnormal()}, "could not reach the buyer, accounting takes care of it", "could not reach the buyer, accounting takes care of it", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			gw, clock := refundtest.New(), newClock()
 			gw.NextRefund(c.script...)
 			shop := open(t, "fake", gw, clock)
-			says, err := shop.GiveBack(ctx, yes)
+			message, err := shop.GiveBack(ctx, yes)
 			require.NoError(t, err)
-			require.Equal(t, c.now, says)
-			require.Equal(t, c.later, told(t, shop, clock, time.Hour))
+			require.Equal(t, c.now, message)
+			require.Equal(t, c.later, messageAfter(t, shop, clock, time.Hour))
 			require.Equal(t, c.paid, gw.PaidTotal("ORDER-1"))
-			require.Zero(t, gw.Unused(), "the script was played to its end: %v", gw.Calls())
+			require.Zero(t, gw.Unused(), "steps of the script were not used: %v", gw.Calls())
 		})
 	}
 }
@@ -142,10 +141,10 @@ func TestShopRefuses(t *testing.T) {
 	_, err = shop.GiveBack(ctx, stale)
 	require.ErrorIs(t, err, refund.ErrConflict)
 	require.Empty(t, gw.Calls())
-	require.Equal(t, "rejected", swapadapter.Tell(order.Refund{State: order.StateRejected}))
+	require.Equal(t, "rejected", swapadapter.Describe(order.Refund{State: order.StateRejected}))
 }
 
-// A test of the shop's own: the line is down while the provider pays.
+// The provider pays, but its answer is lost.
 func Example() {
 	gw, clock := refundtest.New(), newClock()
 	shop, err := swapadapter.NewShop(memstore.New(), map[string]refund.RefundGateway{"fake": gw}, refund.Options{Now: clock.Now})
@@ -157,12 +156,12 @@ func Example() {
 	_, _ = shop.Refunds.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R1"}, Amount: 30, Actor: "buyer:42"})
 
 	gw.NextRefund(refundtest.Pay().ThenFail(context.DeadlineExceeded))
-	says, err := shop.GiveBack(ctx, yes)
-	fmt.Println(says, err)
+	message, err := shop.GiveBack(ctx, yes)
+	fmt.Println(message, err)
 
 	err = refundtest.Pass(ctx, clock, shop.Refunds, time.Minute)
 	o, _ := shop.Refunds.Order(ctx, "ORDER-1")
-	fmt.Println(swapadapter.Tell(*o.Refund("R1")), err)
+	fmt.Println(swapadapter.Describe(*o.Refund("R1")), err)
 	fmt.Println(gw.Calls(), "paid", gw.Paid("R1"))
 	// Output:
 	// on its way <nil>
