@@ -26,12 +26,12 @@ func (w *web) placeOrder(r *http.Request, who string) (int, any, error) {
 	for _, it := range in.Items {
 		if !isName(it.SKU) || it.Quantity < 1 || it.Quantity > 1000 ||
 			slices.ContainsFunc(want, func(w item) bool { return w.SKU == it.SKU }) {
-			return 0, nil, fmt.Errorf("%w: items: each sku once, quantity from 1 to 1000", errRequest)
+			return 0, nil, fmt.Errorf("%w: items: each sku must appear once, with a quantity from 1 to 1000", errRequest)
 		}
 		want = append(want, item{SKU: it.SKU, Quantity: it.Quantity})
 	}
 	if !orderForm.MatchString(in.OrderID) || len(want) == 0 || len(want) > 100 {
-		return 0, nil, fmt.Errorf("%w: order_id: 1 to 32 of A-Z, 0-9 and -; items: 1 to 100", errRequest)
+		return 0, nil, fmt.Errorf("%w: order_id must be 1 to 32 of A-Z, 0-9 and -; items must be 1 to 100", errRequest)
 	}
 	if err := w.shop.place(r.Context(), who, in.OrderID, want); err != nil {
 		return 0, nil, err
@@ -43,7 +43,7 @@ func (w *web) showOrder(r *http.Request, _ string) (int, any, error) {
 	return w.orderView(r, http.StatusOK, r.PathValue("order_id"))
 }
 
-// requestRefund asks for the money of some items. Idempotency-Key is the client's name for this
+// requestRefund requests a refund for some items. Idempotency-Key is the client's name for the
 // refund.
 func (w *web) requestRefund(r *http.Request, who string) (int, any, error) {
 	in, err := decode[struct {
@@ -56,7 +56,7 @@ func (w *web) requestRefund(r *http.Request, who string) (int, any, error) {
 	key := r.Header.Get("Idempotency-Key")
 	slices.Sort(in.SKUs)
 	if !isName(key) || len(in.SKUs) == 0 || len(slices.Compact(slices.Clone(in.SKUs))) != len(in.SKUs) {
-		return 0, nil, fmt.Errorf("%w: an Idempotency-Key of A-Z, a-z, 0-9, _ and -, at most 31, and skus, each once", errRequest)
+		return 0, nil, fmt.Errorf("%w: Idempotency-Key must be 1 to 31 of A-Z, a-z, 0-9, _ and -; skus must have at least one item, each once", errRequest)
 	}
 	made, err := w.shop.requestRefund(r.Context(), who, r.PathValue("order_id"), key, in.SKUs, in.Reason)
 	return http.StatusAccepted, viewForBuyer(made), err
@@ -70,8 +70,8 @@ func (w *web) cancelRefund(r *http.Request, who string) (int, any, error) {
 	return http.StatusOK, viewForBuyer(gone), err
 }
 
-// buyersView is what a buyer may know of a refund: not the provider's words, which are for
-// operators.
+// buyersView is the part of a refund that a buyer may see. The provider's code and message are only
+// for operators.
 type buyersView struct {
 	RefundNo string      `json:"refund_no"`
 	Amount   int64       `json:"amount"`

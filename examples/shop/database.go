@@ -14,13 +14,13 @@ import (
 	"github.com/orderfsm/orderfsm/adapters/sqlstore"
 )
 
-// database is the shop's own, which orderfsm's tables are in too.
+// database holds the shop's tables and orderfsm's.
 type database struct {
 	*sql.DB
 	Dialect sqlstore.Dialect
 }
 
-// openDatabase tells the kind of database by its DSN.
+// openDatabase opens the database of a DSN, whose form decides the kind of database.
 func openDatabase(dsn string) (*database, error) {
 	d := &database{Dialect: sqlstore.SQLite}
 	var err error
@@ -36,12 +36,12 @@ func openDatabase(dsn string) (*database, error) {
 			"?_txlock=immediate&_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)")
 	}
 	if err != nil {
-		return nil, err // it holds no password: nothing was dialled yet
+		return nil, err // it has no password: there was no connection yet
 	}
 	d.SetMaxOpenConns(16)
 	d.SetMaxIdleConns(16)
 	if d.Dialect == sqlstore.SQLite {
-		d.SetMaxOpenConns(1) // SQLite has one writer: with one connection the others wait in line
+		d.SetMaxOpenConns(1) // SQLite has one writer; with one connection the others wait
 	}
 	return d, nil
 }
@@ -52,7 +52,7 @@ type queries interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
-// on is where the shop's own statements go: the transaction that ctx carries, or else the pool.
+// on returns the transaction that ctx carries, or the pool if there is none.
 func (d *database) on(ctx context.Context) queries {
 	if tx, ok := sqlstore.TxFrom(ctx); ok {
 		return tx
@@ -60,7 +60,7 @@ func (d *database) on(ctx context.Context) queries {
 	return d.DB
 }
 
-// exec returns the number of rows that a statement changed.
+// exec runs a statement and returns the number of rows that it changed.
 func (d *database) exec(ctx context.Context, query string, args ...any) (int64, error) {
 	res, err := d.on(ctx).ExecContext(ctx, d.bind(query), args...)
 	if err != nil {
@@ -69,14 +69,14 @@ func (d *database) exec(ctx context.Context, query string, args ...any) (int64, 
 	return res.RowsAffected()
 }
 
-// each reads all rows into values of one type, scan by scan.
+// each runs a query and returns one T for each row. scan returns the fields of a T to scan into.
 func each[T any](ctx context.Context, d *database, scan func(t *T) []any, query string, args ...any) ([]T, error) {
 	rows, err := d.on(ctx).QueryContext(ctx, d.bind(query), args...)
 	if err != nil {
 		return nil, fmt.Errorf("%.40s…: %w", query, err)
 	}
 	defer rows.Close()
-	all := []T{} // an empty list, and not null, in JSON
+	all := []T{} // an empty list in JSON, not null
 	for rows.Next() {
 		var t T
 		if err := rows.Scan(scan(&t)...); err != nil {
@@ -87,7 +87,7 @@ func each[T any](ctx context.Context, d *database, scan func(t *T) []any, query 
 	return all, rows.Err()
 }
 
-// bind numbers the question marks where PostgreSQL wants that.
+// bind replaces the question marks by $1, $2 and so on if the database is PostgreSQL.
 func (d *database) bind(query string) string {
 	if d.Dialect != sqlstore.PostgreSQL {
 		return query
@@ -99,10 +99,10 @@ func (d *database) bind(query string) string {
 	return strings.Join(parts, "")
 }
 
-// locking has a SELECT see and hold the rows as they are now, on MySQL also in a transaction that
-// began before.
+// locking makes a SELECT lock the rows that it reads. On MySQL it then also reads the latest rows,
+// not those at the beginning of the transaction.
 func (d *database) locking(query string) string {
-	if d.Dialect == sqlstore.SQLite { // its transactions are one after the other
+	if d.Dialect == sqlstore.SQLite { // SQLite runs one transaction at a time
 		return query
 	}
 	return query + " FOR UPDATE"

@@ -11,11 +11,11 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// errRequest is a request that cannot be read.
+// errRequest is returned if a request cannot be read.
 var errRequest = errors.New("bad request")
 
-// status is the HTTP status and the code that an error has for clients. Every command may be
-// repeated with the same refund number, so 409 means "look again", and 503 "ask again".
+// status returns the HTTP status and the code of an error. A client may repeat every command with
+// the same refund number. After a 409 it should read the order first; after a 503 it should repeat.
 func status(err error) (int, string) {
 	var tooLarge *http.MaxBytesError
 	for _, s := range []struct {
@@ -33,7 +33,7 @@ func status(err error) (int, string) {
 		{is(err, refund.ErrAmount), http.StatusUnprocessableEntity, "amount"},
 		{is(err, refund.ErrLimit), http.StatusUnprocessableEntity, "limit"},
 		{is(err, errNoItem, errNoStock), http.StatusUnprocessableEntity, "item"},
-		{inTheWay(err), http.StatusServiceUnavailable, "try_again"},
+		{isContention(err), http.StatusServiceUnavailable, "try_again"},
 		{is(err, context.DeadlineExceeded, context.Canceled, driver.ErrBadConn, sqlstore.ErrCommit), http.StatusServiceUnavailable, "try_again"},
 	} {
 		if s.is {
@@ -43,8 +43,9 @@ func status(err error) (int, string) {
 	return http.StatusInternalServerError, "internal"
 }
 
-// inTheWay reports whether other transactions were in the way, more often than is worth trying.
-func inTheWay(err error) bool {
+// isContention reports whether the error comes from other transactions. The store has already
+// repeated the transaction several times.
+func isContention(err error) bool {
 	return slices.ContainsFunc([]sqlstore.Dialect{sqlstore.SQLite, sqlstore.PostgreSQL, sqlstore.MySQL},
 		func(d sqlstore.Dialect) bool { return d.IsRetryable(err) || d.IsDuplicate(err) })
 }

@@ -27,11 +27,11 @@ import (
 
 var bg = context.Background()
 
-// patience is how long a test waits for what a slow and busy machine gets done. Nothing shorter
-// decides.
+// patience is how long a test waits for a result. It is long because the machine may be slow and
+// busy.
 const patience = 3 * time.Minute
 
-// quick are options with which nobody waits for minutes.
+// quick returns options with short times.
 func quick(lease time.Duration) refund.Options {
 	return refund.Options{
 		CallTimeout: lease / 2, Lease: lease, QuietPeriod: 200 * time.Millisecond,
@@ -47,7 +47,7 @@ type opened struct {
 	log *syncBuffer
 }
 
-// openShop opens a shop on a database until the test ends, when it must stop without an error.
+// openShop opens a shop on a database. When the test ends the shop must stop without an error.
 func openShop(t *testing.T, dsn string) *opened {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -57,7 +57,7 @@ func openShop(t *testing.T, dsn string) *opened {
 	s.sim, err = simulate(&cfg, s.url+notifyPath)
 	require.NoError(t, err)
 	t.Cleanup(s.sim.Close)
-	cfg.Account.Limits = &refund.Limits{} // WeChat Pay's own has a minute between two refunds of an order
+	cfg.Account.Limits = &refund.Limits{} // WeChat Pay's limits require a minute between two refunds of an order
 	cfg.Account.RefundRate, cfg.Account.QueryRate = -1, -1
 	s.app, err = open(bg, cfg, slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelWarn})))
 	require.NoError(t, err)
@@ -90,7 +90,7 @@ func (b *syncBuffer) String() string {
 	return b.b.String()
 }
 
-// who sends a request: the header and the name in it.
+// who is the sender of a request: a header and the name in it.
 type who struct{ header, name string }
 
 var (
@@ -101,8 +101,8 @@ var (
 
 var client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: patience}
 
-// send makes a request, a POST if there is a body, and returns the status and the JSON of the
-// answer.
+// send sends a request and returns the status and the JSON of the answer. The method is POST if
+// there is a body.
 func send(by who, address, body string, headers ...string) (int, map[string]any, error) {
 	method := http.MethodGet
 	if body != "" {
@@ -132,7 +132,7 @@ func send(by who, address, body string, headers ...string) (int, map[string]any,
 	return resp.StatusCode, v, err
 }
 
-// must is send for what has one right status.
+// must calls send and checks the status.
 func must(t *testing.T, want int, by who, address, body string, headers ...string) map[string]any {
 	t.Helper()
 	status, v, err := send(by, address, body, headers...)
@@ -152,7 +152,7 @@ func (s *opened) number(t *testing.T, query string, args ...any) int64 {
 
 func sqliteFile(t *testing.T) string { return filepath.Join(t.TempDir(), "shop.db") }
 
-// onEach runs a test on every kind of database that there is.
+// onEach runs a test on every kind of database that is configured.
 func onEach(t *testing.T, run func(t *testing.T, dsn string)) {
 	t.Helper()
 	t.Run("SQLite", func(t *testing.T) { run(t, sqliteFile(t)) })
@@ -179,7 +179,7 @@ func freshMySQL(t *testing.T) string {
 	dsn := server(t, "ORDERFSM_MYSQL_DSN")
 	cfg, err := mysql.ParseDSN(dsn)
 	require.NoError(t, err)
-	cfg.InterpolateParams = true // one round trip for a statement, and not three
+	cfg.InterpolateParams = true // one round trip for a statement instead of three
 	cfg.DBName = makePlace(t, "mysql", dsn, "DATABASE", "")
 	return cfg.FormatDSN()
 }
@@ -193,7 +193,7 @@ func server(t *testing.T, variable string) string {
 	return dsn
 }
 
-// makePlace makes a schema or a database that goes when the test ends.
+// makePlace makes a schema or a database and drops it when the test ends.
 func makePlace(t *testing.T, driver, dsn, kind, how string) string {
 	t.Helper()
 	name := fmt.Sprintf("orderfsm_shop_test_%d_%d", os.Getpid(), serial.Add(1))

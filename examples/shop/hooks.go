@@ -9,14 +9,13 @@ import (
 	"github.com/orderfsm/orderfsm/order"
 )
 
-// hooks are the shop's own steps when a refund moves. Which hook is for what:
+// hooks are what the shop does when a refund changes its state. The purposes of the hooks:
 //
 //   - Guard may refuse a decision before it is made. This shop has none; examples/customhooks does.
-//   - InTx writes the rows that must be true exactly when the refund has moved. They are committed
-//     with it or not at all, so that a crash, a retry or a second process can neither lose nor
-//     repeat them. It must only write to the database, because it may run again in a new
-//     transaction.
-//   - After is for what may be lost: here, a wake-up of the outbox, which also polls.
+//   - InTx writes the rows that must change together with the refund. They are committed with it or
+//     not at all, so a crash, a retry or a second process can neither lose nor repeat them. InTx
+//     must only write to the database, because it may run again in a new transaction.
+//   - After is for effects that may be lost. Here it wakes the outbox, which also polls.
 //   - Discrepancy, Stuck and Setup call a person. The Service also logs all three, which is enough
 //     here.
 type hooks struct {
@@ -26,8 +25,8 @@ type hooks struct {
 
 func newHooks(db *database, out *outbox) *hooks { return &hooks{db, out} }
 
-// inTx is the InTx hook. A refund settles once, whatever the provider, the poller and the
-// notifications do at the same time, and so its lines are back on the shelf once.
+// inTx is the InTx hook. A refund settles once, even if the provider, the poller and notifications
+// report it at the same time, so its items return to stock once.
 func (h *hooks) inTx(ctx context.Context, o *order.Order, t order.Transition) error {
 	if _, ok := sqlstore.TxFrom(ctx); !ok {
 		return errors.New("the hook runs outside a transaction")
@@ -59,10 +58,10 @@ func (h *hooks) inTx(ctx context.Context, o *order.Order, t order.Transition) er
 // after is the After hook.
 func (h *hooks) after(context.Context, *order.Order, order.Transition) { h.outbox.nudge() }
 
-// restock returns the lines of a refund to the shelf. (A real shop waits for the parcel; see
-// examples/customhooks.) A refund without lines was made in WeChat Pay's console, or paid although
-// it had been rejected or abandoned here: the Service logs that as a conflict, and a person looks
-// at it.
+// restock returns the items of a refund to stock. (A real shop waits for the parcel; see
+// examples/customhooks.) A refund without items was made in WeChat Pay's console, or was paid
+// although the shop had rejected or abandoned it. The Service logs that as a discrepancy for a
+// person to check.
 func (h *hooks) restock(ctx context.Context, orderID, refundNo string) error {
 	lines, err := each(ctx, h.db, func(it *item) []any { return []any{&it.SKU, &it.Quantity} },
 		`SELECT sku, quantity FROM order_items WHERE order_id = ? AND refund_no = ? ORDER BY sku`, orderID, refundNo)
@@ -77,11 +76,11 @@ func (h *hooks) restock(ctx context.Context, orderID, refundNo string) error {
 	return nil
 }
 
-// free lets the lines of a refund that came to nothing be part of another.
+// free releases the items of a refund that will not pay, so that another refund can have them.
 func (h *hooks) free(ctx context.Context, orderID, refundNo string) error {
 	_, err := h.db.exec(ctx, `UPDATE order_items SET refund_no = '' WHERE order_id = ? AND refund_no = ?`, orderID, refundNo)
 	return err
 }
 
-// yuan prints fen without ever leaving the integers.
+// yuan formats an amount in fen with integer arithmetic only.
 func yuan(fen int64) string { return fmt.Sprintf("%d.%02d", fen/100, fen%100) }

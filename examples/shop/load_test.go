@@ -17,17 +17,16 @@ import (
 	"github.com/orderfsm/orderfsm/order"
 )
 
-// TestLoad has 16 clients do at once what buyers, staff and WeChat Pay do, badly: everything twice,
-// against each other, with lost answers, forged notifications and refunds that fail; and then
-// compares all the books.
+// TestLoad checks that the books agree after 16 concurrent clients. They repeat requests and
+// compete with each other, while answers are lost, notifications are forged and refunds fail.
 func TestLoad(t *testing.T) {
 	onEach(t, func(t *testing.T, dsn string) {
-		orders := 12 // of each client: 5,000 requests together
+		orders := 12 // for each client; about 5,000 requests in all
 		switch {
 		case testing.Short():
 			orders = 2
 		case raceDetector:
-			orders = 3 // SQLite in Go takes ten times longer under it
+			orders = 3 // SQLite in Go is ten times slower with it
 		case strings.Contains(dsn, "@"):
 			orders = 6
 		}
@@ -49,7 +48,7 @@ func TestLoad(t *testing.T) {
 		}
 		clients.Wait()
 		l.finish(t)
-		require.Empty(t, l.wrong, "answers that should not be; log:\n%s", s.log)
+		require.Empty(t, l.wrong, "unexpected answers; log:\n%s", s.log)
 		l.compare(t, 16*orders)
 		t.Logf("%d requests in %v", l.requests.Load(), time.Since(began).Round(time.Millisecond))
 	})
@@ -63,7 +62,8 @@ type load struct {
 	wrong []string
 }
 
-// want makes a request whose answer must be one of some statuses, and returns which.
+// want sends a request, records an answer with any other status than statuses, and returns the
+// answer.
 func (l *load) want(statuses []int, by who, path, body string, headers ...string) (int, map[string]any) {
 	l.requests.Add(1)
 	status, v, err := send(by, l.url+path, body, headers...)
@@ -79,7 +79,7 @@ func (l *load) blame(format string, args ...any) {
 	l.wrong = append(l.wrong, fmt.Sprintf(format, args...))
 }
 
-// atOnce does things at the same time.
+// atOnce calls functions concurrently.
 func atOnce(things ...func()) {
 	var all sync.WaitGroup
 	for _, do := range things {
@@ -89,7 +89,7 @@ func atOnce(things ...func()) {
 	all.Wait()
 }
 
-// visit is the life of one order.
+// visit places one order, requests refunds of it, and decides on them.
 func (l *load) visit(rng *rand.Rand, id string) {
 	place := func() {
 		l.want([]int{201}, li, "/orders", `{"order_id":"`+id+`","items":[{"sku":"tea","quantity":2},{"sku":"cup","quantity":1},{"sku":"pot","quantity":1}]}`)
@@ -100,14 +100,14 @@ func (l *load) visit(rng *rand.Rand, id string) {
 
 	ask := func(key, skus string, statuses ...int) int {
 		status, v := l.want(statuses, li, "/orders/"+id+"/refunds", `{"skus":[`+skus+`],"reason":"no"}`, "Idempotency-Key", key)
-		if no := id + "_" + key; status == 202 && v["refund_no"] != no {
-			l.blame("%s: refund %v", no, v)
+		if number := id + "_" + key; status == 202 && v["refund_no"] != number {
+			l.blame("%s: refund %v", number, v)
 		}
 		return status
 	}
 	again := func() { ask("a", `"tea"`, 202) }
 	atOnce(again, again, again)
-	// Two refunds for one item: one gets it.
+	// Of two refunds for one item, only one gets it.
 	var got [2]int
 	atOnce(func() { got[0] = ask("b", `"cup"`, 202, 409) }, func() { got[1] = ask("c", `"cup"`, 202, 409) })
 	if got[0] == got[1] {
@@ -132,8 +132,8 @@ func (l *load) visit(rng *rand.Rand, id string) {
 	l.want([]int{200}, li, "/orders/"+id, "")
 }
 
-// decide clicks twice, or has two people decide at the same time: one of two contrary decisions
-// must win.
+// decide makes a decision twice, or two contrary decisions at the same time. One of two contrary
+// decisions must win.
 func (l *load) decide(rng *rand.Rand, path string, amount int) {
 	var won [2]int
 	approve := func(i int) func() {
@@ -168,7 +168,7 @@ func (l *load) decide(rng *rand.Rand, path string, amount int) {
 	}
 }
 
-// queue pages through the review queue, and looks at the stuck ones.
+// queue reads two pages of the review queue and the list of stuck refunds.
 func (l *load) queue(rng *rand.Rand) {
 	if rng.IntN(4) != 0 {
 		return
@@ -182,7 +182,7 @@ func (l *load) queue(rng *rand.Rand) {
 	l.want([]int{401}, li, "/staff/refunds", "")
 }
 
-// fault has something go wrong at WeChat Pay, now and then.
+// fault sometimes injects a fault into WeChat Pay.
 func (l *load) fault(rng *rand.Rand) {
 	faults := []wechattest.Fault{
 		wechattest.LoseAnswer(), wechattest.FailBefore(), wechattest.Status(http.StatusBadGateway), wechattest.Truncate(),
@@ -202,7 +202,8 @@ func (l *load) fault(rng *rand.Rand) {
 	}
 }
 
-// forge sends notifications: again, spliced, and garbage. What becomes of them shows in the books.
+// forge sends a repeated, a spliced and a meaningless notification. If one has an effect, the books
+// differ.
 func (l *load) forge(rng *rand.Rand, refundNo string) {
 	nobody := who{"X-Nobody", ""}
 	if body, err := l.sim.Notification(refundNo); err == nil {
@@ -215,8 +216,8 @@ func (l *load) forge(rng *rand.Rand, refundNo string) {
 	}
 }
 
-// finish is what an operator does until nothing is open: retry once or abandon what failed, resolve
-// what is abnormal.
+// finish acts as an operator until no refund is open. It retries a failed refund once and then
+// abandons it, and resolves abnormal refunds.
 func (l *load) finish(t *testing.T) {
 	t.Helper()
 	l.sim.ClearInjected()
@@ -230,11 +231,11 @@ func (l *load) finish(t *testing.T) {
 			for _, entry := range refunds {
 				r, _ := entry.(map[string]any)
 				path := fmt.Sprintf("/staff/orders/%v/refunds/%v/", r["order_id"], r["refund_no"])
-				switch no := r["refund_no"]; {
+				switch number := r["refund_no"]; {
 				case state == order.StateAbnormal:
 					l.want([]int{200, 409}, wang, path+"resolve", `{"resolution":"paid","evidence":"bank receipt 8812"}`)
-				case state == order.StateFailed && !tried[no]:
-					tried[no] = true
+				case state == order.StateFailed && !tried[number]:
+					tried[number] = true
 					l.want([]int{200}, wang, path+"retry", `{"note":"topped up"}`)
 				case state == order.StateFailed:
 					l.want([]int{200, 409}, wang, path+"abandon", `{"note":"closed"}`)
@@ -245,7 +246,7 @@ func (l *load) finish(t *testing.T) {
 	}, patience, 50*time.Millisecond, "log:\n%s", l.log)
 }
 
-// compare sets the shop's rows, orderfsm's and WeChat Pay's ledger side by side.
+// compare compares the shop's rows, orderfsm's rows and WeChat Pay's ledger.
 func (l *load) compare(t *testing.T, orders int) {
 	t.Helper()
 	machine, err := order.NewMachine(order.Options{})
@@ -253,7 +254,7 @@ func (l *load) compare(t *testing.T, orders int) {
 	ids, err := each(bg, l.app.DB, func(id *string) []any { return []any{id} }, `SELECT id FROM orders`)
 	require.NoError(t, err)
 	require.Len(t, ids, orders)
-	gone := map[string]int64{} // from the shelves
+	gone := map[string]int64{} // from stock
 	ends := map[order.State]int{}
 	for _, id := range ids {
 		o, err := l.app.Service.Order(bg, id)
@@ -295,5 +296,5 @@ func (l *load) compare(t *testing.T, orders int) {
 		require.Equal(t, 1000000-n, l.number(t, `SELECT stock FROM inventory WHERE sku = ?`, sku), "stock of %s", sku)
 	}
 	require.Positive(t, ends[order.StateRefunded])
-	t.Logf("%d orders, refunds that ended as %v", orders, ends)
+	t.Logf("%d orders; refunds by final state: %v", orders, ends)
 }

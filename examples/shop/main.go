@@ -1,14 +1,14 @@
-// Command shop is a small shop with its own tables, into which refunds are embedded as a team would
-// do it. Its README has the commands to play with; the files, in the order to read them:
+// Command shop is a small shop with its own tables that embeds refunds as a team would. Its README
+// has commands to try. Read the files in this order:
 //
-//	wire.go       what is put together, by google/wire; options.go has the shop's own pieces
+//	wire.go       the parts, connected by google/wire; options.go has the shop's own options
 //	shop.go       orders, stock and refunds: the shop's rows and orderfsm's in one transaction
-//	hooks.go      what happens in the shop when a refund moves
-//	outbox.go     how the buyer is told
-//	buyer.go      the buyer's endpoints; staff.go those of the merchant; web.go and errors.go what they share
+//	hooks.go      what the shop does when a refund changes its state
+//	outbox.go     messages to the buyer
+//	buyer.go      the buyer's endpoints; staff.go has the merchant's, web.go and errors.go the shared code
 //	serve.go      starting and stopping
-//	database.go   one database of three kinds; schema.go the shop's tables
-//	config.go     flags and the merchant's account; simulator.go what stands in for WeChat Pay without one
+//	database.go   the database, of one of three kinds; schema.go has the shop's tables
+//	config.go     flags and the merchant's account; simulator.go replaces WeChat Pay without an account
 package main
 
 import (
@@ -47,7 +47,7 @@ func run(ctx context.Context, cfg config, out io.Writer) error {
 	defer ln.Close()
 	var sim *simulator
 	if !cfg.real() {
-		//nolint:contextcheck // the simulator's life ends with Close
+		//nolint:contextcheck // Close ends the simulator
 		if sim, err = simulate(&cfg, "http://"+ln.Addr().String()+notifyPath); err != nil {
 			return err
 		}
@@ -62,7 +62,7 @@ func run(ctx context.Context, cfg config, out io.Writer) error {
 		if err := sim.recall(ctx, a); err != nil {
 			return err
 		}
-		defer sim.notify()() //nolint:contextcheck // until the shop has stopped, and not only until it begins to
+		defer sim.notify()() //nolint:contextcheck // runs until the shop has stopped, which is after ctx ends
 	}
 	fmt.Fprintf(out, "shop: http://%s, %s, WeChat Pay at %s\n", ln.Addr(), a.DB.Dialect, cfg.provider())
 	return serve(ctx, a, ln)

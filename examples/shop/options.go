@@ -8,7 +8,7 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// newRefundOptions puts the shop's hooks into the workflow.
+// newRefundOptions adds the shop's hooks and logger to the options.
 func newRefundOptions(cfg config, h *hooks, log *slog.Logger) refund.Options {
 	opt := cfg.Refunds
 	opt.Hooks = []refund.Hooks{{InTx: h.inTx, After: h.after}}
@@ -20,5 +20,5 @@ func newPollerOptions(log *slog.Logger) poller.Options {
 	return poller.Options{Logger: log}
 }
 
-// newTableOptions leaves orderfsm's tables the names that they have: orderfsm_orders and so on.
+// newTableOptions keeps the default names of orderfsm's tables: orderfsm_orders and so on.
 func newTableOptions() sqlstore.Options { return sqlstore.Options{} }

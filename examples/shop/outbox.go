@@ -6,8 +6,9 @@ import (
 	"time"
 )
 
-// outbox sends the messages that the InTx hook has written. Each is sent at least once: a process
-// that dies between sending and marking sends it again, and so may two that run at a time.
+// outbox sends the messages that the InTx hook has written. It sends each message at least once. A
+// message is sent again if the process dies before it has marked the message, and two processes may
+// send the same message.
 type outbox struct {
 	db    *database
 	log   *slog.Logger
@@ -19,21 +20,21 @@ func newOutbox(db *database, log *slog.Logger) *outbox {
 	return &outbox{db: db, log: log, wake: make(chan struct{}, 1), every: 5 * time.Second}
 }
 
-// nudge has the outbox looked at now. A nudge that is lost costs a few seconds.
+// nudge wakes run now. If a nudge is lost, the messages wait a few seconds.
 func (o *outbox) nudge() {
 	select {
 	case o.wake <- struct{}{}:
-	default: // it has not seen the last one yet
+	default: // run has not received the last one yet
 	}
 }
 
-// run sends what is there until ctx ends.
+// run sends the messages in the outbox until ctx ends.
 func (o *outbox) run(ctx context.Context) {
 	ticker := time.NewTicker(o.every)
 	defer ticker.Stop()
 	for {
 		if err := o.sendAll(ctx); err != nil && ctx.Err() == nil {
-			o.log.ErrorContext(ctx, "messages not sent, will be tried again", slog.Any("error", err))
+			o.log.ErrorContext(ctx, "messages not sent; will retry", slog.Any("error", err))
 		}
 		select {
 		case <-ctx.Done():
@@ -54,7 +55,7 @@ func (o *outbox) sendAll(ctx context.Context) error {
 		`SELECT m.order_id, m.seq, o.buyer, m.text FROM messages m JOIN orders o ON o.id = m.order_id
 			WHERE m.sent_at = 0 ORDER BY m.order_id, m.seq LIMIT 100`)
 	for _, m := range unsent {
-		// Here a real shop calls its mail or message service.
+		// A real shop calls its mail or message service here.
 		o.log.InfoContext(ctx, "message", slog.String("buyer", m.buyer), slog.String("order_id", m.orderID), slog.String("text", m.text))
 		if _, err := o.db.exec(ctx, `UPDATE messages SET sent_at = ? WHERE order_id = ? AND seq = ?`,
 			time.Now().UnixMicro(), m.orderID, m.seq); err != nil {

@@ -16,12 +16,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// blocks returns the README's sh blocks, and bash and curl's being there.
+// blocks returns the README's sh blocks. It skips the test if bash or curl is missing.
 func blocks(t *testing.T) []string {
 	t.Helper()
 	for _, program := range []string{"bash", "curl"} {
 		if _, err := exec.LookPath(program); err != nil {
-			t.Skip(program + " is not here; without it nothing shows that the README's commands work")
+			t.Skip(program + " is not installed; without it nothing shows that the README's commands work")
 		}
 	}
 	readme, err := os.ReadFile("README.md")
@@ -37,14 +37,13 @@ func blocks(t *testing.T) []string {
 
 var times = regexp.MustCompile(`"\d{4}-\d\d-\d\dT[^"]*Z"`)
 
-// plain is text without spaces and times: the README breaks its lines, and was written at another
-// moment.
+// plain removes spaces and replaces times, because the README wraps its lines and its times are
+// older.
 func plain(text string) string {
 	return times.ReplaceAllString(strings.Join(strings.Fields(text), ""), `"time"`)
 }
 
-// TestREADME runs the curl lines in their order, and compares what they print with what stands
-// below them.
+// TestREADME runs the curl lines in order and compares their output with the lines below them.
 func TestREADME(t *testing.T) {
 	blocks := blocks(t)
 	require.Equal(t, "go run ./examples/shop\n", blocks[0])
@@ -57,7 +56,7 @@ func TestREADME(t *testing.T) {
 			command, shown, _ := strings.Cut("curl "+step, "\n")
 			want := plain(regexp.MustCompile(`(?m)^# `).ReplaceAllString(shown, ""))
 			got := output(t, p.url, command)
-			// What is looked at may be a moment late; what is done is right the first time.
+			// A read may show an older state, so it is repeated. A command runs only once.
 			for got != want && ctx.Err() == nil && !strings.Contains(command, " -d ") {
 				<-time.After(100 * time.Millisecond)
 				got = output(t, p.url, command)
@@ -88,7 +87,7 @@ func TestREADMEKilled(t *testing.T) {
 	script := strings.ReplaceAll(blocks[len(blocks)-1], "127.0.0.1:8081", addr)
 	require.NotContains(t, script, ":8081")
 	ctx := context.Background()
-	if deadline, ok := t.Deadline(); ok { // the script waits without end; what it printed should be seen
+	if deadline, ok := t.Deadline(); ok { // the script may wait without end; show its output before the test times out
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-10*time.Second))
 		defer cancel()
@@ -105,8 +104,8 @@ func TestREADMEKilled(t *testing.T) {
 	require.Contains(t, string(out), `"payments":1`)
 }
 
-// unusedAddr is a port that no server has, and that the system gives to nobody who asks for any:
-// those begin at 32768.
+// unusedAddr returns an address whose port no server has. The system does not assign the port to
+// others, because the ports that it assigns begin at 32768.
 func unusedAddr(t *testing.T) string {
 	t.Helper()
 	for port := 20000 + rand.IntN(10000); ; port++ {

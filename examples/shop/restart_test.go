@@ -46,7 +46,7 @@ func TestMain(m *testing.M) {
 type process struct {
 	*exec.Cmd
 	url   string
-	ended chan struct{} // its output
+	ended chan struct{} // closed at the end of its output
 }
 
 // startProcess starts a shop and waits until it listens.
@@ -71,15 +71,15 @@ func startProcess(t *testing.T, env []string, args ...string) *process {
 	return p
 }
 
-// kill is SIGKILL: nothing of the program runs any more.
+// kill sends SIGKILL and waits until the process has ended.
 func (p *process) kill() {
 	_ = p.Process.Kill() // it may have ended already
 	<-p.ended
 	_ = p.Wait()
 }
 
-// account writes what the shop needs of a simulator outside: the environment that wechatpay-sim
-// prints.
+// account writes the files that the shop needs to use sim, and returns the environment that
+// wechatpay-sim would print.
 func account(t *testing.T, sim *wechattest.Server) []string {
 	t.Helper()
 	dir := t.TempDir()
@@ -98,13 +98,12 @@ func account(t *testing.T, sim *wechattest.Server) []string {
 	}
 }
 
-// TestRestart kills the shop in the middle of a refund and starts it again on the same database,
-// with a WeChat Pay that goes on running: the refund ends, is paid once, and its stock is back
-// once.
+// TestRestart kills the shop during a refund and starts it again on the same database, while WeChat
+// Pay goes on running. It checks that the refund ends, is paid once, and returns to stock once.
 func TestRestart(t *testing.T) {
 	for _, tc := range []struct {
 		name string
-		hold func(wait func(context.Context)) wechattest.Fault // where the shop's call stands when it is killed
+		hold func(wait func(context.Context)) wechattest.Fault // how far the call is when the shop is killed
 	}{
 		{"before it is paid", func(wait func(context.Context)) wechattest.Fault { return wechattest.Fault{}.Before(wait) }},
 		{"paid, and not answered", func(wait func(context.Context)) wechattest.Fault { return wechattest.Fault{}.After(wait) }},
@@ -139,7 +138,7 @@ func TestRestart(t *testing.T) {
 			require.Len(t, seen["messages"], 1)
 			require.NoError(t, p.Process.Signal(syscall.SIGTERM))
 			<-p.ended
-			require.NoError(t, p.Wait(), "it stops without an error")
+			require.NoError(t, p.Wait(), "the shop must stop without an error")
 
 			ledger := sim.Ledger()
 			require.Len(t, ledger, 1)
@@ -154,8 +153,8 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// TestRestartInside does it with the simulator inside, which learns again what the shop knows: the
-// one refund that was settled before, and the orders.
+// TestRestartInside kills the shop together with the simulator inside it. It checks that the new
+// simulator learns the orders and the settled refund from the shop's database.
 func TestRestartInside(t *testing.T) {
 	file := sqliteFile(t)
 	p := startProcess(t, nil, "-dsn", file)
@@ -171,7 +170,7 @@ func TestRestartInside(t *testing.T) {
 	must(t, 201, li, p.url+"/orders", `{"order_id":"ORD-1","items":[{"sku":"tea","quantity":1},{"sku":"cup","quantity":1}]}`)
 	ask("tea", 4990)
 	refunded(4990)
-	ask("cup", 1500) // less than a minute after the other one, so that it waits
+	ask("cup", 1500) // it waits, because the other one was less than a minute ago
 	p.kill()
 
 	p = startProcess(t, nil, "-dsn", file)

@@ -14,7 +14,7 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// app is everything that newApp makes and somebody starts, stops or looks at.
+// app holds the parts that newApp makes.
 type app struct {
 	DB      *database
 	Shop    *shop
@@ -25,7 +25,7 @@ type app struct {
 	Web     http.Handler
 }
 
-// open makes the app and brings the tables up to date, orderfsm's and the shop's own.
+// open makes the app and migrates the tables of orderfsm and of the shop.
 func open(ctx context.Context, cfg config, log *slog.Logger) (*app, error) {
 	db, err := openDatabase(cfg.DSN)
 	if err != nil {
@@ -41,14 +41,14 @@ func open(ctx context.Context, cfg config, log *slog.Logger) (*app, error) {
 	return a, nil
 }
 
-// stopTimeout is how long requests and calls to the provider may still take when the shop closes.
+// stopTimeout limits the requests and the provider calls that are in flight when the shop stops.
 const stopTimeout = 30 * time.Second
 
-// serve runs the parts of the shop until ctx ends, and then stops them one after the other: first
-// nothing new comes in, then what is at the provider is waited for. Nothing is lost where it is
-// killed instead.
+// serve runs the parts of the shop until ctx ends, and then stops them in order. First it stops the
+// HTTP server, then it waits for the calls to the provider. If the process is killed instead,
+// nothing is lost.
 func serve(ctx context.Context, a *app, ln net.Listener) error {
-	work, cut := context.WithCancel(context.WithoutCancel(ctx)) // ctx is the sign to begin stopping, not the end
+	work, cut := context.WithCancel(context.WithoutCancel(ctx)) // ctx starts the stop; work ends after it
 	defer cut()
 	server := &http.Server{
 		Handler: a.Web, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second,

@@ -20,13 +20,13 @@ const gateway = wechatv2.GatewayName
 // The shop's own refusals; errors.go has their HTTP statuses.
 var (
 	errNoOrder    = errors.New("no such order")
-	errOrderTaken = errors.New("there is another order of that number")
+	errOrderTaken = errors.New("another order has that number")
 	errNoStock    = errors.New("out of stock")
 	errNoItem     = errors.New("no such item")
 	errItemTaken  = errors.New("another refund has that item")
 )
 
-// shop is the part that was there before refunds: orders, their lines, and what is on the shelves.
+// shop is the part that existed before refunds: orders, their items, and the stock.
 type shop struct {
 	db    *database
 	store *sqlstore.Store
@@ -38,18 +38,18 @@ func newShop(cfg config, db *database, store *sqlstore.Store, svc *refund.Servic
 	return &shop{db, store, svc, cfg.Paid}
 }
 
-// inTx runs fn in one transaction with whatever orderfsm does in it: fn's ctx makes the Service
-// join. After hooks run once it is committed. Where another transaction was in the way fn runs
-// again; it must have no effect but through ctx.
+// inTx runs fn in a transaction. Calls of the Service with fn's ctx join the transaction, and After
+// hooks run after the commit. If another transaction conflicts, fn runs again, so fn must have no
+// effects outside the transaction.
 func (s *shop) inTx(ctx context.Context, fn func(ctx context.Context) error) error {
 	err := s.store.InTx(ctx, fn)
-	if s.db.Dialect.IsDuplicate(err) { // another made a row of ours first, which fn finds now
+	if s.db.Dialect.IsDuplicate(err) { // another transaction inserted the row first; now fn finds it
 		err = s.store.InTx(ctx, fn)
 	}
 	return err
 }
 
-// item is a line of an order. Price is that of one piece, in fen.
+// item is a line of an order. Price is the price of one piece, in fen.
 type item struct {
 	SKU      string `json:"sku"`
 	Quantity int64  `json:"quantity"`
@@ -57,18 +57,18 @@ type item struct {
 	RefundNo string `json:"refund_no,omitempty"`
 }
 
-// bySKU is an order that no database has an opinion of.
+// bySKU compares items in Go, because the databases sort text differently.
 func bySKU(a, b item) int { return cmp.Compare(a.SKU, b.SKU) }
 
 func (it item) cost() int64 { return it.Price * it.Quantity }
 
-// place records an order that the buyer has paid. A real shop does this where it hears of the
-// payment.
+// place records an order that the buyer has paid. A real shop does this when the provider confirms
+// the payment.
 //
-// Stock, order and registration for refunds are one transaction: whenever the process dies, all are
-// there or none. The same call again changes nothing.
+// One transaction changes the stock, records the order and registers it for refunds. If the process
+// dies, all of them are stored or none. A repeated call changes nothing.
 func (s *shop) place(ctx context.Context, buyer, orderID string, want []item) error {
-	slices.SortFunc(want, bySKU) // everybody locks in one order
+	slices.SortFunc(want, bySKU) // all transactions lock in the same order
 	var total int64
 	err := s.inTx(ctx, func(ctx context.Context) error {
 		var known bool
@@ -87,15 +87,15 @@ func (s *shop) place(ctx context.Context, buyer, orderID string, want []item) er
 		}); err != nil {
 			return err
 		}
-		return s.take(ctx, orderID, want) // last, because everybody wants these rows
+		return s.take(ctx, orderID, want) // last, because all orders contend for these rows
 	})
 	if err == nil && s.paid != nil {
-		err = s.paid(orderID, total) // the simulator; after a crash it learns again, see simulator.recall
+		err = s.paid(orderID, total) // to the simulator; simulator.recall repeats this after a crash
 	}
 	return err
 }
 
-// known returns the total of an order that is there already.
+// known returns the total of an order, if it exists already.
 func (s *shop) known(ctx context.Context, buyer, orderID string, want []item) (total int64, known bool, err error) {
 	owner, err := s.owner(ctx, orderID)
 	if errors.Is(err, errNoOrder) {
@@ -119,7 +119,7 @@ func (s *shop) known(ctx context.Context, buyer, orderID string, want []item) (t
 	return total, true, nil
 }
 
-// price fills in what the items cost and returns what they cost together.
+// price sets the prices of the items and returns their total.
 func (s *shop) price(ctx context.Context, want []item) (total int64, err error) {
 	for i := range want {
 		prices, err := each(ctx, s.db, func(n *int64) []any { return []any{n} }, `SELECT price FROM inventory WHERE sku = ?`, want[i].SKU)
@@ -135,7 +135,7 @@ func (s *shop) price(ctx context.Context, want []item) (total int64, err error) 
 	return total, nil
 }
 
-// take moves the items from the shelf to the order.
+// take moves the items from stock to the order.
 func (s *shop) take(ctx context.Context, orderID string, items []item) error {
 	for _, it := range items {
 		taken, err := s.db.exec(ctx, `UPDATE inventory SET stock = stock - ? WHERE sku = ? AND stock >= ?`, it.Quantity, it.SKU, it.Quantity)
@@ -153,10 +153,11 @@ func (s *shop) take(ctx context.Context, orderID string, items []item) error {
 	return nil
 }
 
-// requestRefund asks for the money of some lines of an order. The client's key makes it idempotent:
-// it becomes part of the refund number, which orderfsm and WeChat Pay both know as one refund.
+// requestRefund requests a refund for some items of an order. The client's key makes it idempotent,
+// because it becomes part of the refund number. orderfsm and WeChat Pay treat one number as one
+// refund.
 func (s *shop) requestRefund(ctx context.Context, buyer, orderID, key string, skus []string, reason string) (order.Refund, error) {
-	lines, err := s.items(ctx, orderID, false) // what they cost never changes
+	lines, err := s.items(ctx, orderID, false) // the prices of an order never change
 	if err != nil {
 		return order.Refund{}, err
 	}
@@ -170,21 +171,21 @@ func (s *shop) requestRefund(ctx context.Context, buyer, orderID, key string, sk
 	}
 	refundNo := orderID + "_" + key
 	var r order.Refund
-	// The lines and the refund are one transaction: no refund without its lines, no lines without
-	// their refund. Request comes first: it locks the order, so that what follows sees it as it is.
+	// One transaction stores the refund and claims its items. Request comes first because it locks
+	// the order, so that claim reads the current items.
 	err = s.inTx(ctx, func(ctx context.Context) error {
 		r, err = s.svc.Request(ctx, refund.RequestParams{
 			Ref: refund.Ref{OrderID: orderID, RefundNo: refundNo}, Amount: amount, Reason: reason, Actor: order.Actor("buyer:" + buyer),
 		})
 		if err != nil || r.State.Terminal() && r.State != order.StateRefunded {
-			return err // an old one, asked for again, that came to nothing: its lines are free
+			return err // a repeated request for a refund that has ended without paying, whose items are free
 		}
 		return s.claim(ctx, orderID, refundNo, skus)
 	})
 	return r, err
 }
 
-// claim makes lines part of a refund. Claimed again by the same refund, the lines must be the same.
+// claim makes items part of a refund. If the refund has items already, they must be the same.
 func (s *shop) claim(ctx context.Context, orderID, refundNo string, skus []string) error {
 	lines, err := s.items(ctx, orderID, true)
 	if err != nil {
@@ -209,7 +210,7 @@ func (s *shop) claim(ctx context.Context, orderID, refundNo string, skus []strin
 	return nil
 }
 
-// owner returns who bought an order.
+// owner returns the buyer of an order.
 func (s *shop) owner(ctx context.Context, orderID string) (string, error) {
 	buyers, err := each(ctx, s.db, func(b *string) []any { return []any{b} }, `SELECT buyer FROM orders WHERE id = ?`, orderID)
 	if err == nil && len(buyers) == 0 {
@@ -221,7 +222,7 @@ func (s *shop) owner(ctx context.Context, orderID string) (string, error) {
 	return buyers[0], nil
 }
 
-// items returns the lines of an order; locked, they stay as they are until the transaction ends.
+// items returns the items of an order. If locked, they cannot change until the transaction ends.
 func (s *shop) items(ctx context.Context, orderID string, locked bool) ([]item, error) {
 	query := `SELECT sku, quantity, price, refund_no FROM order_items WHERE order_id = ? ORDER BY sku`
 	if locked {

@@ -18,8 +18,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// TestKeyOfAnotherRefund: a key that is taken is not taken for other items, though they cost the
-// same, and whatever has become of the refund.
+// TestKeyOfAnotherRefund checks that the key of a refund is refused for other items, even if they
+// cost the same, and in every state of the refund.
 func TestKeyOfAnotherRefund(t *testing.T) {
 	s := openShop(t, sqliteFile(t))
 	_, err := s.app.DB.exec(bg, `INSERT INTO inventory (sku, price, stock) VALUES ('mug', 1500, 9)`)
@@ -34,7 +34,7 @@ func TestKeyOfAnotherRefund(t *testing.T) {
 	must(t, 202, li, refunds, mug, "Idempotency-Key", "a")
 }
 
-// TestRefusals goes through what clients can do wrong: none of it changes anything.
+// TestRefusals checks that wrong requests are refused and change nothing.
 func TestRefusals(t *testing.T) {
 	s := openShop(t, sqliteFile(t))
 	must(t, 201, li, s.url+"/orders", `{"order_id":"ORD-1","items":[{"sku":"tea","quantity":1},{"sku":"cup","quantity":3}]}`)
@@ -91,25 +91,24 @@ func TestRefusals(t *testing.T) {
 	require.EqualValues(t, 4990, o.Reserved)
 }
 
-// TestNothingInPart: what the shop refuses after orderfsm has agreed leaves nothing in orderfsm's
-// tables, and the other way round.
+// TestNothingInPart checks that a refusal by the shop leaves nothing in orderfsm's tables, and that
+// a refusal by orderfsm leaves nothing in the shop's.
 func TestNothingInPart(t *testing.T) {
 	onEach(t, func(t *testing.T, dsn string) {
 		s := openShop(t, dsn)
 		must(t, 201, li, s.url+"/orders", `{"order_id":"ORD-1","items":[{"sku":"tea","quantity":1},{"sku":"pot","quantity":1}]}`)
 		must(t, 202, li, s.url+"/orders/ORD-1/refunds", `{"skus":["tea"]}`, "Idempotency-Key", "a")
-		// There is room for the amount, but the tea is taken.
+		// The amount would fit, but another refund has the tea.
 		v := must(t, 409, li, s.url+"/orders/ORD-1/refunds", `{"skus":["tea"]}`, "Idempotency-Key", "b")
 		require.Equal(t, "conflict", v["error"])
 		o, err := s.app.Service.Order(bg, "ORD-1")
 		require.NoError(t, err)
 		require.Len(t, o.Refunds, 1)
-		// A second order of the refund's number would be another's; orderfsm refuses, and no line
-		// is claimed.
+		// orderfsm refuses the number and the long reason, and no item is claimed.
 		_, err = s.app.Shop.requestRefund(bg, "li", "ORD-1", "a*", []string{"pot"}, strings.Repeat("x", 5000))
 		require.ErrorIs(t, err, refund.ErrInvalid)
 		require.Zero(t, s.number(t, `SELECT count(*) FROM order_items WHERE sku = 'pot' AND refund_no <> ''`))
-		// Once rejected, the tea is free, and the old key still means the old refund.
+		// After the rejection the tea is free, and the old key still means the old refund.
 		must(t, 200, wang, s.url+"/staff/orders/ORD-1/refunds/ORD-1_a/reject", `{"note":"opened"}`)
 		v = must(t, 202, li, s.url+"/orders/ORD-1/refunds", `{"skus":["tea"]}`, "Idempotency-Key", "a")
 		require.Equal(t, []any{string(order.StateRejected), "opened"}, []any{v["state"], v["note"]})
@@ -121,7 +120,7 @@ func TestNothingInPart(t *testing.T) {
 		}, patience, 20*time.Millisecond)
 		require.EqualValues(t, 100, s.number(t, `SELECT stock FROM inventory WHERE sku = 'tea'`))
 		require.EqualValues(t, 99, s.number(t, `SELECT stock FROM inventory WHERE sku = 'pot'`))
-		note := strings.Repeat("有划痕", 400) // as long as a note may be, nearly
+		note := strings.Repeat("有划痕", 400) // almost the longest note
 		must(t, 200, wang, s.url+"/staff/orders/ORD-1/refunds/ORD-1_B/reject", `{"note":"`+note+`"}`)
 		v = must(t, 200, li, s.url+"/orders/ORD-1", "")
 		require.Contains(t, v["messages"], "Your refund of 128.00 yuan was refused: "+note)

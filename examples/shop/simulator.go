@@ -11,9 +11,9 @@ import (
 )
 
 // simulator is a WeChat Pay inside the program, so that the shop can be tried without an account.
-// It forgets when the process ends, and is then told again what the shop knows; so it proves
-// nothing about payments across a restart. For that run wechatpay-sim beside the shop: the README
-// shows how.
+// It loses its ledger when the process ends, and recall fills it from the shop's database. It
+// therefore proves nothing about payments across a restart. The README shows how to run
+// wechatpay-sim as a separate process for that.
 type simulator struct {
 	*wechattest.Server
 
@@ -36,7 +36,7 @@ func simulate(cfg *config, notifyURL string) (*simulator, error) {
 	return s, nil
 }
 
-// pay has the buyer pay an order, once.
+// pay pays an order once, as the buyer.
 func (s *simulator) pay(orderID string, total int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -47,7 +47,7 @@ func (s *simulator) pay(orderID string, total int64) error {
 	return s.AddOrder(wechattest.Order{OutTradeNo: orderID, TotalFee: total})
 }
 
-// recall tells it the orders of the shop's database, and the refunds that are settled.
+// recall adds the orders and the settled refunds of the shop's database to the simulator.
 func (s *simulator) recall(ctx context.Context, a *app) error {
 	ids, err := each(ctx, a.DB, func(id *string) []any { return []any{id} }, `SELECT id FROM orders`)
 	if err != nil {
@@ -76,7 +76,7 @@ func (s *simulator) recall(ctx context.Context, a *app) error {
 	return nil
 }
 
-// notify begins to send notifications; what it returns ends that.
+// notify starts to send notifications. The function that it returns stops that.
 func (s *simulator) notify() (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})

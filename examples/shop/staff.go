@@ -21,8 +21,8 @@ type staffsView struct {
 	Reason      string      `json:"reason"`
 	RequestedBy order.Actor `json:"requested_by"`
 	RequestedAt time.Time   `json:"requested_at"`
-	// Code and Message are the provider's last words; where they are not empty, somebody has to act
-	// or wait.
+	// Code and Message are from the provider's last answer. If they are not empty, a person must
+	// act or wait.
 	Code    string `json:"code,omitempty"`
 	Message string `json:"message,omitempty"`
 }
@@ -34,8 +34,8 @@ func viewForStaff(orderID string, r order.Refund) staffsView {
 	}
 }
 
-// listRefunds is the review queue: oldest first, or with ?state= any other list; ?after= is the
-// next of a page.
+// listRefunds lists the refunds in review, oldest first. ?state= selects another state, and ?after=
+// takes the next of a page.
 func (w *web) listRefunds(r *http.Request, _ string) (int, any, error) {
 	f, err := filter(r)
 	if err != nil {
@@ -49,8 +49,8 @@ func (w *web) listRefunds(r *http.Request, _ string) (int, any, error) {
 	return http.StatusOK, pageView(p), err
 }
 
-// listStuck is what has been approved for long and has no outcome. It goes on being asked about by
-// itself.
+// listStuck lists the refunds that were approved long ago and have no outcome. The poller goes on
+// asking about them.
 func (w *web) listStuck(r *http.Request, _ string) (int, any, error) {
 	f, err := filter(r)
 	if err != nil {
@@ -90,7 +90,7 @@ func pageView(p refund.Page) any {
 	return v
 }
 
-// decide carries out a decision on a refund and answers with the refund as it is after it.
+// decide carries out a decision on a refund and returns the refund after it.
 func (w *web) decide(r *http.Request, who string) (int, any, error) {
 	in, err := decode[struct {
 		Amount     int64             `json:"amount"`
@@ -101,28 +101,28 @@ func (w *web) decide(r *http.Request, who string) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	ctx, id, no, by := r.Context(), r.PathValue("order_id"), r.PathValue("refund_no"), order.Actor("staff:"+who)
+	ctx, id, number, by := r.Context(), r.PathValue("order_id"), r.PathValue("refund_no"), order.Actor("staff:"+who)
 	var done order.Refund
 	switch r.PathValue("decision") {
 	case "approve":
-		// From here on the money may move. The reviewer repeats the amount: a stale screen is
-		// refused. The poller sends the refund at once; its outcome is not known yet when this
-		// answers.
-		done, err = w.svc.Approve(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: id, RefundNo: no}, Amount: in.Amount, Note: in.Note, Actor: by})
+		// From here on the money may move. The reviewer repeats the amount, so that Approve can
+		// refuse a stale screen. The poller sends the refund at once. Its outcome is not known yet
+		// in this answer.
+		done, err = w.svc.Approve(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: id, RefundNo: number}, Amount: in.Amount, Note: in.Note, Actor: by})
 	case "reject":
-		done, err = w.svc.Reject(ctx, refund.RejectParams{Ref: refund.Ref{OrderID: id, RefundNo: no}, Note: in.Note, Actor: by})
+		done, err = w.svc.Reject(ctx, refund.RejectParams{Ref: refund.Ref{OrderID: id, RefundNo: number}, Note: in.Note, Actor: by})
 	case "retry":
-		// A failed refund is sent again under its number, for example once the balance is topped
-		// up.
-		done, err = w.svc.Retry(ctx, refund.RetryParams{Ref: refund.Ref{OrderID: id, RefundNo: no}, Note: in.Note, Actor: by})
+		// A failed refund is sent again under its number, for example after the merchant has topped
+		// up the balance.
+		done, err = w.svc.Retry(ctx, refund.RetryParams{Ref: refund.Ref{OrderID: id, RefundNo: number}, Note: in.Note, Actor: by})
 	case "abandon":
-		// Given up, once WeChat Pay has said again that it will not pay it.
-		done, err = w.svc.Abandon(ctx, refund.AbandonParams{Ref: refund.Ref{OrderID: id, RefundNo: no}, Note: in.Note, Actor: by})
+		// The shop gives the refund up after WeChat Pay has confirmed that it will not pay.
+		done, err = w.svc.Abandon(ctx, refund.AbandonParams{Ref: refund.Ref{OrderID: id, RefundNo: number}, Note: in.Note, Actor: by})
 	case "resolve":
-		// How an abnormal or stuck refund ended outside: an operator's word, with evidence.
-		done, err = w.svc.Resolve(ctx, refund.ResolveParams{Ref: refund.Ref{OrderID: id, RefundNo: no}, Resolution: in.Resolution, Evidence: in.Evidence, Actor: by})
+		// An operator reports, with evidence, how an abnormal or stuck refund ended elsewhere.
+		done, err = w.svc.Resolve(ctx, refund.ResolveParams{Ref: refund.Ref{OrderID: id, RefundNo: number}, Resolution: in.Resolution, Evidence: in.Evidence, Actor: by})
 	default:
-		err = fmt.Errorf("%w: approve, reject, retry, abandon or resolve", errRequest)
+		err = fmt.Errorf("%w: the decision must be approve, reject, retry, abandon or resolve", errRequest)
 	}
 	return http.StatusOK, viewForStaff(id, done), err
 }

@@ -18,7 +18,7 @@ const (
 	maxBody    = 64 << 10
 )
 
-// web is the shop's HTTP side.
+// web serves the shop's HTTP endpoints.
 type web struct {
 	shop *shop
 	svc  *refund.Service
@@ -47,21 +47,21 @@ func newWeb(s *shop, svc *refund.Service, log *slog.Logger) (http.Handler, error
 	} {
 		mux.Handle(pattern, w.as("X-Staff", do))
 	}
-	mux.Handle("POST "+notifyPath, notify) // it authenticates the sender itself, and bounds the body
+	mux.Handle("POST "+notifyPath, notify) // it authenticates the sender and limits the body itself
 	return mux, nil
 }
 
-// endpoint does what who asks for, and returns the status and the body of the answer.
+// endpoint carries out the request of who and returns the status and the body of the answer.
 type endpoint func(r *http.Request, who string) (int, any, error)
 
-// as takes a request's word for who sends it. THIS IS WHERE YOUR AUTHENTICATION GOES: a session, a
-// token, single sign-on, and for staff the question whether they may decide on refunds. orderfsm
-// only records who did what.
+// as trusts the header to name the sender. THIS IS WHERE YOUR AUTHENTICATION GOES: a session, a
+// token, single sign-on, and for staff a check that they may decide on refunds. orderfsm only
+// records who did what.
 func (w *web) as(header string, do endpoint) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		who := r.Header.Get(header)
 		if !isName(who) {
-			w.answer(rw, r, http.StatusUnauthorized, problem{"unauthorized", "who are you? " + header + " is missing"})
+			w.answer(rw, r, http.StatusUnauthorized, problem{"unauthorized", header + " is missing or malformed"})
 			return
 		}
 		r.Body = http.MaxBytesReader(rw, r.Body, maxBody)
@@ -74,7 +74,7 @@ func (w *web) as(header string, do endpoint) http.Handler {
 	})
 }
 
-// own lets buyers get at their own orders only. Other orders are not there for them.
+// own gives buyers access to their own orders only. For other orders it answers errNoOrder.
 func (w *web) own(do endpoint) endpoint {
 	return func(r *http.Request, who string) (int, any, error) {
 		id := r.PathValue("order_id")
@@ -94,17 +94,17 @@ type problem struct {
 	Message string `json:"message"`
 }
 
-// fail answers with an error. The client sees its own faults; the shop's faults are logged.
+// fail answers with an error. It logs the shop's own faults and does not show them to the client.
 func (w *web) fail(rw http.ResponseWriter, r *http.Request, err error) {
 	code, name := status(err)
 	p := problem{name, err.Error()}
 	var not *order.TransitionError
-	if errors.As(err, &not) { // its own text is for operators
+	if errors.As(err, &not) { // the error's text is for operators
 		p.Message = fmt.Sprintf("%s is not possible: the refund is %s", not.Event, not.From)
 	}
 	if code >= http.StatusInternalServerError {
 		w.log.ErrorContext(r.Context(), "request failed", slog.String("path", r.URL.Path), slog.Any("error", err))
-		p.Message = "it is not known whether that worked; the same request again is safe"
+		p.Message = "the outcome is unknown; it is safe to repeat the request"
 		rw.Header().Set("Retry-After", "1")
 	}
 	w.answer(rw, r, code, p)
@@ -118,7 +118,7 @@ func (w *web) answer(rw http.ResponseWriter, r *http.Request, code int, body any
 	}
 }
 
-// decode reads a JSON body, strictly.
+// decode reads a JSON body. It refuses unknown fields and more than one value.
 func decode[T any](r *http.Request) (T, error) {
 	var v T
 	dec := json.NewDecoder(r.Body)
@@ -135,8 +135,8 @@ func decode[T any](r *http.Request) (T, error) {
 	return v, nil
 }
 
-// The forms of what clients choose. The order number and the key make up the refund number, at the
-// first _.
+// The forms of the names that clients choose. The refund number is the order number, a _ and the
+// key. An order number has no _, so the first _ separates the two.
 var (
 	orderForm = regexp.MustCompile(`^[A-Z0-9-]{1,32}$`)
 	nameForm  = regexp.MustCompile(`^[A-Za-z0-9_-]{1,31}$`)

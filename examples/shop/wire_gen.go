@@ -23,16 +23,15 @@ import (
 
 // Injectors from wire.go:
 
-// newApp puts the shop together: orderfsm's sets by role, and the shop's own pieces. wire_gen.go is
-// what it comes to; it is written by
+// newApp connects orderfsm's sets and the shop's own parts. wire generates wire_gen.go from it:
 //
 //	go run github.com/google/wire/cmd/wire@v0.7.0 gen ./examples/shop
 //
-// A shop whose own tables are the Store leaves wiring.SQLSet out and binds its own:
+// A shop that implements refund.Store on its own tables omits wiring.SQLSet and binds its store:
 //
 //	wire.Bind(new(refund.Store), new(*ownStore)), newOwnStore
 //
-// and one that adds a state leaves di.MachineSet out and gives a *order.Machine.
+// A shop that adds a state omits di.MachineSet and provides a *order.Machine.
 func newApp(cfg config, db *database, log *slog.Logger) (*app, error) {
 	sqlDB := db.DB
 	dialect := db.Dialect

@@ -7,7 +7,7 @@ import (
 	"github.com/orderfsm/orderfsm/order"
 )
 
-// ledger is what the provider says. *wechattest.Server is one.
+// ledger is the provider's record of payments. *wechattest.Server implements it.
 type ledger interface {
 	Ledger() []wechattest.Entry
 	Paid(refundNo string) int64
@@ -22,11 +22,11 @@ type audit struct {
 	Refunds, Paid, Failed int
 	// PaidFen is what the provider paid.
 	PaidFen int64
-	// PaidTwice counts the refunds that were paid more than once, or under a number that nobody
+	// PaidTwice counts the refunds that were paid more than once or under a number that nobody
 	// approved, and the orders that paid more than was approved. Lost counts the refunds that have
-	// not ended, or have not ended as the ledger says.
+	// not ended, or that ended differently from the ledger.
 	PaidTwice, Lost int
-	// Differences are all that is wrong, in words.
+	// Differences describe everything that is wrong.
 	Differences []string
 }
 
@@ -50,7 +50,7 @@ func (a *audit) order(p planned, o *order.Order) {
 	}
 	var approved int64
 	for i, amount := range p.amounts {
-		a.refund(o, p.no(i), amount)
+		a.refund(o, p.refundNo(i), amount)
 		approved += amount
 	}
 	if len(o.Refunds) > len(p.amounts) {
@@ -58,46 +58,46 @@ func (a *audit) order(p planned, o *order.Order) {
 	}
 	paid := a.ledger.PaidTotal(p.id)
 	a.PaidFen += paid
-	if paid > approved { // which is at most the total
-		a.differ(&a.PaidTwice, "order %s: the provider paid %d, approved were %d", p.id, paid, approved)
+	if paid > approved { // approved is at most the total
+		a.differ(&a.PaidTwice, "order %s: the provider paid %d, but %d were approved", p.id, paid, approved)
 	}
 	if paid != o.Refunded {
-		a.differ(nil, "order %s: the book says %d, the provider paid %d", p.id, o.Refunded, paid)
+		a.differ(nil, "order %s: the book has %d, the provider paid %d", p.id, o.Refunded, paid)
 	}
 }
 
 // refund compares one refund.
-func (a *audit) refund(o *order.Order, no string, amount int64) {
-	r := o.Refund(no)
+func (a *audit) refund(o *order.Order, number string, amount int64) {
+	r := o.Refund(number)
 	if r == nil {
-		a.differ(&a.Lost, "refund %s is not in the book", no)
+		a.differ(&a.Lost, "refund %s is not in the book", number)
 		return
 	}
 	if r.Amount != amount {
-		a.differ(nil, "refund %s is of %d, not %d", no, r.Amount, amount)
+		a.differ(nil, "refund %s has the amount %d, not %d", number, r.Amount, amount)
 	}
-	paid := a.ledger.Paid(no)
+	paid := a.ledger.Paid(number)
 	switch {
 	case r.State == order.StateRefunded && paid == amount:
 		a.Paid++
 	case r.State == order.StateFailed && paid == 0:
 		a.Failed++
 	default:
-		a.differ(&a.Lost, "refund %s of %d is %s, the provider paid %d", no, amount, r.State, paid)
+		a.differ(&a.Lost, "refund %s of %d is %s, the provider paid %d", number, amount, r.State, paid)
 	}
 }
 
-// entries looks for what is in the ledger and should not be.
+// entries looks for payments in the ledger that the plan does not have.
 func (a *audit) entries(plan []planned) {
 	known := map[string]string{}
 	for _, p := range plan {
 		for i := range p.amounts {
-			known[p.no(i)] = p.id
+			known[p.refundNo(i)] = p.id
 		}
 	}
 	for _, e := range a.ledger.Ledger() {
 		if known[e.OutRefundNo] != e.OutTradeNo {
-			a.differ(&a.PaidTwice, "nobody approved refund %s of order %s, %d", e.OutRefundNo, e.OutTradeNo, e.Amount)
+			a.differ(&a.PaidTwice, "nobody approved refund %s of order %s, amount %d", e.OutRefundNo, e.OutTradeNo, e.Amount)
 		}
 		if e.Payments > 1 {
 			a.differ(&a.PaidTwice, "refund %s was paid %d times", e.OutRefundNo, e.Payments)

@@ -11,7 +11,7 @@ import (
 	"github.com/orderfsm/orderfsm/order"
 )
 
-// entries is a ledger that says whatever a test wants.
+// entries is a ledger with the entries that a test chooses.
 type entries []wechattest.Entry
 
 func (l entries) Ledger() []wechattest.Entry { return l }
@@ -25,19 +25,19 @@ func (l entries) sum(of func(wechattest.Entry) bool) (fen int64) {
 	return fen
 }
 
-func (l entries) Paid(no string) int64 {
-	return l.sum(func(e wechattest.Entry) bool { return e.OutRefundNo == no })
+func (l entries) Paid(number string) int64 {
+	return l.sum(func(e wechattest.Entry) bool { return e.OutRefundNo == number })
 }
 
 func (l entries) PaidTotal(id string) int64 {
 	return l.sum(func(e wechattest.Entry) bool { return e.OutTradeNo == id })
 }
 
-func entry(no string, amount int64, payments int) wechattest.Entry {
-	return wechattest.Entry{OutRefundNo: no, OutTradeNo: "K1", Amount: amount, Payments: payments}
+func entry(number string, amount int64, payments int) wechattest.Entry {
+	return wechattest.Entry{OutRefundNo: number, OutTradeNo: "K1", Amount: amount, Payments: payments}
 }
 
-// TestAudit has books and ledgers that disagree: each way is seen.
+// TestAudit checks that audit reports each way in which book and ledger can disagree.
 func TestAudit(t *testing.T) {
 	both := entries{entry("R1-0", 60, 1), entry("R1-1", 40, 1)}
 	for name, c := range map[string]struct {
@@ -84,7 +84,7 @@ func TestAudit(t *testing.T) {
 
 var settled = [2]order.Event{order.EventSettle, order.EventSettle}
 
-// walk makes the order that a plan makes, its refunds ended as told.
+// walk makes the order of a plan and ends its refunds with the given events.
 func walk(t *testing.T, m *order.Machine, p planned, ends [2]order.Event) *order.Order {
 	t.Helper()
 	o := &order.Order{ID: p.id, Gateway: "g", Currency: "CNY", Total: p.total, State: order.StatePaid}
@@ -94,7 +94,7 @@ func walk(t *testing.T, m *order.Machine, p planned, ends [2]order.Event) *order
 				continue
 			}
 			_, err := m.Fire(context.Background(), o, order.Trigger{
-				Event: ev, RefundNo: p.no(i), Amount: amount, Actor: "test", At: time.Unix(1, 0),
+				Event: ev, RefundNo: p.refundNo(i), Amount: amount, Actor: "test", At: time.Unix(1, 0),
 			})
 			require.NoError(t, err)
 		}
@@ -102,16 +102,16 @@ func walk(t *testing.T, m *order.Machine, p planned, ends [2]order.Event) *order
 	return o
 }
 
-// TestPlan has amounts that fit, whatever the dice say.
+// TestPlan checks that the random refunds of an order never exceed its total.
 func TestPlan(t *testing.T) {
-	d := newDriver(Options{Orders: 2000, Seed: 3, Now: time.Now}, newServer(t), nil, "") //nolint:forbidigo // not read
+	d := newDriver(Options{Orders: 2000, Seed: 3, Now: time.Now}, newServer(t), nil, "") //nolint:forbidigo // the test does not read the clock
 	require.Len(t, d.plan, 2000)
 	require.Greater(t, d.refunds, 2500)
 	for _, p := range d.plan {
 		var sum int64
 		for i, amount := range p.amounts {
 			require.Positive(t, amount)
-			require.NoError(t, order.ValidateRefundNo(p.no(i)))
+			require.NoError(t, order.ValidateRefundNo(p.refundNo(i)))
 			sum += amount
 		}
 		require.LessOrEqual(t, sum, p.total)

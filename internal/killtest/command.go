@@ -12,9 +12,10 @@ import (
 	"github.com/orderfsm/orderfsm/adapters/sqlstore"
 )
 
-// Command is the main of a command: it makes one run with the flags that the process was started
-// with, or is a worker of such a run. It returns the exit code, which is 1 on any difference. A
-// database that is not empty is the only one for the engine, and the flag -database is left out.
+// Command is the main function of a command. It makes one run with the flags of the process, or it
+// works, if the process is a worker of such a run. It returns the exit code, which is 1 if anything
+// differs. If database is not empty, the engine runs on that one alone, and there is no flag
+// -database.
 func Command(e Engine, database sqlstore.Dialect) int {
 	if code, is := Worker(e); is {
 		return code
@@ -24,13 +25,13 @@ func Command(e Engine, database sqlstore.Dialect) int {
 		flag.StringVar((*string)(&opt.Database), "database", string(sqlstore.SQLite), "sqlite, postgresql or mysql (MariaDB)")
 	}
 	flag.StringVar(&opt.DSN, "dsn", "", "the database server; default: ORDERFSM_POSTGRES_DSN or ORDERFSM_MYSQL_DSN")
-	flag.IntVar(&opt.Orders, "orders", 2000, "how many orders, of one or two refunds each")
-	flag.IntVar(&opt.Workers, "workers", 4, "how many worker processes; SQLite has one")
-	flag.DurationVar(&opt.For, "for", 10*time.Minute, "when to give up: what has not ended then is lost")
+	flag.IntVar(&opt.Orders, "orders", 2000, "number of orders, with one or two refunds each")
+	flag.IntVar(&opt.Workers, "workers", 4, "number of worker processes; always 1 with SQLite")
+	flag.DurationVar(&opt.For, "for", 10*time.Minute, "time limit; refunds that have not ended by then count as lost")
 	flag.DurationVar(&opt.KillEvery, "kill", 300*time.Millisecond, "the mean time between two kills")
-	flag.Int64Var(&opt.Kills, "kills", 0, "after how many kills there are no more; 0: they go on to the end")
-	flag.Uint64Var(&opt.Seed, "seed", 1, "of the dice")
-	midway := flag.String("midway", "", "a shell command to run once when half of the refunds have ended: restart the database")
+	flag.Int64Var(&opt.Kills, "kills", 0, "the most kills; if 0, there is no limit")
+	flag.Uint64Var(&opt.Seed, "seed", 1, "seed of the random choices")
+	midway := flag.String("midway", "", "a shell command to run once when half of the refunds have ended, for example to restart the database")
 	flag.Parse()
 	if opt.DSN == "" {
 		opt.DSN = os.Getenv(map[sqlstore.Dialect]string{
@@ -39,7 +40,7 @@ func Command(e Engine, database sqlstore.Dialect) int {
 	}
 	if *midway != "" {
 		opt.Midway = func(ctx context.Context) error {
-			cmd := exec.CommandContext(ctx, "sh", "-c", *midway) //nolint:gosec // the caller's own
+			cmd := exec.CommandContext(ctx, "sh", "-c", *midway) //nolint:gosec // the command comes from the caller
 			cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 			return cmd.Run()
 		}

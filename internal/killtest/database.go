@@ -14,13 +14,13 @@ import (
 	"github.com/orderfsm/orderfsm/adapters/sqlstore"
 )
 
-// place is an empty database that a run has to itself.
+// place is an empty database that only one run uses.
 type place struct {
 	dsn  string
 	drop func(ctx context.Context) error
 }
 
-// makePlace makes one, under a name that nobody else uses; dir is for SQLite's files.
+// makePlace makes a place under a name that nobody else uses. SQLite's files go into dir.
 func makePlace(ctx context.Context, opt Options, dir, name string) (place, error) {
 	switch opt.Database { //nolint:exhaustive // the other one is SQLite
 	case sqlstore.PostgreSQL:

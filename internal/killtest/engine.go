@@ -11,29 +11,28 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// The times of every [Shop], short, so that what a killed worker leaves is soon taken up, and long
-// enough for a handshake on a machine that has much else to do.
+// The times of every [Shop]. They are short, so that the work of a killed worker resumes soon, and
+// long enough for a TLS handshake on a busy machine.
 const (
 	CallTimeout = 2 * time.Second
 	Lease       = 2500 * time.Millisecond
 )
 
-// Engine is what carries the refunds to their end in the worker processes. The zero value is
-// adapters/poller.
+// Engine processes the refunds in the workers until they end. The zero value is adapters/poller.
 type Engine struct {
-	// Name is for the report.
+	// Name is the engine's name in the report.
 	Name string
-	// Migrate makes the tables that it has beside the store's. If nil, there are none.
+	// Migrate makes the engine's tables. If nil, the engine has none.
 	Migrate func(ctx context.Context, s *Shop) error
-	// Scheduler is for refund.Options, in all processes; s has no Service yet. If nil, there is
-	// none.
+	// Scheduler makes the Scheduler of refund.Options, in the driver and in the workers; s has no
+	// Service yet. If nil, there is no Scheduler.
 	Scheduler func(s *Shop) (refund.Scheduler, error)
-	// Work carries refunds until ctx ends, and then lets what is in flight finish. An error ends
-	// the run.
+	// Work processes refunds until ctx ends, and then finishes those in flight. An error ends the
+	// run.
 	Work func(ctx context.Context, s *Shop) error
 }
 
-// Shop is what the driver and the workers alike have of the module.
+// Shop holds the parts of the module that the driver and each worker use.
 type Shop struct {
 	DSN     string
 	DB      *sql.DB

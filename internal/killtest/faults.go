@@ -9,7 +9,7 @@ import (
 	"github.com/orderfsm/orderfsm/adapters/wechatv2/wechattest"
 )
 
-// trouble is one kind of fault and how often it comes.
+// trouble is one kind of fault and how often it occurs.
 type trouble struct {
 	name    string
 	permill int
@@ -18,13 +18,13 @@ type trouble struct {
 	taken   atomic.Int64
 }
 
-// faults feed the simulator's script at random. Every call takes some time, so that kills meet
+// faults scripts random faults for the simulator. Every call takes some time, so that kills hit
 // calls at every point.
 type faults struct {
 	srv   *wechattest.Server
 	dice  *rand.Rand
 	kinds []*trouble
-	// unheard counts the answers that nobody waited for any more: of a worker that was killed, or
+	// unheard counts the answers that nobody received, because the worker was killed or its call
 	// timed out.
 	unheard atomic.Int64
 }
@@ -43,7 +43,7 @@ func newFaults(srv *wechattest.Server, dice *rand.Rand) *faults {
 	}}
 }
 
-// run keeps the script longer than what is called before the next look, until ctx ends.
+// run extends the script until ctx ends, so that it never runs out between two extensions.
 func (f *faults) run(ctx context.Context) {
 	const ahead = 512
 	scripted := 0
@@ -60,7 +60,7 @@ func (f *faults) run(ctx context.Context) {
 	}
 }
 
-// throw throws the dice for one call.
+// throw chooses what happens to one call.
 func (f *faults) throw() wechattest.Fault {
 	before, after := f.someTime(), f.someTime()
 	n := f.dice.IntN(1000)

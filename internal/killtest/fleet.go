@@ -13,19 +13,19 @@ import (
 	"time"
 )
 
-// fleet is the worker processes: this program, run again.
+// fleet runs the worker processes. Each is this program, started again.
 type fleet struct {
 	size    int
 	every   time.Duration
-	most    int64  // kills; 0: no bound
-	account string // the file
+	most    int64  // kills; if 0, no limit
+	account string // the file with the workers' account
 	stderr  io.Writer
 	dice    *rand.Rand
 	kills   atomic.Int64
 }
 
-// run keeps the workers running, and kills them, until ctx ends; then it asks them to stop and
-// waits for it. A worker that ends by itself, or does not stop, goes to fail.
+// run starts the workers, and kills and replaces them at random, until ctx ends. Then it stops the
+// workers and waits for them. It calls fail if a worker ends by itself or does not stop.
 func (f *fleet) run(ctx context.Context, fail func(error)) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -48,7 +48,7 @@ func (f *fleet) run(ctx context.Context, fail func(error)) {
 	}
 }
 
-// keep runs one worker after the other.
+// keep runs one worker at a time and replaces it when it is killed.
 func (f *fleet) keep(ctx context.Context, axe <-chan struct{}) error {
 	for {
 		cmd, ended, err := f.start(ctx)
@@ -61,7 +61,7 @@ func (f *fleet) keep(ctx context.Context, axe <-chan struct{}) error {
 		select {
 		case <-axe:
 			if err := cmd.Process.Kill(); err != nil {
-				return errors.Join(fmt.Errorf("killing it: %w", err), <-ended)
+				return errors.Join(fmt.Errorf("kill: %w", err), <-ended)
 			}
 			if <-ended != nil {
 				f.kills.Add(1)
@@ -75,7 +75,7 @@ func (f *fleet) keep(ctx context.Context, axe <-chan struct{}) error {
 	}
 }
 
-// start starts a worker that stops when ctx ends, and is killed where it does not.
+// start starts a worker that stops when ctx ends, and is killed if it does not.
 func (f *fleet) start(ctx context.Context) (*exec.Cmd, <-chan error, error) {
 	exe, err := os.Executable()
 	if err != nil {
@@ -98,7 +98,7 @@ func (f *fleet) start(ctx context.Context) (*exec.Cmd, <-chan error, error) {
 	return cmd, ended, nil
 }
 
-// pause waits for d and reports true, or false where ctx ends first.
+// pause waits for d and reports true. It reports false if ctx ends first.
 func pause(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()

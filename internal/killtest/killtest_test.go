@@ -15,7 +15,7 @@ import (
 
 var bg = context.Background()
 
-// TestMain is a worker where the driver has started it.
+// TestMain works if the driver has started this process as a worker.
 func TestMain(m *testing.M) {
 	if code, is := killtest.Worker(killtest.Engine{}); is {
 		os.Exit(code)
@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestKilled is some seconds of the real thing on each database that there is.
+// TestKilled makes a run of some seconds on each database that is configured.
 func TestKilled(t *testing.T) {
 	for _, c := range []struct {
 		database sqlstore.Dialect
@@ -44,7 +44,7 @@ func TestKilled(t *testing.T) {
 			rep, err := killtest.Run(bg, killtest.Options{
 				Database: c.database, DSN: dsn, Orders: 40, Workers: 3, Seed: 7, Out: &out,
 				For: 5 * time.Minute, KillEvery: 700 * time.Millisecond,
-				Kills: 20, // where a worker needs longer than that to begin, all the killing would never end
+				Kills: 20, // without a limit the run would not end on a machine on which workers start slowly
 			})
 			require.NoError(t, err, &out)
 			require.Empty(t, rep.Differences, "%s\nkept: %s", &out, rep.Kept)
@@ -52,7 +52,7 @@ func TestKilled(t *testing.T) {
 			require.Zero(t, rep.Lost)
 			require.Equal(t, rep.Refunds, rep.Paid+rep.Failed)
 			require.Greater(t, rep.Refunds, 40)
-			require.Positive(t, rep.Kills, "what was not killed proves nothing")
+			require.Positive(t, rep.Kills, "without a kill the test proves nothing")
 			require.Positive(t, rep.Unheard)
 
 			var table bytes.Buffer
@@ -62,8 +62,8 @@ func TestKilled(t *testing.T) {
 	}
 }
 
-// TestTimeIsOver has a run that ends too early: what has not ended is reported, and the database
-// kept.
+// TestTimeIsOver checks that a run out of time reports the refunds that have not ended, and keeps
+// the database.
 func TestTimeIsOver(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	rep, err := killtest.Run(bg, killtest.Options{Database: sqlstore.SQLite, Orders: 5, For: time.Millisecond})
@@ -77,7 +77,7 @@ func TestTimeIsOver(t *testing.T) {
 	require.Contains(t, table.String(), "DIFFERENCE: ")
 }
 
-// TestInterrupted leaves nothing behind and says so.
+// TestInterrupted checks that a cancelled run returns the context's error and leaves no files.
 func TestInterrupted(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("TMPDIR", dir)
@@ -97,12 +97,12 @@ func TestOptions(t *testing.T) {
 		opt  killtest.Options
 		want string
 	}{
-		"no database":    {killtest.Options{}, "want sqlite, postgresql or mysql"},
-		"no DSN":         {killtest.Options{Database: sqlstore.PostgreSQL}, "a DSN is required"},
-		"negative":       {killtest.Options{Database: sqlstore.SQLite, Orders: -1}, "negative"},
-		"unreachable":    {killtest.Options{Database: sqlstore.MySQL, DSN: "root@tcp(127.0.0.1:1)/"}, "CREATE DATABASE"},
-		"DSN is no URL":  {killtest.Options{Database: sqlstore.PostgreSQL, DSN: "host=%zz"}, "URL"},
-		"DSN is no DSN ": {killtest.Options{Database: sqlstore.MySQL, DSN: "?"}, "DSN"},
+		"no database":   {killtest.Options{}, "want sqlite, postgresql or mysql"},
+		"no DSN":        {killtest.Options{Database: sqlstore.PostgreSQL}, "a DSN is required"},
+		"negative":      {killtest.Options{Database: sqlstore.SQLite, Orders: -1}, "negative"},
+		"unreachable":   {killtest.Options{Database: sqlstore.MySQL, DSN: "root@tcp(127.0.0.1:1)/"}, "CREATE DATABASE"},
+		"DSN is no URL": {killtest.Options{Database: sqlstore.PostgreSQL, DSN: "host=%zz"}, "URL"},
+		"DSN is no DSN": {killtest.Options{Database: sqlstore.MySQL, DSN: "?"}, "DSN"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := killtest.Run(bg, c.opt)

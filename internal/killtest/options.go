@@ -11,42 +11,42 @@ import (
 	"github.com/orderfsm/orderfsm/adapters/sqlstore"
 )
 
-// Options say what [Run] does. Database is required, and DSN unless it is SQLite.
+// Options configure [Run]. Database is required. DSN is required unless Database is SQLite.
 type Options struct {
 	// Database is the kind of database.
 	Database sqlstore.Dialect
-	// DSN is how to reach the server as somebody who may create a schema (PostgreSQL) or a database
-	// (MySQL). SQLite makes its file.
+	// DSN is the database server, with a user who may create a schema (PostgreSQL) or a database
+	// (MySQL). SQLite does not use it.
 	DSN string
-	// Engine is that of the workers, which must be started with the same. The zero value is
-	// adapters/poller.
+	// Engine processes the refunds. The workers must be started with the same one. The zero value
+	// is adapters/poller.
 	Engine Engine
-	// Orders is how many orders have refunds. If zero, 2000.
+	// Orders is the number of orders with refunds. If zero, 2000.
 	Orders int
-	// Workers is how many processes work at the same time. If zero, 4; for SQLite always 1.
+	// Workers is the number of worker processes. If zero, 4. It is always 1 for SQLite.
 	Workers int
-	// For is when to give up: a refund that has not ended by then is lost. If zero, 10 min.
+	// For limits the run. A refund that has not ended by then counts as lost. If zero, 10 min.
 	For time.Duration
 	// KillEvery is the mean time between two kills. If zero, 300 ms.
 	KillEvery time.Duration
-	// Kills is after how many kills there are no more. If zero, they go on to the end.
+	// Kills is the most kills. If zero, there is no limit.
 	Kills int64
-	// Seed is that of the dice.
+	// Seed is the seed of the random choices.
 	Seed uint64
-	// Midway, where not nil, is called once, when half of the refunds are paid: to restart the
-	// database.
+	// Midway is called once when half of the refunds have ended, for example to restart the
+	// database. If nil, nothing is called.
 	Midway func(ctx context.Context) error
-	// Out gets a line of progress every few seconds, and what the workers write to their standard
-	// error. If nil, nobody does.
+	// Out receives a line of progress every few seconds, and the standard error of the workers. If
+	// nil, both are discarded.
 	Out io.Writer
-	// Now is the clock that the run is measured by. If nil, time.Now.
+	// Now is the clock that measures the run. If nil, time.Now.
 	Now func() time.Time
 }
 
 func (o *Options) complete() error {
 	switch o.Database {
 	case sqlstore.SQLite:
-		o.Workers = 1 // what the database is for: one process of the shop
+		o.Workers = 1 // SQLite is for a shop of one process
 	case sqlstore.PostgreSQL, sqlstore.MySQL:
 		if o.DSN == "" {
 			return errors.New("a DSN is required")
@@ -55,7 +55,7 @@ func (o *Options) complete() error {
 		return fmt.Errorf("database %q: want sqlite, postgresql or mysql", o.Database)
 	}
 	if o.Orders < 0 || o.Workers < 0 || o.For < 0 || o.KillEvery < 0 || o.Kills < 0 {
-		return errors.New("nothing may be negative")
+		return errors.New("no option may be negative")
 	}
 	orDefault(&o.Orders, 2000)
 	orDefault(&o.Workers, 4)
@@ -72,7 +72,7 @@ func (o *Options) complete() error {
 	return nil
 }
 
-// oneByOne is a writer for the driver and all its workers.
+// oneByOne lets the driver and all workers write to w, one at a time.
 type oneByOne struct {
 	mu sync.Mutex // guards w
 	w  io.Writer

@@ -14,37 +14,40 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// Report is what came of a run.
+// Report is the result of a run.
 type Report struct {
 	Engine          string
 	Database        sqlstore.Dialect
 	Seed            uint64
 	Workers, Orders int
-	// Refunds were approved; Paid and Failed are those on which book and ledger agree.
+	// Refunds counts the approved refunds. Paid and Failed count those on which book and ledger
+	// agree.
 	Refunds, Paid, Failed int
 	// PaidFen is what the provider paid.
 	PaidFen int64
-	// Kills counts the workers killed, Calls the requests that reached the provider, Faults those
-	// that went wrong, by kind. Unheard counts the answers whose worker was dead, or had given up.
+	// Kills counts the killed workers, Calls the requests that reached the provider, and Faults the
+	// requests that failed, by kind. Unheard counts the answers that no worker received, because it
+	// was killed or its call timed out.
 	Kills, Calls, Unheard int64
 	Faults                []Fault
-	// PaidTwice counts the refunds paid more than once, or under a number that nobody approved, and
-	// the orders that paid more than was approved. Lost counts the refunds that have not ended, or
-	// not as the ledger says.
+	// PaidTwice counts the refunds that were paid more than once or under a number that nobody
+	// approved, and the orders that paid more than was approved. Lost counts the refunds that have
+	// not ended, or that ended differently from the ledger.
 	PaidTwice, Lost int
-	// Differences are all that is wrong, in words; Kept is the DSN of the database that has them.
+	// Differences describe everything that is wrong. Kept is the DSN of the database, which is kept
+	// if there are any.
 	Differences []string
 	Kept        string
 	Took        time.Duration
 }
 
-// Fault is how often one kind of fault was met.
+// Fault is how often one kind of fault occurred.
 type Fault struct {
 	Name  string
 	Count int64
 }
 
-// report compares the books once all is quiet.
+// report compares the books after the workers have stopped.
 func (d *driver) report(ctx context.Context) (Report, error) {
 	rep := Report{
 		Engine: d.opt.Engine.Name, Database: d.opt.Database, Seed: d.opt.Seed, Workers: d.opt.Workers, Orders: d.opt.Orders,
@@ -69,14 +72,14 @@ func (d *driver) report(ctx context.Context) (Report, error) {
 	}
 	a.entries(d.plan)
 	if left := d.balance - d.srv.Balance(); left != a.PaidFen {
-		a.differ(nil, "%d left the balance, the orders paid %d", left, a.PaidFen)
+		a.differ(nil, "%d left the balance, but the orders paid %d", left, a.PaidFen)
 	}
 	rep.Refunds, rep.Paid, rep.Failed, rep.PaidFen = a.Refunds, a.Paid, a.Failed, a.PaidFen
 	rep.PaidTwice, rep.Lost, rep.Differences = a.PaidTwice, a.Lost, a.Differences
 	return rep, nil
 }
 
-// Print writes the table, and the first differences.
+// Print writes the report as a table, followed by the first differences.
 func (r *Report) Print(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	var faults int64
@@ -95,7 +98,7 @@ func (r *Report) Print(w io.Writer) error {
 		{"refunds", r.Refunds},
 		{"kills", r.Kills},
 		{"calls", r.Calls},
-		{"answers to the dead", r.Unheard},
+		{"answers not received", r.Unheard},
 		{"faults", faults},
 	} {
 		fmt.Fprintf(t, "%s\t%v\n", row.name, row.value)
@@ -116,7 +119,7 @@ func (r *Report) Print(w io.Writer) error {
 		fmt.Fprintln(w, "DIFFERENCE:", d)
 	}
 	if r.Kept != "" {
-		fmt.Fprintln(w, "the database is kept:", r.Kept)
+		fmt.Fprintln(w, "kept the database:", r.Kept)
 	}
 	return nil
 }

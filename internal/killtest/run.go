@@ -16,9 +16,9 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// Run makes one run. Its error is that of a run that could not be made, or in which a worker ended
-// by itself; what book and ledger disagree about is in the Report. It leaves no process behind, and
-// no database unless there are differences: then Report.Kept tells where it is.
+// Run makes one run. It returns an error if the run cannot be made or a worker ends by itself. If
+// book and ledger disagree, the Report has the differences and there is no error. Run leaves no
+// process behind. It keeps the database only if there are differences; Report.Kept is its DSN.
 func Run(ctx context.Context, opt Options) (rep Report, err error) {
 	if err := opt.complete(); err != nil {
 		return Report{}, err
@@ -38,7 +38,7 @@ func Run(ctx context.Context, opt Options) (rep Report, err error) {
 		}
 		err = errors.Join(err, at.drop(context.WithoutCancel(ctx)), os.RemoveAll(dir))
 	}()
-	//nolint:contextcheck // the server's life ends with Close
+	//nolint:contextcheck // Close ends the server
 	srv, err := wechattest.NewServer(wechattest.Options{SettleAfter: 100 * time.Millisecond, RefuseConcurrent: true})
 	if err != nil {
 		return Report{}, err
@@ -114,7 +114,7 @@ func (d *driver) run(ctx context.Context) (Report, error) {
 	return d.report(context.WithoutCancel(ctx))
 }
 
-// ask has the orders' refunds asked for and approved, by a few buyers at a time.
+// ask requests and approves the refunds of all orders, a few orders at a time.
 func (d *driver) ask(ctx context.Context, start func(func()), fail func(error)) {
 	work := make(chan planned)
 	start(func() {
@@ -153,12 +153,12 @@ func (d *driver) askOne(ctx context.Context, p planned) error {
 	for i, amount := range p.amounts {
 		err = errors.Join(err, insist(ctx, func() error {
 			_, err := svc.Request(ctx, refund.RequestParams{
-				Ref: refund.Ref{OrderID: p.id, RefundNo: p.no(i)}, Amount: amount, Actor: "buyer:1",
+				Ref: refund.Ref{OrderID: p.id, RefundNo: p.refundNo(i)}, Amount: amount, Actor: "buyer:1",
 			})
 			return err
 		}), insist(ctx, func() error {
 			_, err := svc.Approve(ctx, refund.ApproveParams{
-				Ref: refund.Ref{OrderID: p.id, RefundNo: p.no(i)}, Amount: amount, Actor: "staff:1",
+				Ref: refund.Ref{OrderID: p.id, RefundNo: p.refundNo(i)}, Amount: amount, Actor: "staff:1",
 			})
 			return err
 		}))
@@ -166,7 +166,8 @@ func (d *driver) askOne(ctx context.Context, p planned) error {
 	return err
 }
 
-// insist repeats what may have failed because the database is away.
+// insist repeats do until it succeeds or returns a final error. With any other error the database
+// may be down.
 func insist(ctx context.Context, do func() error) error {
 	for {
 		err := do()
@@ -183,13 +184,13 @@ func insist(ctx context.Context, do func() error) error {
 	}
 }
 
-// watch returns when every refund has ended, or ctx.
+// watch returns when every refund has ended or ctx ends.
 func (d *driver) watch(ctx context.Context, fail func(error)) {
 	midway := d.opt.Midway
 	for look := 1; pause(ctx, 100*time.Millisecond); look++ {
 		ended, err := d.ended(ctx)
 		if err != nil {
-			fmt.Fprintf(d.opt.Out, "looking: %v\n", err) // the database may be away
+			fmt.Fprintf(d.opt.Out, "count the ended refunds: %v\n", err) // the database may be down
 			continue
 		}
 		if look%30 == 0 || ended == d.refunds {
@@ -208,7 +209,7 @@ func (d *driver) watch(ctx context.Context, fail func(error)) {
 	}
 }
 
-// ended counts the refunds that have ended, in the book.
+// ended returns the number of refunds that have ended in the book.
 func (d *driver) ended(ctx context.Context) (n int, err error) {
 	err = d.shop.DB.QueryRowContext(ctx, "SELECT COUNT(*) FROM orderfsm_refunds WHERE state IN ('"+
 		string(order.StateRefunded)+"', '"+string(order.StateFailed)+"')").Scan(&n)
@@ -216,7 +217,7 @@ func (d *driver) ended(ctx context.Context) (n int, err error) {
 }
 
 func (d *driver) progress(ended int) {
-	fmt.Fprintf(d.opt.Out, "%s on %s: %v, %d of %d refunds ended, %d kills, %d faults, %d answers to the dead\n",
+	fmt.Fprintf(d.opt.Out, "%s on %s: %v, %d of %d refunds ended, %d kills, %d faults, %d answers not received\n",
 		d.opt.Engine.Name, d.opt.Database, d.opt.Now().Sub(d.begun).Round(time.Second), ended, d.refunds,
 		d.fleet.kills.Load(), d.faults.total(), d.faults.unheard.Load())
 }
@@ -246,4 +247,6 @@ func newPlan(dice *rand.Rand, orders int) []planned {
 	return plan
 }
 
-func (p planned) no(i int) string { return fmt.Sprintf("R%s-%d", strings.TrimPrefix(p.id, "K"), i) }
+func (p planned) refundNo(i int) string {
+	return fmt.Sprintf("R%s-%d", strings.TrimPrefix(p.id, "K"), i)
+}

@@ -23,7 +23,7 @@ const workerVar = "ORDERFSM_KILLTEST_WORKER"
 // gatewayName is the orders' gateway.
 const gatewayName = wechatv2.GatewayName
 
-// account is what a worker has to know.
+// account is the configuration of a worker.
 type account struct {
 	Database             sqlstore.Dialect
 	DSN, URL             string
@@ -39,16 +39,16 @@ func newAccount(d sqlstore.Dialect, dsn string, srv *wechattest.Server) *account
 }
 
 func (a *account) write(file string) error {
-	text, err := json.Marshal(a) //nolint:gosec // a made-up key, in a file of our own
+	text, err := json.Marshal(a) //nolint:gosec // the key is generated, the file is ours
 	if err != nil {
 		return err
 	}
 	return os.WriteFile(file, text, 0o600)
 }
 
-// Worker is for the beginning of main (or TestMain): in a process that the driver has started it
-// works until its standard input ends, and reports true and the exit code. In any other process it
-// reports false. The driver must have the same engine.
+// Worker must be called at the beginning of main (or TestMain). In a process that the driver has
+// started it works until the standard input ends, and returns the exit code and true. In any other
+// process it returns false. The driver must have the same engine.
 func Worker(e Engine) (code int, is bool) {
 	path := os.Getenv(workerVar)
 	if path == "" {
@@ -77,14 +77,14 @@ func work(ctx context.Context, e Engine, path string, stop io.Reader) error {
 	defer s.DB.Close()
 	stopping, begin := context.WithCancel(ctx)
 	defer begin()
-	go func() { // also if the driver dies
+	go func() { // the input also ends if the driver dies
 		_, _ = io.Copy(io.Discard, stop)
 		begin()
 	}()
 	return e.Work(stopping, s)
 }
 
-// open wires a shop.
+// open makes the parts of a Shop.
 func (a *account) open(e Engine) (*Shop, error) {
 	gateway, err := a.gateway()
 	if err != nil {
@@ -122,12 +122,12 @@ func (a *account) open(e Engine) (*Shop, error) {
 func (a *account) gateway() (*wechatv2.Gateway, error) {
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(a.Authority) {
-		return nil, errors.New("the account has no authority")
+		return nil, errors.New("the account has no CA certificate")
 	}
 	return wechatv2.New(wechatv2.Config{
 		AppID: a.AppID, MchID: a.MchID, APIKey: a.APIKey, SignType: wechatv2.SignHMACSHA256,
 		CertPEM: a.Cert, KeyPEM: a.Key, BaseURL: a.URL, RootCAs: roots,
 		Timeout: CallTimeout * 3 / 4, TotalTimeout: CallTimeout,
-		RefundRate: -1, QueryRate: -1, Limits: &refund.Limits{}, // nobody waits a minute here
+		RefundRate: -1, QueryRate: -1, Limits: &refund.Limits{}, // without WeChat Pay's wait of a minute
 	})
 }

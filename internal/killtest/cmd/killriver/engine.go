@@ -55,13 +55,13 @@ func work(ctx context.Context, s *killtest.Shop) error {
 	}
 	config := riverqueue.Config(w, scheduler)
 	config.FetchPollInterval, config.Logger = 200*time.Millisecond, quiet()
-	// what a Poller has in flight
+	// as many as a Poller has in flight
 	config.Queues[riverqueue.Queue] = river.QueueConfig{MaxWorkers: 6}
 	client, err := river.NewClient(riverdatabasesql.New(s.DB), config)
 	if err != nil {
 		return err
 	}
-	// the database is away; a host's supervisor does this
+	// Start fails while the database is down. In a host the supervisor starts it again.
 	for client.Start(context.WithoutCancel(ctx)) != nil {
 		select {
 		case <-time.NewTimer(100 * time.Millisecond).C:
@@ -75,7 +75,7 @@ func work(ctx context.Context, s *killtest.Shop) error {
 	return client.Stop(stopping)
 }
 
-// quiet keeps to what is wrong beyond what a run does on purpose.
+// quiet drops errors too, because a run causes them on purpose.
 func quiet() *slog.Logger {
 	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{
 		Level: slog.LevelError + 1,

@@ -13,7 +13,7 @@ import (
 	"github.com/orderfsm/orderfsm/internal/killtest"
 )
 
-// TestMain is a worker if the driver has started it.
+// TestMain works if the driver has started this process as a worker.
 func TestMain(m *testing.M) {
 	if code, is := killtest.Worker(engine()); is {
 		os.Exit(code)

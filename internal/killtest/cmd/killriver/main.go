@@ -1,15 +1,15 @@
 // Command killriver kills processes with River clients while they refund, and compares the books
-// afterwards. Package internal/killtest says what is demanded. Here the engine is
+// afterwards. Package internal/killtest documents what it checks. The engine is
 // adapters/riverqueue: the driver approves with the Scheduler in its own transaction, and the
 // workers are clients that may lead and sweep.
 //
 //	go run ./internal/killtest/cmd/killriver -kill 1s -dsn postgres://postgres@127.0.0.1:5432/test
 //	go run ./internal/killtest/cmd/killriver -kill 1s -midway 'systemctl restart postgresql'
 //
-// It takes longer than with adapters/poller: the job of a killed process waits for River's rescuer,
-// which runs in the leader, and if the leader is killed too, the next one leads after 15 s at most.
-// With -kill 300ms hardly any leader lives until it has rescued somebody, and a run takes half an
-// hour: give it -for 1h.
+// A run takes longer than with adapters/poller, because the job of a killed process waits for
+// River's rescuer. The rescuer runs in the leader; if the leader is killed too, another client
+// leads after 15 s at most. With -kill 300ms few leaders live until they have rescued a job, and a
+// run takes half an hour: use -for 1h.
 package main
 
 import (
