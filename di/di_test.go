@@ -22,7 +22,8 @@ import (
 
 func config(sim *wechattest.Server) wechatv2.Config {
 	return wechatv2.Config{
-		AppID: sim.AppID(), MchID: sim.MchID(), APIKey: sim.APIKey(), BaseURL: sim.URL(), RootCAs: sim.RootCAs(),
+		AppID: sim.AppID(), MchID: sim.MchID(), APIKey: sim.APIKey(), BaseURL: sim.URL(),
+		RootCAs: sim.RootCAs(),
 		CertPEM: sim.ClientCertPEM(), KeyPEM: sim.ClientKeyPEM(), Timeout: 3 * time.Minute,
 	}
 }
@@ -51,16 +52,24 @@ func ExampleNewInMemoryWeChat() {
 	_ = sim.AddOrder(wechattest.Order{OutTradeNo: "ORDER-1", TotalFee: 100})
 	_ = sim.AddOrder(wechattest.Order{OutTradeNo: "ORDER-2", TotalFee: 100})
 
-	for i, inject := range []func(wechatv2.Config, refund.Options) (*refund.Service, error){di.NewInMemoryWeChat, byHand} {
+	for i, inject := range []func(wechatv2.Config, refund.Options) (*refund.Service, error){
+		di.NewInMemoryWeChat, byHand,
+	} {
 		svc, err := inject(config(sim), refund.Options{})
 		if err != nil {
 			fmt.Println(err)
 			return
 		}
 		ctx, id := context.Background(), fmt.Sprintf("ORDER-%d", i+1)
-		_, _ = svc.Register(ctx, refund.RegisterParams{OrderID: id, Gateway: "wechatv2", Currency: "CNY", Total: 100})
-		r, _ := svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: id}, Amount: 30, Actor: "buyer:1"})
-		r, err = svc.ApproveAndSend(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: id, RefundNo: r.No}, Amount: 30, Actor: "staff:1"})
+		_, _ = svc.Register(ctx, refund.RegisterParams{
+			OrderID: id, Gateway: "wechatv2", Currency: "CNY", Total: 100,
+		})
+		r, _ := svc.Request(ctx, refund.RequestParams{
+			Ref: refund.Ref{OrderID: id}, Amount: 30, Actor: "buyer:1",
+		})
+		r, err = svc.ApproveAndSend(ctx, refund.ApproveParams{
+			Ref: refund.Ref{OrderID: id, RefundNo: r.No}, Amount: 30, Actor: "staff:1",
+		})
 		fmt.Println(r.State, err, sim.PaidTotal(id))
 	}
 	// Output:
@@ -97,7 +106,9 @@ func appByHand(
 }
 
 // serviceByHand is what NewService does, written without wire.
-func serviceByHand(store refund.Store, gateway refund.RefundGateway, opt refund.Options) (*refund.Service, error) {
+func serviceByHand(
+	store refund.Store, gateway refund.RefundGateway, opt refund.Options,
+) (*refund.Service, error) {
 	machine, err := order.NewMachine(order.Options{})
 	if err != nil {
 		return nil, err
@@ -116,9 +127,15 @@ func ExampleNewService() {
 			return
 		}
 		ctx := context.Background()
-		_, _ = svc.Register(ctx, refund.RegisterParams{OrderID: "ORDER-1", Gateway: "g", Currency: "CNY", Total: 100})
-		r, _ := svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: "ORDER-1"}, Amount: 30, Actor: "buyer:1"})
-		r, err = svc.ApproveAndSend(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: r.No}, Amount: 30, Actor: "staff:1"})
+		_, _ = svc.Register(ctx, refund.RegisterParams{
+			OrderID: "ORDER-1", Gateway: "g", Currency: "CNY", Total: 100,
+		})
+		r, _ := svc.Request(ctx, refund.RequestParams{
+			Ref: refund.Ref{OrderID: "ORDER-1"}, Amount: 30, Actor: "buyer:1",
+		})
+		r, err = svc.ApproveAndSend(ctx, refund.ApproveParams{
+			Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: r.No}, Amount: 30, Actor: "staff:1",
+		})
 		fmt.Println(r.State, err)
 	}
 	// Output:
@@ -133,7 +150,9 @@ func ExampleNewApp() {
 		settled := make(chan string)
 		store := memstore.New()
 		app, err := inject(store, refundtest.New(), refund.Options{
-			Hooks: []refund.Hooks{{After: func(_ context.Context, o *order.Order, t order.Transition) {
+			Hooks: []refund.Hooks{{After: func(
+				_ context.Context, o *order.Order, t order.Transition,
+			) {
 				if t.Event == order.EventSettle {
 					settled <- fmt.Sprintf("%s is %s", o.ID, o.State)
 				}
@@ -147,9 +166,15 @@ func ExampleNewApp() {
 		ran := make(chan error)
 		go func() { ran <- app.Poller.Run(ctx) }()
 
-		_, _ = app.Service.Register(ctx, refund.RegisterParams{OrderID: "ORDER-1", Gateway: "g", Currency: "CNY", Total: 100})
-		r, _ := app.Service.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: "ORDER-1"}, Amount: 100, Actor: "buyer:1"})
-		_, _ = app.Service.Approve(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: r.No}, Amount: 100, Actor: "staff:1"})
+		_, _ = app.Service.Register(ctx, refund.RegisterParams{
+			OrderID: "ORDER-1", Gateway: "g", Currency: "CNY", Total: 100,
+		})
+		r, _ := app.Service.Request(ctx, refund.RequestParams{
+			Ref: refund.Ref{OrderID: "ORDER-1"}, Amount: 100, Actor: "buyer:1",
+		})
+		_, _ = app.Service.Approve(ctx, refund.ApproveParams{
+			Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: r.No}, Amount: 100, Actor: "staff:1",
+		})
 		fmt.Println(<-settled)
 		cancel()
 		fmt.Println(<-ran)
@@ -176,7 +201,8 @@ func TestTwins(t *testing.T) {
 }
 
 func TestFaultsOfTheAppComeOut(t *testing.T) {
-	_, err := di.NewApp(memstore.New(), refundtest.New(), refund.Options{}, poller.Options{Batch: -1})
+	_, err := di.NewApp(
+		memstore.New(), refundtest.New(), refund.Options{}, poller.Options{Batch: -1})
 	require.ErrorContains(t, err, "batch: is negative")
 	_, err = di.NewApp(nil, refundtest.New(), refund.Options{}, poller.Options{})
 	require.ErrorContains(t, err, "store: is nil")

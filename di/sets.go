@@ -22,7 +22,9 @@ var MachineSet = wire.NewSet(NewMachine)
 var MemorySet = wire.NewSet(memstore.New, wire.Bind(new(refund.Store), new(*memstore.Store)))
 
 // WeChatSet provides refund.RefundGateway (and *wechatv2.Gateway). It needs wechatv2.Config.
-var WeChatSet = wire.NewSet(wechatv2.New, wire.Bind(new(refund.RefundGateway), new(*wechatv2.Gateway)))
+var WeChatSet = wire.NewSet(
+	wechatv2.New, wire.Bind(new(refund.RefundGateway), new(*wechatv2.Gateway)),
+)
 
 // PollerSet provides *poller.Poller. It needs *refund.Service and poller.Options.
 var PollerSet = wire.NewSet(poller.New)

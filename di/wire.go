@@ -17,12 +17,16 @@ func NewInMemoryWeChat(cfg wechatv2.Config, opt refund.Options) (*refund.Service
 }
 
 // NewService returns a Service on the host's own store and gateway, with the core table.
-func NewService(store refund.Store, gateway refund.RefundGateway, opt refund.Options) (*refund.Service, error) {
+func NewService(
+	store refund.Store, gateway refund.RefundGateway, opt refund.Options,
+) (*refund.Service, error) {
 	panic(wire.Build(CoreSet, MachineSet))
 }
 
 // NewApp returns a Service on the host's own store and gateway, with the core table, and a Poller
 // for it. The host runs the Poller.
-func NewApp(store refund.Store, gateway refund.RefundGateway, opt refund.Options, polling poller.Options) (*App, error) {
+func NewApp(
+	store refund.Store, gateway refund.RefundGateway, opt refund.Options, polling poller.Options,
+) (*App, error) {
 	panic(wire.Build(CoreSet, MachineSet, PollerSet, wire.Struct(new(App), "*")))
 }

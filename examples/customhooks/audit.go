@@ -27,7 +27,8 @@ func audit(ctx context.Context, o *order.Order, t order.Transition) error {
 	if !ok {
 		return errors.New("audit: the context carries no transaction of the store")
 	}
-	_, err := tx.ExecContext(ctx, `INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`, o.ID, t.Seq, t.RefundNo,
-		string(t.Event), string(t.From), string(t.To), string(t.Actor), t.Note, t.At.Format(time.RFC3339Nano))
+	_, err := tx.ExecContext(ctx, `INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		o.ID, t.Seq, t.RefundNo, string(t.Event), string(t.From), string(t.To),
+		string(t.Actor), t.Note, t.At.Format(time.RFC3339Nano))
 	return err
 }

@@ -42,15 +42,19 @@ type shop struct {
 // newShop opens the shop an hour after ORDER-1 of 100.00 was paid.
 func newShop(t *testing.T) *shop {
 	t.Helper()
-	s := &shop{t: t, db: openDB(t), clock: refundtest.NewClock(paid.Add(time.Hour)), gw: refundtest.New()}
+	clock := refundtest.NewClock(paid.Add(time.Hour))
+	s := &shop{t: t, db: openDB(t), clock: clock, gw: refundtest.New()}
 	var err error
-	s.svc, err = customhooks.New(s.db, s.gw, rules, refund.Options{Now: s.clock.Now}, func(orderID, text string) {
+	opt := refund.Options{Now: s.clock.Now}
+	s.svc, err = customhooks.New(s.db, s.gw, rules, opt, func(orderID, text string) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.messages = append(s.messages, orderID+": "+text)
 	})
 	require.NoError(t, err)
-	_, err = s.svc.Register(ctx, refund.RegisterParams{OrderID: "ORDER-1", Gateway: "bank", Currency: "CNY", Total: 10000, PaidAt: paid})
+	_, err = s.svc.Register(ctx, refund.RegisterParams{
+		OrderID: "ORDER-1", Gateway: "bank", Currency: "CNY", Total: 10000, PaidAt: paid,
+	})
 	require.NoError(t, err)
 	return s
 }
@@ -83,18 +87,25 @@ func open(dir string) (*sql.DB, error) {
 
 func (s *shop) ask(no string, amount int64) {
 	s.t.Helper()
-	_, err := s.svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: no}, Amount: amount, Actor: "buyer:42"})
+	_, err := s.svc.Request(ctx, refund.RequestParams{
+		Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: no}, Amount: amount, Actor: "buyer:42",
+	})
 	require.NoError(s.t, err)
 }
 
 func (s *shop) fire(ev order.Event, no string, by order.Actor) error {
-	_, err := s.svc.Fire(ctx, refund.FireParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: no}, Event: ev, Actor: by, Note: "parcel shop"})
+	_, err := s.svc.Fire(ctx, refund.FireParams{
+		Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: no}, Event: ev, Actor: by,
+		Note: "parcel shop",
+	})
 	return err
 }
 
 func (s *shop) approve(no string, by order.Actor) error {
 	amount := s.order().Refund(no).Amount
-	_, err := s.svc.ApproveAndSend(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: no}, Amount: amount, Actor: by})
+	_, err := s.svc.ApproveAndSend(ctx, refund.ApproveParams{
+		Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: no}, Amount: amount, Actor: by,
+	})
 	return err
 }
 
@@ -118,7 +129,9 @@ func (s *shop) audited() (rows []string) {
 		require.NoError(s.t, found.Scan(&got.Seq, &got.Event, &got.From, &got.To, &got.Actor))
 		require.Less(s.t, i, len(history))
 		want := history[i]
-		require.Equal(s.t, order.Transition{Seq: want.Seq, Event: want.Event, From: want.From, To: want.To, Actor: want.Actor}, got)
+		require.Equal(s.t, order.Transition{
+			Seq: want.Seq, Event: want.Event, From: want.From, To: want.To, Actor: want.Actor,
+		}, got)
 		rows = append(rows, fmt.Sprintf("%s %s %s", got.Event, got.To, got.Actor))
 	}
 	require.NoError(s.t, found.Err())
@@ -195,11 +208,17 @@ func TestNoTimeOfPayment(t *testing.T) {
 	gw := refundtest.New()
 	svc, err := refund.NewService(m, store, gw, refund.Options{Now: refundtest.NewClock(paid).Now})
 	require.NoError(t, err)
-	_, err = svc.Register(ctx, refund.RegisterParams{OrderID: "O1", Gateway: "bank", Currency: "CNY", Total: 100})
+	_, err = svc.Register(ctx, refund.RegisterParams{
+		OrderID: "O1", Gateway: "bank", Currency: "CNY", Total: 100,
+	})
 	require.NoError(t, err)
-	_, err = svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Amount: 1, Actor: "buyer:42"})
+	_, err = svc.Request(ctx, refund.RequestParams{
+		Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Amount: 1, Actor: "buyer:42",
+	})
 	require.NoError(t, err)
-	_, err = svc.ApproveAndSend(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Amount: 1, Actor: "staff:7"})
+	_, err = svc.ApproveAndSend(ctx, refund.ApproveParams{
+		Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Amount: 1, Actor: "staff:7",
+	})
 	require.ErrorIs(t, err, refund.ErrVetoed)
 	require.Empty(t, gw.Calls())
 }
@@ -220,11 +239,16 @@ func TestGoodsAreOut(t *testing.T) {
 	o := s.order()
 	require.Equal(t, customhooks.StateGoodsReturning, o.State)
 	require.EqualValues(t, 4000, o.Reserved)
-	queue, err := s.svc.ListRefunds(ctx, refund.Filter{States: []order.State{customhooks.StateGoodsReturning}})
+	queue, err := s.svc.ListRefunds(ctx, refund.Filter{
+		States: []order.State{customhooks.StateGoodsReturning},
+	})
 	require.NoError(t, err)
 	require.Len(t, queue.Entries, 1, "the warehouse lists them")
 
-	_, err = s.svc.Reject(ctx, refund.RejectParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R1"}, Actor: "staff:7", Note: "they never came"})
+	_, err = s.svc.Reject(ctx, refund.RejectParams{
+		Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R1"}, Actor: "staff:7",
+		Note: "they never came",
+	})
 	require.NoError(t, err)
 	require.Zero(t, s.order().Reserved)
 	require.Equal(t, []string{"ORDER-1: please send the goods back: parcel shop", "ORDER-1: we are sorry: they never came"}, s.messages)
@@ -245,7 +269,9 @@ func TestTwoPeople(t *testing.T) {
 	require.NoError(t, s.approve("R1", "staff:8"))
 	require.Equal(t, order.StateRefunded, s.order().Refund("R1").State)
 
-	_, err := s.svc.Cancel(ctx, refund.CancelParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R2"}, Actor: "buyer:42"})
+	_, err := s.svc.Cancel(ctx, refund.CancelParams{
+		Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R2"}, Actor: "buyer:42",
+	})
 	require.NoError(t, err)
 	s.ask("R3", 2000)
 	require.NoError(t, s.approve("R3", "staff:7"), "5000 in total")
@@ -266,14 +292,16 @@ func TestConcurrentApprovals(t *testing.T) {
 		go func() {
 			defer all.Done()
 			_, errs[i] = s.svc.ApproveAndSend(ctx, refund.ApproveParams{
-				Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R1"}, Amount: 9000, Actor: order.Actor(fmt.Sprintf("staff:%d", i%4)),
+				Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R1"}, Amount: 9000,
+				Actor: order.Actor(fmt.Sprintf("staff:%d", i%4)),
 			})
 		}()
 	}
 	all.Wait()
 	for i, err := range errs {
 		if i%4 != 0 || err != nil { // the proposer is refused, or finds it approved
-			require.True(t, err == nil || i%4 == 0 && errors.Is(err, refund.ErrVetoed), "staff:%d: %v", i%4, err)
+			isVetoed := i%4 == 0 && errors.Is(err, refund.ErrVetoed)
+			require.True(t, err == nil || isVetoed, "staff:%d: %v", i%4, err)
 		}
 	}
 	require.NoError(t, refundtest.Pass(ctx, s.clock, s.svc, time.Hour))

@@ -27,8 +27,10 @@ func Example() {
 	}
 	defer db.Close()
 	clock := refundtest.NewClock(paid.Add(21 * 24 * time.Hour))
-	svc, err := customhooks.New(db, refundtest.New(), customhooks.Rules{Limit: 5000, ReturnBy: 7 * 24 * time.Hour},
-		refund.Options{Now: clock.Now}, func(_, text string) { fmt.Println("  to the buyer:", text) })
+	rules := customhooks.Rules{Limit: 5000, ReturnBy: 7 * 24 * time.Hour}
+	opt := refund.Options{Now: clock.Now}
+	toBuyer := func(_, text string) { fmt.Println("  to the buyer:", text) }
+	svc, err := customhooks.New(db, refundtest.New(), rules, opt, toBuyer)
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -48,15 +50,21 @@ func Example() {
 		fmt.Printf("%s: %s\n", what, r.State)
 	}
 	fire := func(ev order.Event, by order.Actor, note string) {
-		r, err := svc.Fire(ctx, refund.FireParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R1"}, Event: ev, Actor: by, Note: note})
+		r, err := svc.Fire(ctx, refund.FireParams{
+			Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R1"}, Event: ev, Actor: by, Note: note,
+		})
 		say(fmt.Sprintf("%s does %s", by, ev), r, err)
 	}
 	approve := func(by order.Actor) {
-		r, err := svc.ApproveAndSend(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R1"}, Amount: 8000, Actor: by})
+		r, err := svc.ApproveAndSend(ctx, refund.ApproveParams{
+			Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R1"}, Amount: 8000, Actor: by,
+		})
 		say(fmt.Sprintf("%s approves", by), r, err)
 	}
 
-	r, err := svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R1"}, Amount: 8000, Actor: "buyer:42"})
+	r, err := svc.Request(ctx, refund.RequestParams{
+		Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R1"}, Amount: 8000, Actor: "buyer:42",
+	})
 	say("buyer:42 asks", r, err)
 	approve("staff:7")
 	fire(customhooks.EventAskReturn, "staff:7", "to the warehouse")

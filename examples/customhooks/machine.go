@@ -36,5 +36,7 @@ func rows() []order.Row {
 // NewMachine returns the shop's machine: the core's table with the shop's rows and rules. The rules
 // read the history of an order from book.
 func NewMachine(r Rules, book Book) (*order.Machine, error) {
-	return order.NewMachine(order.Options{Rows: rows(), Guards: []order.Guard{rules{r, book}.guard}})
+	return order.NewMachine(order.Options{
+		Rows: rows(), Guards: []order.Guard{rules{r, book}.guard},
+	})
 }

@@ -48,7 +48,8 @@ func (r rules) guard(ctx context.Context, o *order.Order, t order.Transition) er
 
 // goodsFirst refuses a late refund if its goods are not back.
 func (r rules) goodsFirst(ctx context.Context, o *order.Order, t order.Transition) error {
-	if t.At.Sub(o.PaidAt) <= r.ReturnBy { // an unknown time of payment is the year 1, so it is too long ago
+	// an unknown time of payment is the year 1, so it is too long ago.
+	if t.At.Sub(o.PaidAt) <= r.ReturnBy {
 		return nil
 	}
 	newest, err := r.last(ctx, o.ID, t.RefundNo, EventAskReturn, EventGoodsArrived)
@@ -82,7 +83,9 @@ func (r rules) twoPeople(ctx context.Context, o *order.Order, t order.Transition
 // last returns the newest transition of a refund that one of the events caused. If there is none,
 // it returns the zero Transition. The order that a guard gets has no history, so last reads it from
 // the book, in the transaction that ctx carries.
-func (r rules) last(ctx context.Context, orderID, number string, events ...order.Event) (order.Transition, error) {
+func (r rules) last(
+	ctx context.Context, orderID, number string, events ...order.Event,
+) (order.Transition, error) {
 	var last order.Transition
 	for after := int64(0); ; {
 		page, err := r.book.History(ctx, orderID, after, refund.MaxLimit)

@@ -14,7 +14,8 @@ import (
 // the commit of a transition that the buyer should know about, notify is called with a message. A
 // crash may lose the message. Write what must not be lost in the InTx hook, as audit does.
 func New(
-	db *sql.DB, gateway refund.RefundGateway, r Rules, opt refund.Options, notify func(orderID, text string),
+	db *sql.DB, gateway refund.RefundGateway, r Rules, opt refund.Options,
+	notify func(orderID, text string),
 ) (*refund.Service, error) {
 	store, err := sqlstore.New(db, sqlstore.SQLite, sqlstore.Options{})
 	if err != nil {

@@ -16,7 +16,9 @@ import (
 
 // New wires refunds into a shop: its database, WeChat Pay, and a worker that carries refunds to
 // their end.
-func New(db *sql.DB, dialect sqlstore.Dialect, cfg wechatv2.Config, log *slog.Logger) (*refund.Service, *poller.Poller, error) {
+func New(
+	db *sql.DB, dialect sqlstore.Dialect, cfg wechatv2.Config, log *slog.Logger,
+) (*refund.Service, *poller.Poller, error) {
 	store, err := sqlstore.New(db, dialect, sqlstore.Options{})
 	if err != nil {
 		return nil, nil, err
@@ -48,7 +50,9 @@ func Account(apiKey string) wechatv2.Config {
 }
 
 // Run adds the endpoint for WeChat Pay's notifications to mux and runs the worker until ctx ends.
-func Run(ctx context.Context, mux *http.ServeMux, svc *refund.Service, worker *poller.Poller) error {
+func Run(
+	ctx context.Context, mux *http.ServeMux, svc *refund.Service, worker *poller.Poller,
+) error {
 	notify, err := svc.NotificationHandler(wechatv2.GatewayName)
 	if err != nil {
 		return err

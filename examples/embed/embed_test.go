@@ -64,7 +64,8 @@ func TestEmbedded(t *testing.T) {
 	require.NoError(t, store.Migrate(ctx))
 
 	cfg := embed.Account(sim.APIKey())
-	cfg.AppID, cfg.MchID, cfg.BaseURL, cfg.RootCAs = sim.AppID(), sim.MchID(), sim.URL(), sim.RootCAs()
+	cfg.AppID, cfg.MchID = sim.AppID(), sim.MchID()
+	cfg.BaseURL, cfg.RootCAs = sim.URL(), sim.RootCAs()
 	cfg.P12File, cfg.CertPEM, cfg.KeyPEM = "", sim.ClientCertPEM(), sim.ClientKeyPEM()
 	cfg.NotifyURL = web.URL + "/wechat/refunds"
 	svc, worker, err := embed.New(db, sqlstore.SQLite, cfg, slog.New(slog.DiscardHandler))
@@ -73,11 +74,17 @@ func TestEmbedded(t *testing.T) {
 	go func() { ran <- embed.Run(ctx, mux, svc, worker) }()
 
 	require.NoError(t, sim.AddOrder(wechattest.Order{OutTradeNo: "ORDER-1", TotalFee: 100}))
-	_, err = svc.Register(ctx, refund.RegisterParams{OrderID: "ORDER-1", Gateway: wechatv2.GatewayName, Currency: "CNY", Total: 100})
+	_, err = svc.Register(ctx, refund.RegisterParams{
+		OrderID: "ORDER-1", Gateway: wechatv2.GatewayName, Currency: "CNY", Total: 100,
+	})
 	require.NoError(t, err)
-	r, err := svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: "ORDER-1"}, Amount: 100, Actor: "buyer:1"})
+	r, err := svc.Request(ctx, refund.RequestParams{
+		Ref: refund.Ref{OrderID: "ORDER-1"}, Amount: 100, Actor: "buyer:1",
+	})
 	require.NoError(t, err)
-	_, err = svc.Approve(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: r.No}, Amount: 100, Actor: "staff:1"})
+	_, err = svc.Approve(ctx, refund.ApproveParams{
+		Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: r.No}, Amount: 100, Actor: "staff:1",
+	})
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
 		sim.Deliver(ctx)

@@ -44,7 +44,10 @@ func RetryCovered(ctx context.Context, svc *refund.Service, actor order.Actor) e
 			if e.Refund.Code != string(wechatv2.CodeNotEnough) {
 				continue
 			}
-			_, err := svc.Retry(ctx, refund.RetryParams{Ref: refund.Ref{OrderID: e.OrderID, RefundNo: e.Refund.No}, Actor: actor, Note: "topped up"})
+			_, err := svc.Retry(ctx, refund.RetryParams{
+				Ref: refund.Ref{OrderID: e.OrderID, RefundNo: e.Refund.No}, Actor: actor,
+				Note: "topped up",
+			})
 			failed = errors.Join(failed, err)
 		}
 		if f.After = page.Next; f.After == nil {
@@ -56,7 +59,8 @@ func RetryCovered(ctx context.Context, svc *refund.Service, actor order.Actor) e
 // Compare compares the refunds since a time with WeChat Pay. If cursor is nil, it starts at the
 // beginning. After an error, call it again with the cursor that it returned.
 func Compare(
-	ctx context.Context, svc *refund.Service, since time.Time, cursor *refund.Position, report func(string),
+	ctx context.Context, svc *refund.Service, since time.Time, cursor *refund.Position,
+	report func(string),
 ) (*refund.Position, error) {
 	for r, err := range svc.Reconcile(ctx, refund.ReconcileParams{From: since, After: cursor}) {
 		if err != nil {
@@ -84,7 +88,10 @@ type OldRefund struct {
 
 // MoveIn takes over one order from an old system that no longer sends refunds. returned is the sum
 // in fen that the old table has as returned, without the open refunds. MoveIn may be repeated.
-func MoveIn(ctx context.Context, svc *refund.Service, o refund.RegisterParams, returned int64, open []OldRefund) error {
+func MoveIn(
+	ctx context.Context, svc *refund.Service, o refund.RegisterParams, returned int64,
+	open []OldRefund,
+) error {
 	if _, err := svc.Register(ctx, o); err != nil {
 		return err
 	}
@@ -106,11 +113,18 @@ func MoveIn(ctx context.Context, svc *refund.Service, o refund.RegisterParams, r
 	if err != nil {
 		return err
 	}
-	unknown := -returned // what WeChat Pay has returned, or will, under numbers that the old system gave up or never approved
+	// What WeChat Pay has returned, or will, under numbers that the old system gave up or never
+	// approved.
+	unknown := -returned
 	for _, r := range book.Refunds {
-		isOpen := slices.ContainsFunc(open, func(old OldRefund) bool { return old.RefundNo == r.No && old.Approved })
-		if !isOpen && (r.State == order.StateApproved || r.State == order.StateAbnormal || r.State == order.StateRefunded) {
-			unknown += r.Amount
+		isOpen := slices.ContainsFunc(open, func(old OldRefund) bool {
+			return old.RefundNo == r.No && old.Approved
+		})
+		switch r.State {
+		case order.StateApproved, order.StateAbnormal, order.StateRefunded:
+			if !isOpen {
+				unknown += r.Amount
+			}
 		}
 	}
 	var held error
@@ -125,7 +139,8 @@ func MoveIn(ctx context.Context, svc *refund.Service, o refund.RegisterParams, r
 			continue
 		}
 		if _, err := svc.Request(ctx, refund.RequestParams{
-			Ref: refund.Ref{OrderID: o.OrderID, RefundNo: old.RefundNo}, Amount: old.Amount, Reason: old.Reason, Actor: old.Buyer,
+			Ref: refund.Ref{OrderID: o.OrderID, RefundNo: old.RefundNo}, Amount: old.Amount,
+			Reason: old.Reason, Actor: old.Buyer,
 		}); err != nil {
 			return err
 		}
@@ -138,7 +153,8 @@ func MoveIn(ctx context.Context, svc *refund.Service, o refund.RegisterParams, r
 			continue
 		}
 		if _, err := svc.Approve(ctx, refund.ApproveParams{
-			Ref: refund.Ref{OrderID: o.OrderID, RefundNo: old.RefundNo}, Amount: old.Amount, Actor: "operator:move", Note: "approved in the old system",
+			Ref: refund.Ref{OrderID: o.OrderID, RefundNo: old.RefundNo}, Amount: old.Amount,
+			Actor: "operator:move", Note: "approved in the old system",
 		}); err != nil {
 			return err
 		}

@@ -42,7 +42,8 @@ func newSim(t *testing.T) (*wechattest.Server, *wechatv2.Gateway) {
 	require.NoError(t, err)
 	t.Cleanup(sim.Close)
 	gateway, err := wechatv2.New(wechatv2.Config{
-		AppID: sim.AppID(), MchID: sim.MchID(), APIKey: sim.APIKey(), BaseURL: sim.URL(), RootCAs: sim.RootCAs(),
+		AppID: sim.AppID(), MchID: sim.MchID(), APIKey: sim.APIKey(), BaseURL: sim.URL(),
+		RootCAs: sim.RootCAs(),
 		CertPEM: sim.ClientCertPEM(), KeyPEM: sim.ClientKeyPEM(), Limits: &refund.Limits{},
 		Timeout: 3 * time.Minute,
 	})
@@ -57,11 +58,14 @@ func newShop(t *testing.T, hooks refund.Hooks) *shop {
 	s.sim, gateway = newSim(t)
 	machine, err := order.NewMachine(order.Options{})
 	require.NoError(t, err)
-	s.Service, err = refund.NewService(machine, memstore.New(), gateway, refund.Options{Hooks: []refund.Hooks{hooks}, Now: func() time.Time {
+	now := func() time.Time {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		return s.now
-	}})
+	}
+	s.Service, err = refund.NewService(machine, memstore.New(), gateway, refund.Options{
+		Hooks: []refund.Hooks{hooks}, Now: now,
+	})
 	require.NoError(t, err)
 	return s
 }
@@ -70,15 +74,21 @@ func newShop(t *testing.T, hooks refund.Hooks) *shop {
 func (s *shop) paid(t *testing.T, id string) refund.RegisterParams {
 	t.Helper()
 	require.NoError(t, s.sim.AddOrder(wechattest.Order{OutTradeNo: id, TotalFee: 100}))
-	return refund.RegisterParams{OrderID: id, Gateway: wechatv2.GatewayName, Currency: "CNY", Total: 100}
+	return refund.RegisterParams{
+		OrderID: id, Gateway: wechatv2.GatewayName, Currency: "CNY", Total: 100,
+	}
 }
 
 func (s *shop) approveAndSend(t *testing.T, id, no string, amount int64) order.Refund {
 	t.Helper()
 	ctx := context.Background()
-	_, err := s.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: id, RefundNo: no}, Amount: amount, Actor: "buyer:1"})
+	_, err := s.Request(ctx, refund.RequestParams{
+		Ref: refund.Ref{OrderID: id, RefundNo: no}, Amount: amount, Actor: "buyer:1",
+	})
 	require.NoError(t, err)
-	r, err := s.ApproveAndSend(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: id, RefundNo: no}, Amount: amount, Actor: "staff:1"})
+	r, err := s.ApproveAndSend(ctx, refund.ApproveParams{
+		Ref: refund.Ref{OrderID: id, RefundNo: no}, Amount: amount, Actor: "staff:1",
+	})
 	require.NoError(t, err)
 	return r
 }
@@ -116,7 +126,8 @@ func TestMoveIn(t *testing.T) {
 	open := []embed.OldRefund{
 		{RefundNo: "OLD-PAID", Amount: 10, Reason: "size", Buyer: "buyer:1", Approved: true},
 		{RefundNo: "OLD-CLOSED", Amount: 10, Reason: "size", Buyer: "buyer:1", Approved: true},
-		{RefundNo: "OLD-LOST", Amount: 20, Reason: "size", Buyer: "buyer:1", Approved: true}, // timed out, never arrived
+		// Timed out, never arrived.
+		{RefundNo: "OLD-LOST", Amount: 20, Reason: "size", Buyer: "buyer:1", Approved: true},
 		{RefundNo: "OLD-ASKED", Amount: 30, Reason: "size", Buyer: "buyer:1"},
 	}
 	for range 2 { // the second call changes nothing
@@ -158,7 +169,8 @@ func TestMoveInPaysNothingTwice(t *testing.T) {
 		require.Equal(t, order.StateRefundRequested, s.state(t, "ORD-1", "OLD-TRY-2"), "a person must decide")
 		require.Equal(t, order.StateRefundRequested, s.state(t, "ORD-1", "OLD-ASKED"))
 	}
-	named := append(open, embed.OldRefund{RefundNo: "OLD-TRY-1", Amount: 20, Reason: "size", Buyer: "buyer:1"}) // failed, to look at
+	// Failed, to look at.
+	named := append(open, embed.OldRefund{RefundNo: "OLD-TRY-1", Amount: 20, Reason: "size", Buyer: "buyer:1"})
 	require.ErrorContains(t, embed.MoveIn(ctx, s.Service, terms, 0, named), "WeChat Pay has returned 20")
 	// If the old table has the first as returned, the second is another refund.
 	require.NoError(t, embed.MoveIn(ctx, s.Service, terms, 20, open))
@@ -172,12 +184,15 @@ func TestCompareAfterRestore(t *testing.T) {
 	s := newShop(t, refund.Hooks{})
 	_, err := s.Register(ctx, s.paid(t, "ORD-1"))
 	require.NoError(t, err)
-	_, err = s.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: "ORD-1", RefundNo: "R-1"}, Amount: 10, Actor: "buyer:1"})
+	_, err = s.Request(ctx, refund.RequestParams{
+		Ref: refund.Ref{OrderID: "ORD-1", RefundNo: "R-1"}, Amount: 10, Actor: "buyer:1",
+	})
 	require.NoError(t, err)
 	require.NoError(t, s.sim.RefundInConsole("ORD-1", "R-2", 20)) // the backup does not have it
 	var found []string
 	s.advance(time.Minute)
-	cursor, err := embed.Compare(ctx, s.Service, time.Time{}, nil, func(line string) { found = append(found, line) })
+	report := func(line string) { found = append(found, line) }
+	cursor, err := embed.Compare(ctx, s.Service, time.Time{}, nil, report)
 	require.NoError(t, err)
 	require.Empty(t, cursor)
 	require.Equal(t, []string{"order ORD-1 refund R-2: book paid, provider succeeded, <nil>"}, found)
@@ -185,7 +200,7 @@ func TestCompareAfterRestore(t *testing.T) {
 
 	s.sim.Inject(wechattest.LoseAnswer())
 	found = nil
-	_, err = embed.Compare(ctx, s.Service, time.Time{}, nil, func(line string) { found = append(found, line) })
+	_, err = embed.Compare(ctx, s.Service, time.Time{}, nil, report)
 	require.NoError(t, err)
 	require.Len(t, found, 1, "an order that cannot be compared is reported")
 }
@@ -237,13 +252,21 @@ func TestOnOwnTableWithHooks(t *testing.T) {
 	svc, err := embed.OnOwnTable(db, gateway, refund.Hooks{Guard: embed.Hooks(nil, nil).Guard})
 	require.NoError(t, err)
 	require.NoError(t, sim.AddOrder(wechattest.Order{OutTradeNo: "ORD-1", TotalFee: 100}))
-	_, err = svc.Register(ctx, refund.RegisterParams{OrderID: "ORD-1", Gateway: wechatv2.GatewayName, Currency: "CNY", Total: 100})
+	_, err = svc.Register(ctx, refund.RegisterParams{
+		OrderID: "ORD-1", Gateway: wechatv2.GatewayName, Currency: "CNY", Total: 100,
+	})
 	require.NoError(t, err)
-	r, err := svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: "ORD-1"}, Amount: 100, Actor: "buyer:1"})
+	r, err := svc.Request(ctx, refund.RequestParams{
+		Ref: refund.Ref{OrderID: "ORD-1"}, Amount: 100, Actor: "buyer:1",
+	})
 	require.NoError(t, err)
-	_, err = svc.ApproveAndSend(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: "ORD-1", RefundNo: r.No}, Amount: 100, Actor: "buyer:1"})
+	_, err = svc.ApproveAndSend(ctx, refund.ApproveParams{
+		Ref: refund.Ref{OrderID: "ORD-1", RefundNo: r.No}, Amount: 100, Actor: "buyer:1",
+	})
 	require.ErrorIs(t, err, refund.ErrVetoed)
-	_, err = svc.ApproveAndSend(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: "ORD-1", RefundNo: r.No}, Amount: 100, Actor: "staff:1"})
+	_, err = svc.ApproveAndSend(ctx, refund.ApproveParams{
+		Ref: refund.Ref{OrderID: "ORD-1", RefundNo: r.No}, Amount: 100, Actor: "staff:1",
+	})
 	require.NoError(t, err)
 	require.EqualValues(t, 100, sim.PaidTotal("ORD-1"))
 }
@@ -267,10 +290,14 @@ func TestHooksRestock(t *testing.T) {
 	sim, gateway := newSim(t)
 	machine, err := order.NewMachine(order.Options{})
 	require.NoError(t, err)
-	svc, err := refund.NewService(machine, store, gateway, refund.Options{Hooks: []refund.Hooks{hooks}})
+	svc, err := refund.NewService(machine, store, gateway, refund.Options{
+		Hooks: []refund.Hooks{hooks},
+	})
 	require.NoError(t, err)
 	require.NoError(t, sim.AddOrder(wechattest.Order{OutTradeNo: "ORD-1", TotalFee: 100}))
-	_, err = svc.Register(ctx, refund.RegisterParams{OrderID: "ORD-1", Gateway: wechatv2.GatewayName, Currency: "CNY", Total: 100})
+	_, err = svc.Register(ctx, refund.RegisterParams{
+		OrderID: "ORD-1", Gateway: wechatv2.GatewayName, Currency: "CNY", Total: 100,
+	})
 	require.NoError(t, err)
 	require.NoError(t, sim.RefundInConsole("ORD-1", "R-1", 100))
 	for range 2 {

@@ -56,14 +56,18 @@ func Session(ctx context.Context, db *gorm.DB) (*gorm.DB, error) {
 }
 
 // Complain records a complaint and requests a refund in one transaction.
-func Complain(ctx context.Context, db *gorm.DB, svc *refund.Service, orderID, text string, fen int64) (order.Refund, error) {
+func Complain(
+	ctx context.Context, db *gorm.DB, svc *refund.Service, orderID, text string, fen int64,
+) (order.Refund, error) {
 	var r order.Refund
 	err := InTx(ctx, db, func(ctx context.Context, db *gorm.DB) error {
 		if err := db.Create(&Complaint{OrderID: orderID, Text: text}).Error; err != nil {
 			return err
 		}
 		var err error
-		r, err = svc.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: orderID}, Amount: fen, Reason: text, Actor: "buyer:1"})
+		r, err = svc.Request(ctx, refund.RequestParams{
+			Ref: refund.Ref{OrderID: orderID}, Amount: fen, Reason: text, Actor: "buyer:1",
+		})
 		return err
 	})
 	return r, err

@@ -30,7 +30,9 @@ func (nobody) Query(context.Context, refund.Request) (refund.Result, error) {
 
 func TestTogether(t *testing.T) {
 	t.Run("plain", func(t *testing.T) { testTogether(t, &gorm.Config{Logger: logger.Discard}) })
-	t.Run("prepared", func(t *testing.T) { testTogether(t, &gorm.Config{Logger: logger.Discard, PrepareStmt: true}) })
+	t.Run("prepared", func(t *testing.T) {
+		testTogether(t, &gorm.Config{Logger: logger.Discard, PrepareStmt: true})
+	})
 }
 
 func testTogether(t *testing.T, cfg *gorm.Config) {
@@ -48,9 +50,13 @@ func testTogether(t *testing.T, cfg *gorm.Config) {
 	require.NoError(t, store.Migrate(ctx))
 	m, err := order.NewMachine(order.Options{})
 	require.NoError(t, err)
-	svc, err := refund.NewService(m, store, nobody{}, refund.Options{Hooks: []refund.Hooks{gormshop.Hooks(db)}})
+	svc, err := refund.NewService(m, store, nobody{}, refund.Options{
+		Hooks: []refund.Hooks{gormshop.Hooks(db)},
+	})
 	require.NoError(t, err)
-	_, err = svc.Register(ctx, refund.RegisterParams{OrderID: "O-1", Gateway: "bank", Currency: "CNY", Total: 100})
+	_, err = svc.Register(ctx, refund.RegisterParams{
+		OrderID: "O-1", Gateway: "bank", Currency: "CNY", Total: 100,
+	})
 	require.NoError(t, err)
 	require.NoError(t, db.Create(&gormshop.Stock{OrderID: "O-1"}).Error)
 	complaints := func() int64 {
@@ -67,7 +73,9 @@ func testTogether(t *testing.T, cfg *gorm.Config) {
 	require.EqualValues(t, 1, complaints())
 
 	// The hook's row is GORM's, in the store's own transaction.
-	_, err = svc.Approve(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: "O-1", RefundNo: r.No}, Amount: 60, Actor: "staff:1"})
+	_, err = svc.Approve(ctx, refund.ApproveParams{
+		Ref: refund.Ref{OrderID: "O-1", RefundNo: r.No}, Amount: 60, Actor: "staff:1",
+	})
 	require.NoError(t, err)
 	var stock gormshop.Stock
 	require.NoError(t, db.First(&stock, "order_id = ?", "O-1").Error)
@@ -78,7 +86,9 @@ func testTogether(t *testing.T, cfg *gorm.Config) {
 	require.NoError(t, err)
 	stop := errors.New("the shop refuses")
 	require.ErrorIs(t, gormshop.InTx(ctx, db, func(ctx context.Context, _ *gorm.DB) error {
-		_, err := svc.Approve(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: "O-1", RefundNo: r.No}, Amount: 40, Actor: "staff:1"})
+		_, err := svc.Approve(ctx, refund.ApproveParams{
+			Ref: refund.Ref{OrderID: "O-1", RefundNo: r.No}, Amount: 40, Actor: "staff:1",
+		})
 		require.NoError(t, err)
 		return stop
 	}), stop)

@@ -44,7 +44,8 @@ func newShop(sim *wechattest.Server, now func() time.Time) (*shop, error) {
 	}
 	gateway, err := wechatv2.New(wechatv2.Config{
 		AppID: sim.AppID(), MchID: sim.MchID(), APIKey: sim.APIKey(),
-		CertPEM: sim.ClientCertPEM(), KeyPEM: sim.ClientKeyPEM(), BaseURL: sim.URL(), RootCAs: sim.RootCAs(),
+		CertPEM: sim.ClientCertPEM(), KeyPEM: sim.ClientKeyPEM(), BaseURL: sim.URL(),
+		RootCAs: sim.RootCAs(),
 	})
 	if err != nil {
 		return nil, err
@@ -66,10 +67,13 @@ func newShop(sim *wechattest.Server, now func() time.Time) (*shop, error) {
 	}
 	_, err = tel.ObserveBacklog(func(ctx context.Context) (otelrefund.Backlog, error) {
 		st, err := worker.Stats(ctx)
-		return otelrefund.Backlog{Due: st.Due, Stuck: st.Stuck, InFlight: st.InFlight, OldestDue: st.OldestDue}, err
+		return otelrefund.Backlog{
+			Due: st.Due, Stuck: st.Stuck, InFlight: st.InFlight, OldestDue: st.OldestDue,
+		}, err
 	})
 	return &shop{
-		sim: sim, gateway: gateway, svc: svc, poller: worker, metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{}),
+		sim: sim, gateway: gateway, svc: svc, poller: worker,
+		metrics: promhttp.HandlerFor(registry, promhttp.HandlerOpts{}),
 	}, err
 }
 
@@ -92,11 +96,14 @@ func (s *shop) refund(ctx context.Context, orderID string, fen int64) error {
 		return err
 	}
 	r, err := s.svc.Request(ctx, refund.RequestParams{
-		Ref: refund.Ref{OrderID: orderID, RefundNo: "R-" + orderID}, Amount: fen, Reason: "does not fit", Actor: "buyer:1",
+		Ref: refund.Ref{OrderID: orderID, RefundNo: "R-" + orderID}, Amount: fen,
+		Reason: "does not fit", Actor: "buyer:1",
 	})
 	if err != nil {
 		return err
 	}
-	_, err = s.svc.Approve(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: orderID, RefundNo: r.No}, Amount: fen, Actor: "staff:1"})
+	_, err = s.svc.Approve(ctx, refund.ApproveParams{
+		Ref: refund.Ref{OrderID: orderID, RefundNo: r.No}, Amount: fen, Actor: "staff:1",
+	})
 	return err
 }

@@ -37,7 +37,9 @@ type Store struct{ DB *sql.DB }
 type updating struct{} // the context key of the order that is being updated
 
 // Update implements [refund.Store].
-func (s Store) Update(ctx context.Context, id string, fn func(context.Context, *order.Order) error) error {
+func (s Store) Update(
+	ctx context.Context, id string, fn func(context.Context, *order.Order) error,
+) error {
 	if ctx.Value(updating{}) == id {
 		return fmt.Errorf("update order %s: nested in an update of the same order", id)
 	}
@@ -47,7 +49,8 @@ func (s Store) Update(ctx context.Context, id string, fn func(context.Context, *
 			return err
 		}
 		after := before.Clone()
-		if err := fn(context.WithValue(ctx, updating{}, id), after); err != nil || before.Equal(after) {
+		err = fn(context.WithValue(ctx, updating{}, id), after)
+		if err != nil || before.Equal(after) {
 			return err
 		}
 		return save(ctx, tx, before, after, `UPDATE shop_orders SET refund_book = ?3, book_version = ?4 WHERE number = ?1`)
@@ -123,7 +126,9 @@ func exec(ctx context.Context, tx *sql.Tx, taken error, query string, args ...an
 }
 
 // Get implements [refund.Store].
-func (s Store) Get(ctx context.Context, id string) (*order.Order, error) { return get(ctx, s.DB, id) }
+func (s Store) Get(ctx context.Context, id string) (*order.Order, error) {
+	return get(ctx, s.DB, id)
+}
 
 type querier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
@@ -146,7 +151,9 @@ func get(ctx context.Context, q querier, id string) (*order.Order, error) {
 }
 
 // History implements [refund.Store].
-func (s Store) History(ctx context.Context, id string, after int64, limit int) (page []order.Transition, err error) {
+func (s Store) History(
+	ctx context.Context, id string, after int64, limit int,
+) (page []order.Transition, err error) {
 	err = s.each(ctx, func(scan func(...any) error) error {
 		var step []byte
 		var t order.Transition
@@ -188,7 +195,9 @@ func (s Store) Due(ctx context.Context, q refund.DueQuery) ([]refund.DueRefund, 
 }
 
 // each calls fn for every row of a query.
-func (s Store) each(ctx context.Context, fn func(scan func(...any) error) error, query string, args ...any) error {
+func (s Store) each(
+	ctx context.Context, fn func(scan func(...any) error) error, query string, args ...any,
+) error {
 	rows, err := s.DB.QueryContext(ctx, query, args...)
 	if err != nil {
 		return err
@@ -238,7 +247,8 @@ func (s Store) ListRefunds(ctx context.Context, f refund.Filter) (refund.Page, e
 			}
 		}
 		page.Entries = append(page.Entries, refund.Entry{
-			OrderID: o.ID, Gateway: o.Gateway, Currency: o.Currency, Total: o.Total, Refunded: o.Refunded, Refund: *o.Refund(ref.RefundNo),
+			OrderID: o.ID, Gateway: o.Gateway, Currency: o.Currency, Total: o.Total,
+			Refunded: o.Refunded, Refund: *o.Refund(ref.RefundNo),
 		})
 	}
 	if len(refs) > n {

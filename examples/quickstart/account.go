@@ -100,13 +100,15 @@ func refundForReal(ctx context.Context, a account, out io.Writer) error {
 		return err
 	}
 	if _, err := svc.Request(ctx, refund.RequestParams{
-		Ref: refund.Ref{OrderID: a.orderID, RefundNo: a.refundNo}, Amount: a.amount, Actor: operator,
+		Ref: refund.Ref{OrderID: a.orderID, RefundNo: a.refundNo}, Amount: a.amount,
+		Actor: operator,
 	}); err != nil {
 		return err
 	}
 	ref := refund.Ref{OrderID: a.orderID, RefundNo: a.refundNo}
 	if _, err := svc.Approve(ctx, refund.ApproveParams{
-		Ref: refund.Ref{OrderID: a.orderID, RefundNo: a.refundNo}, Amount: a.amount, Actor: operator,
+		Ref: refund.Ref{OrderID: a.orderID, RefundNo: a.refundNo}, Amount: a.amount,
+		Actor: operator,
 	}); err != nil {
 		return err
 	}
@@ -128,7 +130,9 @@ func refundForReal(ctx context.Context, a account, out io.Writer) error {
 }
 
 // wait processes a refund until it has an outcome or ctx ends.
-func wait(ctx context.Context, svc *refund.Service, ref refund.Ref, out io.Writer) (order.State, error) {
+func wait(
+	ctx context.Context, svc *refund.Service, ref refund.Ref, out io.Writer,
+) (order.State, error) {
 	for {
 		next, err := svc.Process(ctx, ref)
 		if err != nil {

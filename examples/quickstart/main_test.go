@@ -93,7 +93,8 @@ func TestMissingAccount(t *testing.T) {
 
 func TestHelp(t *testing.T) {
 	var out bytes.Buffer
-	require.NoError(t, run(context.Background(), []string{"-h"}, env(map[string]string{"WECHAT_API_KEY": "secret"}), &out))
+	vars := env(map[string]string{"WECHAT_API_KEY": "secret"})
+	require.NoError(t, run(context.Background(), []string{"-h"}, vars, &out))
 	require.Contains(t, out.String(), "WECHAT_CERT_FILE")
 	require.NotContains(t, out.String(), "secret")
 }

@@ -53,8 +53,9 @@ func playStories(ctx context.Context, out io.Writer) error {
 	}
 	defer s.sim.Close()
 	s.svc, err = di.NewInMemoryWeChat(wechatv2.Config{
-		AppID: s.sim.AppID(), MchID: s.sim.MchID(), APIKey: s.sim.APIKey(), SignType: wechatv2.SignHMACSHA256,
-		CertPEM: s.sim.ClientCertPEM(), KeyPEM: s.sim.ClientKeyPEM(),
+		AppID: s.sim.AppID(), MchID: s.sim.MchID(), APIKey: s.sim.APIKey(),
+		SignType: wechatv2.SignHMACSHA256,
+		CertPEM:  s.sim.ClientCertPEM(), KeyPEM: s.sim.ClientKeyPEM(),
 		BaseURL: s.sim.URL(), RootCAs: s.sim.RootCAs(), Logger: silent,
 	}, refund.Options{Now: s.clock, Logger: silent})
 	if err != nil {
@@ -166,7 +167,8 @@ func (s *shop) abnormal(ctx context.Context, id string) error {
 	}
 	s.advance(48 * time.Hour)
 	_, err := s.svc.Resolve(ctx, refund.ResolveParams{
-		Ref: refund.Ref{OrderID: id, RefundNo: number(id, "R1")}, Resolution: refund.ResolutionPaid, Actor: seller,
+		Ref: refund.Ref{OrderID: id, RefundNo: number(id, "R1")}, Resolution: refund.ResolutionPaid,
+		Actor:    seller,
 		Evidence: "sent to the buyer's new card, bank receipt 8812",
 	})
 	return err
@@ -186,7 +188,8 @@ func (s *shop) pay(ctx context.Context, id string, total int64) error {
 func (s *shop) request(ctx context.Context, id, name string, fen int64, reason string) error {
 	s.advance(time.Minute)
 	_, err := s.svc.Request(ctx, refund.RequestParams{
-		Ref: refund.Ref{OrderID: id, RefundNo: number(id, name)}, Amount: fen, Reason: reason, Actor: buyer,
+		Ref: refund.Ref{OrderID: id, RefundNo: number(id, name)}, Amount: fen, Reason: reason,
+		Actor: buyer,
 	})
 	return err
 }

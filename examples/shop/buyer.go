@@ -55,7 +55,8 @@ func (w *web) requestRefund(r *http.Request, who string) (int, any, error) {
 	}
 	key := r.Header.Get("Idempotency-Key")
 	slices.Sort(in.SKUs)
-	if !isName(key) || len(in.SKUs) == 0 || len(slices.Compact(slices.Clone(in.SKUs))) != len(in.SKUs) {
+	isRepeated := len(slices.Compact(slices.Clone(in.SKUs))) != len(in.SKUs)
+	if !isName(key) || len(in.SKUs) == 0 || isRepeated {
 		return 0, nil, fmt.Errorf("%w: Idempotency-Key must be 1 to 31 of A-Z, a-z, 0-9, _ and -; skus must have at least one item, each once", errRequest)
 	}
 	made, err := w.shop.requestRefund(r.Context(), who, r.PathValue("order_id"), key, in.SKUs, in.Reason)
@@ -65,7 +66,8 @@ func (w *web) requestRefund(r *http.Request, who string) (int, any, error) {
 // cancelRefund withdraws a refund that the merchant has not approved yet.
 func (w *web) cancelRefund(r *http.Request, who string) (int, any, error) {
 	gone, err := w.svc.Cancel(r.Context(), refund.CancelParams{
-		Ref: refund.Ref{OrderID: r.PathValue("order_id"), RefundNo: r.PathValue("refund_no")}, Actor: order.Actor("buyer:" + who),
+		Ref:   refund.Ref{OrderID: r.PathValue("order_id"), RefundNo: r.PathValue("refund_no")},
+		Actor: order.Actor("buyer:" + who),
 	})
 	return http.StatusOK, viewForBuyer(gone), err
 }

@@ -27,7 +27,9 @@ type config struct {
 // parse reads the flags and the environment. The API key comes from the environment only, because
 // everybody on a machine can read the arguments of a program. A DSN with a password should too.
 func parse(args []string, getenv func(string) string, out io.Writer) (config, error) {
-	c := config{Account: wechatv2.Config{APIKey: getenv("WECHAT_API_KEY"), SignType: wechatv2.SignHMACSHA256}}
+	c := config{Account: wechatv2.Config{
+		APIKey: getenv("WECHAT_API_KEY"), SignType: wechatv2.SignHMACSHA256,
+	}}
 	var caFile string
 	fs := flag.NewFlagSet("shop", flag.ContinueOnError)
 	fs.SetOutput(out)
@@ -83,7 +85,9 @@ func (c config) complete() error {
 			errs = append(errs, fmt.Errorf("account: missing %s", name))
 		}
 	}
-	if host, _, err := net.SplitHostPort(c.Addr); c.real() && a.BaseURL == "" && (err != nil || !net.ParseIP(host).IsLoopback()) {
+	host, _, err := net.SplitHostPort(c.Addr)
+	isLocal := err == nil && net.ParseIP(host).IsLoopback()
+	if c.real() && a.BaseURL == "" && !isLocal {
 		// X-Buyer and X-Staff replace the shop's authentication, so anybody who can connect can
 		// refund real money.
 		errs = append(errs, errors.New("with a real account -addr must be a loopback address, for example 127.0.0.1:8080"))

@@ -70,7 +70,9 @@ func (d *database) exec(ctx context.Context, query string, args ...any) (int64, 
 }
 
 // each runs a query and returns one T for each row. scan returns the fields of a T to scan into.
-func each[T any](ctx context.Context, d *database, scan func(t *T) []any, query string, args ...any) ([]T, error) {
+func each[T any](
+	ctx context.Context, d *database, scan func(t *T) []any, query string, args ...any,
+) ([]T, error) {
 	rows, err := d.on(ctx).QueryContext(ctx, d.bind(query), args...)
 	if err != nil {
 		return nil, fmt.Errorf("%.40s…: %w", query, err)

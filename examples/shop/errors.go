@@ -46,8 +46,10 @@ func status(err error) (int, string) {
 // isContention reports whether the error comes from other transactions. The store has already
 // repeated the transaction several times.
 func isContention(err error) bool {
-	return slices.ContainsFunc([]sqlstore.Dialect{sqlstore.SQLite, sqlstore.PostgreSQL, sqlstore.MySQL},
-		func(d sqlstore.Dialect) bool { return d.IsRetryable(err) || d.IsDuplicate(err) })
+	dialects := []sqlstore.Dialect{sqlstore.SQLite, sqlstore.PostgreSQL, sqlstore.MySQL}
+	return slices.ContainsFunc(dialects, func(d sqlstore.Dialect) bool {
+		return d.IsRetryable(err) || d.IsDuplicate(err)
+	})
 }
 
 func is(err error, targets ...error) bool {

@@ -35,7 +35,8 @@ const patience = 3 * time.Minute
 func quick(lease time.Duration) refund.Options {
 	return refund.Options{
 		CallTimeout: lease / 2, Lease: lease, QuietPeriod: 200 * time.Millisecond,
-		Backoff: refund.ExponentialBackoff(20*time.Millisecond, 200*time.Millisecond), MaxWait: time.Second,
+		Backoff: refund.ExponentialBackoff(20*time.Millisecond, 200*time.Millisecond),
+		MaxWait: time.Second,
 	}
 }
 
@@ -57,9 +58,11 @@ func openShop(t *testing.T, dsn string) *opened {
 	s.sim, err = simulate(&cfg, s.url+notifyPath)
 	require.NoError(t, err)
 	t.Cleanup(s.sim.Close)
-	cfg.Account.Limits = &refund.Limits{} // WeChat Pay's limits require a minute between two refunds of an order
+	// WeChat Pay's limits require a minute between two refunds of an order.
+	cfg.Account.Limits = &refund.Limits{}
 	cfg.Account.RefundRate, cfg.Account.QueryRate = -1, -1
-	s.app, err = open(bg, cfg, slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	handler := slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelWarn})
+	s.app, err = open(bg, cfg, slog.New(handler))
 	require.NoError(t, err)
 	t.Cleanup(func() { s.app.DB.Close() })
 	t.Cleanup(s.sim.notify())

@@ -64,7 +64,9 @@ type load struct {
 
 // want sends a request, records an answer with any other status than statuses, and returns the
 // answer.
-func (l *load) want(statuses []int, by who, path, body string, headers ...string) (int, map[string]any) {
+func (l *load) want(
+	statuses []int, by who, path, body string, headers ...string,
+) (int, map[string]any) {
 	l.requests.Add(1)
 	status, v, err := send(by, l.url+path, body, headers...)
 	if err != nil || !slices.Contains(statuses, status) {
@@ -144,7 +146,9 @@ func (l *load) decide(rng *rand.Rand, path string, amount int) {
 	reject := func(i int) func() {
 		return func() { won[i], _ = l.want([]int{200, 409}, wang, "/staff"+path+"/reject", `{"note":"worn"}`) }
 	}
-	cancel := func(i int) func() { return func() { won[i], _ = l.want([]int{200, 409}, li, path+"/cancel", `{}`) } }
+	cancel := func(i int) func() {
+		return func() { won[i], _ = l.want([]int{200, 409}, li, path+"/cancel", `{}`) }
+	}
 	want := [2]int{200, 409}
 	switch rng.IntN(8) {
 	case 0:
@@ -185,13 +189,17 @@ func (l *load) queue(rng *rand.Rand) {
 // fault sometimes injects a fault into WeChat Pay.
 func (l *load) fault(rng *rand.Rand) {
 	faults := []wechattest.Fault{
-		wechattest.LoseAnswer(), wechattest.FailBefore(), wechattest.Status(http.StatusBadGateway), wechattest.Truncate(),
-		wechattest.WrongSign(), wechattest.NotFoundOnce(), wechattest.EndsAs(wechattest.StatusChange),
-		wechattest.EndsAs(wechattest.StatusClosed), wechattest.ErrCode("SYSTEMERROR", "", true).On(wechattest.PathRefund),
+		wechattest.LoseAnswer(), wechattest.FailBefore(), wechattest.Status(http.StatusBadGateway),
+		wechattest.Truncate(),
+		wechattest.WrongSign(), wechattest.NotFoundOnce(),
+		wechattest.EndsAs(wechattest.StatusChange),
+		wechattest.EndsAs(wechattest.StatusClosed),
+		wechattest.ErrCode("SYSTEMERROR", "", true).On(wechattest.PathRefund),
 		wechattest.ErrCode("NOTENOUGH", "", false).On(wechattest.PathRefund),
 	}
 	notices := []wechattest.NoticeFault{
-		wechattest.LoseNotice(), wechattest.TwiceAtOnce(), wechattest.TwiceAtOnce(), wechattest.ContentField("refund_fee", "1"),
+		wechattest.LoseNotice(), wechattest.TwiceAtOnce(), wechattest.TwiceAtOnce(),
+		wechattest.ContentField("refund_fee", "1"),
 		wechattest.WrongKey("ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"), wechattest.ContentField("refund_status", "SUCCESS"),
 	}
 	if i := rng.IntN(3 * len(faults)); i < len(faults) {
@@ -224,7 +232,9 @@ func (l *load) finish(t *testing.T) {
 	tried := map[any]bool{}
 	require.Eventually(t, func() bool {
 		open := 0
-		for _, state := range []order.State{order.StateApproved, order.StateFailed, order.StateAbnormal, order.StateRefundRequested} {
+		for _, state := range []order.State{
+			order.StateApproved, order.StateFailed, order.StateAbnormal, order.StateRefundRequested,
+		} {
 			_, page := l.want([]int{200}, wang, "/staff/refunds?limit=500&state="+string(state), "")
 			refunds, _ := page["refunds"].([]any)
 			open += len(refunds)

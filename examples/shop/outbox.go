@@ -51,12 +51,14 @@ type message struct {
 }
 
 func (o *outbox) sendAll(ctx context.Context) error {
-	unsent, err := each(ctx, o.db, func(m *message) []any { return []any{&m.orderID, &m.seq, &m.buyer, &m.text} },
+	fields := func(m *message) []any { return []any{&m.orderID, &m.seq, &m.buyer, &m.text} }
+	unsent, err := each(ctx, o.db, fields,
 		`SELECT m.order_id, m.seq, o.buyer, m.text FROM messages m JOIN orders o ON o.id = m.order_id
 			WHERE m.sent_at = 0 ORDER BY m.order_id, m.seq LIMIT 100`)
 	for _, m := range unsent {
 		// A real shop calls its mail or message service here.
-		o.log.InfoContext(ctx, "message", slog.String("buyer", m.buyer), slog.String("order_id", m.orderID), slog.String("text", m.text))
+		o.log.InfoContext(ctx, "message", slog.String("buyer", m.buyer),
+			slog.String("order_id", m.orderID), slog.String("text", m.text))
 		if _, err := o.db.exec(ctx, `UPDATE messages SET sent_at = ? WHERE order_id = ? AND seq = ?`,
 			time.Now().UnixMicro(), m.orderID, m.seq); err != nil {
 			return err

@@ -87,7 +87,8 @@ func TestREADMEKilled(t *testing.T) {
 	script := strings.ReplaceAll(blocks[len(blocks)-1], "127.0.0.1:8081", addr)
 	require.NotContains(t, script, ":8081")
 	ctx := context.Background()
-	if deadline, ok := t.Deadline(); ok { // the script may wait without end; show its output before the test times out
+	// The script may wait without end; show its output before the test times out.
+	if deadline, ok := t.Deadline(); ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-10*time.Second))
 		defer cancel()

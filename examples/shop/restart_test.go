@@ -52,7 +52,8 @@ type process struct {
 // startProcess starts a shop and waits until it listens.
 func startProcess(t *testing.T, env []string, args ...string) *process {
 	t.Helper()
-	p := &process{Cmd: exec.Command(os.Args[0], append([]string{"-addr", "127.0.0.1:0"}, args...)...), ended: make(chan struct{})}
+	args = append([]string{"-addr", "127.0.0.1:0"}, args...)
+	p := &process{Cmd: exec.Command(os.Args[0], args...), ended: make(chan struct{})}
 	p.Env = append(append(os.Environ(), childVar+"=1"), env...)
 	out, err := p.StdoutPipe()
 	require.NoError(t, err)
@@ -103,7 +104,8 @@ func account(t *testing.T, sim *wechattest.Server) []string {
 func TestRestart(t *testing.T) {
 	for _, tc := range []struct {
 		name string
-		hold func(wait func(context.Context)) wechattest.Fault // how far the call is when the shop is killed
+		// How far the call is when the shop is killed.
+		hold func(wait func(context.Context)) wechattest.Fault
 	}{
 		{"before it is paid", func(wait func(context.Context)) wechattest.Fault { return wechattest.Fault{}.Before(wait) }},
 		{"paid, and not answered", func(wait func(context.Context)) wechattest.Fault { return wechattest.Fault{}.After(wait) }},
@@ -116,12 +118,15 @@ func TestRestart(t *testing.T) {
 			env, file := account(t, sim), sqliteFile(t)
 			p := startProcess(t, env, "-dsn", file)
 
-			require.NoError(t, sim.AddOrder(wechattest.Order{OutTradeNo: "ORD-1", TotalFee: 2*4990 + 1500}))
+			require.NoError(t, sim.AddOrder(wechattest.Order{
+				OutTradeNo: "ORD-1", TotalFee: 2*4990 + 1500,
+			}))
 			must(t, 201, li, p.url+"/orders", `{"order_id":"ORD-1","items":[{"sku":"tea","quantity":2},{"sku":"cup","quantity":1}]}`)
 			must(t, 202, li, p.url+"/orders/ORD-1/refunds", `{"skus":["tea"],"reason":"bitter"}`, "Idempotency-Key", "a")
 			called := make(chan struct{})
 			if tc.hold != nil {
-				sim.Inject(tc.hold(func(ctx context.Context) { close(called); <-ctx.Done() }).On(wechattest.PathRefund))
+				wait := func(ctx context.Context) { close(called); <-ctx.Done() }
+				sim.Inject(tc.hold(wait).On(wechattest.PathRefund))
 			} else {
 				close(called)
 			}
@@ -142,7 +147,8 @@ func TestRestart(t *testing.T) {
 
 			ledger := sim.Ledger()
 			require.Len(t, ledger, 1)
-			require.Equal(t, []any{"ORD-1_a", int64(9980), 1}, []any{ledger[0].OutRefundNo, ledger[0].Amount, ledger[0].Payments})
+			require.Equal(t, []any{"ORD-1_a", int64(9980), 1},
+				[]any{ledger[0].OutRefundNo, ledger[0].Amount, ledger[0].Payments})
 			s := openShop(t, file) // with the simulator inside, which starts from the shop's book
 			require.EqualValues(t, 100, s.number(t, `SELECT stock FROM inventory WHERE sku = 'tea'`))
 			require.EqualValues(t, 99, s.number(t, `SELECT stock FROM inventory WHERE sku = 'cup'`))

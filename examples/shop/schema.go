@@ -32,7 +32,8 @@ func tables() []string {
 // createTables creates the tables that are missing and adds the goods that are not in inventory.
 func (d *database) createTables(ctx context.Context) error {
 	for _, table := range tables() {
-		if d.Dialect == sqlstore.MySQL { // its default may not store every character, and treats a and A as equal
+		// Its default may not store every character, and treats a and A as equal.
+		if d.Dialect == sqlstore.MySQL {
 			table += " CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
 		}
 		if _, err := d.exec(ctx, table); err != nil {

@@ -48,7 +48,8 @@ const stopTimeout = 30 * time.Second
 // HTTP server, then it waits for the calls to the provider. If the process is killed instead,
 // nothing is lost.
 func serve(ctx context.Context, a *app, ln net.Listener) error {
-	work, cut := context.WithCancel(context.WithoutCancel(ctx)) // ctx starts the stop; work ends after it
+	// Ctx starts the stop; work ends after it.
+	work, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
 	server := &http.Server{
 		Handler: a.Web, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second,

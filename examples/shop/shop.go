@@ -43,7 +43,8 @@ func newShop(cfg config, db *database, store *sqlstore.Store, svc *refund.Servic
 // effects outside the transaction.
 func (s *shop) inTx(ctx context.Context, fn func(ctx context.Context) error) error {
 	err := s.store.InTx(ctx, fn)
-	if s.db.Dialect.IsDuplicate(err) { // another transaction inserted the row first; now fn finds it
+	// Another transaction inserted the row first; now fn finds it.
+	if s.db.Dialect.IsDuplicate(err) {
 		err = s.store.InTx(ctx, fn)
 	}
 	return err
@@ -90,13 +91,16 @@ func (s *shop) place(ctx context.Context, buyer, orderID string, want []item) er
 		return s.take(ctx, orderID, want) // last, because all orders contend for these rows
 	})
 	if err == nil && s.paid != nil {
-		err = s.paid(orderID, total) // to the simulator; simulator.recall repeats this after a crash
+		// To the simulator; simulator.recall repeats this after a crash.
+		err = s.paid(orderID, total)
 	}
 	return err
 }
 
 // known returns the total of an order, if it exists already.
-func (s *shop) known(ctx context.Context, buyer, orderID string, want []item) (total int64, known bool, err error) {
+func (s *shop) known(
+	ctx context.Context, buyer, orderID string, want []item,
+) (total int64, known bool, err error) {
 	owner, err := s.owner(ctx, orderID)
 	if errors.Is(err, errNoOrder) {
 		return 0, false, nil
@@ -156,7 +160,9 @@ func (s *shop) take(ctx context.Context, orderID string, items []item) error {
 // requestRefund requests a refund for some items of an order. The client's key makes it idempotent,
 // because it becomes part of the refund number. orderfsm and WeChat Pay treat one number as one
 // refund.
-func (s *shop) requestRefund(ctx context.Context, buyer, orderID, key string, skus []string, reason string) (order.Refund, error) {
+func (s *shop) requestRefund(
+	ctx context.Context, buyer, orderID, key string, skus []string, reason string,
+) (order.Refund, error) {
 	lines, err := s.items(ctx, orderID, false) // the prices of an order never change
 	if err != nil {
 		return order.Refund{}, err
@@ -175,10 +181,12 @@ func (s *shop) requestRefund(ctx context.Context, buyer, orderID, key string, sk
 	// the order, so that claim reads the current items.
 	err = s.inTx(ctx, func(ctx context.Context) error {
 		r, err = s.svc.Request(ctx, refund.RequestParams{
-			Ref: refund.Ref{OrderID: orderID, RefundNo: refundNo}, Amount: amount, Reason: reason, Actor: order.Actor("buyer:" + buyer),
+			Ref: refund.Ref{OrderID: orderID, RefundNo: refundNo}, Amount: amount, Reason: reason,
+			Actor: order.Actor("buyer:" + buyer),
 		})
 		if err != nil || r.State.Terminal() && r.State != order.StateRefunded {
-			return err // a repeated request for a refund that has ended without paying, whose items are free
+			// a repeated request for a refund that has ended without paying, whose items are free.
+			return err
 		}
 		return s.claim(ctx, orderID, refundNo, skus)
 	})

@@ -29,7 +29,8 @@ func simulate(cfg *config, notifyURL string) (*simulator, error) {
 	}
 	s := &simulator{Server: srv, paid: map[string]bool{}}
 	cfg.Paid = s.pay
-	cfg.Account.AppID, cfg.Account.MchID, cfg.Account.APIKey = srv.AppID(), srv.MchID(), srv.APIKey()
+	cfg.Account.AppID, cfg.Account.MchID = srv.AppID(), srv.MchID()
+	cfg.Account.APIKey = srv.APIKey()
 	cfg.Account.CertPEM, cfg.Account.KeyPEM = srv.ClientCertPEM(), srv.ClientKeyPEM()
 	cfg.Account.BaseURL, cfg.Account.RootCAs = srv.URL(), srv.RootCAs()
 	cfg.Account.NotifyURL = notifyURL

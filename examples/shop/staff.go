@@ -108,19 +108,31 @@ func (w *web) decide(r *http.Request, who string) (int, any, error) {
 		// From here on the money may move. The reviewer repeats the amount, so that Approve can
 		// refuse a stale screen. The poller sends the refund at once. Its outcome is not known yet
 		// in this answer.
-		done, err = w.svc.Approve(ctx, refund.ApproveParams{Ref: refund.Ref{OrderID: id, RefundNo: number}, Amount: in.Amount, Note: in.Note, Actor: by})
+		done, err = w.svc.Approve(ctx, refund.ApproveParams{
+			Ref: refund.Ref{OrderID: id, RefundNo: number}, Amount: in.Amount, Note: in.Note,
+			Actor: by,
+		})
 	case "reject":
-		done, err = w.svc.Reject(ctx, refund.RejectParams{Ref: refund.Ref{OrderID: id, RefundNo: number}, Note: in.Note, Actor: by})
+		done, err = w.svc.Reject(ctx, refund.RejectParams{
+			Ref: refund.Ref{OrderID: id, RefundNo: number}, Note: in.Note, Actor: by,
+		})
 	case "retry":
 		// A failed refund is sent again under its number, for example after the merchant has topped
 		// up the balance.
-		done, err = w.svc.Retry(ctx, refund.RetryParams{Ref: refund.Ref{OrderID: id, RefundNo: number}, Note: in.Note, Actor: by})
+		done, err = w.svc.Retry(ctx, refund.RetryParams{
+			Ref: refund.Ref{OrderID: id, RefundNo: number}, Note: in.Note, Actor: by,
+		})
 	case "abandon":
 		// The shop gives the refund up after WeChat Pay has confirmed that it will not pay.
-		done, err = w.svc.Abandon(ctx, refund.AbandonParams{Ref: refund.Ref{OrderID: id, RefundNo: number}, Note: in.Note, Actor: by})
+		done, err = w.svc.Abandon(ctx, refund.AbandonParams{
+			Ref: refund.Ref{OrderID: id, RefundNo: number}, Note: in.Note, Actor: by,
+		})
 	case "resolve":
 		// An operator reports, with evidence, how an abnormal or stuck refund ended elsewhere.
-		done, err = w.svc.Resolve(ctx, refund.ResolveParams{Ref: refund.Ref{OrderID: id, RefundNo: number}, Resolution: in.Resolution, Evidence: in.Evidence, Actor: by})
+		done, err = w.svc.Resolve(ctx, refund.ResolveParams{
+			Ref: refund.Ref{OrderID: id, RefundNo: number}, Resolution: in.Resolution,
+			Evidence: in.Evidence, Actor: by,
+		})
 	default:
 		err = fmt.Errorf("%w: the decision must be approve, reject, retry, abandon or resolve", errRequest)
 	}

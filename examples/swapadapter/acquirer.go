@@ -22,8 +22,9 @@ import (
 // for concurrent use.
 type Acquirer struct {
 	BaseURL string
-	Token   func() string // a function, so that the token can change and is not logged with the struct
-	Client  *http.Client  // must verify TLS; the context has the time-out
+	// a function, so that the token can change and is not logged with the struct.
+	Token  func() string
+	Client *http.Client // must verify TLS; the context has the time-out
 }
 
 // slip is a refund on the wire. A refusal has a Code and a Message instead.
@@ -38,16 +39,20 @@ type slip struct {
 	Message  string `json:"message,omitempty"`
 }
 
+func newSlip(req refund.Request) slip {
+	return slip{
+		RefundNo: req.RefundNo, OrderID: req.OrderID, Amount: req.Amount, Currency: req.Currency,
+	}
+}
+
 // Refund implements [refund.RefundGateway]. The acquirer pays once for each Idempotency-Key.
 func (a *Acquirer) Refund(ctx context.Context, req refund.Request) (refund.Result, error) {
-	ask := slip{RefundNo: req.RefundNo, OrderID: req.OrderID, Amount: req.Amount, Currency: req.Currency}
-	return a.call(ctx, http.MethodPost, "/v1/refunds", ask)
+	return a.call(ctx, http.MethodPost, "/v1/refunds", newSlip(req))
 }
 
 // Query implements [refund.RefundGateway].
 func (a *Acquirer) Query(ctx context.Context, req refund.Request) (refund.Result, error) {
-	ask := slip{RefundNo: req.RefundNo, OrderID: req.OrderID, Amount: req.Amount, Currency: req.Currency}
-	return a.call(ctx, http.MethodGet, "/v1/refunds/"+url.PathEscape(req.RefundNo), ask)
+	return a.call(ctx, http.MethodGet, "/v1/refunds/"+url.PathEscape(req.RefundNo), newSlip(req))
 }
 
 // call makes one call. If the answer is not clear, or there is none, the refund may have been paid:
@@ -64,7 +69,9 @@ func (a *Acquirer) call(ctx context.Context, method, path string, ask slip) (ref
 	req.Header.Set("Authorization", "Bearer "+a.Token())
 	req.Header.Set("Idempotency-Key", ask.RefundNo)
 	client := *a.Client
-	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // not the acquirer
+	client.CheckRedirect = func(*http.Request, []*http.Request) error {
+		return http.ErrUseLastResponse // whoever is there is not the acquirer
+	}
 	answer, err := client.Do(req)
 	if err != nil {
 		return refund.Result{}, err
@@ -78,7 +85,8 @@ func (a *Acquirer) call(ctx context.Context, method, path string, ask slip) (ref
 	case http.StatusUnauthorized, http.StatusForbidden: // concerns the shop, not this refund
 		return refund.Result{}, &refund.SetupError{Err: doubt}
 	case http.StatusTooManyRequests:
-		seconds, _ := strconv.Atoi(answer.Header.Get("Retry-After")) // if the header is missing, 0: the usual backoff
+		// If the header is missing, 0: the usual backoff.
+		seconds, _ := strconv.Atoi(answer.Header.Get("Retry-After"))
 		wait := time.Duration(seconds) * time.Second
 		return refund.Result{}, &refund.BusyError{After: wait, Account: true, Err: doubt}
 	}
@@ -86,15 +94,20 @@ func (a *Acquirer) call(ctx context.Context, method, path string, ask slip) (ref
 	if err := json.Unmarshal(body, &got); err != nil {
 		return refund.Result{}, fmt.Errorf("%w: %w", doubt, err)
 	}
-	res := refund.Result{Outcome: outcomeOf(method, answer.StatusCode, got), Code: got.Code, Message: got.Message}
-	switch res.Outcome {
+	outcome := outcomeOf(method, answer.StatusCode, got)
+	res := refund.Result{Outcome: outcome, Code: got.Code, Message: got.Message}
+	switch outcome {
 	case refund.OutcomeUnknown:
 		return refund.Result{}, fmt.Errorf("%w, status %q, code %q", doubt, got.Status, got.Code)
-	case refund.OutcomeAccepted, refund.OutcomeSucceeded, refund.OutcomeClosed, refund.OutcomeAbnormal:
+	case refund.OutcomeAccepted, refund.OutcomeSucceeded,
+		refund.OutcomeClosed, refund.OutcomeAbnormal:
 		if got.Currency != ask.Currency { // the Service compares number, order and amount only
-			return refund.Result{}, &refund.MismatchError{Field: "currency", Want: ask.Currency, Got: got.Currency}
+			return refund.Result{}, &refund.MismatchError{
+				Field: "currency", Want: ask.Currency, Got: got.Currency,
+			}
 		}
-		res.RefundNo, res.OrderID, res.Amount, res.ProviderRefundID = got.RefundNo, got.OrderID, got.Amount, got.ID
+		res.RefundNo, res.OrderID, res.Amount = got.RefundNo, got.OrderID, got.Amount
+		res.ProviderRefundID = got.ID
 	case refund.OutcomeDeclined, refund.OutcomeNotFound:
 	}
 	return res, nil

@@ -46,7 +46,9 @@ type acquirer struct {
 
 func newAcquirer(t *testing.T) (*swapadapter.Acquirer, *acquirer) {
 	t.Helper()
-	a := &acquirer{orders: map[string]int64{}, ledger: map[string]*slip{}, ends: map[string]string{}}
+	a := &acquirer{
+		orders: map[string]int64{}, ledger: map[string]*slip{}, ends: map[string]string{},
+	}
 	return serve(t, a), a
 }
 
@@ -57,7 +59,9 @@ func serve(t *testing.T, h http.Handler) *swapadapter.Acquirer {
 	srv.StartTLS()
 	t.Cleanup(srv.Close)
 
-	return &swapadapter.Acquirer{BaseURL: srv.URL, Token: func() string { return "sesame" }, Client: srv.Client()}
+	return &swapadapter.Acquirer{
+		BaseURL: srv.URL, Token: func() string { return "sesame" }, Client: srv.Client(),
+	}
 }
 
 func (a *acquirer) AddOrder(total int64) refund.Request {
@@ -209,7 +213,9 @@ func (a *acquirer) find(number string) (int, slip) {
 // checked, because the gateway has none.
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	gatewaytest.Run(t, gatewaytest.Harness{New: func(t *testing.T) (refund.RefundGateway, gatewaytest.Provider) {
+	gatewaytest.Run(t, gatewaytest.Harness{New: func(
+		t *testing.T,
+	) (refund.RefundGateway, gatewaytest.Provider) {
 		return newAcquirer(t)
 	}})
 }
@@ -291,9 +297,12 @@ func TestAnswers(t *testing.T) {
 				require.Equal(t, want, res.Outcome)
 				require.Equal(t, c.code, res.Code)
 			}
-			res, err := gw.Refund(context.Background(), refund.Request{OrderID: "O1", RefundNo: "R1", Amount: 30, Total: 100, Currency: "EUR"})
+			req := refund.Request{
+				OrderID: "O1", RefundNo: "R1", Amount: 30, Total: 100, Currency: "EUR",
+			}
+			res, err := gw.Refund(context.Background(), req)
 			check(c.refund, res, err)
-			res, err = gw.Query(context.Background(), refund.Request{OrderID: "O1", RefundNo: "R1", Amount: 30, Total: 100, Currency: "EUR"})
+			res, err = gw.Query(context.Background(), req)
 			check(c.query, res, err)
 		})
 	}
@@ -310,7 +319,9 @@ func TestRedirect(t *testing.T) {
 	req := refund.Request{RefundNo: "R1", OrderID: "O1", Amount: 5, Total: 5, Currency: "EUR"}
 	_, err := a.Refund(context.Background(), req)
 	require.ErrorContains(t, err, "302 Found")
-	_, err = a.Query(context.Background(), refund.Request{RefundNo: "R1", OrderID: "O1", Amount: 5, Total: 5, Currency: "EUR"})
+	_, err = a.Query(context.Background(), refund.Request{
+		RefundNo: "R1", OrderID: "O1", Amount: 5, Total: 5, Currency: "EUR",
+	})
 	require.ErrorContains(t, err, "302 Found")
 }
 

@@ -13,7 +13,9 @@ type Shop struct{ Refunds *refund.Service }
 
 // NewShop wires the shop, in production and in tests. A test differs only in the gateways and in
 // the clock in opt.
-func NewShop(store refund.Store, gateways map[string]refund.RefundGateway, opt refund.Options) (*Shop, error) {
+func NewShop(
+	store refund.Store, gateways map[string]refund.RefundGateway, opt refund.Options,
+) (*Shop, error) {
 	machine, err := order.NewMachine(order.Options{})
 	if err != nil {
 		return nil, err

@@ -19,17 +19,27 @@ import (
 
 var (
 	ctx = context.Background()
-	yes = refund.ApproveParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R1"}, Amount: 30, Actor: "staff:7"}
+	yes = refund.ApproveParams{
+		Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R1"}, Amount: 30, Actor: "staff:7",
+	}
 )
 
 // open returns the shop with one paid order of 100. The buyer has requested a refund of 30.
-func open(t *testing.T, gateway string, g refund.RefundGateway, clock *refundtest.Clock) *swapadapter.Shop {
+func open(
+	t *testing.T, gateway string, g refund.RefundGateway, clock *refundtest.Clock,
+) *swapadapter.Shop {
 	t.Helper()
-	shop, err := swapadapter.NewShop(memstore.New(), map[string]refund.RefundGateway{gateway: g}, refund.Options{Now: clock.Now})
+	gateways := map[string]refund.RefundGateway{gateway: g}
+	shop, err := swapadapter.NewShop(memstore.New(), gateways, refund.Options{Now: clock.Now})
 	require.NoError(t, err)
-	_, err = shop.Refunds.Register(ctx, refund.RegisterParams{OrderID: "ORDER-1", Gateway: gateway, Currency: "CNY", Total: 100})
+	_, err = shop.Refunds.Register(ctx, refund.RegisterParams{
+		OrderID: "ORDER-1", Gateway: gateway, Currency: "CNY", Total: 100,
+	})
 	require.NoError(t, err)
-	_, err = shop.Refunds.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R1"}, Amount: 30, Reason: "too small", Actor: "buyer:42"})
+	_, err = shop.Refunds.Request(ctx, refund.RequestParams{
+		Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R1"}, Amount: 30, Reason: "too small",
+		Actor: "buyer:42",
+	})
 	require.NoError(t, err)
 	return shop
 }
@@ -39,7 +49,9 @@ func newClock() *refundtest.Clock {
 }
 
 // messageAfter returns the message for the clerk some time later, after a worker queried.
-func messageAfter(t *testing.T, shop *swapadapter.Shop, clock *refundtest.Clock, later time.Duration) string {
+func messageAfter(
+	t *testing.T, shop *swapadapter.Shop, clock *refundtest.Clock, later time.Duration,
+) string {
 	t.Helper()
 	require.NoError(t, refundtest.Pass(ctx, clock, shop.Refunds, later))
 	o, err := shop.Refunds.Order(ctx, "ORDER-1")
@@ -57,7 +69,8 @@ func TestShopOnWeChat(t *testing.T) {
 	require.NoError(t, sim.AddOrder(wechattest.Order{OutTradeNo: "ORDER-1", TotalFee: 100}))
 	gw, err := wechatv2.New(wechatv2.Config{
 		AppID: sim.AppID(), MchID: sim.MchID(), APIKey: sim.APIKey(),
-		CertPEM: sim.ClientCertPEM(), KeyPEM: sim.ClientKeyPEM(), BaseURL: sim.URL(), RootCAs: sim.RootCAs(),
+		CertPEM: sim.ClientCertPEM(), KeyPEM: sim.ClientKeyPEM(), BaseURL: sim.URL(),
+		RootCAs: sim.RootCAs(),
 		Timeout: 3 * time.Minute,
 	})
 	require.NoError(t, err)
@@ -131,7 +144,8 @@ func TestShopRefuses(t *testing.T) {
 	t.Parallel()
 	_, err := swapadapter.NewShop(memstore.New(), nil, refund.Options{})
 	require.ErrorIs(t, err, refund.ErrInvalid)
-	_, err = swapadapter.NewShop(nil, map[string]refund.RefundGateway{"fake": refundtest.New()}, refund.Options{})
+	gateways := map[string]refund.RefundGateway{"fake": refundtest.New()}
+	_, err = swapadapter.NewShop(nil, gateways, refund.Options{})
 	require.ErrorIs(t, err, refund.ErrInvalid)
 
 	gw := refundtest.New()
@@ -147,13 +161,18 @@ func TestShopRefuses(t *testing.T) {
 // The provider pays, but its answer is lost.
 func Example() {
 	gw, clock := refundtest.New(), newClock()
-	shop, err := swapadapter.NewShop(memstore.New(), map[string]refund.RefundGateway{"fake": gw}, refund.Options{Now: clock.Now})
+	gateways := map[string]refund.RefundGateway{"fake": gw}
+	shop, err := swapadapter.NewShop(memstore.New(), gateways, refund.Options{Now: clock.Now})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	_, _ = shop.Refunds.Register(ctx, refund.RegisterParams{OrderID: "ORDER-1", Gateway: "fake", Currency: "CNY", Total: 100})
-	_, _ = shop.Refunds.Request(ctx, refund.RequestParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R1"}, Amount: 30, Actor: "buyer:42"})
+	_, _ = shop.Refunds.Register(ctx, refund.RegisterParams{
+		OrderID: "ORDER-1", Gateway: "fake", Currency: "CNY", Total: 100,
+	})
+	_, _ = shop.Refunds.Request(ctx, refund.RequestParams{
+		Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R1"}, Amount: 30, Actor: "buyer:42",
+	})
 
 	gw.NextRefund(refundtest.Pay().ThenFail(context.DeadlineExceeded))
 	message, err := shop.GiveBack(ctx, yes)

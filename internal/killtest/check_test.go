@@ -76,7 +76,8 @@ func TestAudit(t *testing.T) {
 			a := audit{machine: m, ledger: c.ledger}
 			a.order(p, o)
 			a.entries([]planned{p})
-			require.Equal(t, []int{2, c.paid, c.failed, c.twice, c.lost}, []int{a.Refunds, a.Paid, a.Failed, a.PaidTwice, a.Lost}, a.Differences)
+			require.Equal(t, []int{2, c.paid, c.failed, c.twice, c.lost},
+				[]int{a.Refunds, a.Paid, a.Failed, a.PaidTwice, a.Lost}, a.Differences)
 			require.Equal(t, c.wrong, len(a.Differences) > 0, a.Differences)
 		})
 	}
@@ -87,7 +88,9 @@ var settled = [2]order.Event{order.EventSettle, order.EventSettle}
 // walk makes the order of a plan and ends its refunds with the given events.
 func walk(t *testing.T, m *order.Machine, p planned, ends [2]order.Event) *order.Order {
 	t.Helper()
-	o := &order.Order{ID: p.id, Gateway: "g", Currency: "CNY", Total: p.total, State: order.StatePaid}
+	o := &order.Order{
+		ID: p.id, Gateway: "g", Currency: "CNY", Total: p.total, State: order.StatePaid,
+	}
 	for i, amount := range p.amounts {
 		for _, ev := range []order.Event{order.EventRequestRefund, order.EventApprove, ends[i]} {
 			if ev == "" {

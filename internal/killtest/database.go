@@ -64,7 +64,9 @@ func admin(ctx context.Context, opt Options, statement string) error {
 }
 
 func open(d sqlstore.Dialect, dsn string) (*sql.DB, error) {
-	driver := map[sqlstore.Dialect]string{sqlstore.SQLite: "sqlite", sqlstore.PostgreSQL: "pgx", sqlstore.MySQL: "mysql"}[d]
+	driver := map[sqlstore.Dialect]string{
+		sqlstore.SQLite: "sqlite", sqlstore.PostgreSQL: "pgx", sqlstore.MySQL: "mysql",
+	}[d]
 	db, err := sql.Open(driver, dsn)
 	if err != nil {
 		return nil, err

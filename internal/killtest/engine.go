@@ -48,7 +48,9 @@ func (e Engine) orPoller() Engine {
 }
 
 func poll(ctx context.Context, s *Shop) error {
-	p, err := poller.New(s.Service, poller.Options{IdleMin: 20 * time.Millisecond, IdleMax: 200 * time.Millisecond})
+	p, err := poller.New(s.Service, poller.Options{
+		IdleMin: 20 * time.Millisecond, IdleMax: 200 * time.Millisecond,
+	})
 	if err != nil {
 		return err
 	}

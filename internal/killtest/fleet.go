@@ -40,7 +40,8 @@ func (f *fleet) run(ctx context.Context, fail func(error)) {
 			}
 		}()
 	}
-	for n := int64(0); (n < f.most || f.most == 0) && pause(ctx, f.every/2+time.Duration(f.dice.Int64N(int64(f.every)))); n++ {
+	wait := func() time.Duration { return f.every/2 + time.Duration(f.dice.Int64N(int64(f.every))) }
+	for n := int64(0); (n < f.most || f.most == 0) && pause(ctx, wait()); n++ {
 		select {
 		case axes[f.dice.IntN(f.size)] <- struct{}{}:
 		case <-ctx.Done():

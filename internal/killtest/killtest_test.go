@@ -44,7 +44,8 @@ func TestKilled(t *testing.T) {
 			rep, err := killtest.Run(bg, killtest.Options{
 				Database: c.database, DSN: dsn, Orders: 40, Workers: 3, Seed: 7, Out: &out,
 				For: 5 * time.Minute, KillEvery: 700 * time.Millisecond,
-				Kills: 20, // without a limit the run would not end on a machine on which workers start slowly
+				// Without a limit the run would not end on a machine on which workers start slowly.
+				Kills: 20,
 			})
 			require.NoError(t, err, &out)
 			require.Empty(t, rep.Differences, "%s\nkept: %s", &out, rep.Kept)
@@ -66,7 +67,9 @@ func TestKilled(t *testing.T) {
 // the database.
 func TestTimeIsOver(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
-	rep, err := killtest.Run(bg, killtest.Options{Database: sqlstore.SQLite, Orders: 5, For: time.Millisecond})
+	rep, err := killtest.Run(bg, killtest.Options{
+		Database: sqlstore.SQLite, Orders: 5, For: time.Millisecond,
+	})
 	require.NoError(t, err)
 	require.Equal(t, rep.Refunds, rep.Lost)
 	require.NotEmpty(t, rep.Differences)

@@ -50,7 +50,8 @@ type Fault struct {
 // report compares the books after the workers have stopped.
 func (d *driver) report(ctx context.Context) (Report, error) {
 	rep := Report{
-		Engine: d.opt.Engine.Name, Database: d.opt.Database, Seed: d.opt.Seed, Workers: d.opt.Workers, Orders: d.opt.Orders,
+		Engine: d.opt.Engine.Name, Database: d.opt.Database, Seed: d.opt.Seed,
+		Workers: d.opt.Workers, Orders: d.opt.Orders,
 		Kills: d.fleet.kills.Load(), Unheard: d.faults.unheard.Load(),
 		Calls: int64(d.srv.Calls(wechattest.PathRefund) + d.srv.Calls(wechattest.PathQuery)),
 		Took:  d.opt.Now().Sub(d.begun),

@@ -39,7 +39,9 @@ func Run(ctx context.Context, opt Options) (rep Report, err error) {
 		err = errors.Join(err, at.drop(context.WithoutCancel(ctx)), os.RemoveAll(dir))
 	}()
 	//nolint:contextcheck // Close ends the server
-	srv, err := wechattest.NewServer(wechattest.Options{SettleAfter: 100 * time.Millisecond, RefuseConcurrent: true})
+	srv, err := wechattest.NewServer(wechattest.Options{
+		SettleAfter: 100 * time.Millisecond, RefuseConcurrent: true,
+	})
 	if err != nil {
 		return Report{}, err
 	}
@@ -83,8 +85,12 @@ func newDriver(opt Options, srv *wechattest.Server, s *Shop, account string) *dr
 		return rand.New(rand.NewPCG(opt.Seed, stream)) //nolint:gosec // reproducible on purpose
 	}
 	d := &driver{
-		opt: opt, srv: srv, shop: s, plan: newPlan(dice(1), opt.Orders), faults: newFaults(srv, dice(2)),
-		fleet: &fleet{size: opt.Workers, every: opt.KillEvery, most: opt.Kills, account: account, stderr: opt.Out, dice: dice(3)},
+		opt: opt, srv: srv, shop: s, plan: newPlan(dice(1), opt.Orders),
+		faults: newFaults(srv, dice(2)),
+		fleet: &fleet{
+			size: opt.Workers, every: opt.KillEvery, most: opt.Kills,
+			account: account, stderr: opt.Out, dice: dice(3),
+		},
 		begun: opt.Now(), balance: srv.Balance(),
 	}
 	for _, p := range d.plan {
@@ -144,7 +150,9 @@ func (d *driver) askOne(ctx context.Context, p planned) error {
 		return err
 	}
 	err := insist(ctx, func() error {
-		_, err := svc.Register(ctx, refund.RegisterParams{OrderID: p.id, Gateway: gatewayName, Currency: "CNY", Total: p.total})
+		_, err := svc.Register(ctx, refund.RegisterParams{
+			OrderID: p.id, Gateway: gatewayName, Currency: "CNY", Total: p.total,
+		})
 		if errors.Is(err, refund.ErrExists) { // an earlier answer was lost
 			return nil
 		}
@@ -172,7 +180,8 @@ func insist(ctx context.Context, do func() error) error {
 	for {
 		err := do()
 		for _, final := range []error{
-			refund.ErrInvalid, refund.ErrConflict, refund.ErrTransition, refund.ErrAmount, refund.ErrOrderNotFound,
+			refund.ErrInvalid, refund.ErrConflict, refund.ErrTransition, refund.ErrAmount,
+			refund.ErrOrderNotFound,
 		} {
 			if errors.Is(err, final) {
 				return err
@@ -218,7 +227,8 @@ func (d *driver) ended(ctx context.Context) (n int, err error) {
 
 func (d *driver) progress(ended int) {
 	fmt.Fprintf(d.opt.Out, "%s on %s: %v, %d of %d refunds ended, %d kills, %d faults, %d answers not received\n",
-		d.opt.Engine.Name, d.opt.Database, d.opt.Now().Sub(d.begun).Round(time.Second), ended, d.refunds,
+		d.opt.Engine.Name, d.opt.Database, d.opt.Now().Sub(d.begun).Round(time.Second), ended,
+		d.refunds,
 		d.fleet.kills.Load(), d.faults.total(), d.faults.unheard.Load())
 }
 

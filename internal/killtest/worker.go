@@ -33,8 +33,9 @@ type account struct {
 
 func newAccount(d sqlstore.Dialect, dsn string, srv *wechattest.Server) *account {
 	return &account{
-		Database: d, DSN: dsn, URL: srv.URL(), AppID: srv.AppID(), MchID: srv.MchID(), APIKey: srv.APIKey(),
-		Cert: srv.ClientCertPEM(), Key: srv.ClientKeyPEM(), Authority: srv.CACertPEM(),
+		Database: d, DSN: dsn, URL: srv.URL(), AppID: srv.AppID(), MchID: srv.MchID(),
+		APIKey: srv.APIKey(),
+		Cert:   srv.ClientCertPEM(), Key: srv.ClientKeyPEM(), Authority: srv.CACertPEM(),
 	}
 }
 
@@ -128,6 +129,7 @@ func (a *account) gateway() (*wechatv2.Gateway, error) {
 		AppID: a.AppID, MchID: a.MchID, APIKey: a.APIKey, SignType: wechatv2.SignHMACSHA256,
 		CertPEM: a.Cert, KeyPEM: a.Key, BaseURL: a.URL, RootCAs: roots,
 		Timeout: CallTimeout * 3 / 4, TotalTimeout: CallTimeout,
-		RefundRate: -1, QueryRate: -1, Limits: &refund.Limits{}, // without WeChat Pay's wait of a minute
+		// Without WeChat Pay's wait of a minute.
+		RefundRate: -1, QueryRate: -1, Limits: &refund.Limits{},
 	})
 }
