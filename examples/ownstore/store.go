@@ -34,26 +34,27 @@ CREATE INDEX shop_refunds_list ON shop_refunds (requested_at, order_number, no);
 // interleave. Limit it to one connection, so that a waiting call returns when its context ends.
 type Store struct{ DB *sql.DB }
 
-type updating struct{} // the context key of the order that is being updated
+type nested struct{} // the context key of the order that is being updated
+
+type change = func(ctx context.Context, o *order.Order) error
+
+type scan = func(dest ...any) error // reads a row
 
 // Update implements [refund.Store].
-func (s Store) Update(
-	ctx context.Context, id string, fn func(context.Context, *order.Order) error,
-) error {
-	if ctx.Value(updating{}) == id {
+func (s Store) Update(ctx context.Context, id string, fn change) error {
+	if ctx.Value(nested{}) == id {
 		return fmt.Errorf("update order %s: nested in an update of the same order", id)
 	}
 	return s.inTx(ctx, func(tx *sql.Tx) error {
-		before, err := get(ctx, tx, id)
+		was, err := get(ctx, tx, id)
 		if err != nil {
 			return err
 		}
-		after := before.Clone()
-		err = fn(context.WithValue(ctx, updating{}, id), after)
-		if err != nil || before.Equal(after) {
+		after := was.Clone()
+		if err = fn(context.WithValue(ctx, nested{}, id), after); err != nil || was.Equal(after) {
 			return err
 		}
-		return save(ctx, tx, before, after, `UPDATE shop_orders SET refund_book = ?3, book_version = ?4 WHERE number = ?1`)
+		return save(ctx, tx, was, after, `UPDATE shop_orders SET refund_book = ?3, book_version = ?4 WHERE number = ?1`)
 	})
 }
 
@@ -154,7 +155,7 @@ func get(ctx context.Context, q querier, id string) (*order.Order, error) {
 func (s Store) History(
 	ctx context.Context, id string, after int64, limit int,
 ) (page []order.Transition, err error) {
-	err = s.each(ctx, func(scan func(...any) error) error {
+	err = s.each(ctx, func(scan scan) error {
 		var step []byte
 		var t order.Transition
 		err := errors.Join(scan(&step), json.Unmarshal(step, &t))
@@ -174,7 +175,7 @@ func (s Store) Due(ctx context.Context, q refund.DueQuery) ([]refund.DueRefund, 
 		return nil, err
 	}
 	list := func(condition string, bound time.Time) (due []refund.DueRefund, err error) {
-		err = s.each(ctx, func(scan func(...any) error) error {
+		err = s.each(ctx, func(scan scan) error {
 			var d refund.DueRefund
 			var at int64
 			err := scan(&d.OrderID, &d.RefundNo, &d.Gateway, &at)
@@ -195,9 +196,7 @@ func (s Store) Due(ctx context.Context, q refund.DueQuery) ([]refund.DueRefund, 
 }
 
 // each calls fn for every row of a query.
-func (s Store) each(
-	ctx context.Context, fn func(scan func(...any) error) error, query string, args ...any,
-) error {
+func (s Store) each(ctx context.Context, fn func(scan) error, query string, args ...any) error {
 	rows, err := s.DB.QueryContext(ctx, query, args...)
 	if err != nil {
 		return err
@@ -225,7 +224,7 @@ func (s Store) ListRefunds(ctx context.Context, f refund.Filter) (refund.Page, e
 		after = *f.After
 	}
 	var refs []refund.Ref
-	err = s.each(ctx, func(scan func(...any) error) error {
+	err = s.each(ctx, func(scan scan) error {
 		var ref refund.Ref
 		err := scan(&ref.OrderID, &ref.RefundNo)
 		refs = append(refs, ref)

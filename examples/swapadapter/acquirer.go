@@ -1,6 +1,5 @@
-// Package swapadapter shows how a shop writes a gateway for a provider that orderfsm does not know:
-// [Acquirer] is the whole gateway, and gatewaytest checks it. It also shows how tests swap
-// providers: [Shop] runs on a WeChat Pay simulator, on Acquirer, and on a scripted fake.
+// Package swapadapter shows a gateway for a provider that orderfsm does not know, [Acquirer], and
+// a [Shop] whose tests run it on a WeChat Pay simulator, on Acquirer, and on a scripted fake.
 package swapadapter
 
 import (
@@ -17,18 +16,15 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// Acquirer returns money through an invented card acquirer that speaks JSON over HTTPS. It calls
-// POST /v1/refunds, with the refund number as Idempotency-Key, and GET /v1/refunds/{no}. It is safe
-// for concurrent use.
+// Acquirer returns money through an invented card acquirer: POST /v1/refunds, with the refund
+// number as Idempotency-Key, and GET /v1/refunds/{no}. It is safe for concurrent use.
 type Acquirer struct {
 	BaseURL string
-	// a function, so that the token can change and is not logged with the struct.
-	Token  func() string
-	Client *http.Client // must verify TLS; the context has the time-out
+	Token   func() string // a function: the token can change and is not logged
+	Client  *http.Client  // must verify TLS; the context has the time-out
 }
 
-// slip is a refund on the wire. A refusal has a Code and a Message instead.
-type slip struct {
+type slip struct { // a refund on the wire; a refusal has only a Code and a Message
 	RefundNo string `json:"refund_no"`
 	OrderID  string `json:"order_id"`
 	Amount   int64  `json:"amount"`
@@ -39,25 +35,21 @@ type slip struct {
 	Message  string `json:"message,omitempty"`
 }
 
-func newSlip(req refund.Request) slip {
-	return slip{
-		RefundNo: req.RefundNo, OrderID: req.OrderID, Amount: req.Amount, Currency: req.Currency,
-	}
-}
-
 // Refund implements [refund.RefundGateway]. The acquirer pays once for each Idempotency-Key.
 func (a *Acquirer) Refund(ctx context.Context, req refund.Request) (refund.Result, error) {
-	return a.call(ctx, http.MethodPost, "/v1/refunds", newSlip(req))
+	return a.call(ctx, http.MethodPost, "/v1/refunds", req)
 }
 
 // Query implements [refund.RefundGateway].
 func (a *Acquirer) Query(ctx context.Context, req refund.Request) (refund.Result, error) {
-	return a.call(ctx, http.MethodGet, "/v1/refunds/"+url.PathEscape(req.RefundNo), newSlip(req))
+	return a.call(ctx, http.MethodGet, "/v1/refunds/"+url.PathEscape(req.RefundNo), req)
 }
 
-// call makes one call. If the answer is not clear, or there is none, the refund may have been paid:
-// call then returns an error.
-func (a *Acquirer) call(ctx context.Context, method, path string, ask slip) (refund.Result, error) {
+// call makes one call. An unclear answer, or none, is an error: the refund may have been paid.
+func (a *Acquirer) call(
+	ctx context.Context, method, path string, r refund.Request,
+) (refund.Result, error) {
+	ask := slip{RefundNo: r.RefundNo, OrderID: r.OrderID, Amount: r.Amount, Currency: r.Currency}
 	var body []byte
 	if method == http.MethodPost {
 		body, _ = json.Marshal(ask) // cannot fail: strings and a number
@@ -66,8 +58,7 @@ func (a *Acquirer) call(ctx context.Context, method, path string, ask slip) (ref
 	if err != nil {
 		return refund.Result{}, err
 	}
-	req.Header.Set("Authorization", "Bearer "+a.Token())
-	req.Header.Set("Idempotency-Key", ask.RefundNo)
+	req.Header = http.Header{"Authorization": {"Bearer " + a.Token()}, "Idempotency-Key": {r.RefundNo}}
 	client := *a.Client
 	client.CheckRedirect = func(*http.Request, []*http.Request) error {
 		return http.ErrUseLastResponse // whoever is there is not the acquirer
@@ -85,8 +76,7 @@ func (a *Acquirer) call(ctx context.Context, method, path string, ask slip) (ref
 	case http.StatusUnauthorized, http.StatusForbidden: // concerns the shop, not this refund
 		return refund.Result{}, &refund.SetupError{Err: doubt}
 	case http.StatusTooManyRequests:
-		// If the header is missing, 0: the usual backoff.
-		seconds, _ := strconv.Atoi(answer.Header.Get("Retry-After"))
+		seconds, _ := strconv.Atoi(answer.Header.Get("Retry-After")) // 0 is the usual backoff
 		wait := time.Duration(seconds) * time.Second
 		return refund.Result{}, &refund.BusyError{After: wait, Account: true, Err: doubt}
 	}
@@ -94,26 +84,22 @@ func (a *Acquirer) call(ctx context.Context, method, path string, ask slip) (ref
 	if err := json.Unmarshal(body, &got); err != nil {
 		return refund.Result{}, fmt.Errorf("%w: %w", doubt, err)
 	}
-	outcome := outcomeOf(method, answer.StatusCode, got)
-	res := refund.Result{Outcome: outcome, Code: got.Code, Message: got.Message}
-	switch outcome {
+	res := refund.Result{Code: got.Code, Message: got.Message, ProviderRefundID: got.ID}
+	switch res.Outcome = outcomeOf(method, answer.StatusCode, got); res.Outcome {
 	case refund.OutcomeUnknown:
 		return refund.Result{}, fmt.Errorf("%w, status %q, code %q", doubt, got.Status, got.Code)
 	case refund.OutcomeAccepted, refund.OutcomeSucceeded,
 		refund.OutcomeClosed, refund.OutcomeAbnormal:
 		if got.Currency != ask.Currency { // the Service compares number, order and amount only
-			return refund.Result{}, &refund.MismatchError{
-				Field: "currency", Want: ask.Currency, Got: got.Currency,
-			}
+			err := &refund.MismatchError{Field: "currency", Want: ask.Currency, Got: got.Currency}
+			return refund.Result{}, err
 		}
 		res.RefundNo, res.OrderID, res.Amount = got.RefundNo, got.OrderID, got.Amount
-		res.ProviderRefundID = got.ID
 	case refund.OutcomeDeclined, refund.OutcomeNotFound:
 	}
 	return res, nil
 }
 
-// outcomeOf returns the outcome of a documented answer. Every other answer is OutcomeUnknown.
 func outcomeOf(method string, status int, got slip) refund.Outcome {
 	switch fmt.Sprintf("%s %d %s/%s", method, status, got.Status, got.Code) {
 	case "POST 202 pending/", "POST 200 pending/", "GET 200 pending/":
@@ -127,8 +113,7 @@ func outcomeOf(method string, status int, got slip) refund.Outcome {
 	case "GET 404 /no_such_refund": // a 404 without it may come from a proxy
 		return refund.OutcomeNotFound
 	case "POST 422 /insufficient_funds", "POST 422 /exceeds_payment", "POST 422 /payment_too_old":
-		// Final refusals. key_reused is not one: a refund with this number may have been paid.
-		return refund.OutcomeDeclined
+		return refund.OutcomeDeclined // not key_reused: that refund may have been paid
 	}
-	return refund.OutcomeUnknown
+	return refund.OutcomeUnknown // an answer that is not documented
 }

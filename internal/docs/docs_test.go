@@ -110,7 +110,7 @@ func TestBlocks(t *testing.T) {
 // TestREADMEIsShort: a reader sees the first call early, and no block is long.
 func TestREADMEIsShort(t *testing.T) {
 	readme := read(t, "README.md")
-	require.LessOrEqual(t, strings.Count(readme, "\n"), 300)
+	require.LessOrEqual(t, strings.Count(readme, "\n"), 250)
 	before, _, found := strings.Cut(readme, "svc.Request(")
 	require.True(t, found)
 	require.Less(t, strings.Count(before, "\n"), 60, "the first call of the API")
