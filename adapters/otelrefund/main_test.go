@@ -1,13 +1,9 @@
 package otelrefund_test
 
 import (
-	"log/slog"
-	"os"
 	"testing"
+
+	"github.com/orderfsm/orderfsm/internal/logtest"
 )
 
-// TestMain keeps the records of Services without a Logger out of the tests' output.
-func TestMain(m *testing.M) {
-	slog.SetDefault(slog.New(slog.DiscardHandler))
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { logtest.Main(m) }

@@ -26,6 +26,7 @@ import (
 
 	"github.com/orderfsm/orderfsm/adapters/riverqueue"
 	"github.com/orderfsm/orderfsm/adapters/sqlstore"
+	"github.com/orderfsm/orderfsm/internal/logtest"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
 	"github.com/orderfsm/orderfsm/refund/refundtest"
@@ -43,7 +44,7 @@ var patient = refund.Options{CallTimeout: 2 * patience, Lease: 4 * patience}
 
 // TestMain is also the main function of the processes that tests start and kill.
 func TestMain(m *testing.M) {
-	slog.SetDefault(slog.New(slog.DiscardHandler)) // Services without a Logger log to it
+	logtest.Silence()
 	if dsn := os.Getenv(childVar); dsn != "" {
 		if err := child(dsn); err != nil {
 			fmt.Fprintln(os.Stderr, err)

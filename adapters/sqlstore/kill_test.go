@@ -3,7 +3,6 @@ package sqlstore_test
 import (
 	"bufio"
 	"fmt"
-	"log/slog"
 	"os"
 	"os/exec"
 	"strconv"
@@ -13,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/orderfsm/orderfsm/adapters/sqlstore"
+	"github.com/orderfsm/orderfsm/internal/logtest"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
 )
@@ -35,7 +35,7 @@ func (d database) childProcess(round, dsn string) *exec.Cmd {
 // TestMain runs the child if the environment asks for it. The child writes until it is killed, and
 // prints what was acknowledged.
 func TestMain(m *testing.M) {
-	slog.SetDefault(slog.New(slog.DiscardHandler)) // Services without a Logger log to it
+	logtest.Silence()
 	if spec := os.Getenv(childVar); spec != "" {
 		if err := child(spec); err != nil {
 			fmt.Fprintln(os.Stderr, err)
