@@ -37,16 +37,17 @@ func approved(ctx context.Context, svc *refund.Service, number string, amount in
 func ExampleService_Abandon() {
 	ctx := context.Background()
 	svc, provider, _ := newShop(refund.Options{})
+	ref := refund.Ref{OrderID: "ORDER-1", RefundNo: "R-1"}
 	provider.NextRefund(refundtest.Decline("ACCOUNT_CLOSED"))
 	if err := approved(ctx, svc, "R-1", 8000); err != nil {
 		fmt.Println(err)
 		return
 	}
-	next, err := svc.Process(ctx, refund.Ref{OrderID: "ORDER-1", RefundNo: "R-1"})
+	next, err := svc.Process(ctx, ref)
 	fmt.Println(next.State, err)
 
 	give := refund.AbandonParams{
-		Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R-1"}, Actor: "staff:7",
+		Ref: ref, Actor: "staff:7",
 		Note: "paid by bank transfer",
 	}
 	provider.NextQuery(refundtest.Fail(context.DeadlineExceeded))
@@ -67,16 +68,17 @@ func ExampleService_Abandon() {
 func ExampleService_Resolve() {
 	ctx := context.Background()
 	svc, provider, _ := newShop(refund.Options{})
+	ref := refund.Ref{OrderID: "ORDER-1", RefundNo: "R-1"}
 	provider.NextRefund(refundtest.Abnormal())
 	if err := approved(ctx, svc, "R-1", 8000); err != nil {
 		fmt.Println(err)
 		return
 	}
-	next, err := svc.Process(ctx, refund.Ref{OrderID: "ORDER-1", RefundNo: "R-1"})
+	next, err := svc.Process(ctx, ref)
 	fmt.Println(next.State, err)
 
 	r, err := svc.Resolve(ctx, refund.ResolveParams{
-		Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R-1"}, Resolution: refund.ResolutionPaid,
+		Ref: ref, Resolution: refund.ResolutionPaid,
 		Evidence: "bank transfer 4711", Actor: "accounting:3",
 	})
 	fmt.Println(r.State, err)

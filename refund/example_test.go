@@ -79,29 +79,16 @@ func Example() {
 func ExampleService_ApproveAndSend() {
 	ctx := context.Background()
 	svc, provider, _ := newShop(refund.Options{})
+	ref := refund.Ref{OrderID: "ORDER-1", RefundNo: "R-1"}
 	provider.NextRefund(refundtest.Decline("NOTENOUGH"))
 
-	_, _ = svc.Request(
-		ctx,
-		refund.RequestParams{
-			Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R-1"}, Amount: 3000, Actor: "buyer:42",
-		},
-	)
-	r, err := svc.ApproveAndSend(
-		ctx,
-		refund.ApproveParams{
-			Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R-1"}, Amount: 3000, Actor: "staff:7",
-		},
-	)
+	_, _ = svc.Request(ctx, refund.RequestParams{Ref: ref, Amount: 3000, Actor: "buyer:42"})
+	r, err := svc.ApproveAndSend(ctx, refund.ApproveParams{
+		Ref: ref, Amount: 3000, Actor: "staff:7",
+	})
 	fmt.Println(r.State, r.Code, err)
 
-	r, err = svc.Retry(
-		ctx,
-		refund.RetryParams{
-			Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R-1"}, Actor: "staff:7",
-			Note: "topped up",
-		},
-	)
+	r, err = svc.Retry(ctx, refund.RetryParams{Ref: ref, Actor: "staff:7", Note: "topped up"})
 	fmt.Println(r.State, r.No, err)
 	// Output:
 	// failed NOTENOUGH <nil>
@@ -136,6 +123,7 @@ func ExampleService_Request_errors() {
 // it is committed.
 func ExampleHooks() {
 	ctx := context.Background()
+	ref := refund.Ref{OrderID: "ORDER-1", RefundNo: "R-1"}
 	svc, _, _ := newShop(refund.Options{Hooks: []refund.Hooks{{
 		Guard: func(_ context.Context, o *order.Order, t order.Transition) error {
 			isLarge := o.Refund(t.RefundNo).Amount > 5000
@@ -152,18 +140,8 @@ func ExampleHooks() {
 			fmt.Println("after:", t.To)
 		},
 	}}})
-	_, _ = svc.Request(
-		ctx,
-		refund.RequestParams{
-			Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R-1"}, Amount: 6000, Actor: "buyer:42",
-		},
-	)
-	_, err := svc.Approve(
-		ctx,
-		refund.ApproveParams{
-			Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R-1"}, Amount: 6000, Actor: "staff:7",
-		},
-	)
+	_, _ = svc.Request(ctx, refund.RequestParams{Ref: ref, Amount: 6000, Actor: "buyer:42"})
+	_, err := svc.Approve(ctx, refund.ApproveParams{Ref: ref, Amount: 6000, Actor: "staff:7"})
 	fmt.Println(errors.Is(err, refund.ErrVetoed), err)
 	// Output:
 	// in tx: ORDER-1 request_refund
@@ -199,6 +177,7 @@ func ExampleGateways() {
 func ExampleService_NotificationHandler() {
 	ctx := context.Background()
 	svc, provider, _ := newShop(refund.Options{})
+	ref := refund.Ref{OrderID: "ORDER-1", RefundNo: "R-1"}
 	provider.NextRefund(refundtest.Accept())
 	handler, err := svc.NotificationHandler("bank")
 	if err != nil {
@@ -208,18 +187,10 @@ func ExampleService_NotificationHandler() {
 	mux := http.NewServeMux()
 	mux.Handle("POST /refund/notify", handler)
 
-	_, _ = svc.Request(
-		ctx,
-		refund.RequestParams{
-			Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R-1"}, Amount: 4000, Actor: "buyer:42",
-		},
-	)
-	r, err := svc.ApproveAndSend(
-		ctx,
-		refund.ApproveParams{
-			Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R-1"}, Amount: 4000, Actor: "staff:7",
-		},
-	)
+	_, _ = svc.Request(ctx, refund.RequestParams{Ref: ref, Amount: 4000, Actor: "buyer:42"})
+	r, err := svc.ApproveAndSend(ctx, refund.ApproveParams{
+		Ref: ref, Amount: 4000, Actor: "staff:7",
+	})
 	fmt.Println(r.State, err)
 
 	provider.Settle("R-1")

@@ -95,9 +95,7 @@ func TestNoHealthyRefundWaitsForClocks(t *testing.T) {
 			Evidence: "ticket 1", Actor: "staff:1",
 		})
 		require.NoError(t, err)
-		_, err = behind.Retry(bg, refund.RetryParams{
-			Ref: ref, Actor: "staff:1",
-		})
+		_, err = behind.Retry(bg, refund.RetryParams{Ref: ref, Actor: "staff:1"})
 		require.NoError(t, err)
 		took = e.until(func() bool { return e.calls(ref) > 2 })
 		require.LessOrEqual(t, took, 2*time.Second)

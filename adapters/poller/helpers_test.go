@@ -133,9 +133,7 @@ func request(t testing.TB, svc *refund.Service, gateway string, ref refund.Ref) 
 		OrderID: ref.OrderID, Gateway: gateway, Currency: "CNY", Total: 100,
 	})
 	require.NoError(t, err)
-	_, err = svc.Request(bg, refund.RequestParams{
-		Ref: ref, Amount: 100, Actor: "buyer:1",
-	})
+	_, err = svc.Request(bg, refund.RequestParams{Ref: ref, Amount: 100, Actor: "buyer:1"})
 	require.NoError(t, err)
 }
 

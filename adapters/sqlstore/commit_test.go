@@ -150,7 +150,6 @@ func TestLostCommitOfLeasePaysOnce(t *testing.T) {
 // the first call would have returned, whether the COMMIT was executed or not.
 func TestLostCommitRepeats(t *testing.T) {
 	t.Parallel()
-	ref := func(id string) (string, string) { return id, "R-" + id }
 	asked := []order.Event{order.EventRequestRefund}
 	failed := append(slices.Clone(asked), order.EventApprove, order.EventFail)
 	held := append(slices.Clone(asked), order.EventApprove, order.EventHold)
@@ -158,61 +157,49 @@ func TestLostCommitRepeats(t *testing.T) {
 		name   string
 		events []order.Event // that lead to it
 		state  order.State   // that it leaves
-		run    func(svc *refund.Service, id, number string) (order.Refund, error)
+		run    func(svc *refund.Service, ref refund.Ref) (order.Refund, error)
 	}{
 		{
 			"request", nil, order.StateRefundRequested,
-			func(svc *refund.Service, id, number string) (order.Refund, error) {
-				return svc.Request(bg, refund.RequestParams{
-					Ref: refund.Ref{OrderID: id, RefundNo: number}, Amount: 50, Actor: "buyer:1",
-				})
+			func(svc *refund.Service, ref refund.Ref) (order.Refund, error) {
+				return svc.Request(bg, refund.RequestParams{Ref: ref, Amount: 50, Actor: "buyer:1"})
 			},
 		},
 		{
 			"approve", asked, order.StateApproved,
-			func(svc *refund.Service, id, number string) (order.Refund, error) {
-				return svc.Approve(bg, refund.ApproveParams{
-					Ref: refund.Ref{OrderID: id, RefundNo: number}, Amount: 50, Actor: "staff:1",
-				})
+			func(svc *refund.Service, ref refund.Ref) (order.Refund, error) {
+				return svc.Approve(bg, refund.ApproveParams{Ref: ref, Amount: 50, Actor: "staff:1"})
 			},
 		},
 		{
 			"reject", asked, order.StateRejected,
-			func(svc *refund.Service, id, number string) (order.Refund, error) {
-				return svc.Reject(bg, refund.RejectParams{
-					Ref: refund.Ref{OrderID: id, RefundNo: number}, Actor: "staff:1", Note: "worn",
-				})
+			func(svc *refund.Service, ref refund.Ref) (order.Refund, error) {
+				return svc.Reject(bg, refund.RejectParams{Ref: ref, Actor: "staff:1", Note: "worn"})
 			},
 		},
 		{
 			"cancel", asked, order.StateCancelled,
-			func(svc *refund.Service, id, number string) (order.Refund, error) {
-				return svc.Cancel(bg, refund.CancelParams{
-					Ref: refund.Ref{OrderID: id, RefundNo: number}, Actor: "buyer:1",
-				})
+			func(svc *refund.Service, ref refund.Ref) (order.Refund, error) {
+				return svc.Cancel(bg, refund.CancelParams{Ref: ref, Actor: "buyer:1"})
 			},
 		},
 		{
 			"retry", failed, order.StateApproved,
-			func(svc *refund.Service, id, number string) (order.Refund, error) {
-				return svc.Retry(bg, refund.RetryParams{
-					Ref: refund.Ref{OrderID: id, RefundNo: number}, Actor: "staff:1",
-				})
+			func(svc *refund.Service, ref refund.Ref) (order.Refund, error) {
+				return svc.Retry(bg, refund.RetryParams{Ref: ref, Actor: "staff:1"})
 			},
 		},
 		{
 			"abandon", failed, order.StateAbandoned,
-			func(svc *refund.Service, id, number string) (order.Refund, error) {
-				return svc.Abandon(bg, refund.AbandonParams{
-					Ref: refund.Ref{OrderID: id, RefundNo: number}, Actor: "staff:1",
-				})
+			func(svc *refund.Service, ref refund.Ref) (order.Refund, error) {
+				return svc.Abandon(bg, refund.AbandonParams{Ref: ref, Actor: "staff:1"})
 			},
 		},
 		{
 			"resolve", held, order.StateRefunded,
-			func(svc *refund.Service, id, number string) (order.Refund, error) {
+			func(svc *refund.Service, ref refund.Ref) (order.Refund, error) {
 				return svc.Resolve(bg, refund.ResolveParams{
-					Ref:        refund.Ref{OrderID: id, RefundNo: number},
+					Ref:        ref,
 					Resolution: refund.ResolutionPaid,
 					Evidence:   "transfer 7", Actor: "staff:1",
 				})
@@ -229,11 +216,12 @@ func TestLostCommitRepeats(t *testing.T) {
 		svc := service(t, shaky, refund.Options{})
 		for _, c := range commands {
 			for _, executed := range []bool{false, true} {
-				id, number := ref(fmt.Sprintf("O-%s-%v", c.name, executed))
+				id := fmt.Sprintf("O-%s-%v", c.name, executed)
+				ref := refund.Ref{OrderID: id, RefundNo: "R-" + id}
 				o := newOrder(id)
 				for _, ev := range c.events {
 					_, err := newMachine(t).Fire(bg, o, order.Trigger{
-						Event: ev, RefundNo: number, Amount: 50, Actor: "staff:1", At: at(1),
+						Event: ev, RefundNo: ref.RefundNo, Amount: 50, Actor: "staff:1", At: at(1),
 					})
 					require.NoError(t, err)
 				}
@@ -241,9 +229,9 @@ func TestLostCommitRepeats(t *testing.T) {
 				l.lose(executed, func() {
 					assert.NoError(t, plain.Update(bg, id, touch))
 				})
-				_, err := c.run(svc, id, number)
+				_, err := c.run(svc, ref)
 				require.ErrorIs(t, err, sqlstore.ErrCommit, "%s, executed: %v", c.name, executed)
-				r, err := c.run(svc, id, number)
+				r, err := c.run(svc, ref)
 				require.NoError(t, err, "%s, executed: %v", c.name, executed)
 				require.Equal(t, c.state, r.State)
 				require.Len(t, requireLegal(t, plain, id).Refunds, 1)
