@@ -65,14 +65,13 @@ func newRun(calls context.Context, p *Poller) *run {
 func (r *run) loop(ctx context.Context) {
 	for ctx.Err() == nil {
 		r.fill(ctx)
-		fired, stop := r.timer()
+		next, stop := r.untilNext(ctx)
 		select {
-		case <-ctx.Done():
+		case <-next.Done():
 		case res := <-r.results:
 			r.end(res)
 		case <-r.due:
 			r.idle, r.nextList = r.p.opt.IdleMin, r.p.opt.Now()
-		case <-fired:
 		}
 		stop()
 	}
@@ -99,13 +98,13 @@ func (r *run) drain(calls context.Context) error {
 	if r.p.countInFlight() == 0 {
 		return nil
 	}
-	timer := time.NewTimer(r.p.opt.StopTimeout)
-	defer timer.Stop()
+	limit, stop := context.WithTimeout(context.WithoutCancel(calls), r.p.opt.StopTimeout)
+	defer stop()
 	for r.p.countInFlight() > 0 {
 		select {
 		case res := <-r.results:
 			r.end(res)
-		case <-timer.C:
+		case <-limit.Done():
 			return fmt.Errorf("stop poller: %d refunds in flight: %w",
 				r.p.countInFlight(), ErrLeftBehind)
 		}
@@ -113,11 +112,15 @@ func (r *run) drain(calls context.Context) error {
 	return nil
 }
 
-// timer returns a timer for the next list, or for an earlier start of a queued refund. If there is
-// no free place, it never fires: a result comes first.
-func (r *run) timer() (fired <-chan time.Time, stop func()) {
+// untilNext ends with ctx, at the time of the next list, or at an earlier start of a queued refund. If
+// there is no free place, it ends with ctx only: a result comes first.
+//
+// It is a context, not a timer with a channel. Such timers make the race detector crash in tests
+// with testing/synctest, those of hosts too, if two of a bubble fire at the same instant
+// (https://go.dev/issue/78156).
+func (r *run) untilNext(ctx context.Context) (context.Context, context.CancelFunc) {
 	if r.free() == 0 {
-		return nil, func() {}
+		return context.WithCancel(ctx)
 	}
 	at := r.nextList
 	for _, d := range r.queue {
@@ -125,8 +128,7 @@ func (r *run) timer() (fired <-chan time.Time, stop func()) {
 			at = l.next
 		}
 	}
-	t := time.NewTimer(min(max(0, at.Sub(r.p.opt.Now())), r.p.opt.IdleMax))
-	return t.C, func() { t.Stop() }
+	return context.WithTimeout(ctx, min(max(0, at.Sub(r.p.opt.Now())), r.p.opt.IdleMax))
 }
 
 // free returns how many more refunds may be in flight.
