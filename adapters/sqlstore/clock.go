@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/orderfsm/orderfsm/adapters/sqlstore/internal/column"
 	"github.com/orderfsm/orderfsm/refund"
 )
 
@@ -20,7 +21,7 @@ func (s *Store) Now(ctx context.Context) (time.Time, error) {
 	if err := s.query(ctx, s.d.now(), nil, []any{&micros}, func() {}, func() {}); err != nil {
 		return time.Time{}, fmt.Errorf("read the database's clock: %w", err)
 	}
-	return moment(micros), nil
+	return column.FromMicro(micros), nil
 }
 
 // now selects the microseconds since 1970 UTC, whatever time zone the session has.

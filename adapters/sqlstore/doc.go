@@ -22,10 +22,8 @@
 // A command joins the transaction that its context carries:
 //
 //   - [WithTx] takes the host's *sql.Tx. GORM's is in db.Statement.ConnPool (see examples/gorm).
-//     Package pgxtx takes a transaction of pgx. The store neither commits, rolls back nor retries,
-//     and After hooks do not run.
-//   - [Store.InTx] begins a transaction, commits it, runs the After hooks, and begins again after a
-//     deadlock. [InTx] does the same on any pool, but does not begin again.
+//     Package pgxtx takes a transaction of pgx.
+//   - [Store.InTx] begins a transaction, and again after a deadlock. [InTx] works on any pool.
 //   - [TxFrom] returns to a hook the transaction that it runs in, for the host's own rows.
 //   - The commands that ask the provider (Process, ApproveAndSend, Sync, a notification, Abandon)
 //     return refund.ErrInTx before they ask: a rollback must not lose a payment that was made.
@@ -60,10 +58,8 @@
 // everything in one statement. Transitions are never changed or deleted. After a deadlock or a
 // serialization failure the store pauses and begins again, unless it has joined a transaction.
 //
-// If the answer to COMMIT is lost, the store looks for the random number that it wrote into the
-// order's row. If it is there, the command has succeeded. If it is not, for example because others
-// have written to the order since, the error wraps [ErrCommit], and the command may have been
-// executed. Give it again: every command is idempotent.
+// If the answer to COMMIT is lost, [Store.Update] finds out what became of it, or returns
+// [ErrCommit].
 //
 // Amounts are minor units. Times are microseconds since 1970 UTC, so that no session setting
 // changes them. The constraints of the tables keep the invariants of an order, whoever writes to
@@ -82,9 +78,8 @@
 // orders needs the pages of these orders in memory. Set SQLite's cache accordingly, for example
 // _pragma=cache_size(-65536) for 64 MiB.
 //
-// Due takes no locks. SKIP LOCKED would not help: such a lock ends with the list, before a refund
-// is processed, and PostgreSQL writes to each row for it. The lease, in an Update of one order,
-// decides who processes a refund. For all others it costs one locking read.
+// Due takes no locks, and no SKIP LOCKED: such a lock would end with the list, before a refund is
+// processed. The lease, in an Update of one order, decides who processes a refund.
 //
 // # Tests
 //

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/orderfsm/orderfsm/adapters/sqlstore/internal/column"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
 )
@@ -38,7 +39,7 @@ func (s *Store) due(
 	}
 	query, args = s.d.bind(query+s.sql.dueEnd), append(args, max(q.Limit, 0))
 	var d refund.DueRefund
-	dest := []any{&d.OrderID, &d.RefundNo, &d.Gateway, (*requiredTime)(&d.At)}
+	dest := []any{&d.OrderID, &d.RefundNo, &d.Gateway, column.TimeDest(&d.At)}
 	err = s.query(ctx, query, args, dest, func() { due = nil }, func() { due = append(due, d) })
 	if err != nil {
 		return nil, fmt.Errorf("list due refunds: %w", err)
@@ -55,7 +56,7 @@ func (s *Store) ListRefunds(ctx context.Context, f refund.Filter) (refund.Page, 
 	var page refund.Page
 	var e refund.Entry
 	dest := slices.Concat([]any{&e.OrderID, &e.Gateway, &e.Currency, &e.Total, &e.Refunded},
-		refundColumns.dest(&e.Refund))
+		refundColumns.Dest(&e.Refund))
 	err := s.query(ctx, s.d.bind(query), args, dest, func() { page = refund.Page{} }, func() {
 		page.Entries = append(page.Entries, e)
 	})

@@ -33,7 +33,7 @@ func (s *Store) History(
 	var page []order.Transition
 	var id string
 	var t order.Transition
-	dest := append([]any{&id}, transitionColumns.dest(&t)...)
+	dest := append([]any{&id}, transitionColumns.Dest(&t)...)
 	args := []any{orderID, after, max(limit, 0)}
 	err := s.query(ctx, s.sql.history, args, dest, func() { page = nil }, func() {
 		if id == orderID { // MySQL's collation ignores spaces at the end
@@ -123,7 +123,7 @@ func load(
 	var kind, place, locked int64
 	var head order.Order
 	var r order.Refund
-	dest := slices.Concat([]any{&kind, &place}, orderColumns.dest(&head), refundColumns.dest(&r))
+	dest := slices.Concat([]any{&kind, &place}, orderColumns.Dest(&head), refundColumns.Dest(&r))
 	err = scan(ctx, c, query, slices.Repeat([]any{orderID}, args), dest, func() {
 		switch kind {
 		case rowOrder:

@@ -20,7 +20,7 @@ import (
 var files embed.FS
 
 // Migrations returns the migrations of a dialect as plain SQL files, for hosts that run them with a
-// their tool. Run each file once, in the order of their names. Every statement ends in a
+// tool of theirs. Run each file once, in the order of their names. Every statement ends in a
 // semicolon at the end of a line. The names of the tables begin with [DefaultPrefix]; replace it
 // for another prefix.
 //

@@ -33,14 +33,14 @@ func newStatements(d Dialect, prefix string) statements {
 		touch:    `UPDATE ` + orders + ` SET version = version WHERE id = NULL`,
 		updateID: d.bind(`SELECT update_id FROM ` + orders + ` WHERE id = ?`),
 
-		insertOrder: `INSERT INTO ` + orders + ` (update_id, ` + orderColumns.names("") +
+		insertOrder: `INSERT INTO ` + orders + ` (update_id, ` + orderColumns.Names("") +
 			`) VALUES (` + placeholders(1+len(orderColumns)) + `)` + d.skipTaken("id"),
 		insertRefunds: `INSERT INTO ` + refunds + ` (order_id, place, gateway, ` +
-			refundColumns.names("") + `) VALUES `,
+			refundColumns.Names("") + `) VALUES `,
 		insertTransitions: `INSERT INTO ` + transitions + ` (order_id, ` +
-			transitionColumns.names("") + `) VALUES `,
+			transitionColumns.Names("") + `) VALUES `,
 
-		history: d.bind(`SELECT order_id, ` + transitionColumns.names("") + ` FROM ` + transitions +
+		history: d.bind(`SELECT order_id, ` + transitionColumns.Names("") + ` FROM ` + transitions +
 			` WHERE order_id = ? AND seq > ? ORDER BY seq LIMIT ?`),
 		exists: d.bind(`SELECT id FROM ` + orders + ` WHERE id = ?`),
 
@@ -48,7 +48,7 @@ func newStatements(d Dialect, prefix string) statements {
 		ahead:  due + `> ` + d.value("BIGINT"),
 		dueEnd: ` ORDER BY next_attempt_at, order_id, no LIMIT ?`,
 		list: `SELECT o.id, o.gateway, o.currency, o.total, o.refunded, ` +
-			refundColumns.names("r.") + ` FROM ` + refunds + ` r`,
+			refundColumns.Names("r.") + ` FROM ` + refunds + ` r`,
 		listJoin: ` ` + d.join() + ` ` + orders + ` o ON o.id = r.order_id WHERE `,
 		listEnd:  `r.requested_at, r.order_id, r.no`,
 	}
@@ -72,9 +72,9 @@ func (s *statements) setLoads(d Dialect) {
 		key = d.value("TEXT")
 	}
 	parts := []string{
-		`SELECT 0 AS kind, place, ` + orderColumns.blanks() + `, ` + refundColumns.names("") +
+		`SELECT 0 AS kind, place, ` + orderColumns.Blanks() + `, ` + refundColumns.Names("") +
 			` FROM ` + s.refunds + ` WHERE order_id = ` + key,
-		`SELECT 1, 0, ` + orderColumns.names("") + `, ` + refundColumns.blanks() +
+		`SELECT 1, 0, ` + orderColumns.Names("") + `, ` + refundColumns.Blanks() +
 			` FROM ` + s.orders + ` WHERE id = ?`,
 	}
 	all := strings.Join(parts, " UNION ALL ")
@@ -82,7 +82,7 @@ func (s *statements) setLoads(d Dialect) {
 	s.lock, s.lockArgs, s.reload = s.load, len(parts), s.load
 	// One more part waits for the order's row and returns the version that it then has. The other
 	// parts may be older, as of the moment at which the statement or its transaction began.
-	version := `SELECT 2, version, ` + orderColumns.blanks() + `, ` + refundColumns.blanks() +
+	version := `SELECT 2, version, ` + orderColumns.Blanks() + `, ` + refundColumns.Blanks() +
 		` FROM `
 	row := s.orders + ` WHERE id = ?`
 	switch d {

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"strings"
 
+	"github.com/orderfsm/orderfsm/adapters/sqlstore/internal/column"
 	"github.com/orderfsm/orderfsm/adapters/sqlstore/internal/txn"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
@@ -40,7 +41,7 @@ func (s *Store) insert(ctx context.Context, c txn.Conn, o *order.Order) (updateI
 	first := *o
 	first.Version = 1
 	id := newUpdateID()
-	args := append([]any{int64(id)}, orderColumns.values(&first)...)
+	args := append([]any{int64(id)}, orderColumns.Values(&first)...)
 	row := change{s.sql.insertOrder, args, 1, refund.ErrExists}
 	// The order is inserted first and alone, so that a taken key means that the order exists.
 	if err := s.apply(ctx, c, []change{row}); err != nil {
@@ -73,20 +74,22 @@ func (s *Store) write(
 	row := *after
 	row.Version = before.Version + 1
 	id := newUpdateID()
-	set := append(orderColumns.changed(before, &row), assignment{"update_id", int64(id)})
-	key := []assignment{{"id", after.ID}, {"version", before.Version}}
+	set := append(orderColumns.Changed(before, &row), column.Assign("update_id", int64(id)))
+	key := []column.Assignment{column.Assign("id", after.ID), column.Assign("version", before.Version)}
 	updates := []update{{s.sql.orders, set, key}}
 	for i := range known {
 		r, was := &after.Refunds[i], &before.Refunds[i]
 		if r.No != was.No {
 			return 0, fmt.Errorf("the number of a refund was changed: %w", order.ErrInvalid)
 		}
-		set := refundColumns.changed(was, r)
+		set := refundColumns.Changed(was, r)
 		if after.Gateway != before.Gateway {
-			set = append(set, assignment{"gateway", after.Gateway})
+			set = append(set, column.Assign("gateway", after.Gateway))
 		}
 		if len(set) > 0 {
-			key := []assignment{{"order_id", after.ID}, {"place", i}, {"no", r.No}}
+			key := []column.Assignment{
+				column.Assign("order_id", after.ID), column.Assign("place", i), column.Assign("no", r.No),
+			}
 			updates = append(updates, update{s.sql.refunds, set, key})
 		}
 	}
@@ -109,11 +112,11 @@ func (s *Store) added(o *order.Order, known int) []change {
 	refunds := insertRows(s.sql.insertRefunds, s.d.skipTaken("no"), len(o.Refunds)-known, taken,
 		func(i int) []any {
 			key := []any{o.ID, known + i, o.Gateway}
-			return append(key, refundColumns.values(&o.Refunds[known+i])...)
+			return append(key, refundColumns.Values(&o.Refunds[known+i])...)
 		})
 	transitions := insertRows(s.sql.insertTransitions, "", len(o.History), errOverwritten,
 		func(i int) []any {
-			return append([]any{o.ID}, transitionColumns.values(&o.History[i])...)
+			return append([]any{o.ID}, transitionColumns.Values(&o.History[i])...)
 		})
 	return append(refunds, transitions...)
 }
@@ -181,16 +184,10 @@ func (s *Store) applyAsOne(ctx context.Context, c txn.Conn, changes []change) er
 	return nil
 }
 
-// assignment is a column and a value for it.
-type assignment struct {
-	column string
-	value  any
-}
-
 // update is an UPDATE of one row: what it sets, and the key of the row.
 type update struct {
 	table    string
-	set, key []assignment
+	set, key []column.Assignment
 }
 
 // updateRows returns one statement for updates of one row each. Only MySQL takes several tables.
@@ -204,10 +201,10 @@ func updateRows(updates ...update) change {
 		}
 		tables = append(tables, u.table)
 		for _, a := range u.set {
-			set, values = append(set, prefix+a.column+" = ?"), append(values, a.value)
+			set, values = append(set, prefix+a.Column+" = ?"), append(values, a.Value)
 		}
 		for _, a := range u.key {
-			where, keys = append(where, prefix+a.column+" = ?"), append(keys, a.value)
+			where, keys = append(where, prefix+a.Column+" = ?"), append(keys, a.Value)
 		}
 	}
 	query := "UPDATE " + strings.Join(tables, ", ") + " SET " + strings.Join(set, ", ") +
@@ -217,12 +214,12 @@ func updateRows(updates ...update) change {
 
 // check refuses text that the database cannot store exactly.
 func check(o *order.Order) error {
-	err := orderColumns.check(o)
+	err := orderColumns.Check(o)
 	for i := range o.Refunds {
-		err = cmp.Or(err, refundColumns.check(&o.Refunds[i]))
+		err = cmp.Or(err, refundColumns.Check(&o.Refunds[i]))
 	}
 	for i := range o.History {
-		err = cmp.Or(err, transitionColumns.check(&o.History[i]))
+		err = cmp.Or(err, transitionColumns.Check(&o.History[i]))
 	}
 	return err
 }
