@@ -112,8 +112,8 @@ func (r *run) drain(calls context.Context) error {
 	return nil
 }
 
-// untilNext ends with ctx, at the time of the next list, or at an earlier start of a queued refund. If
-// there is no free place, it ends with ctx only: a result comes first.
+// untilNext ends with ctx, at the time of the next list, or at an earlier start of a queued refund.
+// If there is no free place, it ends with ctx only: a result comes first.
 //
 // It is a context, not a timer with a channel. Such timers make the race detector crash in tests
 // with testing/synctest, those of hosts too, if two of a bubble fire at the same instant
