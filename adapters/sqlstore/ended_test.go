@@ -225,7 +225,7 @@ func TestEndedTransactionIsNotWrittenTo(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
 		if d.dialect == sqlstore.PostgreSQL {
-			t.Skip("it ends no transaction by itself: it refuses until the host has")
+			t.Skip("PostgreSQL ends no transaction by itself: it refuses statements until the host has")
 		}
 		params := []string{""}
 		if d.dialect == sqlstore.MySQL {
@@ -255,7 +255,7 @@ func TestEndedTransactionOfHost(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
 		if d.dialect == sqlstore.PostgreSQL {
-			t.Skip("it ends no transaction by itself")
+			t.Skip("PostgreSQL ends no transaction by itself")
 		}
 		h := newEnding(t, d, "", -1)
 		for name, host := range map[string]func(ctx context.Context, tx *sql.Tx) error{
@@ -295,7 +295,7 @@ func TestEndedTransactionIsBegunAgain(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
 		if d.dialect == sqlstore.PostgreSQL {
-			t.Skip("it ends no transaction by itself")
+			t.Skip("PostgreSQL ends no transaction by itself")
 		}
 		h := newEnding(t, d, "", 0)
 		tries := 0

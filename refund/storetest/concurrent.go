@@ -244,7 +244,7 @@ func afterCommit(t tb, e *env) {
 				require.NoError(t, e.store.Update(ctx, "O-1", e.request(t, "R-2")),
 					"and the order is not locked")
 			})
-			require.True(t, ok, "the store reports the commit of its own transaction")
+			require.True(t, ok, "the store began the transaction and runs f after its commit")
 			require.Zero(t, calls, "not before the commit")
 			if err := e.request(t, "R-1")(ctx, o); err != nil {
 				return err
