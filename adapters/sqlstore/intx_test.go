@@ -67,6 +67,39 @@ func TestStoreInTx(t *testing.T) {
 	})
 }
 
+// TestCancelledInTxFreesItsConnection: when the context of InTx ends, the pool gets the connection,
+// although the host's function still runs. It may be waiting for a second connection.
+func TestCancelledInTxFreesItsConnection(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, d database) {
+		s, db := d.store(t)
+		db.SetMaxOpenConns(1)
+		for name, inTx := range map[string]func(ctx context.Context, fn func(context.Context) error) error{
+			"Store.InTx": s.InTx,
+			"InTx": func(ctx context.Context, fn func(context.Context) error) error {
+				return sqlstore.InTx(ctx, db, fn)
+			},
+		} {
+			t.Run(name, func(t *testing.T) {
+				ctx, cancel := context.WithCancel(bg)
+				defer cancel()
+				err := inTx(ctx, func(context.Context) error {
+					cancel()
+					limited, cancel := context.WithTimeout(bg, patience)
+					defer cancel()
+					other, err := db.Conn(limited)
+					if err != nil {
+						return err
+					}
+					return other.Close()
+				})
+				require.ErrorIs(t, err, context.Canceled)
+				require.Equal(t, 0, db.Stats().InUse)
+			})
+		}
+	})
+}
+
 // TestStoreInTxOtherContext: a command that gets the context from outside InTx waits for InTx,
 // which waits for the command. When the context ends, both end and leave nothing.
 func TestStoreInTxOtherContext(t *testing.T) {

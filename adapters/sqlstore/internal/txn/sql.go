@@ -89,6 +89,7 @@ type sqlTx struct {
 	sqlConn
 	tx         *sql.Tx
 	session    *sql.Conn
+	keep       func() bool // keeps session also if the context ends
 	rolledBack func(err error) bool
 }
 
@@ -106,12 +107,16 @@ func BeginSQL(
 		if err != nil {
 			return nil, errors.Join(err, session.Close())
 		}
-		return &sqlTx{sqlConn{tx, p}, tx, session, rolledBack}, nil
+		// When ctx ends, database/sql rolls back, and the pool gets the connection although fn may
+		// still run. Close waits for the rollback.
+		keep := context.AfterFunc(ctx, func() { _ = session.Close() })
+		return &sqlTx{sqlConn{tx, p}, tx, session, keep, rolledBack}, nil
 	}
 }
 
 // Commit implements Tx.
 func (t *sqlTx) Commit(ctx context.Context) error {
+	t.keep() // for the ROLLBACK below
 	err := t.tx.Commit()
 	if err == nil {
 		return nil
@@ -133,5 +138,6 @@ func (t *sqlTx) Commit(ctx context.Context) error {
 
 // Rollback implements Tx.
 func (t *sqlTx) Rollback(context.Context) error {
+	t.keep()
 	return errors.Join(t.tx.Rollback(), t.session.Close())
 }
