@@ -17,7 +17,8 @@ import (
 const (
 	// errorSleep is how long a job sleeps after Process failed.
 	errorSleep = 10 * time.Second
-	// minSleep is how long a job sleeps if its refund is due at once, because its Backoff is zero.
+	// minSleep is how long a job sleeps if its refund is due at once, because its Backoff is zero,
+	// or if its client stops. A client that runs can fetch it without River's scheduler.
 	minSleep = time.Second
 )
 
@@ -85,6 +86,8 @@ func (w *Worker) Work(ctx context.Context, job *river.Job[Args]) error {
 		return w.sleepAfter(ctx, ref, err, slog.String("stack", string(stack)))
 	case errors.Is(err, refund.ErrOrderNotFound), errors.Is(err, refund.ErrRefundNotFound):
 		return river.JobCancel(err) // if the refund comes back, the sweep finds it
+	case err != nil && errors.Is(ctx.Err(), context.Canceled): // this client is stopping
+		return river.JobSnooze(minSleep)
 	case err != nil:
 		return w.sleepAfter(ctx, ref, err)
 	case next.State != order.StateApproved:

@@ -124,8 +124,9 @@ func TestWorkSleepsAsLongAsItShould(t *testing.T) {
 		Now: func() time.Time { return clock }, Logger: silent(),
 	})
 	require.NoError(t, err)
+	ctx := bg
 	work := func(number string, attempted time.Time) error {
-		return w.Work(bg, &river.Job[riverqueue.Args]{
+		return w.Work(ctx, &river.Job[riverqueue.Args]{
 			JobRow: &rivertype.JobRow{AttemptedAt: &attempted}, Args: riverqueue.Args{
 				OrderID: "O-1", RefundNo: number,
 			},
@@ -149,6 +150,12 @@ func TestWorkSleepsAsLongAsItShould(t *testing.T) {
 	broken = true
 	sleeps(10*time.Second, work("R-1", clock))
 	broken = false
+
+	stopped, stop := context.WithCancel(bg)
+	stop()
+	ctx = stopped
+	sleeps(time.Second, work("R-1", clock))
+	ctx = bg
 	s.db.Close()
 	sleeps(10*time.Second, work("R-1", clock))
 

@@ -74,9 +74,10 @@ func TestCancelledInTxFreesItsConnection(t *testing.T) {
 	onEach(t, func(t *testing.T, d database) {
 		s, db := d.store(t)
 		db.SetMaxOpenConns(1)
-		for name, inTx := range map[string]func(ctx context.Context, fn func(context.Context) error) error{
+		type work = func(ctx context.Context) error
+		for name, inTx := range map[string]func(ctx context.Context, fn work) error{
 			"Store.InTx": s.InTx,
-			"InTx": func(ctx context.Context, fn func(context.Context) error) error {
+			"InTx": func(ctx context.Context, fn work) error {
 				return sqlstore.InTx(ctx, db, fn)
 			},
 		} {
