@@ -46,6 +46,29 @@ func TestAnswerIsRecordedIfBackoffPanics(t *testing.T) {
 	require.Equal(t, order.StateRefunded, e.refund("R1").State)
 }
 
+// TestRegisterAgainFromAColumn: a payment callback that comes twice registers once, although the
+// host's column has cut or rounded the time of payment to seconds, or holds none.
+func TestRegisterAgainFromAColumn(t *testing.T) {
+	exact := time.Date(2026, 1, 1, 8, 0, 0, 600_000_000, time.UTC)
+	times := []time.Time{exact, exact.Truncate(time.Second), exact.Round(time.Second), {}}
+	for _, first := range times {
+		e := newEnv(t)
+		p := refund.RegisterParams{
+			OrderID: "O7", Gateway: "bank", Currency: "CNY", Total: 10, PaidAt: first,
+		}
+		_, err := e.svc.Register(bg, p)
+		require.NoError(t, err)
+		for _, p.PaidAt = range times {
+			if first.Sub(p.PaidAt).Abs() == time.Second {
+				continue // one was cut and the other one rounded
+			}
+			again, err := e.svc.Register(bg, p)
+			require.NoError(t, err)
+			require.Equal(t, first, again.PaidAt, "the first one counts")
+		}
+	}
+}
+
 // TestRegisterNamesTheDifference: its error names the field that differs.
 func TestRegisterNamesTheDifference(t *testing.T) {
 	e := newEnv(t)
@@ -60,7 +83,7 @@ func TestRegisterNamesTheDifference(t *testing.T) {
 		"payment_id": func(p *refund.RegisterParams) { p.PaymentID = "Q" },
 		"currency":   func(p *refund.RegisterParams) { p.Currency = "USD" },
 		"total":      func(p *refund.RegisterParams) { p.Total = 11 },
-		"paid_at":    func(p *refund.RegisterParams) { p.PaidAt = time.Time{} },
+		"paid_at":    func(p *refund.RegisterParams) { p.PaidAt = p.PaidAt.Add(-time.Second) },
 	} {
 		other := p
 		change(&other)

@@ -17,10 +17,11 @@ type RegisterParams struct {
 	Gateway string
 	// PaymentID is the provider's number for the payment (WeChat: transaction_id); may be empty.
 	PaymentID string
-	// Currency is an ISO 4217 code. Total is the paid amount, in minor units.
+	// Currency is an ISO 4217 code. Total is the paid amount, in minor units. An order for which
+	// nothing was paid has nothing to refund: do not register it.
 	Currency string
 	Total    int64
-	// PaidAt is the time of the payment, not of the call; may be zero.
+	// PaidAt is the time of the payment, not of the call; may be zero. The first one counts.
 	PaidAt time.Time
 }
 
@@ -29,7 +30,8 @@ type RegisterParams struct {
 // check whether the provider can refund such an order (currency, form of the number); Request does.
 //
 // Errors: [ErrInvalid], [ErrUnknownGateway], [ErrConflict] if the order is registered with another
-// gateway, payment ID, currency, total or time of payment.
+// gateway, payment ID, currency or total, or with a time of payment that differs by a second or
+// more. A host may have read the time from a column that holds seconds.
 func (s *Service) Register(ctx context.Context, p RegisterParams) (_ *order.Order, err error) {
 	ctx, end := s.trace(ctx, "register", Ref{OrderID: p.OrderID}, &err)
 	defer end()
@@ -85,7 +87,8 @@ func firstDifference(a, b *order.Order) string {
 		return "currency"
 	case a.Total != b.Total:
 		return "total"
-	case !a.PaidAt.Equal(b.PaidAt):
+	case a.PaidAt.IsZero() || b.PaidAt.IsZero():
+	case a.PaidAt.Sub(b.PaidAt).Abs() >= time.Second:
 		return "paid_at"
 	}
 	return ""
