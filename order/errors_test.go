@@ -95,7 +95,7 @@ func TestErrorsMatchAfterWrapping(t *testing.T) {
 
 func TestErrorNamesTheFailedCondition(t *testing.T) {
 	m, o := newMachine(t), inState(t, newMachine(t), order.StateApproved)
-	o.Refund("R1").Attempts = 2
+	o.Refund("R1").Outstanding = true
 	require.ErrorContains(t, refuse(t, m, o, trigger(order.EventCancel, "R1", 0)), "already submitted")
 	settled := inState(t, m, order.StateRefunded)
 	require.ErrorContains(t, refuse(t, m, settled, trigger(order.EventCancel, "R1", 0)), "possible now: nothing")

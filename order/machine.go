@@ -206,9 +206,10 @@ func (m *Machine) checkCondition(o *Order, r *Refund, in *Trigger) error {
 func blockedBy(o *Order, r *Refund, ev Event) string {
 	switch ev {
 	case EventCancel:
-		// A refund that the provider has accepted may pay. AcceptedAt shows it even if a restored
-		// backup has lost the counters.
-		if r.Attempts > 0 || r.Retries > 0 || !r.AcceptedAt.IsZero() {
+		// An attempt that sent nothing is no submission. A refund that the provider has accepted
+		// may pay: AcceptedAt shows it even if a restored backup has lost the rest.
+		sent := r.Outstanding || !r.SubmittedAt.IsZero() || r.Retries > 0
+		if sent || !r.AcceptedAt.IsZero() {
 			return "it was already submitted to the provider"
 		}
 	case EventApprove, EventRetry:

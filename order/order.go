@@ -77,8 +77,7 @@ type Refund struct {
 	Settled int64 `json:"settled"`
 
 	// Attempts counts the calls to the provider that Process began since the refund was last
-	// approved or retried. Retries counts the retries. Both are 0 until the refund is first
-	// submitted.
+	// approved or retried. Retries counts the retries.
 	Attempts int `json:"attempts"`
 	Retries  int `json:"retries"`
 	// NextAttemptAt is when an approved refund is due, UTC.
@@ -87,7 +86,8 @@ type Refund struct {
 	// Process asks about this refund or submits another refund of the order. Safety does not depend
 	// on it.
 	LeasedUntil time.Time `json:"leased_until,omitzero"`
-	// SubmittedAt is when the newest submission was sent, UTC; zero before the first.
+	// SubmittedAt is when the newest submission was sent, UTC; zero before the first. An attempt
+	// that certainly sent nothing is no submission.
 	SubmittedAt time.Time `json:"submitted_at,omitzero"`
 	// Outstanding reports whether a submission may still pay: it was sent, or a process died while
 	// sending it, and the provider has not definitely refused it. Only an approved refund can be

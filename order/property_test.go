@@ -174,7 +174,7 @@ func (w *walker) step(t *rapid.T, number, ev string, amount int64, note string) 
 func (w *walker) submit(t *rapid.T) {
 	number := drawNumber(t)
 	if r := w.o.Refund(number); r != nil && r.State == order.StateApproved {
-		r.Attempts++
+		r.Attempts, r.Outstanding = r.Attempts+1, true
 		w.d.tries[number] = true
 	}
 }

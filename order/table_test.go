@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -232,6 +233,10 @@ func TestRejectNeedsANote(t *testing.T) {
 func TestSubmittedRefundCannotBeCancelled(t *testing.T) {
 	m, o := newMachine(t), inState(t, newMachine(t), order.StateApproved)
 	o.Refund("R1").Attempts = 1
+	require.True(t, m.Can(o, "R1", order.EventCancel), "the attempt sent nothing")
+	o.Refund("R1").SubmittedAt = t0()
+	require.False(t, m.Can(o, "R1", order.EventCancel))
+	o.Refund("R1").SubmittedAt, o.Refund("R1").Outstanding = time.Time{}, true
 	require.False(t, m.Can(o, "R1", order.EventCancel))
 	err := refuse(t, m, o, trigger(order.EventCancel, "R1", 0))
 	var te *order.TransitionError

@@ -40,6 +40,9 @@ var (
 	ErrSetup = errors.New("gateway set-up")
 	// ErrBusy matches every [*BusyError].
 	ErrBusy = errors.New("provider is busy")
+	// ErrNotSent is for the errors of [RefundGateway].Refund: the request certainly did not reach
+	// the provider. The attempt then is no submission, and the refund can still be cancelled.
+	ErrNotSent = errors.New("not sent")
 	// ErrMismatch matches every [*MismatchError].
 	ErrMismatch = errors.New("answer does not match the question")
 	// ErrLimit matches every [*LimitError].

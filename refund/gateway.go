@@ -18,6 +18,11 @@ import (
 // Two kinds of error say when to ask again: [*SetupError] (certificate, signature, permission; not
 // caused by this refund) and [*BusyError]. The outcome is still unknown.
 //
+// An error of Refund that wraps [ErrNotSent] says that the provider certainly did not get the
+// request: no connection was had, the certificate could not be loaded, the wait for the rate limit
+// was too short. Only a proof counts. A refused dial is one; a write that failed is none, because
+// the provider may have read what was written.
+//
 // Methods must be safe for concurrent use and must return soon after ctx ends. Errors must not
 // contain secrets: they are logged and stored with the refund.
 type RefundGateway interface {

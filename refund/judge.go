@@ -46,7 +46,8 @@ func (q *question) isBeforeAcceptance(r *order.Refund) bool {
 type answer struct {
 	res Result
 	err error
-	// submitted reports that Refund was called; queried that res is the answer to a Query.
+	// submitted reports that Refund may have reached the provider; queried that res is the answer
+	// to a Query.
 	submitted, queried bool
 }
 

@@ -142,13 +142,13 @@ func (s *Service) ask(ctx context.Context, q *question) answer {
 	if !s.now().Before(q.until) {
 		// This process was suspended. Others may have sent the refund in the meantime, and booked
 		// it as failed. A late submission would open it again.
-		return answer{err: errors.New("not sent: the lease had run out")}
+		return answer{err: fmt.Errorf("%w: the lease had run out", ErrNotSent)}
 	}
 	res, err := s.call(ctx, q.req, opRefund, s.gateway.Refund)
 	if err == nil && res.Outcome == OutcomeNotFound {
 		err = errors.New("gateway answered not_found to a submission")
 	}
-	return answer{res: res, err: err, submitted: true}
+	return answer{res: res, err: err, submitted: !errors.Is(err, ErrNotSent)}
 }
 
 func (s *Service) query(ctx context.Context, req Request) (Result, error) {
@@ -168,7 +168,7 @@ func (s *Service) call(
 		s.watchSetup(ctx, req.Gateway, op, err)
 	}()
 	if err := ctx.Err(); err != nil {
-		return Result{}, err
+		return Result{}, fmt.Errorf("%w: %w", ErrNotSent, err)
 	}
 	if res, err = method(ctx, req); err != nil {
 		return Result{}, err

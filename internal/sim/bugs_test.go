@@ -3,6 +3,7 @@ package sim
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/orderfsm/orderfsm/order"
@@ -51,6 +52,14 @@ func bugs() []bug {
 			}
 			return res, err
 		})},
+		{name: "any error is called not sent", gate: answering(func(_ *world, res refund.Result,
+			err error,
+		) (refund.Result, error) {
+			if err != nil {
+				err = fmt.Errorf("%w: %w", refund.ErrNotSent, err)
+			}
+			return res, err
+		})},
 		{name: "not found is failure", gate: answering(func(_ *world, res refund.Result,
 			err error,
 		) (refund.Result, error) {
@@ -95,7 +104,7 @@ func bugs() []bug {
 		})},
 		{name: "cancelled while it is sent", store: changing(func(w *world, o *order.Order) {
 			if r := o.Refund(w.cur.op.Refund); r != nil && w.cur.op.Kind == OpCancel {
-				r.Attempts, r.Retries = 0, 0
+				r.Outstanding, r.SubmittedAt, r.Retries = false, time.Time{}, 0
 			}
 		}, nil)},
 		{name: "no quiet period after a no", store: changing(nil, func(w *world, was, o *order.Order) {

@@ -55,6 +55,8 @@ const (
 	// FaultResend is a transport that sends the request twice. The caller gets the answer to the
 	// second copy, which arrives For after the first.
 	FaultResend
+	// FaultNotSent is a gateway that had no connection and says that nothing was sent.
+	FaultNotSent
 	// FaultMismatch answers with somebody else's refund, FaultGarbage with no outcome; FaultSetup,
 	// FaultBusy and FaultPanic are other ways in which a gateway leaves the outcome unknown.
 	FaultMismatch
@@ -71,7 +73,8 @@ var faultNames = [...]string{
 	FaultHook: "hook_error", FaultHookPanic: "hook_panic", FaultHookExit: "hook_exit",
 	FaultLostDone: "commit_lost_done", FaultLostUndone: "commit_lost_undone",
 	FaultLostHeld: "commit_lost_held",
-	FaultLate:     "late", FaultResend: "resend", FaultMismatch: "mismatch",
+	FaultLate:     "late", FaultResend: "resend",
+	FaultNotSent: "not_sent", FaultMismatch: "mismatch",
 	FaultGarbage: "garbage", FaultSetup: "setup", FaultBusy: "busy", FaultPanic: "panic",
 }
 

@@ -30,6 +30,9 @@ func (l *line) Refund(_ context.Context, req refund.Request) (res refund.Result,
 		c.t.sleep(c.out, nil)
 		return refund.Result{}, w.prov.fault()
 	}
+	if c.f.Kind == FaultNotSent {
+		return refund.Result{}, fmt.Errorf("%w: %w", refund.ErrNotSent, w.prov.fault())
+	}
 	w.check.sending(c.t, req)
 	odd := c.chance(2)
 	if left := c.t.left(); c.out > left {

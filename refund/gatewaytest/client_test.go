@@ -90,6 +90,8 @@ func (c *client) failed(req refund.Request, err error) (refund.Result, error) {
 		return refund.Result{Outcome: refund.OutcomeDeclined, Code: err.Error()}, nil
 	case c.is("a lost answer is accepted"):
 		return accepted(req), nil
+	case c.is("a lost answer is not sent"):
+		return refund.Result{}, fmt.Errorf("%w: %w", refund.ErrNotSent, err)
 	case c.is("a lost answer is nothing"):
 		return refund.Result{}, nil
 	case c.is("hides the cause"):

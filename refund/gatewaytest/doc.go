@@ -33,9 +33,9 @@
 //
 // One number pays once, however often and by however many callers it is submitted. The gateway
 // reports only what the ledger shows. A lost, late, garbled or wrong answer is an error and never a
-// refusal, and a later query finds what happened. A refusal has a code and pays nothing. A number
-// that the provider has never seen is OutcomeNotFound, and no other number is. The gateway obeys
-// the context.
+// refusal, and a later query finds what happened. An error that wraps refund.ErrNotSent is true. A
+// refusal has a code and pays nothing. A number that the provider has never seen is
+// OutcomeNotFound, and no other number is. The gateway obeys the context.
 //
 // The suite cannot prove that the double behaves as the provider does. Take its behaviour from the
 // provider's documents and from captured answers. The suite does not check notifications, whose

@@ -2,6 +2,7 @@ package gatewaytest
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -196,6 +197,9 @@ func (e *env) refund(t tb, req refund.Request) (refund.Result, error) {
 		e.requireSound(t, req, res)
 		require.NotEqual(t, refund.OutcomeNotFound, res.Outcome,
 			"only a query may return not-found")
+	}
+	if errors.Is(err, refund.ErrNotSent) {
+		e.requireUnpaid(t, req)
 	}
 	return res, err
 }

@@ -95,6 +95,7 @@ var bugs = map[string][]string{
 	"a refusal uses the number up":      {"DeclinedIsAResult"},
 	"a lost answer is a refusal":        {"LostAnswerIsUnknown", "LostConnectionIsUnknown", "DeadlineIsKept", "ContextEndedBefore"},
 	"a lost answer is accepted":         {"LostAnswerIsUnknown", "LostConnectionIsUnknown", "DeadlineIsKept"},
+	"a lost answer is not sent":         {"LostAnswerIsUnknown"},
 	"a lost answer is nothing":          {"LostAnswerIsUnknown", "LostConnectionIsUnknown"},
 	"a time-out is a refusal":           {"DeadlineIsKept"},
 	"hides the cause":                   {"DeadlineIsKept", "ContextEndedBefore"},
