@@ -12,7 +12,9 @@ import (
 )
 
 // inside runs fn in a transaction of the pool of c and returns what was sent in it.
-func inside(c *tape, probe txn.Probe, fn func(ctx context.Context, x *txn.Txn) error) ([]string, error) {
+func inside(
+	c *tape, probe txn.Probe, fn func(ctx context.Context, x *txn.Txn) error,
+) ([]string, error) {
 	err := c.pool(probe).Atomically(bg, fn, nil)
 	return c.sent[1:], err // without the BEGIN
 }
@@ -63,7 +65,7 @@ func TestNested(t *testing.T) {
 			note := func(name string) func(context.Context) {
 				return func(context.Context) { after = append(after, name) }
 			}
-			sent, err := inside(&tape{}, txn.ProbeMarker, func(ctx context.Context, x *txn.Txn) error {
+			work := func(ctx context.Context, x *txn.Txn) error {
 				x.AfterCommit(note("before"))
 				outer := x.Nested(ctx, func(ctx context.Context) error {
 					x.AfterCommit(note("outer"))
@@ -81,7 +83,8 @@ func TestNested(t *testing.T) {
 				})
 				require.ErrorIs(t, outer, tt.outer)
 				return nil
-			})
+			}
+			sent, err := inside(&tape{}, txn.ProbeMarker, work)
 			require.NoError(t, err)
 			require.Equal(t, tt.sent, sent)
 			require.Equal(t, tt.after, after)
@@ -95,8 +98,8 @@ func TestLentTransactionIsMarked(t *testing.T) {
 	sent, err := inside(&tape{}, txn.ProbeMarker, func(ctx context.Context, x *txn.Txn) error {
 		require.NoError(t, x.CheckAlive(ctx), "it was not lent")
 		return x.Nested(ctx, func(ctx context.Context) error {
-			lend(t, ctx)
-			lend(t, ctx)
+			lend(ctx, t)
+			lend(ctx, t)
 			require.NoError(t, x.Nested(ctx, func(ctx context.Context) error {
 				return x.CheckAlive(ctx)
 			}))
@@ -114,7 +117,43 @@ func TestLentTransactionIsMarked(t *testing.T) {
 	}, sent)
 }
 
-func lend(t *testing.T, ctx context.Context) {
+// TestLentBeforeAStore: the host may have the transaction before a Store works in it. One that this
+// package commits is marked then. One of the host is not: the host sees its own errors.
+func TestLentBeforeAStore(t *testing.T) {
+	c := &tape{}
+	anybody := c.pool(txn.ProbeNone)
+	anybody.Key = nil
+	store := &txn.Pool{Key: "a store", Probe: txn.ProbeMarker}
+	command := func(ctx context.Context) error {
+		lend(ctx, t)
+		x, err := store.Joined(ctx)
+		require.NoError(t, err)
+		return x.Nested(ctx, nothing)
+	}
+	require.NoError(t, anybody.InTx(bg, command))
+	require.Equal(t, []string{
+		"BEGIN TX", "SAVEPOINT orderfsm_0_lent", "SAVEPOINT orderfsm_1", "SAVEPOINT orderfsm_1_lent",
+		"RELEASE SAVEPOINT orderfsm_1", "RELEASE SAVEPOINT orderfsm_0_lent", "COMMIT", "end",
+	}, c.sent)
+
+	hosts := &tape{}
+	require.NoError(t, command(txn.With(bg, hosts)))
+	require.Equal(t, []string{
+		"SAVEPOINT orderfsm_1", "SAVEPOINT orderfsm_1_lent", "RELEASE SAVEPOINT orderfsm_1",
+	}, hosts.sent)
+}
+
+// TestFirstErrorOfACommand: an error of the command counts, not one of the marker after it.
+func TestFirstErrorOfACommand(t *testing.T) {
+	c := &tape{fails: map[string]error{"SAVEPOINT orderfsm_0_lent": errSent}}
+	_, err := inside(c, txn.ProbeMarker, func(ctx context.Context, x *txn.Txn) error {
+		return x.Nested(ctx, func(ctx context.Context) error { lend(ctx, t); return errHost })
+	})
+	require.ErrorIs(t, err, errHost)
+	require.NotErrorIs(t, err, errSent)
+}
+
+func lend(ctx context.Context, t *testing.T) {
 	t.Helper()
 	_, ok := txn.Lend(ctx)
 	require.True(t, ok)
@@ -130,7 +169,9 @@ func TestEndedTransactionIsFound(t *testing.T) {
 		sent  []string
 	}{
 		"MySQL, ended": {
-			txn.ProbeMarker, []string{"RELEASE SAVEPOINT orderfsm_0_lent"}, true,
+			txn.ProbeMarker,
+			[]string{"RELEASE SAVEPOINT orderfsm_0_lent"},
+			true,
 			[]string{"SAVEPOINT orderfsm_0_lent", "RELEASE SAVEPOINT orderfsm_0_lent", "end"},
 		},
 		"MySQL, alive": {
@@ -143,7 +184,9 @@ func TestEndedTransactionIsFound(t *testing.T) {
 			txn.ProbeBegin, nil, true, []string{"BEGIN", "ROLLBACK", "end"},
 		},
 		"SQLite, alive": {
-			txn.ProbeBegin, []string{"BEGIN"}, false,
+			txn.ProbeBegin,
+			[]string{"BEGIN"},
+			false,
 			[]string{"BEGIN", "more", "BEGIN", "COMMIT", "end"},
 		},
 		"PostgreSQL": {txn.ProbeNone, nil, false, []string{"more", "COMMIT", "end"}},
@@ -154,7 +197,7 @@ func TestEndedTransactionIsFound(t *testing.T) {
 				c.fails[query] = errSent
 			}
 			sent, err := inside(c, tt.probe, func(ctx context.Context, x *txn.Txn) error {
-				lend(t, ctx)
+				lend(ctx, t)
 				err := x.CheckAlive(ctx)
 				require.Equal(t, tt.gone, errors.Is(err, txn.ErrGone))
 				require.Equal(t, tt.gone, exec(ctx, "more") != nil)
@@ -169,8 +212,8 @@ func TestEndedTransactionIsFound(t *testing.T) {
 // TestSavepointInAnEndedTransaction: SQLite would begin a transaction with the savepoint.
 func TestSavepointInAnEndedTransaction(t *testing.T) {
 	sent, err := inside(&tape{}, txn.ProbeBegin, func(ctx context.Context, x *txn.Txn) error {
-		lend(t, ctx)
-		err := x.Nested(ctx, func(context.Context) error { return nil })
+		lend(ctx, t)
+		err := x.Nested(ctx, nothing)
 		require.ErrorIs(t, err, txn.ErrGone)
 		return nil
 	})
@@ -185,7 +228,7 @@ func TestFailedMarker(t *testing.T) {
 		raw, ok := txn.Lend(ctx)
 		require.False(t, ok)
 		require.Nil(t, raw)
-		require.ErrorIs(t, x.Nested(ctx, func(context.Context) error { return nil }), errSent)
+		require.ErrorIs(t, x.Nested(ctx, nothing), errSent)
 		return nil
 	})
 	require.ErrorIs(t, err, errSent)
@@ -194,7 +237,7 @@ func TestFailedMarker(t *testing.T) {
 	// Also if it is lent in a command, whose caller goes on.
 	c = &tape{fails: map[string]error{"SAVEPOINT orderfsm_0_lent": errSent}}
 	_, err = inside(c, txn.ProbeMarker, func(ctx context.Context, x *txn.Txn) error {
-		err := x.Nested(ctx, func(ctx context.Context) error { lend(t, ctx); return nil })
+		err := x.Nested(ctx, func(ctx context.Context) error { lend(ctx, t); return nil })
 		require.ErrorIs(t, err, errSent)
 		return nil
 	})
@@ -231,7 +274,7 @@ func TestLostSavepoint(t *testing.T) {
 	for _, query := range []string{"SAVEPOINT orderfsm_1", "RELEASE SAVEPOINT orderfsm_1"} {
 		_, err := inside(&tape{fails: map[string]error{query: errSent}}, txn.ProbeNone,
 			func(ctx context.Context, x *txn.Txn) error {
-				return x.Nested(ctx, func(context.Context) error { return nil })
+				return x.Nested(ctx, nothing)
 			})
 		require.ErrorIs(t, err, errSent)
 	}

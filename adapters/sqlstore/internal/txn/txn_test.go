@@ -18,7 +18,7 @@ var (
 	errSent = errors.New("the statement failed")
 )
 
-// tape is a transaction that records what is sent, and fails as it is told.
+// tape is a transaction that records what is sent, and whose failures the test chooses.
 type tape struct {
 	sent   []string
 	fails  map[string]error
@@ -71,16 +71,19 @@ func exec(ctx context.Context, query string) error {
 	return err
 }
 
+func nothing(context.Context) error { return nil }
+
 // TestEndOfTransaction: a transaction ends once, whatever its function does, and afterwards its
 // context cannot be used.
 func TestEndOfTransaction(t *testing.T) {
 	ended := []string{"BEGIN TX", "work", "end"}
+	committed := []string{"BEGIN TX", "work", "COMMIT", "end"}
 	for name, tt := range map[string]struct {
 		fn   func(cancel func()) error
 		want error
 		sent []string
 	}{
-		"committed":   {func(func()) error { return nil }, nil, []string{"BEGIN TX", "work", "COMMIT", "end"}},
+		"committed":   {func(func()) error { return nil }, nil, committed},
 		"error":       {func(func()) error { return errHost }, errHost, ended},
 		"cancelled":   {func(cancel func()) error { cancel(); return nil }, context.Canceled, ended},
 		"panic":       {func(func()) error { panic(errHost) }, errHost, ended},
@@ -106,8 +109,10 @@ func TestEndOfTransaction(t *testing.T) {
 				return p.Atomically(ctx, func(ctx context.Context, x *txn.Txn) error {
 					inside = ctx
 					require.Same(t, x, txn.From(ctx))
-					require.True(t, x.AfterCommit(func(context.Context) { after = append(after, "1") }))
-					require.True(t, x.AfterCommit(func(context.Context) { after = append(after, "2") }))
+					for _, name := range []string{"1", "2"} {
+						f := func(context.Context) { after = append(after, name) }
+						require.True(t, x.AfterCommit(f))
+					}
 					_ = exec(ctx, "work")
 					return tt.fn(cancel)
 				}, nil)
@@ -125,7 +130,7 @@ func TestEndOfTransaction(t *testing.T) {
 			require.False(t, txn.From(inside).AfterCommit(func(context.Context) {}))
 			_, err = p.Joined(inside)
 			require.ErrorIs(t, err, txn.ErrEnded)
-			require.ErrorIs(t, p.InTx(inside, func(context.Context) error { return nil }), txn.ErrEnded)
+			require.ErrorIs(t, p.InTx(inside, nothing), txn.ErrEnded)
 		})
 	}
 }
@@ -208,8 +213,7 @@ func TestInTxJoins(t *testing.T) {
 			}), errHost)
 			require.Equal(t, 1, runs)
 		}
-		require.ErrorContains(t, other.InTx(ctx, func(context.Context) error { return nil }),
-			"another pool")
+		require.ErrorContains(t, other.InTx(ctx, nothing), "another pool")
 		return nil
 	}))
 	require.Equal(t, []string{"BEGIN TX", "COMMIT", "end"}, c.sent)
@@ -279,7 +283,7 @@ func TestNoStatementAfterAFailedOne(t *testing.T) {
 				require.ErrorIs(t, err, errSent)
 				require.ErrorIs(t, read(x), errSent)
 				require.ErrorIs(t, x.CheckAlive(ctx), errSent)
-				require.ErrorIs(t, x.Nested(ctx, func(context.Context) error { return nil }), errSent)
+				require.ErrorIs(t, x.Nested(ctx, nothing), errSent)
 				require.Len(t, c.sent, n)
 				return errHost
 			})
@@ -296,10 +300,10 @@ func TestOutlive(t *testing.T) {
 		ctx, end := context.WithCancel(bg)
 		longer, cancel := txn.Outlive(ctx)
 		end()
-		time.Sleep(time.Second - 1)
+		time.Sleep(time.Second - 1) //nolint:forbidigo // the time of testing/synctest
 		synctest.Wait()
 		require.NoError(t, longer.Err())
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond) //nolint:forbidigo // the time of testing/synctest
 		synctest.Wait()
 		require.ErrorIs(t, longer.Err(), context.Canceled)
 		cancel()
@@ -308,8 +312,8 @@ func TestOutlive(t *testing.T) {
 		cancel()
 		require.Error(t, longer.Err())
 		require.ErrorIs(t, txn.Pause(ctx, time.Hour), context.Canceled)
-		start := time.Now() //nolint:forbidigo // the bubble's clock
+		start := time.Now() //nolint:forbidigo // the time of testing/synctest
 		require.NoError(t, txn.Pause(bg, time.Hour))
-		require.Equal(t, time.Hour, time.Since(start)) //nolint:forbidigo // the bubble's clock
+		require.Equal(t, time.Hour, time.Since(start)) //nolint:forbidigo // the time of testing/synctest
 	})
 }
