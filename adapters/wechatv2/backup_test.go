@@ -76,7 +76,7 @@ func TestLostConnectionGoesToTheBackupHost(t *testing.T) {
 			t.Parallel()
 			srv := newServer(t, wechattest.Options{})
 			cfg := config(srv)
-			cfg.BaseURL, cfg.BackupURL = base, srv.URL()
+			cfg.BaseURL, cfg.BackupURL = base, srv.Config().BaseURL
 			g := newGateway(t, cfg)
 			res, err := g.Refund(context.Background(), request())
 			require.NoError(t, err)
@@ -101,14 +101,14 @@ func TestBackupHostIsOnlyForLostConnections(t *testing.T) {
 		switches bool
 	}{
 		"hung up after paying": {wechattest.LoseAnswer(), true},
-		"hung up before":       {wechattest.FailBefore(), true},
+		"hung up before":       {wechattest.LoseAnswer().NotExecuted(), true},
 		"502":                  {wechattest.Status(502), false},
 		"503":                  {wechattest.Status(503).NotExecuted(), false},
 		"broken off":           {wechattest.BreakOff(), false},
 		"cut":                  {wechattest.Truncate(), false},
 		"empty":                {wechattest.Body(nil), false},
 		"wrong signature":      {wechattest.WrongSign(), false},
-		"another refund":       {wechattest.WrongRefundNo("R2"), false},
+		"another refund":       {wrongRefundNo("R2"), false},
 		"SYSTEMERROR":          {wechattest.ErrCode("SYSTEMERROR", "x", true), false},
 		"CERT_ERROR":           {wechattest.ErrCode("CERT_ERROR", "x", false), false},
 		"FREQUENCY_LIMITED":    {wechattest.ErrCode("FREQUENCY_LIMITED", "x", false), false},
@@ -126,7 +126,7 @@ func TestBackupHostIsOnlyForLostConnections(t *testing.T) {
 			try := func(limit time.Duration) bool {
 				srv := newServer(t, wechattest.Options{})
 				cfg := config(srv)
-				cfg.BackupURL = strings.Replace(srv.URL(), "127.0.0.1", "localhost", 1)
+				cfg.BackupURL = strings.Replace(cfg.BaseURL, "127.0.0.1", "localhost", 1)
 				cfg.Timeout = limit
 				var hosts spy
 				cfg.WrapTransport = hosts.wrap
@@ -168,7 +168,7 @@ func TestBackupHostIsNotForFaultsOfTheCaller(t *testing.T) {
 	t.Parallel()
 	srv, other := newServer(t, wechattest.Options{}), newServer(t, wechattest.Options{})
 	cfg := config(srv)
-	cfg.BackupURL = strings.Replace(srv.URL(), "127.0.0.1", "localhost", 1)
+	cfg.BackupURL = strings.Replace(cfg.BaseURL, "127.0.0.1", "localhost", 1)
 
 	ctx, cancel := context.WithCancel(context.Background())
 	var hosts spy
@@ -180,7 +180,7 @@ func TestBackupHostIsNotForFaultsOfTheCaller(t *testing.T) {
 	require.Equal(t, []string{"127.0.0.1"}, hosts.names)
 
 	untrusted := gone
-	untrusted.BaseURL = other.URL()
+	untrusted.BaseURL = other.Config().BaseURL
 	_, err = newGateway(t, untrusted).Refund(context.Background(), request())
 	require.ErrorIs(t, err, refund.ErrSetup)
 	require.Len(t, hosts.names, 2, "one call more")

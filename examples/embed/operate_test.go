@@ -41,12 +41,9 @@ func newSim(t *testing.T) (*wechattest.Server, *wechatv2.Gateway) {
 	sim, err := wechattest.NewServer(wechattest.Options{})
 	require.NoError(t, err)
 	t.Cleanup(sim.Close)
-	gateway, err := wechatv2.New(wechatv2.Config{
-		AppID: sim.AppID(), MchID: sim.MchID(), APIKey: sim.APIKey(), BaseURL: sim.URL(),
-		RootCAs: sim.RootCAs(),
-		CertPEM: sim.ClientCertPEM(), KeyPEM: sim.ClientKeyPEM(), Limits: &refund.Limits{},
-		Timeout: 3 * time.Minute,
-	})
+	cfg := sim.Config()
+	cfg.Limits, cfg.Timeout = &refund.Limits{}, 3*time.Minute
+	gateway, err := wechatv2.New(cfg)
 	require.NoError(t, err)
 	return sim, gateway
 }
@@ -216,7 +213,7 @@ func TestAlertsAndRetryCovered(t *testing.T) {
 	require.Equal(t, order.StateFailed, s.approveAndSend(t, "ORD-1", "R-1", 10).State)
 	require.Len(t, pages, 1)
 	require.Contains(t, pages[0], "NOTENOUGH")
-	s.sim.TopUp(1000)
+	s.sim.SetBalance(1000)
 	require.NoError(t, embed.RetryCovered(ctx, s.Service, "staff:1"))
 	s.process(t)
 	require.Equal(t, order.StateRefunded, s.state(t, "ORD-1", "R-1"))
