@@ -3,6 +3,7 @@ package wechatv2_test
 import (
 	"context"
 	"crypto/x509"
+	"fmt"
 	"io"
 	"log"
 	"net"
@@ -292,7 +293,7 @@ func TestProxyIsUsedAndItsPasswordNotShown(t *testing.T) {
 	_, err = g.Refund(context.Background(), request())
 	require.NoError(t, err)
 	require.EqualValues(t, 1, tunnels.Load())
-	require.Contains(t, g.String(), `proxy_url="http://REDACTED@`+at.Host+`"`)
+	require.Contains(t, fmt.Sprint(g), `proxy_url="http://REDACTED@`+at.Host+`"`)
 
 	cfg.ProxyURL = "http://user:hunter3@" + at.Host
 	g = newGateway(t, cfg)
@@ -305,7 +306,7 @@ func TestProxyIsUsedAndItsPasswordNotShown(t *testing.T) {
 	_, confErr := wechatv2.New(cfg)
 	require.Equal(t, []string{"proxy_url"}, faultyFields(confErr))
 	for _, text := range []string{
-		g.String(), cfg.String(), err.Error(), dialErr.Error(),
+		fmt.Sprint(g), fmt.Sprint(cfg), err.Error(), dialErr.Error(),
 		confErr.Error(),
 	} {
 		require.NotContains(t, text, "hunter")

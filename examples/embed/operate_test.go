@@ -220,7 +220,7 @@ func TestAlertsAndRetryCovered(t *testing.T) {
 	require.EqualValues(t, 10, s.sim.PaidTotal("ORD-1"))
 
 	// RetryCovered does not retry a refund that failed for another reason.
-	s.sim.Inject(wechattest.ErrCode(string(wechatv2.CodeUserAccountAbnormal), "", false))
+	s.sim.Inject(wechattest.ErrCode(wechatv2.CodeUserAccountAbnormal, "", false))
 	require.Equal(t, order.StateFailed, s.approveAndSend(t, "ORD-1", "R-2", 10).State)
 	require.NoError(t, embed.RetryCovered(ctx, s.Service, "staff:1"))
 	require.Equal(t, order.StateFailed, s.state(t, "ORD-1", "R-2"))
@@ -229,7 +229,7 @@ func TestAlertsAndRetryCovered(t *testing.T) {
 	require.NoError(t, s.sim.RefundInConsole("ORD-1", "R-3", 20))
 	_, err = s.Sync(ctx, "ORD-1")
 	require.NoError(t, err)
-	s.sim.Inject(wechattest.ErrCode(string(wechatv2.CodeCertError), "", false))
+	s.sim.Inject(wechattest.ErrCode("CERT_ERROR", "", false))
 	_, err = s.Sync(ctx, "ORD-1")
 	require.Error(t, err)
 	text := strings.Join(pages, "\n")
