@@ -21,11 +21,9 @@ import (
 )
 
 func config(sim *wechattest.Server) wechatv2.Config {
-	return wechatv2.Config{
-		AppID: sim.AppID(), MchID: sim.MchID(), APIKey: sim.APIKey(), BaseURL: sim.URL(),
-		RootCAs: sim.RootCAs(),
-		CertPEM: sim.ClientCertPEM(), KeyPEM: sim.ClientKeyPEM(), Timeout: 3 * time.Minute,
-	}
+	cfg := sim.Config()
+	cfg.Timeout = 3 * time.Minute
+	return cfg
 }
 
 // byHand is what NewInMemoryWeChat does, written without wire.

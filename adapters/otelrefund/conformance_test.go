@@ -33,12 +33,10 @@ func TestConformanceTraced(t *testing.T) {
 		srv, err := wechattest.NewServer(wechattest.Options{})
 		require.NoError(t, err)
 		t.Cleanup(srv.Close)
-		gateway, err := wechatv2.New(wechatv2.Config{
-			AppID: srv.AppID(), MchID: srv.MchID(), APIKey: srv.APIKey(),
-			CertPEM: srv.ClientCertPEM(), KeyPEM: srv.ClientKeyPEM(),
-			BaseURL: srv.URL(), RootCAs: srv.RootCAs(), RefundRate: -1, QueryRate: -1,
-			Timeout: 3 * time.Minute, // no call of a busy machine ends early
-		})
+		cfg := srv.Config()
+		cfg.RefundRate, cfg.QueryRate = -1, -1
+		cfg.Timeout = 3 * time.Minute // no call of a busy machine ends early
+		gateway, err := wechatv2.New(cfg)
 		require.NoError(t, err)
 		t.Cleanup(gateway.CloseIdleConnections)
 		traced := tel.Gateway(gateway)

@@ -43,11 +43,11 @@ func (g *Gateway) verify(body []byte) (fields, error) {
 // returnFail classifies an unsigned refusal of the message by its text. It never decides the
 // refund, because nobody has signed the refusal.
 func (g *Gateway) returnFail(f fields) error {
-	err := &APIError{ReturnMsg: clip(f["return_msg"], 256)}
+	err := &APIError{Msg: clip(f["return_msg"], 256)}
 	for _, text := range []string{
 		"签名", "证书", "参数格式", "缺少参数", "XML格式", "非法的请求参数", "appid", "mch_id", "商户号", "沙箱",
 	} {
-		if strings.Contains(err.ReturnMsg, text) {
+		if strings.Contains(err.Msg, text) {
 			return g.setup(err)
 		}
 	}
@@ -63,17 +63,13 @@ func (g *Gateway) refusal(f fields, req refund.Request) error {
 	if err := matchRefusal(f, req); err != nil {
 		return err
 	}
-	err := &APIError{
-		Code: ErrorCode(clip(f["err_code"], 64)), Msg: clip(f["err_code_des"], 256),
-		ReturnMsg: clip(f["return_msg"], 256),
-	}
-	a, _ := Explain(err.Code)
-	switch a.Class {
-	case ClassSetup:
+	err := &APIError{Code: clip(f["err_code"], 64), Msg: clip(f["err_code_des"], 256)}
+	switch m := meanings[err.Code]; m.class {
+	case classSetup:
 		return g.setup(err)
-	case ClassBusy:
-		return &refund.BusyError{After: a.After, Account: a.Account, Err: err}
-	case ClassUnknown, ClassDeclined, ClassEcho, ClassNotFound:
+	case classBusy:
+		return &refund.BusyError{After: m.after, Account: m.account, Err: err}
+	case classUnknown, classDeclined, classEcho, classNotFound:
 	}
 	return err
 }

@@ -25,7 +25,7 @@ func doubtful() map[string]struct {
 	}
 	m := map[string]doubt{
 		"answer lost":    {wechattest.LoseAnswer(), nil},
-		"dropped before": {wechattest.FailBefore(), nil},
+		"dropped before": {wechattest.LoseAnswer().NotExecuted(), nil},
 		"broken off":     {wechattest.BreakOff(), nil},
 		"truncated":      {wechattest.Truncate(), wechatv2.ErrAnswer},
 		"oversized": {wechattest.Body(
@@ -41,18 +41,18 @@ func doubtful() map[string]struct {
 		"wrong signature":     {wechattest.WrongSign(), wechatv2.ErrSignature},
 		"no signature":        {wechattest.NoSign(), wechatv2.ErrSignature},
 		"signed otherwise":    {wechattest.OtherSign(), wechatv2.ErrSignature},
-		"no return code":      {wechattest.Field("return_code", ""), wechatv2.ErrAnswer},
-		"strange return code": {wechattest.Field("return_code", "OK"), wechatv2.ErrAnswer},
-		"no result code":      {wechattest.Field("result_code", ""), wechatv2.ErrAnswer},
-		"strange result code": {wechattest.Field("result_code", "success"), wechatv2.ErrAnswer},
+		"no return code":      {field("return_code", ""), wechatv2.ErrAnswer},
+		"strange return code": {field("return_code", "OK"), wechatv2.ErrAnswer},
+		"no result code":      {field("result_code", ""), wechatv2.ErrAnswer},
+		"strange result code": {field("result_code", "success"), wechatv2.ErrAnswer},
 		"refusal without a result": {wechattest.ErrCode("NOTENOUGH", "x", true).
-			AndField("result_code", ""), wechatv2.ErrAnswer},
+			Field("result_code", ""), wechatv2.ErrAnswer},
 		"refusal with a new result": {wechattest.ErrCode("NOTENOUGH", "x", true).
-			AndField("result_code", "PENDING"), wechatv2.ErrAnswer},
+			Field("result_code", "PENDING"), wechatv2.ErrAnswer},
 		"not found, with a new result": {wechattest.ErrCode("REFUNDNOTEXIST", "x", true).
-			AndField("result_code", "PENDING"), wechatv2.ErrAnswer},
+			Field("result_code", "PENDING"), wechatv2.ErrAnswer},
 		"a sub-merchant": {
-			wechattest.Field("sub_mch_id", "1900000109"),
+			field("sub_mch_id", "1900000109"),
 			refund.ErrMismatch,
 		},
 		"another refund's no":     {refusalWith("out_refund_no", "R2"), refund.ErrMismatch},
@@ -60,15 +60,15 @@ func doubtful() map[string]struct {
 		"another amount's no":     {refusalWith("refund_fee", "31"), refund.ErrMismatch},
 		"another total's no":      {refusalWith("total_fee", "101"), refund.ErrMismatch},
 		"a sub-merchant's no":     {refusalWith("sub_mch_id", "1900000109"), refund.ErrMismatch},
-		"other application":       {wechattest.Field("appid", "wx2"), refund.ErrMismatch},
-		"no application":          {wechattest.Field("appid", ""), refund.ErrMismatch},
-		"other merchant":          {wechattest.Field("mch_id", "2"), refund.ErrMismatch},
-		"other refund":            {wechattest.WrongRefundNo("R2"), nil},
-		"other amount":            {wechattest.WrongAmount(31), refund.ErrMismatch},
-		"other order":             {wechattest.Field("out_trade_no", "O2"), refund.ErrMismatch},
-		"no order":                {wechattest.Field("out_trade_no", ""), refund.ErrMismatch},
-		"other total":             {wechattest.Field("total_fee", "101"), refund.ErrMismatch},
-		"other currency":          {wechattest.Field("fee_type", "USD"), refund.ErrMismatch},
+		"other application":       {field("appid", "wx2"), refund.ErrMismatch},
+		"no application":          {field("appid", ""), refund.ErrMismatch},
+		"other merchant":          {field("mch_id", "2"), refund.ErrMismatch},
+		"other refund":            {wrongRefundNo("R2"), nil},
+		"other amount":            {wrongAmount("31"), refund.ErrMismatch},
+		"other order":             {field("out_trade_no", "O2"), refund.ErrMismatch},
+		"no order":                {field("out_trade_no", ""), refund.ErrMismatch},
+		"other total":             {field("total_fee", "101"), refund.ErrMismatch},
+		"other currency":          {field("fee_type", "USD"), refund.ErrMismatch},
 		"unsigned refusal":        {wechattest.ReturnFail("invalid refund_fee", true), nil},
 		"executed system error":   {wechattest.ErrCode("SYSTEMERROR", "System Error", true), nil},
 		"signed, but wrong code":  {wechattest.ErrCode("NO_SUCH_CODE", "x", true), nil},
@@ -83,7 +83,7 @@ func doubtful() map[string]struct {
 // refusalWith returns a refusal with one more field. NOTENOUGH in the answer to a refund is
 // definite.
 func refusalWith(name, value string) wechattest.Fault {
-	return wechattest.ErrCode("NOTENOUGH", "x", true).AndField(name, value)
+	return wechattest.ErrCode("NOTENOUGH", "x", true).Field(name, value)
 }
 
 // TestDoubtfulAnswerIsAnError checks that a doubtful answer is an error, never a refusal, and that
@@ -152,34 +152,34 @@ func TestAnswerAboutAnotherRefundIsRefused(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t, wechattest.Options{})
 	g := newGateway(t, config(srv))
-	srv.Inject(wechattest.WrongRefundNo("R2"))
+	srv.Inject(wrongRefundNo("R2"))
 	_, err := g.Refund(context.Background(), request())
 	var mismatch *refund.MismatchError
 	require.ErrorAs(t, err, &mismatch)
 	require.Equal(t, refund.MismatchError{Field: "refund_no", Want: "R1", Got: "R2"}, *mismatch)
 
 	// An answer that another refund is unknown says nothing about this one.
-	srv.Inject(wechattest.NotFoundOnce().AndField("out_refund_no", "R2"))
+	srv.Inject(notFound().Field("out_refund_no", "R2"))
 	_, err = g.Query(context.Background(), request())
 	require.ErrorIs(t, err, refund.ErrMismatch)
-	srv.Inject(wechattest.NotFoundOnce().AndField("out_trade_no", "O2"))
+	srv.Inject(notFound().Field("out_trade_no", "O2"))
 	_, err = g.List(context.Background(), wholeOrder())
 	require.ErrorIs(t, err, refund.ErrMismatch)
 
 	// A refusal may have other fields and correct ones. Beside the payment's number the order
 	// number may be another one.
-	srv.Inject(wechattest.NotFoundOnce().AndField("out_refund_no", "R1").
-		AndField("out_trade_no", "O1").AndField("total_fee", "100"))
+	srv.Inject(notFound().Field("out_refund_no", "R1").
+		Field("out_trade_no", "O1").Field("total_fee", "100"))
 	res, err := g.Query(context.Background(), request())
 	require.NoError(t, err)
 	require.Equal(t, refund.OutcomeNotFound, res.Outcome)
 	q := request()
 	q.PaymentID, q.OrderID = "42001", "the shop's own"
-	srv.Inject(wechattest.NotFoundOnce().AndField("out_trade_no", "O1").
-		AndField("transaction_id", "42001"))
+	srv.Inject(notFound().Field("out_trade_no", "O1").
+		Field("transaction_id", "42001"))
 	_, err = g.Query(context.Background(), q)
 	require.NoError(t, err)
-	srv.Inject(wechattest.NotFoundOnce().AndField("transaction_id", "42002"))
+	srv.Inject(notFound().Field("transaction_id", "42002"))
 	_, err = g.Query(context.Background(), q)
 	require.ErrorIs(t, err, refund.ErrMismatch)
 }
@@ -195,7 +195,7 @@ func TestAnswerAboutAnotherPaymentIsRefused(t *testing.T) {
 	req := request()
 	req.OrderID, req.PaymentID = "O7", "42007"
 	for _, id := range []string{"42008", ""} {
-		srv.Inject(wechattest.Field("transaction_id", id), wechattest.Field("transaction_id", id))
+		srv.Inject(field("transaction_id", id), field("transaction_id", id))
 		res, err := g.Refund(context.Background(), req)
 		require.ErrorIs(t, err, refund.ErrMismatch)
 		require.Zero(t, res)
@@ -213,13 +213,13 @@ func TestAnswerAboutAnotherPaymentIsRefused(t *testing.T) {
 func TestUnusualAnswersAreAccepted(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]wechattest.Fault{
-		"err_code beside success":  wechattest.Field("err_code", "SUCCESS"),
-		"unknown field":            wechattest.Field("x_new_field", "7"),
-		"a sub-merchant's appid":   wechattest.Field("sub_appid", "wxsub"),
-		"empty text":               wechattest.Field("return_msg", ""),
-		"coupons":                  wechattest.Field("coupon_refund_fee_0", "1"),
-		"currency named":           wechattest.Field("fee_type", "CNY"),
-		"value that needs escapes": wechattest.Field("x", "]]>&<"),
+		"err_code beside success":  field("err_code", "SUCCESS"),
+		"unknown field":            field("x_new_field", "7"),
+		"a sub-merchant's appid":   field("sub_appid", "wxsub"),
+		"empty text":               field("return_msg", ""),
+		"coupons":                  field("coupon_refund_fee_0", "1"),
+		"currency named":           field("fee_type", "CNY"),
+		"value that needs escapes": field("x", "]]>&<"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -269,7 +269,7 @@ func TestEachStatusHasItsOutcome(t *testing.T) {
 			require.Equal(t, tt.paid, srv.Paid("R1"))
 
 			for _, status := range []string{"FAIL", "NOTSURE", "success", ""} {
-				srv.Inject(wechattest.UnknownStatus(status))
+				srv.Inject(unknownStatus(status))
 				res, err = g.Query(ctx, request())
 				requireDoubt(t, res, err, wechatv2.ErrAnswer)
 			}
@@ -285,16 +285,16 @@ func TestQueryNeedsExactlyOneRow(t *testing.T) {
 	_, err := g.Refund(ctx, request())
 	require.NoError(t, err)
 	for name, faults := range map[string]wechattest.Fault{
-		"no count":    wechattest.Field("refund_count", ""),
-		"no number":   wechattest.Field("refund_count", "x"),
-		"negative":    wechattest.Field("refund_count", "-1"),
-		"count 0":     wechattest.Field("refund_count", "0"),
-		"no such row": wechattest.Field("out_refund_no_0", "R2"),
-		"row twice":   wechattest.Field("refund_count", "2").AndField("out_refund_no_1", "R1"),
-		"huge count": wechattest.Field("refund_count", "999999999999").
-			AndField("out_refund_no_0", "R2"),
-		"more behind":  wechattest.Field("out_refund_no_1", "R2"),
-		"beyond count": wechattest.Field("out_refund_no_0", "R2").AndField("out_refund_no_1", "R1"),
+		"no count":    field("refund_count", ""),
+		"no number":   field("refund_count", "x"),
+		"negative":    field("refund_count", "-1"),
+		"count 0":     field("refund_count", "0"),
+		"no such row": field("out_refund_no_0", "R2"),
+		"row twice":   field("refund_count", "2").Field("out_refund_no_1", "R1"),
+		"huge count": field("refund_count", "999999999999").
+			Field("out_refund_no_0", "R2"),
+		"more behind":  field("out_refund_no_1", "R2"),
+		"beyond count": field("out_refund_no_0", "R2").Field("out_refund_no_1", "R1"),
 	} {
 		srv.Inject(faults)
 		res, err := g.Query(ctx, request())
@@ -302,10 +302,10 @@ func TestQueryNeedsExactlyOneRow(t *testing.T) {
 		require.Zero(t, res)
 	}
 	// The row may be any one of the answer, and an unreadable time does not hide a success.
-	srv.Inject(wechattest.Field("out_refund_no_0", "R2").AndField("out_refund_no_1", "R1").
-		AndField("refund_count", "2").
-		AndField("refund_fee_1", "30").AndField("refund_status_1", "SUCCESS").
-		AndField("refund_success_time_1", "yesterday"))
+	srv.Inject(field("out_refund_no_0", "R2").Field("out_refund_no_1", "R1").
+		Field("refund_count", "2").
+		Field("refund_fee_1", "30").Field("refund_status_1", "SUCCESS").
+		Field("refund_success_time_1", "yesterday"))
 	res, err := g.Query(ctx, request())
 	require.NoError(t, err)
 	require.Equal(t, refund.OutcomeSucceeded, res.Outcome)

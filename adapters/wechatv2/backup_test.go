@@ -3,6 +3,7 @@ package wechatv2_test
 import (
 	"context"
 	"crypto/x509"
+	"fmt"
 	"io"
 	"log"
 	"net"
@@ -76,7 +77,7 @@ func TestLostConnectionGoesToTheBackupHost(t *testing.T) {
 			t.Parallel()
 			srv := newServer(t, wechattest.Options{})
 			cfg := config(srv)
-			cfg.BaseURL, cfg.BackupURL = base, srv.URL()
+			cfg.BaseURL, cfg.BackupURL = base, srv.Config().BaseURL
 			g := newGateway(t, cfg)
 			res, err := g.Refund(context.Background(), request())
 			require.NoError(t, err)
@@ -101,14 +102,14 @@ func TestBackupHostIsOnlyForLostConnections(t *testing.T) {
 		switches bool
 	}{
 		"hung up after paying": {wechattest.LoseAnswer(), true},
-		"hung up before":       {wechattest.FailBefore(), true},
+		"hung up before":       {wechattest.LoseAnswer().NotExecuted(), true},
 		"502":                  {wechattest.Status(502), false},
 		"503":                  {wechattest.Status(503).NotExecuted(), false},
 		"broken off":           {wechattest.BreakOff(), false},
 		"cut":                  {wechattest.Truncate(), false},
 		"empty":                {wechattest.Body(nil), false},
 		"wrong signature":      {wechattest.WrongSign(), false},
-		"another refund":       {wechattest.WrongRefundNo("R2"), false},
+		"another refund":       {wrongRefundNo("R2"), false},
 		"SYSTEMERROR":          {wechattest.ErrCode("SYSTEMERROR", "x", true), false},
 		"CERT_ERROR":           {wechattest.ErrCode("CERT_ERROR", "x", false), false},
 		"FREQUENCY_LIMITED":    {wechattest.ErrCode("FREQUENCY_LIMITED", "x", false), false},
@@ -126,7 +127,7 @@ func TestBackupHostIsOnlyForLostConnections(t *testing.T) {
 			try := func(limit time.Duration) bool {
 				srv := newServer(t, wechattest.Options{})
 				cfg := config(srv)
-				cfg.BackupURL = strings.Replace(srv.URL(), "127.0.0.1", "localhost", 1)
+				cfg.BackupURL = strings.Replace(cfg.BaseURL, "127.0.0.1", "localhost", 1)
 				cfg.Timeout = limit
 				var hosts spy
 				cfg.WrapTransport = hosts.wrap
@@ -168,7 +169,7 @@ func TestBackupHostIsNotForFaultsOfTheCaller(t *testing.T) {
 	t.Parallel()
 	srv, other := newServer(t, wechattest.Options{}), newServer(t, wechattest.Options{})
 	cfg := config(srv)
-	cfg.BackupURL = strings.Replace(srv.URL(), "127.0.0.1", "localhost", 1)
+	cfg.BackupURL = strings.Replace(cfg.BaseURL, "127.0.0.1", "localhost", 1)
 
 	ctx, cancel := context.WithCancel(context.Background())
 	var hosts spy
@@ -180,7 +181,7 @@ func TestBackupHostIsNotForFaultsOfTheCaller(t *testing.T) {
 	require.Equal(t, []string{"127.0.0.1"}, hosts.names)
 
 	untrusted := gone
-	untrusted.BaseURL = other.URL()
+	untrusted.BaseURL = other.Config().BaseURL
 	_, err = newGateway(t, untrusted).Refund(context.Background(), request())
 	require.ErrorIs(t, err, refund.ErrSetup)
 	require.Len(t, hosts.names, 2, "one call more")
@@ -292,7 +293,7 @@ func TestProxyIsUsedAndItsPasswordNotShown(t *testing.T) {
 	_, err = g.Refund(context.Background(), request())
 	require.NoError(t, err)
 	require.EqualValues(t, 1, tunnels.Load())
-	require.Contains(t, g.String(), `proxy_url="http://REDACTED@`+at.Host+`"`)
+	require.Contains(t, fmt.Sprint(g), `proxy_url="http://REDACTED@`+at.Host+`"`)
 
 	cfg.ProxyURL = "http://user:hunter3@" + at.Host
 	g = newGateway(t, cfg)
@@ -305,7 +306,7 @@ func TestProxyIsUsedAndItsPasswordNotShown(t *testing.T) {
 	_, confErr := wechatv2.New(cfg)
 	require.Equal(t, []string{"proxy_url"}, faultyFields(confErr))
 	for _, text := range []string{
-		g.String(), cfg.String(), err.Error(), dialErr.Error(),
+		fmt.Sprint(g), fmt.Sprint(cfg), err.Error(), dialErr.Error(),
 		confErr.Error(),
 	} {
 		require.NotContains(t, text, "hunter")

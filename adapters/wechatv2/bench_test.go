@@ -246,11 +246,12 @@ func refundCall(b *testing.B, srv *wechattest.Server) func() error {
 
 func plainCall(b *testing.B, srv *wechattest.Server) func() error {
 	b.Helper()
-	cert, err := tls.X509KeyPair(srv.ClientCertPEM(), srv.ClientKeyPEM())
+	cfg := srv.Config()
+	cert, err := tls.X509KeyPair(cfg.CertPEM, cfg.KeyPEM)
 	require.NoError(b, err)
 	transport := &http.Transport{
 		TLSClientConfig: &tls.Config{
-			MinVersion: tls.VersionTLS12, RootCAs: srv.RootCAs(),
+			MinVersion: tls.VersionTLS12, RootCAs: cfg.RootCAs,
 			Certificates: []tls.Certificate{cert},
 		},
 		MaxIdleConnsPerHost: 64, DisableCompression: true,
@@ -259,11 +260,11 @@ func plainCall(b *testing.B, srv *wechattest.Server) func() error {
 	client := &http.Client{Transport: transport}
 	f := refundFields()
 	f["out_trade_no"], f["out_refund_no"] = "O1", "R1"
-	f["appid"], f["mch_id"] = srv.AppID(), srv.MchID()
-	f["sign"] = wechatv2.Sign(f, srv.APIKey(), wechatv2.SignMD5)
+	f["appid"], f["mch_id"] = cfg.AppID, cfg.MchID
+	f["sign"] = wechatv2.Sign(f, cfg.APIKey, wechatv2.SignMD5)
 	body := wechatv2.Encode(f)
 	return func() error {
-		resp, err := client.Post(srv.URL()+wechattest.PathRefund, "text/xml; charset=utf-8",
+		resp, err := client.Post(cfg.BaseURL+wechattest.PathRefund, "text/xml; charset=utf-8",
 			bytes.NewReader(body))
 		if err != nil {
 			return err

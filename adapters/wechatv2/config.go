@@ -22,27 +22,25 @@ type RefundAccount string
 
 // The refund accounts.
 const (
-	// RefundAccountDefault leaves the choice to WeChat Pay: unsettled funds.
-	RefundAccountDefault RefundAccount = ""
 	// RefundAccountUnsettled is money of payments that are not settled yet.
 	RefundAccountUnsettled RefundAccount = "REFUND_SOURCE_UNSETTLED_FUNDS"
 	// RefundAccountRecharge is the available balance.
 	RefundAccountRecharge RefundAccount = "REFUND_SOURCE_RECHARGE_FUNDS"
 )
 
+// GatewayName is the name that orders have as their Gateway.
+const GatewayName = "wechatv2"
+
 // Defaults of [Config].
 const (
-	// GatewayName is the name that orders have as their Gateway.
-	GatewayName = "wechatv2"
-	// DefaultBaseURL is the main host, DefaultBackupURL the same service at another site.
-	DefaultBaseURL      = "https://api.mch.weixin.qq.com"
-	DefaultBackupURL    = "https://api2.mch.weixin.qq.com"
-	DefaultTimeout      = 15 * time.Second
-	DefaultTotalTimeout = 30 * time.Second
-	// DefaultRefundRate and DefaultQueryRate are WeChat Pay's own limits for one merchant, per
-	// second.
-	DefaultRefundRate = 150
-	DefaultQueryRate  = 300
+	// mainHost is the service, backupHost the same service at another site.
+	mainHost            = "https://api.mch.weixin.qq.com"
+	backupHost          = "https://api2.mch.weixin.qq.com"
+	defaultTimeout      = 15 * time.Second
+	defaultTotalTimeout = 30 * time.Second
+	// These rates are WeChat Pay's own limits for one merchant, per second.
+	defaultRefundRate = 150
+	defaultQueryRate  = 300
 )
 
 // Config configures a [Gateway]. It prints, logs and marshals itself without its secrets. It cannot
@@ -94,10 +92,11 @@ type Config struct {
 	NotifyURL string
 	// OpUserID is the operator (op_user_id). If empty, MchID.
 	OpUserID string
-	// RefundAccount chooses the funds. If empty, WeChat Pay chooses.
+	// RefundAccount chooses the funds. If empty, WeChat Pay chooses: for merchants of the old fund
+	// flow, unsettled funds.
 	RefundAccount RefundAccount
 
-	// BaseURL is the service's https address. If empty, DefaultBaseURL.
+	// BaseURL is the service's https address. If empty, https://api.mch.weixin.qq.com.
 	BaseURL string
 	// RootCAs are the authorities that may have issued the service's certificate. If nil, the
 	// system's. Verification cannot be turned off.
@@ -106,7 +105,8 @@ type Config struct {
 	// same body, if BaseURL could not be connected to or hung up without a byte of an answer. It
 	// never goes there after an HTTP status, an answer of any kind, a certificate fault, or the end
 	// of Timeout or of ctx. Even if BaseURL has acted, the refund number pays once. If empty,
-	// DefaultBackupURL if BaseURL is DefaultBaseURL, else none. The same as BaseURL means none.
+	// https://api2.mch.weixin.qq.com for the default BaseURL, none for another one. The same as
+	// BaseURL means none.
 	BackupURL string
 	// ProxyURL is an HTTP proxy (http or https) for all calls; TLS with the service stays end to
 	// end. It may hold a user and a password, which are not shown. The certificate of an https
@@ -129,11 +129,12 @@ type Config struct {
 	// RefundRate and QueryRate bound the HTTP requests per second, for all methods of the Gateway
 	// together. Faster requests wait, for up to half of the time that the caller and TotalTimeout
 	// allow. If that is too short, the call sends nothing and returns a [*refund.BusyError]. Each
-	// process has its own rate. If zero, 150 refunds and 300 queries. Negative means no bound.
+	// process has its own rate. If zero, WeChat Pay's own limits for one merchant: 150 refunds and
+	// 300 queries. Negative means no bound.
 	RefundRate float64
 	QueryRate  float64
-	// Limits are what the Gateway declares as its [refund.Limits]. If nil, MaxRefunds, MaxAge and
-	// MinInterval.
+	// Limits are what the Gateway declares as its [refund.Limits]. If nil, WeChat Pay's: 50 refunds
+	// of one order, a minute apart, for 365 days after its payment.
 	Limits *refund.Limits
 	// Logger receives one line per call at level Debug, and one per change to BackupURL. If nil,
 	// slog.Default().
@@ -148,17 +149,17 @@ func (c Config) withDefaults() (Config, error) {
 	c.Name = cmp.Or(c.Name, GatewayName)
 	c.SignType = cmp.Or(c.SignType, SignMD5)
 	c.OpUserID = cmp.Or(c.OpUserID, c.MchID)
-	c.BaseURL = strings.TrimRight(cmp.Or(c.BaseURL, DefaultBaseURL), "/")
+	c.BaseURL = strings.TrimRight(cmp.Or(c.BaseURL, mainHost), "/")
 	c.BackupURL = strings.TrimRight(c.BackupURL, "/")
-	if c.BackupURL == "" && c.BaseURL == DefaultBaseURL {
-		c.BackupURL = DefaultBackupURL
+	if c.BackupURL == "" && c.BaseURL == mainHost {
+		c.BackupURL = backupHost
 	}
-	c.Timeout = cmp.Or(c.Timeout, DefaultTimeout)
-	c.TotalTimeout = cmp.Or(c.TotalTimeout, max(DefaultTotalTimeout, 2*c.Timeout))
-	c.RefundRate = cmp.Or(c.RefundRate, DefaultRefundRate)
-	c.QueryRate = cmp.Or(c.QueryRate, DefaultQueryRate)
+	c.Timeout = cmp.Or(c.Timeout, defaultTimeout)
+	c.TotalTimeout = cmp.Or(c.TotalTimeout, max(defaultTotalTimeout, 2*c.Timeout))
+	c.RefundRate = cmp.Or(c.RefundRate, defaultRefundRate)
+	c.QueryRate = cmp.Or(c.QueryRate, defaultQueryRate)
 	if c.Limits == nil {
-		c.Limits = &refund.Limits{MaxRefunds: MaxRefunds, MaxAge: MaxAge, MinInterval: MinInterval}
+		c.Limits = &refund.Limits{MaxRefunds: maxRefunds, MaxAge: maxAge, MinInterval: minInterval}
 	}
 	if c.Now == nil {
 		c.Now = time.Now //nolint:forbidigo // the default of the injected clock
@@ -195,7 +196,7 @@ func (c Config) check() error {
 	refuse(c.SignType != SignMD5 && c.SignType != SignHMACSHA256,
 		"sign_type", "must be %s or %s", SignMD5, SignHMACSHA256)
 	switch c.RefundAccount {
-	case RefundAccountDefault, RefundAccountUnsettled, RefundAccountRecharge:
+	case "", RefundAccountUnsettled, RefundAccountRecharge:
 	default:
 		refuse(true, "refund_account", "not one of the documented values")
 	}

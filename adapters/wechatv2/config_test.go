@@ -27,7 +27,8 @@ import (
 func TestNewRefusesFaultyConfigs(t *testing.T) {
 	t.Parallel()
 	srv, other := newServer(t, wechattest.Options{}), newServer(t, wechattest.Options{})
-	goodP12 := p12(t, pkcs12.LegacyRC2, srv.ClientCertPEM(), srv.ClientKeyPEM(), srv.MchID())
+	good := srv.Config()
+	goodP12 := p12(t, pkcs12.LegacyRC2, good.CertPEM, good.KeyPEM, good.MchID)
 	tests := []struct {
 		name   string
 		fields string
@@ -131,7 +132,7 @@ func TestNewRefusesFaultyConfigs(t *testing.T) {
 			c.RefundRate, c.QueryRate = math.NaN(), math.NaN()
 		}},
 		{"another's private key", "cert_pem", func(c *wechatv2.Config) {
-			c.KeyPEM = other.ClientKeyPEM()
+			c.KeyPEM = other.Config().KeyPEM
 		}},
 	}
 	for _, tt := range tests {
@@ -145,7 +146,7 @@ func TestNewRefusesFaultyConfigs(t *testing.T) {
 			if cfg.APIKey != "" {
 				require.NotContains(t, err.Error(), cfg.APIKey)
 			}
-			require.NotContains(t, err.Error()+cfg.String(), "-----")
+			require.NotContains(t, err.Error()+fmt.Sprint(cfg), "-----")
 		})
 	}
 }
@@ -185,7 +186,7 @@ func TestConfigDefaults(t *testing.T) {
 	t.Parallel()
 	cfg := config(newServer(t, wechattest.Options{}))
 	cfg.BaseURL, cfg.Timeout = "", 0
-	shown := newGateway(t, cfg).String()
+	shown := fmt.Sprint(newGateway(t, cfg))
 	for _, want := range []string{
 		`name="wechatv2"`, `base_url="https://api.mch.weixin.qq.com"`, `timeout="15s"`,
 		`sign_type="MD5"`,
@@ -196,7 +197,7 @@ func TestConfigDefaults(t *testing.T) {
 		require.Contains(t, shown, want)
 	}
 	// Another host has no default backup.
-	require.Contains(t, newGateway(t, config(newServer(t, wechattest.Options{}))).String(),
+	require.Contains(t, fmt.Sprint(newGateway(t, config(newServer(t, wechattest.Options{})))),
 		`backup_url=""`)
 }
 
@@ -206,8 +207,8 @@ func TestBackupIsAnotherHost(t *testing.T) {
 	srv := newServer(t, wechattest.Options{})
 	cfg := config(srv)
 	cfg.BaseURL += "//"
-	cfg.BackupURL = strings.Replace(srv.URL(), "https://", "HTTPS://", 1)
-	srv.Inject(wechattest.FailBefore())
+	cfg.BackupURL = strings.Replace(srv.Config().BaseURL, "https://", "HTTPS://", 1)
+	srv.Inject(wechattest.LoseAnswer().NotExecuted())
 	_, err := newGateway(t, cfg).Refund(context.Background(), request())
 	require.Error(t, err)
 	require.NotContains(t, err.Error(), "backup")

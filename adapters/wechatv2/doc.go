@@ -5,8 +5,8 @@
 //
 // [New] takes a [Config] and returns a [Gateway] for a [refund.Service]. Besides the standard
 // library it needs go-pkcs12 and x/time/rate. Package wechattest is a server that behaves as WeChat
-// Pay does, for tests in Go. Its command wechatpay-sim is the same server for a shop in any
-// language.
+// Pay does, for tests in Go; its Config method returns one that is ready for New. Its command
+// wechatpay-sim is the same server for a shop in any language.
 //
 // # Promises
 //
@@ -61,8 +61,9 @@
 //
 // # Error codes
 //
-// [Explain] returns what an err_code means for a refund, whether a person has to act, and a text
-// for the merchant. The Gateway uses the same table.
+// [Explain] returns whether a person has to act on an err_code, and a text for the merchant. What
+// the code means for the refund is in the outcome, the [*refund.SetupError] or the
+// [*refund.BusyError] that the Gateway returns. Both come from the same table.
 //
 // # Limits
 //

@@ -112,8 +112,8 @@ func TestRefusalCountsOnlyIfSentOnce(t *testing.T) {
 	type script = []wechattest.Fault
 	notEnough := wechattest.ErrCode("NOTENOUGH", "x", false)
 	echo := wechattest.ErrCode("ERROR", "x", false)
-	lose, hangUp := wechattest.LoseAnswer(), wechattest.FailBefore()
-	unseen := wechattest.NotFoundOnce()
+	lose, hangUp := wechattest.LoseAnswer(), wechattest.LoseAnswer().NotExecuted()
+	unseen := notFound()
 	bad := wechattest.Status(http.StatusBadGateway) // after it has paid
 	const (
 		one    = iota // there is no backup host
@@ -201,7 +201,7 @@ func TestRefusalCountsOnlyIfSentOnce(t *testing.T) {
 			cfg := config(srv)
 			cfg.WrapTransport = tt.wrap
 			if tt.hosts != one {
-				cfg.BackupURL = strings.Replace(srv.URL(), "127.0.0.1", "localhost", 1)
+				cfg.BackupURL = strings.Replace(cfg.BaseURL, "127.0.0.1", "localhost", 1)
 			}
 			if tt.hosts == dead {
 				cfg.BaseURL = closedPort(t)

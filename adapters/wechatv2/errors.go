@@ -20,23 +20,21 @@ var (
 // outcome unknown. Its texts are WeChat Pay's, cut to 256 bytes, and hold no secrets.
 type APIError struct {
 	// Code is err_code. It is empty if return_code is FAIL; such answers are not signed.
-	Code ErrorCode
-	// Msg is err_code_des.
+	Code string
+	// Msg is err_code_des, or return_msg if return_code is FAIL.
 	Msg string
-	// ReturnMsg is return_msg.
-	ReturnMsg string
 }
 
 // Error implements error.
 func (e *APIError) Error() string {
 	if e.Code == "" {
-		return fmt.Sprintf("wechat pay did not take the message: %q", e.ReturnMsg)
+		return fmt.Sprintf("wechat pay did not take the message: %q", e.Msg)
 	}
 	return fmt.Sprintf("wechat pay answered %s: %q", e.Code, e.Msg)
 }
 
-// ErrorCode returns Code as a string, for metrics that do not import this package.
-func (e *APIError) ErrorCode() string { return string(e.Code) }
+// ErrorCode returns Code, for metrics that do not import this package.
+func (e *APIError) ErrorCode() string { return e.Code }
 
 // unusable returns an ErrAnswer with a reason.
 func unusable(reason string, args ...any) error {

@@ -11,8 +11,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// The example uses the simulator. In production leave out BaseURL and RootCAs, and set CertFile and
-// KeyFile.
+// The example uses the simulator, whose Config is complete. In production set AppID, MchID, APIKey,
+// CertFile and KeyFile.
 func Example() {
 	srv, err := wechattest.NewServer(wechattest.Options{})
 	if err != nil {
@@ -23,12 +23,9 @@ func Example() {
 		log.Fatal(err)
 	}
 
-	gateway, err := wechatv2.New(wechatv2.Config{
-		AppID: srv.AppID(), MchID: srv.MchID(), APIKey: srv.APIKey(),
-		SignType: wechatv2.SignHMACSHA256,
-		CertPEM:  srv.ClientCertPEM(), KeyPEM: srv.ClientKeyPEM(),
-		BaseURL: srv.URL(), RootCAs: srv.RootCAs(),
-	})
+	cfg := srv.Config()
+	cfg.SignType = wechatv2.SignHMACSHA256
+	gateway, err := wechatv2.New(cfg)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -1,6 +1,9 @@
 package wechatv2
 
-import "crypto/aes"
+import (
+	"crypto/aes"
+	"time"
+)
 
 // Functions of the package that external tests use.
 var (
@@ -31,8 +34,27 @@ var (
 	RefundDesc = refundDesc
 )
 
+// Class is what an error code means for the refund.
+type Class = class
+
+// The classes.
+const (
+	ClassUnknown  = classUnknown
+	ClassDeclined = classDeclined
+	ClassEcho     = classEcho
+	ClassNotFound = classNotFound
+	ClassSetup    = classSetup
+	ClassBusy     = classBusy
+)
+
+// Meaning returns what the gateway knows of an error code, besides its Advice.
+func Meaning(code string) (c Class, after time.Duration, account bool) {
+	m := meanings[code]
+	return m.class, m.after, m.account
+}
+
 // Codes is the number of documented error codes.
-var Codes = len(advice)
+var Codes = len(meanings)
 
 // Functions that read numbers and times.
 var (

@@ -88,7 +88,7 @@ func newGateway(c Config) (*Gateway, error) {
 		refunds: endpoint{"/secapi/pay/refund", 64 << 10, newPace(c.RefundRate)},
 		queries: endpoint{"/pay/refundquery", 1 << 20, newPace(c.QueryRate)},
 		cert:    cert, transport: transport, client: newClient(rt), log: c.Logger,
-		shown: "wechatv2.Gateway{" + c.String() + "}",
+		shown: "wechatv2.Gateway{" + c.shown() + "}",
 	}, nil
 }
 
@@ -123,14 +123,8 @@ func (g *Gateway) call(
 // CloseIdleConnections closes the connections that are not in use. The Gateway stays usable.
 func (g *Gateway) CloseIdleConnections() { g.transport.current.Load().CloseIdleConnections() }
 
-// String describes the Gateway without its secrets.
-func (g *Gateway) String() string { return g.shown }
-
-// Format writes String for every verb.
+// Format implements [fmt.Formatter]. For every verb it writes the Gateway without its secrets.
 func (g *Gateway) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(g.shown)) }
 
-// LogValue returns String.
-func (g *Gateway) LogValue() slog.Value { return slog.StringValue(g.shown) }
-
-// MarshalText returns String: the JSON of a Gateway is a text without secrets.
+// MarshalText returns the text that Format writes. Loggers and JSON show this text.
 func (g *Gateway) MarshalText() ([]byte, error) { return []byte(g.shown), nil }

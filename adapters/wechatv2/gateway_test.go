@@ -20,8 +20,9 @@ func TestRefundAndQueryRoundTrip(t *testing.T) {
 			t.Run(string(signType)+"/"+paymentID, func(t *testing.T) {
 				t.Parallel()
 				ctx := context.Background()
-				srv := newServer(t,
-					wechattest.Options{Now: func() time.Time { return now }, ProcessingQueries: 1})
+				srv := newServer(t, wechattest.Options{
+					Now: func() time.Time { return now }, SettleAfter: time.Hour,
+				})
 				require.NoError(t, srv.AddOrder(wechattest.Order{
 					OutTradeNo: "O2", TransactionID: "4200000000000000000000000007", TotalFee: 100,
 				}))
@@ -54,6 +55,7 @@ func TestRefundAndQueryRoundTrip(t *testing.T) {
 				require.NoError(t, err)
 				require.Equal(t, want, res)
 
+				require.NoError(t, srv.Settle("R1", wechattest.StatusSuccess))
 				want.Outcome, want.RefundedAt = refund.OutcomeSucceeded, now
 				want.Recipient = "支付用户零钱"
 				res, err = g.Query(ctx, req)

@@ -1,7 +1,10 @@
 package wechatv2_test
 
 import (
+	"context"
 	"log/slog"
+	"net/http/httptrace"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -44,12 +47,45 @@ func adapt(t *testing.T, try func(limit time.Duration) bool) {
 }
 
 func config(srv *wechattest.Server) wechatv2.Config {
-	return wechatv2.Config{
-		AppID: srv.AppID(), MchID: srv.MchID(), APIKey: srv.APIKey(),
-		CertPEM: srv.ClientCertPEM(), KeyPEM: srv.ClientKeyPEM(),
-		BaseURL: srv.URL(), RootCAs: srv.RootCAs(), RefundRate: -1, QueryRate: -1,
-		Timeout: patience, Logger: slog.New(slog.DiscardHandler),
-	}
+	c := srv.Config()
+	c.RefundRate, c.QueryRate = -1, -1
+	c.Timeout, c.Logger = patience, slog.New(slog.DiscardHandler)
+	return c
+}
+
+// counted returns a context with which calls count the connections that they open.
+func counted() (context.Context, *atomic.Int64) {
+	var opened atomic.Int64
+	return httptrace.WithClientTrace(context.Background(), &httptrace.ClientTrace{
+		ConnectDone: func(_, _ string, err error) {
+			if err == nil {
+				opened.Add(1)
+			}
+		},
+	}), &opened
+}
+
+// field sets one field of an answer.
+func field(name, value string) wechattest.Fault { return wechattest.Fault{}.Field(name, value) }
+
+// wrongRefundNo makes the answer to any call one for another refund.
+func wrongRefundNo(number string) wechattest.Fault {
+	return field("out_refund_no", number).Field("out_refund_no_0", number)
+}
+
+// wrongAmount makes the answer to any call one with another amount, in fen.
+func wrongAmount(fen string) wechattest.Fault {
+	return field("refund_fee", fen).Field("refund_fee_0", fen)
+}
+
+// unknownStatus answers a query with a refund_status that no document names.
+func unknownStatus(status string) wechattest.Fault {
+	return field("refund_status_0", status).On(wechattest.PathQuery)
+}
+
+// notFound answers a query with REFUNDNOTEXIST, though the refund may exist.
+func notFound() wechattest.Fault {
+	return wechattest.ErrCode("REFUNDNOTEXIST", "not exist", false).On(wechattest.PathQuery)
 }
 
 func newGateway(t testing.TB, c wechatv2.Config) *wechatv2.Gateway {

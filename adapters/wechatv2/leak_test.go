@@ -44,7 +44,7 @@ func TestNothingLeaks(t *testing.T) {
 		failures++
 	}
 	for _, tt := range codeTests {
-		fault := wechattest.ErrCode(string(tt.code), "x", false)
+		fault := wechattest.ErrCode(tt.code, "x", false)
 		srv.Inject(fault, fault)
 		ask(g)
 		failures++

@@ -12,12 +12,9 @@ import (
 
 // WeChat Pay's limits (official document 4011935217).
 const (
-	// MaxRefunds is the largest number of refunds of one order.
-	MaxRefunds = 50
-	// MaxAge is how long after its payment an order can be refunded.
-	MaxAge = 365 * 24 * time.Hour
-	// MinInterval is the least time between two refunds of one order.
-	MinInterval = time.Minute
+	maxRefunds  = 50                   // of one order
+	maxAge      = 365 * 24 * time.Hour // after an order's payment
+	minInterval = time.Minute          // between two refunds of one order
 )
 
 // Limits implements [refund.Limiter]. It returns [Config].Limits for every name.

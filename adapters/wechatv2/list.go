@@ -12,7 +12,7 @@ import (
 // Bounds of List. WeChat Pay accepts 50 refunds of one order and lists ten in one answer.
 const (
 	pageSize = 10
-	maxList  = 2 * MaxRefunds
+	maxList  = 2 * maxRefunds
 )
 
 // List implements [refund.Lister]. It returns every refund of the order that WeChat Pay knows, in

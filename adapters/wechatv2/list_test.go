@@ -48,7 +48,7 @@ func TestListReadsAllPages(t *testing.T) {
 				if blind {
 					want = tt.blindCalls
 					for range want {
-						srv.Inject(wechattest.Field("total_refund_count", ""))
+						srv.Inject(field("total_refund_count", ""))
 					}
 				}
 				all, err := g.List(context.Background(), wholeOrder())
@@ -91,45 +91,45 @@ func TestListIsWholeOrAnError(t *testing.T) {
 		manyRefunds(t, g, 12)
 		return srv, g
 	}
-	page := wechattest.Field("total_refund_count", "12")
-	blind := wechattest.Field("total_refund_count", "") // then no count shows that a row is missing
+	page := field("total_refund_count", "12")
+	blind := field("total_refund_count", "") // then no count shows that a row is missing
 	for name, script := range map[string][]wechattest.Fault{
 		"a page that is missing":        {page, wechattest.ErrCode("PARAM_ERROR", "offset", false)},
 		"nothing behind the first page": {page, wechattest.ErrCode("SYSTEMERROR", "x", false)},
 		"lost":                          {page, wechattest.LoseAnswer()},
-		"fewer than counted":            {wechattest.Field("total_refund_count", "13"), {}},
-		"a row without its number":      {wechattest.Field("out_refund_no_3", "")},
-		"a row without its amount":      {wechattest.Field("refund_fee_3", "")},
-		"an amount of nothing":          {wechattest.Field("refund_fee_3", "0")},
-		"an amount above the order's":   {wechattest.Field("refund_fee_3", "101")},
-		"a count that is no number":     {wechattest.Field("total_refund_count", "x12")},
+		"fewer than counted":            {field("total_refund_count", "13"), {}},
+		"a row without its number":      {field("out_refund_no_3", "")},
+		"a row without its amount":      {field("refund_fee_3", "")},
+		"an amount of nothing":          {field("refund_fee_3", "0")},
+		"an amount above the order's":   {field("refund_fee_3", "101")},
+		"a count that is no number":     {field("total_refund_count", "x12")},
 		"counts that are no numbers": {
-			wechattest.Field("total_refund_count", "x"),
-			wechattest.Field("total_refund_count", "x"),
+			field("total_refund_count", "x"),
+			field("total_refund_count", "x"),
 		},
-		"a count that is too low": {wechattest.Field("total_refund_count", "9")},
-		"a count of none":         {wechattest.Field("total_refund_count", "0")},
-		"rows that are not counted": {wechattest.Field("refund_count", "9").
-			AndField("total_refund_count", "")},
-		"a refund twice in one page": {wechattest.Field("out_refund_no_1", "R00")},
-		"a refund of two amounts": {page, wechattest.Field("out_refund_no_0", "R09").
-			AndField("refund_fee_0", "2")},
-		"an amount below nothing":      {wechattest.Field("refund_fee_3", "-1")},
-		"another order":                {wechattest.Field("out_trade_no", "O2")},
-		"another total":                {wechattest.Field("total_fee", "99")},
+		"a count that is too low": {field("total_refund_count", "9")},
+		"a count of none":         {field("total_refund_count", "0")},
+		"rows that are not counted": {field("refund_count", "9").
+			Field("total_refund_count", "")},
+		"a refund twice in one page": {field("out_refund_no_1", "R00")},
+		"a refund of two amounts": {page, field("out_refund_no_0", "R09").
+			Field("refund_fee_0", "2")},
+		"an amount below nothing":      {field("refund_fee_3", "-1")},
+		"another order":                {field("out_trade_no", "O2")},
+		"another total":                {field("total_fee", "99")},
 		"wrong signature":              {wechattest.WrongSign()},
 		"a parameter error at once":    {wechattest.ErrCode("PARAM_ERROR", "x", false)},
 		"the same page without an end": endlessList(),
-		"no row and no count":          {blind.AndField("refund_count", "0"), blind},
+		"no row and no count":          {blind.Field("refund_count", "0"), blind},
 		"uncounted, then a fault":      {blind, wechattest.ErrCode("SYSTEMERROR", "x", false)},
 		"uncounted, then a refusal":    {blind, wechattest.ErrCode("NOTENOUGH", "x", false)},
 		"uncounted, then a set-up":     {blind, wechattest.ErrCode("SIGNERROR", "x", false)},
-		"uncounted, a row missing":     {blind.AndField("out_refund_no_3", ""), blind},
-		"uncounted, an amount of none": {blind.AndField("refund_fee_3", "0"), blind},
-		"uncounted, an amount above":   {blind.AndField("refund_fee_3", "101"), blind},
-		"uncounted, a refund twice":    {blind.AndField("out_refund_no_1", "R00"), blind},
-		"uncounted, two amounts": {blind, blind.AndField("out_refund_no_0", "R09").
-			AndField("refund_fee_0", "2")},
+		"uncounted, a row missing":     {blind.Field("out_refund_no_3", ""), blind},
+		"uncounted, an amount of none": {blind.Field("refund_fee_3", "0"), blind},
+		"uncounted, an amount above":   {blind.Field("refund_fee_3", "101"), blind},
+		"uncounted, a refund twice":    {blind.Field("out_refund_no_1", "R00"), blind},
+		"uncounted, two amounts": {blind, blind.Field("out_refund_no_0", "R09").
+			Field("refund_fee_0", "2")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -142,18 +142,18 @@ func TestListIsWholeOrAnError(t *testing.T) {
 	}
 	srv, g := start(t)
 	// A row with an unknown status hides no other row.
-	srv.Inject(wechattest.UnknownStatus("NEW"))
+	srv.Inject(unknownStatus("NEW"))
 	all, err := g.List(context.Background(), wholeOrder())
 	require.NoError(t, err)
 	require.Len(t, all, 12)
 	require.Equal(t, refund.OutcomeUnknown, all[0].Outcome)
 	// Pages overlap if a refund is made meanwhile. No refund is listed twice.
-	srv.Inject(wechattest.Fault{}, wechattest.Field("out_refund_no_0", "R09").
-		AndField("total_refund_count", "11"))
+	srv.Inject(wechattest.Fault{}, field("out_refund_no_0", "R09").
+		Field("total_refund_count", "11"))
 	_, err = g.List(context.Background(), wholeOrder())
 	require.ErrorIs(t, err, wechatv2.ErrAnswer, "12 were counted, 11 seen")
-	srv.Inject(blind, blind.AndField("out_refund_no_0", "R09").
-		AndField("refund_status_0", "CHANGE"))
+	srv.Inject(blind, blind.Field("out_refund_no_0", "R09").
+		Field("refund_status_0", "CHANGE"))
 	all, err = g.List(context.Background(), wholeOrder())
 	require.NoError(t, err)
 	require.Len(t, all, 11)
@@ -196,14 +196,14 @@ func TestListIsWholeOrAnError(t *testing.T) {
 func endlessList() []wechattest.Fault {
 	var script []wechattest.Fault
 	for range 10 {
-		f := wechattest.Field("refund_count", "10").AndField("total_refund_count", "1000")
+		f := field("refund_count", "10").Field("total_refund_count", "1000")
 		for n := range 10 {
 			i := fmt.Sprint(n)
-			f = f.AndField("out_refund_no_"+i, "R"+i).AndField("refund_fee_"+i, "1").
-				AndField("refund_status_"+i, "SUCCESS")
+			f = f.Field("out_refund_no_"+i, "R"+i).Field("refund_fee_"+i, "1").
+				Field("refund_status_"+i, "SUCCESS")
 		}
-		script = append(script, f.NotExecuted().AndField("out_trade_no", "O1").
-			AndField("total_fee", "100"))
+		script = append(script, f.NotExecuted().Field("out_trade_no", "O1").
+			Field("total_fee", "100"))
 	}
 	return script
 }
@@ -213,7 +213,6 @@ func TestServiceProvider(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t, wechattest.Options{SubMchID: "1900000109", SubAppID: "wxsub"})
 	cfg := config(srv)
-	cfg.SubMchID, cfg.SubAppID = "1900000109", "wxsub"
 	var sent spy
 	plain := cfg
 	cfg.WrapTransport = sent.wrap
@@ -226,19 +225,19 @@ func TestServiceProvider(t *testing.T) {
 	for _, body := range sent.bodies {
 		require.Contains(t, body, "<sub_appid>wxsub</sub_appid><sub_mch_id>1900000109</sub_mch_id>")
 	}
-	srv.Inject(wechattest.Field("sub_appid", ""))
+	srv.Inject(field("sub_appid", ""))
 	_, err = g.Refund(ctx, request())
 	require.NoError(t, err, "the application need not be named")
 	for name, fault := range map[string]wechattest.Fault{
-		"another merchant":    wechattest.Field("sub_mch_id", "1900000110"),
-		"no merchant":         wechattest.Field("sub_mch_id", ""),
-		"another application": wechattest.Field("sub_appid", "wxother"),
+		"another merchant":    field("sub_mch_id", "1900000110"),
+		"no merchant":         field("sub_mch_id", ""),
+		"another application": field("sub_appid", "wxother"),
 		"another one's refusal": wechattest.ErrCode("NOTENOUGH", "x", false).
-			AndField("sub_mch_id", "1900000110"),
-		"another one's success": wechattest.Field("sub_mch_id", "1900000110").
-			AndField("sub_appid", "wxsub"),
+			Field("sub_mch_id", "1900000110"),
+		"another one's success": field("sub_mch_id", "1900000110").
+			Field("sub_appid", "wxsub"),
 		"another one's own echo": wechattest.ErrCode("ERROR", "x", false).
-			AndField("sub_mch_id", "1900000110"),
+			Field("sub_mch_id", "1900000110"),
 	} {
 		srv.Inject(fault, fault)
 		_, err = g.Refund(ctx, request())
@@ -247,7 +246,7 @@ func TestServiceProvider(t *testing.T) {
 		require.ErrorIs(t, err, refund.ErrMismatch, name)
 	}
 	// a refusal need not name it
-	srv.Inject(wechattest.ErrCode("NOTENOUGH", "x", false).AndField("sub_mch_id", ""))
+	srv.Inject(wechattest.ErrCode("NOTENOUGH", "x", false).Field("sub_mch_id", ""))
 	res, err := g.Refund(ctx, request())
 	require.NoError(t, err)
 	require.Equal(t, refund.OutcomeDeclined, res.Outcome)

@@ -23,9 +23,9 @@ func TestLogsFollowTheirTable(t *testing.T) {
 	srv := newServer(t, wechattest.Options{})
 	cfg := config(srv)
 	cfg.Logger = recorder.Logger()
-	cfg.BackupURL = strings.Replace(srv.URL(), "127.0.0.1", "localhost", 1)
+	cfg.BackupURL = strings.Replace(cfg.BaseURL, "127.0.0.1", "localhost", 1)
 	g := newGateway(t, cfg)
-	srv.Inject(wechattest.FailBefore(), wechattest.ErrCode("SYSTEMERROR", "x", true),
+	srv.Inject(wechattest.LoseAnswer().NotExecuted(), wechattest.ErrCode("SYSTEMERROR", "x", true),
 		wechattest.Body(nil))
 	_, err := g.Refund(context.Background(), request())
 	var apiErr *wechatv2.APIError

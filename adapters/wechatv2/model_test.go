@@ -22,13 +22,13 @@ func honestFaults() []wechattest.Fault {
 		{},
 		{},
 		{}, // calls that succeed
-		wechattest.LoseAnswer(), wechattest.FailBefore(), wechattest.BreakOff(),
+		wechattest.LoseAnswer(), wechattest.LoseAnswer().NotExecuted(), wechattest.BreakOff(),
 		wechattest.Truncate(), wechattest.Status(http.StatusBadGateway),
 		wechattest.Status(http.StatusBadGateway).NotExecuted(),
 		wechattest.Body(nil), wechattest.Body([]byte("<html><hr></html>")),
 		wechattest.WrongSign(), wechattest.OtherSign(), wechattest.NoSign(),
-		wechattest.Field("out_refund_no", "R9").AndField("out_refund_no_0", "R9"),
-		wechattest.Field("total_fee", "7"),
+		field("out_refund_no", "R9").Field("out_refund_no_0", "R9"),
+		field("total_fee", "7"),
 		wechattest.ErrCode("SYSTEMERROR", "System Error", true),
 		wechattest.ErrCode("SYSTEMERROR", "System Error", false),
 		wechattest.ErrCode("ERROR", "x", true), wechattest.ErrCode("INVALID_REQUEST", "x", true),
@@ -37,7 +37,7 @@ func honestFaults() []wechattest.Fault {
 		wechattest.ErrCode("NEW_CODE", "x", true),
 		wechattest.ReturnFail("签名错误", true), wechattest.ReturnFail("系统繁忙", true),
 		wechattest.ReturnFail("invalid refund_fee", true),
-		wechattest.UnknownStatus("NEW"),
+		unknownStatus("NEW"),
 		wechattest.EndsAs(wechattest.StatusClosed), wechattest.EndsAs(wechattest.StatusChange),
 	}
 }

@@ -214,12 +214,12 @@ func TestNotificationIsDeliveredAgainUntilItIsBooked(t *testing.T) {
 	require.Equal(t, order.StateApproved, f.book().Refund("RF-1").State)
 	f.store.write = nil
 	for name, fault := range map[string]wechattest.Fault{
-		"502": wechattest.Status(502), "no answer": wechattest.FailBefore(),
+		"502": wechattest.Status(502), "no answer": wechattest.LoseAnswer().NotExecuted(),
 		"unsigned":       wechattest.NoSign(),
-		"another refund": wechattest.WrongRefundNo("RF-2"),
+		"another refund": wrongRefundNo("RF-2"),
 		"busy":           wechattest.ErrCode("FREQUENCY_LIMITED", "x", false),
 		"certificate":    wechattest.ErrCode("CERT_ERROR", "x", false),
-		"new status":     wechattest.UnknownStatus("NEW"),
+		"new status":     unknownStatus("NEW"),
 	} {
 		f.sim.Inject(fault.On(wechattest.PathQuery))
 		require.Equal(t, "FAIL", f.deliver(message), name)

@@ -2,6 +2,7 @@ package wechatv2_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -82,6 +83,6 @@ func TestDefaultRates(t *testing.T) {
 	t.Parallel()
 	cfg := config(newServer(t, wechattest.Options{}))
 	cfg.RefundRate, cfg.QueryRate = 0, 0
-	shown := newGateway(t, cfg).String()
+	shown := fmt.Sprint(newGateway(t, cfg))
 	require.Contains(t, shown, `refund_rate="150" query_rate="300"`)
 }

@@ -100,9 +100,9 @@ func (g *Gateway) judgeRefusal(
 	}
 	var doubt *doubtError
 	doubtful := errors.As(err, &doubt)
-	switch a, _ := Explain(apiErr.Code); a.Class {
-	case ClassDeclined, ClassEcho:
-		if a.Class == ClassDeclined && !doubtful {
+	switch c := meanings[apiErr.Code].class; c {
+	case classDeclined, classEcho:
+		if c == classDeclined && !doubtful {
 			break
 		}
 		// This refund may have been paid before: then this is the echo of its success, or it took
@@ -117,7 +117,7 @@ func (g *Gateway) judgeRefusal(
 		if doubtful { // an earlier sending may still be on its way
 			return refund.Result{}, err
 		}
-	case ClassUnknown, ClassNotFound, ClassSetup, ClassBusy:
+	case classUnknown, classNotFound, classSetup, classBusy:
 		return refund.Result{}, err
 	}
 	return coded(refund.OutcomeDeclined, apiErr), nil
@@ -125,7 +125,7 @@ func (g *Gateway) judgeRefusal(
 
 // coded returns an outcome that WeChat Pay reports with an error code.
 func coded(o refund.Outcome, err *APIError) refund.Result {
-	return refund.Result{Outcome: o, Code: string(err.Code), Message: err.Msg}
+	return refund.Result{Outcome: o, Code: err.Code, Message: err.Msg}
 }
 
 // doubtError is the refusal of a request that may have been sent more than once: an earlier sending

@@ -31,9 +31,10 @@ func refusal(srv *wechattest.Server, code string, sign signature) wechattest.Fau
 // answerOf returns a fault that replaces the answer of srv: its common fields, changed by over,
 // with a signature. The request is executed, so a refusal is a lie.
 func answerOf(srv *wechattest.Server, over map[string]string, sign signature) wechattest.Fault {
+	cfg := srv.Config()
 	f := map[string]string{
 		"return_code": "SUCCESS", "return_msg": "OK", "nonce_str": "n",
-		"appid": srv.AppID(), "mch_id": srv.MchID(),
+		"appid": cfg.AppID, "mch_id": cfg.MchID,
 	}
 	maps.Copy(f, over)
 	for name, value := range f {
@@ -52,13 +53,14 @@ func signatures(srv *wechattest.Server) (forged map[string]signature, right sign
 	with := func(key string, kind wechatv2.SignType) signature {
 		return func(f map[string]string) string { return wechatv2.Sign(f, key, kind) }
 	}
-	right = with(srv.APIKey(), wechatv2.SignMD5)
+	key := srv.Config().APIKey
+	right = with(key, wechatv2.SignMD5)
 	return map[string]signature{
 		"none":                   nil,
 		"empty":                  func(map[string]string) string { return "" },
 		"of another key":         with("0123456789abcdef0123456789abcdef", wechatv2.SignMD5),
 		"of no key":              with("", wechatv2.SignMD5),
-		"by the other algorithm": with(srv.APIKey(), wechatv2.SignHMACSHA256),
+		"by the other algorithm": with(key, wechatv2.SignHMACSHA256),
 		"in lower case": func(f map[string]string) string {
 			return strings.ToLower(right(f))
 		},
@@ -118,7 +120,7 @@ func TestForgedRefusalsAreNotBelieved(t *testing.T) {
 	}
 	for _, code := range refusing { // the same message with the right signature is believed
 		srv.Inject(refusal(srv, code, right).On(wechattest.PathRefund).NotExecuted())
-		srv.Inject(wechattest.NotFoundOnce())
+		srv.Inject(notFound())
 		other := request()
 		other.RefundNo = "R2"
 		res, err := g.Refund(context.Background(), other)
@@ -207,7 +209,7 @@ func TestUndocumentedRefusalsAreNotBelieved(t *testing.T) {
 	}
 	// An answer with result_code SUCCESS is not a refusal, whatever its err_code.
 	for _, code := range refusing {
-		srv.Inject(wechattest.Field("err_code", code))
+		srv.Inject(field("err_code", code))
 		res, err := g.Refund(context.Background(), request())
 		require.NoError(t, err)
 		require.Equal(t, refund.OutcomeAccepted, res.Outcome)

@@ -124,8 +124,9 @@ func TestConnectionsOfAnOldCertificateAreLeft(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t, wechattest.Options{})
 	g := newGateway(t, config(srv))
+	ctx, opened := counted()
 	ask := func() {
-		_, err := g.Refund(context.Background(), request())
+		_, err := g.Refund(ctx, request())
 		require.NoError(t, err)
 	}
 	srv.Inject(wechattest.Fault{}.After(func(context.Context) {
@@ -133,7 +134,7 @@ func TestConnectionsOfAnOldCertificateAreLeft(t *testing.T) {
 		if g.ReloadCertificate() != nil {
 			t.Error("reload")
 		}
-		if _, err := g.Refund(context.Background(), request()); err != nil { // opens the second
+		if _, err := g.Refund(ctx, request()); err != nil { // opens the second
 			t.Error(err)
 		}
 	}))
@@ -141,10 +142,10 @@ func TestConnectionsOfAnOldCertificateAreLeft(t *testing.T) {
 	for range 5 {
 		ask()
 	}
-	require.Equal(t, 2, srv.Connections())
+	require.EqualValues(t, 2, opened.Load())
 	require.NoError(t, g.ReloadCertificate())
 	ask()
-	require.Equal(t, 3, srv.Connections())
+	require.EqualValues(t, 3, opened.Load())
 }
 
 // TestUnusableCertificateSendsNothing checks that an unusable certificate of the callback is a

@@ -23,13 +23,13 @@ func TestServicePaysOnceAfterEveryFault(t *testing.T) {
 	queryPath := func(f wechattest.Fault) wechattest.Fault { return f.On(wechattest.PathQuery) }
 	for name, script := range map[string][]wechattest.Fault{
 		"answer lost after paying": {wechattest.LoseAnswer()},
-		"connection lost before":   {wechattest.FailBefore()},
+		"connection lost before":   {wechattest.LoseAnswer().NotExecuted()},
 		"time-out after paying": {
 			refundPath(wechattest.Fault{}.After(func(ctx context.Context) { <-ctx.Done() })),
 		},
 		"every first call lost": {
 			refundPath(wechattest.LoseAnswer()),
-			queryPath(wechattest.FailBefore()),
+			queryPath(wechattest.LoseAnswer().NotExecuted()),
 		},
 		"502 after paying":                   {wechattest.Status(502)},
 		"502 instead of paying":              {wechattest.Status(502).NotExecuted()},
@@ -40,8 +40,8 @@ func TestServicePaysOnceAfterEveryFault(t *testing.T) {
 		"wrong signature":                    {wechattest.WrongSign()},
 		"no signature":                       {wechattest.NoSign()},
 		"signed by the other algorithm":      {wechattest.OtherSign()},
-		"answer for another refund":          {wechattest.WrongRefundNo("R9")},
-		"answer with another amount":         {wechattest.WrongAmount(1)},
+		"answer for another refund":          {wrongRefundNo("R9")},
+		"answer with another amount":         {wrongAmount("1")},
 		"SYSTEMERROR, executed":              {wechattest.ErrCode("SYSTEMERROR", "系统超时", true)},
 		"SYSTEMERROR, not executed":          {wechattest.ErrCode("SYSTEMERROR", "系统超时", false)},
 		"unknown code, executed":             {wechattest.ErrCode("NEW_CODE", "?", true)},
@@ -51,11 +51,11 @@ func TestServicePaysOnceAfterEveryFault(t *testing.T) {
 		"certificate fault":                  {wechattest.ErrCode("CERT_ERROR", "", false)},
 		"return_code FAIL, system":           {wechattest.ReturnFail("system error", true)},
 		"return_code FAIL, unknown text":     {wechattest.ReturnFail("whatever", true)},
-		"unknown refund_status":              {queryPath(wechattest.UnknownStatus("NOTSURE"))},
-		"not found for a while":              {queryPath(wechattest.NotFoundOnce())},
+		"unknown refund_status":              {queryPath(unknownStatus("NOTSURE"))},
+		"not found for a while":              {queryPath(notFound())},
 		"query with a wrong signature":       {queryPath(wechattest.WrongSign())},
 		"lost, then NOTENOUGH for the second": {
-			refundPath(wechattest.LoseAnswer()), queryPath(wechattest.NotFoundOnce()),
+			refundPath(wechattest.LoseAnswer()), queryPath(notFound()),
 			refundPath(wechattest.ErrCode("NOTENOUGH", "基本账户余额不足", false)),
 		},
 	} {
@@ -95,7 +95,7 @@ func TestServiceFailsADefiniteRefusal(t *testing.T) {
 	require.Equal(t, "NOTENOUGH", r.Code)
 	require.Zero(t, f.sim.PaidTotal("ORDER-1"))
 
-	f.sim.TopUp(3000)
+	f.sim.SetBalance(3000)
 	_, err := f.svc.Retry(context.Background(),
 		refund.RetryParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R1"}, Actor: "staff:1"})
 	require.NoError(t, err)
@@ -151,11 +151,9 @@ func newFlowWithin(t *testing.T, limit time.Duration) *flow {
 	f.sim, err = wechattest.NewServer(wechattest.Options{Now: f.clock})
 	require.NoError(t, err)
 	t.Cleanup(f.sim.Close)
-	g, err := wechatv2.New(wechatv2.Config{
-		AppID: f.sim.AppID(), MchID: f.sim.MchID(), APIKey: f.sim.APIKey(), BaseURL: f.sim.URL(),
-		RootCAs: f.sim.RootCAs(), CertPEM: f.sim.ClientCertPEM(), KeyPEM: f.sim.ClientKeyPEM(),
-		Timeout: limit,
-	})
+	cfg := f.sim.Config()
+	cfg.Timeout = limit
+	g, err := wechatv2.New(cfg)
 	require.NoError(t, err)
 	t.Cleanup(g.CloseIdleConnections)
 	m, err := order.NewMachine(order.Options{})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -17,12 +18,12 @@ import (
 func TestRecipientAndSettledAreReported(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
-	srv := newServer(t, wechattest.Options{ProcessingQueries: 1})
+	srv := newServer(t, wechattest.Options{SettleAfter: time.Hour})
 	require.NoError(t, srv.AddOrder(wechattest.Order{
 		OutTradeNo: "O2", TotalFee: 10000,
 		Coupons: []wechattest.Coupon{
-			{ID: "c1", Type: wechattest.CouponNoCash, Fee: 1000},
-			{ID: "c2", Type: wechattest.CouponCash, Fee: 2000},
+			{ID: "c1", Type: "NO_CASH", Fee: 1000},
+			{ID: "c2", Type: "CASH", Fee: 2000},
 		},
 	}))
 	g := newGateway(t, config(srv))
@@ -44,6 +45,7 @@ func TestRecipientAndSettledAreReported(t *testing.T) {
 		require.EqualValues(t, 2700, res.Settled, "300 were the coupon's")
 		require.Equal(t, "支付用户零钱", res.Recipient)
 	}
+	require.NoError(t, srv.Settle("R1", wechattest.StatusSuccess))
 	res, err = g.Query(ctx, req)
 	require.NoError(t, err)
 	requireSettled(res)
@@ -73,7 +75,7 @@ func TestOddDetailsDecideNothing(t *testing.T) {
 		"9223372036854775808": 0,
 	} {
 		for range 2 {
-			srv.Inject(wechattest.Field("settlement_refund_fee_0", value))
+			srv.Inject(field("settlement_refund_fee_0", value))
 		}
 		res, err := g.Query(ctx, request())
 		require.NoError(t, err, value)
@@ -87,13 +89,13 @@ func TestOddDetailsDecideNothing(t *testing.T) {
 	for value, want := range map[string]string{
 		"": "", "招商银行信用卡0403": "招商银行信用卡0403", long: long[:255],
 	} {
-		srv.Inject(wechattest.Field("refund_recv_accout_0", value))
+		srv.Inject(field("refund_recv_accout_0", value))
 		res, err := g.Query(ctx, request())
 		require.NoError(t, err)
 		require.Equal(t, want, res.Recipient)
 	}
 	// Amounts that are not read may have any form.
-	srv.Inject(wechattest.Field("cash_fee", "1e3").AndField("coupon_refund_count", "-1"))
+	srv.Inject(field("cash_fee", "1e3").Field("coupon_refund_count", "-1"))
 	res, err := g.Refund(ctx, request())
 	require.NoError(t, err)
 	requireUnsettled(t, refund.OutcomeAccepted, res)
@@ -112,8 +114,8 @@ func TestOnlyASuccessHasRecipientAndSettled(t *testing.T) {
 		"PROCESSING": refund.OutcomeAccepted, "REFUNDCLOSE": refund.OutcomeClosed,
 		"CHANGE": refund.OutcomeAbnormal, "NEW": refund.OutcomeUnknown,
 	} {
-		srv.Inject(wechattest.Field("refund_status_0", status).
-			AndField("settlement_refund_fee_0", "25").AndField("refund_recv_accout_0", "支付用户零钱"))
+		srv.Inject(field("refund_status_0", status).
+			Field("settlement_refund_fee_0", "25").Field("refund_recv_accout_0", "支付用户零钱"))
 		all, err := g.List(ctx, wholeOrder())
 		require.NoError(t, err)
 		requireUnsettled(t, want, all[0])

@@ -59,8 +59,8 @@ func hideUser(address string) string {
 	return shown.String()
 }
 
-// String describes the Config without its secrets.
-func (c Config) String() string {
+// shown describes the Config without its secrets.
+func (c Config) shown() string {
 	var b strings.Builder
 	b.WriteString("wechatv2.Config{")
 	for i, a := range c.attrs() {
@@ -73,8 +73,8 @@ func (c Config) String() string {
 	return b.String()
 }
 
-// Format writes String for every verb.
-func (c Config) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(c.String())) }
+// Format implements [fmt.Formatter]. For every verb it writes the Config without its secrets.
+func (c Config) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(c.shown())) }
 
 // LogValue returns the Config without its secrets.
 func (c Config) LogValue() slog.Value { return slog.GroupValue(c.attrs()...) }

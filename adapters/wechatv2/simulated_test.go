@@ -38,7 +38,7 @@ func newShop(t *testing.T, opts wechattest.Options, limits *refund.Limits) *shop
 	require.NoError(t, err)
 	t.Cleanup(s.sim.Close)
 	cfg := config(s.sim)
-	cfg.SubMchID, cfg.SubAppID, cfg.Limits = opts.SubMchID, opts.SubAppID, limits
+	cfg.Limits = limits
 	s.gateway = newGateway(t, cfg)
 	m, err := order.NewMachine(order.Options{})
 	require.NoError(t, err)
@@ -57,7 +57,7 @@ func newShop(t *testing.T, opts wechattest.Options, limits *refund.Limits) *shop
 	mux.Handle("POST /wechat/refunds", h)
 	require.NoError(t, s.sim.AddOrder(wechattest.Order{
 		OutTradeNo: "ORDER-1", TotalFee: 10000, PaidAt: s.now,
-		Coupons: []wechattest.Coupon{{ID: "c1", Type: wechattest.CouponNoCash, Fee: 1000}},
+		Coupons: []wechattest.Coupon{{ID: "c1", Type: "NO_CASH", Fee: 1000}},
 	}))
 	_, err = s.svc.Register(context.Background(), refund.RegisterParams{
 		OrderID: "ORDER-1", Gateway: "wechatv2", Currency: "CNY", Total: 10000, PaidAt: s.now,

@@ -42,11 +42,11 @@ func TestTLSFaultsAreSetupErrors(t *testing.T) {
 
 	cfg := config(srv)
 	unknownCA := cfg
-	unknownCA.RootCAs = other.RootCAs()
+	unknownCA.RootCAs = other.Config().RootCAs
 	systemCAs := cfg
 	systemCAs.RootCAs = nil
 	foreign := cfg
-	foreign.CertPEM, foreign.KeyPEM = other.ClientCertPEM(), other.ClientKeyPEM()
+	foreign.CertPEM, foreign.KeyPEM = other.Config().CertPEM, other.Config().KeyPEM
 	strict := cfg
 	strict.BaseURL, strict.RootCAs = mutual.URL, mutualCA
 
@@ -193,13 +193,14 @@ func TestSequentialCallsShareAConnection(t *testing.T) {
 	srv := newServer(t, wechattest.Options{})
 	cfg := config(srv)
 	g := newGateway(t, cfg)
+	ctx, opened := counted()
 	for range 1000 {
-		_, err := g.Refund(context.Background(), request())
+		_, err := g.Refund(ctx, request())
 		require.NoError(t, err)
 	}
-	_, err := g.Query(context.Background(), request())
+	_, err := g.Query(ctx, request())
 	require.NoError(t, err)
-	require.Equal(t, 1, srv.Connections())
+	require.EqualValues(t, 1, opened.Load())
 }
 
 // TestConnectionsAreReused checks that 64 concurrent calls leave 64 connections for the next 64.
@@ -208,6 +209,7 @@ func TestConnectionsAreReused(t *testing.T) {
 	const calls = 64
 	srv := newServer(t, wechattest.Options{})
 	g := newGateway(t, config(srv))
+	ctx, opened := counted()
 	for range 3 {
 		var all, done sync.WaitGroup
 		all.Add(calls)
@@ -217,14 +219,14 @@ func TestConnectionsAreReused(t *testing.T) {
 			done.Add(1)
 			go func() {
 				defer done.Done()
-				if _, err := g.Query(context.Background(), request()); err != nil {
+				if _, err := g.Query(ctx, request()); err != nil {
 					t.Error(err)
 				}
 			}()
 		}
 		done.Wait()
 	}
-	require.Equal(t, calls, srv.Connections())
+	require.EqualValues(t, calls, opened.Load())
 }
 
 // TestNothingIsLeftOpen counts the goroutines and descriptors of the process around calls that end

@@ -63,10 +63,8 @@ func TestEmbedded(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, store.Migrate(ctx))
 
-	cfg := embed.Account(sim.APIKey())
-	cfg.AppID, cfg.MchID = sim.AppID(), sim.MchID()
-	cfg.BaseURL, cfg.RootCAs = sim.URL(), sim.RootCAs()
-	cfg.P12File, cfg.CertPEM, cfg.KeyPEM = "", sim.ClientCertPEM(), sim.ClientKeyPEM()
+	cfg := sim.Config()
+	cfg.SignType = embed.Account(cfg.APIKey).SignType
 	cfg.NotifyURL = web.URL + "/wechat/refunds"
 	svc, worker, err := embed.New(db, sqlstore.SQLite, cfg, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)

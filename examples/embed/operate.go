@@ -41,7 +41,7 @@ func RetryCovered(ctx context.Context, svc *refund.Service, actor order.Actor) e
 			return errors.Join(failed, err)
 		}
 		for _, e := range page.Entries {
-			if e.Refund.Code != string(wechatv2.CodeNotEnough) {
+			if e.Refund.Code != wechatv2.CodeNotEnough {
 				continue
 			}
 			_, err := svc.Retry(ctx, refund.RetryParams{

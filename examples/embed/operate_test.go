@@ -41,12 +41,9 @@ func newSim(t *testing.T) (*wechattest.Server, *wechatv2.Gateway) {
 	sim, err := wechattest.NewServer(wechattest.Options{})
 	require.NoError(t, err)
 	t.Cleanup(sim.Close)
-	gateway, err := wechatv2.New(wechatv2.Config{
-		AppID: sim.AppID(), MchID: sim.MchID(), APIKey: sim.APIKey(), BaseURL: sim.URL(),
-		RootCAs: sim.RootCAs(),
-		CertPEM: sim.ClientCertPEM(), KeyPEM: sim.ClientKeyPEM(), Limits: &refund.Limits{},
-		Timeout: 3 * time.Minute,
-	})
+	cfg := sim.Config()
+	cfg.Limits, cfg.Timeout = &refund.Limits{}, 3*time.Minute
+	gateway, err := wechatv2.New(cfg)
 	require.NoError(t, err)
 	return sim, gateway
 }
@@ -216,14 +213,14 @@ func TestAlertsAndRetryCovered(t *testing.T) {
 	require.Equal(t, order.StateFailed, s.approveAndSend(t, "ORD-1", "R-1", 10).State)
 	require.Len(t, pages, 1)
 	require.Contains(t, pages[0], "NOTENOUGH")
-	s.sim.TopUp(1000)
+	s.sim.SetBalance(1000)
 	require.NoError(t, embed.RetryCovered(ctx, s.Service, "staff:1"))
 	s.process(t)
 	require.Equal(t, order.StateRefunded, s.state(t, "ORD-1", "R-1"))
 	require.EqualValues(t, 10, s.sim.PaidTotal("ORD-1"))
 
 	// RetryCovered does not retry a refund that failed for another reason.
-	s.sim.Inject(wechattest.ErrCode(string(wechatv2.CodeUserAccountAbnormal), "", false))
+	s.sim.Inject(wechattest.ErrCode(wechatv2.CodeUserAccountAbnormal, "", false))
 	require.Equal(t, order.StateFailed, s.approveAndSend(t, "ORD-1", "R-2", 10).State)
 	require.NoError(t, embed.RetryCovered(ctx, s.Service, "staff:1"))
 	require.Equal(t, order.StateFailed, s.state(t, "ORD-1", "R-2"))
@@ -232,7 +229,7 @@ func TestAlertsAndRetryCovered(t *testing.T) {
 	require.NoError(t, s.sim.RefundInConsole("ORD-1", "R-3", 20))
 	_, err = s.Sync(ctx, "ORD-1")
 	require.NoError(t, err)
-	s.sim.Inject(wechattest.ErrCode(string(wechatv2.CodeCertError), "", false))
+	s.sim.Inject(wechattest.ErrCode("CERT_ERROR", "", false))
 	_, err = s.Sync(ctx, "ORD-1")
 	require.Error(t, err)
 	text := strings.Join(pages, "\n")

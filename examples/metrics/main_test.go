@@ -60,7 +60,7 @@ func TestMetrics(t *testing.T) {
 	process("setup")
 	require.Contains(t, strings.Split(scrape(t, s), "\n"), "orderfsm_refunds_oldest_due_age_seconds 3600", "the age of the refund that was not processed")
 	now = now.Add(25 * time.Hour)
-	sim.Inject(wechattest.FailBefore())
+	sim.Inject(wechattest.LoseAnswer().NotExecuted())
 	process("lost")
 	require.NoError(t, s.pay(ctx, "console", 250))
 	require.NoError(t, sim.RefundInConsole("console", "R-console", 100))

@@ -42,11 +42,7 @@ func newShop(sim *wechattest.Server, now func() time.Time) (*shop, error) {
 	if err != nil {
 		return nil, err
 	}
-	gateway, err := wechatv2.New(wechatv2.Config{
-		AppID: sim.AppID(), MchID: sim.MchID(), APIKey: sim.APIKey(),
-		CertPEM: sim.ClientCertPEM(), KeyPEM: sim.ClientKeyPEM(), BaseURL: sim.URL(),
-		RootCAs: sim.RootCAs(),
-	})
+	gateway, err := wechatv2.New(sim.Config())
 	if err != nil {
 		return nil, err
 	}

@@ -52,16 +52,13 @@ func playStories(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	defer s.sim.Close()
-	s.svc, err = di.NewInMemoryWeChat(wechatv2.Config{
-		AppID: s.sim.AppID(), MchID: s.sim.MchID(), APIKey: s.sim.APIKey(),
-		SignType: wechatv2.SignHMACSHA256,
-		CertPEM:  s.sim.ClientCertPEM(), KeyPEM: s.sim.ClientKeyPEM(),
-		BaseURL: s.sim.URL(), RootCAs: s.sim.RootCAs(), Logger: silent,
-	}, refund.Options{Now: s.clock, Logger: silent})
+	cfg := s.sim.Config()
+	cfg.SignType, cfg.Logger = wechatv2.SignHMACSHA256, silent
+	s.svc, err = di.NewInMemoryWeChat(cfg, refund.Options{Now: s.clock, Logger: silent})
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "WeChat Pay v2 simulator at %s, mutual TLS, signatures HMAC-SHA256.\n", s.sim.URL())
+	fmt.Fprintf(out, "WeChat Pay v2 simulator at %s, mutual TLS, signatures HMAC-SHA256.\n", cfg.BaseURL)
 
 	stories := []struct {
 		title string

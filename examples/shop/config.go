@@ -98,7 +98,7 @@ func (c config) complete() error {
 // provider describes where refunds go, for the line that the shop prints at the start.
 func (c config) provider() string {
 	if c.Account.BaseURL == "" {
-		return wechatv2.DefaultBaseURL + " (REAL MONEY)"
+		return "https://api.mch.weixin.qq.com (REAL MONEY)"
 	}
 	return c.Account.BaseURL + " (simulated)"
 }

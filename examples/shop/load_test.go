@@ -189,9 +189,9 @@ func (l *load) queue(rng *rand.Rand) {
 // fault sometimes injects a fault into WeChat Pay.
 func (l *load) fault(rng *rand.Rand) {
 	faults := []wechattest.Fault{
-		wechattest.LoseAnswer(), wechattest.FailBefore(), wechattest.Status(http.StatusBadGateway),
-		wechattest.Truncate(),
-		wechattest.WrongSign(), wechattest.NotFoundOnce(),
+		wechattest.LoseAnswer(), wechattest.LoseAnswer().NotExecuted(),
+		wechattest.Status(http.StatusBadGateway), wechattest.Truncate(), wechattest.WrongSign(),
+		wechattest.ErrCode("REFUNDNOTEXIST", "not exist", false).On(wechattest.PathQuery),
 		wechattest.EndsAs(wechattest.StatusChange),
 		wechattest.EndsAs(wechattest.StatusClosed),
 		wechattest.ErrCode("SYSTEMERROR", "", true).On(wechattest.PathRefund),

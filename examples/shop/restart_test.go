@@ -84,17 +84,18 @@ func (p *process) kill() {
 func account(t *testing.T, sim *wechattest.Server) []string {
 	t.Helper()
 	dir := t.TempDir()
-	pair, err := tls.X509KeyPair(sim.ClientCertPEM(), sim.ClientKeyPEM())
+	cfg := sim.Config()
+	pair, err := tls.X509KeyPair(cfg.CertPEM, cfg.KeyPEM)
 	require.NoError(t, err)
 	leaf, err := x509.ParseCertificate(pair.Certificate[0])
 	require.NoError(t, err)
-	p12, err := pkcs12.LegacyDES.Encode(pair.PrivateKey, leaf, nil, sim.MchID())
+	p12, err := pkcs12.LegacyDES.Encode(pair.PrivateKey, leaf, nil, cfg.MchID)
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "apiclient_cert.p12"), p12, 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "ca.pem"), sim.CACertPEM(), 0o600))
 	return []string{
-		"WECHAT_BASE_URL=" + sim.URL(), "WECHAT_APPID=" + sim.AppID(), "WECHAT_MCH_ID=" + sim.MchID(),
-		"WECHAT_API_KEY=" + sim.APIKey(), "WECHAT_P12_FILE=" + filepath.Join(dir, "apiclient_cert.p12"),
+		"WECHAT_BASE_URL=" + cfg.BaseURL, "WECHAT_APPID=" + cfg.AppID, "WECHAT_MCH_ID=" + cfg.MchID,
+		"WECHAT_API_KEY=" + cfg.APIKey, "WECHAT_P12_FILE=" + filepath.Join(dir, "apiclient_cert.p12"),
 		"WECHAT_CA_FILE=" + filepath.Join(dir, "ca.pem"),
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/orderfsm/orderfsm/adapters/wechatv2"
 	"github.com/orderfsm/orderfsm/adapters/wechatv2/wechattest"
 	"github.com/orderfsm/orderfsm/order"
 )
@@ -29,11 +30,8 @@ func simulate(cfg *config, notifyURL string) (*simulator, error) {
 	}
 	s := &simulator{Server: srv, paid: map[string]bool{}}
 	cfg.Paid = s.pay
-	cfg.Account.AppID, cfg.Account.MchID = srv.AppID(), srv.MchID()
-	cfg.Account.APIKey = srv.APIKey()
-	cfg.Account.CertPEM, cfg.Account.KeyPEM = srv.ClientCertPEM(), srv.ClientKeyPEM()
-	cfg.Account.BaseURL, cfg.Account.RootCAs = srv.URL(), srv.RootCAs()
-	cfg.Account.NotifyURL = notifyURL
+	cfg.Account = srv.Config()
+	cfg.Account.SignType, cfg.Account.NotifyURL = wechatv2.SignHMACSHA256, notifyURL
 	return s, nil
 }
 

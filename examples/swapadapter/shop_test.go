@@ -67,12 +67,9 @@ func TestShopOnWeChat(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(sim.Close)
 	require.NoError(t, sim.AddOrder(wechattest.Order{OutTradeNo: "ORDER-1", TotalFee: 100}))
-	gw, err := wechatv2.New(wechatv2.Config{
-		AppID: sim.AppID(), MchID: sim.MchID(), APIKey: sim.APIKey(),
-		CertPEM: sim.ClientCertPEM(), KeyPEM: sim.ClientKeyPEM(), BaseURL: sim.URL(),
-		RootCAs: sim.RootCAs(),
-		Timeout: 3 * time.Minute,
-	})
+	cfg := sim.Config()
+	cfg.Timeout = 3 * time.Minute
+	gw, err := wechatv2.New(cfg)
 	require.NoError(t, err)
 	t.Cleanup(gw.CloseIdleConnections)
 	clock := newClock()

@@ -34,7 +34,7 @@ func newFaults(srv *wechattest.Server, dice *rand.Rand) *faults {
 		{name: "answer lost", permill: 60, fault: wechattest.LoseAnswer()},
 		{name: "HTTP 502, executed", permill: 25, fault: wechattest.Status(502)},
 		{name: "HTTP 502", permill: 25, fault: wechattest.Status(502).NotExecuted()},
-		{name: "request lost", permill: 50, fault: wechattest.FailBefore()},
+		{name: "request lost", permill: 50, fault: wechattest.LoseAnswer().NotExecuted()},
 		{name: "answer broken off", permill: 50, fault: wechattest.BreakOff()},
 		{name: "SYSTEMERROR, executed", permill: 40, fault: wechattest.ErrCode("SYSTEMERROR", "system error", true)},
 		{name: "SYSTEMERROR", permill: 40, fault: wechattest.ErrCode("SYSTEMERROR", "system error", false)},

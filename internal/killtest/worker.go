@@ -32,10 +32,10 @@ type account struct {
 }
 
 func newAccount(d sqlstore.Dialect, dsn string, srv *wechattest.Server) *account {
+	cfg := srv.Config()
 	return &account{
-		Database: d, DSN: dsn, URL: srv.URL(), AppID: srv.AppID(), MchID: srv.MchID(),
-		APIKey: srv.APIKey(),
-		Cert:   srv.ClientCertPEM(), Key: srv.ClientKeyPEM(), Authority: srv.CACertPEM(),
+		Database: d, DSN: dsn, URL: cfg.BaseURL, AppID: cfg.AppID, MchID: cfg.MchID,
+		APIKey: cfg.APIKey, Cert: cfg.CertPEM, Key: cfg.KeyPEM, Authority: srv.CACertPEM(),
 	}
 }
 

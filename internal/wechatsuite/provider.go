@@ -77,13 +77,14 @@ func (p *Provider) Next(f gatewaytest.Fault) bool {
 	case gatewaytest.FaultLoseAnswer:
 		fault = wechattest.LoseAnswer()
 	case gatewaytest.FaultFailBefore:
-		fault = wechattest.FailBefore()
+		fault = wechattest.LoseAnswer().NotExecuted()
 	case gatewaytest.FaultGarbage:
 		fault = wechattest.Truncate()
 	case gatewaytest.FaultOtherRefund:
-		fault = wechattest.WrongRefundNo("ANOTHER")
+		fault = wechattest.Fault{}.Field("out_refund_no", "ANOTHER").
+			Field("out_refund_no_0", "ANOTHER") // the refund in a query's answer
 	case gatewaytest.FaultOtherAmount:
-		fault = wechattest.WrongAmount(7)
+		fault = wechattest.Fault{}.Field("refund_fee", "7").Field("refund_fee_0", "7")
 	case gatewaytest.FaultHang:
 		fault = wechattest.LoseAnswer().After(func(ctx context.Context) { <-ctx.Done() })
 	case gatewaytest.FaultAbnormal:

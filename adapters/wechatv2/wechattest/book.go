@@ -30,10 +30,6 @@ type Order struct {
 	PaidAt time.Time
 	// Coupons are parts of TotalFee that the buyer paid with coupons.
 	Coupons []Coupon
-	// NotReady makes the server answer refunds with ORDER_NOT_READY, AccountClosed with
-	// USER_ACCOUNT_ABNORMAL; see [Server.ChangeOrder].
-	NotReady      bool
-	AccountClosed bool
 }
 
 // Entry is one refund in the server's ledger.
@@ -42,16 +38,8 @@ type Entry struct {
 	OutRefundNo string
 	RefundID    string
 	OutTradeNo  string
-	// Amount of the refund, in fen. CashFee is its part without coupons. Settlement is the cost for
-	// the merchant: all except coupons that nobody paid for.
-	Amount     int64
-	CashFee    int64
-	Settlement int64
-	// Account names the funds that paid the refund: REFUND_SOURCE_RECHARGE_FUNDS or
-	// REFUND_SOURCE_UNSETTLED_FUNDS.
-	Account string
-	// InConsole reports a refund of [Server.RefundInConsole].
-	InConsole bool
+	// Amount of the refund, in fen.
+	Amount int64
 	// Status is PROCESSING, SUCCESS, REFUNDCLOSE or CHANGE.
 	Status string
 	// Payments is how often money left the merchant under this number.
@@ -87,28 +75,29 @@ func (a *account) gone() int64 {
 
 type record struct {
 	Entry
-	order     *account
-	coupons   []Coupon // the part of each
-	total     int64    // total_fee of the request
-	ends      string   // the status after PROCESSING
-	notifyURL string
-	queries   int
+	order      *account
+	coupons    []Coupon // the part of each
+	cash       int64    // the part without coupons, in fen
+	settlement int64    // the cost for the merchant: all except coupons that nobody paid for
+	total      int64    // total_fee of the request
+	ends       string   // the status after PROCESSING
+	notifyURL  string
+	inConsole  bool // a refund of Server.RefundInConsole
 }
 
 // book is the merchant's account. Server.mu guards it.
 type book struct {
-	balance   int64
-	unsettled int64
-	orders    map[string]*account // by out_trade_no
-	byID      map[string]*account // by transaction_id
-	refunds   map[string]*record  // by out_refund_no
-	ledger    []*record           // oldest first
+	balance int64
+	orders  map[string]*account // by out_trade_no
+	byID    map[string]*account // by transaction_id
+	refunds map[string]*record  // by out_refund_no
+	ledger  []*record           // oldest first
 }
 
-func newBook(balance, unsettled int64) book {
+func newBook() book {
 	return book{
-		balance: balance, unsettled: unsettled,
-		orders: map[string]*account{}, byID: map[string]*account{}, refunds: map[string]*record{},
+		balance: 100_000_000_00,
+		orders:  map[string]*account{}, byID: map[string]*account{}, refunds: map[string]*record{},
 	}
 }
 
@@ -140,37 +129,11 @@ func (s *Server) AddOrder(o Order) error {
 	return nil
 }
 
-// ChangeOrder sets the fields of an order that make the server refuse its refunds.
-func (s *Server) ChangeOrder(outTradeNo string, notReady, accountClosed bool) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	a := s.book.orders[outTradeNo]
-	if a == nil {
-		return fmt.Errorf("change order %s: unknown", outTradeNo)
-	}
-	a.NotReady, a.AccountClosed = notReady, accountClosed
-	return nil
-}
-
-// SetUnsettled sets the money of unsettled payments, in fen. It is used with Options.OldFundFlow.
-func (s *Server) SetUnsettled(fen int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.book.unsettled = fen
-}
-
-// SetBalance sets the merchant's money, in fen.
+// SetBalance sets the merchant's money, in fen. A new server has 100 million yuan.
 func (s *Server) SetBalance(fen int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.book.balance = fen
-}
-
-// TopUp adds to the merchant's money, in fen.
-func (s *Server) TopUp(fen int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.book.balance += fen
 }
 
 // Balance returns the merchant's money, in fen.
@@ -233,7 +196,7 @@ func (s *Server) Settle(outRefundNo, status string) error {
 // end ends a refund and queues its notification. It must be called with s.mu held.
 func (s *Server) end(r *record, status string) {
 	if status == StatusClosed {
-		*s.book.funds(r.Account) += r.Settlement
+		s.book.balance += r.settlement
 	}
 	r.Status, r.EndedAt = status, s.now()
 	s.announce(r)
@@ -241,16 +204,7 @@ func (s *Server) end(r *record, status string) {
 
 // endDue ends a refund that is due. It must be called with s.mu held.
 func (s *Server) endDue(r *record) {
-	if r.Status == StatusProcessing && r.queries >= s.opts.ProcessingQueries &&
-		s.now().Sub(r.AcceptedAt) >= s.opts.SettleAfter {
+	if r.Status == StatusProcessing && s.now().Sub(r.AcceptedAt) >= s.opts.SettleAfter {
 		s.end(r, r.ends)
 	}
-}
-
-// funds returns the money that pays the refunds from an account.
-func (b *book) funds(account string) *int64 {
-	if account == accountUnsettled {
-		return &b.unsettled
-	}
-	return &b.balance
 }

@@ -16,12 +16,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/orderfsm/orderfsm/adapters/wechatv2"
 	"github.com/orderfsm/orderfsm/adapters/wechatv2/wechattest"
 )
 
 // newClient returns a client of srv with the certificate cert, or without one.
 func newClient(srv *wechattest.Server, cert *tls.Certificate) *http.Client {
-	cfg := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: srv.RootCAs()}
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: srv.Config().RootCAs}
 	if cert != nil {
 		cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			return cert, nil
@@ -34,6 +35,7 @@ func newClient(srv *wechattest.Server, cert *tls.Certificate) *http.Client {
 type merchant struct {
 	t    *testing.T
 	srv  *wechattest.Server
+	cfg  wechatv2.Config
 	http *http.Client
 	hmac bool
 }
@@ -45,9 +47,16 @@ func newMerchant(t *testing.T, opts wechattest.Options) *merchant {
 	t.Cleanup(srv.Close)
 	require.NoError(t,
 		srv.AddOrder(wechattest.Order{OutTradeNo: "O1", TransactionID: "42001", TotalFee: 100}))
-	cert, err := tls.X509KeyPair(srv.ClientCertPEM(), srv.ClientKeyPEM())
+	cfg := srv.Config()
+	return &merchant{t: t, srv: srv, cfg: cfg, http: newClient(srv, certificate(t, cfg))}
+}
+
+// certificate returns the merchant's certificate.
+func certificate(t *testing.T, cfg wechatv2.Config) *tls.Certificate {
+	t.Helper()
+	cert, err := tls.X509KeyPair(cfg.CertPEM, cfg.KeyPEM)
 	require.NoError(t, err)
-	return &merchant{t: t, srv: srv, http: newClient(srv, &cert)}
+	return &cert
 }
 
 type msg map[string]string
@@ -70,7 +79,7 @@ func (m *merchant) query(change ...string) msg {
 // send signs and posts a message, and checks the answer's signature.
 func (m *merchant) send(path string, pairs ...string) msg {
 	m.t.Helper()
-	f := msg{"appid": m.srv.AppID(), "mch_id": m.srv.MchID(), "nonce_str": "n"}
+	f := msg{"appid": m.cfg.AppID, "mch_id": m.cfg.MchID, "nonce_str": "n"}
 	if m.hmac {
 		f["sign_type"] = "HMAC-SHA256"
 	}
@@ -93,7 +102,7 @@ func (m *merchant) send(path string, pairs ...string) msg {
 }
 
 func (m *merchant) post(path, body string) (int, []byte, error) {
-	resp, err := m.http.Post(m.srv.URL()+path, "text/xml", strings.NewReader(body))
+	resp, err := m.http.Post(m.cfg.BaseURL+path, "text/xml", strings.NewReader(body))
 	if err != nil {
 		return 0, nil, err
 	}
@@ -114,9 +123,9 @@ func (m *merchant) sign(f msg) string {
 		b, _, _ := strings.Cut(pairs[j], "=")
 		return a < b
 	})
-	text := strings.Join(pairs, "&") + "&key=" + m.srv.APIKey()
+	text := strings.Join(pairs, "&") + "&key=" + m.cfg.APIKey
 	if m.hmac {
-		mac := hmac.New(sha256.New, []byte(m.srv.APIKey()))
+		mac := hmac.New(sha256.New, []byte(m.cfg.APIKey))
 		mac.Write([]byte(text))
 		return fmt.Sprintf("%X", mac.Sum(nil))
 	}

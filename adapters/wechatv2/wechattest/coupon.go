@@ -2,20 +2,16 @@ package wechattest
 
 import "strconv"
 
-// The values of coupon_type (official document 4011935217).
-const (
-	// CouponCash is the type of coupons that somebody paid for.
-	CouponCash = "CASH"
-	// CouponNoCash is the type of coupons that nobody paid for. Their part of a refund costs the
-	// merchant nothing.
-	CouponNoCash = "NO_CASH"
-)
+// noCash is the coupon_type of coupons that nobody paid for.
+const noCash = "NO_CASH"
 
 // Coupon is a coupon that paid a part of an order, or the part of a refund that it gets back.
 type Coupon struct {
 	// ID is the coupon's number.
 	ID string
-	// Type is CouponCash or CouponNoCash.
+	// Type is the coupon_type (official document 4011935217): CASH for a coupon that somebody paid
+	// for, NO_CASH for one that nobody paid for. The part of a refund that NO_CASH coupons get back
+	// costs the merchant nothing.
 	Type string
 	// Fee is in fen, greater than 0.
 	Fee int64
@@ -84,7 +80,7 @@ func (r *record) write(m message, suffix string) {
 		m["coupon_refund_fee"+n] = itoa(c.Fee)
 	}
 	if len(r.coupons) > 0 {
-		m["settlement_refund_fee"+suffix] = itoa(r.Settlement)
+		m["settlement_refund_fee"+suffix] = itoa(r.settlement)
 	}
 }
 
@@ -92,7 +88,7 @@ func (r *record) write(m message, suffix string) {
 func (a *account) writeOrder(m message) {
 	m["transaction_id"], m["out_trade_no"] = a.TransactionID, a.OutTradeNo
 	m["total_fee"], m["cash_fee"] = itoa(a.TotalFee), itoa(a.TotalFee-sum(a.Coupons, ""))
-	if free := sum(a.Coupons, CouponNoCash); free > 0 {
+	if free := sum(a.Coupons, noCash); free > 0 {
 		m["settlement_total_fee"] = itoa(a.TotalFee - free)
 	}
 }

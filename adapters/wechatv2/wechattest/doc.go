@@ -4,33 +4,33 @@
 //
 // # What it does
 //
-// [NewServer] starts it, and [Server.AddOrder] makes orders to refund. /secapi/pay/refund and
-// /pay/refundquery check a request in the order that published captures show: certificate, method,
-// XML, fields, signature, amounts, merchant, order, known number, limits, funds. The server accepts
-// both signature algorithms, a service provider's requests with [Options].SubMchID, and queries by
-// any of the four numbers, ten refunds a page.
+// [NewServer] starts it, [Server.Config] configures a gateway for it, and [Server.AddOrder] makes
+// orders to refund. /secapi/pay/refund and /pay/refundquery check a request in the order that
+// published captures show: certificate, method, XML, fields, signature, amounts, merchant, order,
+// known number, limits, funds. The server accepts both signature algorithms, a service provider's
+// requests with [Options].SubMchID, and queries by any of the four numbers, ten refunds a page.
 //
 // Requests with the same number and the same amounts are one refund. Money leaves the balance when
 // a refund is accepted. It comes back if the refund ends as REFUNDCLOSE, and stays away if it ends
 // as CHANGE. NOTENOUGH leaves the number unused. If an order has [Coupon] values, its refunds give
-// each coupon its share. With [Options].OldFundFlow, refunds are paid from unsettled funds unless
-// refund_account says otherwise. [Server.RefundInConsole] makes refunds that the shop does not
-// know. [Server.Ledger], [Server.Paid] and [Server.PaidTotal] report what was really paid, whatever
-// the answers said.
+// each coupon its share. [Server.RefundInConsole] makes refunds that the shop does not know.
+// [Server.Ledger], [Server.Paid] and [Server.PaidTotal] report what was really paid, whatever the
+// answers said.
 //
 // These codes need no script: ORDERNOTEXIST, INVALID_TRANSACTIONID, REFUND_FEE_MISMATCH,
 // TRADE_OVERDUE, ERROR, INVALID_REQUEST, NOTENOUGH, APPID_NOT_EXIST, MCHID_NOT_EXIST,
-// REQUIRE_POST_METHOD, REFUNDNOTEXIST and PARAM_ERROR always; FREQUENCY_LIMITED, BIZERR_NEED_RETRY
-// and INVALID_REQ_TOO_MUCH with [Options].Spacing, RefuseConcurrent and BadRequests;
-// ORDER_NOT_READY and USER_ACCOUNT_ABNORMAL after [Server.ChangeOrder]. [ErrCode] answers with any
-// other code.
+// REQUIRE_POST_METHOD, REFUNDNOTEXIST and PARAM_ERROR always; FREQUENCY_LIMITED and
+// BIZERR_NEED_RETRY with [Options].Spacing and RefuseConcurrent. [ErrCode] answers with any other
+// code, for example ORDER_NOT_READY, or INVALID_REQUEST in place of REFUND_FEE_MISMATCH, which the
+// real service has answered since about 2021. All refunds are paid from the available balance,
+// whatever refund_account says.
 //
 // # When a refund ends
 //
-// An accepted refund is PROCESSING. It ends at the first query after Options.SettleAfter (by the
-// server's clock, see [Server.Advance]) and after Options.ProcessingQueries other queries. Both are
-// 0 by default: the first query then finds the refund ended. [Server.Settle] ends a refund at once.
-// A refund ends as SUCCESS, unless [EndsAs] says otherwise.
+// An accepted refund is PROCESSING. It ends at the first query after [Options].SettleAfter, by the
+// server's clock (see [Server.Advance]). SettleAfter is 0 by default: the first query then finds
+// the refund ended. [Server.Settle] ends a refund at once. A refund ends as SUCCESS, unless
+// [EndsAs] says otherwise.
 //
 // # Faults
 //

@@ -21,7 +21,7 @@ func Example() {
 	defer srv.Close()
 
 	client := newClient(srv, nil)
-	resp, err := client.Post(srv.URL()+wechattest.PathRefund, "text/xml",
+	resp, err := client.Post(srv.Config().BaseURL+wechattest.PathRefund, "text/xml",
 		strings.NewReader("<xml></xml>"))
 	if err != nil {
 		log.Fatal(err)

@@ -39,23 +39,30 @@ func (f Fault) Before(wait func(ctx context.Context)) Fault { f.before = wait; r
 // the same terms as [Fault.Before].
 func (f Fault) After(wait func(ctx context.Context)) Fault { f.after = wait; return f }
 
-// AndField also sets one field of the answer, as [Field] does.
-func (f Fault) AndField(name, value string) Fault {
-	first, then := f.fields, Field(name, value).fields
+// Field sets one field of the answer before it is signed, besides those that the fault sets
+// already. An empty value removes the field. Field can make any wrong but correctly signed answer,
+// for example for another refund:
+//
+//	wechattest.Fault{}.Field("out_refund_no", "R-2").On(wechattest.PathRefund)
+//	wechattest.Fault{}.Field("out_refund_no_0", "R-2").On(wechattest.PathQuery)
+func (f Fault) Field(name, value string) Fault {
+	before := f.fields
 	f.fields = func(m message) {
-		if first != nil {
-			first(m)
+		if before != nil {
+			before(m)
 		}
-		then(m)
+		if value == "" {
+			delete(m, name)
+			return
+		}
+		m[name] = value
 	}
 	return f
 }
 
 // LoseAnswer executes the request (a refund is paid) and closes the connection without an answer.
+// With [Fault.NotExecuted] it is the request that is lost.
 func LoseAnswer() Fault { return Fault{drop: true} }
-
-// FailBefore closes the connection without an answer and without executing anything.
-func FailBefore() Fault { return Fault{drop: true, skip: true} }
 
 // Status answers with an HTTP status and an HTML page, as a proxy in front of the service does.
 func Status(code int) Fault {
@@ -101,32 +108,11 @@ func OtherSign() Fault {
 	}}
 }
 
-// Field sets one field of the answer before it is signed. An empty value removes the field. Field
-// can make any wrong but correctly signed answer.
-func Field(name, value string) Fault {
-	return Fault{fields: func(m message) {
-		if value == "" {
-			delete(m, name)
-			return
-		}
-		m[name] = value
-	}}
-}
-
-// WrongRefundNo answers for another refund number, correctly signed.
-func WrongRefundNo(number string) Fault {
-	return Fault{fields: func(m message) {
-		replace(m, number, "out_refund_no", "out_refund_no_0")
-	}}
-}
-
-// WrongAmount answers with another refund_fee, in fen, correctly signed.
-func WrongAmount(fen int64) Fault {
-	return Fault{fields: func(m message) { replace(m, itoa(fen), "refund_fee", "refund_fee_0") }}
-}
-
 // ErrCode answers result_code FAIL with err_code and err_code_des, correctly signed. If executed is
-// true, the request is executed all the same, as it may be after SYSTEMERROR.
+// true, the request is executed all the same, as it may be after SYSTEMERROR. A query that does not
+// find a new refund yet is
+//
+//	wechattest.ErrCode("REFUNDNOTEXIST", "not exist", false).On(wechattest.PathQuery)
 func ErrCode(code, text string, executed bool) Fault {
 	return Fault{skip: !executed, fields: func(m message) {
 		maps.DeleteFunc(m, func(name, _ string) bool {
@@ -149,16 +135,6 @@ func ReturnFail(text string, executed bool) Fault {
 	}}
 }
 
-// UnknownStatus answers one query with a refund_status that no document names.
-func UnknownStatus(status string) Fault {
-	return Fault{path: PathQuery, fields: func(m message) {
-		replace(m, status, "refund_status_0")
-	}}
-}
-
-// NotFoundOnce answers one query with REFUNDNOTEXIST, though the refund may exist.
-func NotFoundOnce() Fault { return ErrCode("REFUNDNOTEXIST", "not exist", false).On(PathQuery) }
-
 // EndsAs makes the refund that the call creates end as [StatusChange] or [StatusClosed]. Any other
 // status means [StatusSuccess]. The call itself is answered as usual.
 func EndsAs(status string) Fault {
@@ -166,13 +142,4 @@ func EndsAs(status string) Fault {
 		status = StatusSuccess
 	}
 	return Fault{path: PathRefund, ends: status}
-}
-
-// replace sets the named fields that the message has.
-func replace(m message, value string, names ...string) {
-	for _, name := range names {
-		if _, ok := m[name]; ok {
-			m[name] = value
-		}
-	}
 }

@@ -13,7 +13,7 @@ import (
 // raw posts a correctly signed refund of 30 fen and returns the answer.
 func (m *merchant) raw(number string) (int, string, error) {
 	f := msg{
-		"appid": m.srv.AppID(), "mch_id": m.srv.MchID(), "nonce_str": "n", "out_trade_no": "O1",
+		"appid": m.cfg.AppID, "mch_id": m.cfg.MchID, "nonce_str": "n", "out_trade_no": "O1",
 		"out_refund_no": number, "total_fee": "100", "refund_fee": "30",
 	}
 	f["sign"] = m.sign(f)
@@ -31,7 +31,7 @@ func TestEachFaultPaysAndAnswersAsDocumented(t *testing.T) {
 	}{
 		"none":          {wechattest.Fault{}, 30, 200, "<refund_fee><![CDATA[30]]>"},
 		"answer lost":   {wechattest.LoseAnswer(), 30, 0, ""},
-		"failed before": {wechattest.FailBefore(), 0, 0, ""},
+		"failed before": {wechattest.LoseAnswer().NotExecuted(), 0, 0, ""},
 		"broken off":    {wechattest.BreakOff(), 30, 0, ""},
 		"502":           {wechattest.Status(http.StatusBadGateway), 30, 502, "<html>"},
 		"502, not done": {
@@ -42,13 +42,16 @@ func TestEachFaultPaysAndAnswersAsDocumented(t *testing.T) {
 		"empty":     {wechattest.Body(nil), 30, 200, ""},
 		"truncated": {wechattest.Truncate(), 30, 200, "<xml>"},
 		"other number": {
-			wechattest.WrongRefundNo("R2"), 30, 200,
+			wechattest.Fault{}.Field("out_refund_no", "R2"), 30, 200,
 			"<out_refund_no><![CDATA[R2]]>",
 		},
-		"other amount": {wechattest.WrongAmount(31), 30, 200, "<refund_fee><![CDATA[31]]>"},
+		"other amount": {
+			wechattest.Fault{}.Field("refund_fee", "31"), 30, 200,
+			"<refund_fee><![CDATA[31]]>",
+		},
 		"field": {
-			wechattest.Field("x", "]]>").AndField("y", "2"), 30, 200,
-			"<y><![CDATA[2]]></y>",
+			wechattest.Fault{}.Field("x", "]]>").Field("y", "2"), 30, 200,
+			"<x><![CDATA[]]]]><![CDATA[>]]></x>\n<y><![CDATA[2]]></y>",
 		},
 		"code, executed": {
 			wechattest.ErrCode("SYSTEMERROR", "System Error", true), 30, 200,
@@ -74,10 +77,8 @@ func TestEachFaultPaysAndAnswersAsDocumented(t *testing.T) {
 			wechattest.LoseAnswer().On(wechattest.PathQuery), 30, 200,
 			"<refund_fee><![CDATA[30]]>",
 		},
-		"query not found": {wechattest.NotFoundOnce(), 30, 200, "<refund_fee><![CDATA[30]]>"},
-		"unknown status": {
-			wechattest.UnknownStatus("NEW"), 30, 200,
-			"<refund_fee><![CDATA[30]]>",
+		"no field": {
+			wechattest.Fault{}.Field("nonce_str", ""), 30, 200, "</mch_id>\n<out_refund_no>",
 		},
 		"wrong signature":  {wechattest.WrongSign(), 30, 200, "<sign>"},
 		"no signature":     {wechattest.NoSign(), 30, 200, "<sign><![CDATA[]]></sign>"},
@@ -124,9 +125,12 @@ func TestSignatureFaultsSignAsDocumented(t *testing.T) {
 func TestScript(t *testing.T) {
 	t.Parallel()
 	m := newMerchant(t, wechattest.Options{})
-	m.srv.Inject(wechattest.NotFoundOnce(), wechattest.ErrCode("FIRST", "x", false).
-		On(wechattest.PathRefund))
-	m.srv.Inject(wechattest.ErrCode("SECOND", "x", false), wechattest.UnknownStatus("NEW"))
+	m.srv.Inject(
+		wechattest.ErrCode("REFUNDNOTEXIST", "x", false).On(wechattest.PathQuery),
+		wechattest.ErrCode("FIRST", "x", false).On(wechattest.PathRefund),
+	)
+	m.srv.Inject(wechattest.ErrCode("SECOND", "x", false),
+		wechattest.Fault{}.Field("refund_status_0", "NEW").On(wechattest.PathQuery))
 	requireCode(t, m.refund("R1", 30), "FIRST")
 	requireCode(t, m.refund("R1", 30), "SECOND")
 	requireCode(t, m.refund("R1", 30), "")

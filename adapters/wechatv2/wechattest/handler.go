@@ -5,7 +5,6 @@ import (
 	"io"
 	"net/http"
 	"strconv"
-	"time"
 )
 
 // maxBody bounds a request. Real requests are far smaller.
@@ -60,7 +59,6 @@ func (s *Server) release(c *call) {
 // answer executes the request and renders the signed answer.
 func (s *Server) answer(c *call) []byte {
 	ans, signType := s.handle(c)
-	s.count(ans)
 	fault := c.fault
 	if fault.fields != nil {
 		fault.fields(ans)
@@ -150,8 +148,6 @@ func (s *Server) handle(c *call) (message, string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.blocked():
-		return s.fail("INVALID_REQ_TOO_MUCH", "无效请求过多，请检查业务是否正常，确认业务正常后请在1分钟后再来重试"), signType
 	case c.path == PathQuery:
 		return s.query(m), signType
 	case s.opts.RefuseConcurrent:
@@ -190,32 +186,6 @@ func (s *Server) stranger(asked message, code, text string) message {
 		m[name] = asked[name]
 	}
 	return m.compact()
-}
-
-const badWindow = time.Minute
-
-// count counts an answer to a bad request, before faults change it.
-func (s *Server) count(ans message) {
-	bad := ans["return_code"] == "FAIL"
-	switch ans["err_code"] {
-	case "PARAM_ERROR", "INVALID_REQUEST", "REFUND_FEE_MISMATCH", "INVALID_TRANSACTIONID",
-		"ORDERNOTEXIST", "APPID_NOT_EXIST", "MCHID_NOT_EXIST", "REQUIRE_POST_METHOD", "INVALID_REQ_TOO_MUCH":
-		bad = true
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if bad && s.opts.BadRequests > 0 {
-		s.bad = append(s.bad, s.now())
-	}
-}
-
-// blocked reports whether there were too many bad requests. It must be called with s.mu held.
-func (s *Server) blocked() bool {
-	now := s.now()
-	for len(s.bad) > 0 && now.Sub(s.bad[0]) >= badWindow {
-		s.bad = s.bad[1:]
-	}
-	return s.opts.BadRequests > 0 && len(s.bad) >= s.opts.BadRequests
 }
 
 // success returns the fields that all answers with a result have.

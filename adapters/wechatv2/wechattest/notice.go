@@ -78,12 +78,12 @@ func FailEnvelope(text string) NoticeFault {
 
 // EnvelopeField sets one field of the envelope. An empty value removes the field.
 func EnvelopeField(name, value string) NoticeFault {
-	return NoticeFault{outer: Field(name, value).fields}
+	return NoticeFault{outer: Fault{}.Field(name, value).fields}
 }
 
 // ContentField sets one field of the encrypted content. An empty value removes the field.
 func ContentField(name, value string) NoticeFault {
-	return NoticeFault{inner: Field(name, value).fields}
+	return NoticeFault{inner: Fault{}.Field(name, value).fields}
 }
 
 // InjectNotice appends faults to the script of deliveries. Each delivery takes the first one.
@@ -180,18 +180,18 @@ func (s *Server) Notification(outRefundNo string) ([]byte, error) {
 // envelope returns the body of a notification. It must be called with s.mu held.
 func (s *Server) envelope(n *notice, fault NoticeFault) []byte {
 	r, source := n.r, "API"
-	if r.InConsole {
+	if r.inConsole {
 		source = "VENDOR_PLATFORM"
 	}
 	inner := message{
 		"transaction_id": r.order.TransactionID, "out_trade_no": r.OutTradeNo,
 		"refund_id": r.RefundID, "out_refund_no": r.OutRefundNo,
 		"total_fee": itoa(r.order.TotalFee), "refund_fee": itoa(r.Amount),
-		"settlement_refund_fee": itoa(r.Settlement), "refund_status": n.status,
-		"refund_recv_accout": receiver, "refund_account": r.Account,
+		"settlement_refund_fee": itoa(r.settlement), "refund_status": n.status,
+		"refund_recv_accout": receiver, "refund_account": funds,
 		"refund_request_source": source,
 	}
-	if free := sum(r.order.Coupons, CouponNoCash); free > 0 {
+	if free := sum(r.order.Coupons, noCash); free > 0 {
 		inner["settlement_total_fee"] = itoa(r.order.TotalFee - free)
 	}
 	if n.status == StatusSuccess {

@@ -104,10 +104,10 @@ func TestNoticesFollowTheSchedule(t *testing.T) {
 	require.Len(t, in.got, 16)
 
 	outer := in.got[0]
-	require.Equal(t, msg{"return_code": "SUCCESS", "appid": m.srv.AppID(), "mch_id": m.srv.MchID()},
+	require.Equal(t, msg{"return_code": "SUCCESS", "appid": m.cfg.AppID, "mch_id": m.cfg.MchID},
 		fields(outer, "return_code", "appid", "mch_id", "sign"))
 	require.NotEqual(t, outer["nonce_str"], in.got[1]["nonce_str"])
-	inner := open(t, outer, m.srv.APIKey())
+	inner := open(t, outer, m.cfg.APIKey)
 	require.Equal(t, msg{
 		"transaction_id": "42001", "out_trade_no": "O1", "refund_id": m.srv.Ledger()[0].RefundID,
 		"out_refund_no": "R1",
@@ -119,7 +119,7 @@ func TestNoticesFollowTheSchedule(t *testing.T) {
 	}, inner)
 	body, err := m.srv.Notification("R1")
 	require.NoError(t, err)
-	require.Equal(t, inner, open(t, read(t, body), m.srv.APIKey()))
+	require.Equal(t, inner, open(t, read(t, body), m.cfg.APIKey))
 	_, err = m.srv.Notification("R9")
 	require.Error(t, err)
 }
@@ -153,7 +153,7 @@ func TestOnlyTheDocumentedAcknowledgementCounts(t *testing.T) {
 			require.Equal(t, tt.ok, tried[0].Err == nil, tried[0].Err)
 			require.Equal(t, tt.ok, tried[0].Next.IsZero())
 			require.Equal(t, "VENDOR_PLATFORM",
-				open(t, in.got[0], m.srv.APIKey())["refund_request_source"])
+				open(t, in.got[0], m.cfg.APIKey)["refund_request_source"])
 		})
 	}
 }
@@ -184,7 +184,7 @@ func TestEachNoticeFaultBreaksADelivery(t *testing.T) {
 	require.Equal(t, msg{"return_code": "FAIL", "return_msg": "x"}, in.got[0])
 	require.Equal(t, "30", open(t, in.got[1], otherKey)["refund_fee"])
 	require.Equal(t, "1", in.got[2]["mch_id"])
-	require.Equal(t, "31", open(t, in.got[3], m.srv.APIKey())["refund_fee"])
+	require.Equal(t, "31", open(t, in.got[3], m.cfg.APIKey)["refund_fee"])
 	require.Equal(t, in.got[4], in.got[5])
 
 	// A refund that ends as CHANGE and is then completed by a person has two notifications.
@@ -195,10 +195,10 @@ func TestEachNoticeFaultBreaksADelivery(t *testing.T) {
 	for _, d := range m.srv.Deliver(ctx) {
 		require.NoError(t, d.Err)
 	}
-	require.Equal(t, "CHANGE", open(t, in.got[len(in.got)-1], m.srv.APIKey())["refund_status"])
+	require.Equal(t, "CHANGE", open(t, in.got[len(in.got)-1], m.cfg.APIKey)["refund_status"])
 	require.NoError(t, m.srv.Settle("R2", wechattest.StatusSuccess))
 	require.Len(t, m.srv.Deliver(ctx), 1)
-	require.Equal(t, "SUCCESS", open(t, in.got[len(in.got)-1], m.srv.APIKey())["refund_status"])
+	require.Equal(t, "SUCCESS", open(t, in.got[len(in.got)-1], m.cfg.APIKey)["refund_status"])
 
 	// A closed receiver, an invalid address, an ended context.
 	for _, url := range []string{"http://127.0.0.1:1/refunds", "nowhere"} {

@@ -14,11 +14,8 @@ const (
 	pageSize     = 10
 )
 
-// The values of refund_account.
-const (
-	accountUnsettled = "REFUND_SOURCE_UNSETTLED_FUNDS"
-	accountRecharge  = "REFUND_SOURCE_RECHARGE_FUNDS"
-)
+// funds is the refund_account that pays all refunds: the available balance.
+const funds = "REFUND_SOURCE_RECHARGE_FUNDS"
 
 // refund executes a well-formed refund request. It must be called with s.mu held.
 func (s *Server) refund(m message, fault Fault) message {
@@ -38,13 +35,11 @@ func (s *Server) refund(m message, fault Fault) message {
 		return s.accepted(r)
 	}
 	r := &record{
-		Entry: Entry{
-			OutRefundNo: m["out_refund_no"], Amount: amount, Account: s.source(m["refund_account"]),
-		},
+		Entry: Entry{OutRefundNo: m["out_refund_no"], Amount: amount},
 		order: a, total: total, ends: fault.ends, notifyURL: m["notify_url"],
 	}
 	r.coupons = a.split(amount)
-	r.CashFee, r.Settlement = amount-sum(r.coupons, ""), amount-sum(r.coupons, CouponNoCash)
+	r.cash, r.settlement = amount-sum(r.coupons, ""), amount-sum(r.coupons, noCash)
 	if refusal := s.limits(r); refusal != nil {
 		return refusal
 	}
@@ -68,28 +63,12 @@ func (s *Server) account(m message) (*account, message) {
 }
 
 func (s *Server) mismatch() message {
-	code := "REFUND_FEE_MISMATCH"
-	if s.opts.NewMismatch {
-		code = "INVALID_REQUEST"
-	}
-	return s.fail(code, "订单金额或退款金额与之前请求不一致，请核实后再试")
-}
-
-// source returns the funds that pay a refund.
-func (s *Server) source(account string) string {
-	if s.opts.OldFundFlow && account != accountRecharge {
-		return accountUnsettled
-	}
-	return accountRecharge
+	return s.fail("REFUND_FEE_MISMATCH", "订单金额或退款金额与之前请求不一致，请核实后再试")
 }
 
 // limits returns the refusal of a new refund that the order or the merchant's funds do not allow.
 func (s *Server) limits(r *record) message {
 	switch a, now, gone := r.order, s.now(), r.order.gone(); {
-	case a.AccountClosed:
-		return s.fail("USER_ACCOUNT_ABNORMAL", "用户账号异常或已注销")
-	case a.NotReady:
-		return s.fail("ORDER_NOT_READY", "订单处理中，暂时无法退款，请稍后再试")
 	case r.total != a.TotalFee:
 		return s.mismatch()
 	case now.Sub(a.PaidAt) > refundWindow:
@@ -103,10 +82,7 @@ func (s *Server) limits(r *record) message {
 		return s.fail("FREQUENCY_LIMITED", "频率限制")
 	case len(a.refunds) >= maxRefunds:
 		return s.fail("INVALID_REQUEST", "部分退款次数超过限制")
-	case *s.book.funds(r.Account) < r.Settlement:
-		if r.Account == accountUnsettled {
-			return s.fail("NOTENOUGH", "交易未结算资金不足，请使用可用余额退款")
-		}
+	case s.book.balance < r.settlement:
 		return s.fail("NOTENOUGH", "基本账户余额不足，请充值后重新发起")
 	}
 	return nil
@@ -120,7 +96,7 @@ func (s *Server) pay(r *record) {
 	r.RefundID = fmt.Sprintf("50%027d", len(s.book.ledger)+1)
 	r.OutTradeNo, r.Status, r.AcceptedAt = r.order.OutTradeNo, StatusProcessing, s.now()
 	r.Payments++
-	*s.book.funds(r.Account) -= r.Settlement
+	s.book.balance -= r.settlement
 	r.order.refunds = append(r.order.refunds, r)
 	s.book.refunds[r.OutRefundNo] = r
 	s.book.ledger = append(s.book.ledger, r)
@@ -146,7 +122,7 @@ func (s *Server) RefundInConsole(outTradeNo, outRefundNo string, amount int64) e
 		return fmt.Errorf("refund order %s in the console: %s: %s",
 			outTradeNo, ans["err_code"], ans["err_code_des"])
 	}
-	s.book.refunds[outRefundNo].InConsole = true
+	s.book.refunds[outRefundNo].inConsole = true
 	return nil
 }
 
@@ -154,8 +130,8 @@ func (s *Server) accepted(r *record) message {
 	m := s.success()
 	r.order.writeOrder(m)
 	m["out_refund_no"], m["refund_id"] = r.OutRefundNo, r.RefundID
-	m["refund_fee"], m["cash_refund_fee"] = itoa(r.Amount), itoa(r.CashFee)
-	m["coupon_refund_fee"], m["refund_channel"] = itoa(r.Amount-r.CashFee), ""
+	m["refund_fee"], m["cash_refund_fee"] = itoa(r.Amount), itoa(r.cash)
+	m["coupon_refund_fee"], m["refund_channel"] = itoa(r.Amount-r.cash), ""
 	r.write(m, "")
 	return m
 }
@@ -171,7 +147,7 @@ func (s *Server) query(m message) message {
 	var all, cash int64 // of all pages
 	for _, r := range rows {
 		all += r.Amount
-		cash += r.CashFee
+		cash += r.cash
 	}
 	ans["refund_fee"], ans["cash_refund_fee"] = itoa(all), itoa(cash)
 	ans["coupon_refund_fee"] = itoa(all - cash)
@@ -224,11 +200,10 @@ func (s *Server) find(m message) (rows []*record, a *account, byOrder bool) {
 // row adds one refund to a query's answer. It first ends the refund if it is due.
 func (s *Server) row(m message, n string, r *record) {
 	s.endDue(r)
-	r.queries++
 	m["out_refund_no_"+n], m["refund_id_"+n] = r.OutRefundNo, r.RefundID
 	m["refund_fee_"+n], m["refund_status_"+n] = itoa(r.Amount), r.Status
-	m["refund_channel_"+n], m["refund_account_"+n] = "ORIGINAL", r.Account
-	m["coupon_refund_fee_"+n] = itoa(r.Amount - r.CashFee)
+	m["refund_channel_"+n], m["refund_account_"+n] = "ORIGINAL", funds
+	m["coupon_refund_fee_"+n] = itoa(r.Amount - r.cash)
 	m["refund_recv_accout_"+n] = receiver
 	r.write(m, "_"+n)
 	if r.Status == StatusSuccess {

@@ -1,9 +1,9 @@
 package wechattest
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -13,6 +13,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/orderfsm/orderfsm/adapters/wechatv2"
 )
 
 // The paths that the server answers.
@@ -30,16 +32,11 @@ type Options struct {
 	AppID  string
 	MchID  string
 	APIKey string
-	// Balance is the merchant's money, in fen. If zero, 100 million yuan. See [Server.SetBalance].
-	Balance int64
 	// Now is the clock, to which [Server.Advance] adds. If nil, time.Now.
 	Now func() time.Time
 	// SettleAfter is how long an accepted refund is PROCESSING. If zero, it ends at the first
-	// query.
+	// query. [Server.Settle] ends it earlier.
 	SettleAfter time.Duration
-	// ProcessingQueries is the number of queries that are answered PROCESSING before an accepted
-	// refund ends, whatever the time.
-	ProcessingQueries int
 	// Spacing is the least time between two refunds of one order (WeChat Pay: one minute). An
 	// earlier refund is answered FREQUENCY_LIMITED. If zero, there is no such limit. The Service
 	// waits that minute; a test that cannot move a clock sets MinInterval in the gateway's
@@ -51,21 +48,8 @@ type Options struct {
 	// which a request may name. If empty, the merchant is a plain one.
 	SubMchID string
 	SubAppID string
-	// OldFundFlow keeps the money of unsettled payments apart from Balance. Refunds are paid from
-	// it unless refund_account says otherwise. It starts at Unsettled, in fen; see
-	// [Server.SetUnsettled].
-	OldFundFlow bool
-	Unsettled   int64
-	// NewMismatch answers INVALID_REQUEST to a known number with other amounts and to a wrong
-	// total, as the real service does since about 2021. If false, the answer is
-	// REFUND_FEE_MISMATCH.
-	NewMismatch bool
 	// RefuseConcurrent answers BIZERR_NEED_RETRY to a refund while another call for its order runs.
 	RefuseConcurrent bool
-	// BadRequests is the number of bad requests within a minute that are answered. Later requests
-	// are answered INVALID_REQ_TOO_MUCH until a minute has passed without a bad one. If zero, there
-	// is no such limit.
-	BadRequests int
 
 	// NotifyURL receives the notifications of refunds that name no notify_url, for example those of
 	// [Server.RefundInConsole]. If empty, they have no notification.
@@ -94,9 +78,7 @@ type Server struct {
 	faults  []Fault
 	notices []*notice
 	spoils  []NoticeFault
-	bad     []time.Time // of the bad requests that count against Options.BadRequests
 	calls   map[string]int
-	opened  int
 }
 
 // NewServer starts a server with a new authority and a new client certificate.
@@ -167,14 +149,10 @@ func (s *Server) defaults() {
 	if s.opts.Now == nil {
 		s.opts.Now = time.Now //nolint:forbidigo // the default of the injected clock
 	}
-	balance := s.opts.Balance
-	if balance == 0 {
-		balance = 100_000_000_00
-	}
 	if s.opts.NotifyClient == nil {
 		s.opts.NotifyClient = newNotifyClient()
 	}
-	s.book = newBook(balance, s.opts.Unsettled)
+	s.book = newBook()
 }
 
 // countConn is called in the accept loop for a new connection: no connection is added after the
@@ -183,9 +161,6 @@ func (s *Server) countConn(_ net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
 		s.conns.Add(1)
-		s.mu.Lock()
-		s.opened++
-		s.mu.Unlock()
 	case http.StateClosed:
 		s.conns.Done()
 	case http.StateActive, http.StateIdle, http.StateHijacked:
@@ -202,23 +177,23 @@ func (s *Server) Close() {
 	s.opts.NotifyClient.CloseIdleConnections()
 }
 
-// URL returns the address to use instead of https://api.mch.weixin.qq.com, without a trailing
-// slash.
-func (s *Server) URL() string { return s.url }
+// Config returns the configuration of a gateway that uses the server: the merchant's numbers, API
+// key and certificate, BaseURL (without a trailing slash) and RootCAs. It is ready for
+// [wechatv2.New]. Each call returns a copy, which the caller may change.
+func (s *Server) Config() wechatv2.Config {
+	return wechatv2.Config{
+		AppID: s.appID, MchID: s.mchID, APIKey: s.apiKey,
+		SubMchID: s.opts.SubMchID, SubAppID: s.opts.SubAppID,
+		CertPEM: bytes.Clone(s.client.cert), KeyPEM: bytes.Clone(s.client.key),
+		BaseURL: s.url, RootCAs: s.ca.pool.Clone(),
+	}
+}
 
-// RootCAs returns the authority that issued the server's certificate.
-func (s *Server) RootCAs() *x509.CertPool { return s.ca.pool.Clone() }
-
-// CACertPEM returns the certificate of that authority.
+// CACertPEM returns the certificate of the authority in Config's RootCAs, for a gateway in another
+// process.
 func (s *Server) CACertPEM() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.ca.cert.Raw})
 }
-
-// ClientCertPEM returns the merchant's certificate.
-func (s *Server) ClientCertPEM() []byte { return append([]byte(nil), s.client.cert...) }
-
-// ClientKeyPEM returns the private key of the merchant's certificate.
-func (s *Server) ClientKeyPEM() []byte { return append([]byte(nil), s.client.key...) }
 
 // IssueClientCert makes another certificate for the merchant, valid from notBefore to notAfter: a
 // renewed one, or one that has expired.
@@ -228,18 +203,6 @@ func (s *Server) IssueClientCert(
 	pair, err := s.ca.issueClient(s.mchID, notBefore, notAfter)
 	return pair.cert, pair.key, err
 }
-
-// AppID returns the merchant's application.
-func (s *Server) AppID() string { return s.appID }
-
-// MchID returns the merchant's number.
-func (s *Server) MchID() string { return s.mchID }
-
-// SubMchID returns the sub-merchant's number. It is empty for a plain merchant.
-func (s *Server) SubMchID() string { return s.opts.SubMchID }
-
-// APIKey returns the key that signs messages.
-func (s *Server) APIKey() string { return s.apiKey }
 
 // Advance moves the server's clock forward.
 func (s *Server) Advance(d time.Duration) {
@@ -270,13 +233,6 @@ func (s *Server) Calls(path string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.calls[path]
-}
-
-// Connections returns the number of TCP connections accepted so far.
-func (s *Server) Connections() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.opened
 }
 
 // now returns the server's time. It must be called with s.mu held.

@@ -2,7 +2,7 @@ package wechattest_test
 
 import (
 	"context"
-	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"net/http"
 	"runtime"
@@ -13,14 +13,17 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/orderfsm/orderfsm/adapters/wechatv2"
 	"github.com/orderfsm/orderfsm/adapters/wechatv2/wechattest"
+	"github.com/orderfsm/orderfsm/refund"
 )
 
 func TestRefundAndQuery(t *testing.T) {
 	t.Parallel()
 	for _, hmac := range []bool{false, true} {
 		now := time.Date(2026, 1, 1, 17, 0, 0, 0, time.UTC)
-		m := newMerchant(t, wechattest.Options{Now: func() time.Time { return now }, Balance: 1000})
+		m := newMerchant(t, wechattest.Options{Now: func() time.Time { return now }})
+		m.srv.SetBalance(1000)
 		m.hmac = hmac
 		requireCode(t, m.query("out_refund_no", "R1"), "REFUNDNOTEXIST")
 		ans := m.refund("R1", 30, "refund_desc", "<&>中")
@@ -33,8 +36,7 @@ func TestRefundAndQuery(t *testing.T) {
 		require.EqualValues(t, 970, m.srv.Balance())
 		require.Equal(t, []wechattest.Entry{{
 			OutRefundNo: "R1", RefundID: ans["refund_id"], OutTradeNo: "O1",
-			Amount: 30, CashFee: 30, Settlement: 30, Account: "REFUND_SOURCE_RECHARGE_FUNDS",
-			Status: wechattest.StatusProcessing, Payments: 1, AcceptedAt: now,
+			Amount: 30, Status: wechattest.StatusProcessing, Payments: 1, AcceptedAt: now,
 		}}, m.srv.Ledger())
 
 		for _, by := range []string{
@@ -62,14 +64,43 @@ func TestRefundAndQuery(t *testing.T) {
 	}
 }
 
+// TestConfigIsReadyForNew checks that a gateway with the server's Config refunds, and that the
+// caller may change the Config.
+func TestConfigIsReadyForNew(t *testing.T) {
+	t.Parallel()
+	for _, opts := range []wechattest.Options{
+		{},
+		{SubMchID: "1900000109"},
+		{SubMchID: "1900000109", SubAppID: "wxsub"},
+		{AppID: "wx2", MchID: "2", APIKey: "abcdefghijklmnopqrstuvwxyz012345"},
+	} {
+		m := newMerchant(t, opts)
+		spoilt := m.srv.Config()
+		clear(spoilt.CertPEM)
+		clear(spoilt.KeyPEM)
+		spoilt.RootCAs.AddCert(&x509.Certificate{Raw: []byte("x")})
+		require.False(t, spoilt.RootCAs.Equal(m.srv.Config().RootCAs))
+
+		g, err := wechatv2.New(m.srv.Config())
+		require.NoError(t, err)
+		t.Cleanup(g.CloseIdleConnections)
+		res, err := g.Refund(context.Background(), refund.Request{
+			OrderID: "O1", RefundNo: "R1", Amount: 30, Total: 100, Currency: "CNY",
+		})
+		require.NoError(t, err)
+		require.Equal(t, refund.OutcomeAccepted, res.Outcome)
+		require.EqualValues(t, 30, m.srv.Paid("R1"))
+	}
+}
+
 // TestChecksFollowTheServicesOrder checks requests in the order of the service's checks.
 func TestChecksFollowTheServicesOrder(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 1, 1, 17, 0, 0, 0, time.UTC)
 	m := newMerchant(t, wechattest.Options{
-		Now: func() time.Time { return now }, Balance: 1000,
-		Spacing: time.Minute,
+		Now: func() time.Time { return now }, Spacing: time.Minute,
 	})
+	m.srv.SetBalance(1000)
 	require.NoError(t, m.srv.AddOrder(wechattest.Order{OutTradeNo: "O2", TotalFee: 100}))
 	require.NoError(t,
 		m.srv.AddOrder(wechattest.Order{
@@ -111,7 +142,7 @@ func TestChecksFollowTheServicesOrder(t *testing.T) {
 	m.srv.Advance(time.Minute)
 	m.srv.SetBalance(39)
 	requireCode(t, m.refund("R2", 40), "NOTENOUGH")
-	m.srv.TopUp(1)
+	m.srv.SetBalance(40)
 	// NOTENOUGH left the number unused
 	requireCode(t, m.refund("R2", 40, "out_trade_no", "", "transaction_id", "42001"), "")
 	require.Zero(t, m.srv.Balance())
@@ -142,7 +173,7 @@ func TestMalformedMessagesAreRefused(t *testing.T) {
 	status, _, err = m.post("/pay/orderquery", "")
 	require.NoError(t, err)
 	require.Equal(t, http.StatusNotFound, status)
-	resp, err := m.http.Get(m.srv.URL() + wechattest.PathQuery)
+	resp, err := m.http.Get(m.cfg.BaseURL + wechattest.PathQuery)
 	require.NoError(t, err)
 	defer resp.Body.Close()
 	require.Equal(t, http.StatusOK, resp.StatusCode)
@@ -159,9 +190,7 @@ func TestRefundNeedsTheMerchantsCertificate(t *testing.T) {
 	require.Contains(t, string(page), "No required SSL certificate was sent")
 	requireCode(t, m.query("out_refund_no", "R1"), "REFUNDNOTEXIST") // a query needs none
 
-	foreign, err := tls.X509KeyPair(other.srv.ClientCertPEM(), other.srv.ClientKeyPEM())
-	require.NoError(t, err)
-	m.http = newClient(m.srv, &foreign)
+	m.http = newClient(m.srv, certificate(t, other.cfg))
 	status, page, err = m.post(wechattest.PathRefund, "")
 	require.NoError(t, err)
 	require.Equal(t, http.StatusBadRequest, status)
@@ -173,16 +202,17 @@ func TestRefundNeedsTheMerchantsCertificate(t *testing.T) {
 
 func TestRefundsEndAsConfigured(t *testing.T) {
 	t.Parallel()
-	m := newMerchant(t,
-		wechattest.Options{Balance: 100, SettleAfter: time.Hour, ProcessingQueries: 2})
+	m := newMerchant(t, wechattest.Options{SettleAfter: time.Hour})
+	m.srv.SetBalance(100)
 	status := func(number string) string {
 		return m.query("out_refund_no", number)["refund_status_0"]
 	}
 
 	requireCode(t, m.refund("R1", 10), "")
 	require.Equal(t, "PROCESSING", status("R1"))
-	m.srv.Advance(time.Hour)
-	require.Equal(t, "PROCESSING", status("R1"), "two queries find it PROCESSING")
+	m.srv.Advance(time.Hour / 2)
+	require.Equal(t, "PROCESSING", status("R1"), "not yet")
+	m.srv.Advance(time.Hour / 2)
 	require.Equal(t, "SUCCESS", status("R1"))
 
 	m.srv.Inject(wechattest.EndsAs(wechattest.StatusClosed))
@@ -256,7 +286,7 @@ func TestConcurrentRequestsPayOnce(t *testing.T) {
 			defer wg.Done()
 			for i := range 10 {
 				f := msg{
-					"appid": m.srv.AppID(), "mch_id": m.srv.MchID(), "nonce_str": "n",
+					"appid": m.cfg.AppID, "mch_id": m.cfg.MchID, "nonce_str": "n",
 					"out_trade_no":  "O1",
 					"out_refund_no": fmt.Sprintf("R%d", i), "total_fee": "100", "refund_fee": "10",
 				}
@@ -285,7 +315,7 @@ func TestCloseEndsAllGoroutines(t *testing.T) {
 	client := newClient(srv, nil)
 	failed := make(chan error)
 	go func() {
-		url, body := srv.URL()+wechattest.PathQuery, strings.NewReader("<xml><a>1</a></xml>")
+		url, body := srv.Config().BaseURL+wechattest.PathQuery, strings.NewReader("<xml><a>1</a></xml>")
 		_, err := client.Post(url, "text/xml", body) //nolint:bodyclose // fails
 		failed <- err
 	}()

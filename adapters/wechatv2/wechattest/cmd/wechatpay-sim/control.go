@@ -113,7 +113,7 @@ func (b breakage) fault() (wechattest.Fault, error) {
 	case "lose_answer":
 		return wechattest.LoseAnswer(), nil
 	case "fail_before":
-		return wechattest.FailBefore(), nil
+		return wechattest.LoseAnswer().NotExecuted(), nil
 	case "status_502":
 		return wechattest.Status(http.StatusBadGateway), nil
 	case "truncate":
@@ -121,7 +121,7 @@ func (b breakage) fault() (wechattest.Fault, error) {
 	case "wrong_sign":
 		return wechattest.WrongSign(), nil
 	case "not_found_once":
-		return wechattest.NotFoundOnce(), nil
+		return wechattest.ErrCode("REFUNDNOTEXIST", "not exist", false).On(wechattest.PathQuery), nil
 	case "ends_as_change":
 		return wechattest.EndsAs(wechattest.StatusChange), nil
 	case "ends_as_closed":

@@ -52,6 +52,7 @@ import (
 
 	"software.sslmate.com/src/go-pkcs12"
 
+	"github.com/orderfsm/orderfsm/adapters/wechatv2"
 	"github.com/orderfsm/orderfsm/adapters/wechatv2/wechattest"
 )
 
@@ -67,6 +68,7 @@ func main() {
 
 type settings struct {
 	options wechattest.Options
+	balance int64
 	control string
 	dir     string
 	speed   float64
@@ -92,8 +94,7 @@ func parse(args []string, out io.Writer) (settings, error) {
 		"address for the notifications of refunds that name none")
 	fs.DurationVar(&s.options.SettleAfter, "settle-after", 0, "how long a refund is PROCESSING")
 	fs.DurationVar(&s.options.Spacing, "spacing", 0, "least time between refunds of one order")
-	fs.Int64Var(&s.options.Balance, "balance", 0,
-		"the merchant's money in fen; if 0, 100 million yuan")
+	fs.Int64Var(&s.balance, "balance", 0, "the merchant's money in fen; if 0, 100 million yuan")
 	fs.Float64Var(&s.speed, "speed", 1, "how many times faster than real time the clock runs")
 	fs.Func("order", "a paid order, `number=fen`; may be repeated", func(v string) error {
 		number, fen, _ := strings.Cut(v, "=")
@@ -129,6 +130,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	defer srv.Close()
+	if s.balance != 0 {
+		srv.SetBalance(s.balance)
+	}
 	for _, o := range s.orders {
 		if err := srv.AddOrder(o); err != nil {
 			return err
@@ -187,22 +191,23 @@ func deliver(ctx context.Context, srv *wechattest.Server, out io.Writer, ended <
 
 // announce writes the certificates and prints the shop's settings.
 func announce(out io.Writer, srv *wechattest.Server, control, dir string) error {
-	p12, err := pkcs12Of(srv)
+	cfg := srv.Config()
+	p12, err := pkcs12Of(cfg)
 	if err != nil {
 		return err
 	}
 	lines := []string{
-		"WECHAT_BASE_URL=" + srv.URL(), "CONTROL_URL=" + control,
-		"WECHAT_APPID=" + srv.AppID(), "WECHAT_MCH_ID=" + srv.MchID(),
-		"WECHAT_API_KEY=" + srv.APIKey(),
+		"WECHAT_BASE_URL=" + cfg.BaseURL, "CONTROL_URL=" + control,
+		"WECHAT_APPID=" + cfg.AppID, "WECHAT_MCH_ID=" + cfg.MchID,
+		"WECHAT_API_KEY=" + cfg.APIKey,
 	}
 	for _, f := range []struct {
 		name, file string
 		data       []byte
 	}{
 		{"WECHAT_CA_FILE", "ca.pem", srv.CACertPEM()},
-		{"WECHAT_CERT_FILE", "apiclient_cert.pem", srv.ClientCertPEM()},
-		{"WECHAT_KEY_FILE", "apiclient_key.pem", srv.ClientKeyPEM()},
+		{"WECHAT_CERT_FILE", "apiclient_cert.pem", cfg.CertPEM},
+		{"WECHAT_KEY_FILE", "apiclient_key.pem", cfg.KeyPEM},
 		{"WECHAT_P12_FILE", "apiclient_cert.p12", p12},
 	} {
 		path := filepath.Join(dir, f.file)
@@ -216,12 +221,12 @@ func announce(out io.Writer, srv *wechattest.Server, control, dir string) error 
 }
 
 // pkcs12Of returns the merchant's certificate in the form of the merchant platform.
-func pkcs12Of(srv *wechattest.Server) ([]byte, error) {
-	pair, err := tls.X509KeyPair(srv.ClientCertPEM(), srv.ClientKeyPEM())
+func pkcs12Of(cfg wechatv2.Config) ([]byte, error) {
+	pair, err := tls.X509KeyPair(cfg.CertPEM, cfg.KeyPEM)
 	if err != nil {
 		return nil, fmt.Errorf("read the merchant's certificate: %w", err)
 	}
-	data, err := pkcs12.LegacyDES.Encode(pair.PrivateKey, pair.Leaf, nil, srv.MchID())
+	data, err := pkcs12.LegacyDES.Encode(pair.PrivateKey, pair.Leaf, nil, cfg.MchID)
 	if err != nil {
 		return nil, fmt.Errorf("encode the merchant's certificate: %w", err)
 	}
