@@ -198,6 +198,9 @@ func listFilters(t tb, e *env) {
 		{"the text is not a pattern", refund.Filter{OrderIDContains: "%"}, nil},
 		{"an underscore is text", refund.Filter{OrderIDContains: "r_2"}, []string{"R-3", "R-4"}},
 		{"an underscore is not a wild card", refund.Filter{OrderIDContains: "p_1"}, nil},
+		{"a state named twice", refund.Filter{States: []order.State{order.StateRejected, order.StateRefundRequested, order.StateRejected}}, []string{"R-1", "R-2", "R-3", "R-4"}},
+		{"from in a state", refund.Filter{From: e.at(2), States: []order.State{order.StateRefundRequested}}, []string{"R-2", "R-4"}},
+		{"to in a state", refund.Filter{To: e.at(2), States: []order.State{order.StateRefundRequested}}, []string{"R-1"}},
 		{"from", refund.Filter{From: e.at(2)}, []string{"R-2", "R-3", "R-4"}},
 		{"to is exclusive", refund.Filter{To: e.at(2)}, []string{"R-1"}},
 		{"all together", refund.Filter{

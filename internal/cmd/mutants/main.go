@@ -38,7 +38,7 @@ import (
 
 // options are the command's flags.
 type options struct {
-	dir, tests, base, run, judged string
+	dir, tests, base, run, skip, judged string
 
 	sample int
 	seed   int64
@@ -63,6 +63,7 @@ func main() {
 	flag.StringVar(&o.base, "base", "",
 		"only functions that differ from this git `revision`, and no bugs that are judged")
 	flag.StringVar(&o.run, "run", "", "only bugs whose line of output matches this `regexp`")
+	flag.StringVar(&o.skip, "skip", "", "no tests whose names match this `regexp`")
 	flag.StringVar(&o.judged, "judged", ".ci/mutants.txt", "`file` of the judged survivors")
 	flag.IntVar(&o.sample, "sample", 0, "only `n` bugs of each package, drawn by chance; 0 is all")
 	flag.Int64Var(&o.seed, "seed", 1, "of the sample")

@@ -41,9 +41,9 @@ func boolInt(b bool) int {
 }
 
 func newBinary(
-	ctx context.Context, l *listed, path, overlay string, least time.Duration,
+	ctx context.Context, o options, l *listed, path, overlay string,
 ) (*binary, error) {
-	b := &binary{name: l.short, path: path, dir: l.Dir, least: least}
+	b := &binary{name: l.short, path: path, dir: l.Dir, least: o.least}
 	if slices.Contains(append(l.TestImports, l.XTestImports...), "pgregory.net/rapid") {
 		// The same inputs each time, and no files of failing ones in the tree.
 		b.args = []string{"-rapid.seed=1", "-rapid.nofailfile"}
@@ -53,12 +53,16 @@ func newBinary(
 	if err != nil {
 		return nil, fmt.Errorf("build tests of %s: %w\n%s", b.name, err, out)
 	}
+	skip, err := regexp.Compile(cmp.Or(o.skip, "^$"))
+	if err != nil {
+		return nil, fmt.Errorf("flag skip: %w", err)
+	}
 	out, err = command(ctx, b.dir, path, "-test.list=.")
 	if err != nil {
 		return nil, fmt.Errorf("list tests of %s: %w\n%s", b.name, err, out)
 	}
 	for _, name := range strings.Fields(string(out)) {
-		if strings.HasPrefix(name, "Benchmark") {
+		if strings.HasPrefix(name, "Benchmark") || skip.MatchString(name) {
 			continue
 		}
 		t := &testCase{name: name}
@@ -255,7 +259,7 @@ func newRunner(
 			continue
 		}
 		path := filepath.Join(r.dir, fmt.Sprintf("%d.test", len(r.binaries)))
-		b, err := newBinary(ctx, &l, path, overlay, o.least)
+		b, err := newBinary(ctx, o, &l, path, overlay)
 		if err != nil {
 			return nil, err
 		}
