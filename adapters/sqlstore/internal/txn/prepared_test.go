@@ -22,6 +22,7 @@ type server struct {
 	asStmt   map[string]int // how often it ran prepared
 	refuses  error          // to prepare
 	fails    error          // when a prepared statement runs
+	commit   func() error   // if not nil
 }
 
 func newServer(t *testing.T) (*server, *sql.DB) {
@@ -58,13 +59,19 @@ func (l *link) ExecContext(
 	return driver.RowsAffected(1), nil
 }
 
-func (*link) Begin() (driver.Tx, error) { return done{}, nil }
-func (*link) Close() error              { return nil }
+func (l *link) Begin() (driver.Tx, error) { return tx{l.s}, nil }
+func (*link) Close() error                { return nil }
 
-type done struct{}
+type tx struct{ s *server }
 
-func (done) Commit() error   { return nil }
-func (done) Rollback() error { return nil }
+func (x tx) Commit() error {
+	if x.s.commit != nil {
+		return x.s.commit()
+	}
+	return nil
+}
+
+func (tx) Rollback() error { return nil }
 
 type stmt struct {
 	s     *server
