@@ -18,7 +18,7 @@ import (
 )
 
 // TestSQL: the statements of each dialect are those of testdata, so that a change of any is seen
-// also where its database is not. TestPlans runs them.
+// even if its database is not installed. TestPlans runs them.
 func TestSQL(t *testing.T) {
 	for _, d := range []Dialect{SQLite, PostgreSQL, MySQL} {
 		t.Run(string(d), func(t *testing.T) {
