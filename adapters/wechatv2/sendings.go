@@ -51,13 +51,17 @@ func (s *sendings) request(
 	return req, err
 }
 
-// counted returns r with a context that counts for the sendings of its body, if it has them.
+// counted returns r with a context that counts for the sendings of its body, if it has them. The
+// body becomes a plain reader: net/http sends it in one write with the header only if it knows the
+// body's type.
 func counted(r *http.Request) *http.Request {
 	body, ok := r.Body.(*countedBody)
 	if !ok {
 		return r
 	}
-	return r.WithContext(body.sendings.trace(r.Context()))
+	r = r.WithContext(body.sendings.trace(r.Context()))
+	r.Body = io.NopCloser(body.Reader)
+	return r
 }
 
 type countedBody struct {
