@@ -44,7 +44,7 @@ func (s *sendings) request(
 		return nil, err
 	}
 	req.GetBody = func() (io.ReadCloser, error) {
-		return &countedBody{bytes.NewReader(body), s}, nil
+		return &countedBody{*bytes.NewReader(body), s}, nil
 	}
 	req.Body, err = req.GetBody()
 	req.ContentLength = int64(len(body))
@@ -60,12 +60,12 @@ func counted(r *http.Request) *http.Request {
 		return r
 	}
 	r = r.WithContext(body.sendings.trace(r.Context()))
-	r.Body = io.NopCloser(body.Reader)
+	r.Body = io.NopCloser(&body.Reader)
 	return r
 }
 
 type countedBody struct {
-	*bytes.Reader
+	bytes.Reader
 	sendings *sendings
 }
 
