@@ -46,9 +46,9 @@ func (s *sendings) request(
 	req.GetBody = func() (io.ReadCloser, error) {
 		return &countedBody{*bytes.NewReader(body), s}, nil
 	}
-	req.Body, err = req.GetBody()
+	req.Body, _ = req.GetBody() // never fails
 	req.ContentLength = int64(len(body))
-	return req, err
+	return req, nil
 }
 
 // counted returns r with a context that counts for the sendings of its body, if it has them. The
