@@ -22,7 +22,7 @@ const (
 // notifications name that. If it is another number, notifications match no refund, and only polling
 // confirms the refund.
 func (g *Gateway) Check(req refund.Request) error {
-	faults := []error{checkSubject(req)}
+	faults := append(make([]error, 0, 4), checkSubject(req))
 	if req.Total <= 0 {
 		faults = append(faults, invalid("total", "must be greater than 0"))
 	}

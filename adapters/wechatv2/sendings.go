@@ -44,24 +44,28 @@ func (s *sendings) request(
 		return nil, err
 	}
 	req.GetBody = func() (io.ReadCloser, error) {
-		return &countedBody{bytes.NewReader(body), s}, nil
+		return &countedBody{*bytes.NewReader(body), s}, nil
 	}
-	req.Body, err = req.GetBody()
+	req.Body, _ = req.GetBody() // never fails
 	req.ContentLength = int64(len(body))
-	return req, err
+	return req, nil
 }
 
-// counted returns r with a context that counts for the sendings of its body, if it has them.
+// counted returns r with a context that counts for the sendings of its body, if it has them. The
+// body becomes a plain reader: net/http sends it in one write with the header only if it knows the
+// body's type.
 func counted(r *http.Request) *http.Request {
 	body, ok := r.Body.(*countedBody)
 	if !ok {
 		return r
 	}
-	return r.WithContext(body.sendings.trace(r.Context()))
+	r = r.WithContext(body.sendings.trace(r.Context()))
+	r.Body = io.NopCloser(&body.Reader)
+	return r
 }
 
 type countedBody struct {
-	*bytes.Reader
+	bytes.Reader
 	sendings *sendings
 }
 

@@ -3,10 +3,13 @@ package wechatv2_test
 import (
 	"context"
 	"crypto/x509"
+	"encoding/binary"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -20,6 +23,12 @@ func newWeb(t *testing.T, handler http.HandlerFunc) wechatv2.Config {
 	t.Helper()
 	web := httptest.NewTLSServer(handler)
 	t.Cleanup(web.Close)
+	return webConfig(t, web)
+}
+
+// webConfig returns the Config of a gateway for a TLS server.
+func webConfig(t *testing.T, web *httptest.Server) wechatv2.Config {
+	t.Helper()
 	cfg := config(newServer(t, wechattest.Options{}))
 	cfg.RootCAs = x509.NewCertPool()
 	cfg.RootCAs.AddCert(web.Certificate())
@@ -115,6 +124,66 @@ func TestRequestsHaveTheDocumentedFields(t *testing.T) {
 		require.Equal(t, tt.want, f, tt.name)
 	}
 	require.Len(t, nonces, len(tests), "a fresh nonce each time")
+}
+
+// recorder is a listener whose connections record what the client sends.
+type recorder struct {
+	net.Listener
+	mu   sync.Mutex
+	sent []byte
+}
+
+type recordedConn struct {
+	net.Conn
+	to *recorder
+}
+
+func (r *recorder) Accept() (net.Conn, error) {
+	conn, err := r.Listener.Accept()
+	return recordedConn{conn, r}, err
+}
+
+func (c recordedConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.to.mu.Lock()
+	defer c.to.mu.Unlock()
+	c.to.sent = append(c.to.sent, b[:n]...)
+	return n, err
+}
+
+// take returns the bytes since the last take.
+func (r *recorder) take() []byte {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	sent := r.sent
+	r.sent = nil
+	return sent
+}
+
+// TestRequestIsOneTLSRecord checks that a request's header and body are sent together. Two records
+// are two writes, which costs a refund over loopback about 5 % of its time.
+func TestRequestIsOneTLSRecord(t *testing.T) {
+	t.Parallel()
+	web := httptest.NewUnstartedServer(http.HandlerFunc(
+		func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }))
+	client := &recorder{Listener: web.Listener}
+	web.Listener = client
+	web.StartTLS()
+	t.Cleanup(web.Close)
+	g := newGateway(t, webConfig(t, web))
+	call := func() {
+		_, err := g.Refund(context.Background(), request())
+		require.ErrorIs(t, err, wechatv2.ErrAnswer) // the answer is empty
+	}
+	call()
+	require.NotEmpty(t, client.take(), "the handshake and the first request")
+
+	const head = 5 // type, version, length
+	call()
+	sent := client.take()
+	require.Greater(t, len(sent), head)
+	require.EqualValues(t, 23, sent[0], "application data")
+	require.EqualValues(t, len(sent)-head, binary.BigEndian.Uint16(sent[3:]), "one record")
 }
 
 // TestAnswerSizeIsBounded checks the size limits of answers to the byte.
