@@ -81,17 +81,23 @@ func (g *Gateway) End(refundNo string, as refund.Outcome) error {
 	return nil
 }
 
-// RefundInConsole pays a refund without the host, as a person can in the provider's console. It is
-// not one of Calls. It returns an error if the number is taken.
+// RefundInConsole makes a refund without the host, as a person can in the provider's console. It is
+// not one of Calls. The refund is paid, accepted, closed or abnormal as the step of
+// [Gateway.ByDefault] says, and paid if the step says neither. RefundInConsole returns an error if
+// the number is taken.
 func (g *Gateway) RefundInConsole(orderID, refundNo string, amount int64) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.ledger[refundNo] != nil {
 		return fmt.Errorf("refund in console: number %s is taken", refundNo)
 	}
-	g.ledger[refundNo] = &entry{
-		number: refundNo, orderID: orderID, amount: amount, state: refund.OutcomeSucceeded,
+	how := g.usual
+	if how.moves == refund.OutcomeUnknown {
+		how = Pay()
 	}
+	e := &entry{number: refundNo, orderID: orderID, amount: amount}
+	e.move(how)
+	g.ledger[refundNo] = e
 	return nil
 }
 
