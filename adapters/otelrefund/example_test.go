@@ -15,6 +15,7 @@ import (
 	"github.com/orderfsm/orderfsm/adapters/otelrefund"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
 func Example() {
@@ -37,7 +38,7 @@ func Example() {
 	) {
 		fmt.Println("tell the buyer:", t.To)
 	}}
-	svc, err := refund.NewService(machine, memstore.New(), tel.Gateway(&bank{}), refund.Options{
+	svc, err := refund.NewService(machine, memstore.New(), tel.Gateway(refundtest.New()), refund.Options{
 		Hooks: []refund.Hooks{tel.Hooks(), own},
 	})
 	if err != nil {

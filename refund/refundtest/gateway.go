@@ -28,6 +28,7 @@ type Gateway struct {
 	choose func(Call) Step // for a call without a step in script; may be nil
 	calls  []Call
 	ledger map[string]*entry // by refund number
+	orders map[string][]*entry
 	limits refund.Limits
 	check  func(refund.Request) error
 }
@@ -56,7 +57,9 @@ func (e *entry) result() refund.Result {
 }
 
 // New returns a Gateway that pays every refund at once.
-func New() *Gateway { return &Gateway{usual: Pay(), ledger: map[string]*entry{}} }
+func New() *Gateway {
+	return &Gateway{usual: Pay(), ledger: map[string]*entry{}, orders: map[string][]*entry{}}
+}
 
 // Plain returns g as a gateway without any optional interface.
 func (g *Gateway) Plain() refund.RefundGateway { return struct{ refund.RefundGateway }{g} }
@@ -255,14 +258,20 @@ func (g *Gateway) submit(req refund.Request, s Step, scripted bool) refund.Resul
 	}
 	e = &entry{number: req.RefundNo, orderID: req.OrderID, amount: req.Amount}
 	e.move(s)
-	g.ledger[e.number] = e
+	g.add(e)
 	return e.result()
+}
+
+// add adds a refund to the ledger. The caller holds the lock.
+func (g *Gateway) add(e *entry) {
+	g.ledger[e.number] = e
+	g.orders[e.orderID] = append(g.orders[e.orderID], e)
 }
 
 // held returns the part of an order's total that its refunds use.
 func (g *Gateway) held(orderID string) (sum int64) {
-	for _, e := range g.ledger {
-		if e.orderID == orderID && e.state != refund.OutcomeClosed {
+	for _, e := range g.orders[orderID] {
+		if e.state != refund.OutcomeClosed {
 			sum += e.amount
 		}
 	}

@@ -49,10 +49,8 @@ func (g *Gateway) Check(req refund.Request) error {
 // number, unless [Gateway.NextList] says otherwise.
 func (g *Gateway) List(ctx context.Context, req refund.Request) ([]refund.Result, error) {
 	return g.call(ctx, opList, req, func(Step, bool) (all []refund.Result) {
-		for _, e := range g.ledger {
-			if e.orderID == req.OrderID {
-				all = append(all, e.result())
-			}
+		for _, e := range g.orders[req.OrderID] {
+			all = append(all, e.result())
 		}
 		slices.SortFunc(all,
 			func(a, b refund.Result) int { return strings.Compare(a.RefundNo, b.RefundNo) })
