@@ -254,7 +254,7 @@ func TestDefaults(t *testing.T) {
 	require.WithinDuration(t, time.Now(), r.RequestedAt, time.Hour)
 
 	local := e.clock.Now().In(time.FixedZone("UTC+8", 8*3600)).Add(999)
-	e.svc = e.service(e.bank, refund.Options{Now: func() time.Time { return local }})
+	e.svc = e.service(e.bank, refund.Options{Now: refundtest.NewClock(local).Now})
 	r, err = approve(4000).do(bg, e.svc)
 	require.NoError(t, err)
 	require.Equal(t, e.clock.Now(), r.ApprovedAt)
