@@ -38,7 +38,8 @@ func Example() {
 	) {
 		fmt.Println("tell the buyer:", t.To)
 	}}
-	svc, err := refund.NewService(machine, memstore.New(), tel.Gateway(refundtest.New()), refund.Options{
+	gateway := tel.Gateway(refundtest.New()) // a host has its own here
+	svc, err := refund.NewService(machine, memstore.New(), gateway, refund.Options{
 		Hooks: []refund.Hooks{tel.Hooks(), own},
 	})
 	if err != nil {

@@ -60,7 +60,8 @@ func newShop(t *testing.T, opts wechattest.Options, limits *refund.Limits) *shop
 		Coupons: []wechattest.Coupon{{ID: "c1", Type: "NO_CASH", Fee: 1000}},
 	}))
 	_, err = s.svc.Register(context.Background(), refund.RegisterParams{
-		OrderID: "ORDER-1", Gateway: "wechatv2", Currency: "CNY", Total: 10000, PaidAt: s.clock.Now(),
+		OrderID: "ORDER-1", Gateway: "wechatv2", Currency: "CNY", Total: 10000,
+		PaidAt: s.clock.Now(),
 	})
 	require.NoError(t, err)
 	return s
