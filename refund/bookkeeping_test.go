@@ -293,7 +293,9 @@ func TestQueryHasAllFields(t *testing.T) {
 		Gateway: "bank", OrderID: "O1", PaymentID: "P1", Total: 10000, Currency: "CNY",
 	}
 	require.Equal(t, []refundtest.Call{
-		{Op: "refund", Request: sent}, {Op: "query", Request: asked}, {Op: "list", Request: all},
+		{Op: "refund", Request: sent},
+		{Op: "query", Request: asked},
+		{Op: "list", Request: all},
 		{Op: "query", Request: asked},
 	}, e.bank.Calls())
 }

@@ -155,7 +155,7 @@ func TestWorkSleepsAsLongAsItShould(t *testing.T) {
 	stopped, stop := context.WithCancel(bg)
 	stop()
 	ctx = stopped
-	sleeps(time.Second, work("R-1", clock))
+	sleeps(time.Second, work("R-1", clock.Now()))
 	ctx = bg
 	s.db.Close()
 	sleeps(10*time.Second, work("R-1", clock.Now()))

@@ -25,9 +25,10 @@ func (g *Gateway) Paid(refundNo string) int64 {
 
 // PaidTotal returns what the buyer received for an order under all refund numbers. If it is more
 // than was requested, money was paid twice.
-func (g *Gateway) PaidTotal(orderID string) (sum int64) {
+func (g *Gateway) PaidTotal(orderID string) int64 {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	sum := int64(0)
 	for _, e := range g.orders[orderID] {
 		sum += e.paid()
 	}
