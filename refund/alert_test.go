@@ -9,6 +9,7 @@ import (
 
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
 // TestDiscrepancyIsReportedEvenIfTheStoreFails: the answer to COMMIT is lost. The book may know by
@@ -36,7 +37,7 @@ func TestDiscrepancyIsReportedEvenIfTheStoreFails(t *testing.T) {
 // TestNumberOfAnotherOrderIsReportedOnce: the provider lists a refund for this order, but another
 // order has its number.
 func TestNumberOfAnotherOrderIsReportedOnce(t *testing.T) {
-	e, l := newLister(t)
+	e := newLister(t)
 	_, err := e.svc.Register(bg, refund.RegisterParams{
 		OrderID: "O2", Gateway: "bank", Currency: "CNY", Total: 10000,
 	})
@@ -45,7 +46,7 @@ func TestNumberOfAnotherOrderIsReportedOnce(t *testing.T) {
 		Ref: refund.Ref{OrderID: "O2", RefundNo: "C1"}, Amount: 1, Actor: buyer,
 	})
 	require.NoError(t, err)
-	l.console("C1", 4000, refund.OutcomeSucceeded)
+	e.console("C1", 4000, refund.OutcomeSucceeded)
 	rep, err := e.svc.Sync(bg, "O1")
 	require.NoError(t, err)
 	require.Len(t, rep.Discrepancies, 1)
@@ -67,7 +68,7 @@ func TestContradictionIsReportedOnce(t *testing.T) {
 			_, err := resolve(refund.ResolutionPaid, "bank transfer 77").do(bg, e.svc)
 			require.NoError(t, err)
 			for range 3 {
-				e.bank.next(fault{op: "query", res: answer})
+				e.bank.NextQuery(refundtest.Answer(answer))
 				rep, err := e.svc.Sync(bg, "O1")
 				require.NoError(t, err)
 				require.Len(t, rep.Discrepancies, 1)
@@ -92,9 +93,9 @@ func TestAnswerAboutSomethingElseIsReportedOnce(t *testing.T) {
 	ref := e.approved("R1", 4000)
 	e.process(ref)
 	for i, amount := range []int64{1, 1, 1, 2} {
-		e.bank.next(fault{op: "query", asIs: true, res: refund.Result{
+		e.bank.NextQuery(refundtest.Answer(refund.Result{
 			Outcome: refund.OutcomeSucceeded, RefundNo: "R1", Amount: amount,
-		}})
+		}))
 		e.steps(ref, 1)
 		require.Len(t, e.discrepancies, 1+i/3)
 	}
@@ -107,14 +108,14 @@ func TestSetupFaultOfQueriesIsReportedOnce(t *testing.T) {
 	e := newEnv(t)
 	for i := range 5 {
 		ref := e.approved(fmt.Sprint("R", i), 1000)
-		e.bank.next(fault{op: "query", err: &refund.SetupError{Err: errors.New("NOAUTH")}})
+		e.bank.NextQuery(refundtest.Fail(&refund.SetupError{Err: errors.New("NOAUTH")}))
 		e.process(ref)
 		e.steps(ref, 1)
 	}
 	require.Len(t, e.setup, 1)
 	e.run() // a query works
 	ref := e.approved("R5", 1000)
-	e.bank.next(fault{op: "query", err: &refund.SetupError{Err: errors.New("NOAUTH")}})
+	e.bank.NextQuery(refundtest.Fail(&refund.SetupError{Err: errors.New("NOAUTH")}))
 	e.process(ref)
 	e.steps(ref, 1)
 	require.Len(t, e.setup, 2, "another fault")
@@ -123,14 +124,14 @@ func TestSetupFaultOfQueriesIsReportedOnce(t *testing.T) {
 // TestSetupFaultOfRefundsIsNotHidden: it is known that lists are not permitted, and lists are rare.
 // When refunds begin to fail too, the hook is called again.
 func TestSetupFaultOfRefundsIsNotHidden(t *testing.T) {
-	e, l := newLister(t)
-	l.err = &refund.SetupError{Err: errors.New("lists are not permitted")}
+	e := newLister(t)
+	e.bank.NextList(refundtest.Fail(&refund.SetupError{Err: errors.New("not permitted")}))
 	_, err := e.svc.Sync(bg, "O1")
 	require.ErrorIs(t, err, refund.ErrSetup)
 	require.Len(t, e.setup, 1)
 	ref := e.approved("R1", 1000)
 	for range 3 {
-		e.bank.next(fault{op: "refund", err: &refund.SetupError{Err: errors.New("expired")}})
+		e.bank.NextRefund(refundtest.Fail(&refund.SetupError{Err: errors.New("expired")}))
 		e.steps(ref, 1)
 	}
 	require.Len(t, e.setup, 2)

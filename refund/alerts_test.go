@@ -10,21 +10,19 @@ import (
 	"github.com/orderfsm/orderfsm/internal/logtest"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
 // TestAcceptanceUpdatesTheOrder: Sync learns that the provider has the refund. The order's
 // UpdatedAt changes without a transition.
 func TestAcceptanceUpdatesTheOrder(t *testing.T) {
 	e := newEnv(t)
-	e.bank.next(fault{op: "refund", err: errLost, pay: true})
+	e.bank.NextRefund(refundtest.PayWhenAsked().ThenFail(errLost))
 	e.process(e.approved("R1", 4000))
 	e.clock.Advance(time.Second)
-	e.bank.next(
-		fault{
-			op:  "query",
-			res: refund.Result{Outcome: refund.OutcomeAccepted, ProviderRefundID: "501"},
-		},
-	)
+	e.bank.NextQuery(refundtest.Answer(refund.Result{
+		Outcome: refund.OutcomeAccepted, ProviderRefundID: "501",
+	}))
 	_, err := e.svc.Sync(bg, "O1")
 	require.NoError(t, err)
 	require.Equal(t, "501", e.refund("R1").ProviderRefundID)
@@ -79,12 +77,12 @@ func TestBackupRestoredDuringTheReport(t *testing.T) {
 func TestBackupRestoredWhileTheProviderIsAskedAgain(t *testing.T) {
 	e := newEnv(t)
 	e.into(order.StateRejected)
-	e.bank.next(fault{op: "query", res: isAccepted, block: func(context.Context) {
+	e.bank.NextQuery(refundtest.Answer(isAccepted).Before(func(context.Context) {
 		require.NoError(t, e.store.Update(bg, "O1", func(_ context.Context, o *order.Order) error {
 			o.Refunds[0].Message = "something else has changed"
 			return nil
 		}))
-	}})
+	}))
 	backup := newEnv(t)
 	backup.register()
 	store := &restored{Store: e.store, backup: backup.store, at: 3} // read, record, read again

@@ -12,15 +12,14 @@ import (
 
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
 // TestUnknownCodeIsNoDiscrepancy: a code that the adapter does not know is stored for a person, and
 // no hook is called.
 func TestUnknownCodeIsNoDiscrepancy(t *testing.T) {
 	e := newEnv(t)
-	e.bank.next(fault{
-		op: "refund", asIs: true, res: refund.Result{Code: "NEW_CODE", Message: "what is this"},
-	})
+	e.bank.NextRefund(refundtest.Answer(refund.Result{Code: "NEW_CODE", Message: "what is this"}))
 	next := e.process(e.approved("R1", 4000))
 	require.ErrorContains(t, next.Err, "no outcome (unknown) NEW_CODE what is this")
 	require.NotErrorIs(t, next.Err, refund.ErrMismatch)
@@ -31,10 +30,10 @@ func TestUnknownCodeIsNoDiscrepancy(t *testing.T) {
 // TestSettledDuringALostCall: a notification books the outcome during a call whose answer is lost.
 func TestSettledDuringALostCall(t *testing.T) {
 	e := newEnv(t)
-	e.bank.next(fault{op: "refund", pay: true, err: errLost, block: func(context.Context) {
-		e.bank.next(fault{op: "query", res: refund.Result{Outcome: refund.OutcomeSucceeded}})
+	e.bank.NextRefund(refundtest.PayWhenAsked().ThenFail(errLost).Before(func(context.Context) {
+		e.bank.NextQuery(refundtest.Answer(isPaid))
 		e.hint()
-	}})
+	}))
 	require.Equal(
 		t, refund.ProcessResult{State: order.StateRefunded}, e.process(e.approved("R1", 4000)),
 		"nothing is unknown any more",
@@ -52,18 +51,15 @@ func TestProvidersTextIsMadeStorable(t *testing.T) {
 		"whole runes": strings.Repeat("x", 499) + "退",
 	} {
 		t.Run(name, func(t *testing.T) {
-			for _, f := range []fault{
-				{
-					op: "refund",
-					res: refund.Result{
-						Outcome: refund.OutcomeDeclined, Code: text, Message: text,
-						ProviderRefundID: text,
-					},
-				},
-				{op: "refund", err: errors.New(text)},
+			for _, step := range []refundtest.Step{
+				refundtest.Answer(refund.Result{
+					Outcome: refund.OutcomeDeclined, Code: text, Message: text,
+					ProviderRefundID: text,
+				}),
+				refundtest.Fail(errors.New(text)),
 			} {
 				e := newEnv(t)
-				e.bank.next(f)
+				e.bank.NextRefund(step)
 				e.process(e.approved("R1", 4000))
 				r := e.refund("R1")
 				texts := []string{r.Code, r.Message, r.ProviderRefundID}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
 func TestExponentialBackoff(t *testing.T) {
@@ -78,7 +79,7 @@ func TestDefaultScheduleOfPolls(t *testing.T) {
 	start := e.clock.Now()
 	var waits []time.Duration
 	for e.clock.Now().Sub(start) < 30*24*time.Hour {
-		e.bank.next(fault{op: "query", res: refund.Result{Outcome: refund.OutcomeAccepted}})
+		e.bank.NextQuery(refundtest.Answer(isAccepted))
 		next := e.process(ref)
 		require.Equal(t, order.StateApproved, next.State)
 		wait := next.At.Sub(e.clock.Now())
@@ -136,7 +137,7 @@ func TestWaitAfterEachKindOfError(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			e := newEnv(t)
-			e.bank.next(fault{op: "refund", err: tc.err})
+			e.bank.NextRefund(refundtest.Fail(tc.err))
 			next := e.process(e.approved("R1", 4000))
 			require.Equal(t, e.clock.Now().Add(tc.want), next.At)
 			require.ErrorIs(t, next.Err, errLost)

@@ -1,7 +1,6 @@
 package refund_test
 
 import (
-	"context"
 	"fmt"
 	"sync/atomic"
 	"testing"
@@ -12,20 +11,8 @@ import (
 	"github.com/orderfsm/orderfsm/adapters/memstore"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
-
-// instant is a gateway that pays at once and keeps nothing.
-type instant struct{}
-
-func (instant) Refund(_ context.Context, req refund.Request) (refund.Result, error) {
-	return refund.Result{
-		Outcome: refund.OutcomeSucceeded, RefundNo: req.RefundNo, Amount: req.Amount,
-	}, nil
-}
-
-func (instant) Query(_ context.Context, req refund.Request) (refund.Result, error) {
-	return refund.Result{Outcome: refund.OutcomeNotFound, RefundNo: req.RefundNo}, nil
-}
 
 // BenchmarkLifecycle is register, request, approve, process (lease and record), refunded: one whole
 // order.
@@ -33,7 +20,7 @@ func BenchmarkLifecycle(b *testing.B) {
 	newService := func(b *testing.B) *refund.Service {
 		m, err := order.NewMachine(order.Options{})
 		require.NoError(b, err)
-		s, err := refund.NewService(m, memstore.New(), instant{}, refund.Options{})
+		s, err := refund.NewService(m, memstore.New(), refundtest.New(), refund.Options{})
 		require.NoError(b, err)
 		return s
 	}
@@ -69,7 +56,7 @@ func BenchmarkLifecycle(b *testing.B) {
 func lifecycle(b *testing.B, s *refund.Service, i int) {
 	id, number := fmt.Sprintf("O%d", i), fmt.Sprintf("R%d", i)
 	_, err := s.Register(
-		bg, refund.RegisterParams{OrderID: id, Gateway: "instant", Currency: "CNY", Total: 100},
+		bg, refund.RegisterParams{OrderID: id, Gateway: "bank", Currency: "CNY", Total: 100},
 	)
 	if err != nil {
 		b.Fatal(err)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
 // TestHistoryKeepsWhoAndWhy: it keeps actor and note of every command, and of the provider.
@@ -68,7 +69,7 @@ func TestHistoryKeepsWhoAndWhy(t *testing.T) {
 	}
 	t.Run("the provider", func(t *testing.T) {
 		e := newEnv(t)
-		e.bank.next(fault{op: "refund", res: declined("NOTENOUGH")})
+		e.bank.NextRefund(refundtest.Answer(declined("NOTENOUGH")))
 		e.process(e.approved(number, 4000))
 		tr := e.newest()
 		require.Equal(
@@ -181,7 +182,7 @@ func TestNoChangeIsNotWritten(t *testing.T) {
 				refund.Options{Now: e.clock.Now, Hooks: []refund.Hooks{e.hooks()}},
 			)
 			require.NoError(t, err)
-			e.bank.next(fault{op: "query", res: tc.answer})
+			e.bank.NextQuery(refundtest.Answer(tc.answer))
 			calls := len(e.after)
 			require.NoError(t, tc.do(s))
 			require.Zero(t, store.n)
@@ -201,7 +202,7 @@ func TestOnlyPaymentsAreConfirmed(t *testing.T) {
 	}
 	e := newEnv(t)
 	e.into(order.StateRejected)
-	e.bank.next(fault{op: "query", res: isAccepted})
+	e.bank.NextQuery(refundtest.Answer(isAccepted))
 	e.hint()
 	require.Equal(t, order.StateApproved, e.refund("R1").State, "adopted")
 	require.Zero(t, e.refund("R1").ConfirmedAt)
@@ -222,12 +223,9 @@ func TestRefundedAtIsStoredIfAStoreCanKeepIt(t *testing.T) {
 	} {
 		e := newEnv(t)
 		ref := e.approved("R1", 4000)
-		e.bank.next(
-			fault{
-				op:  "refund",
-				res: refund.Result{Outcome: refund.OutcomeSucceeded, RefundedAt: said},
-			},
-		)
+		e.bank.NextRefund(refundtest.Answer(refund.Result{
+			Outcome: refund.OutcomeSucceeded, RefundedAt: said,
+		}))
 		require.Equal(t, order.StateRefunded, e.process(ref).State)
 		require.Equal(t, want, e.refund("R1").RefundedAt, said)
 	}
@@ -264,41 +262,18 @@ func TestAcceptanceIsDatedOnce(t *testing.T) {
 	ref := e.approved("R1", 4000)
 	e.process(ref)
 	first := e.clock.Now()
-	e.bank.next(fault{op: "query", res: isAccepted})
+	e.bank.NextQuery(refundtest.Answer(isAccepted))
 	e.steps(ref, 1)
 	require.True(t, e.clock.Now().After(first))
 	require.Equal(t, first, e.refund("R1").AcceptedAt)
 	require.Equal(t, e.clock.Now(), e.order().UpdatedAt, "an answer is a change of the order")
 }
 
-// noting is a bank that notes what it is asked.
-type noting struct {
-	*bank
-	requests []refund.Request
-	queries  []refund.Request
-}
-
-func (n *noting) Refund(ctx context.Context, req refund.Request) (refund.Result, error) {
-	n.requests = append(n.requests, req)
-	return n.bank.Refund(ctx, req)
-}
-
-func (n *noting) Query(ctx context.Context, req refund.Request) (refund.Result, error) {
-	n.queries = append(n.queries, req)
-	return n.bank.Query(ctx, req)
-}
-
-func (n *noting) List(_ context.Context, req refund.Request) ([]refund.Result, error) {
-	n.queries = append(n.queries, req)
-	return nil, nil
-}
-
 // TestQueryHasAllFields: with the payment's number and the total, because some providers need them
 // to find the refund.
 func TestQueryHasAllFields(t *testing.T) {
 	e := newEnv(t)
-	g := &noting{bank: e.bank}
-	e.svc = e.service(g, refund.Options{Now: e.clock.Now})
+	e.svc = e.service(e.bank, refund.Options{Now: e.clock.Now})
 	_, err := e.svc.Register(bg, refund.RegisterParams{
 		OrderID: "O1", Gateway: "bank", PaymentID: "P1", Currency: "CNY", Total: 10000,
 	})
@@ -306,19 +281,23 @@ func TestQueryHasAllFields(t *testing.T) {
 	ref := e.approved("R1", 4000)
 	e.process(ref)
 	e.steps(ref, 1)
-	one := refund.Request{
+	_, err = e.svc.Sync(bg, "O1")
+	require.NoError(t, err)
+	sent := refund.Request{
 		Gateway: "bank", OrderID: "O1", PaymentID: "P1", RefundNo: "R1", Amount: 4000, Total: 10000,
 		Currency: "CNY", Reason: "r",
 	}
-	require.Equal(t, []refund.Request{one}, g.requests)
-	one.ProviderRefundID = "bank-R1"
-	require.Equal(t, []refund.Request{one}, g.queries)
-	_, err = e.svc.Sync(bg, "O1")
-	require.NoError(t, err)
+	asked := sent
+	asked.ProviderRefundID = "provider-R1"
 	all := refund.Request{
 		Gateway: "bank", OrderID: "O1", PaymentID: "P1", Total: 10000, Currency: "CNY",
 	}
-	require.Equal(t, []refund.Request{one, all, one}, g.queries)
+	require.Equal(t, []refundtest.Call{
+		{Op: "refund", Request: sent},
+		{Op: "query", Request: asked},
+		{Op: "list", Request: all},
+		{Op: "query", Request: asked},
+	}, e.bank.Calls())
 }
 
 // TestRefundKeepsWhereTheMoneyWent: from the answer that says so, whatever a later one leaves out.
@@ -326,10 +305,10 @@ func TestRefundKeepsWhereTheMoneyWent(t *testing.T) {
 	for said, kept := range map[int64]int64{3500: 3500, 4000: 4000, 0: 0, -1: 0, 4001: 0} {
 		e := newEnv(t)
 		ref := e.approved("R1", 4000)
-		e.bank.next(fault{op: "refund", res: refund.Result{
+		e.bank.NextRefund(refundtest.Answer(refund.Result{
 			Outcome: refund.OutcomeSucceeded, RefundNo: "R1", Amount: 4000,
 			Recipient: "零钱", Settled: said,
-		}})
+		}))
 		e.process(ref)
 		require.Equal(t, order.StateRefunded, e.refund("R1").State)
 		require.Equal(t, "零钱", e.refund("R1").Recipient)

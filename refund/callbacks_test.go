@@ -9,6 +9,7 @@ import (
 
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
 // TestGeneratedNumberTwice: if NewRefundNo repeats itself, two requests do not become one refund.
@@ -37,7 +38,7 @@ func TestAnswerIsRecordedIfBackoffPanics(t *testing.T) {
 		},
 	)
 	ref := e.approved("R1", 4000)
-	e.bank.next(fault{op: "refund", err: errors.New("lost")})
+	e.bank.NextRefund(refundtest.Fail(errors.New("lost")))
 	next := e.process(ref)
 	require.Equal(t, order.StateApproved, next.State)
 	require.Equal(t, e.clock.Now().Add(10*time.Minute), next.At)

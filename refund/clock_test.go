@@ -9,6 +9,7 @@ import (
 
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
 // TestClocksAnHourApart: two machines disagree about the time. That wastes calls and an hour, not
@@ -22,10 +23,8 @@ func TestClocksAnHourApart(t *testing.T) {
 	fast := e.service(e.bank, opt)
 
 	ref := e.approved("R1", 4000)
-	e.bank.next(
-		fault{op: "refund", pay: true, err: errLost}, fault{op: "query", err: errLost},
-		fault{op: "query", err: errLost},
-	)
+	e.bank.NextRefund(refundtest.PayWhenAsked().ThenFail(errLost))
+	e.bank.NextQuery(refundtest.Fail(errLost), refundtest.Fail(errLost))
 	start, state := e.clock.Now(), order.StateApproved
 	for i := 0; state == order.StateApproved; i++ {
 		next, err := []*refund.Service{slow, fast, slow}[i%3].Process(bg, ref)
@@ -35,7 +34,7 @@ func TestClocksAnHourApart(t *testing.T) {
 		require.Less(t, e.clock.Now().Sub(start), 2*time.Hour, "not wedged")
 	}
 	require.Equal(t, order.StateRefunded, state)
-	require.EqualValues(t, 4000, e.bank.paid("O1"))
+	require.EqualValues(t, 4000, e.bank.PaidTotal("O1"))
 	require.Equal(t, order.StateRefunded, e.order().Refund("R1").State)
 }
 
@@ -46,17 +45,17 @@ func TestLeaseTooFarAheadIsIgnored(t *testing.T) {
 	ref := e.approved("R1", 4000)
 	failing := &flakyStore{Store: e.store}
 	dying, err := refund.NewService(
-		e.machine, failing, dieOn{e.bank, nil, func() { failing.fail(errLost) }},
-		refund.Options{Now: e.clock.Now},
+		e.machine, failing, e.bank, refund.Options{Now: e.clock.Now},
 	)
 	require.NoError(t, err)
+	e.bank.NextRefund(refundtest.AsUsual().After(failing.down))
 	_, err = dying.Process(bg, ref)
 	require.ErrorIs(t, err, errLost)
 
 	e.clock.Advance(-time.Hour)
 	require.Equal(t, order.StateRefunded, e.process(ref).State)
 	require.Equal(t, order.StateRefunded, e.refund("R1").State)
-	require.EqualValues(t, 4000, e.bank.paid("O1"))
+	require.EqualValues(t, 4000, e.bank.PaidTotal("O1"))
 }
 
 // pausing is a store whose caller stands still after each commit: a machine that sleeps, a garbage
@@ -87,10 +86,8 @@ func TestNothingIsSentAfterTheLease(t *testing.T) {
 		}
 		slept = true
 		e.clock.Advance(time.Minute)
-		e.bank.next(
-			fault{op: "query", res: isNotFound}, fault{op: "refund", res: isAccepted},
-			fault{op: "query", res: isClosed},
-		)
+		e.bank.NextQuery(refundtest.Answer(isNotFound), refundtest.Answer(isClosed))
+		e.bank.NextRefund(refundtest.Answer(isAccepted))
 		e.process(ref)
 		e.clock.Advance(time.Minute)
 		require.Equal(t, order.StateFailed, e.process(ref).State)
@@ -100,10 +97,10 @@ func TestNothingIsSentAfterTheLease(t *testing.T) {
 	_, err = late.Process(bg, ref)
 	require.NoError(t, err)
 	require.Equal(
-		t, []string{"query R1", "refund R1", "query R1"}, e.bank.called(),
+		t, []string{"query R1", "refund R1", "query R1"}, called(e.bank),
 		"the late one sends nothing",
 	)
-	require.Zero(t, e.bank.paid("O1"))
+	require.Equal(t, refund.OutcomeNotFound, e.bank.State("R1"))
 	require.Equal(t, order.StateFailed, e.refund("R1").State)
 }
 
@@ -121,12 +118,12 @@ func TestLateProcessReleasesTheRefund(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, order.StateApproved, next.State)
 	require.ErrorContains(t, next.Err, "lease")
-	require.Empty(t, e.bank.called())
+	require.Empty(t, called(e.bank))
 	require.False(t, e.refund("R1").Outstanding, "nothing was sent")
 
 	e.run()
 	require.Equal(t, order.StateRefunded, e.refund("R1").State)
-	require.EqualValues(t, 4000, e.bank.paid("O1"))
+	require.EqualValues(t, 4000, e.bank.PaidTotal("O1"))
 }
 
 const year = 365 * 24 * time.Hour
@@ -157,7 +154,7 @@ func TestClockAYearAheadStopsNothing(t *testing.T) {
 			e.process(ref1)
 			e.steps(ref1, 1)
 			require.Equal(t, order.StateRefunded, e.refund("R1").State)
-			require.EqualValues(t, 6000, e.bank.paid("O1"))
+			require.EqualValues(t, 6000, e.bank.PaidTotal("O1"))
 		})
 	}
 }
@@ -213,10 +210,8 @@ func TestIntervalOfAWrongClock(t *testing.T) {
 		-61 * time.Second: false, 0: true, time.Minute: true, 2 * time.Minute: false, year: false,
 	} {
 		e := newEnv(t)
-		s := e.service(
-			limited{e.bank, refund.Limits{MinInterval: time.Minute}},
-			refund.Options{Now: e.clock.Now},
-		)
+		e.bank.SetLimits(refund.Limits{MinInterval: time.Minute})
+		s := e.service(e.bank, refund.Options{Now: e.clock.Now})
 		e.process(e.approved("R1", 3000))
 		ref := e.approved("R2", 3000)
 		require.NoError(t, e.store.Update(bg, "O1", func(_ context.Context, o *order.Order) error {
@@ -225,7 +220,7 @@ func TestIntervalOfAWrongClock(t *testing.T) {
 		}))
 		_, err := s.Process(bg, ref)
 		require.NoError(t, err)
-		require.Equal(t, waits, len(e.bank.submissions("R2")) == 0, "sent %v from now", sent)
+		require.Equal(t, waits, len(submissions(e.bank, "R2")) == 0, "sent %v from now", sent)
 	}
 }
 
@@ -252,7 +247,7 @@ func TestQuietPeriodOnOneClock(t *testing.T) {
 		require.NoError(t, err)
 		return s.Process(bg, o1("R1"))
 	}
-	e.bank.next(fault{op: "refund", err: errLost}, fault{op: "refund", res: declined("NOTENOUGH")})
+	e.bank.NextRefund(refundtest.Fail(errLost), refundtest.Decline("NOTENOUGH"))
 	ref := e.approved("R1", 4000)
 	e.process(ref)
 	e.clock.Advance(time.Minute)
@@ -260,7 +255,7 @@ func TestQuietPeriodOnOneClock(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, e.clock.Now(), e.refund("R1").DeclinedAt)
 	for range 4 { // twenty seconds each
-		e.bank.next(fault{op: "query", res: isNotFound})
+		e.bank.NextQuery(refundtest.Answer(isNotFound))
 		next, err := process(time.Hour + 10*time.Minute)
 		require.NoError(t, err)
 		require.Equal(t, order.StateApproved, next.State, "the quiet period is not over")
@@ -268,12 +263,12 @@ func TestQuietPeriodOnOneClock(t *testing.T) {
 	}
 	broken = errLost
 	e.clock.Advance(40 * time.Second)
-	e.bank.next(fault{op: "query", res: isNotFound}, fault{op: "query", res: isNotFound})
+	e.bank.NextQuery(refundtest.Answer(isNotFound), refundtest.Answer(isNotFound))
 	_, err = process(time.Hour + 20*time.Minute)
 	require.ErrorIs(t, err, errLost, "without the store's time nothing is booked")
 	broken = nil
 	next, err := process(2 * time.Hour)
 	require.NoError(t, err)
 	require.Equal(t, order.StateFailed, next.State)
-	require.Zero(t, e.bank.paid("O1"))
+	require.Equal(t, refund.OutcomeNotFound, e.bank.State("R1"))
 }

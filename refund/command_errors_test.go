@@ -12,6 +12,7 @@ import (
 
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
 // TestFailedCommandChangesNothing: a veto, a hook's error or panic, and a store error leave the
@@ -180,7 +181,8 @@ func TestBadInput(t *testing.T) {
 			if tc.p.OrderID == "" {
 				tc.p.OrderID = "O1"
 			}
-			_, err := e.service(checker{e.bank}, refund.Options{}).Request(bg, tc.p)
+			e.bank.SetCheck(checkLuck)
+			_, err := e.service(e.bank, refund.Options{}).Request(bg, tc.p)
 			require.ErrorIs(t, err, tc.want)
 			var invalid *order.InvalidError
 			if errors.As(err, &invalid) {
@@ -191,10 +193,8 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
-// checker is a gateway that could never take the number "unlucky".
-type checker struct{ *bank }
-
-func (checker) Check(req refund.Request) error {
+// checkLuck is the Check of a gateway that could never take the number "unlucky".
+func checkLuck(req refund.Request) error {
 	if req.RefundNo == "unlucky" {
 		return &order.InvalidError{Field: "refund_no", Problem: "is unlucky"}
 	}
@@ -236,11 +236,9 @@ func TestResolveIsRefusedDuringACall(t *testing.T) {
 	e := newEnv(t)
 	ref := e.approved("R1", 4000)
 	var err error
-	e.bank.next(fault{op: "refund", pay: true, res: refund.Result{
-		Outcome: refund.OutcomeAccepted,
-	}, block: func(context.Context) {
+	e.bank.NextRefund(refundtest.PayWhenAsked().Before(func(context.Context) {
 		_, err = resolve(refund.ResolutionReturned, "e").do(bg, e.svc)
-	}})
+	}))
 	e.process(ref)
 	require.ErrorIs(t, err, refund.ErrConflict)
 	_, err = resolve(refund.ResolutionReturned, " ").do(bg, e.svc)
@@ -251,38 +249,33 @@ func TestResolveIsRefusedDuringACall(t *testing.T) {
 
 func TestAbandonAsksFirst(t *testing.T) {
 	for name, tc := range map[string]struct {
-		answer fault
+		answer refundtest.Step
 		state  order.State
 		err    error
 	}{
 		"never seen": {
-			fault{op: "query", res: refund.Result{Outcome: refund.OutcomeNotFound}},
-			order.StateAbandoned, nil,
+			refundtest.Answer(isNotFound), order.StateAbandoned, nil,
 		},
 		"closed": {
-			fault{op: "query", res: refund.Result{Outcome: refund.OutcomeClosed}},
-			order.StateAbandoned, nil,
+			refundtest.Answer(isClosed), order.StateAbandoned, nil,
 		},
 		"no answer": {
-			fault{op: "query", err: errLost}, order.StateFailed, refund.ErrUnsettled,
+			refundtest.Fail(errLost), order.StateFailed, refund.ErrUnsettled,
 		},
 		"on its way": {
-			fault{op: "query", res: refund.Result{Outcome: refund.OutcomeAccepted}},
-			order.StateApproved, refund.ErrUnsettled,
+			refundtest.Answer(isAccepted), order.StateApproved, refund.ErrUnsettled,
 		},
 		"paid after all": {
-			fault{op: "query", res: refund.Result{Outcome: refund.OutcomeSucceeded}},
-			order.StateRefunded, refund.ErrUnsettled,
+			refundtest.Answer(isPaid), order.StateRefunded, refund.ErrUnsettled,
 		},
 		"neither here nor": {
-			fault{op: "query", res: refund.Result{Outcome: refund.OutcomeAbnormal}},
-			order.StateAbnormal, refund.ErrUnsettled,
+			refundtest.Answer(isAbnormal), order.StateAbnormal, refund.ErrUnsettled,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := newEnv(t)
 			e.into(order.StateFailed)
-			e.bank.next(tc.answer)
+			e.bank.NextQuery(tc.answer)
 			_, err := abandon.do(bg, e.svc)
 			if tc.err == nil {
 				require.NoError(t, err)
@@ -295,14 +288,12 @@ func TestAbandonAsksFirst(t *testing.T) {
 	t.Run("retried in the meantime", func(t *testing.T) {
 		e := newEnv(t)
 		e.into(order.StateFailed)
-		e.bank.next(fault{op: "query", res: refund.Result{
-			Outcome: refund.OutcomeNotFound,
-		}, block: func(context.Context) {
+		e.bank.NextQuery(refundtest.Answer(isNotFound).Before(func(context.Context) {
 			_, err := retry.do(bg, e.svc)
 			require.NoError(t, err)
-			e.bank.next(fault{op: "refund", res: declined("NOTENOUGH")})
+			e.bank.NextRefund(refundtest.Decline("NOTENOUGH"))
 			e.process(o1("R1"))
-		}})
+		}))
 		_, err := abandon.do(bg, e.svc)
 		require.ErrorIs(t, err, refund.ErrConflict)
 		require.Equal(t, order.StateFailed, e.refund("R1").State)

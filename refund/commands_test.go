@@ -9,6 +9,7 @@ import (
 
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
 // flakyStore fails every Update after a call of fail: before fn runs or, if late, after it.
@@ -24,6 +25,9 @@ func (f *flakyStore) fail(err error) {
 	defer f.mu.Unlock()
 	f.err = err
 }
+
+// down is fail for a step of the bank.
+func (f *flakyStore) down(context.Context) { f.fail(errLost) }
 
 func (f *flakyStore) Update(
 	ctx context.Context, id string, fn func(context.Context, *order.Order) error,
@@ -123,12 +127,10 @@ func (e *env) into(s order.State) {
 	case order.StateRefunded:
 		e.run()
 	case order.StateAbnormal:
-		e.bank.next(fault{
-			op: "refund", pay: true, res: refund.Result{Outcome: refund.OutcomeAbnormal},
-		})
+		e.bank.NextRefund(refundtest.Abnormal())
 		e.process(ref)
 	case order.StateFailed, order.StateAbandoned:
-		e.bank.next(fault{op: "refund", res: declined("NOTENOUGH")})
+		e.bank.NextRefund(refundtest.Decline("NOTENOUGH"))
 		e.process(ref)
 		if s == order.StateAbandoned {
 			must(abandon)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
 // TestDeniedAfterAcceptance: the provider accepted the refund, with a number that is in the book.
@@ -22,10 +23,10 @@ func TestDeniedAfterAcceptance(t *testing.T) {
 			e := newEnv(t)
 			ref := e.approved("R1", 6000)
 			e.process(ref)
-			require.Equal(t, "bank-R1", e.refund("R1").ProviderRefundID)
+			require.Equal(t, "provider-R1", e.refund("R1").ProviderRefundID)
 			require.NotZero(t, e.refund("R1").AcceptedAt)
 			for range 6 {
-				e.bank.next(fault{op: "query", res: denied})
+				e.bank.NextQuery(refundtest.Answer(denied))
 			}
 			e.steps(ref, 1)
 			require.Empty(t, e.discrepancies, "it may only lag behind")
@@ -36,7 +37,7 @@ func TestDeniedAfterAcceptance(t *testing.T) {
 			require.Len(t, e.discrepancies, 1, "one alert")
 			require.Equal(t, order.StateApproved, e.discrepancies[0].Book)
 			require.Equal(t, order.StateApproved, e.refund("R1").State)
-			require.Equal(t, []string{"refund R1"}, e.bank.submissions("R1"))
+			require.Equal(t, []string{"refund R1"}, submissions(e.bank, "R1"))
 
 			_, err := e.svc.Abandon(
 				bg, refund.AbandonParams{Ref: o1("R1"), Evidence: "x", Actor: seller},
@@ -48,8 +49,8 @@ func TestDeniedAfterAcceptance(t *testing.T) {
 
 			e.run() // the provider answers correctly again
 			require.Equal(t, order.StateRefunded, e.refund("R1").State)
-			require.EqualValues(t, 6000, e.bank.paid("O1"))
-			require.Equal(t, []string{"refund R1"}, e.bank.submissions("R1"))
+			require.EqualValues(t, 6000, e.bank.PaidTotal("O1"))
+			require.Equal(t, []string{"refund R1"}, submissions(e.bank, "R1"))
 		})
 	}
 }
@@ -60,12 +61,12 @@ func TestLaggingProvider(t *testing.T) {
 	e := newEnv(t)
 	ref := e.approved("R1", 6000)
 	e.process(ref)
-	e.bank.next(fault{op: "query", res: isNotFound})
+	e.bank.NextQuery(refundtest.Answer(isNotFound))
 	e.steps(ref, 1)
 	e.run()
 	require.Equal(t, order.StateRefunded, e.refund("R1").State)
 	require.Empty(t, e.discrepancies)
-	require.Equal(t, []string{"refund R1"}, e.bank.submissions("R1"))
+	require.Equal(t, []string{"refund R1"}, submissions(e.bank, "R1"))
 }
 
 // TestResolvedAndPaidByTheProvider: the operator paid by bank transfer and resolved the refund as
@@ -178,7 +179,7 @@ func TestResolveEndsADenial(t *testing.T) {
 	})
 	ref := e.approved("R1", 4000)
 	e.process(ref)
-	e.bank.next(fault{op: "query", res: isNotFound}, fault{op: "query", res: isNotFound})
+	e.bank.NextQuery(refundtest.Answer(isNotFound), refundtest.Answer(isNotFound))
 	e.steps(ref, 2)
 	r := e.refund("R1")
 	require.Equal(t, order.StateFailed, r.State)
@@ -190,14 +191,14 @@ func TestResolveEndsADenial(t *testing.T) {
 func TestRefusalTimedByAClockYearsAhead(t *testing.T) {
 	e := newEnv(t)
 	ref := e.approved("R1", 4000)
-	e.bank.next(fault{op: "refund", err: errLost}, fault{op: "refund", res: declined("NOTENOUGH")})
+	e.bank.NextRefund(refundtest.Fail(errLost), refundtest.Decline("NOTENOUGH"))
 	e.process(ref)
 	e.clock.Advance(10 * year)
 	e.process(ref) // refused
 	e.clock.Advance(-10 * year)
 	start := e.clock.Now()
 	for i := range 4 {
-		e.bank.next(fault{op: "query", res: isNotFound})
+		e.bank.NextQuery(refundtest.Answer(isNotFound))
 		e.steps(ref, 1)
 		if e.refund("R1").State == order.StateFailed {
 			require.Equal(t, "NOTENOUGH", e.refund("R1").Code)
@@ -214,13 +215,13 @@ func TestClosedFromBeforeARetry(t *testing.T) {
 	e := newEnv(t)
 	ref := e.approved("R1", 4000)
 	e.process(ref)
-	e.bank.next(fault{op: "query", res: isClosed})
+	e.bank.NextQuery(refundtest.Answer(isClosed))
 	e.steps(ref, 1)
 	require.Equal(t, order.StateFailed, e.refund("R1").State)
 	_, err := retry.do(bg, e.svc)
 	require.NoError(t, err)
 	e.process(ref) // accepted
-	e.bank.next(fault{op: "query", res: isClosed})
+	e.bank.NextQuery(refundtest.Answer(isClosed))
 	e.steps(ref, 1)
 	require.Equal(t, order.StateApproved, e.refund("R1").State)
 	e.run()
@@ -238,8 +239,8 @@ func TestStaleAcceptedRevivesNothing(t *testing.T) {
 			e.process(ref) // accepted
 			e.clock.Advance(time.Minute)
 			res := refund.Result{Outcome: stale}
-			e.bank.next(fault{op: "query", res: res, block: func(context.Context) {
-				e.bank.set("R1", refund.OutcomeClosed)
+			e.bank.NextQuery(refundtest.Answer(res).Before(func(context.Context) {
+				e.end("R1", refund.OutcomeClosed)
 				require.Equal(t, order.StateFailed, e.process(ref).State)
 				_, err := e.svc.Abandon(bg, refund.AbandonParams{Ref: o1("R1"), Actor: seller})
 				require.NoError(t, err)
@@ -247,7 +248,7 @@ func TestStaleAcceptedRevivesNothing(t *testing.T) {
 					bg, refund.RequestParams{Ref: o1("R2"), Amount: 6000, Actor: buyer},
 				)
 				require.NoError(t, err)
-			}})
+			}))
 			rep, err := e.svc.Sync(bg, "O1")
 			require.NoError(t, err)
 			require.Empty(t, rep.Discrepancies)
@@ -258,7 +259,7 @@ func TestStaleAcceptedRevivesNothing(t *testing.T) {
 			)
 			require.NoError(t, err)
 			e.run()
-			require.EqualValues(t, 6000, e.bank.paid("O1"))
+			require.EqualValues(t, 6000, e.bank.PaidTotal("O1"))
 		})
 	}
 	t.Run("an attempt's answer", func(t *testing.T) {
@@ -266,11 +267,11 @@ func TestStaleAcceptedRevivesNothing(t *testing.T) {
 		ref := e.approved("R1", 6000)
 		e.process(ref)
 		e.clock.Advance(time.Minute)
-		e.bank.next(fault{op: "query", res: isAccepted, block: func(context.Context) {
+		e.bank.NextQuery(refundtest.Answer(isAccepted).Before(func(context.Context) {
 			e.clock.Advance(2 * time.Minute) // beyond the lease
-			e.bank.set("R1", refund.OutcomeClosed)
+			e.end("R1", refund.OutcomeClosed)
 			require.Equal(t, order.StateFailed, e.process(ref).State)
-		}})
+		}))
 		require.Equal(t, order.StateFailed, e.process(ref).State)
 		require.Equal(t, order.StateFailed, e.refund("R1").State)
 		require.Empty(t, e.discrepancies)
@@ -278,17 +279,17 @@ func TestStaleAcceptedRevivesNothing(t *testing.T) {
 	t.Run("asked again, it is so", func(t *testing.T) {
 		e := newEnv(t)
 		e.into(order.StateRejected)
-		e.bank.pay(refund.Request{OrderID: "O1", RefundNo: "R1", Amount: 4000})
+		e.console("R1", 4000, refund.OutcomeAccepted)
 		o, err := e.store.Get(bg, "O1")
 		require.NoError(t, err)
-		e.bank.next(fault{op: "query", res: isAccepted, block: func(context.Context) {
+		e.bank.NextQuery(refundtest.Answer(isAccepted).Before(func(context.Context) {
 			require.NoError(t, e.store.Update(bg, o.ID, func(
 				_ context.Context, o *order.Order,
 			) error {
 				o.Refunds[0].Message = "something else has changed"
 				return nil
 			}))
-		}}, fault{op: "query", res: isAccepted})
+		}), refundtest.Answer(isAccepted))
 		e.hint()
 		require.Equal(
 			t, order.StateApproved, e.refund("R1").State,
@@ -307,11 +308,11 @@ func TestAbandonWithEvidence(t *testing.T) {
 		})
 		return err
 	}
-	silent := fault{op: "query", err: errLost}
+	silent := refundtest.Fail(errLost)
 	t.Run("silent", func(t *testing.T) {
 		e := newEnv(t)
 		e.into(order.StateFailed)
-		e.bank.next(silent, silent)
+		e.bank.NextQuery(silent, silent)
 		err := abandon(e, " ")
 		require.ErrorIs(t, err, refund.ErrUnsettled)
 		require.ErrorIs(t, err, errLost)
@@ -323,19 +324,16 @@ func TestAbandonWithEvidence(t *testing.T) {
 			history[len(history)-1].Note,
 		)
 	})
-	for name, answer := range map[string]fault{
-		"accepted": {op: "query", res: isAccepted},
-		"another amount": {
-			op: "query", asIs: true,
-			res: refund.Result{Outcome: refund.OutcomeSucceeded, RefundNo: "R1", Amount: 1},
-		},
-		"paid in the end":   {op: "query", res: refund.Result{Outcome: refund.OutcomeSucceeded}},
-		"money on its way?": {op: "query", res: refund.Result{Outcome: refund.OutcomeAbnormal}},
+	for name, answer := range map[string]refund.Result{
+		"accepted":          isAccepted,
+		"another amount":    {Outcome: refund.OutcomeSucceeded, Amount: 1},
+		"paid in the end":   isPaid,
+		"money on its way?": isAbnormal,
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := newEnv(t)
 			e.into(order.StateFailed)
-			e.bank.next(answer)
+			e.bank.NextQuery(refundtest.Answer(answer))
 			require.ErrorIs(t, abandon(e, "letter of the bank"), refund.ErrUnsettled)
 			require.NotEqual(t, order.StateAbandoned, e.refund("R1").State)
 		})
@@ -344,7 +342,7 @@ func TestAbandonWithEvidence(t *testing.T) {
 		e := newEnv(t)
 		e.into(order.StateFailed)
 		ctx, cancel := context.WithCancel(bg)
-		e.bank.next(fault{op: "query", err: errLost, block: func(context.Context) { cancel() }})
+		e.bank.NextQuery(refundtest.Fail(errLost).Before(func(context.Context) { cancel() }))
 		_, err := e.svc.Abandon(
 			ctx, refund.AbandonParams{Ref: o1("R1"), Evidence: "x", Actor: seller},
 		)

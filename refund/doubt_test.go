@@ -10,6 +10,7 @@ import (
 
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
 // TestAcceptedIsNeverCancelled: the book was restored from a backup in which the refund had not
@@ -18,8 +19,8 @@ import (
 func TestAcceptedIsNeverCancelled(t *testing.T) {
 	e := newEnv(t)
 	ref := e.approved("R1", 4000)
-	e.bank.pay(refund.Request{OrderID: "O1", RefundNo: "R1", Amount: 4000})
-	e.bank.next(fault{op: "query", res: isAccepted})
+	e.console("R1", 4000, refund.OutcomeAccepted)
+	e.bank.NextQuery(refundtest.Answer(isAccepted))
 	e.hint()
 	require.Zero(t, e.refund("R1").Attempts)
 	require.NotZero(t, e.refund("R1").AcceptedAt)
@@ -29,15 +30,15 @@ func TestAcceptedIsNeverCancelled(t *testing.T) {
 	require.EqualValues(t, 4000, e.order().Reserved)
 	e.process(ref)
 	require.Equal(t, order.StateRefunded, e.refund("R1").State)
-	require.Empty(t, e.bank.submissions("R1"))
+	require.Empty(t, submissions(e.bank, "R1"))
 }
 
 // lateAccepted leaves R1 abandoned, and the answer of an attempt that was held up says that it is
 // accepted. then is what the provider says when it is asked again.
-func (e *env) lateAccepted(then ...fault) {
+func (e *env) lateAccepted(then ...refundtest.Step) {
 	e.t.Helper()
 	ref := e.approved("R1", 4000)
-	e.bank.next(fault{op: "refund", res: isAccepted, pay: true, block: func(context.Context) {
+	e.bank.NextRefund(refundtest.PayWhenAsked().Before(func(context.Context) {
 		_, err := e.svc.Resolve(bg, refund.ResolveParams{
 			Ref: o1("R1"), Resolution: refund.ResolutionReturned, Evidence: "x", Actor: seller,
 		})
@@ -45,11 +46,11 @@ func (e *env) lateAccepted(then ...fault) {
 		e.clock.Advance(2 * time.Minute) // the call hangs, and its lease runs out
 		_, err = resolve(refund.ResolutionReturned, "x").do(bg, e.svc)
 		require.NoError(e.t, err)
-		e.bank.next(fault{op: "query", res: isNotFound})
+		e.bank.NextQuery(refundtest.Answer(isNotFound))
 		_, err = abandon.do(bg, e.svc)
 		require.NoError(e.t, err)
-		e.bank.next(then...)
-	}})
+		e.bank.NextQuery(then...)
+	}))
 	require.Equal(e.t, order.StateAbandoned, e.process(ref).State)
 }
 
@@ -60,7 +61,7 @@ func (e *env) lateAccepted(then ...fault) {
 func TestOvertakenAnswerIsReportedIfNothingConfirmsIt(t *testing.T) {
 	t.Run("no answer", func(t *testing.T) {
 		e := newEnv(t)
-		e.lateAccepted(fault{op: "query", err: errLost})
+		e.lateAccepted(refundtest.Fail(errLost))
 		require.Len(t, e.discrepancies, 1)
 		require.Equal(t, order.StateAbandoned, e.discrepancies[0].Book)
 		require.Equal(t, refund.OutcomeAccepted, e.discrepancies[0].Result.Outcome)
@@ -68,22 +69,22 @@ func TestOvertakenAnswerIsReportedIfNothingConfirmsIt(t *testing.T) {
 	})
 	t.Run("corrected", func(t *testing.T) {
 		e := newEnv(t)
-		e.lateAccepted(fault{op: "query", res: isClosed})
+		e.lateAccepted(refundtest.Answer(isClosed))
 		require.Empty(t, e.discrepancies)
 	})
 }
 
 // touching are answers to queries during each of which the book changes.
-func (e *env) touching(n int, res refund.Result) (script []fault) {
+func (e *env) touching(n int, res refund.Result) (script []refundtest.Step) {
 	for i := range n {
-		script = append(script, fault{op: "query", res: res, block: func(context.Context) {
+		script = append(script, refundtest.Answer(res).Before(func(context.Context) {
 			require.NoError(e.t, e.store.Update(bg, "O1", func(
 				_ context.Context, o *order.Order,
 			) error {
 				o.Refunds[0].Code = strings.Repeat("x", i+1)
 				return nil
 			}))
-		}})
+		}))
 	}
 	return script
 }
@@ -95,15 +96,15 @@ func TestOvertakenAnswersAreAnError(t *testing.T) {
 	e := newEnv(t)
 	e.into(order.StateFailed)
 	for range 3 {
-		e.bank.next(e.touching(3, isAccepted)...)
+		e.bank.NextQuery(e.touching(3, isAccepted)...)
 		require.ErrorIs(t, e.svc.HandleNotification(bg, success("R1", 4000)), refund.ErrConflict)
 
-		e.bank.next(e.touching(3, isAccepted)...)
+		e.bank.NextQuery(e.touching(3, isAccepted)...)
 		rep, err := e.svc.Sync(bg, "O1")
 		require.NoError(t, err)
 		require.ErrorIs(t, rep.Discrepancies[0].Err, refund.ErrConflict)
 
-		e.bank.next(e.touching(3, isAccepted)...)
+		e.bank.NextQuery(e.touching(3, isAccepted)...)
 		_, err = e.svc.Abandon(bg, refund.AbandonParams{
 			Ref: o1("R1"), Evidence: "x", Actor: seller,
 		})
@@ -111,7 +112,7 @@ func TestOvertakenAnswersAreAnError(t *testing.T) {
 	}
 	require.Equal(t, order.StateFailed, e.refund("R1").State)
 
-	e.bank.next(append(e.touching(2, isAccepted), fault{op: "query", res: isAccepted})...)
+	e.bank.NextQuery(append(e.touching(2, isAccepted), refundtest.Answer(isAccepted))...)
 	e.hint()
 	require.Equal(t, order.StateApproved, e.refund("R1").State, "the third look still counts")
 }
@@ -126,7 +127,8 @@ func TestSecondRefusalWaitsForTheQuietPeriodToo(t *testing.T) {
 			ref := e.closed()
 			_, err := retry.do(bg, e.svc)
 			require.NoError(t, err)
-			e.bank.next(fault{op: "refund", err: errLost}, fault{op: "query", res: refusal})
+			e.bank.NextRefund(refundtest.Fail(errLost))
+			e.bank.NextQuery(refundtest.Answer(refusal))
 			e.steps(ref, 2)
 			require.NotZero(t, e.refund("R1").DeclinedAt)
 			store := timedStore{e.store, func() (time.Time, error) { return e.clock.Now(), nil }}
@@ -135,7 +137,7 @@ func TestSecondRefusalWaitsForTheQuietPeriodToo(t *testing.T) {
 			})
 			require.NoError(t, err)
 			for _, want := range []order.State{order.StateApproved, order.StateFailed} {
-				e.bank.next(fault{op: "query", res: refusal})
+				e.bank.NextQuery(refundtest.Answer(refusal))
 				next, err := fast.Process(bg, ref)
 				require.NoError(t, err)
 				require.Equal(t, want, next.State)
@@ -152,7 +154,8 @@ func TestClosedFromBeforeTheRetryIsChecked(t *testing.T) {
 	ref := e.closed()
 	_, err := retry.do(bg, e.svc)
 	require.NoError(t, err)
-	e.bank.next(fault{op: "refund", res: isAccepted}, fault{op: "query", res: isClosed})
+	e.bank.NextRefund(refundtest.Answer(isAccepted))
+	e.bank.NextQuery(refundtest.Answer(isClosed))
 	e.steps(ref, 2)
 	require.Equal(t, order.StateApproved, e.refund("R1").State)
 	require.GreaterOrEqual(t, e.refund("R1").NextAttemptAt.Sub(e.clock.Now()), 2*time.Minute)
@@ -163,10 +166,8 @@ func TestClosedFromBeforeTheRetryIsChecked(t *testing.T) {
 	ref = e.closed()
 	_, err = retry.do(bg, e.svc)
 	require.NoError(t, err)
-	e.bank.next(
-		fault{op: "refund", res: isAccepted},
-		fault{op: "query", res: isClosed}, fault{op: "query", res: isClosed},
-	)
+	e.bank.NextRefund(refundtest.Answer(isAccepted))
+	e.bank.NextQuery(refundtest.Answer(isClosed), refundtest.Answer(isClosed))
 	e.steps(ref, 3)
 	require.Equal(t, order.StateFailed, e.refund("R1").State, "it is closed indeed")
 	require.Empty(t, e.discrepancies)
@@ -182,13 +183,11 @@ func TestAbnormalFromBeforeTheRetry(t *testing.T) {
 	require.NoError(t, err)
 	_, err = retry.do(bg, e.svc)
 	require.NoError(t, err)
-	e.bank.next(
-		fault{op: "query", res: isAbnormal},
-		fault{op: "refund", res: isAccepted, block: func(context.Context) {
-			_, err := e.svc.Sync(bg, "O1")
-			require.NoError(t, err)
-		}},
-	)
+	e.bank.NextQuery(refundtest.Answer(isAbnormal))
+	e.bank.NextRefund(refundtest.Answer(isAccepted).Before(func(context.Context) {
+		_, err := e.svc.Sync(bg, "O1")
+		require.NoError(t, err)
+	}))
 	e.process(o1("R1"))
 	require.Equal(t, order.StateApproved, e.refund("R1").State)
 	require.NotZero(t, e.refund("R1").AcceptedAt)
@@ -209,10 +208,10 @@ func TestClosedIsNotLostBehindAbnormal(t *testing.T) {
 			ref := e.approved("R1", 4000)
 			e.process(ref)
 			e.clock.Advance(time.Minute)
-			e.bank.next(fault{op: "query", res: isClosed, block: func(context.Context) {
-				e.bank.next(fault{op: "query", res: isAbnormal}, fault{op: "query", res: tc.then})
+			e.bank.NextQuery(refundtest.Answer(isClosed).Before(func(context.Context) {
+				e.bank.NextQuery(refundtest.Answer(isAbnormal), refundtest.Answer(tc.then))
 				require.Equal(t, order.StateAbnormal, e.process(ref).State)
-			}})
+			}))
 			e.hint()
 			require.Equal(t, tc.want, e.refund("R1").State)
 		})
@@ -223,7 +222,7 @@ func TestClosedIsNotLostBehindAbnormal(t *testing.T) {
 func TestRefusalNotedByAClockAYearAhead(t *testing.T) {
 	e := newEnv(t)
 	ref := e.approved("R1", 4000)
-	e.bank.next(fault{op: "refund", err: errLost}, fault{op: "refund", res: declined("NOTENOUGH")})
+	e.bank.NextRefund(refundtest.Fail(errLost), refundtest.Decline("NOTENOUGH"))
 	e.process(ref)
 	e.clock.Advance(year)
 	e.process(ref)
@@ -234,7 +233,7 @@ func TestRefusalNotedByAClockAYearAhead(t *testing.T) {
 	e.steps(ref, 1)
 	require.Equal(t, order.StateFailed, e.refund("R1").State)
 	require.Equal(t, "NOTENOUGH", e.refund("R1").Code)
-	require.Zero(t, e.bank.paid("O1"))
+	require.Equal(t, refund.OutcomeNotFound, e.bank.State("R1"))
 }
 
 // TestRefundedAtIsAYearThatStoresKeep: also at the ends of the range, if the year depends on the
@@ -248,9 +247,9 @@ func TestRefundedAtIsAYearThatStoresKeep(t *testing.T) {
 		time.Date(9999, 12, 31, 23, 0, 0, 0, time.UTC): true,
 	} {
 		e := newEnv(t)
-		e.bank.next(fault{op: "refund", res: refund.Result{
+		e.bank.NextRefund(refundtest.Answer(refund.Result{
 			Outcome: refund.OutcomeSucceeded, RefundedAt: at,
-		}})
+		}))
 		e.process(e.approved("R1", 4000))
 		require.Equal(t, kept, !e.refund("R1").RefundedAt.IsZero(), "%v", at)
 	}
@@ -269,7 +268,8 @@ func TestLateAttemptKeepsTheNewerSubmission(t *testing.T) {
 		}
 		slept = true
 		e.clock.Advance(time.Minute)
-		e.bank.next(fault{op: "query", res: isNotFound}, fault{op: "refund", err: errLost})
+		e.bank.NextQuery(refundtest.Answer(isNotFound))
+		e.bank.NextRefund(refundtest.Fail(errLost))
 		e.process(ref)
 	}}, e.bank, refund.Options{Now: e.clock.Now})
 	require.NoError(t, err)
@@ -284,10 +284,11 @@ func TestLateAttemptKeepsTheNewerSubmission(t *testing.T) {
 func TestIntervalIgnoresQueries(t *testing.T) {
 	e := newEnv(t)
 	ref := e.approved("R1", 4000)
-	e.bank.next(fault{op: "refund", err: errLost}, fault{op: "query", err: errLost})
+	e.bank.NextRefund(refundtest.Fail(errLost))
+	e.bank.NextQuery(refundtest.Fail(errLost))
 	e.process(ref)
 	sent := e.clock.Now()
 	e.steps(ref, 1)
-	require.Equal(t, []string{"refund R1", "query R1"}, e.bank.called())
+	require.Equal(t, []string{"refund R1", "query R1"}, called(e.bank))
 	require.Equal(t, sent, e.refund("R1").SubmittedAt)
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
 var errStore = errors.New("the store is down")
@@ -86,25 +87,25 @@ func (s *countingStore) Create(ctx context.Context, o *order.Order) error {
 func TestStoreFailsAtEveryCall(t *testing.T) {
 	type scene struct {
 		name  string
-		setup func(e *env, l *lister)
+		setup func(e *env)
 		do    func(s *refund.Service, e *env) error
 		end   order.State // of R1
 	}
 	ref := o1("R1")
-	from := func(state order.State) func(*env, *lister) {
-		return func(e *env, _ *lister) { e.into(state) }
+	from := func(state order.State) func(*env) {
+		return func(e *env) { e.into(state) }
 	}
 	command := func(c call) func(*refund.Service, *env) error {
 		return func(s *refund.Service, _ *env) error { _, err := c.do(bg, s); return err }
 	}
 	process := func(s *refund.Service, _ *env) error { _, err := s.Process(bg, ref); return err }
 	sync := func(s *refund.Service, _ *env) error { _, err := s.Sync(bg, "O1"); return err }
-	accepted := func(e *env, _ *lister) {
+	accepted := func(e *env) {
 		e.process(e.approved("R1", 4000))
 		e.clock.Advance(time.Hour)
 	}
 	scenes := []scene{
-		{"register", func(*env, *lister) {}, func(s *refund.Service, _ *env) error {
+		{"register", func(*env) {}, func(s *refund.Service, _ *env) error {
 			_, err := s.Register(
 				bg,
 				refund.RegisterParams{
@@ -137,20 +138,20 @@ func TestStoreFailsAtEveryCall(t *testing.T) {
 			return s.HandleNotification(bg, success("R1", 4000))
 		}, order.StateRefunded},
 		{"sync", accepted, sync, order.StateRefunded},
-		{"sync, an answer older than the book", func(e *env, l *lister) {
-			accepted(e, l)
-			e.bank.next(fault{op: "query", res: isAccepted, block: func(context.Context) {
+		{"sync, an answer older than the book", func(e *env) {
+			accepted(e)
+			e.bank.NextQuery(refundtest.Answer(isAccepted).Before(func(context.Context) {
 				_, _ = resolve(refund.ResolutionReturned, "x").do(bg, e.svc)
-				e.bank.set("R1", refund.OutcomeClosed)
-			}})
+				e.end("R1", refund.OutcomeClosed)
+			}))
 		}, sync, order.StateFailed},
-		{"sync, adopted", func(e *env, l *lister) {
+		{"sync, adopted", func(e *env) {
 			e.register()
-			l.console("R1", 4000, refund.OutcomeSucceeded)
+			e.console("R1", 4000, refund.OutcomeSucceeded)
 		}, sync, order.StateRefunded},
-		{"sync, adopted from rejected", func(e *env, l *lister) {
+		{"sync, adopted from rejected", func(e *env) {
 			e.into(order.StateRejected)
-			l.console("R1", 4000, refund.OutcomeSucceeded)
+			e.console("R1", 4000, refund.OutcomeSucceeded)
 		}, sync, order.StateRefunded},
 	}
 	for _, sc := range scenes {
@@ -159,10 +160,9 @@ func TestStoreFailsAtEveryCall(t *testing.T) {
 				reached := true
 				for n := 1; reached; n++ {
 					e := newEnv(t)
-					l := &lister{bank: e.bank}
-					sc.setup(e, l)
+					sc.setup(e)
 					store := &countingStore{Store: e.store, fails: n, how: how}
-					s, err := refund.NewService(e.machine, store, l, refund.Options{
+					s, err := refund.NewService(e.machine, store, e.bank, refund.Options{
 						Now:     e.clock.Now,
 						Backoff: func(string, int) time.Duration { return time.Minute },
 						Hooks:   []refund.Hooks{e.hooks()},
@@ -185,7 +185,7 @@ func TestStoreFailsAtEveryCall(t *testing.T) {
 					}
 					if sc.end != "" {
 						require.Equal(t, sc.end, e.refund("R1").State, "call %d", n)
-						require.LessOrEqual(t, e.bank.paid("O1"), int64(4000))
+						require.LessOrEqual(t, e.bank.PaidTotal("O1"), int64(4000))
 					}
 					require.Less(t, n, 20)
 				}
@@ -223,13 +223,13 @@ func TestInTxHookFailsAtEveryTransition(t *testing.T) {
 				answered := func(o refund.Outcome) func() error {
 					return func() error {
 						e.clock.Advance(time.Hour)
-						e.bank.next(fault{op: "query", res: refund.Result{Outcome: o}})
+						e.bank.NextQuery(refundtest.Answer(refund.Result{Outcome: o}))
 						_, err := e.svc.Process(bg, ref)
 						return err
 					}
 				}
 				hinted := func() error {
-					e.bank.next(fault{op: "query", res: isAccepted})
+					e.bank.NextQuery(refundtest.Answer(isAccepted))
 					return e.svc.HandleNotification(bg, success("R1", 4000))
 				}
 				command := func(c call) func() error {
@@ -331,12 +331,12 @@ func TestBackupRestoredDuringACommand(t *testing.T) {
 					e.process(ref)
 				}
 				// After an outdated answer the Service asks again, and so reads the store again.
-				e.bank.next(fault{op: "query", res: isAccepted, block: func(context.Context) {
+				e.bank.NextQuery(refundtest.Answer(isAccepted).Before(func(context.Context) {
 					_, _ = e.svc.Resolve(bg, refund.ResolveParams{
 						Ref: o1("R1"), Resolution: refund.ResolutionReturned, Evidence: "x",
 						Actor: seller,
 					})
-				}})
+				}))
 				backup := newEnv(t)
 				backup.register()
 				s, err := refund.NewService(
@@ -370,7 +370,7 @@ func TestEndedContextPreventsTheCall(t *testing.T) {
 	next, err := s.Process(ctx, ref)
 	require.NoError(t, err)
 	require.ErrorIs(t, next.Err, context.Canceled)
-	require.Empty(t, e.bank.called())
+	require.Empty(t, called(e.bank))
 	e.run()
 	require.Equal(t, order.StateRefunded, e.refund("R1").State)
 }
@@ -379,9 +379,7 @@ func TestEndedContextPreventsTheCall(t *testing.T) {
 func TestSyncAgreesOnAbnormal(t *testing.T) {
 	e := newEnv(t)
 	e.into(order.StateAbnormal)
-	e.bank.next(
-		fault{op: "query", res: refund.Result{Outcome: refund.OutcomeAbnormal}}, fault{op: "query"},
-	)
+	e.bank.NextQuery(refundtest.Answer(isAbnormal), refundtest.Answer(refund.Result{}))
 	for _, differences := range []int{0, 1} {
 		rep, err := e.svc.Sync(bg, "O1")
 		require.NoError(t, err)
@@ -391,7 +389,7 @@ func TestSyncAgreesOnAbnormal(t *testing.T) {
 
 	e = newEnv(t)
 	e.process(e.approved("R1", 4000))
-	e.bank.next(fault{op: "query", res: isAccepted})
+	e.bank.NextQuery(refundtest.Answer(isAccepted))
 	rep, err := e.svc.Sync(bg, "O1")
 	require.NoError(t, err)
 	require.Empty(t, rep.Discrepancies, "it is on its way")

@@ -19,7 +19,8 @@ import (
 
 func TestGatewaysRoute(t *testing.T) {
 	a, b := newBank(), newBank()
-	byName := map[string]refund.RefundGateway{"a": a, "b": checker{b}}
+	byName := map[string]refund.RefundGateway{"a": a.Plain(), "b": b}
+	b.SetCheck(checkLuck)
 	g, err := refund.NewGateways(byName)
 	require.NoError(t, err)
 	delete(byName, "b") // has no effect
@@ -27,8 +28,8 @@ func TestGatewaysRoute(t *testing.T) {
 	require.NoError(t, err)
 	_, err = g.Query(bg, refund.Request{Gateway: "a", OrderID: "O1", RefundNo: "R1", Amount: 1})
 	require.NoError(t, err)
-	require.Equal(t, []string{"refund R1"}, b.called())
-	require.Equal(t, []string{"query R1"}, a.called())
+	require.Equal(t, []string{"refund R1"}, called(b))
+	require.Equal(t, []string{"query R1"}, called(a))
 
 	require.NoError(t, g.Check(refund.Request{Gateway: "a", RefundNo: "unlucky"}))
 	require.ErrorIs(

@@ -41,159 +41,39 @@ func newClock() *refundtest.Clock {
 	return refundtest.NewClock(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
 }
 
-// bank is a provider with a ledger. By default it accepts a refund and reports success at the next
-// query.
-type bank struct {
-	mu      sync.Mutex
-	refunds map[string]*payout
-	calls   []string // "refund R1", "query R1", in the order of arrival
-	// answers are scripted: the first one whose op and number match a call decides it, and is used
-	// up.
-	script []fault
+// exactly makes a step answer res as it is, also if a field is zero.
+func exactly(s refundtest.Step, res refund.Result) refundtest.Step {
+	return s.Rewrite(func(r *refund.Result) { *r = res })
 }
 
-type payout struct {
-	orderID string
-	amount  int64
-	paid    int64 // in all: more than amount is a double payment
-	state   refund.Outcome
+// panics is for the Before and After of a step.
+func panics(context.Context) { panic("bank panics") }
+
+// called returns the calls that reached the provider: "refund R1", "query R1".
+func called(bank *refundtest.Gateway) (calls []string) {
+	for _, c := range bank.Calls() {
+		calls = append(calls, c.String())
+	}
+	return calls
 }
 
-// fault decides one call.
-type fault struct {
-	op, number string // "refund" or "query"; number is empty for any
-	res        refund.Result
-	err        error
-	pay        bool                      // the refund is carried out before the answer
-	block      func(ctx context.Context) // called before anything else
-	panics     bool
-	asIs       bool // res is returned as it is, without the question's number and amount
-}
-
-func newBank() *bank { return &bank{refunds: map[string]*payout{}} }
-
-func (b *bank) next(f ...fault) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.script = append(b.script, f...)
-}
-
-func (b *bank) take(op, number string) (fault, bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.calls = append(b.calls, op+" "+number)
-	for i, f := range b.script {
-		if f.op == op && (f.number == "" || f.number == number) {
-			b.script = append(b.script[:i:i], b.script[i+1:]...)
-			return f, true
+// submissions returns the calls that sent a refund.
+func submissions(bank *refundtest.Gateway, number string) (calls []string) {
+	for _, c := range called(bank) {
+		if c == "refund "+number {
+			calls = append(calls, c)
 		}
 	}
-	return fault{}, false
+	return calls
 }
 
-func (b *bank) pay(req refund.Request) *payout {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	p := b.refunds[req.RefundNo]
-	if p == nil {
-		p = &payout{
-			orderID: req.OrderID, amount: req.Amount, paid: req.Amount,
-			state: refund.OutcomeAccepted,
-		}
-		b.refunds[req.RefundNo] = p
-	}
-	return p
-}
-
-func (b *bank) answer(f fault, number, orderID string, amount int64) (refund.Result, error) {
-	if f.panics {
-		panic("bank panics")
-	}
-	if f.err != nil {
-		return refund.Result{}, f.err
-	}
-	if !f.asIs {
-		f.res.RefundNo, f.res.OrderID, f.res.Amount = number, orderID, amount
-	}
-	return f.res, nil
-}
-
-func (b *bank) Refund(ctx context.Context, req refund.Request) (refund.Result, error) {
-	if err := ctx.Err(); err != nil {
-		return refund.Result{}, err
-	}
-	if f, ok := b.take("refund", req.RefundNo); ok {
-		if f.block != nil {
-			f.block(ctx)
-		}
-		if f.pay {
-			b.pay(req)
-		}
-		return b.answer(f, req.RefundNo, req.OrderID, req.Amount)
-	}
-	p := b.pay(req)
-	return refund.Result{
-		Outcome: refund.OutcomeAccepted, RefundNo: req.RefundNo, OrderID: p.orderID,
-		Amount:           p.amount,
-		ProviderRefundID: "bank-" + req.RefundNo,
-	}, nil
-}
-
-func (b *bank) Query(ctx context.Context, req refund.Request) (refund.Result, error) {
-	if err := ctx.Err(); err != nil {
-		return refund.Result{}, err
-	}
-	if f, ok := b.take("query", req.RefundNo); ok {
-		if f.block != nil {
-			f.block(ctx)
-		}
-		return b.answer(f, req.RefundNo, req.OrderID, req.Amount)
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	p := b.refunds[req.RefundNo]
-	if p == nil {
-		return refund.Result{Outcome: refund.OutcomeNotFound, RefundNo: req.RefundNo}, nil
-	}
-	if p.state == refund.OutcomeAccepted {
-		p.state = refund.OutcomeSucceeded
-	}
-	return refund.Result{
-		Outcome: p.state, RefundNo: req.RefundNo, OrderID: p.orderID, Amount: p.amount,
-		ProviderRefundID: "bank-" + req.RefundNo,
-	}, nil
-}
-
-// paid is what the buyer of an order really got.
-func (b *bank) paid(orderID string) (sum int64) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for _, p := range b.refunds {
-		if p.orderID == orderID && p.state != refund.OutcomeClosed {
-			sum += p.paid
-		}
-	}
-	return sum
-}
-
-func (b *bank) set(number string, state refund.Outcome) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.refunds[number].state = state
-}
-
-func (b *bank) called() []string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return append([]string(nil), b.calls...)
-}
-
-// env is a service on a memory store with a bank, and what its hooks got.
+// env is a service on a memory store with a bank, and what its hooks got. The bank accepts a refund
+// and pays it at the next query. The service does not see the optional interfaces of the bank.
 type env struct {
 	t       *testing.T
 	clock   *refundtest.Clock
 	store   *memstore.Store
-	bank    *bank
+	bank    *refundtest.Gateway
 	machine *order.Machine
 	svc     *refund.Service
 
@@ -220,8 +100,29 @@ func newEnv(t *testing.T, change ...func(*env, *refund.Options)) *env {
 	for _, c := range change {
 		c(e, &opt)
 	}
-	e.svc = e.service(e.bank, opt)
+	e.svc = e.service(e.bank.Plain(), opt)
 	return e
+}
+
+func newBank() *refundtest.Gateway {
+	bank := refundtest.New()
+	bank.ByDefault(refundtest.PayWhenAsked())
+	return bank
+}
+
+// end ends a refund at the provider.
+func (e *env) end(number string, as refund.Outcome) {
+	e.t.Helper()
+	require.NoError(e.t, e.bank.End(number, as))
+}
+
+// console makes a refund of O1 at the provider, past the shop.
+func (e *env) console(number string, amount int64, state refund.Outcome) {
+	e.t.Helper()
+	require.NoError(e.t, e.bank.RefundInConsole("O1", number, amount))
+	if state != refund.OutcomeAccepted {
+		e.end(number, state)
+	}
 }
 
 func (e *env) service(g refund.RefundGateway, opt refund.Options) *refund.Service {
@@ -340,14 +241,4 @@ func (e *env) events(number string) (events []string) {
 		}
 	}
 	return events
-}
-
-// submissions are the calls that sent refund no.
-func (b *bank) submissions(number string) (calls []string) {
-	for _, c := range b.called() {
-		if c == "refund "+number {
-			calls = append(calls, c)
-		}
-	}
-	return calls
 }

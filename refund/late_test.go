@@ -9,6 +9,7 @@ import (
 
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
 // TestNotAskedBeforeItIsDue: however long the wait is, within MaxWait.
@@ -27,7 +28,7 @@ func TestNotAskedBeforeItIsDue(t *testing.T) {
 				wait,
 			)
 		}
-		require.Equal(t, []string{"refund R1"}, e.bank.called())
+		require.Equal(t, []string{"refund R1"}, called(e.bank))
 		e.clock.Advance(time.Microsecond)
 		require.Equal(t, order.StateRefunded, e.process(ref).State)
 	}
@@ -38,15 +39,14 @@ func TestNotAskedBeforeItIsDue(t *testing.T) {
 func TestSyncDuringACallKeepsTheSubmission(t *testing.T) {
 	e := newEnv(t)
 	ref := e.approved("R1", 4000)
-	e.bank.next(fault{op: "refund", err: errLost})
+	e.bank.NextRefund(refundtest.Fail(errLost))
 	e.process(ref)
-	e.bank.next(fault{op: "query", res: isNotFound, block: func(context.Context) {
+	e.bank.NextQuery(refundtest.Answer(isNotFound).Before(func(context.Context) {
 		e.clock.Advance(time.Minute)
-		e.bank.next(
-			fault{op: "query", res: isNotFound}, fault{op: "refund", err: errLost, pay: true},
-		)
+		e.bank.NextQuery(refundtest.Answer(isNotFound))
+		e.bank.NextRefund(refundtest.PayWhenAsked().ThenFail(errLost))
 		e.process(ref)
-	}})
+	}))
 	sent := e.clock.Now().Add(time.Minute)
 	_, err := e.svc.Sync(bg, "O1")
 	require.NoError(t, err)
@@ -54,7 +54,7 @@ func TestSyncDuringACallKeepsTheSubmission(t *testing.T) {
 	require.True(t, r.Outstanding)
 	require.Equal(t, sent, r.SubmittedAt)
 	e.run()
-	require.EqualValues(t, 4000, e.bank.paid("O1"))
+	require.EqualValues(t, 4000, e.bank.PaidTotal("O1"))
 }
 
 // TestRefusalFromBeforeTheRetryFailsNothing: an attempt outlives its lease so long that the refund
@@ -63,50 +63,42 @@ func TestSyncDuringACallKeepsTheSubmission(t *testing.T) {
 func TestRefusalFromBeforeTheRetryFailsNothing(t *testing.T) {
 	e := newEnv(t)
 	ref := e.approved("R1", 4000)
-	e.bank.next(fault{op: "refund", res: declined("NOTENOUGH"), block: func(context.Context) {
+	e.bank.NextRefund(refundtest.Decline("NOTENOUGH").Before(func(context.Context) {
 		e.clock.Advance(2 * time.Minute)
-		e.bank.next(fault{op: "query", res: isNotFound}, fault{
-			op: "refund", res: declined("NOTENOUGH"),
-		},
-			fault{op: "query", res: isNotFound})
+		e.bank.NextQuery(refundtest.Answer(isNotFound), refundtest.Answer(isNotFound))
+		e.bank.NextRefund(refundtest.Decline("NOTENOUGH"))
 		e.process(ref)
 		e.steps(ref, 1)
 		require.Equal(t, order.StateFailed, e.refund("R1").State)
 		_, err := retry.do(bg, e.svc)
 		require.NoError(t, err)
-		e.bank.next(fault{op: "refund", err: errLost, pay: true})
+		e.bank.NextRefund(refundtest.PayWhenAsked().ThenFail(errLost))
 		e.process(ref)
 		require.Equal(t, 1, e.refund("R1").Attempts)
-	}})
+	}))
 	require.Equal(t, order.StateApproved, e.process(ref).State)
 	require.Equal(t, order.StateApproved, e.refund("R1").State)
 	e.run()
 	require.Equal(t, order.StateRefunded, e.refund("R1").State)
-	require.EqualValues(t, 4000, e.bank.paid("O1"))
+	require.EqualValues(t, 4000, e.bank.PaidTotal("O1"))
 	require.EqualValues(t, 4000, e.order().Refunded)
 }
 
 // TestAnswerAfterTheEndSchedulesNothing: a notification settles the refund during the call.
 func TestAnswerAfterTheEndSchedulesNothing(t *testing.T) {
-	for name, late := range map[string]fault{
-		"lost": {op: "refund", err: errLost}, "declined": {
-			op: "refund", res: declined("NOTENOUGH"),
-		},
+	for name, late := range map[string]refundtest.Step{
+		"lost":     refundtest.PayWhenAsked().ThenFail(errLost),
+		"declined": exactly(refundtest.PayWhenAsked(), declined("NOTENOUGH")),
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := newEnv(t)
 			ref := e.approved("R1", 4000)
-			late.pay = true
-			late.block = func(context.Context) {
-				e.bank.next(
-					fault{
-						op:  "query",
-						res: refund.Result{Outcome: refund.OutcomeSucceeded, Code: "PAID"},
-					},
-				)
+			e.bank.NextRefund(late.Before(func(context.Context) {
+				e.bank.NextQuery(refundtest.Answer(refund.Result{
+					Outcome: refund.OutcomeSucceeded, Code: "PAID",
+				}))
 				e.hint()
-			}
-			e.bank.next(late)
+			}))
 			require.Equal(t, refund.ProcessResult{State: order.StateRefunded}, e.process(ref))
 			r := e.refund("R1")
 			require.Zero(t, r.NextAttemptAt)
@@ -114,7 +106,7 @@ func TestAnswerAfterTheEndSchedulesNothing(t *testing.T) {
 			require.Equal(t, "PAID", r.Code, "the words of the outcome stand")
 			require.Empty(t, e.discrepancies)
 			require.Equal(
-				t, []string{"refund R1", "query R1"}, e.bank.called(), "nothing is in doubt",
+				t, []string{"refund R1", "query R1"}, called(e.bank), "nothing is in doubt",
 			)
 		})
 	}
@@ -123,7 +115,6 @@ func TestAnswerAfterTheEndSchedulesNothing(t *testing.T) {
 // TestAnswerIsBookedAfterCtxEnds: the provider's answer is a fact, whether or not somebody waits
 // for it.
 func TestAnswerIsBookedAfterCtxEnds(t *testing.T) {
-	paid := refund.Result{Outcome: refund.OutcomeSucceeded}
 	for name, tc := range map[string]struct {
 		op string
 		do func(ctx context.Context, e *env) error
@@ -151,13 +142,12 @@ func TestAnswerIsBookedAfterCtxEnds(t *testing.T) {
 			e := newEnv(t)
 			ref := e.approved("R1", 4000)
 			if tc.op == "query" {
-				e.bank.next(fault{op: "refund", err: errLost, pay: true})
+				e.bank.NextRefund(refundtest.PayWhenAsked().ThenFail(errLost))
 				e.process(ref)
 			}
 			ctx, cancel := context.WithCancel(bg)
-			e.bank.next(fault{
-				op: tc.op, res: paid, pay: true, block: func(context.Context) { cancel() },
-			})
+			end := func(context.Context) { cancel() }
+			e.bank.Next(refundtest.Pay().Before(end).IgnoreContext())
 			require.NoError(t, tc.do(ctx, e))
 			require.Equal(t, order.StateRefunded, e.refund("R1").State)
 			require.NotEmpty(t, e.after)
@@ -173,75 +163,60 @@ func TestAnswerIsBookedAfterCtxEnds(t *testing.T) {
 func TestRefusalIsTimedByTheStoresClock(t *testing.T) {
 	for _, refused := range []refund.Result{declined("NOTENOUGH"), isClosed} {
 		e := newEnv(t)
-		ahead := clockedStore{e.store, func() time.Time { return e.clock.Now().Add(time.Hour) }}
+		ahead := timedStore{e.store, func() (time.Time, error) {
+			return e.clock.Now().Add(time.Hour), nil
+		}}
 		s, err := refund.NewService(e.machine, ahead, e.bank, refund.Options{Now: e.clock.Now})
 		require.NoError(t, err)
 		ref := e.approved("R1", 4000)
-		e.bank.next(fault{op: "refund", err: errLost})
+		e.bank.NextRefund(refundtest.Fail(errLost))
 		_, err = s.Process(bg, ref)
 		require.NoError(t, err)
 		e.clock.Advance(time.Hour)
-		e.bank.next(fault{op: "query", res: isNotFound}, fault{op: "refund", res: refused})
+		e.bank.NextQuery(refundtest.Answer(isNotFound))
+		e.bank.NextRefund(refundtest.Answer(refused))
 		_, err = s.Process(bg, ref)
 		require.NoError(t, err)
 		require.Equal(t, e.clock.Now().Add(time.Hour), e.refund("R1").DeclinedAt, refused.Outcome)
 	}
 }
 
-// clockedStore is a store with a clock.
-type clockedStore struct {
-	refund.Store
-	now func() time.Time
-}
-
-func (s clockedStore) Now(context.Context) (time.Time, error) { return s.now(), nil }
-
-func TestIntervalDoesNotDelayQueries(t *testing.T) {
-	e := newLimited(t, refund.Limits{MinInterval: time.Hour})
-	first, second := e.approved("R1", 1000), e.approved("R2", 1000)
-	e.bank.next(fault{op: "refund", err: errLost, pay: true})
-	e.process(first)
-	e.clock.Advance(time.Hour)
-	e.process(second)
-	require.Equal(t, order.StateRefunded, e.process(first).State)
-}
-
 // TestIntervalCountsFromTheNewestSubmission: several refunds were sent, one of them twice.
 func TestIntervalCountsFromTheNewestSubmission(t *testing.T) {
 	e := newLimited(t, refund.Limits{MinInterval: time.Hour})
 	first, second, third := e.approved("R1", 1000), e.approved("R2", 1000), e.approved("R3", 1000)
-	e.bank.next(fault{op: "refund", err: errLost})
+	e.bank.NextRefund(refundtest.Fail(errLost))
 	e.process(first)
 	e.clock.Advance(time.Hour)
 	e.process(second)
 	e.clock.Advance(time.Minute)
 	e.process(first)
-	require.Equal(t, []string{"refund R1", "refund R1"}, e.bank.submissions("R1"))
+	require.Equal(t, []string{"refund R1", "refund R1"}, submissions(e.bank, "R1"))
 	require.Equal(t, e.clock.Now().Add(time.Hour), e.process(third).At)
-	require.Empty(t, e.bank.submissions("R3"))
+	require.Empty(t, submissions(e.bank, "R3"))
 }
 
 // TestIntervalIsBetweenDifferentRefunds: a failed refund may be retried at once.
 func TestIntervalIsBetweenDifferentRefunds(t *testing.T) {
 	e := newLimited(t, refund.Limits{MinInterval: time.Hour})
 	ref := e.approved("R1", 1000)
-	e.bank.next(fault{op: "refund", res: declined("NOTENOUGH")})
+	e.bank.NextRefund(refundtest.Decline("NOTENOUGH"))
 	e.process(ref)
 	_, err := retry.do(bg, e.svc)
 	require.NoError(t, err)
 	e.process(ref)
-	require.Equal(t, []string{"refund R1", "refund R1"}, e.bank.submissions("R1"))
+	require.Equal(t, []string{"refund R1", "refund R1"}, submissions(e.bank, "R1"))
 }
 
 // TestAbandonTwiceAtOnce: both calls return the same refund.
 func TestAbandonTwiceAtOnce(t *testing.T) {
 	e := newEnv(t)
 	e.into(order.StateFailed)
-	e.bank.next(fault{op: "query", res: isNotFound, block: func(context.Context) {
+	e.bank.NextQuery(refundtest.Answer(isNotFound).Before(func(context.Context) {
 		e.clock.Advance(time.Minute)
 		_, err := abandon.do(bg, e.svc)
 		require.NoError(t, err)
-	}})
+	}))
 	r, err := abandon.do(bg, e.svc)
 	require.NoError(t, err)
 	require.Equal(t, e.refund("R1"), r)
@@ -251,14 +226,14 @@ func TestAbandonTwiceAtOnce(t *testing.T) {
 func TestAbandonAfterANewFailure(t *testing.T) {
 	e := newEnv(t)
 	ref := e.closed()
-	e.bank.next(fault{op: "query", res: isNotFound, block: func(context.Context) {
+	e.bank.NextQuery(refundtest.Answer(isNotFound).Before(func(context.Context) {
 		e.clock.Advance(time.Minute)
-		e.bank.next(fault{op: "query", res: isAccepted}, fault{op: "query", res: isClosed})
+		e.bank.NextQuery(refundtest.Answer(isAccepted), refundtest.Answer(isClosed))
 		e.hint()
 		require.Equal(t, order.StateApproved, e.refund("R1").State)
 		e.steps(ref, 1)
 		require.Equal(t, order.StateFailed, e.refund("R1").State)
-	}})
+	}))
 	_, err := abandon.do(bg, e.svc)
 	require.ErrorIs(t, err, refund.ErrConflict)
 	require.Equal(t, order.StateFailed, e.refund("R1").State)
@@ -267,7 +242,7 @@ func TestAbandonAfterANewFailure(t *testing.T) {
 func TestAbandonBelievesARefusal(t *testing.T) {
 	e := newEnv(t)
 	e.into(order.StateFailed)
-	e.bank.next(fault{op: "query", res: declined("NOTENOUGH")})
+	e.bank.NextQuery(refundtest.Decline("NOTENOUGH"))
 	_, err := abandon.do(bg, e.svc)
 	require.NoError(t, err)
 	require.Equal(t, order.StateAbandoned, e.refund("R1").State)
@@ -295,11 +270,11 @@ func TestRetryOfARetry(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, order.StateApproved, r.State)
 		require.Equal(t, want, r.Retries)
-		e.bank.next(fault{op: "refund", res: declined("NOTENOUGH")})
+		e.bank.NextRefund(refundtest.Decline("NOTENOUGH"))
 		e.process(ref)
 		require.Equal(t, order.StateFailed, e.refund("R1").State)
 	}
-	e.bank.next(fault{op: "query", res: isNotFound})
+	e.bank.NextQuery(refundtest.Answer(isNotFound))
 	_, err := abandon.do(bg, e.svc)
 	require.NoError(t, err)
 	_, err = retry.do(bg, e.svc)

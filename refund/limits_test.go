@@ -11,22 +11,11 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// limited is a bank with rules.
-type limited struct {
-	*bank
-	limits refund.Limits
-}
-
-func (l limited) Limits(string) refund.Limits { return l.limits }
-
+// newLimited is newRouted with a bank that has limits.
 func newLimited(t *testing.T, l refund.Limits) *env {
 	t.Helper()
-	var opt refund.Options
-	e := newEnv(t, func(_ *env, o *refund.Options) { opt = *o })
-	g, err := refund.NewGateways(map[string]refund.RefundGateway{"bank": limited{e.bank, l}})
-	require.NoError(t, err)
-	e.svc = e.service(g, opt) // through the router, which must forward
-	_, err = e.svc.Register(bg, refund.RegisterParams{
+	e := newRouted(t, func(e *env, _ *refund.Options) { e.bank.SetLimits(l) })
+	_, err := e.svc.Register(bg, refund.RegisterParams{
 		OrderID: "O1", Gateway: "bank", Currency: "CNY", Total: 10000, PaidAt: e.clock.Now(),
 	})
 	require.NoError(t, err)
@@ -96,9 +85,9 @@ func TestMinInterval(t *testing.T) {
 	)
 	e.clock.Advance(4 * time.Minute)
 	e.process(second)
-	require.Equal(t, []string{"refund R1", "query R1", "refund R2"}, e.bank.called())
+	require.Equal(t, []string{"refund R1", "query R1", "refund R2"}, called(e.bank))
 	e.run()
-	require.EqualValues(t, 10000, e.bank.paid("O1"))
+	require.EqualValues(t, 10000, e.bank.PaidTotal("O1"))
 }
 
 func TestLimitErrorMatches(t *testing.T) {

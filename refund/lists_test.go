@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"testing"
 	"time"
 
@@ -12,6 +11,7 @@ import (
 
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
 // noLists is a store whose lists fail.
@@ -61,19 +61,30 @@ func TestDueLimitIgnoresExceptedGateways(t *testing.T) {
 	require.Equal(t, []refund.DueRefund{{Ref: wanted, Gateway: "b", At: e.clock.Now()}}, due)
 }
 
+// claiming reads notifications that claim to be of the gateway bank.
+type claiming struct{ *refundtest.Gateway }
+
+func (c claiming) ReadNotification(r *http.Request) (refund.Notification, error) {
+	n, err := c.Gateway.ReadNotification(r)
+	n.Gateway = "bank"
+	return n, err
+}
+
 // TestHandlerSetsTheGateway: the endpoint decides which gateway a notification is for, and not the
 // message.
 func TestHandlerSetsTheGateway(t *testing.T) {
 	e := newEnv(t)
 	e.process(e.approved("R1", 4000))
 	two, err := refund.NewGateways(
-		map[string]refund.RefundGateway{"bank": reader{e.bank}, "other": reader{e.bank}},
+		map[string]refund.RefundGateway{"bank": e.bank, "other": claiming{e.bank}},
 	)
 	require.NoError(t, err)
 	h, err := e.service(two, refund.Options{Now: e.clock.Now}).NotificationHandler("other")
 	require.NoError(t, err)
+	post, err := e.bank.Notify("R1", "/notify")
+	require.NoError(t, err)
 	w := httptest.NewRecorder()
-	h.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/notify", strings.NewReader("paid R1")))
+	h.ServeHTTP(w, post)
 	require.Equal(t, http.StatusInternalServerError, w.Code)
 	require.Equal(t, order.StateApproved, e.refund("R1").State)
 

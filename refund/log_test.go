@@ -14,6 +14,7 @@ import (
 	"github.com/orderfsm/orderfsm/internal/logtest"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
 // TestLogs: every record that the package can write is in the table of its documentation. No record
@@ -55,15 +56,12 @@ func TestLogs(t *testing.T) {
 		return o1(number)
 	}
 
-	e.bank.next(fault{op: "refund", pay: true, res: refund.Result{Outcome: refund.OutcomeAccepted}})
+	e.bank.NextRefund(refundtest.PayWhenAsked())
 	e.process(request("R0")) // refund has no outcome yet
 	e.run()
 
 	ref := request("R1") // refund transition
-	e.bank.next(fault{
-		op:  "refund",
-		err: &refund.SetupError{Gateway: "bank", Err: errors.New("certificate expired")},
-	})
+	e.bank.NextRefund(refundtest.SetupFault())
 	e.process(ref) // gateway set-up fault, refund has no outcome yet
 	e.clock.Advance(25 * time.Hour)
 	loud = true
@@ -76,7 +74,7 @@ func TestLogs(t *testing.T) {
 	broken, loud = false, true
 	e.run() // hook panicked
 	loud = false
-	e.bank.next(fault{op: "query", res: refund.Result{Outcome: refund.OutcomeAbnormal}})
+	e.bank.NextQuery(refundtest.Answer(isAbnormal))
 	_, err = e.svc.Sync(bg, "O1") // refund discrepancy
 	require.NoError(t, err)
 
@@ -86,9 +84,7 @@ func TestLogs(t *testing.T) {
 	require.ErrorIs(t, e.svc.HandleNotification(bg, n), refund.ErrMismatch) // notification refused
 	n.Result.RefundNo = "R9"
 	require.NoError(t, e.svc.HandleNotification(bg, n)) // notification for an unknown refund
-	h, err := e.service(
-		reading{e.bank}, refund.Options{Logger: log.Logger()},
-	).NotificationHandler("bank")
+	h, err := e.service(e.bank, refund.Options{Logger: log.Logger()}).NotificationHandler("bank")
 	require.NoError(t, err)
 	// not readable
 	h.ServeHTTP(
@@ -125,15 +121,6 @@ func TestLogs(t *testing.T) {
 		}
 	}
 }
-
-// reading is a gateway to which nothing is readable.
-type reading struct{ *bank }
-
-func (reading) ReadNotification(*http.Request) (refund.Notification, error) {
-	return refund.Notification{}, refund.ErrNotification
-}
-
-func (reading) Acknowledge(w http.ResponseWriter, _ error) { w.WriteHeader(http.StatusBadRequest) }
 
 // joining is a store that is in a transaction and does not learn of its end.
 type joining struct{ refund.Store }

@@ -11,6 +11,7 @@ import (
 	"github.com/orderfsm/orderfsm/internal/logtest"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
 // TestAnswerAboutSomethingElseDecidesNothing: whatever the answer says, and whatever was asked. The
@@ -33,11 +34,11 @@ func TestAnswerAboutSomethingElseDecidesNothing(t *testing.T) {
 					e := newEnv(t)
 					ref := e.approved("R1", 4000)
 					if op == "query" {
-						e.bank.next(fault{op: "refund", err: errLost})
+						e.bank.NextRefund(refundtest.Fail(errLost))
 						e.process(ref)
 						e.clock.Advance(time.Minute)
 					}
-					e.bank.next(fault{op: op, asIs: true, res: res})
+					e.bank.Next(refundtest.Answer(res))
 					next := e.process(ref)
 					require.Equal(t, order.StateApproved, next.State)
 					var mismatch *refund.MismatchError
@@ -48,12 +49,12 @@ func TestAnswerAboutSomethingElseDecidesNothing(t *testing.T) {
 					require.True(t, r.Outstanding)
 					require.Zero(t, r.DeclinedAt)
 					require.Zero(t, r.AcceptedAt)
-					require.Len(t, e.bank.submissions("R1"), 1)
+					require.Len(t, submissions(e.bank, "R1"), 1)
 					require.Len(t, e.discrepancies, 1)
 					require.ErrorIs(t, e.discrepancies[0].Err, refund.ErrMismatch)
 					require.Equal(t, res, e.discrepancies[0].Result)
 					e.run()
-					require.EqualValues(t, 4000, e.bank.paid("O1"))
+					require.EqualValues(t, 4000, e.bank.PaidTotal("O1"))
 				})
 			}
 		}
@@ -69,11 +70,22 @@ func TestAnswerAboutMoneyNamesItsRefund(t *testing.T) {
 		for _, half := range []refund.Result{{}, {RefundNo: "R1"}, {Amount: 4000}} {
 			e := newEnv(t)
 			half.Outcome = outcome
-			e.bank.next(fault{op: "refund", asIs: true, res: half})
+			e.bank.NextRefund(exactly(refundtest.AsUsual(), half))
 			next := e.process(e.approved("R1", 4000))
 			require.Equal(t, counts, next.Err == nil, "%v", half)
 		}
 	}
+}
+
+// counting counts the submissions, also with a context that has ended.
+type counting struct {
+	refund.RefundGateway
+	calls int
+}
+
+func (c *counting) Refund(ctx context.Context, req refund.Request) (refund.Result, error) {
+	c.calls++
+	return c.RefundGateway.Refund(ctx, req)
 }
 
 // TestEndedContextPreventsTheCallOfAnyGateway: even a gateway that ignores its ctx is not called.
@@ -81,19 +93,15 @@ func TestEndedContextPreventsTheCallOfAnyGateway(t *testing.T) {
 	e := newEnv(t)
 	ref := e.approved("R1", 4000)
 	ctx, cancel := context.WithCancel(bg)
-	calls := 0
-	g := dieOn{e.bank, func() { calls++ }, nil}
+	g := &counting{RefundGateway: e.bank}
 	s, err := refund.NewService(
-		e.machine,
-		pausing{e.store, cancel},
-		g,
-		refund.Options{Now: e.clock.Now},
+		e.machine, pausing{e.store, cancel}, g, refund.Options{Now: e.clock.Now},
 	)
 	require.NoError(t, err)
 	next, err := s.Process(ctx, ref)
 	require.NoError(t, err)
 	require.ErrorIs(t, next.Err, context.Canceled)
-	require.Zero(t, calls)
+	require.Zero(t, g.calls)
 }
 
 // TestProcessTooEarlyWritesNothing: neither before the refund is due nor while another call of the
@@ -111,10 +119,10 @@ func TestProcessTooEarlyWritesNothing(t *testing.T) {
 		require.True(t, next.At.After(e.clock.Now()))
 		require.Zero(t, store.n)
 	}
-	e.bank.next(fault{op: "refund", res: isAccepted, block: func(context.Context) {
+	e.bank.NextRefund(refundtest.Answer(isAccepted).Before(func(context.Context) {
 		early(first)
 		early(second)
-	}})
+	}))
 	e.process(first)
 	early(first)
 }
@@ -124,9 +132,9 @@ func TestLeaseIsAChangeOfTheOrder(t *testing.T) {
 	e := newEnv(t)
 	ref := e.approved("R1", 4000)
 	e.clock.Advance(time.Second)
-	e.bank.next(fault{op: "refund", res: isAccepted, block: func(context.Context) {
+	e.bank.NextRefund(refundtest.Answer(isAccepted).Before(func(context.Context) {
 		require.Equal(t, e.clock.Now(), e.order().UpdatedAt)
-	}})
+	}))
 	e.process(ref)
 }
 
@@ -134,8 +142,8 @@ func TestLeaseIsAChangeOfTheOrder(t *testing.T) {
 func TestQueryIsNoSubmission(t *testing.T) {
 	e := newEnv(t)
 	ref := e.approved("R1", 4000)
-	e.bank.next(fault{op: "refund", err: errLost}, fault{op: "query", res: isNotFound},
-		fault{op: "refund", res: declined("NOTENOUGH")})
+	e.bank.NextRefund(refundtest.Fail(errLost), refundtest.Decline("NOTENOUGH"))
+	e.bank.NextQuery(refundtest.Answer(isNotFound))
 	e.process(ref)
 	e.steps(ref, 1)
 	sent := e.refund("R1").SubmittedAt
@@ -144,9 +152,7 @@ func TestQueryIsNoSubmission(t *testing.T) {
 	failing := &flakyStore{Store: e.store}
 	s, err := refund.NewService(e.machine, failing, e.bank, refund.Options{Now: e.clock.Now})
 	require.NoError(t, err)
-	e.bank.next(
-		fault{op: "query", res: isNotFound, block: func(context.Context) { failing.fail(errLost) }},
-	)
+	e.bank.NextQuery(refundtest.Answer(isNotFound).Before(failing.down))
 	_, err = s.Process(bg, ref)
 	require.ErrorIs(t, err, errLost)
 	require.Equal(t, sent, e.refund("R1").SubmittedAt)

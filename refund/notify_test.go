@@ -1,8 +1,6 @@
 package refund_test
 
 import (
-	"errors"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -12,6 +10,7 @@ import (
 
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
 func success(number string, amount int64) refund.Notification {
@@ -34,7 +33,7 @@ func TestForgedNotification(t *testing.T) {
 			before := e.order()
 			require.NoError(t, e.svc.HandleNotification(bg, success("R1", 4000)))
 			require.Equal(t, before, e.order(), "the provider has never seen the number")
-			require.Equal(t, []string{"query R1"}, e.bank.called())
+			require.Equal(t, []string{"query R1"}, called(e.bank))
 		})
 	}
 }
@@ -46,7 +45,7 @@ func TestNotificationSettles(t *testing.T) {
 		require.NoError(t, e.svc.HandleNotification(bg, success("R1", 4000)))
 		require.Equal(t, order.StateRefunded, e.refund("R1").State)
 	}
-	require.Equal(t, []string{"refund R1", "query R1"}, e.bank.called(), "duplicates ask nothing")
+	require.Equal(t, []string{"refund R1", "query R1"}, called(e.bank), "duplicates ask nothing")
 	require.EqualValues(t, 3, e.order().Seq)
 }
 
@@ -73,7 +72,7 @@ func TestNotificationThatContradicts(t *testing.T) {
 			require.ErrorAs(t, err, &mismatch)
 			require.Equal(t, field, mismatch.Field)
 			require.Equal(t, before, e.order())
-			require.Equal(t, []string{"refund R1"}, e.bank.called(), "nothing is asked on its word")
+			require.Equal(t, []string{"refund R1"}, called(e.bank), "nothing is asked on its word")
 		})
 	}
 }
@@ -86,7 +85,7 @@ func TestNotificationForAnUnknownRefund(t *testing.T) {
 	require.NoError(t, e.svc.HandleNotification(bg, other))
 	require.NoError(t, e.svc.HandleNotification(bg, success("R9", 4000)))
 	require.Len(t, e.unknown, 2)
-	require.Empty(t, e.bank.called())
+	require.Empty(t, called(e.bank))
 }
 
 func TestNotificationWhenSomethingIsDown(t *testing.T) {
@@ -94,7 +93,7 @@ func TestNotificationWhenSomethingIsDown(t *testing.T) {
 		e := newEnv(t)
 		e.process(e.approved("R1", 4000))
 		before := e.order()
-		e.bank.next(fault{op: "query", err: errLost})
+		e.bank.NextQuery(refundtest.Fail(errLost))
 		require.ErrorIs(t, e.svc.HandleNotification(bg, success("R1", 4000)), errLost)
 		require.Equal(t, before, e.order())
 	})
@@ -110,33 +109,10 @@ func TestNotificationWhenSomethingIsDown(t *testing.T) {
 	})
 }
 
-// reader is a bank that sends "number amount" as plain text.
-type reader struct{ *bank }
-
-func (reader) ReadNotification(r *http.Request) (refund.Notification, error) {
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		return refund.Notification{}, errors.Join(refund.ErrNotification, err)
-	}
-	number, ok := strings.CutPrefix(string(body), "paid ")
-	if !ok {
-		return refund.Notification{}, refund.ErrNotification
-	}
-	return success(number, 4000), nil
-}
-
-func (reader) Acknowledge(w http.ResponseWriter, err error) {
-	if err != nil {
-		w.WriteHeader(http.StatusInternalServerError)
-		return
-	}
-	_, _ = io.WriteString(w, "OK")
-}
-
 func TestNotificationHandler(t *testing.T) {
 	e := newEnv(t)
 	gateways, err := refund.NewGateways(map[string]refund.RefundGateway{
-		"bank": reader{e.bank}, "mute": newBank(),
+		"bank": e.bank, "mute": e.bank.Plain(),
 	})
 	require.NoError(t, err)
 	s := e.service(gateways, refund.Options{Now: e.clock.Now})
@@ -151,20 +127,24 @@ func TestNotificationHandler(t *testing.T) {
 
 	h, err := s.NotificationHandler("bank")
 	require.NoError(t, err)
-	post := func(body string) *httptest.ResponseRecorder {
+	post := func(r *http.Request, err error) int {
+		require.NoError(t, err)
 		w := httptest.NewRecorder()
-		h.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/notify", strings.NewReader(body)))
-		return w
+		h.ServeHTTP(w, r)
+		return w.Code
 	}
-	require.Equal(t, http.StatusInternalServerError, post("garbage").Code)
-	require.Equal(
-		t, http.StatusInternalServerError,
-		post("paid "+strings.Repeat("x", refund.MaxNotification)).Code, "bounded",
-	)
-	e.bank.next(fault{op: "query", err: errLost})
-	require.Equal(t, http.StatusInternalServerError, post("paid R1").Code, "asks for redelivery")
+	require.Equal(t, http.StatusInternalServerError,
+		post(http.NewRequest(http.MethodPost, "/notify", strings.NewReader("garbage"))))
+	long := success("R9", 4000)
+	require.Equal(t, http.StatusNoContent, post(refundtest.Forge(long, "/notify")))
+	long.Result.Message = strings.Repeat("x", refund.MaxNotification)
+	require.Equal(t, http.StatusInternalServerError, post(refundtest.Forge(long, "/notify")),
+		"bounded")
+	e.bank.NextQuery(refundtest.Fail(errLost))
+	require.Equal(t, http.StatusInternalServerError, post(e.bank.Notify("R1", "/notify")),
+		"asks for redelivery")
 	require.Equal(t, order.StateApproved, e.refund("R1").State)
-	require.Equal(t, "OK", post("paid R1").Body.String())
+	require.Equal(t, http.StatusNoContent, post(e.bank.Notify("R1", "/notify")))
 	require.Equal(t, order.StateRefunded, e.refund("R1").State)
 }
 
@@ -173,7 +153,7 @@ func TestNotificationHandler(t *testing.T) {
 func TestNotificationAheadOfTheProvider(t *testing.T) {
 	e := newEnv(t)
 	e.process(e.approved("R1", 4000))
-	e.bank.next(fault{op: "query", res: isAccepted})
+	e.bank.NextQuery(refundtest.Answer(isAccepted))
 	before := e.order()
 	require.NoError(t, e.svc.HandleNotification(bg, success("R1", 4000)))
 	require.Equal(t, before, e.order())

@@ -9,22 +9,21 @@ import (
 
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
 // outlived is an attempt of R1 that outlives its lease, whose answer is that the provider accepted
 // it. Meanwhile a newer attempt is refused, the number is not found, and the refund fails.
 func (e *env) outlived(ref refund.Ref, then func()) {
-	e.bank.next(fault{op: "refund", pay: true, res: isAccepted, block: func(context.Context) {
+	e.bank.NextRefund(refundtest.PayWhenAsked().Before(func(context.Context) {
 		e.clock.Advance(2 * time.Minute)
-		e.bank.next(fault{op: "query", res: isNotFound}, fault{
-			op: "refund", res: declined("NOTENOUGH"),
-		},
-			fault{op: "query", res: isNotFound})
+		e.bank.NextQuery(refundtest.Answer(isNotFound), refundtest.Answer(isNotFound))
+		e.bank.NextRefund(refundtest.Decline("NOTENOUGH"))
 		e.process(ref)
 		e.steps(ref, 1)
 		require.Equal(e.t, order.StateFailed, e.refund("R1").State)
 		then()
-	}})
+	}))
 }
 
 // TestAcceptedAfterItFailedIsAskedAgain: the money may still move.
@@ -35,7 +34,7 @@ func TestAcceptedAfterItFailedIsAskedAgain(t *testing.T) {
 	e.process(ref)
 	require.Equal(t, order.StateRefunded, e.refund("R1").State)
 	require.EqualValues(t, 4000, e.order().Refunded)
-	require.EqualValues(t, 4000, e.bank.paid("O1"))
+	require.EqualValues(t, 4000, e.bank.PaidTotal("O1"))
 }
 
 // TestAcceptedAfterItFailedIsReported: the provider cannot be asked again, and nobody else would
@@ -43,7 +42,7 @@ func TestAcceptedAfterItFailedIsAskedAgain(t *testing.T) {
 func TestAcceptedAfterItFailedIsReported(t *testing.T) {
 	e := newEnv(t)
 	ref := e.approved("R1", 4000)
-	e.outlived(ref, func() { e.bank.next(fault{op: "query", err: errLost}) })
+	e.outlived(ref, func() { e.bank.NextQuery(refundtest.Fail(errLost)) })
 	e.process(ref)
 	require.Len(t, e.discrepancies, 1)
 	c := e.discrepancies[0]
@@ -53,6 +52,7 @@ func TestAcceptedAfterItFailedIsReported(t *testing.T) {
 	c.Err = nil
 	said := refund.Result{
 		Outcome: refund.OutcomeAccepted, RefundNo: "R1", OrderID: "O1", Amount: 4000,
+		ProviderRefundID: "provider-R1",
 	}
 	require.Equal(t, refund.Discrepancy{
 		OrderID: "O1", RefundNo: "R1", Book: order.StateFailed, Result: said,
@@ -66,7 +66,7 @@ func TestAcceptedAfterARetryIsLeftToProcess(t *testing.T) {
 	e.outlived(ref, func() {
 		_, err := retry.do(bg, e.svc)
 		require.NoError(t, err)
-		e.bank.next(fault{op: "query", err: errLost})
+		e.bank.NextQuery(refundtest.Fail(errLost))
 	})
 	next := e.process(ref)
 	require.Equal(t, order.StateApproved, next.State)
@@ -74,7 +74,7 @@ func TestAcceptedAfterARetryIsLeftToProcess(t *testing.T) {
 	require.Empty(t, e.discrepancies)
 	e.run()
 	require.Equal(t, order.StateRefunded, e.refund("R1").State)
-	require.EqualValues(t, 4000, e.bank.paid("O1"))
+	require.EqualValues(t, 4000, e.bank.PaidTotal("O1"))
 }
 
 // TestAcceptedAfterItFailedNeedsTheStore: Process returns the store's error.
@@ -85,8 +85,7 @@ func TestAcceptedAfterItFailedNeedsTheStore(t *testing.T) {
 	s, err := refund.NewService(e.machine, failing, e.bank, refund.Options{Now: e.clock.Now})
 	require.NoError(t, err)
 	e.outlived(ref, func() {
-		down := func(context.Context) { failing.fail(errLost) }
-		e.bank.next(fault{op: "query", res: isAccepted, block: down})
+		e.bank.NextQuery(refundtest.Answer(isAccepted).Before(failing.down))
 	})
 	_, err = s.Process(bg, ref)
 	require.ErrorIs(t, err, errLost)

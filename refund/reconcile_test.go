@@ -11,6 +11,7 @@ import (
 
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
 // settledWithoutUs approves a refund on each of n orders, sends it, and lets the provider pay it
@@ -20,7 +21,7 @@ func (e *env) settledWithoutUs(n int) (ids []string) {
 	for i := range n {
 		ref := e.approvedOf("bank", fmt.Sprintf("W%03d", i))
 		e.process(ref)
-		e.bank.set(ref.RefundNo, refund.OutcomeSucceeded)
+		e.end(ref.RefundNo, refund.OutcomeSucceeded)
 		ids = append(ids, ref.OrderID)
 		e.clock.Advance(time.Minute)
 	}
@@ -63,7 +64,7 @@ func failed(ctx context.Context, s *refund.Service, p refund.ReconcileParams) er
 func TestReconcileReportsEveryDiscrepancy(t *testing.T) {
 	e := newEnv(t)
 	ids := e.settledWithoutUs(120)
-	e.bank.next(fault{op: "query", number: "R-W007", err: errLost})
+	e.bank.NextQuery(refundtest.Fail(errLost).For("R-W007"))
 	all, news := reports(t, e.svc, refund.ReconcileParams{})
 	require.Equal(t, ids, orderIDs(all), "in order")
 	require.Equal(t, all, news)
@@ -82,7 +83,7 @@ func TestReconcileWindow(t *testing.T) {
 	ids := e.settledWithoutUs(10)
 	other := e.approvedOf("other", "X")
 	e.process(other)
-	e.bank.set(other.RefundNo, refund.OutcomeSucceeded)
+	e.end(other.RefundNo, refund.OutcomeSucceeded)
 
 	all, _ := reports(t, e.svc, refund.ReconcileParams{
 		From: start.Add(3 * time.Minute), To: start.Add(6 * time.Minute),
@@ -96,11 +97,8 @@ func TestReconcileWindow(t *testing.T) {
 
 // TestReconcileComparesAnOrderOnce: however many refunds it has, in the window and before it.
 func TestReconcileComparesAnOrderOnce(t *testing.T) {
-	e, l := newLister(t)
-	asked := 0
-	s := e.service(
-		meanwhileLister{l, func() { asked++ }}, refund.Options{Now: e.clock.Now, MaxRequests: 200},
-	)
+	e := newLister(t)
+	s := e.service(e.bank, refund.Options{Now: e.clock.Now, MaxRequests: 200})
 	var from time.Time
 	for i := range 120 {
 		from = e.clock.Now()
@@ -113,16 +111,16 @@ func TestReconcileComparesAnOrderOnce(t *testing.T) {
 		e.clock.Advance(time.Second)
 	}
 	all, news := reports(t, s, refund.ReconcileParams{})
-	require.Equal(t, 1, asked)
+	require.Equal(t, []string{"list O1"}, called(e.bank))
 	require.Len(t, all, 1)
 	require.Empty(t, news)
 
 	all, _ = reports(t, s, refund.ReconcileParams{From: from.Add(-50 * time.Second)})
-	require.Equal(t, 2, asked)
+	require.Len(t, called(e.bank), 2)
 	require.Len(t, all, 1)
 
 	all, _ = reports(t, s, refund.ReconcileParams{After: all[0].Cursor})
-	require.Equal(t, 2, asked)
+	require.Len(t, called(e.bank), 2)
 	require.Empty(t, all, "it was compared with its first refund")
 }
 
@@ -164,8 +162,8 @@ func TestReconcileStopsWithTheLoop(t *testing.T) {
 		require.NoError(t, err)
 		break
 	}
-	require.Contains(t, e.bank.called(), "query R-W000")
-	require.NotContains(t, e.bank.called(), "query R-W001")
+	require.Contains(t, called(e.bank), "query R-W000")
+	require.NotContains(t, called(e.bank), "query R-W001")
 }
 
 // TestReconcileEnds: refunds that are requested in the meantime do not make it longer.
@@ -198,8 +196,8 @@ func listed(err error, ids ...string) iter.Seq2[string, error] {
 
 // TestReconcileOrdersOfTheHost: the console made a refund of an order that has none in the book.
 func TestReconcileOrdersOfTheHost(t *testing.T) {
-	e, l := newLister(t)
-	l.console("C1", 1000, refund.OutcomeSucceeded)
+	e := newLister(t)
+	e.console("C1", 1000, refund.OutcomeSucceeded)
 	all, _ := reports(t, e.svc, refund.ReconcileParams{})
 	require.Empty(t, all, "the book cannot list it")
 
@@ -214,7 +212,7 @@ func TestReconcileOrdersOfTheHost(t *testing.T) {
 func TestReconcileSaysWhyItEnds(t *testing.T) {
 	e := newEnv(t)
 	e.settledWithoutUs(3)
-	asked := len(e.bank.called())
+	asked := len(called(e.bank))
 	err := failed(bg, e.svc, refund.ReconcileParams{Orders: listed(errLost)})
 	require.ErrorIs(t, err, errLost)
 	require.ErrorContains(t, err, "reconcile: list orders: ")
@@ -235,7 +233,7 @@ func TestReconcileSaysWhyItEnds(t *testing.T) {
 	gone, cancel := context.WithCancel(bg)
 	cancel()
 	require.ErrorIs(t, failed(gone, e.svc, refund.ReconcileParams{}), context.Canceled)
-	require.Len(t, e.bank.called(), asked, "nothing was asked")
+	require.Len(t, called(e.bank), asked, "nothing was asked")
 }
 
 // failsOnce is a store one of whose lists fails.
@@ -276,7 +274,7 @@ func TestReconcileOfAWindowThatAnOrderOutlasts(t *testing.T) {
 	for i, number := range []string{"R1", "R2", "R3"} {
 		e.clock.Advance(time.Duration(i) * time.Minute)
 		e.process(e.approved(number, 1000))
-		e.bank.set(number, refund.OutcomeSucceeded)
+		e.end(number, refund.OutcomeSucceeded)
 	}
 	all, _ := reports(t, e.svc, refund.ReconcileParams{To: e.refund("R3").RequestedAt})
 	require.Equal(t, []string{"O1"}, orderIDs(all))

@@ -7,6 +7,7 @@ import (
 
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
 // TestConfirmedAnswers: what a confirmed answer of the provider makes of a refund, in every state.
@@ -78,9 +79,9 @@ func TestConfirmedAnswers(t *testing.T) {
 				e := newEnv(t)
 				e.into(tc.from)
 				e.discrepancies = nil
-				e.bank.next(fault{
-					op: "query", res: refund.Result{Outcome: outcome, ProviderRefundID: "bank-R1"},
-				})
+				e.bank.NextQuery(refundtest.Answer(refund.Result{
+					Outcome: outcome, ProviderRefundID: "provider-R1",
+				}))
 				err := e.svc.HandleNotification(bg, refund.Notification{
 					Gateway: "bank",
 					Result: refund.Result{
@@ -113,9 +114,7 @@ func TestLateSuccessMayExceedTheTotal(t *testing.T) {
 	_, err = reject("no").do(bg, e.svc)
 	require.NoError(t, err)
 	e.approved("R2", 10000)
-	e.bank.next(fault{
-		op: "query", number: "R1", res: refund.Result{Outcome: refund.OutcomeSucceeded},
-	})
+	e.bank.NextQuery(refundtest.Answer(isPaid).For("R1"))
 	err = e.svc.HandleNotification(bg, refund.Notification{
 		Gateway: "bank", Result: refund.Result{
 			Outcome: refund.OutcomeSucceeded, OrderID: "O1", RefundNo: "R1", Amount: 10000,

@@ -11,6 +11,7 @@ import (
 
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
 // refusal is a command that is refused: from which state, how, as which error, and in which words.
@@ -38,10 +39,9 @@ func with(change func(*env, *refund.Options), c call) func(*env) error {
 }
 
 // after is by, with the provider's next answer to a query.
-func after(answer fault, c call) func(*env) error {
+func after(answer refundtest.Step, c call) func(*env) error {
 	return func(e *env) error {
-		answer.op = "query"
-		e.bank.next(answer)
+		e.bank.NextQuery(answer)
 		return by(c)(e)
 	}
 }
@@ -86,8 +86,9 @@ func requestRefusals() []refusal {
 		{
 			"request that the gateway could never take", paid,
 			func(e *env) error {
+				e.bank.SetCheck(checkLuck)
 				_, err := asking("O1", "unlucky", buyer).do(
-					bg, e.service(checker{e.bank}, refund.Options{}),
+					bg, e.service(e.bank, refund.Options{}),
 				)
 				return err
 			}, refund.ErrInvalid, "request refund unlucky of order O1: refund_no: is unlucky",
@@ -132,9 +133,9 @@ func decisionRefusals() []refusal {
 		{
 			"resolve during a call", approved, func(e *env) error {
 				var err error
-				e.bank.next(fault{op: "refund", err: errLost, block: func(context.Context) {
+				e.bank.NextRefund(refundtest.Fail(errLost).Before(func(context.Context) {
 					err = by(resolve(refund.ResolutionReturned, "e"))(e)
-				}})
+				}))
 				e.process(o1("R1"))
 				return err
 			}, refund.ErrConflict,
@@ -146,32 +147,32 @@ func decisionRefusals() []refusal {
 			"abandon refund R1 of order O1: refund not found",
 		},
 		{
-			"abandon without an answer", failed, after(fault{err: errLost}, abandon), errLost,
+			"abandon without an answer", failed, after(refundtest.Fail(errLost), abandon), errLost,
 			"abandon refund R1 of order O1: the provider may still pay: connection reset",
 		},
 		{
 			"abandon what is accepted", failed, after(
-				fault{res: isAccepted}, abandon,
+				refundtest.Answer(isAccepted), abandon,
 			), refund.ErrUnsettled,
 			"abandon refund R1 of order O1: it is accepted: the provider may still pay",
 		},
 		{
 			"abandon on an answer about something else", failed,
-			after(fault{asIs: true, res: refund.Result{
-				Outcome: refund.OutcomeClosed, RefundNo: "R1", Amount: 1,
-			}}, abandon), refund.ErrMismatch,
+			after(refundtest.Answer(refund.Result{
+				Outcome: refund.OutcomeClosed, Amount: 1,
+			}), abandon), refund.ErrMismatch,
 			"abandon refund R1 of order O1: the provider may still pay: " +
 				`answer does not match: amount is "1", want "4000"`,
 		},
 		{
 			"abandon what was sent again in the meantime", failed,
 			func(e *env) error {
-				return after(fault{res: isNotFound, block: func(context.Context) {
+				return after(refundtest.Answer(isNotFound).Before(func(context.Context) {
 					_, err := retry.do(bg, e.svc)
 					require.NoError(e.t, err)
-					e.bank.next(fault{op: "refund", res: declined("NOTENOUGH")})
+					e.bank.NextRefund(refundtest.Decline("NOTENOUGH"))
 					e.process(o1("R1"))
-				}}, abandon)(e)
+				}), abandon)(e)
 			}, refund.ErrConflict,
 			"abandon refund R1 of order O1: it was sent again in the meantime: conflict",
 		},
@@ -221,7 +222,7 @@ func hookRefusals() []refusal {
 		},
 		{
 			"a notification that cannot be confirmed", approved, func(e *env) error {
-				e.bank.next(fault{op: "query", err: errLost})
+				e.bank.NextQuery(refundtest.Fail(errLost))
 				return e.svc.HandleNotification(bg, success("R1", 4000))
 			}, errLost, "notification for refund R1 of order O1: confirm: connection reset",
 		},
@@ -285,7 +286,7 @@ func TestCancelAfterTheApprovalNamesTheWayOut(t *testing.T) {
 // TestLimitErrorsNameTheLimit: also when a refund is sent again after MaxAge.
 func TestLimitErrorsNameTheLimit(t *testing.T) {
 	e := newLimited(t, refund.Limits{MaxAge: 24 * time.Hour, MaxRefunds: 1})
-	e.bank.next(fault{op: "refund", res: declined("NOTENOUGH")})
+	e.bank.NextRefund(refundtest.Decline("NOTENOUGH"))
 	e.process(e.approved("R1", 4000))
 	second := refund.RequestParams{Ref: o1("R2"), Amount: 1, Actor: buyer}
 	_, err := e.svc.Request(bg, second)
@@ -313,7 +314,7 @@ func TestZeroLimitsAllowEverything(t *testing.T) {
 	first, second := e.approved("R1", 1000), e.approved("R2", 1000)
 	e.process(first)
 	e.process(second)
-	require.Equal(t, []string{"refund R1", "refund R2"}, e.bank.called())
+	require.Equal(t, []string{"refund R1", "refund R2"}, called(e.bank))
 	e.clock.Advance(10 * 365 * 24 * time.Hour)
 	e.approved("R3", 1000)
 }
@@ -322,9 +323,8 @@ func TestZeroLimitsAllowEverything(t *testing.T) {
 func TestMaxAgeNeedsPaidAt(t *testing.T) {
 	e := newEnv(t)
 	e.register()
-	s := e.service(
-		limited{e.bank, refund.Limits{MaxAge: time.Hour}}, refund.Options{Now: e.clock.Now},
-	)
+	e.bank.SetLimits(refund.Limits{MaxAge: time.Hour})
+	s := e.service(e.bank, refund.Options{Now: e.clock.Now})
 	_, err := request(4000, "r").do(bg, s)
 	require.NoError(t, err)
 }
@@ -335,9 +335,8 @@ func TestMaxRefundsCountsRefundsAtTheProvider(t *testing.T) {
 	for _, state := range ends {
 		e := newEnv(t)
 		e.into(state)
-		s := e.service(
-			limited{e.bank, refund.Limits{MaxRefunds: 1}}, refund.Options{Now: e.clock.Now},
-		)
+		e.bank.SetLimits(refund.Limits{MaxRefunds: 1})
+		s := e.service(e.bank, refund.Options{Now: e.clock.Now})
 		p := refund.RequestParams{Ref: o1("R2"), Amount: 1, Actor: buyer}
 		_, err := s.Request(bg, p)
 		require.NoError(t, err, state)

@@ -12,6 +12,7 @@ import (
 	"github.com/orderfsm/orderfsm/adapters/memstore"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
 func TestQueues(t *testing.T) {
@@ -68,11 +69,11 @@ func TestEndedContext(t *testing.T) {
 			t.Run(c.name, func(t *testing.T) {
 				e := newEnv(t)
 				e.into(from)
-				before, asked := e.order(), e.bank.called()
+				before, asked := e.order(), called(e.bank)
 				_, err := c.do(ctx, e.svc)
 				require.ErrorIs(t, err, context.Canceled)
 				require.Equal(t, before, e.order())
-				require.Equal(t, asked, e.bank.called())
+				require.Equal(t, asked, called(e.bank))
 			})
 		}
 	}
@@ -108,14 +109,14 @@ func TestSchedulerIsCalledInsideTheUpdate(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []refund.Ref{ref}, jobs.jobs, "once for one approval")
 
-	e.bank.next(fault{op: "refund", res: declined("NOTENOUGH")})
+	e.bank.NextRefund(refundtest.Decline("NOTENOUGH"))
 	e.process(ref)
 	e.clock.Advance(time.Hour)
 	_, err = retry.do(bg, e.svc)
 	require.NoError(t, err)
-	e.bank.next(fault{op: "refund", res: declined("NOTENOUGH")})
+	e.bank.NextRefund(refundtest.Decline("NOTENOUGH"))
 	e.process(ref)
-	e.bank.next(fault{op: "query", res: isAccepted})
+	e.bank.NextQuery(refundtest.Answer(isAccepted))
 	e.hint()
 	require.Equal(t, []refund.Ref{ref, ref, ref}, jobs.jobs, "approved, retried, adopted")
 	require.Equal(t, []time.Time{start, start.Add(time.Hour), start.Add(time.Hour)}, jobs.at)
@@ -160,19 +161,19 @@ func TestHooksGetCopies(t *testing.T) {
 	)
 	o := e.order()
 	require.EqualValues(t, 4000, o.Refunded)
-	require.EqualValues(t, 4000, e.bank.paid("O1"))
+	require.EqualValues(t, 4000, e.bank.PaidTotal("O1"))
 }
 
 func TestHooksAreOptional(t *testing.T) {
 	e := newEnv(t, func(_ *env, o *refund.Options) { o.Hooks = nil })
 	e.into(order.StateRefunded)
-	e.bank.next(fault{op: "query", res: isClosed})
+	e.bank.NextQuery(refundtest.Answer(isClosed))
 	n := success("R1", 4000)
 	n.Result.Outcome = refund.OutcomeClosed
 	require.NoError(t, e.svc.HandleNotification(bg, n), "a conflict")
 	require.NoError(t, e.svc.HandleNotification(bg, success("R9", 1)), "an unknown refund")
 	ref := e.approved("R2", 1000)
-	e.bank.next(fault{op: "refund", err: &refund.SetupError{Err: errLost}})
+	e.bank.NextRefund(refundtest.Fail(&refund.SetupError{Err: errLost}))
 	e.clock.Advance(48 * time.Hour)
 	require.ErrorIs(t, e.process(ref).Err, refund.ErrSetup, "a set-up fault, and stuck")
 }
@@ -253,7 +254,7 @@ func TestDefaults(t *testing.T) {
 	require.WithinDuration(t, time.Now(), r.RequestedAt, time.Hour)
 
 	local := e.clock.Now().In(time.FixedZone("UTC+8", 8*3600)).Add(999)
-	e.svc = e.service(e.bank, refund.Options{Now: func() time.Time { return local }})
+	e.svc = e.service(e.bank, refund.Options{Now: refundtest.NewClock(local).Now})
 	r, err = approve(4000).do(bg, e.svc)
 	require.NoError(t, err)
 	require.Equal(t, e.clock.Now(), r.ApprovedAt)
@@ -289,10 +290,9 @@ func TestRefundedAtIsTruncated(t *testing.T) {
 		{time.Unix(1767398400000, 0), time.Time{}},
 	} {
 		e := newEnv(t)
-		e.bank.next(fault{
-			op: "refund", pay: true,
-			res: refund.Result{Outcome: refund.OutcomeSucceeded, RefundedAt: tc.said},
-		})
+		e.bank.NextRefund(refundtest.Pay().Rewrite(func(r *refund.Result) {
+			r.RefundedAt = tc.said
+		}))
 		require.Equal(t, order.StateRefunded, e.process(e.approved("R1", 4000)).State)
 		require.Equal(t, tc.want, e.refund("R1").RefundedAt)
 	}
@@ -307,7 +307,7 @@ func TestApproveAndSend(t *testing.T) {
 	r, err := e.svc.ApproveAndSend(bg, wrong)
 	require.ErrorIs(t, err, refund.ErrConflict)
 	require.Zero(t, r)
-	require.Empty(t, e.bank.called(), "nothing is sent that is not approved")
+	require.Empty(t, called(e.bank), "nothing is sent that is not approved")
 
 	r, err = e.svc.ApproveAndSend(bg, p)
 	require.NoError(t, err)
@@ -319,15 +319,13 @@ func TestApproveAndSend(t *testing.T) {
 	again, err := e.svc.ApproveAndSend(bg, p)
 	require.NoError(t, err)
 	require.Equal(t, r, again)
-	require.Equal(t, []string{"refund R1", "query R1"}, e.bank.called())
+	require.Equal(t, []string{"refund R1", "query R1"}, called(e.bank))
 
 	e.approved("R2", 1000)
 	failing := &flakyStore{Store: e.store}
-	s, err := refund.NewService(
-		e.machine, failing, dieOn{e.bank, nil, func() { failing.fail(errLost) }},
-		refund.Options{Now: e.clock.Now},
-	)
+	s, err := refund.NewService(e.machine, failing, e.bank, refund.Options{Now: e.clock.Now})
 	require.NoError(t, err)
+	e.bank.NextRefund(refundtest.AsUsual().After(failing.down))
 	r, err = s.ApproveAndSend(bg, refund.ApproveParams{Ref: o1("R2"), Amount: 1000, Actor: seller})
 	require.NoError(t, err)
 	require.Equal(

@@ -13,6 +13,7 @@ import (
 	"github.com/orderfsm/orderfsm/internal/logtest"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
 // everyHook returns Hooks that note each call under name.
@@ -40,7 +41,7 @@ func TestEveryHookOfSeveralIsCalled(t *testing.T) {
 		o.AlertAfter = 1
 		o.Hooks = []refund.Hooks{everyHook("a", &calls), {}, everyHook("b", &calls)}
 	})
-	e.bank.next(fault{op: "refund", err: &refund.SetupError{Gateway: "bank", Err: errLost}})
+	e.bank.NextRefund(refundtest.Fail(&refund.SetupError{Gateway: "bank", Err: errLost}))
 	ref := e.approved("R1", 10)
 	e.clock.Advance(time.Second)
 	e.process(ref) // Setup, Stuck

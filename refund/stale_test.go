@@ -9,11 +9,13 @@ import (
 
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
 var (
 	isClosed   = refund.Result{Outcome: refund.OutcomeClosed}
 	isAccepted = refund.Result{Outcome: refund.OutcomeAccepted}
+	isPaid     = refund.Result{Outcome: refund.OutcomeSucceeded}
 	isAbnormal = refund.Result{Outcome: refund.OutcomeAbnormal}
 	isNotFound = refund.Result{Outcome: refund.OutcomeNotFound}
 )
@@ -27,7 +29,7 @@ func (e *env) hint() {
 // closed brings R1 to failed because the provider closed it.
 func (e *env) closed() refund.Ref {
 	e.t.Helper()
-	e.bank.next(fault{op: "query", res: isClosed})
+	e.bank.NextQuery(refundtest.Answer(isClosed))
 	ref := e.approved("R1", 4000)
 	e.process(ref)
 	e.clock.Advance(time.Minute)
@@ -48,15 +50,13 @@ func TestStaleRefusalFailsNothing(t *testing.T) {
 		t.Run("overtaken by a retry: "+name, func(t *testing.T) {
 			e := newEnv(t)
 			ref := e.closed()
-			e.bank.next(
-				fault{op: "query", res: isClosed, block: func(context.Context) {
-					_, err := retry.do(bg, e.svc)
-					require.NoError(t, err)
-					require.Equal(t, tc.want, e.process(ref).State)
-				}},
-				fault{op: "refund", res: tc.resent},
-				fault{op: "query", res: tc.resent}, // if it is asked again
-			)
+			e.bank.NextQuery(refundtest.Answer(isClosed).Before(func(context.Context) {
+				_, err := retry.do(bg, e.svc)
+				require.NoError(t, err)
+				require.Equal(t, tc.want, e.process(ref).State)
+			}))
+			e.bank.NextRefund(refundtest.Answer(tc.resent))
+			e.bank.NextQuery(refundtest.Answer(tc.resent)) // if it is asked again
 			e.hint()
 			require.Equal(t, tc.want, e.refund("R1").State)
 		})
@@ -67,16 +67,14 @@ func TestStaleRefusalFailsNothing(t *testing.T) {
 		_, err := retry.do(bg, e.svc)
 		require.NoError(t, err)
 		sent, answered := make(chan struct{}), make(chan struct{})
-		e.bank.next(
-			fault{
-				op: "refund", res: isAccepted,
-				block: func(context.Context) { close(sent); <-answered },
-			},
-			fault{op: "query", res: isClosed, block: func(context.Context) {
-				answered <- struct{}{} // the attempt is recorded before this query is answered
-				<-answered
-			}},
-		)
+		e.bank.NextRefund(refundtest.Answer(isAccepted).Before(func(context.Context) {
+			close(sent)
+			<-answered
+		}))
+		e.bank.NextQuery(refundtest.Answer(isClosed).Before(func(context.Context) {
+			answered <- struct{}{} // the attempt is recorded before this query is answered
+			<-answered
+		}))
 		done := make(chan error, 1)
 		go func() {
 			_, err := e.svc.Process(bg, ref)
@@ -93,14 +91,12 @@ func TestStaleRefusalFailsNothing(t *testing.T) {
 	t.Run("abnormal from before the retry", func(t *testing.T) {
 		e := newEnv(t)
 		ref := e.closed()
-		e.bank.next(
-			fault{op: "query", res: isAbnormal, block: func(context.Context) {
-				_, err := retry.do(bg, e.svc)
-				require.NoError(t, err)
-				e.process(ref)
-			}},
-			fault{op: "refund", res: isAccepted},
-		)
+		e.bank.NextQuery(refundtest.Answer(isAbnormal).Before(func(context.Context) {
+			_, err := retry.do(bg, e.svc)
+			require.NoError(t, err)
+			e.process(ref)
+		}))
+		e.bank.NextRefund(refundtest.Answer(isAccepted))
 		e.hint()
 		require.Equal(
 			t, order.StateApproved, e.refund("R1").State,
@@ -110,7 +106,7 @@ func TestStaleRefusalFailsNothing(t *testing.T) {
 	t.Run("unchanged: the refusal counts", func(t *testing.T) {
 		e := newEnv(t)
 		e.process(e.approved("R1", 4000))
-		e.bank.next(fault{op: "query", res: isClosed})
+		e.bank.NextQuery(refundtest.Answer(isClosed))
 		e.hint()
 		require.Equal(t, order.StateFailed, e.refund("R1").State)
 	})
@@ -124,13 +120,13 @@ func TestClosedAfterALostRetryNeedsProof(t *testing.T) {
 		ref := e.closed()
 		_, err := retry.do(bg, e.svc)
 		require.NoError(t, err)
-		e.bank.next(fault{op: "refund", err: errLost})
+		e.bank.NextRefund(refundtest.Fail(errLost))
 		e.process(ref)
 		return e, ref
 	}
 	t.Run("it arrives late", func(t *testing.T) {
 		e, ref := lost(t)
-		e.bank.next(fault{op: "query", res: isClosed}, fault{op: "query", res: isClosed})
+		e.bank.NextQuery(refundtest.Answer(isClosed), refundtest.Answer(isClosed))
 		e.hint()
 		require.Equal(t, order.StateApproved, e.refund("R1").State, "not on a notification's word")
 		e.clock.Advance(time.Minute)
@@ -144,10 +140,10 @@ func TestClosedAfterALostRetryNeedsProof(t *testing.T) {
 	})
 	t.Run("it never arrives", func(t *testing.T) {
 		e, ref := lost(t)
-		e.bank.set("R1", refund.OutcomeClosed)
+		e.end("R1", refund.OutcomeClosed)
 		e.run2(t, ref)
 		require.Equal(t, order.StateFailed, e.refund("R1").State)
-		require.Zero(t, e.bank.paid("O1"))
+		require.Equal(t, refund.OutcomeClosed, e.bank.State("R1"))
 	})
 }
 
@@ -155,18 +151,15 @@ func TestClosedAfterALostRetryNeedsProof(t *testing.T) {
 // provider accepted the refund, and is answered after that was booked.
 func TestAcceptedWhileARefusalIsChecked(t *testing.T) {
 	e := newEnv(t)
-	e.bank.next(
-		fault{op: "refund", err: errLost},
-		fault{op: "refund", res: declined("NOTENOUGH")},
-	)
+	e.bank.NextRefund(refundtest.Fail(errLost), refundtest.Decline("NOTENOUGH"))
 	ref := e.approved("R1", 4000)
 	e.process(ref)
 	e.clock.Advance(time.Minute)
 	e.process(ref)
 	e.clock.Advance(2 * time.Minute)
-	e.bank.next(
-		fault{op: "query", res: isNotFound, block: func(context.Context) { e.hint() }},
-		fault{op: "query", res: isAccepted},
+	e.bank.NextQuery(
+		refundtest.Answer(isNotFound).Before(func(context.Context) { e.hint() }),
+		refundtest.Answer(isAccepted),
 	)
 	require.Equal(t, order.StateApproved, e.process(ref).State)
 	require.Zero(t, e.refund("R1").DeclinedAt)
@@ -176,33 +169,34 @@ func TestAcceptedWhileARefusalIsChecked(t *testing.T) {
 // asked about. If the provider denies it later, a person must decide.
 func TestAdoptedIsNeverSent(t *testing.T) {
 	t.Run("made in the console", func(t *testing.T) {
-		e, l := newLister(t)
-		l.console("C1", 4000, refund.OutcomeAccepted)
+		e := newLister(t)
+		e.console("C1", 4000, refund.OutcomeAccepted)
 		_, err := e.svc.Sync(bg, "O1")
 		require.NoError(t, err)
 		require.Len(t, e.discrepancies, 1, "it was not in the book")
-		delete(l.refunds, "C1") // and taken back there
-		e.steps(o1("C1"), 5)
+		for range 5 {
+			e.bank.NextQuery(refundtest.Answer(isNotFound)) // taken back there
+			e.steps(o1("C1"), 1)
+		}
 		require.Equal(t, order.StateApproved, e.refund("C1").State)
 		require.Len(t, e.discrepancies, 2, "one alert that the provider denies it")
-		require.NotContains(t, e.bank.called(), "refund C1")
+		require.NotContains(t, called(e.bank), "refund C1")
 		_, err = e.svc.Resolve(bg, refund.ResolveParams{
 			Ref: o1("C1"), Resolution: refund.ResolutionReturned,
 			Evidence: "taken back in the console", Actor: seller,
 		})
 		require.NoError(t, err)
 		require.Equal(t, order.StateFailed, e.refund("C1").State)
-		require.Zero(t, e.bank.paid("O1"))
 	})
 	t.Run("rejected by the merchant", func(t *testing.T) {
 		e := newEnv(t)
 		e.into(order.StateRejected)
-		e.bank.next(fault{op: "query", res: isAccepted}, fault{op: "query", res: isClosed})
+		e.bank.NextQuery(refundtest.Answer(isAccepted), refundtest.Answer(isClosed))
 		e.hint()
 		require.Equal(t, order.StateApproved, e.refund("R1").State)
 		e.steps(o1("R1"), 1)
 		require.Equal(t, order.StateFailed, e.refund("R1").State)
-		require.NotContains(t, e.bank.called(), "refund R1")
+		require.NotContains(t, called(e.bank), "refund R1")
 
 		_, err := retry.do(bg, e.svc)
 		require.NoError(t, err)
@@ -212,12 +206,12 @@ func TestAdoptedIsNeverSent(t *testing.T) {
 	t.Run("not found for a moment", func(t *testing.T) {
 		e := newEnv(t)
 		e.into(order.StateRejected)
-		e.bank.pay(refund.Request{OrderID: "O1", RefundNo: "R1", Amount: 4000})
-		e.bank.next(fault{op: "query", res: isAccepted}, fault{op: "query", res: isNotFound})
+		e.console("R1", 4000, refund.OutcomeAccepted)
+		e.bank.NextQuery(refundtest.Answer(isAccepted), refundtest.Answer(isNotFound))
 		e.hint()
 		e.run()
 		require.Equal(t, order.StateRefunded, e.refund("R1").State)
-		require.NotContains(t, e.bank.called(), "refund R1")
+		require.NotContains(t, called(e.bank), "refund R1")
 	})
 }
 
@@ -225,12 +219,10 @@ func TestAdoptedIsNeverSent(t *testing.T) {
 // is being sent.
 func TestRefusalDuringAnAttempt(t *testing.T) {
 	e := newEnv(t)
-	e.bank.next(
-		fault{op: "refund", res: isAccepted, pay: true, block: func(context.Context) { e.hint() }},
-		fault{op: "query", res: isClosed},
-	)
+	e.bank.NextRefund(refundtest.PayWhenAsked().Before(func(context.Context) { e.hint() }))
+	e.bank.NextQuery(refundtest.Answer(isClosed))
 	require.Equal(t, order.StateApproved, e.process(e.approved("R1", 4000)).State)
-	require.Equal(t, []string{"refund R1", "query R1"}, e.bank.called())
+	require.Equal(t, []string{"refund R1", "query R1"}, called(e.bank))
 	require.NotContains(t, e.events("R1"), "fail approved>failed")
 	require.Empty(t, e.discrepancies)
 }
@@ -238,16 +230,15 @@ func TestRefusalDuringAnAttempt(t *testing.T) {
 // TestClockSetBackWhileARefusalIsChecked: the quiet period is not over on the clock that records.
 func TestClockSetBackWhileARefusalIsChecked(t *testing.T) {
 	e := newEnv(t)
-	e.bank.next(fault{op: "refund", err: errLost}, fault{op: "refund", res: declined("NOTENOUGH")})
+	e.bank.NextRefund(refundtest.Fail(errLost), refundtest.Decline("NOTENOUGH"))
 	ref := e.approved("R1", 4000)
 	e.process(ref)
 	e.clock.Advance(time.Minute)
 	e.process(ref)
 	e.clock.Advance(2 * time.Minute)
-	e.bank.next(fault{
-		op: "query", res: isNotFound,
-		block: func(context.Context) { e.clock.Advance(-time.Second) },
-	})
+	e.bank.NextQuery(refundtest.Answer(isNotFound).Before(func(context.Context) {
+		e.clock.Advance(-time.Second)
+	}))
 	next := e.process(ref)
 	require.Equal(
 		t, refund.ProcessResult{State: order.StateApproved, At: e.clock.Now().Add(time.Minute)},
@@ -263,14 +254,12 @@ func TestClockSetBackWhileARefusalIsChecked(t *testing.T) {
 func TestAdoptedLeavesNoSubmission(t *testing.T) {
 	e := newEnv(t)
 	e.into(order.StateRejected)
-	e.bank.next(fault{op: "query", res: isAccepted})
+	e.bank.NextQuery(refundtest.Answer(isAccepted))
 	e.hint()
 	failing := &flakyStore{Store: e.store}
 	s, err := refund.NewService(e.machine, failing, e.bank, refund.Options{Now: e.clock.Now})
 	require.NoError(t, err)
-	e.bank.next(fault{
-		op: "query", res: isNotFound, block: func(context.Context) { failing.fail(errLost) },
-	})
+	e.bank.NextQuery(refundtest.Answer(isNotFound).Before(failing.down))
 	_, err = s.Process(bg, o1("R1"))
 	require.ErrorIs(t, err, errLost)
 	require.Zero(t, e.refund("R1").SubmittedAt)
@@ -282,26 +271,22 @@ func TestRefusalOfAnEarlierRetry(t *testing.T) {
 	e := newEnv(t)
 	ref := e.approved("R1", 4000)
 	refusal := refund.Result{Outcome: refund.OutcomeDeclined, Code: "NOTENOUGH"}
-	e.bank.next(
-		fault{op: "refund", res: refusal, block: func(context.Context) {
-			e.clock.Advance(time.Minute)
-			require.Equal(
-				t, order.StateApproved, e.process(ref).State,
-				"a refusal waits for the quiet period",
-			)
-			e.clock.Advance(2 * time.Minute)
-			require.Equal(t, order.StateFailed, e.process(ref).State)
-			_, err := retry.do(bg, e.svc)
-			require.NoError(t, err)
-			require.Equal(t, order.StateApproved, e.process(ref).State)
-			require.Equal(t, 1, e.refund("R1").Attempts)
-		}},
-		fault{op: "refund", res: refusal},
-		fault{op: "refund", res: isAccepted, pay: true},
-	)
+	e.bank.NextRefund(refundtest.Answer(refusal).Before(func(context.Context) {
+		e.clock.Advance(time.Minute)
+		require.Equal(
+			t, order.StateApproved, e.process(ref).State,
+			"a refusal waits for the quiet period",
+		)
+		e.clock.Advance(2 * time.Minute)
+		require.Equal(t, order.StateFailed, e.process(ref).State)
+		_, err := retry.do(bg, e.svc)
+		require.NoError(t, err)
+		require.Equal(t, order.StateApproved, e.process(ref).State)
+		require.Equal(t, 1, e.refund("R1").Attempts)
+	}), refundtest.Answer(refusal), refundtest.PayWhenAsked())
 	require.Equal(t, order.StateApproved, e.process(ref).State)
 
 	e.run()
 	require.Equal(t, order.StateRefunded, e.refund("R1").State)
-	require.EqualValues(t, 4000, e.bank.paid("O1"))
+	require.EqualValues(t, 4000, e.bank.PaidTotal("O1"))
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
 func TestSyncWithoutList(t *testing.T) {
@@ -16,7 +17,7 @@ func TestSyncWithoutList(t *testing.T) {
 	e.process(e.approved("R1", 1000))
 	e.approved("R2", 1000) // never submitted: nobody is asked
 	failed := e.approved("R3", 1000)
-	e.bank.next(fault{op: "refund", res: declined("NOTENOUGH")})
+	e.bank.NextRefund(refundtest.Decline("NOTENOUGH"))
 	e.process(failed)
 
 	rep, err := e.svc.Sync(bg, "O1")
@@ -25,13 +26,13 @@ func TestSyncWithoutList(t *testing.T) {
 		OrderID: "O1", RefundNo: "R1", Book: order.StateApproved,
 		Result: refund.Result{
 			Outcome: refund.OutcomeSucceeded, RefundNo: "R1", OrderID: "O1", Amount: 1000,
-			ProviderRefundID: "bank-R1",
+			ProviderRefundID: "provider-R1",
 		},
 	}}}, rep)
 	require.Equal(t, order.StateRefunded, e.refund("R1").State, "what was learned is booked")
 	require.Equal(t, order.StateFailed, e.refund("R3").State)
 
-	e.bank.next(fault{op: "query", number: "R3", err: errLost})
+	e.bank.NextQuery(refundtest.Fail(errLost).For("R3"))
 	rep, err = e.svc.Sync(bg, "O1")
 	require.NoError(t, err)
 	require.Len(t, rep.Discrepancies, 1)
@@ -44,13 +45,12 @@ func TestSyncWithoutList(t *testing.T) {
 // TestSyncOfAResolvedRefund: Sync also asks about a refund that a person resolved as paid, although
 // it was never submitted.
 func TestSyncOfAResolvedRefund(t *testing.T) {
-	e, l := newLister(t)
+	e := newLister(t)
 	e.approved("R1", 1000)
 	_, err := e.svc.Resolve(bg, refund.ResolveParams{
 		Ref: o1("R1"), Resolution: refund.ResolutionPaid, Evidence: "cash", Actor: seller,
 	})
 	require.NoError(t, err)
-	l.list = []refund.Result{}
 	rep, err := e.svc.Sync(bg, "O1")
 	require.NoError(t, err)
 	require.True(t, rep.Complete)
@@ -62,47 +62,31 @@ func TestSyncOfAResolvedRefund(t *testing.T) {
 	require.Equal(t, order.StateRefunded, e.refund("R1").State, "a word with evidence stands")
 }
 
-// lister is a bank that lists the given results.
-type lister struct {
-	*bank
-	list []refund.Result
-	err  error
-}
-
-func (l *lister) List(context.Context, refund.Request) ([]refund.Result, error) {
-	return l.list, l.err
-}
-
-// console makes a refund at the provider, past the shop.
-func (l *lister) console(number string, amount int64, state refund.Outcome) {
-	l.refunds[number] = &payout{orderID: "O1", amount: amount, paid: amount, state: state}
-	l.list = append(
-		l.list,
-		refund.Result{
-			Outcome: state, RefundNo: number, OrderID: "O1", Amount: amount,
-			ProviderRefundID: "bank-" + number,
-		},
-	)
-}
-
-func newLister(t *testing.T) (*env, *lister) {
+// newRouted is newEnv with every interface of the bank, through Gateways, which must forward them.
+func newRouted(t *testing.T, change ...func(*env, *refund.Options)) *env {
 	t.Helper()
 	var opt refund.Options
-	e := newEnv(t, func(_ *env, o *refund.Options) { opt = *o })
-	l := &lister{bank: e.bank}
-	g, err := refund.NewGateways(map[string]refund.RefundGateway{"bank": l})
+	e := newEnv(t, append(change, func(_ *env, o *refund.Options) { opt = *o })...)
+	g, err := refund.NewGateways(map[string]refund.RefundGateway{"bank": e.bank})
 	require.NoError(t, err)
-	e.svc = e.service(g, opt) // through the router, which must forward
+	e.svc = e.service(g, opt)
+	return e
+}
+
+// newLister is newRouted with O1.
+func newLister(t *testing.T) *env {
+	t.Helper()
+	e := newRouted(t)
 	e.register()
-	return e, l
+	return e
 }
 
 func TestSyncAdopts(t *testing.T) {
-	e, l := newLister(t)
-	l.console("C1", 1000, refund.OutcomeSucceeded)
-	l.console("C2", 2000, refund.OutcomeAccepted)
-	l.console("C3", 3000, refund.OutcomeAbnormal)
-	l.console("C4", 4000, refund.OutcomeClosed)
+	e := newLister(t)
+	e.console("C1", 1000, refund.OutcomeSucceeded)
+	e.console("C2", 2000, refund.OutcomeAccepted)
+	e.console("C3", 3000, refund.OutcomeAbnormal)
+	e.console("C4", 4000, refund.OutcomeClosed)
 	rep, err := e.svc.Sync(bg, "O1")
 	require.NoError(t, err)
 	require.True(t, rep.Complete)
@@ -129,9 +113,9 @@ func TestSyncAdopts(t *testing.T) {
 }
 
 func TestSyncAdoptsBeyondTheTotal(t *testing.T) {
-	e, l := newLister(t)
+	e := newLister(t)
 	e.approved("R1", 6000)
-	l.console("C1", 6000, refund.OutcomeSucceeded)
+	e.console("C1", 6000, refund.OutcomeSucceeded)
 	_, err := e.svc.Sync(bg, "O1")
 	require.NoError(t, err)
 	o := e.order()
@@ -140,11 +124,11 @@ func TestSyncAdoptsBeyondTheTotal(t *testing.T) {
 
 	// R1 was approved while there was room. Sent now, it would pay out more than was paid in.
 	e.run()
-	require.EqualValues(t, 6000, e.bank.paid("O1"))
+	require.EqualValues(t, 6000, e.bank.PaidTotal("O1"))
 	r := e.refund("R1")
 	require.Equal(t, order.StateFailed, r.State)
 	require.Equal(t, "not sent: the refunds of the order exceed its total by 2000", r.Message)
-	require.NotContains(t, e.bank.called(), "refund R1")
+	require.NotContains(t, called(e.bank), "refund R1")
 	_, err = retry.do(bg, e.svc)
 	require.ErrorIs(t, err, refund.ErrTransition)
 	_, err = abandon.do(bg, e.svc)
@@ -156,9 +140,9 @@ func TestSyncAdoptsBeyondTheTotal(t *testing.T) {
 
 // TestSyncBeyondTheTotalStillAsks: Process goes on asking about a refund that the provider has.
 func TestSyncBeyondTheTotalStillAsks(t *testing.T) {
-	e, l := newLister(t)
+	e := newLister(t)
 	e.process(e.approved("R1", 6000))
-	l.console("C1", 6000, refund.OutcomeSucceeded)
+	e.console("C1", 6000, refund.OutcomeSucceeded)
 	_, err := e.svc.Sync(bg, "O1")
 	require.NoError(t, err)
 	e.run()
@@ -167,51 +151,40 @@ func TestSyncBeyondTheTotalStillAsks(t *testing.T) {
 }
 
 func TestSyncReportsWhatItCannotAdopt(t *testing.T) {
-	e, l := newLister(t)
+	e := newLister(t)
 	before := e.order()
-	l.list = []refund.Result{
-		{
-			Outcome: refund.OutcomeSucceeded, RefundNo: strings.Repeat("x", 65), OrderID: "O1",
-			Amount: 1,
-		},
-		{Outcome: refund.OutcomeSucceeded, RefundNo: "C2", OrderID: "O1", Amount: 0},
-		{Outcome: refund.OutcomeSucceeded, RefundNo: "C3", OrderID: "O2", Amount: 1},
-	}
+	e.console("C1", 0, refund.OutcomeSucceeded)
+	e.console("C2", 1, refund.OutcomeSucceeded)
+	e.console(strings.Repeat("x", 65), 1, refund.OutcomeSucceeded)
+	e.bank.NextList(refundtest.AsUsual().Rewrite(func(r *refund.Result) {
+		if r.RefundNo == "C2" {
+			r.OrderID = "O2"
+		}
+	}))
 	rep, err := e.svc.Sync(bg, "O1")
 	require.NoError(t, err)
 	require.Len(t, rep.Discrepancies, 3)
-	require.ErrorIs(t, rep.Discrepancies[0].Err, refund.ErrInvalid)
-	require.ErrorIs(t, rep.Discrepancies[1].Err, refund.ErrAmount)
-	require.ErrorIs(t, rep.Discrepancies[2].Err, refund.ErrMismatch)
+	require.ErrorIs(t, rep.Discrepancies[0].Err, refund.ErrAmount)
+	require.ErrorIs(t, rep.Discrepancies[1].Err, refund.ErrMismatch)
+	require.ErrorIs(t, rep.Discrepancies[2].Err, refund.ErrInvalid)
 	require.Equal(t, before, e.order())
 	require.Len(t, e.discrepancies, 3, "a person must look")
 
-	l.err = errLost
+	e.bank.NextList(refundtest.Fail(errLost))
 	_, err = e.svc.Sync(bg, "O1")
 	require.ErrorIs(t, err, errLost)
-}
-
-// meanwhileLister is a bank whose list is answered after do.
-type meanwhileLister struct {
-	*lister
-	do func()
-}
-
-func (l meanwhileLister) List(ctx context.Context, req refund.Request) ([]refund.Result, error) {
-	l.do()
-	return l.lister.List(ctx, req)
 }
 
 // TestSyncWhileTheRefundIsRequested: the shop requests the number after Sync has read the order.
 // Sync does not adopt it; the next Sync finds that the provider has it.
 func TestSyncWhileTheRefundIsRequested(t *testing.T) {
-	e, l := newLister(t)
-	l.console("R1", 4000, refund.OutcomeSucceeded)
-	s := e.service(meanwhileLister{l, func() {
+	e := newLister(t)
+	e.console("R1", 4000, refund.OutcomeSucceeded)
+	e.bank.NextList(refundtest.AsUsual().Before(func(context.Context) {
 		_, err := request(4000, "r").do(bg, e.svc)
 		require.NoError(t, err)
-	}}, refund.Options{Now: e.clock.Now})
-	rep, err := s.Sync(bg, "O1")
+	}))
+	rep, err := e.svc.Sync(bg, "O1")
 	require.NoError(t, err)
 	require.Empty(t, rep.Adopted)
 	require.Equal(t, order.StateRefundRequested, e.refund("R1").State)
@@ -223,13 +196,13 @@ func TestSyncWhileTheRefundIsRequested(t *testing.T) {
 }
 
 func TestSyncWhenTheGatewayBreaks(t *testing.T) {
-	e, l := newLister(t)
-	panics := meanwhileLister{l, func() { panic("list") }}
-	_, err := e.service(panics, refund.Options{}).Sync(bg, "O1")
-	require.ErrorContains(t, err, "sync order O1: gateway panicked: list")
+	e := newLister(t)
+	e.bank.NextList(refundtest.AsUsual().Before(panics))
+	_, err := e.svc.Sync(bg, "O1")
+	require.ErrorContains(t, err, "sync order O1: gateway panicked: bank panics")
 
-	l.err = &refund.SetupError{Err: errLost}
 	for range 2 {
+		e.bank.NextList(refundtest.SetupFault())
 		_, err = e.svc.Sync(bg, "O1")
 		require.ErrorIs(t, err, refund.ErrSetup)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
 // TestSyncAdoptsOnlyWhatMayHavePaid: of the refunds that the provider lists and the book does not
@@ -22,12 +23,12 @@ func TestSyncAdoptsOnlyWhatMayHavePaid(t *testing.T) {
 		refund.OutcomeDeclined: "", refund.OutcomeClosed: "", refund.OutcomeNotFound: "",
 	} {
 		t.Run(outcome.String(), func(t *testing.T) {
-			e, l := newLister(t)
+			e := newLister(t)
 			res := refund.Result{
-				Outcome: outcome, RefundNo: "C1", Amount: 1000, ProviderRefundID: "501",
-				Code: "CODE", Message: "words",
+				Outcome: outcome, RefundNo: "C1", OrderID: "O1", Amount: 1000,
+				ProviderRefundID: "501", Code: "CODE", Message: "words",
 			}
-			l.list = []refund.Result{res}
+			e.bank.NextList(refundtest.Answer(res))
 			rep, err := e.svc.Sync(bg, "O1")
 			require.NoError(t, err)
 			require.True(t, rep.Complete)
@@ -61,10 +62,9 @@ func TestSyncAdoptsOnlyWhatMayHavePaid(t *testing.T) {
 func TestSyncWritesNothingItDoesNotAdopt(t *testing.T) {
 	e := newEnv(t)
 	e.register()
-	closed := refund.Result{Outcome: refund.OutcomeClosed, RefundNo: "C1", Amount: 1}
-	l := &lister{bank: e.bank, list: []refund.Result{closed}}
+	e.console("C1", 1, refund.OutcomeClosed)
 	store := &commits{Store: e.store}
-	s, err := refund.NewService(e.machine, store, l, refund.Options{Now: e.clock.Now})
+	s, err := refund.NewService(e.machine, store, e.bank, refund.Options{Now: e.clock.Now})
 	require.NoError(t, err)
 	_, err = s.Sync(bg, "O1")
 	require.NoError(t, err)
@@ -74,11 +74,11 @@ func TestSyncWritesNothingItDoesNotAdopt(t *testing.T) {
 // TestDiscrepancyOfAnUnadoptableRefund: it has the provider's result and the reason why the book
 // cannot hold the refund.
 func TestDiscrepancyOfAnUnadoptableRefund(t *testing.T) {
-	e, l := newLister(t)
+	e := newLister(t)
 	foreign := refund.Result{
 		Outcome: refund.OutcomeSucceeded, RefundNo: "C1", OrderID: "O2", Amount: 1,
 	}
-	l.list = []refund.Result{foreign}
+	e.bank.NextList(refundtest.Answer(foreign))
 	rep, err := e.svc.Sync(bg, "O1")
 	require.NoError(t, err)
 	require.Empty(t, rep.Adopted)
@@ -94,30 +94,27 @@ func TestDiscrepancyOfAnUnadoptableRefund(t *testing.T) {
 // TestSyncAsksOnlyAboutWhatTheProviderCouldKnow: that is what was sent, also before a retry, and
 // what it lists.
 func TestSyncAsksOnlyAboutWhatTheProviderCouldKnow(t *testing.T) {
-	e, l := newLister(t)
+	e := newLister(t)
 	e.approved("R1", 1000) // never sent
 	failed := e.approved("R2", 1000)
-	e.bank.next(fault{op: "refund", res: declined("NOTENOUGH")})
+	e.bank.NextRefund(refundtest.Decline("NOTENOUGH"))
 	e.process(failed)
 	_, err := e.svc.Retry(bg, refund.RetryParams{Ref: o1("R2"), Actor: seller})
 	require.NoError(t, err)
 	require.Zero(t, e.refund("R2").Attempts)
 	e.approved("R3", 1000)
-	l.console("R3", 1000, refund.OutcomeSucceeded)
+	e.console("R3", 1000, refund.OutcomeSucceeded)
 	_, err = e.svc.Sync(bg, "O1")
 	require.NoError(t, err)
-	require.Equal(t, []string{"refund R2", "query R2", "query R3"}, e.bank.called())
+	require.Equal(t, []string{"refund R2", "list O1", "query R2", "query R3"}, called(e.bank))
 }
 
 // TestSyncReportsNothingIfAllAgree: with and without a list, in every state.
 func TestSyncReportsNothingIfAllAgree(t *testing.T) {
-	e, l := newLister(t)
+	e := newLister(t)
 	ref := e.approved("R1", 1000)
 	e.process(ref)
 	e.steps(ref, 1)
-	l.list = []refund.Result{{
-		Outcome: refund.OutcomeSucceeded, RefundNo: "R1", OrderID: "O1", Amount: 1000,
-	}}
 	rep, err := e.svc.Sync(bg, "O1")
 	require.NoError(t, err)
 	require.Equal(t, refund.SyncReport{Complete: true}, rep)
@@ -128,7 +125,7 @@ func TestSyncReportsAWrongAmount(t *testing.T) {
 	e := newEnv(t)
 	e.into(order.StateRefunded)
 	res := refund.Result{Outcome: refund.OutcomeSucceeded, RefundNo: "R1", OrderID: "O1", Amount: 1}
-	e.bank.next(fault{op: "query", asIs: true, res: res})
+	e.bank.NextQuery(refundtest.Answer(res))
 	rep, err := e.svc.Sync(bg, "O1")
 	require.NoError(t, err)
 	require.Len(t, rep.Discrepancies, 1)
@@ -142,12 +139,11 @@ func TestSyncReportsWhatItDidBeforeTheStoreFailed(t *testing.T) {
 	for name, fails := range map[string]int{"taking in": 3, "comparing": 4} { // read, C1, C2, R1
 		t.Run(name, func(t *testing.T) {
 			e := newEnv(t)
-			l := &lister{bank: e.bank}
 			e.process(e.approved("R1", 1000))
-			l.console("C1", 1000, refund.OutcomeSucceeded)
-			l.console("C2", 1000, refund.OutcomeSucceeded)
+			e.console("C1", 1000, refund.OutcomeSucceeded)
+			e.console("C2", 1000, refund.OutcomeSucceeded)
 			store := &countingStore{Store: e.store, fails: fails, how: failsBefore}
-			s, err := refund.NewService(e.machine, store, l, refund.Options{Now: e.clock.Now})
+			s, err := refund.NewService(e.machine, store, e.bank, refund.Options{Now: e.clock.Now})
 			require.NoError(t, err)
 			rep, err := s.Sync(bg, "O1")
 			require.ErrorIs(t, err, errStore)
@@ -163,9 +159,8 @@ func TestSyncReportsWhatItDidBeforeTheStoreFailed(t *testing.T) {
 func TestAdoptionIsAtomic(t *testing.T) {
 	e := newEnv(t)
 	e.register()
-	l := &lister{bank: e.bank}
-	l.console("C1", 1000, refund.OutcomeSucceeded)
-	s := e.service(l, refund.Options{Now: e.clock.Now, Hooks: []refund.Hooks{{
+	e.console("C1", 1000, refund.OutcomeSucceeded)
+	s := e.service(e.bank, refund.Options{Now: e.clock.Now, Hooks: []refund.Hooks{{
 		InTx: func(_ context.Context, _ *order.Order, tr order.Transition) error {
 			if tr.Event == order.EventSettle {
 				return errLost
@@ -202,10 +197,9 @@ func (s *beforeAgain) Update(
 func TestAdoptedIsThatOfTheLastRun(t *testing.T) {
 	e := newEnv(t)
 	e.register()
-	l := &lister{bank: e.bank}
-	l.console("R1", 4000, refund.OutcomeSucceeded)
+	e.console("R1", 4000, refund.OutcomeSucceeded)
 	store := &beforeAgain{e.store, func() { require.NoError(t, by(request(4000, "r"))(e)) }}
-	s, err := refund.NewService(e.machine, store, l, refund.Options{Now: e.clock.Now})
+	s, err := refund.NewService(e.machine, store, e.bank, refund.Options{Now: e.clock.Now})
 	require.NoError(t, err)
 	rep, err := s.Sync(bg, "O1")
 	require.NoError(t, err)
@@ -241,7 +235,7 @@ func TestStoreFailsWhenThereIsNothingToWrite(t *testing.T) {
 func TestSetupHookGetsTheCause(t *testing.T) {
 	e := newEnv(t)
 	setup := &refund.SetupError{Gateway: "x", Err: errLost}
-	e.bank.next(fault{op: "refund", err: fmt.Errorf("send: %w", setup)})
+	e.bank.NextRefund(refundtest.Fail(fmt.Errorf("send: %w", setup)))
 	e.process(e.approved("R1", 4000))
 	require.Len(t, e.setup, 1)
 	require.ErrorIs(t, e.setup[0], errLost)

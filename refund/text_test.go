@@ -12,6 +12,7 @@ import (
 
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
 func TestPositionText(t *testing.T) {
@@ -112,10 +113,10 @@ func TestProviderWordsNeverStopABooking(t *testing.T) {
 			t.Run(outcome.String()+", "+name, func(t *testing.T) {
 				e := newEnv(t)
 				ref := e.approved("R1", 4000)
-				e.bank.next(fault{op: "refund", res: refund.Result{
+				e.bank.NextRefund(refundtest.Answer(refund.Result{
 					Outcome: outcome, ProviderRefundID: word, Code: word, Message: word,
 					RefundedAt: time.Date(40000, 1, 1, 0, 0, 0, 0, time.UTC),
-				}})
+				}))
 				require.Equal(t, end, e.process(ref).State)
 				o := e.order()
 				r := o.Refund("R1")
@@ -139,10 +140,9 @@ func TestProviderWordsNeverStopABooking(t *testing.T) {
 				// The notification names the whole of it.
 				n := success("R1", 4000)
 				n.Result.ProviderRefundID = word
-				e.bank.next(fault{
-					op:  "query",
-					res: refund.Result{Outcome: refund.OutcomeSucceeded, ProviderRefundID: word},
-				})
+				e.bank.NextQuery(refundtest.Answer(refund.Result{
+					Outcome: refund.OutcomeSucceeded, ProviderRefundID: word,
+				}))
 				require.NoError(t, e.svc.HandleNotification(bg, n))
 				require.Equal(t, order.StateRefunded, e.refund("R1").State)
 			})

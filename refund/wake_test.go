@@ -11,6 +11,7 @@ import (
 	"github.com/orderfsm/orderfsm/internal/logtest"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
 // requested registers O1 and requests refund number.
@@ -41,7 +42,7 @@ func TestOnDueReportsWhatBecameDue(t *testing.T) {
 	require.Equal(t, 1, calls, "a repeated command changes nothing")
 
 	ref := o1("R1")
-	e.bank.next(fault{op: "refund", res: refund.Result{Outcome: refund.OutcomeDeclined}})
+	e.bank.NextRefund(refundtest.Answer(refund.Result{Outcome: refund.OutcomeDeclined}))
 	require.Equal(t, order.StateFailed, e.process(ref).State)
 	require.Equal(t, 1, calls)
 	_, err = e.svc.Retry(bg, refund.RetryParams{Ref: o1("R1"), Actor: seller})

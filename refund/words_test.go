@@ -13,6 +13,7 @@ import (
 	"github.com/orderfsm/orderfsm/internal/logtest"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
 // TestProvidersWordsStayWithTheRefund: its number, code and message, whatever the answer does to
@@ -57,13 +58,10 @@ func TestProvidersWordsStayWithTheRefund(t *testing.T) {
 				e.process(o1("R1")) // accepted: it may also close
 				e.clock.Advance(time.Minute)
 			}
-			said := fault{
-				op: "query",
-				res: refund.Result{
-					Outcome: tc.outcome, ProviderRefundID: "501", Code: "CODE", Message: "words",
-				},
-			}
-			e.bank.next(said)
+			said := refundtest.Answer(refund.Result{
+				Outcome: tc.outcome, ProviderRefundID: "501", Code: "CODE", Message: "words",
+			})
+			e.bank.NextQuery(said)
 			if tc.from == order.StateApproved {
 				e.process(o1("R1"))
 			} else {
@@ -97,11 +95,11 @@ func TestDenialHasAMessage(t *testing.T) {
 			{"FIRST", "the provider does not confirm it any more"},
 			{"SECOND", "the provider denies a refund that it has accepted"},
 		} {
-			e.bank.next(fault{op: "query", res: refund.Result{Outcome: denied, Code: step.code}})
+			e.bank.NextQuery(refundtest.Answer(refund.Result{Outcome: denied, Code: step.code}))
 			e.steps(ref, 1)
 			r := e.refund("R1")
 			require.Equal(t, []any{step.code, step.message}, []any{r.Code, r.Message}, denied)
-			require.Equal(t, "bank-R1", r.ProviderRefundID)
+			require.Equal(t, "provider-R1", r.ProviderRefundID)
 		}
 	}
 }
@@ -111,9 +109,9 @@ func TestDenialHasAMessage(t *testing.T) {
 func TestDiscrepancyHasAllFields(t *testing.T) {
 	e := newEnv(t)
 	e.into(order.StateRefunded)
-	e.bank.next(
-		fault{op: "query", res: refund.Result{Outcome: refund.OutcomeClosed, Code: "REFUNDCLOSE"}},
-	)
+	e.bank.NextQuery(refundtest.Answer(refund.Result{
+		Outcome: refund.OutcomeClosed, Code: "REFUNDCLOSE",
+	}))
 	_, err := e.svc.Sync(bg, "O1")
 	require.NoError(t, err)
 	require.Len(t, e.discrepancies, 1)
@@ -136,7 +134,7 @@ func TestStuckHasAllFields(t *testing.T) {
 	ref := e.approved("R1", 4000)
 	approved := e.clock.Now()
 	e.clock.Advance(24 * time.Hour)
-	e.bank.next(fault{op: "refund", err: errLost})
+	e.bank.NextRefund(refundtest.Fail(errLost))
 	e.process(ref)
 	require.Equal(t, []refund.Stuck{{
 		OrderID: "O1", RefundNo: "R1", Gateway: "bank", ApprovedAt: approved, Attempts: 1,
@@ -151,13 +149,13 @@ func TestNilHooksAreSkipped(t *testing.T) {
 		func(_ *env, o *refund.Options) { o.Hooks, o.Logger = nil, log.Logger() },
 	)
 	e.into(order.StateRefunded)
-	e.bank.next(fault{op: "query", res: isClosed})
+	e.bank.NextQuery(refundtest.Answer(isClosed))
 	_, err := e.svc.Sync(bg, "O1") // a conflict
 	require.NoError(t, err)
 	require.NoError(t, e.svc.HandleNotification(bg, success("R9", 1)))
 	ref := e.approved("R2", 1000)
 	e.clock.Advance(48 * time.Hour)
-	e.bank.next(fault{op: "refund", err: &refund.SetupError{Err: errLost}})
+	e.bank.NextRefund(refundtest.Fail(&refund.SetupError{Err: errLost}))
 	e.process(ref) // a set-up fault, and stuck
 	for _, r := range log.Records() {
 		require.NotEqual(t, "hook panicked", r.Message)
@@ -203,20 +201,20 @@ func TestTracedCommandsReturnTheSame(t *testing.T) {
 func TestObserveAsksThreeTimesAtMost(t *testing.T) {
 	e := newEnv(t)
 	e.into(order.StateRejected)
-	e.bank.pay(refund.Request{OrderID: "O1", RefundNo: "R1", Amount: 4000})
+	e.console("R1", 4000, refund.OutcomeAccepted)
 	for i := range 3 {
-		e.bank.next(fault{op: "query", res: isAccepted, block: func(context.Context) {
+		e.bank.NextQuery(refundtest.Answer(isAccepted).Before(func(context.Context) {
 			require.NoError(t, e.store.Update(bg, "O1", func(
 				_ context.Context, o *order.Order,
 			) error {
 				o.Refunds[0].Message = fmt.Sprint("something else has changed ", i)
 				return nil
 			}))
-		}})
+		}))
 	}
 	err := e.svc.HandleNotification(bg, success("R1", 4000))
 	require.ErrorIs(t, err, refund.ErrConflict, "the provider should deliver it again")
-	require.Equal(t, []string{"query R1", "query R1", "query R1"}, e.bank.called())
+	require.Equal(t, []string{"query R1", "query R1", "query R1"}, called(e.bank))
 	require.Equal(t, order.StateRejected, e.refund("R1").State, "the next hint finds it")
 	e.hint()
 	require.Equal(t, order.StateRefunded, e.refund("R1").State)
@@ -236,7 +234,7 @@ func TestNotificationErrorNamesTheField(t *testing.T) {
 		`total is "1", want "10000"`:       func(n *refund.Notification) { n.Total = 1 },
 		`gateway is "other", want "bank"`:  func(n *refund.Notification) { n.Gateway = "other" },
 		`payment_id is "other", want "P1"`: func(n *refund.Notification) { n.PaymentID = "other" },
-		`refund_id is "1", want "bank-R1"`: func(n *refund.Notification) {
+		`refund_id is "1", want "provider-R1"`: func(n *refund.Notification) {
 			n.Result.ProviderRefundID = "1"
 		},
 		`amount is "0", want "4000"`:      func(n *refund.Notification) { n.Result.Amount = 0 },
@@ -247,8 +245,8 @@ func TestNotificationErrorNamesTheField(t *testing.T) {
 			n.PaymentID = "P1\x00"
 		},
 		`gateway is "banks", want "bank"`: func(n *refund.Notification) { n.Gateway = "banks" },
-		`refund_id is "bank", want "bank-R1`: func(n *refund.Notification) {
-			n.Result.ProviderRefundID = "bank"
+		`refund_id is "provider", want "provider-R1`: func(n *refund.Notification) {
+			n.Result.ProviderRefundID = "provider"
 		},
 	} {
 		n := success("R1", 4000)
@@ -256,7 +254,7 @@ func TestNotificationErrorNamesTheField(t *testing.T) {
 		require.ErrorContains(t, e.svc.HandleNotification(bg, n), says)
 	}
 	n := success("R1", 4000)
-	n.Gateway, n.PaymentID, n.Total, n.Result.ProviderRefundID = "bank", "P1", 10000, "bank-R1"
+	n.Gateway, n.PaymentID, n.Total, n.Result.ProviderRefundID = "bank", "P1", 10000, "provider-R1"
 	require.NoError(t, e.svc.HandleNotification(bg, n))
 }
 
@@ -264,10 +262,10 @@ func TestNotificationErrorNamesTheField(t *testing.T) {
 // contradicted.
 func TestNotificationOfAnOrderWithoutPaymentNumber(t *testing.T) {
 	e := newEnv(t)
-	e.bank.next(fault{op: "refund", err: errLost, pay: true})
+	e.bank.NextRefund(refundtest.PayWhenAsked().ThenFail(errLost))
 	e.process(e.approved("R1", 4000))
 	n := success("R1", 4000)
-	n.PaymentID, n.Result.ProviderRefundID = "P1", "bank-R1"
+	n.PaymentID, n.Result.ProviderRefundID = "P1", "provider-R1"
 	require.NoError(t, e.svc.HandleNotification(bg, n))
 	require.Equal(t, order.StateRefunded, e.refund("R1").State)
 }
@@ -305,7 +303,7 @@ func TestGatewaysErrorsNameTheGateway(t *testing.T) {
 	require.EqualError(t, err, `new gateways: gateway: "x" is nil`)
 	require.ErrorIs(t, err, refund.ErrInvalid)
 
-	g, err := refund.NewGateways(map[string]refund.RefundGateway{"bank": newBank()})
+	g, err := refund.NewGateways(map[string]refund.RefundGateway{"bank": newBank().Plain()})
 	require.NoError(t, err)
 	_, refundErr := g.Refund(bg, refund.Request{Gateway: "x"})
 	_, queryErr := g.Query(bg, refund.Request{Gateway: "x"})

@@ -35,6 +35,14 @@ type world struct {
 	disk      string   // what happens to the next Update: "", "fails", "commits and fails"
 }
 
+// payout is one refund in the provider's books.
+type payout struct {
+	orderID string
+	amount  int64
+	paid    int64 // in all: more than amount is a double payment
+	state   refund.Outcome
+}
+
 func newWorld(t *rapid.T) *world {
 	m, err := order.NewMachine(order.Options{})
 	require.NoError(t, err)

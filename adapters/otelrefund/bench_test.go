@@ -12,17 +12,13 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// quick is a gateway that does nothing.
-type quick struct{}
+// quick pays at once. It is not refundtest, whose ledger takes longer than what is measured.
+type quick struct{ refund.RefundGateway }
 
 func (quick) Refund(_ context.Context, req refund.Request) (refund.Result, error) {
 	return refund.Result{
 		Outcome: refund.OutcomeSucceeded, RefundNo: req.RefundNo, Amount: req.Amount,
 	}, nil
-}
-
-func (quick) Query(context.Context, refund.Request) (refund.Result, error) {
-	return refund.Result{}, nil
 }
 
 // BenchmarkRefund compares a bare gateway with decorated ones: with every span recorded, with none

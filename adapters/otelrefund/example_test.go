@@ -15,6 +15,7 @@ import (
 	"github.com/orderfsm/orderfsm/adapters/otelrefund"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
 func Example() {
@@ -37,7 +38,8 @@ func Example() {
 	) {
 		fmt.Println("tell the buyer:", t.To)
 	}}
-	svc, err := refund.NewService(machine, memstore.New(), tel.Gateway(&bank{}), refund.Options{
+	gateway := tel.Gateway(refundtest.New()) // a host has its own here
+	svc, err := refund.NewService(machine, memstore.New(), gateway, refund.Options{
 		Hooks: []refund.Hooks{tel.Hooks(), own},
 	})
 	if err != nil {

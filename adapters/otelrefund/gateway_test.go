@@ -18,6 +18,7 @@ import (
 	"github.com/orderfsm/orderfsm/adapters/memstore"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
 // codedError is an error with the provider's code.
@@ -29,6 +30,10 @@ func (e *codedError) ErrorCode() string { return e.code }
 // TestCallIsRecordedAndUnchanged: the table says what is recorded for each answer. The caller
 // receives the answer unchanged.
 func TestCallIsRecordedAndUnchanged(t *testing.T) {
+	type answer struct {
+		res refund.Result
+		err error
+	}
 	declined := func(code string) answer {
 		return answer{res: refund.Result{Outcome: refund.OutcomeDeclined, Code: code}}
 	}
@@ -52,6 +57,7 @@ func TestCallIsRecordedAndUnchanged(t *testing.T) {
 			"unknown", "SYSTEMERROR", "busy",
 		},
 		"a lost connection":    {answer{err: &net.OpError{Op: "read", Err: errors.New("reset")}}, "unknown", "", "connection"},
+		"a time-out":           {answer{err: fmt.Errorf("ask the bank: %w", context.DeadlineExceeded)}, "unknown", "", "timeout"},
 		"a network's time-out": {answer{err: &url.Error{Op: "Post", Err: os.ErrDeadlineExceeded}}, "unknown", "", "timeout"},
 		"mismatch":             {answer{err: &refund.MismatchError{Field: "amount"}}, "unknown", "", "mismatch"},
 		"a text for a code":    {declined("Mr Smith has no account"), "declined", "other", ""},
@@ -59,8 +65,13 @@ func TestCallIsRecordedAndUnchanged(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRecording(t)
-			b := &bank{during: func() { r.clock.Advance(1500 * time.Millisecond) }}
-			b.next(c.answer, c.answer)
+			step := refundtest.Answer(c.answer.res)
+			if c.answer.err != nil {
+				step = step.ThenFail(c.answer.err)
+			}
+			step = step.Before(func(context.Context) { r.clock.Advance(1500 * time.Millisecond) })
+			b := refundtest.New()
+			b.Next(step, step)
 			g := r.Gateway(b)
 			res, err := g.Refund(bg, refund.Request{
 				Gateway: "bank", OrderID: "O1", RefundNo: "R1", Amount: 5, Reason: "r",
@@ -111,7 +122,7 @@ func TestEndedContextIsRecorded(t *testing.T) {
 	} {
 		r := newRecording(t)
 		ctx, cancel := c.ctx()
-		_, err := r.Gateway(&bank{}).Query(ctx, refund.Request{Gateway: "bank"})
+		_, err := r.Gateway(refundtest.New()).Query(ctx, refund.Request{Gateway: "bank"})
 		cancel()
 		require.ErrorIs(t, err, ctx.Err())
 		require.Contains(t, r.metrics(),
@@ -123,8 +134,8 @@ func TestEndedContextIsRecorded(t *testing.T) {
 // TestPanicIsPassedOn: the caller receives the panic. The outcome of the call is unknown.
 func TestPanicIsPassedOn(t *testing.T) {
 	r := newRecording(t)
-	b := &bank{}
-	b.next(answer{panics: true})
+	b := refundtest.New()
+	b.Next(refundtest.Pay().Before(func(context.Context) { panic("bank") }))
 	require.PanicsWithValue(t, "bank",
 		func() { _, _ = r.Gateway(b).Refund(bg, refund.Request{Gateway: "bank", RefundNo: "R1"}) })
 	require.Equal(t, []string{
@@ -135,12 +146,10 @@ func TestPanicIsPassedOn(t *testing.T) {
 // TestCodesAreBounded: a provider that invents codes does not get a series for each.
 func TestCodesAreBounded(t *testing.T) {
 	r := newRecording(t)
-	b := &bank{}
+	b := refundtest.New()
 	g := r.Gateway(b)
 	for i := range 1000 {
-		b.next(answer{
-			res: refund.Result{Outcome: refund.OutcomeDeclined, Code: fmt.Sprintf("E%d", i)},
-		})
+		b.Next(refundtest.Decline(fmt.Sprintf("E%d", i)))
 		_, err := g.Refund(bg, refund.Request{Gateway: "bank"})
 		require.NoError(t, err)
 	}
@@ -150,11 +159,19 @@ func TestCodesAreBounded(t *testing.T) {
 		"gateway.calls{code=other gateway=bank operation=refund outcome=declined} 900")
 }
 
+// newFull returns a gateway with every optional interface.
+func newFull() *refundtest.Gateway {
+	b := refundtest.New()
+	b.SetCheck(func(refund.Request) error { return refund.ErrInvalid })
+	b.SetLimits(refund.Limits{MaxRefunds: 4})
+	return b
+}
+
 // TestOptionalInterfacesAreThoseOfTheGateway: the decorated gateway has the optional interfaces of
 // its gateway, and the others do no harm.
 func TestOptionalInterfacesAreThoseOfTheGateway(t *testing.T) {
 	r := newRecording(t)
-	bare, full := r.Gateway(&bank{}), r.Gateway(&fullBank{})
+	bare, full := r.Gateway(refundtest.New().Plain()), r.Gateway(newFull())
 	_, ok := bare.(refund.NotificationReader)
 	require.False(t, ok)
 	_, ok = bare.(refund.Router)
@@ -208,7 +225,9 @@ func TestGatewaysCanBeDecorated(t *testing.T) {
 			r := newRecording(t)
 			m, err := order.NewMachine(order.Options{})
 			require.NoError(t, err)
-			g := build(r, map[string]refund.RefundGateway{"full": &fullBank{}, "bare": &bank{}})
+			g := build(r, map[string]refund.RefundGateway{
+				"full": newFull(), "bare": refundtest.New().Plain(),
+			})
 			svc, err := refund.NewService(m, memstore.New(), g, refund.Options{
 				Hooks: []refund.Hooks{r.Hooks()},
 			})
@@ -220,8 +239,8 @@ func TestGatewaysCanBeDecorated(t *testing.T) {
 			h, err := svc.NotificationHandler("full")
 			require.NoError(t, err)
 			w := httptest.NewRecorder()
-			h.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/", http.NoBody))
-			require.Equal(t, http.StatusOK, w.Code)
+			h.ServeHTTP(w, newPost(`{"Result": {"RefundNo": "R1"}}`))
+			require.Equal(t, http.StatusNoContent, w.Code)
 
 			require.ErrorIs(t, g.(refund.Checker).Check(refund.Request{Gateway: "full"}),
 				refund.ErrInvalid)
@@ -243,15 +262,14 @@ func TestGatewaysCanBeDecorated(t *testing.T) {
 // TestBadNotificationIsRecorded: without its content.
 func TestBadNotificationIsRecorded(t *testing.T) {
 	r := newRecording(t)
-	b := &fullBank{}
-	b.next(answer{err: fmt.Errorf("%w: signed by Mr Smith", refund.ErrNotification)})
-	reader, _ := r.Gateway(b).(refund.NotificationReader)
-	_, err := reader.ReadNotification(httptest.NewRequest(http.MethodPost, "/", http.NoBody))
+	reader, _ := r.Gateway(refundtest.New()).(refund.NotificationReader)
+	_, err := reader.ReadNotification(newPost(`{"Result": {"RefundedAt": "Mr Smith"}}`))
 	require.ErrorIs(t, err, refund.ErrNotification)
+	require.ErrorContains(t, err, "Mr Smith")
 	require.Equal(t, []string{
 		"gateway.read_notification internal {error.type=bad_notification operation=read_notification outcome=error} Error: bad_notification",
 	}, r.ended())
 	w := httptest.NewRecorder()
 	reader.Acknowledge(w, err)
-	require.Equal(t, http.StatusTeapot, w.Code)
+	require.Equal(t, http.StatusInternalServerError, w.Code)
 }

@@ -7,7 +7,6 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,7 +18,6 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"github.com/orderfsm/orderfsm/adapters/otelrefund"
-	"github.com/orderfsm/orderfsm/refund"
 	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
@@ -155,79 +153,7 @@ func (r *recording) metrics() (lines []string) {
 	return lines
 }
 
-// bank is a gateway that answers from its script. Without a script, refunds have succeeded.
-type bank struct {
-	mu      sync.Mutex
-	script  []answer
-	during  func() // called in each call; may be nil
-	listing []refund.Result
-}
-
-type answer struct {
-	res    refund.Result
-	err    error
-	panics bool
-}
-
-func (b *bank) next(a ...answer) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.script = append(b.script, a...)
-}
-
-func (b *bank) answer(ctx context.Context, number string, amount int64) (refund.Result, error) {
-	if b.during != nil {
-		b.during()
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	a := answer{res: refund.Result{Outcome: refund.OutcomeSucceeded}}
-	if len(b.script) > 0 {
-		a, b.script = b.script[0], b.script[1:]
-	}
-	if a.panics {
-		panic("bank")
-	}
-	if a.err == nil && a.res.RefundNo == "" {
-		a.res.RefundNo, a.res.Amount = number, amount
-	}
-	if err := ctx.Err(); err != nil && a.err == nil {
-		return refund.Result{}, fmt.Errorf("ask the bank: %w", err)
-	}
-	return a.res, a.err
-}
-
-func (b *bank) Refund(ctx context.Context, req refund.Request) (refund.Result, error) {
-	return b.answer(ctx, req.RefundNo, req.Amount)
-}
-
-func (b *bank) Query(ctx context.Context, req refund.Request) (refund.Result, error) {
-	return b.answer(ctx, req.RefundNo, req.Amount)
-}
-
-func newPost() *http.Request { return httptest.NewRequest(http.MethodPost, "/", http.NoBody) }
-
-// fullBank has every optional interface.
-type fullBank struct{ bank }
-
-func (b *fullBank) List(context.Context, refund.Request) ([]refund.Result, error) {
-	a, err := b.answer(bg, "R1", 1)
-	return append(b.listing, a), err
-}
-func (*fullBank) Check(refund.Request) error { return refund.ErrInvalid }
-func (*fullBank) Limits(name string) refund.Limits {
-	return refund.Limits{MaxRefunds: len(name)}
-}
-
-func (b *fullBank) ReadNotification(r *http.Request) (refund.Notification, error) {
-	_, err := b.answer(r.Context(), "R1", 1)
-	return refund.Notification{Result: refund.Result{
-		OrderID: r.Header.Get("Order"), RefundNo: "R1", Amount: 1,
-	}}, err
-}
-
-func (*fullBank) Acknowledge(w http.ResponseWriter, err error) {
-	if err != nil {
-		w.WriteHeader(http.StatusTeapot)
-	}
+// newPost returns a notification.
+func newPost(body string) *http.Request {
+	return httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body))
 }

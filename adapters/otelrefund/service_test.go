@@ -19,6 +19,7 @@ import (
 	"github.com/orderfsm/orderfsm/adapters/otelrefund"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
 // private is part of every text that a person, a provider or a hook can write.
@@ -27,16 +28,16 @@ const private = "PRIVATE"
 // shop is a service with a recording.
 type shop struct {
 	*recording
-	bank *fullBank
+	bank *refundtest.Gateway
 	svc  *refund.Service
 }
 
 func newShop(t *testing.T, own refund.Hooks) *shop {
 	t.Helper()
-	s := &shop{recording: newRecording(t), bank: &fullBank{}}
+	s := &shop{recording: newRecording(t), bank: refundtest.New()}
 	m, err := order.NewMachine(order.Options{})
 	require.NoError(t, err)
-	s.svc, err = refund.NewService(m, memstore.New(), s.Gateway(unchecked{s.bank}), refund.Options{
+	s.svc, err = refund.NewService(m, memstore.New(), s.Gateway(s.bank), refund.Options{
 		Now: s.clock.Now, Hooks: []refund.Hooks{s.Hooks(), own},
 		Backoff: func(string, int) time.Duration { return time.Minute },
 	})
@@ -47,12 +48,6 @@ func newShop(t *testing.T, own refund.Hooks) *shop {
 	require.NoError(t, err)
 	return s
 }
-
-// unchecked has no limits and accepts every request.
-type unchecked struct{ *fullBank }
-
-func (unchecked) Check(refund.Request) error  { return nil }
-func (unchecked) Limits(string) refund.Limits { return refund.Limits{} }
 
 func (s *shop) request(number string, amount int64) {
 	s.t.Helper()
@@ -161,12 +156,12 @@ func everything(t *testing.T) *shop {
 		return nil
 	}})
 	s.request("R1", 4000)
-	s.bank.next(answer{
-		err: &refund.SetupError{Gateway: "bank", Err: errors.New("expired " + private)},
-	})
+	s.bank.Next(refundtest.Fail(
+		&refund.SetupError{Gateway: "bank", Err: errors.New("expired " + private)},
+	))
 	s.approveAndSend("R1", 4000) // a set-up fault
 	s.clock.Advance(25 * time.Hour)
-	s.bank.next(answer{err: errors.New("reset " + private)})
+	s.bank.Next(refundtest.Fail(errors.New("reset " + private)))
 	ref := refund.Ref{OrderID: "O1", RefundNo: "R1"}
 	_, err := s.svc.Process(bg, ref) // stuck
 	require.NoError(t, err)
@@ -174,18 +169,15 @@ func everything(t *testing.T) *shop {
 	_, err = s.svc.Process(bg, ref) // refunded
 	require.NoError(t, err)
 	s.request("R2", 100)
-	s.bank.next(answer{res: refund.Result{
+	s.bank.Next(refundtest.Answer(refund.Result{
 		Outcome: refund.OutcomeDeclined, Code: "CODE " + private, Message: "message " + private,
 		ProviderRefundID: "id " + private,
-	}})
+	}))
 	require.Equal(t, order.StateFailed, s.approveAndSend("R2", 100).State)
-	s.bank.next(answer{res: refund.Result{Outcome: refund.OutcomeSucceeded}})
-	s.bank.next(answer{res: refund.Result{
-		Outcome: refund.OutcomeAbnormal, RefundNo: "R1", Amount: 4000, Message: private,
-	}})
-	s.bank.listing = []refund.Result{
-		{Outcome: refund.OutcomeSucceeded, RefundNo: "R1", Amount: 4000, Message: private},
-	}
+	s.bank.NextList(refundtest.AsUsual().Rewrite(func(r *refund.Result) { r.Message = private }))
+	s.bank.NextQuery(refundtest.Answer(refund.Result{
+		Outcome: refund.OutcomeAbnormal, Message: private,
+	}).For("R1"))
 	_, err = s.svc.Sync(bg, "O1") // a discrepancy: abnormal, and the book says refunded
 	require.NoError(t, err)
 	_, err = s.svc.Request(bg, refund.RequestParams{
@@ -203,9 +195,8 @@ func everything(t *testing.T) *shop {
 	})
 	require.NoError(t, err)
 	reader, _ := s.Gateway(s.bank).(refund.NotificationReader)
-	s.bank.next(answer{err: fmt.Errorf("%w: %s", refund.ErrNotification, private)})
-	_, err = reader.ReadNotification(newPost())
-	require.Error(t, err)
+	_, err = reader.ReadNotification(newPost(`{"Result": {"RefundedAt": "` + private + `"}}`))
+	require.ErrorContains(t, err, private)
 	return s
 }
 
@@ -323,9 +314,9 @@ func TestProvidersDefaultToOtel(t *testing.T) {
 	t.Cleanup(func() { otel.SetMeterProvider(before) })
 	tel, err := otelrefund.New(otelrefund.Options{})
 	require.NoError(t, err)
-	_, err = tel.Gateway(&bank{}).Query(bg, refund.Request{Gateway: "bank"})
+	_, err = tel.Gateway(refundtest.New()).Query(bg, refund.Request{Gateway: "bank"})
 	require.NoError(t, err)
 	r := &recording{t: t, reader: reader}
 	require.Contains(t, r.metrics(),
-		"gateway.calls{gateway=bank operation=query outcome=succeeded} 1")
+		"gateway.calls{gateway=bank operation=query outcome=not_found} 1")
 }

@@ -16,21 +16,11 @@ import (
 	"github.com/orderfsm/orderfsm/adapters/poller"
 	"github.com/orderfsm/orderfsm/adapters/riverqueue"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
 // engineListens is engineRiver, and the database wakes it.
 const engineListens = "river-listens"
-
-// signalling is instant, and sends to submitted for each submission.
-type signalling struct {
-	instant
-	submitted chan struct{}
-}
-
-func (t signalling) Refund(ctx context.Context, r refund.Request) (refund.Result, error) {
-	t.submitted <- struct{}{}
-	return t.instant.Refund(ctx, r)
-}
 
 // BenchmarkApprove is how long it takes from Approve until the refund is submitted, one at a time,
 // when nothing else is to do. The Poller is woken by the approval in its own process; River's
@@ -38,7 +28,10 @@ func (t signalling) Refund(ctx context.Context, r refund.Request) (refund.Result
 func BenchmarkApprove(b *testing.B) {
 	for _, engine := range []string{enginePoller, engineRiver, engineListens} {
 		b.Run(engine, func(b *testing.B) {
-			bank := signalling{submitted: make(chan struct{}, 1)}
+			bank, submitted := refundtest.New(), make(chan struct{}, 1)
+			bank.ByDefault(refundtest.Pay().Before(func(context.Context) {
+				submitted <- struct{}{}
+			}))
 			s := newShop(b, freshDSN(b), bank, refund.Options{})
 			s.db.SetMaxIdleConns(20)
 			switch engine {
@@ -60,7 +53,7 @@ func BenchmarkApprove(b *testing.B) {
 				if _, err := s.svc.Approve(bg, p); err != nil {
 					b.Fatal(err)
 				}
-				<-bank.submitted
+				<-submitted
 				took = append(took, b.Elapsed()-start)
 			}
 			slices.Sort(took)
@@ -108,14 +101,14 @@ func BenchmarkIdle(b *testing.B) {
 			cfg.Tracer = &count
 			var s *shop
 			if engine == enginePoller || engine == engineRiver {
-				s = newShop(b, dsn, instant{}, refund.Options{})
+				s = newShop(b, dsn, refundtest.New(), refund.Options{})
 			} else {
-				s = newLanes(b, dsn, instant{}, refund.Options{}, "a", "b")
+				s = newLanes(b, dsn, refundtest.New(), refund.Options{}, "a", "b")
 			}
 			s.db = stdlib.OpenDB(*cfg)
 			b.Cleanup(func() { s.db.Close() })
 			s.db.SetMaxIdleConns(20)
-			s.svc = newService(b, s.db, instant{}, refund.Options{})
+			s.svc = newService(b, s.db, refundtest.New(), refund.Options{})
 			if engine == enginePoller {
 				s.poll(poller.Options{Logger: silent()})
 			} else {

@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -85,17 +84,14 @@ const (
 	shortLease = 2 * time.Second
 )
 
-// printing prints each call, and never answers.
-type printing struct{}
-
-func (printing) Refund(ctx context.Context, _ refund.Request) (refund.Result, error) {
-	fmt.Fprintln(os.Stdout, "called")
-	<-ctx.Done()
-	select {} // until it is killed
-}
-
-func (printing) Query(context.Context, refund.Request) (refund.Result, error) {
-	return refund.Result{}, errors.New("not asked")
+// printing returns a provider that prints each call, and never answers.
+func printing() *refundtest.Gateway {
+	b := refundtest.New()
+	b.ByDefault(refundtest.Pay().Before(func(context.Context) {
+		fmt.Fprintln(os.Stdout, "called")
+		select {} // until it is killed
+	}))
+	return b
 }
 
 func child(spec string) error {
@@ -120,7 +116,7 @@ func child(spec string) error {
 	if mode == modeShort {
 		opts = refund.Options{CallTimeout: shortCall, Lease: shortLease}
 	}
-	svc, err := refund.NewService(m, store, printing{}, opts)
+	svc, err := refund.NewService(m, store, printing(), opts)
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package riverqueue_test
 
 import (
 	"bufio"
-	"context"
 	"database/sql"
 	"fmt"
 	"os"
@@ -22,6 +21,7 @@ import (
 	"github.com/orderfsm/orderfsm/adapters/sqlstore"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
 // The engines of the comparison. Each is also a mode of a child.
@@ -39,19 +39,6 @@ var places = map[string]int{
 	engineRiverTuned: 24,
 }
 
-// instant pays at once and keeps no ledger.
-type instant struct{}
-
-func (instant) Refund(_ context.Context, r refund.Request) (refund.Result, error) {
-	return refund.Result{
-		Outcome: refund.OutcomeSucceeded, RefundNo: r.RefundNo, Amount: r.Amount,
-	}, nil
-}
-
-func (instant) Query(_ context.Context, req refund.Request) (refund.Result, error) {
-	return refund.Result{Outcome: refund.OutcomeNotFound, RefundNo: req.RefundNo}, nil
-}
-
 // BenchmarkEngines is how many refunds of a backlog are settled per second on PostgreSQL, by
 // separate processes, with a provider that answers at once. Give it -benchtime 2000x.
 //
@@ -64,7 +51,7 @@ func BenchmarkEngines(b *testing.B) {
 	} {
 		for _, processes := range []int{1, 3} {
 			b.Run(fmt.Sprintf("%s/processes=%d", engine, processes), func(b *testing.B) {
-				s := newShop(b, freshDSN(b), instant{}, refund.Options{})
+				s := newShop(b, freshDSN(b), refundtest.New(), refund.Options{})
 				s.backlog("bank", b.N)
 				if engine == engineRiver || engine == engineRiverTuned {
 					s.jobsOf(riverqueue.Queue, b.N)
@@ -164,7 +151,7 @@ func runEngine(engine, dsn string) error {
 	if err != nil {
 		return err
 	}
-	svc, err := refund.NewService(m, store, instant{}, refund.Options{})
+	svc, err := refund.NewService(m, store, refundtest.New(), refund.Options{})
 	if err != nil {
 		return err
 	}

@@ -36,31 +36,16 @@ func newLanes(
 	return s
 }
 
-// routed sends the calls of gateway "hangs" to one provider and all others to another.
-type routed struct{ hangs, works refund.RefundGateway }
-
-func (r routed) to(gateway string) refund.RefundGateway {
-	if gateway == "hangs" {
-		return r.hangs
-	}
-	return r.works
-}
-
-func (r routed) Refund(ctx context.Context, req refund.Request) (refund.Result, error) {
-	return r.to(req.Gateway).Refund(ctx, req)
-}
-
-func (r routed) Query(ctx context.Context, req refund.Request) (refund.Result, error) {
-	return r.to(req.Gateway).Query(ctx, req)
-}
-
 // TestOneGatewayDoesNotStarveAnother: one gateway hangs with 10,000 refunds due. What is approved
 // last, for another one, is settled before any of the calls that hang ends.
 func TestOneGatewayDoesNotStarveAnother(t *testing.T) {
 	t.Parallel()
 	const backlog = 10_000
 	called := make(chan struct{}, backlog)
-	routes := routed{hanging(called), refundtest.New()}
+	routes, err := refund.NewGateways(map[string]refund.RefundGateway{
+		"hangs": hanging(called), "works": refundtest.New(),
+	})
+	require.NoError(t, err)
 	s := newLanes(t, freshDSN(t), routes, patient, "hangs", "works")
 	s.backlog("hangs", backlog)
 	s.jobsOf(riverqueue.QueueOf("hangs"), backlog)

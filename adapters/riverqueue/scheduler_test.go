@@ -108,7 +108,7 @@ func TestClockAYearAheadHidesNoRefund(t *testing.T) {
 	s := newShop(t, dsn, b, refund.Options{})
 	wrong := *s
 	wrong.svc = newService(t, s.db, b, refund.Options{
-		Scheduler: s.scheduler, Now: func() time.Time { return year },
+		Scheduler: s.scheduler, Now: refundtest.NewClock(year).Now,
 	})
 	wrong.approve("1")
 	job := s.jobBecomes(rivertype.JobStateAvailable)

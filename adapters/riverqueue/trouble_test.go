@@ -49,14 +49,13 @@ func TestAnswerAfterTheLease(t *testing.T) {
 	t.Parallel()
 	called, answer := make(chan struct{}), make(chan struct{})
 	b := gated(called, answer)
-	start, ahead := wall(), atomic.Int64{}
-	now := func() time.Time { return start.Add(time.Duration(ahead.Load())) }
+	clock := refundtest.NewClock(wall())
 	opts := patient
-	opts.Now = now
+	opts.Now = clock.Now
 	dsn := freshDSN(t)
 	s := newShop(t, dsn, b, opts)
 	s.approve("1")
-	s.start(riverqueue.Options{CallTimeout: opts.CallTimeout, Now: now}, nil)
+	s.start(riverqueue.Options{CallTimeout: opts.CallTimeout, Now: clock.Now}, nil)
 	<-called
 	other := newShop(t, dsn, b, opts)
 	process := func() order.State {
@@ -66,7 +65,7 @@ func TestAnswerAfterTheLease(t *testing.T) {
 		return next.State
 	}
 	require.Equal(t, order.StateApproved, process(), "the lease holds")
-	ahead.Store(int64(opts.Lease))
+	clock.Advance(opts.Lease)
 	require.Equal(t, order.StateRefunded, process(),
 		"another process has it when the lease has ended")
 	close(answer)

@@ -109,19 +109,19 @@ func TestWorkSleepsAsLongAsItShould(t *testing.T) {
 	b := refundtest.New()
 	b.ByDefault(refundtest.Accept())
 	broken, backoff := false, time.Minute
-	clock := time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
+	clock := refundtest.NewClock(time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC))
 	s := newShop(t, freshDSN(t), b, refund.Options{
 		Now: func() time.Time {
 			if broken {
 				panic("the host's bug")
 			}
-			return clock
+			return clock.Now()
 		},
 		Backoff: func(string, int) time.Duration { return backoff },
 	})
 	s.approve("1")
 	w, err := riverqueue.NewWorker(s.svc, riverqueue.Options{
-		Now: func() time.Time { return clock }, Logger: silent(),
+		Now: clock.Now, Logger: silent(),
 	})
 	require.NoError(t, err)
 	ctx := bg
@@ -138,26 +138,27 @@ func TestWorkSleepsAsLongAsItShould(t *testing.T) {
 		require.ErrorAs(t, err, &snooze)
 		require.Equal(t, want, snooze.Duration)
 	}
-	sleeps(time.Minute, work("R-1", clock))
-	clock = clock.Add(20 * time.Second)
-	sleeps(40*time.Second, work("R-1", clock.Add(-time.Second)))
-	sleeps(time.Hour+40*time.Second, work("R-1", clock.Add(time.Hour)))
-	clock, backoff = clock.Add(40*time.Second), 0
-	sleeps(time.Second, work("R-1", clock))
+	sleeps(time.Minute, work("R-1", clock.Now()))
+	clock.Advance(20 * time.Second)
+	sleeps(40*time.Second, work("R-1", clock.Now().Add(-time.Second)))
+	sleeps(time.Hour+40*time.Second, work("R-1", clock.Now().Add(time.Hour)))
+	clock.Advance(40 * time.Second)
+	backoff = 0
+	sleeps(time.Second, work("R-1", clock.Now()))
 
 	cancelled := river.JobCancel(nil)
-	require.ErrorIs(t, work("R-none", clock), cancelled)
+	require.ErrorIs(t, work("R-none", clock.Now()), cancelled)
 	broken = true
-	sleeps(10*time.Second, work("R-1", clock))
+	sleeps(10*time.Second, work("R-1", clock.Now()))
 	broken = false
 
 	stopped, stop := context.WithCancel(bg)
 	stop()
 	ctx = stopped
-	sleeps(time.Second, work("R-1", clock))
+	sleeps(time.Second, work("R-1", clock.Now()))
 	ctx = bg
 	s.db.Close()
-	sleeps(10*time.Second, work("R-1", clock))
+	sleeps(10*time.Second, work("R-1", clock.Now()))
 
 	var invalid *order.InvalidError
 	_, err = riverqueue.NewWorker(nil, riverqueue.Options{})

@@ -11,6 +11,7 @@ import (
 	"github.com/orderfsm/orderfsm/adapters/sqlstore"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
 // TestNow: the database's time is in UTC and goes on, also in a transaction. The databases of the
@@ -47,7 +48,7 @@ func TestNowOfTheHost(t *testing.T) {
 	t.Parallel()
 	db := sql.OpenDB(sqliteConnector{})
 	s, err := sqlstore.New(db, sqlstore.SQLite, sqlstore.Options{
-		Now: func() time.Time { return at(7) },
+		Now: refundtest.NewClock(at(7)).Now,
 	})
 	require.NoError(t, err)
 	now, err := refund.Clock(s).Now(bg)

@@ -16,6 +16,7 @@ import (
 	"github.com/orderfsm/orderfsm/adapters/sqlstore"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
 // at returns a moment n seconds into a test.
@@ -49,23 +50,9 @@ func request(t testing.TB, o *order.Order, number string, amount int64) {
 	require.NoError(t, err)
 }
 
-// bank pays at once.
-type bank struct{}
-
-func (bank) Refund(_ context.Context, req refund.Request) (refund.Result, error) {
-	return refund.Result{
-		Outcome: refund.OutcomeSucceeded, RefundNo: req.RefundNo, OrderID: req.OrderID,
-		Amount: req.Amount,
-	}, nil
-}
-
-func (bank) Query(_ context.Context, req refund.Request) (refund.Result, error) {
-	return refund.Result{Outcome: refund.OutcomeNotFound}, nil
-}
-
 func service(t testing.TB, s *sqlstore.Store, opts refund.Options) *refund.Service {
 	t.Helper()
-	svc, err := refund.NewService(newMachine(t), s, bank{}, opts)
+	svc, err := refund.NewService(newMachine(t), s, refundtest.New(), opts)
 	require.NoError(t, err)
 	return svc
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/orderfsm/orderfsm/internal/logtest"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
 // The environment of the child: the database, the prefix of its numbers or migrateRound, and the
@@ -68,7 +69,7 @@ func child(spec string) error {
 		if err != nil {
 			return err
 		}
-		svc, err := refund.NewService(m, s, bank{}, refund.Options{})
+		svc, err := refund.NewService(m, s, refundtest.New(), refund.Options{})
 		if err != nil {
 			return err
 		}

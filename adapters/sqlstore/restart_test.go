@@ -17,6 +17,7 @@ import (
 	"github.com/orderfsm/orderfsm/adapters/sqlstore"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
 // TestRestart stops a database server three times while four clients write to it. Every command
@@ -32,13 +33,13 @@ func TestRestart(t *testing.T) {
 			defer cancel()
 			r := &restart{
 				up: make(chan struct{}), failed: make(chan struct{}, 1),
-				paid: ledger{amounts: map[string]int64{}},
+				bank: refundtest.New(),
 			}
 			close(r.up)
 			clients := make([]*client, 4)
 			var wg sync.WaitGroup
 			for i := range clients {
-				c := &client{restart: r, name: fmt.Sprint(i)}
+				c := &client{restart: r, name: fmt.Sprint(i), clock: refundtest.NewClock(at(0))}
 				c.svc = c.service(t, srv)
 				clients[i] = c
 				wg.Add(1)
@@ -71,7 +72,7 @@ type restart struct {
 	failed chan struct{} // receives when a command has failed
 	acked  atomic.Int64  // commands that succeeded
 	enough atomic.Bool
-	paid   ledger
+	bank   *refundtest.Gateway
 }
 
 func (r *restart) down() {
@@ -102,7 +103,7 @@ type client struct {
 	*restart
 	name   string
 	svc    *refund.Service
-	hours  atomic.Int64
+	clock  *refundtest.Clock
 	orders int
 	errs   []error // of commands that were given again
 	err    error
@@ -111,9 +112,9 @@ type client struct {
 func (c *client) service(t *testing.T, srv *server) *refund.Service {
 	t.Helper()
 	svc, err := refund.NewService(
-		newMachine(t), srv.on(t, srv.connect(t, srv.dsn)), &c.paid, refund.Options{
-			Now: func() time.Time { return at(0).Add(time.Duration(c.hours.Load()) * time.Hour) },
-		})
+		newMachine(t), srv.on(t, srv.connect(t, srv.dsn)), c.bank,
+		refund.Options{Now: c.clock.Now},
+	)
 	require.NoError(t, err)
 	return svc
 }
@@ -160,7 +161,7 @@ func (c *client) refund(ctx context.Context, id, number string, amount int64) er
 		return err
 	}
 	for state != order.StateRefunded {
-		c.hours.Add(1) // what a lost Process has leased is free again
+		c.clock.Advance(time.Hour) // what a lost Process has leased is free again
 		if err := c.do(ctx, id, func() error {
 			next, err := c.svc.Process(ctx, refund.Ref{OrderID: id, RefundNo: number})
 			state = next.State
@@ -215,8 +216,9 @@ func (r *restart) check(t *testing.T, srv *server, clients []*client) {
 			o := requireLegal(t, s, c.id(i))
 			require.EqualValues(t, 100, o.Refunded)
 			require.Len(t, o.History, 6, "each refund is asked for, approved and settled once")
-			require.Equal(t, map[string]int64{c.number(i, 0): 60, c.number(i, 1): 40},
-				r.paid.of(c.number(i, 0), c.number(i, 1)))
+			require.EqualValues(t, 60, r.bank.Paid(c.number(i, 0)))
+			require.EqualValues(t, 40, r.bank.Paid(c.number(i, 1)))
+			require.EqualValues(t, 100, r.bank.PaidTotal(c.id(i)))
 		}
 		orders += c.orders
 		failed += len(c.errs)
@@ -232,50 +234,11 @@ func (r *restart) check(t *testing.T, srv *server, clients []*client) {
 		require.NoError(t, db.QueryRowContext(bg, "SELECT COUNT(*) FROM orderfsm_"+table).Scan(&n))
 		require.Equal(t, rows, n, table)
 	}
-	require.Len(t, r.paid.amounts, 2*orders)
+	sent := map[string]bool{}
+	for _, c := range r.bank.Calls() {
+		sent[c.Request.RefundNo] = true
+	}
+	require.Len(t, sent, 2*orders)
 	t.Logf("%d orders; %d commands failed and were given again, %d of them at COMMIT", orders,
 		failed, unclear)
-}
-
-// ledger is a bank that records what it has paid.
-type ledger struct {
-	mu      sync.Mutex
-	amounts map[string]int64 // by refund number
-}
-
-func (l *ledger) of(numbers ...string) map[string]int64 {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	some := map[string]int64{}
-	for _, number := range numbers {
-		some[number] = l.amounts[number]
-	}
-	return some
-}
-
-// Refund implements [refund.RefundGateway].
-func (l *ledger) Refund(_ context.Context, req refund.Request) (refund.Result, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if paid, ok := l.amounts[req.RefundNo]; ok && paid != req.Amount {
-		return refund.Result{}, fmt.Errorf("paid %d for %s before", paid, req.RefundNo)
-	}
-	l.amounts[req.RefundNo] = req.Amount
-	return refund.Result{
-		Outcome: refund.OutcomeSucceeded, RefundNo: req.RefundNo, OrderID: req.OrderID,
-		Amount: req.Amount,
-	}, nil
-}
-
-// Query implements [refund.RefundGateway].
-func (l *ledger) Query(_ context.Context, req refund.Request) (refund.Result, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if _, ok := l.amounts[req.RefundNo]; !ok {
-		return refund.Result{Outcome: refund.OutcomeNotFound}, nil
-	}
-	return refund.Result{
-		Outcome: refund.OutcomeSucceeded, RefundNo: req.RefundNo, OrderID: req.OrderID,
-		Amount: req.Amount,
-	}, nil
 }

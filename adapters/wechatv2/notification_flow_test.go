@@ -53,7 +53,7 @@ func newNotified(t *testing.T) *notified {
 	f := &notified{flow: newFlow(t), store: &unsteady{Store: memstore.New()}}
 	var err error
 	f.sim, err = wechattest.NewServer(wechattest.Options{
-		AppID: "wx0000000000000001", MchID: "1000000001", APIKey: testKey, Now: f.clock,
+		AppID: "wx0000000000000001", MchID: "1000000001", APIKey: testKey, Now: f.clock.Now,
 	})
 	require.NoError(t, err)
 	t.Cleanup(f.sim.Close)
@@ -61,7 +61,7 @@ func newNotified(t *testing.T) *notified {
 	m, err := order.NewMachine(order.Options{})
 	require.NoError(t, err)
 	f.svc, err = refund.NewService(m, f.store, newGateway(t, config(f.sim)),
-		patient(refund.Options{Now: f.clock, Hooks: []refund.Hooks{{
+		patient(refund.Options{Now: f.clock.Now, Hooks: []refund.Hooks{{
 			UnknownNotification: func(context.Context, refund.Notification) { f.unknown++ },
 		}}}))
 	require.NoError(t, err)

@@ -2,7 +2,6 @@ package wechatv2_test
 
 import (
 	"context"
-	"sync"
 	"testing"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 	"github.com/orderfsm/orderfsm/adapters/wechatv2/wechattest"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
 // TestServicePaysOnceAfterEveryFault runs the whole workflow through the adapter, over TLS, against
@@ -130,12 +130,14 @@ func TestServiceRefusesNumbersWhenAsked(t *testing.T) {
 
 // flow is a service with the adapter, the simulator, and order ORDER-1 of 100 yuan.
 type flow struct {
-	t   *testing.T
-	sim *wechattest.Server
-	svc *refund.Service
+	t     *testing.T
+	clock *refundtest.Clock
+	sim   *wechattest.Server
+	svc   *refund.Service
+}
 
-	mu  sync.Mutex
-	now time.Time
+func newClock() *refundtest.Clock {
+	return refundtest.NewClock(time.Date(2026, 1, 5, 2, 0, 0, 0, time.UTC))
 }
 
 func newFlow(t *testing.T) *flow {
@@ -146,9 +148,9 @@ func newFlow(t *testing.T) *flow {
 // newFlowWithin is newFlow with a time limit for each call.
 func newFlowWithin(t *testing.T, limit time.Duration) *flow {
 	t.Helper()
-	f := &flow{t: t, now: time.Date(2026, 1, 5, 2, 0, 0, 0, time.UTC)}
+	f := &flow{t: t, clock: newClock()}
 	var err error
-	f.sim, err = wechattest.NewServer(wechattest.Options{Now: f.clock})
+	f.sim, err = wechattest.NewServer(wechattest.Options{Now: f.clock.Now})
 	require.NoError(t, err)
 	t.Cleanup(f.sim.Close)
 	cfg := f.sim.Config()
@@ -158,7 +160,7 @@ func newFlowWithin(t *testing.T, limit time.Duration) *flow {
 	t.Cleanup(g.CloseIdleConnections)
 	m, err := order.NewMachine(order.Options{})
 	require.NoError(t, err)
-	f.svc, err = refund.NewService(m, memstore.New(), g, patient(refund.Options{Now: f.clock}))
+	f.svc, err = refund.NewService(m, memstore.New(), g, patient(refund.Options{Now: f.clock.Now}))
 	require.NoError(t, err)
 	require.NoError(t, f.sim.AddOrder(wechattest.Order{OutTradeNo: "ORDER-1", TotalFee: 10000}))
 	_, err = f.svc.Register(context.Background(), refund.RegisterParams{
@@ -166,12 +168,6 @@ func newFlowWithin(t *testing.T, limit time.Duration) *flow {
 	})
 	require.NoError(t, err)
 	return f
-}
-
-func (f *flow) clock() time.Time {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.now
 }
 
 func (f *flow) approve(number string, fen int64) {
@@ -195,9 +191,7 @@ func (f *flow) finish(number string) {
 		if next.At.IsZero() {
 			return
 		}
-		f.mu.Lock()
-		f.now = next.At
-		f.mu.Unlock()
+		f.clock.Advance(next.At.Sub(f.clock.Now()))
 	}
 	f.t.Fatal("no end")
 }

@@ -27,11 +27,11 @@ type shop struct {
 
 func newShop(t *testing.T, opts wechattest.Options, limits *refund.Limits) *shop {
 	t.Helper()
-	s := &shop{flow: &flow{t: t, now: time.Date(2026, 1, 5, 2, 0, 0, 0, time.UTC)}}
+	s := &shop{flow: &flow{t: t, clock: newClock()}}
 	mux := http.NewServeMux()
 	web := httptest.NewServer(mux)
 	t.Cleanup(web.Close)
-	opts.Now, opts.NotifyURL = s.clock, web.URL+"/wechat/refunds"
+	opts.Now, opts.NotifyURL = s.clock.Now, web.URL+"/wechat/refunds"
 	opts.NotifyClient = unhurried(t)
 	var err error
 	s.sim, err = wechattest.NewServer(opts)
@@ -44,7 +44,7 @@ func newShop(t *testing.T, opts wechattest.Options, limits *refund.Limits) *shop
 	require.NoError(t, err)
 	var mu sync.Mutex
 	s.svc, err = refund.NewService(m, memstore.New(), s.gateway,
-		patient(refund.Options{Now: s.clock, Hooks: []refund.Hooks{{
+		patient(refund.Options{Now: s.clock.Now, Hooks: []refund.Hooks{{
 			UnknownNotification: func(_ context.Context, n refund.Notification) {
 				mu.Lock()
 				defer mu.Unlock()
@@ -56,11 +56,12 @@ func newShop(t *testing.T, opts wechattest.Options, limits *refund.Limits) *shop
 	require.NoError(t, err)
 	mux.Handle("POST /wechat/refunds", h)
 	require.NoError(t, s.sim.AddOrder(wechattest.Order{
-		OutTradeNo: "ORDER-1", TotalFee: 10000, PaidAt: s.now,
+		OutTradeNo: "ORDER-1", TotalFee: 10000, PaidAt: s.clock.Now(),
 		Coupons: []wechattest.Coupon{{ID: "c1", Type: "NO_CASH", Fee: 1000}},
 	}))
 	_, err = s.svc.Register(context.Background(), refund.RegisterParams{
-		OrderID: "ORDER-1", Gateway: "wechatv2", Currency: "CNY", Total: 10000, PaidAt: s.now,
+		OrderID: "ORDER-1", Gateway: "wechatv2", Currency: "CNY", Total: 10000,
+		PaidAt: s.clock.Now(),
 	})
 	require.NoError(t, err)
 	return s
@@ -82,12 +83,6 @@ func (s *shop) process(number string) refund.ProcessResult {
 	next, err := s.svc.Process(context.Background(), ref)
 	require.NoError(s.t, err)
 	return next
-}
-
-func (s *shop) pass(d time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.now = s.now.Add(d)
 }
 
 func noLimits() *refund.Limits { return &refund.Limits{} }
@@ -130,7 +125,7 @@ func TestNotificationBooksTheRefund(t *testing.T) {
 			s.process("R1")
 			require.Empty(t, s.sim.Deliver(context.Background()))
 			require.Equal(t, order.StateApproved, s.order().Refund("R1").State)
-			s.pass(24 * time.Hour)
+			s.clock.Advance(24 * time.Hour)
 			s.sim.InjectNotice(tt.faults...)
 			tries := 0
 			for range 5 {
@@ -139,7 +134,7 @@ func TestNotificationBooksTheRefund(t *testing.T) {
 					require.Equal(t, tries, d.Attempt)
 					require.Equal(t, d.Err == nil, tries == tt.tries, d.Err)
 				}
-				s.pass(time.Hour)
+				s.clock.Advance(time.Hour)
 			}
 			require.Equal(t, tt.tries, tries)
 			o := s.order()
@@ -229,7 +224,7 @@ func TestDeclaredLimitsPreventRefusals(t *testing.T) {
 	require.Len(t, s.sim.Ledger(), 2)
 	require.Equal(t, 2, s.sim.Calls(wechattest.PathRefund), "none was sent too soon")
 
-	s.pass(366 * 24 * time.Hour)
+	s.clock.Advance(366 * 24 * time.Hour)
 	_, err := s.svc.Request(ctx,
 		refund.RequestParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R3"}, Amount: 100, Actor: "buyer:1"})
 	require.ErrorIs(t, err, refund.ErrLimit, "a year has passed")
@@ -249,7 +244,7 @@ func TestRefusalForItsPaceFailsNoRefund(t *testing.T) {
 
 	// After a year, and without a declared limit, WeChat Pay refuses definitely.
 	s.approve("R3", 100)
-	s.pass(366 * 24 * time.Hour)
+	s.clock.Advance(366 * 24 * time.Hour)
 	s.finish("R3")
 	require.Equal(t, order.StateFailed, s.order().Refund("R3").State)
 	require.Equal(t, "TRADE_OVERDUE", s.order().Refund("R3").Code)

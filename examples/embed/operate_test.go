@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,21 +18,14 @@ import (
 	"github.com/orderfsm/orderfsm/examples/ownstore"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
 // shop is a service on WeChat Pay's simulator, with a fake clock.
 type shop struct {
 	*refund.Service
-	sim *wechattest.Server
-
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (s *shop) advance(d time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.now = s.now.Add(d)
+	sim   *wechattest.Server
+	clock *refundtest.Clock
 }
 
 func newSim(t *testing.T) (*wechattest.Server, *wechatv2.Gateway) {
@@ -50,18 +42,13 @@ func newSim(t *testing.T) (*wechattest.Server, *wechatv2.Gateway) {
 
 func newShop(t *testing.T, hooks refund.Hooks) *shop {
 	t.Helper()
-	s := &shop{now: time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)}
+	s := &shop{clock: refundtest.NewClock(time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC))}
 	var gateway *wechatv2.Gateway
 	s.sim, gateway = newSim(t)
 	machine, err := order.NewMachine(order.Options{})
 	require.NoError(t, err)
-	now := func() time.Time {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return s.now
-	}
 	s.Service, err = refund.NewService(machine, memstore.New(), gateway, refund.Options{
-		Hooks: []refund.Hooks{hooks}, Now: now,
+		Hooks: []refund.Hooks{hooks}, Now: s.clock.Now,
 	})
 	require.NoError(t, err)
 	return s
@@ -108,7 +95,7 @@ func (s *shop) process(t *testing.T) {
 			_, err := s.Process(context.Background(), d.Ref)
 			require.NoError(t, err)
 		}
-		s.advance(3 * time.Hour)
+		s.clock.Advance(3 * time.Hour)
 	}
 }
 
@@ -187,7 +174,7 @@ func TestCompareAfterRestore(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, s.sim.RefundInConsole("ORD-1", "R-2", 20)) // the backup does not have it
 	var found []string
-	s.advance(time.Minute)
+	s.clock.Advance(time.Minute)
 	report := func(line string) { found = append(found, line) }
 	cursor, err := embed.Compare(ctx, s.Service, time.Time{}, nil, report)
 	require.NoError(t, err)

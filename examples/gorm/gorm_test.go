@@ -15,18 +15,8 @@ import (
 	gormshop "github.com/orderfsm/orderfsm/examples/gorm"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
-
-// nobody is a provider that must not be called.
-type nobody struct{}
-
-func (nobody) Refund(context.Context, refund.Request) (refund.Result, error) {
-	return refund.Result{}, errors.New("must not be called")
-}
-
-func (nobody) Query(context.Context, refund.Request) (refund.Result, error) {
-	return refund.Result{}, errors.New("must not be called")
-}
 
 func TestTogether(t *testing.T) {
 	t.Run("plain", func(t *testing.T) { testTogether(t, &gorm.Config{Logger: logger.Discard}) })
@@ -50,7 +40,8 @@ func testTogether(t *testing.T, cfg *gorm.Config) {
 	require.NoError(t, store.Migrate(ctx))
 	m, err := order.NewMachine(order.Options{})
 	require.NoError(t, err)
-	svc, err := refund.NewService(m, store, nobody{}, refund.Options{
+	bank := refundtest.New()
+	svc, err := refund.NewService(m, store, bank, refund.Options{
 		Hooks: []refund.Hooks{gormshop.Hooks(db)},
 	})
 	require.NoError(t, err)
@@ -97,4 +88,5 @@ func testTogether(t *testing.T, cfg *gorm.Config) {
 	o, err := svc.Order(ctx, "O-1")
 	require.NoError(t, err)
 	require.Equal(t, order.StateRefundRequested, o.Refund(r.No).State)
+	require.Empty(t, bank.Calls())
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/orderfsm/orderfsm/adapters/wechatv2/wechattest"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
 
 // scope matches the labels of the scope, which every series has.
@@ -38,8 +39,8 @@ func TestMetrics(t *testing.T) {
 	sim, err := wechattest.NewServer(wechattest.Options{})
 	require.NoError(t, err)
 	defer sim.Close()
-	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	s, err := newShop(sim, func() time.Time { return now })
+	clock := refundtest.NewClock(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
+	s, err := newShop(sim, clock.Now)
 	require.NoError(t, err)
 	defer s.close()
 	process := func(id string) {
@@ -52,14 +53,14 @@ func TestMetrics(t *testing.T) {
 		require.NoError(t, s.refund(ctx, id, 250))
 	}
 	process("paid") // it is accepted
-	now = now.Add(time.Hour)
+	clock.Advance(time.Hour)
 	process("paid")
 	sim.Inject(wechattest.ErrCode("NOTENOUGH", "not enough money", false))
 	process("short")
 	sim.Inject(wechattest.ErrCode("CERT_ERROR", "certificate", false))
 	process("setup")
 	require.Contains(t, strings.Split(scrape(t, s), "\n"), "orderfsm_refunds_oldest_due_age_seconds 3600", "the age of the refund that was not processed")
-	now = now.Add(25 * time.Hour)
+	clock.Advance(25 * time.Hour)
 	sim.Inject(wechattest.LoseAnswer().NotExecuted())
 	process("lost")
 	require.NoError(t, s.pay(ctx, "console", 250))

@@ -19,11 +19,11 @@
 //
 // # The script
 //
-// A [Step] says what happens to one call. [Gateway.NextRefund], [Gateway.NextQuery] and
-// [Gateway.Next] add steps to the script. [Step.For] limits a step to one refund number. A call
-// takes the first step of the script that fits it. If no step fits, [Gateway.Choose] may choose
-// one. If there is none, a query answers from the ledger, and a refund takes the step of
-// [Gateway.ByDefault].
+// A [Step] says what happens to one call. [Gateway.NextRefund], [Gateway.NextQuery],
+// [Gateway.Next] and [Gateway.NextList] add steps to the script. [Step.For] limits a step to one
+// refund number. A call takes the first step of the script that fits it. If no step fits,
+// [Gateway.Choose] may choose one. If there is none, a query and a list answer from the ledger, and
+// a refund takes the step of [Gateway.ByDefault].
 //
 //	Pay                 paid, and the answer says so
 //	Accept              accepted, until Settle or End

@@ -28,6 +28,7 @@ type Gateway struct {
 	choose func(Call) Step // for a call without a step in script; may be nil
 	calls  []Call
 	ledger map[string]*entry // by refund number
+	orders map[string][]*entry
 	limits refund.Limits
 	check  func(refund.Request) error
 }
@@ -56,7 +57,9 @@ func (e *entry) result() refund.Result {
 }
 
 // New returns a Gateway that pays every refund at once.
-func New() *Gateway { return &Gateway{usual: Pay(), ledger: map[string]*entry{}} }
+func New() *Gateway {
+	return &Gateway{usual: Pay(), ledger: map[string]*entry{}, orders: map[string][]*entry{}}
+}
 
 // Plain returns g as a gateway without any optional interface.
 func (g *Gateway) Plain() refund.RefundGateway { return struct{ refund.RefundGateway }{g} }
@@ -81,6 +84,11 @@ func (g *Gateway) NextRefund(steps ...Step) { g.addSteps(opRefund, steps) }
 // NextQuery adds steps to the script, one for each coming Query. [Pay], [Accept], [Close] and
 // [Abnormal] change the refund just before the answer, if the provider has it and has not paid it.
 func (g *Gateway) NextQuery(steps ...Step) { g.addSteps(opQuery, steps) }
+
+// NextList adds steps to the script, one for each coming List. With [Answer], the list has one
+// refund. A function of [Step.Rewrite] is called for each refund of the list. [Pay], [Accept],
+// [Close] and [Abnormal] do the same as [AsUsual].
+func (g *Gateway) NextList(steps ...Step) { g.addSteps(opList, steps) }
 
 func (g *Gateway) addSteps(op string, steps []Step) {
 	g.mu.Lock()
@@ -110,29 +118,36 @@ func (g *Gateway) Unused() int {
 
 // Refund implements [refund.RefundGateway].
 func (g *Gateway) Refund(ctx context.Context, req refund.Request) (refund.Result, error) {
-	return g.call(ctx, opRefund, req, g.submit)
+	return g.callOne(ctx, opRefund, req, g.submit)
 }
 
 // Query implements [refund.RefundGateway].
 func (g *Gateway) Query(ctx context.Context, req refund.Request) (refund.Result, error) {
-	return g.call(ctx, opQuery, withoutReason(req), g.find)
+	return g.callOne(ctx, opQuery, req, g.find)
 }
 
-// withoutReason returns the fields of req that a query or a list has.
-func withoutReason(req refund.Request) refund.Request {
-	return refund.Request{
-		Gateway: req.Gateway, OrderID: req.OrderID, PaymentID: req.PaymentID,
-		RefundNo: req.RefundNo, Amount: req.Amount, Total: req.Total, Currency: req.Currency,
-	}
-}
-
-// call does one call as its step says. The functions of the step run without the lock.
-func (g *Gateway) call(
+// callOne is call with one result.
+func (g *Gateway) callOne(
 	ctx context.Context, op string, req refund.Request,
 	do func(req refund.Request, s Step, scripted bool) refund.Result,
 ) (refund.Result, error) {
+	all, err := g.call(ctx, op, req, func(s Step, scripted bool) []refund.Result {
+		return []refund.Result{do(req, s, scripted)}
+	})
+	if err != nil {
+		return refund.Result{}, err
+	}
+	return all[0], nil
+}
+
+// call does one call as its step says. do is the provider's side of it, and runs with the lock. The
+// functions of the step run without the lock.
+func (g *Gateway) call(
+	ctx context.Context, op string, req refund.Request,
+	do func(s Step, scripted bool) []refund.Result,
+) ([]refund.Result, error) {
 	if err := ctx.Err(); err != nil {
-		return refund.Result{}, err // the call does not reach the provider
+		return nil, err // the call does not reach the provider
 	}
 	s, scripted := g.arrive(Call{Op: op, Request: req})
 	if s.ignoresContext {
@@ -141,30 +156,32 @@ func (g *Gateway) call(
 	if s.before != nil {
 		s.before(ctx)
 		if err := ctx.Err(); err != nil {
-			return refund.Result{}, err
+			return nil, err
 		}
 	}
-	var res refund.Result
+	var all []refund.Result
 	if s.answer != nil {
-		res = withRequest(*s.answer, req)
+		all = []refund.Result{withRequest(*s.answer, req)}
 	} else {
 		g.mu.Lock()
-		res = do(req, s, scripted)
+		all = do(s, scripted)
 		g.mu.Unlock()
 	}
 	if s.rewrite != nil {
-		s.rewrite(&res)
+		for i := range all {
+			s.rewrite(&all[i])
+		}
 	}
 	if s.after != nil {
 		s.after(ctx)
 		if err := ctx.Err(); err != nil {
-			return refund.Result{}, err
+			return nil, err
 		}
 	}
 	if s.err != nil {
-		return refund.Result{}, s.err
+		return nil, s.err
 	}
-	return res, nil
+	return all, nil
 }
 
 // withRequest fills the zero fields of an answer from the script.
@@ -184,7 +201,7 @@ func withRequest(res refund.Result, req refund.Request) refund.Result {
 // arrive records a call and returns its step. scripted reports whether the step says what is done.
 func (g *Gateway) arrive(c Call) (s Step, scripted bool) {
 	s, found, choose, usual := g.record(c)
-	if !found && choose != nil {
+	if !found && choose != nil && c.Op != opList {
 		s = choose(c)
 	}
 	scripted = !s.usual()
@@ -200,7 +217,8 @@ func (g *Gateway) record(c Call) (s Step, found bool, choose func(Call) Step, us
 	defer g.mu.Unlock()
 	g.calls = append(g.calls, c)
 	i := slices.IndexFunc(g.script, func(s Step) bool {
-		return (s.op == "" || s.op == c.Op) && (s.number == "" || s.number == c.Request.RefundNo)
+		fits := s.op == c.Op || s.op == "" && c.Op != opList
+		return fits && (s.number == "" || s.number == c.Request.RefundNo)
 	})
 	if i >= 0 {
 		s = g.script[i]
@@ -240,14 +258,20 @@ func (g *Gateway) submit(req refund.Request, s Step, scripted bool) refund.Resul
 	}
 	e = &entry{number: req.RefundNo, orderID: req.OrderID, amount: req.Amount}
 	e.move(s)
-	g.ledger[e.number] = e
+	g.add(e)
 	return e.result()
+}
+
+// add adds a refund to the ledger. The caller holds the lock.
+func (g *Gateway) add(e *entry) {
+	g.ledger[e.number] = e
+	g.orders[e.orderID] = append(g.orders[e.orderID], e)
 }
 
 // held returns the part of an order's total that its refunds use.
 func (g *Gateway) held(orderID string) (sum int64) {
-	for _, e := range g.ledger {
-		if e.orderID == orderID && e.state != refund.OutcomeClosed {
+	for _, e := range g.orders[orderID] {
+		if e.state != refund.OutcomeClosed {
 			sum += e.amount
 		}
 	}

@@ -18,24 +18,29 @@ func (g *Gateway) Calls() []Call {
 // Paid returns what the buyer received under a refund number, in minor units, whatever the answer
 // to the host was.
 func (g *Gateway) Paid(refundNo string) int64 {
-	return g.paid(func(e *entry) bool { return e.number == refundNo })
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.ledger[refundNo].paid()
 }
 
 // PaidTotal returns what the buyer received for an order under all refund numbers. If it is more
 // than was requested, money was paid twice.
 func (g *Gateway) PaidTotal(orderID string) int64 {
-	return g.paid(func(e *entry) bool { return e.orderID == orderID })
-}
-
-func (g *Gateway) paid(counts func(*entry) bool) (sum int64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for _, e := range g.ledger {
-		if e.state == refund.OutcomeSucceeded && counts(e) {
-			sum += e.amount
-		}
+	sum := int64(0)
+	for _, e := range g.orders[orderID] {
+		sum += e.paid()
 	}
 	return sum
+}
+
+// paid returns what the buyer received of a refund. e is nil if the provider does not have it.
+func (e *entry) paid() int64 {
+	if e == nil || e.state != refund.OutcomeSucceeded {
+		return 0
+	}
+	return e.amount
 }
 
 // State returns the state of a refund at the provider: accepted, succeeded, closed or abnormal, or
@@ -81,17 +86,23 @@ func (g *Gateway) End(refundNo string, as refund.Outcome) error {
 	return nil
 }
 
-// RefundInConsole pays a refund without the host, as a person can in the provider's console. It is
-// not one of Calls. It returns an error if the number is taken.
+// RefundInConsole makes a refund without the host, as a person can in the provider's console. It is
+// not one of Calls. The refund is paid, accepted, closed or abnormal as the step of
+// [Gateway.ByDefault] says, and paid if the step says neither. RefundInConsole returns an error if
+// the number is taken.
 func (g *Gateway) RefundInConsole(orderID, refundNo string, amount int64) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.ledger[refundNo] != nil {
 		return fmt.Errorf("refund in console: number %s is taken", refundNo)
 	}
-	g.ledger[refundNo] = &entry{
-		number: refundNo, orderID: orderID, amount: amount, state: refund.OutcomeSucceeded,
+	how := g.usual
+	if how.moves == refund.OutcomeUnknown {
+		how = Pay()
 	}
+	e := &entry{number: refundNo, orderID: orderID, amount: amount}
+	e.move(how)
+	g.add(e)
 	return nil
 }
 

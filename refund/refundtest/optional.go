@@ -46,23 +46,16 @@ func (g *Gateway) Check(req refund.Request) error {
 }
 
 // List implements [refund.Lister]. It returns the refunds of the order in the ledger, sorted by
-// number. The script does not apply to it.
+// number, unless [Gateway.NextList] says otherwise.
 func (g *Gateway) List(ctx context.Context, req refund.Request) ([]refund.Result, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.calls = append(g.calls, Call{Op: opList, Request: withoutReason(req)})
-	var all []refund.Result
-	for _, e := range g.ledger {
-		if e.orderID == req.OrderID {
+	return g.call(ctx, opList, req, func(Step, bool) (all []refund.Result) {
+		for _, e := range g.orders[req.OrderID] {
 			all = append(all, e.result())
 		}
-	}
-	slices.SortFunc(all,
-		func(a, b refund.Result) int { return strings.Compare(a.RefundNo, b.RefundNo) })
-	return all, nil
+		slices.SortFunc(all,
+			func(a, b refund.Result) int { return strings.Compare(a.RefundNo, b.RefundNo) })
+		return all
+	})
 }
 
 // Notify returns the provider's notification about the state of a refund. It is for the host's mux

@@ -43,6 +43,58 @@ func TestListReturnsTheLedgerOfAnOrder(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 }
 
+// TestNextListScriptsTheList: a step is for one List, and for no other call.
+func TestNextListScriptsTheList(t *testing.T) {
+	gw := refundtest.New()
+	_, err := gw.Refund(ctx, ask("R1"))
+	require.NoError(t, err)
+	require.NoError(t, gw.RefundInConsole("O1", "C1", 20))
+	gw.NextList(
+		refundtest.SetupFault(),
+		refundtest.Answer(refund.Result{Outcome: refund.OutcomeAbnormal, RefundNo: "C9"}),
+		refundtest.Close().Rewrite(func(r *refund.Result) { r.Amount++ }),
+	)
+	gw.Next(refundtest.Fail(nil))
+	gw.Choose(func(refundtest.Call) refundtest.Step { return refundtest.Fail(nil) })
+	_, err = gw.List(ctx, asked(""))
+	require.ErrorIs(t, err, refund.ErrSetup)
+	all, err := gw.List(ctx, refund.Request{OrderID: "O1"})
+	require.NoError(t, err)
+	require.Equal(t, []refund.Result{
+		{Outcome: refund.OutcomeAbnormal, RefundNo: "C9", OrderID: "O1"},
+	}, all)
+	for _, more := range []int64{1, 0} {
+		all, err = gw.List(ctx, refund.Request{OrderID: "O1"})
+		require.NoError(t, err)
+		require.Len(t, all, 2)
+		require.Equal(t, 20+more, all[0].Amount)
+		require.Equal(t, 30+more, all[1].Amount)
+		require.Equal(t, refund.OutcomeSucceeded, all[1].Outcome)
+	}
+	require.Equal(t, 1, gw.Unused(), "Next is for the other calls")
+}
+
+// TestRefundInConsoleGoesAsByDefault: the provider handles it as any other refund.
+func TestRefundInConsoleGoesAsByDefault(t *testing.T) {
+	gw := refundtest.New()
+	for number, c := range map[string]struct {
+		usual refundtest.Step
+		state refund.Outcome
+	}{
+		"R1": {refundtest.AsUsual(), refund.OutcomeSucceeded},
+		"R2": {refundtest.Accept(), refund.OutcomeAccepted},
+		"R3": {refundtest.Fail(nil), refund.OutcomeSucceeded},
+		"R4": {refundtest.PayWhenAsked(), refund.OutcomeAccepted},
+	} {
+		gw.ByDefault(c.usual)
+		require.NoError(t, gw.RefundInConsole("O1", number, 1))
+		require.Equal(t, c.state, gw.State(number))
+	}
+	res, err := gw.Query(ctx, asked("R4"))
+	require.NoError(t, err)
+	require.Equal(t, refund.OutcomeSucceeded, res.Outcome)
+}
+
 // TestServiceFindsOptionalInterfaces: limits, checks and notifications, also behind Gateways.
 func TestServiceFindsOptionalInterfaces(t *testing.T) {
 	gw, clock := refundtest.New(), newClock()

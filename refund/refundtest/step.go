@@ -153,7 +153,7 @@ func (s Step) on(t Step) Step {
 type Call struct {
 	// Op is "refund", "query" or "list".
 	Op string
-	// Request is the request of the call. Reason is empty unless Op is "refund".
+	// Request is the request of the call.
 	Request refund.Request
 }
 

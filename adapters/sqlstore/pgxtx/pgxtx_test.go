@@ -14,6 +14,7 @@ import (
 	"github.com/orderfsm/orderfsm/adapters/sqlstore/pgxtx"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
+	"github.com/orderfsm/orderfsm/refund/refundtest"
 	"github.com/orderfsm/orderfsm/refund/storetest"
 )
 
@@ -59,16 +60,6 @@ func TestStore(t *testing.T) {
 	}})
 }
 
-type bank struct{}
-
-func (bank) Refund(context.Context, refund.Request) (refund.Result, error) {
-	return refund.Result{}, errors.New("not asked")
-}
-
-func (bank) Query(context.Context, refund.Request) (refund.Result, error) {
-	return refund.Result{}, errors.New("not asked")
-}
-
 // TestJoined: commands work in the host's own pgx transaction, with the host's rows.
 func TestJoined(t *testing.T) {
 	t.Parallel()
@@ -82,7 +73,8 @@ func TestJoined(t *testing.T) {
 	m, err := order.NewMachine(order.Options{})
 	require.NoError(t, err)
 	after := 0
-	svc, err := refund.NewService(m, s, bank{}, refund.Options{Hooks: []refund.Hooks{{
+	bank := refundtest.New()
+	svc, err := refund.NewService(m, s, bank, refund.Options{Hooks: []refund.Hooks{{
 		InTx: func(ctx context.Context, _ *order.Order, _ order.Transition) error {
 			tx, ok := pgxtx.TxFrom(ctx)
 			if !ok {
@@ -138,6 +130,7 @@ func TestJoined(t *testing.T) {
 	o, err = svc.Order(ctx, "O-1")
 	require.NoError(t, err)
 	require.Equal(t, order.StateCancelled, o.Refund("R-1").State)
+	require.Empty(t, bank.Calls())
 }
 
 func TestNewRefuses(t *testing.T) {
@@ -160,7 +153,7 @@ func TestHooksHaveTx(t *testing.T) {
 	require.NoError(t, err)
 	m, err := order.NewMachine(order.Options{})
 	require.NoError(t, err)
-	svc, err := refund.NewService(m, s, bank{}, refund.Options{Hooks: []refund.Hooks{{
+	svc, err := refund.NewService(m, s, refundtest.New(), refund.Options{Hooks: []refund.Hooks{{
 		InTx: func(ctx context.Context, o *order.Order, tr order.Transition) error {
 			tx, ok := pgxtx.TxFrom(ctx)
 			if !ok {
