@@ -49,9 +49,9 @@ func TestNumberOfAnotherOrderIsReportedOnce(t *testing.T) {
 	rep, err := e.svc.Sync(bg, "O1")
 	require.NoError(t, err)
 	require.Len(t, rep.Discrepancies, 1)
-	require.ErrorIs(t, rep.Discrepancies[0].Err, refund.ErrConflict)
+	require.ErrorIs(t, rep.Discrepancies[0].Err, order.ErrConflict)
 	require.Len(t, e.discrepancies, 1)
-	require.ErrorIs(t, e.discrepancies[0].Err, refund.ErrConflict)
+	require.ErrorIs(t, e.discrepancies[0].Err, order.ErrConflict)
 }
 
 // TestContradictionIsReportedOnce: the operator paid the buyer by other means, as the manual

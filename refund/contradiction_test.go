@@ -41,7 +41,7 @@ func TestDeniedAfterAcceptance(t *testing.T) {
 			_, err := e.svc.Abandon(
 				bg, refund.AbandonParams{Ref: o1("R1"), Evidence: "x", Actor: seller},
 			)
-			require.ErrorIs(t, err, refund.ErrTransition)
+			require.ErrorIs(t, err, order.ErrTransition)
 			rep, err := e.svc.Sync(bg, "O1") // it gets the last denial
 			require.NoError(t, err)
 			require.Len(t, rep.Discrepancies, 1)
@@ -377,5 +377,5 @@ func TestMaxRequests(t *testing.T) {
 	require.NoError(t, request("R2"))
 
 	_, err = refund.NewService(e.machine, e.store, e.bank, refund.Options{MaxRequests: -1})
-	require.ErrorIs(t, err, refund.ErrInvalid)
+	require.ErrorIs(t, err, order.ErrInvalid)
 }

@@ -25,7 +25,7 @@ func TestAcceptedIsNeverCancelled(t *testing.T) {
 	require.NotZero(t, e.refund("R1").AcceptedAt)
 
 	_, err := cancel(true).do(bg, e.svc)
-	require.ErrorIs(t, err, refund.ErrTransition)
+	require.ErrorIs(t, err, order.ErrTransition)
 	require.EqualValues(t, 4000, e.order().Reserved)
 	e.process(ref)
 	require.Equal(t, order.StateRefunded, e.refund("R1").State)
@@ -41,7 +41,7 @@ func (e *env) lateAccepted(then ...fault) {
 		_, err := e.svc.Resolve(bg, refund.ResolveParams{
 			Ref: o1("R1"), Resolution: refund.ResolutionReturned, Evidence: "x", Actor: seller,
 		})
-		require.ErrorIs(e.t, err, refund.ErrConflict, "the provider is being asked")
+		require.ErrorIs(e.t, err, order.ErrConflict, "the provider is being asked")
 		e.clock.Advance(2 * time.Minute) // the call hangs, and its lease runs out
 		_, err = resolve(refund.ResolutionReturned, "x").do(bg, e.svc)
 		require.NoError(e.t, err)
@@ -96,12 +96,12 @@ func TestOvertakenAnswersAreAnError(t *testing.T) {
 	e.into(order.StateFailed)
 	for range 3 {
 		e.bank.next(e.touching(3, isAccepted)...)
-		require.ErrorIs(t, e.svc.HandleNotification(bg, success("R1", 4000)), refund.ErrConflict)
+		require.ErrorIs(t, e.svc.HandleNotification(bg, success("R1", 4000)), order.ErrConflict)
 
 		e.bank.next(e.touching(3, isAccepted)...)
 		rep, err := e.svc.Sync(bg, "O1")
 		require.NoError(t, err)
-		require.ErrorIs(t, rep.Discrepancies[0].Err, refund.ErrConflict)
+		require.ErrorIs(t, rep.Discrepancies[0].Err, order.ErrConflict)
 
 		e.bank.next(e.touching(3, isAccepted)...)
 		_, err = e.svc.Abandon(bg, refund.AbandonParams{

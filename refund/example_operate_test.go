@@ -103,7 +103,7 @@ func ExampleService_Sync() {
 		ctx,
 		refund.RequestParams{Ref: refund.Ref{OrderID: "ORDER-1"}, Amount: 3000, Actor: "buyer:42"},
 	)
-	fmt.Println(errors.Is(err, refund.ErrAmount))
+	fmt.Println(errors.Is(err, order.ErrAmount))
 	// Output:
 	// [C-1] true <nil>
 	// true

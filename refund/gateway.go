@@ -120,7 +120,8 @@ func (o Outcome) String() string {
 // MarshalText implements [encoding.TextMarshaler] with String, also for JSON.
 func (o Outcome) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 
-// UnmarshalText implements [encoding.TextUnmarshaler]. It returns [ErrInvalid] for other text.
+// UnmarshalText implements [encoding.TextUnmarshaler]. It returns [order.ErrInvalid] for other
+// text.
 func (o *Outcome) UnmarshalText(text []byte) error {
 	i := slices.Index(outcomeNames[:], string(text))
 	if i < 0 {
@@ -133,7 +134,7 @@ func (o *Outcome) UnmarshalText(text []byte) error {
 // Checker is an optional interface of a [RefundGateway]. Check returns an error if the provider
 // could never take the request, for example because of its number or currency. [Service.Request]
 // calls it, so that such a refund is refused at once. Check must not call the provider. Its errors
-// should match [ErrInvalid].
+// should match [order.ErrInvalid].
 type Checker interface {
 	Check(req Request) error
 }

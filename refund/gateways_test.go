@@ -32,7 +32,7 @@ func TestGatewaysRoute(t *testing.T) {
 
 	require.NoError(t, g.Check(refund.Request{Gateway: "a", RefundNo: "unlucky"}))
 	require.ErrorIs(
-		t, g.Check(refund.Request{Gateway: "b", RefundNo: "unlucky"}), refund.ErrInvalid,
+		t, g.Check(refund.Request{Gateway: "b", RefundNo: "unlucky"}), order.ErrInvalid,
 	)
 	_, err = g.List(bg, refund.Request{Gateway: "a"})
 	require.ErrorIs(t, err, refund.ErrUnsupported)
@@ -105,9 +105,9 @@ func TestUnknownGatewayIsRefusedWhenAsked(t *testing.T) {
 
 func TestNewGatewaysRefuses(t *testing.T) {
 	_, err := refund.NewGateways(nil)
-	require.ErrorIs(t, err, refund.ErrInvalid)
+	require.ErrorIs(t, err, order.ErrInvalid)
 	_, err = refund.NewGateways(map[string]refund.RefundGateway{"a": nil})
-	require.ErrorIs(t, err, refund.ErrInvalid)
+	require.ErrorIs(t, err, order.ErrInvalid)
 }
 
 func TestNewServiceNamesEveryFault(t *testing.T) {
@@ -115,7 +115,7 @@ func TestNewServiceNamesEveryFault(t *testing.T) {
 		Lease: time.Second, CallTimeout: time.Second, QuietPeriod: -1, SetupBackoff: -1,
 		AlertAfter: -1,
 	})
-	require.ErrorIs(t, err, refund.ErrInvalid)
+	require.ErrorIs(t, err, order.ErrInvalid)
 	for _, field := range []string{
 		"machine", "store", "gateway", "lease", "quiet_period", "setup_backoff", "alert_after",
 	} {
@@ -148,7 +148,7 @@ func TestRegister(t *testing.T) {
 		other := p
 		change(&other)
 		_, err := e.svc.Register(bg, other)
-		require.ErrorIs(t, err, refund.ErrConflict, name)
+		require.ErrorIs(t, err, order.ErrConflict, name)
 	}
 	for field, change := range map[string]func(*refund.RegisterParams){
 		"id":         func(p *refund.RegisterParams) { p.OrderID = "" },
@@ -202,13 +202,13 @@ func TestFireForTheHostsOwnEvents(t *testing.T) {
 	require.Equal(t, order.State("goods_returning"), r.State)
 	require.EqualValues(t, 4000, e.order().Reserved)
 	_, err = e.svc.Fire(bg, refund.FireParams{Ref: o1("R1"), Event: "await_goods", Actor: seller})
-	require.ErrorIs(t, err, refund.ErrTransition)
+	require.ErrorIs(t, err, order.ErrTransition)
 	for _, row := range m.Rows() {
 		if row.Event != "await_goods" {
 			_, err = e.svc.Fire(
 				bg, refund.FireParams{Ref: o1("R1"), Event: row.Event, Actor: seller, Note: "n"},
 			)
-			require.ErrorIs(t, err, refund.ErrInvalid, "core events have methods of their own")
+			require.ErrorIs(t, err, order.ErrInvalid, "core events have methods of their own")
 		}
 	}
 	_, err = approve(4000).do(bg, e.svc)

@@ -195,7 +195,7 @@ func TestCheckHistory(t *testing.T) {
 			require.NoError(t, err)
 			continue
 		}
-		require.ErrorIs(t, err, refund.ErrInvalid)
+		require.ErrorIs(t, err, order.ErrInvalid)
 		require.EqualError(t, err, c.says)
 	}
 }

@@ -43,7 +43,7 @@ func (s *Service) ApproveAndSend(ctx context.Context, p ApproveParams) (_ order.
 		o, err = s.get(context.WithoutCancel(ctx), p.OrderID)
 	}
 	if err == nil && o.Refund(p.RefundNo) == nil {
-		err = p.wrap("read", ErrRefundNotFound)
+		err = p.wrap("read", order.ErrRefundNotFound)
 	}
 	if err != nil {
 		s.log.ErrorContext(ctx, "refund approved, its outcome is not known",
@@ -59,7 +59,7 @@ func (s *Service) ApproveAndSend(ctx context.Context, p ApproveParams) (_ order.
 // approved or not due, or if another call for the same order is under way.
 //
 // It returns an error only if it could not do its own part: [ErrOrderNotFound],
-// [ErrRefundNotFound], [ErrInTx], or the store's. A problem with the provider is
+// [order.ErrRefundNotFound], [ErrInTx], or the store's. A problem with the provider is
 // [ProcessResult].Err. An answer of the provider is recorded even if ctx ends in the meantime.
 func (s *Service) Process(ctx context.Context, ref Ref) (_ ProcessResult, err error) {
 	ctx, end := s.trace(ctx, "process", ref, &err)

@@ -103,6 +103,6 @@ func TestBackupRestoredWhileTheProviderAnswers(t *testing.T) {
 	s, err := refund.NewService(e.machine, store, e.bank, refund.Options{Now: e.clock.Now})
 	require.NoError(t, err)
 	_, err = s.Process(bg, ref)
-	require.ErrorIs(t, err, refund.ErrRefundNotFound)
+	require.ErrorIs(t, err, order.ErrRefundNotFound)
 	require.EqualError(t, err, "process refund R1 of order O1: refund not found")
 }

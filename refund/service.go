@@ -225,7 +225,7 @@ func (u *update) refund(op, number string) (*order.Refund, error) {
 	if r := u.order.Refund(number); r != nil {
 		return r, nil
 	}
-	return nil, Ref{OrderID: u.order.ID, RefundNo: number}.wrap(op, ErrRefundNotFound)
+	return nil, Ref{OrderID: u.order.ID, RefundNo: number}.wrap(op, order.ErrRefundNotFound)
 }
 
 // Order returns the order with its refunds and its whole history, or [ErrOrderNotFound].

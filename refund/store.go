@@ -28,8 +28,8 @@ type Store interface {
 	// so that hooks can write the host's own rows with it. An Update of the same order with that
 	// ctx must return an error and never deadlock.
 	//
-	// Errors: [ErrOrderNotFound]; [ErrConflict] if another order has a refund number of o;
-	// [ErrInvalid] if o.History does not continue the stored one.
+	// Errors: [ErrOrderNotFound]; [order.ErrConflict] if another order has a refund number of o;
+	// [order.ErrInvalid] if o.History does not continue the stored one.
 	Update(
 		ctx context.Context, orderID string, fn func(ctx context.Context, o *order.Order) error,
 	) error
@@ -41,8 +41,8 @@ type Store interface {
 	History(ctx context.Context, orderID string, after int64, limit int) ([]order.Transition, error)
 	// Create stores a new order, with its refunds and history, as Version 1.
 	//
-	// Errors: [ErrExists] if the ID is taken; [ErrConflict] if a refund number is taken;
-	// [ErrInvalid] if the history does not begin with 1, has gaps or does not end with o.Seq.
+	// Errors: [ErrExists] if the ID is taken; [order.ErrConflict] if a refund number is taken;
+	// [order.ErrInvalid] if the history does not begin with 1, has gaps or does not end with o.Seq.
 	Create(ctx context.Context, o *order.Order) error
 	// Due lists the approved refunds that q selects; see [DueQuery].
 	Due(ctx context.Context, q DueQuery) ([]DueRefund, error)
@@ -51,8 +51,8 @@ type Store interface {
 }
 
 // CheckHistory returns nil if o.History is numbered from seq + 1 to o.Seq without gaps. seq is the
-// newest stored transition of the order; 0 in Create. Otherwise the error wraps [ErrInvalid]. A
-// Store calls it before it appends o.History.
+// newest stored transition of the order; 0 in Create. Otherwise the error wraps [order.ErrInvalid].
+// A Store calls it before it appends o.History.
 func CheckHistory(o *order.Order, seq int64) error {
 	problem := func(format string, args ...any) error {
 		return invalid("history", fmt.Sprintf(format, args...))
@@ -156,7 +156,8 @@ func (p Position) MarshalText() ([]byte, error) {
 	return []byte(base64.RawURLEncoding.EncodeToString([]byte(fields))), nil
 }
 
-// UnmarshalText implements [encoding.TextUnmarshaler]. It returns [ErrInvalid] for other text.
+// UnmarshalText implements [encoding.TextUnmarshaler]. It returns [order.ErrInvalid] for other
+// text.
 func (p *Position) UnmarshalText(text []byte) error {
 	fields, err := base64.RawURLEncoding.DecodeString(string(text))
 	parts := strings.Split(string(fields), "\x00")

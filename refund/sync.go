@@ -132,9 +132,10 @@ func (s *Service) adoptMissing(
 		Book: order.StatePaid, Result: res,
 	}
 	switch {
-	case errors.Is(err, ErrConflict):
+	case errors.Is(err, order.ErrConflict):
 		d.Err = err // another order has the number, which is reported already
-	case errors.Is(err, ErrInvalid), errors.Is(err, ErrAmount), errors.Is(err, ErrMismatch):
+	case errors.Is(err, order.ErrInvalid), errors.Is(err, order.ErrAmount),
+		errors.Is(err, ErrMismatch):
 		d.Err = err // the book cannot hold its number or amount: a person must decide
 		s.reportDiscrepancy(ctx, d)
 	case err != nil:

@@ -116,7 +116,7 @@ func TestSyncAdopts(t *testing.T) {
 	require.Nil(t, o.Refund("C4"), "one that did not pay is only reported")
 
 	_, err = request(4001, "r").do(bg, e.svc)
-	require.ErrorIs(t, err, refund.ErrAmount, "what the console refunded cannot be refunded again")
+	require.ErrorIs(t, err, order.ErrAmount, "what the console refunded cannot be refunded again")
 	e.run()
 	require.Equal(
 		t, order.StateRefunded, e.refund("C2").State, "an adopted refund is polled like any other",
@@ -146,7 +146,7 @@ func TestSyncAdoptsBeyondTheTotal(t *testing.T) {
 	require.Equal(t, "not sent: the refunds of the order exceed its total by 2000", r.Message)
 	require.NotContains(t, e.bank.called(), "refund R1")
 	_, err = retry.do(bg, e.svc)
-	require.ErrorIs(t, err, refund.ErrTransition)
+	require.ErrorIs(t, err, order.ErrTransition)
 	_, err = abandon.do(bg, e.svc)
 	require.NoError(t, err)
 	require.EqualValues(
@@ -180,8 +180,8 @@ func TestSyncReportsWhatItCannotAdopt(t *testing.T) {
 	rep, err := e.svc.Sync(bg, "O1")
 	require.NoError(t, err)
 	require.Len(t, rep.Discrepancies, 3)
-	require.ErrorIs(t, rep.Discrepancies[0].Err, refund.ErrInvalid)
-	require.ErrorIs(t, rep.Discrepancies[1].Err, refund.ErrAmount)
+	require.ErrorIs(t, rep.Discrepancies[0].Err, order.ErrInvalid)
+	require.ErrorIs(t, rep.Discrepancies[1].Err, order.ErrAmount)
 	require.ErrorIs(t, rep.Discrepancies[2].Err, refund.ErrMismatch)
 	require.Equal(t, before, e.order())
 	require.Len(t, e.discrepancies, 3, "a person must look")

@@ -260,7 +260,7 @@ func TestInvalidCursors(t *testing.T) {
 		before := refund.Position{OrderID: "as it was"}
 		q := before
 		err := q.UnmarshalText([]byte(text))
-		require.ErrorIs(t, err, refund.ErrInvalid)
+		require.ErrorIs(t, err, order.ErrInvalid)
 		require.EqualError(t, err, "after: is not a cursor")
 		require.Equal(t, before, q)
 	}

@@ -42,7 +42,7 @@ func TestPositionNotUTF8(t *testing.T) {
 	text, err := refund.Position{OrderID: "O\xff", RefundNo: "R"}.MarshalText()
 	require.NoError(t, err)
 	var p refund.Position
-	require.ErrorIs(t, p.UnmarshalText(text), refund.ErrInvalid)
+	require.ErrorIs(t, p.UnmarshalText(text), order.ErrInvalid)
 }
 
 func FuzzPositionText(f *testing.F) {
@@ -53,7 +53,7 @@ func FuzzPositionText(f *testing.F) {
 		before := refund.Position{OrderID: "as it was"}
 		p := before
 		if err := p.UnmarshalText([]byte(text)); err != nil {
-			require.ErrorIs(t, err, refund.ErrInvalid)
+			require.ErrorIs(t, err, order.ErrInvalid)
 			require.Equal(t, before, p)
 			return
 		}
@@ -75,7 +75,7 @@ func TestOutcomeText(t *testing.T) {
 		require.Equal(t, o, back)
 	}
 	o := refund.OutcomeClosed
-	require.ErrorIs(t, o.UnmarshalText([]byte("invalid")), refund.ErrInvalid)
+	require.ErrorIs(t, o.UnmarshalText([]byte("invalid")), order.ErrInvalid)
 	require.Equal(t, refund.OutcomeClosed, o)
 }
 

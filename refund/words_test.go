@@ -196,7 +196,7 @@ func TestTracedCommandsReturnTheSame(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, e.refund("R1"), r)
 	_, err = approve(1).do(bg, e.svc)
-	require.ErrorIs(t, err, refund.ErrConflict)
+	require.ErrorIs(t, err, order.ErrConflict)
 }
 
 // TestObserveAsksThreeTimesAtMost: the book changes each time.
@@ -215,7 +215,7 @@ func TestObserveAsksThreeTimesAtMost(t *testing.T) {
 		}})
 	}
 	err := e.svc.HandleNotification(bg, success("R1", 4000))
-	require.ErrorIs(t, err, refund.ErrConflict, "the provider should deliver it again")
+	require.ErrorIs(t, err, order.ErrConflict, "the provider should deliver it again")
 	require.Equal(t, []string{"query R1", "query R1", "query R1"}, e.bank.called())
 	require.Equal(t, order.StateRejected, e.refund("R1").State, "the next hint finds it")
 	e.hint()
@@ -278,7 +278,7 @@ func TestNewServiceNamesWhatIsMissing(t *testing.T) {
 		CallTimeout: -1, Lease: -2, QuietPeriod: -1, MaxWait: -1, SetupBackoff: -1, AlertAfter: -1,
 		MaxRequests: -1,
 	})
-	require.ErrorIs(t, err, refund.ErrInvalid)
+	require.ErrorIs(t, err, order.ErrInvalid)
 	require.EqualError(t, err, "new refund service: "+strings.Join([]string{
 		"machine: is nil", "store: is nil", "gateway: is nil", "call_timeout: is negative",
 		"lease: is negative", "quiet_period: is negative", "max_wait: is negative",
@@ -300,10 +300,10 @@ func TestNewServiceNamesWhatIsMissing(t *testing.T) {
 func TestGatewaysErrorsNameTheGateway(t *testing.T) {
 	_, err := refund.NewGateways(nil)
 	require.EqualError(t, err, "new gateways: gateways: is empty")
-	require.ErrorIs(t, err, refund.ErrInvalid)
+	require.ErrorIs(t, err, order.ErrInvalid)
 	_, err = refund.NewGateways(map[string]refund.RefundGateway{"x": nil})
 	require.EqualError(t, err, `new gateways: gateway: "x" is nil`)
-	require.ErrorIs(t, err, refund.ErrInvalid)
+	require.ErrorIs(t, err, order.ErrInvalid)
 
 	g, err := refund.NewGateways(map[string]refund.RefundGateway{"bank": newBank()})
 	require.NoError(t, err)

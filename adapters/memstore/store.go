@@ -244,7 +244,7 @@ func (t *tx) checkNumbers(o *order.Order) error {
 		}
 		if taken && owner != o.ID || o.Refund(number) != &o.Refunds[i] {
 			return fmt.Errorf("refund number %s of order %s is taken: %w", number, o.ID,
-				refund.ErrConflict)
+				order.ErrConflict)
 		}
 	}
 	return nil

@@ -171,7 +171,7 @@ func TestOptionalInterfacesAreThoseOfTheGateway(t *testing.T) {
 		list   error
 	}{
 		{bare, nil, refund.Limits{}, refund.ErrUnsupported},
-		{full, refund.ErrInvalid, refund.Limits{MaxRefunds: 4}, nil},
+		{full, order.ErrInvalid, refund.Limits{MaxRefunds: 4}, nil},
 	} {
 		checker, _ := c.g.(refund.Checker)
 		require.Equal(t, c.check, checker.Check(refund.Request{}))
@@ -224,7 +224,7 @@ func TestGatewaysCanBeDecorated(t *testing.T) {
 			require.Equal(t, http.StatusOK, w.Code)
 
 			require.ErrorIs(t, g.(refund.Checker).Check(refund.Request{Gateway: "full"}),
-				refund.ErrInvalid)
+				order.ErrInvalid)
 			require.NoError(t, g.(refund.Checker).Check(refund.Request{Gateway: "bare"}))
 			require.Equal(t, refund.Limits{MaxRefunds: 4}, g.(refund.Limiter).Limits("full"))
 			_, err = g.(refund.Lister).List(bg, refund.Request{Gateway: "bare"})

@@ -19,6 +19,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"github.com/orderfsm/orderfsm/adapters/otelrefund"
+	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
 	"github.com/orderfsm/orderfsm/refund/refundtest"
 )
@@ -214,7 +215,7 @@ func (b *fullBank) List(context.Context, refund.Request) ([]refund.Result, error
 	a, err := b.answer(bg, "R1", 1)
 	return append(b.listing, a), err
 }
-func (*fullBank) Check(refund.Request) error { return refund.ErrInvalid }
+func (*fullBank) Check(refund.Request) error { return order.ErrInvalid }
 func (*fullBank) Limits(name string) refund.Limits {
 	return refund.Limits{MaxRefunds: len(name)}
 }

@@ -381,7 +381,7 @@ func TestOptionsAreChecked(t *testing.T) {
 		{noRate, bank(poller.GatewayOptions{Rate: -1})},
 	} {
 		_, err := poller.New(svc, tc.opt)
-		require.ErrorIs(t, err, refund.ErrInvalid)
+		require.ErrorIs(t, err, order.ErrInvalid)
 		require.ErrorContains(t, err, tc.want)
 	}
 	_, err := poller.New(nil, poller.Options{Batch: -1})

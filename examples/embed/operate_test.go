@@ -145,7 +145,7 @@ func TestMoveIn(t *testing.T) {
 	}
 
 	terms.Total = 200
-	require.ErrorIs(t, embed.MoveIn(ctx, s.Service, terms, 0, nil), refund.ErrConflict)
+	require.ErrorIs(t, embed.MoveIn(ctx, s.Service, terms, 0, nil), order.ErrConflict)
 	s.sim.Inject(wechattest.LoseAnswer())
 	require.Error(t, embed.MoveIn(ctx, s.Service, s.paid(t, "ORD-2"), 0, open))
 }
@@ -263,7 +263,7 @@ func TestOnOwnTableWithHooks(t *testing.T) {
 	_, err = svc.ApproveAndSend(ctx, refund.ApproveParams{
 		Ref: refund.Ref{OrderID: "ORD-1", RefundNo: r.No}, Amount: 100, Actor: "buyer:1",
 	})
-	require.ErrorIs(t, err, refund.ErrVetoed)
+	require.ErrorIs(t, err, order.ErrVetoed)
 	_, err = svc.ApproveAndSend(ctx, refund.ApproveParams{
 		Ref: refund.Ref{OrderID: "ORD-1", RefundNo: r.No}, Amount: 100, Actor: "staff:1",
 	})

@@ -143,17 +143,17 @@ func TestShopOnFake(t *testing.T) {
 func TestShopRefuses(t *testing.T) {
 	t.Parallel()
 	_, err := swapadapter.NewShop(memstore.New(), nil, refund.Options{})
-	require.ErrorIs(t, err, refund.ErrInvalid)
+	require.ErrorIs(t, err, order.ErrInvalid)
 	gateways := map[string]refund.RefundGateway{"fake": refundtest.New()}
 	_, err = swapadapter.NewShop(nil, gateways, refund.Options{})
-	require.ErrorIs(t, err, refund.ErrInvalid)
+	require.ErrorIs(t, err, order.ErrInvalid)
 
 	gw := refundtest.New()
 	shop := open(t, "fake", gw, newClock())
 	stale := yes
 	stale.Amount++
 	_, err = shop.GiveBack(ctx, stale)
-	require.ErrorIs(t, err, refund.ErrConflict)
+	require.ErrorIs(t, err, order.ErrConflict)
 	require.Empty(t, gw.Calls())
 	require.Equal(t, "rejected", swapadapter.Describe(order.Refund{State: order.StateRejected}))
 }

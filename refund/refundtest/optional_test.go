@@ -62,7 +62,7 @@ func TestServiceFindsOptionalInterfaces(t *testing.T) {
 		})
 		return err
 	}
-	require.ErrorIs(t, more("X1"), refund.ErrInvalid)
+	require.ErrorIs(t, more("X1"), order.ErrInvalid)
 	require.NoError(t, more("R2"))
 	require.ErrorIs(t, more("R3"), refund.ErrLimit)
 
