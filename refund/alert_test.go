@@ -61,7 +61,7 @@ func TestContradictionIsReportedOnce(t *testing.T) {
 	for _, answer := range []refund.Result{
 		isAccepted, isAbnormal, isClosed, declined("NOTENOUGH"),
 	} {
-		t.Run(answer.Outcome.String(), func(t *testing.T) {
+		t.Run(string(answer.Outcome), func(t *testing.T) {
 			e := newEnv(t)
 			e.process(e.approved("R1", 4000))
 			_, err := resolve(refund.ResolutionPaid, "bank transfer 77").do(bg, e.svc)

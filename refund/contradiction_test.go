@@ -18,7 +18,7 @@ import (
 // once.
 func TestDeniedAfterAcceptance(t *testing.T) {
 	for _, denied := range []refund.Result{isNotFound, declined("ORDERNOTEXIST")} {
-		t.Run(denied.Outcome.String(), func(t *testing.T) {
+		t.Run(string(denied.Outcome), func(t *testing.T) {
 			e := newEnv(t)
 			ref := e.approved("R1", 6000)
 			e.process(ref)
@@ -232,7 +232,7 @@ func TestClosedFromBeforeARetry(t *testing.T) {
 // again before it records its answer.
 func TestStaleAcceptedRevivesNothing(t *testing.T) {
 	for _, stale := range []refund.Outcome{refund.OutcomeAccepted, refund.OutcomeAbnormal} {
-		t.Run(stale.String(), func(t *testing.T) {
+		t.Run(string(stale), func(t *testing.T) {
 			e := newEnv(t)
 			ref := e.approved("R1", 6000)
 			e.process(ref) // accepted

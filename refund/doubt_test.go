@@ -121,7 +121,7 @@ func TestOvertakenAnswersAreAnError(t *testing.T) {
 // that is too early.
 func TestSecondRefusalWaitsForTheQuietPeriodToo(t *testing.T) {
 	for _, refusal := range []refund.Result{isClosed, declined("NOTENOUGH")} {
-		t.Run(refusal.Outcome.String(), func(t *testing.T) {
+		t.Run(string(refusal.Outcome), func(t *testing.T) {
 			e := newEnv(t)
 			ref := e.closed()
 			_, err := retry.do(bg, e.svc)

@@ -190,7 +190,7 @@ func (s *Service) markReported(ctx context.Context, u *update) {
 func (s *Service) reportDiscrepancy(ctx context.Context, d Discrepancy) bool {
 	s.log.ErrorContext(ctx, "refund discrepancy",
 		slog.String("order_id", d.OrderID), slog.String("refund_no", d.RefundNo),
-		slog.String("state", string(d.Book)), slog.String("outcome", d.Result.Outcome.String()),
+		slog.String("state", string(d.Book)), slog.String("outcome", d.Result.Outcome.word()),
 		slog.Any("error", d.Err))
 	ok := true
 	for _, h := range s.opt.Hooks {

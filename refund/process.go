@@ -183,7 +183,7 @@ func (s *Service) call(
 		return res, nil
 	case OutcomeUnknown:
 	}
-	return res, fmt.Errorf("gateway gave no outcome (%s) %s", res.Outcome, joinWords(res))
+	return res, fmt.Errorf("gateway gave no outcome (%s) %s", res.Outcome.word(), joinWords(res))
 }
 
 // match returns an error if an answer is not about the request. An answer about money must name its
@@ -222,7 +222,7 @@ func (s *Service) record(
 	if err != nil {
 		s.log.ErrorContext(ctx, "refund answer not recorded, will be asked for again",
 			slog.String("order_id", ref.OrderID), slog.String("refund_no", ref.RefundNo),
-			slog.String("outcome", ans.res.Outcome.String()), slog.Any("error", err))
+			slog.String("outcome", ans.res.Outcome.word()), slog.Any("error", err))
 		s.alert(ctx, ref, q, err)
 		return ProcessResult{}, err
 	}
@@ -231,7 +231,7 @@ func (s *Service) record(
 	}
 	s.log.LogAttrs(ctx, slog.LevelInfo, "refund has no outcome yet",
 		slog.String("order_id", ref.OrderID), slog.String("refund_no", ref.RefundNo),
-		slog.String("outcome", ans.res.Outcome.String()), slog.Int("attempts", r.Attempts),
+		slog.String("outcome", ans.res.Outcome.word()), slog.Int("attempts", r.Attempts),
 		slog.Time("next_attempt_at", r.NextAttemptAt), errorAttr(ans.err))
 	s.alert(ctx, ref, q, ans.err)
 	return ProcessResult{State: r.State, At: r.NextAttemptAt, Err: ans.err}, nil

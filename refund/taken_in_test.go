@@ -21,7 +21,7 @@ func TestSyncAdoptsOnlyWhatMayHavePaid(t *testing.T) {
 		refund.OutcomeAbnormal: order.StateAbnormal, refund.OutcomeUnknown: "",
 		refund.OutcomeDeclined: "", refund.OutcomeClosed: "", refund.OutcomeNotFound: "",
 	} {
-		t.Run(outcome.String(), func(t *testing.T) {
+		t.Run(string(outcome), func(t *testing.T) {
 			e, l := newLister(t)
 			res := refund.Result{
 				Outcome: outcome, RefundNo: "C1", Amount: 1000, ProviderRefundID: "501",

@@ -66,17 +66,14 @@ func FuzzPositionText(f *testing.F) {
 }
 
 func TestOutcomeText(t *testing.T) {
-	for o := refund.OutcomeUnknown; o <= refund.OutcomeNotFound; o++ {
-		text, err := json.Marshal(o)
-		require.NoError(t, err)
-		require.Equal(t, `"`+o.String()+`"`, string(text))
-		var back refund.Outcome
-		require.NoError(t, json.Unmarshal(text, &back))
-		require.Equal(t, o, back)
-	}
-	o := refund.OutcomeClosed
-	require.ErrorIs(t, o.UnmarshalText([]byte("invalid")), order.ErrInvalid)
-	require.Equal(t, refund.OutcomeClosed, o)
+	text, err := json.Marshal([]refund.Outcome{
+		refund.OutcomeUnknown, refund.OutcomeAccepted, refund.OutcomeSucceeded,
+		refund.OutcomeDeclined, refund.OutcomeClosed, refund.OutcomeAbnormal, refund.OutcomeNotFound,
+	})
+	require.NoError(t, err)
+	require.Equal(t, `["","accepted","succeeded","declined","closed","abnormal","not_found"]`,
+		string(text))
+	require.Equal(t, refund.OutcomeUnknown, refund.Result{}.Outcome)
 }
 
 // TestTransitionErrorText: it offers only events that a person can fire.
@@ -109,7 +106,7 @@ func TestProviderWordsNeverStopABooking(t *testing.T) {
 	}
 	for name, word := range words {
 		for outcome, end := range ends {
-			t.Run(outcome.String()+", "+name, func(t *testing.T) {
+			t.Run(string(outcome)+", "+name, func(t *testing.T) {
 				e := newEnv(t)
 				ref := e.approved("R1", 4000)
 				e.bank.next(fault{op: "refund", res: refund.Result{

@@ -321,11 +321,7 @@ func TestGatewaysErrorsNameTheGateway(t *testing.T) {
 	require.EqualError(t, err, `list refunds through gateway "bank": not supported by the gateway`)
 }
 
-func TestInvalidOutcomes(t *testing.T) {
-	require.Equal(t, "invalid", refund.Outcome(42).String())
-	require.Equal(t, "invalid", refund.Outcome(-1).String())
-	var o refund.Outcome
-	require.EqualError(t, o.UnmarshalText([]byte("paid")), "outcome: is not known")
+func TestBusyErrorText(t *testing.T) {
 	require.EqualError(
 		t,
 		&refund.BusyError{After: time.Second, Err: errors.New("busy")},

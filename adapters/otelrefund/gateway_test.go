@@ -39,7 +39,7 @@ func TestCallIsRecordedAndUnchanged(t *testing.T) {
 		"succeeded":                {answer{res: refund.Result{Outcome: refund.OutcomeSucceeded}}, "succeeded", "", ""},
 		"declined is not an error": {declined("NOTENOUGH"), "declined", "NOTENOUGH", ""},
 		"no outcome":               {answer{}, "unknown", "", "no_outcome"},
-		"an invalid outcome":       {answer{res: refund.Result{Outcome: 99}}, "invalid", "", "no_outcome"},
+		"an invalid outcome":       {answer{res: refund.Result{Outcome: "paid"}}, "invalid", "", "no_outcome"},
 		"error":                    {answer{err: errors.New("reset")}, "unknown", "", "_OTHER"},
 		"set-up": {
 			answer{err: &refund.SetupError{Gateway: "bank", Err: &codedError{"CERT_ERROR"}}},

@@ -70,7 +70,7 @@ func Compare(
 			report(r.Err.Error())
 		}
 		for _, d := range r.Discrepancies {
-			report(fmt.Sprintf("order %s refund %s: book %s, provider %s, %v", d.OrderID, d.RefundNo, d.Book, d.Result.Outcome, d.Err))
+			report(fmt.Sprintf("order %s refund %s: book %s, provider %q, %v", d.OrderID, d.RefundNo, d.Book, d.Result.Outcome, d.Err))
 		}
 		cursor = r.Cursor
 	}

@@ -195,7 +195,7 @@ func TestCompareAfterRestore(t *testing.T) {
 	cursor, err := embed.Compare(ctx, s.Service, time.Time{}, nil, report)
 	require.NoError(t, err)
 	require.Empty(t, cursor)
-	require.Equal(t, []string{"order ORD-1 refund R-2: book paid, provider succeeded, <nil>"}, found)
+	require.Equal(t, []string{"order ORD-1 refund R-2: book paid, provider \"succeeded\", <nil>"}, found)
 	require.Equal(t, order.StateRefunded, s.state(t, "ORD-1", "R-2"))
 
 	s.sim.Inject(wechattest.LoseAnswer())

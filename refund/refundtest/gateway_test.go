@@ -89,7 +89,7 @@ func TestCallTakesTheFirstStepThatFits(t *testing.T) {
 		if err != nil {
 			return err.Error()
 		}
-		return res.Outcome.String() + res.Code
+		return string(res.Outcome) + res.Code
 	}
 	require.Equal(t, "declinedFIRST", answer("R1"))
 	require.Equal(t, "declinedSECOND", answer("R2"))
@@ -230,12 +230,11 @@ func TestAcceptedRefundEnds(t *testing.T) {
 	require.Equal(t, refund.OutcomeAbnormal, gw.State("R2"), "it is not accepted any more")
 	require.NoError(t, gw.End("R2", refund.OutcomeSucceeded), "a late success")
 	require.ErrorContains(t, gw.End("R9", refund.OutcomeClosed), "does not have the number")
-	for o := refund.OutcomeUnknown; o <= refund.OutcomeNotFound+1; o++ {
-		switch o { //nolint:exhaustive // the ends
-		case refund.OutcomeSucceeded, refund.OutcomeClosed, refund.OutcomeAbnormal:
-		default:
-			require.ErrorContains(t, gw.End("R1", o), "cannot end as")
-		}
+	for _, o := range []refund.Outcome{
+		refund.OutcomeUnknown, refund.OutcomeAccepted, refund.OutcomeDeclined,
+		refund.OutcomeNotFound, "paid",
+	} {
+		require.ErrorContains(t, gw.End("R1", o), "cannot end as")
 	}
 	gw.NextQuery(refundtest.Close())
 	res, err := gw.Query(ctx, asked("R3"))

@@ -69,7 +69,7 @@ func (g *Gateway) End(refundNo string, as refund.Outcome) error {
 		refund.OutcomeNotFound:
 		fallthrough
 	default:
-		return fmt.Errorf("end refund %s: a refund cannot end as %s", refundNo, as)
+		return fmt.Errorf("end refund %s: a refund cannot end as %q", refundNo, as)
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
