@@ -144,7 +144,7 @@ func TestHooksSeeTheRunningCommand(t *testing.T) {
 // TestReconcileReadsAnOrderOnce: not once for each of its refunds.
 func TestReconcileReadsAnOrderOnce(t *testing.T) {
 	e := newEnv(t, many)
-	e.long(3 * refund.DefaultLimit)
+	e.long(150)
 	r := &pageReader{Store: e.store}
 	s, err := refund.NewService(e.machine, r, e.bank, refund.Options{Now: e.clock.Now})
 	require.NoError(t, err)

@@ -255,7 +255,7 @@ func (s *failsOnce) ListRefunds(ctx context.Context, f refund.Filter) (refund.Pa
 // TestReconcileReturnsTheErrorOfAPage: the orders before it have been compared.
 func TestReconcileReturnsTheErrorOfAPage(t *testing.T) {
 	e := newEnv(t)
-	e.settledWithoutUs(refund.DefaultLimit + 1)
+	e.settledWithoutUs(51)
 	s, err := refund.NewService(
 		e.machine, &failsOnce{Store: e.store, at: 2}, e.bank, refund.Options{Now: e.clock.Now},
 	)
@@ -267,7 +267,7 @@ func TestReconcileReturnsTheErrorOfAPage(t *testing.T) {
 		}
 	}
 	require.ErrorIs(t, err, errStore)
-	require.Equal(t, refund.DefaultLimit, compared)
+	require.Equal(t, 50, compared)
 }
 
 // TestReconcileOfAWindowThatAnOrderOutlasts: a refund after the window does not hide those in it.

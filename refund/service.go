@@ -234,8 +234,8 @@ func (s *Service) Order(ctx context.Context, orderID string) (*order.Order, erro
 }
 
 // History returns a page of an order's history, or [ErrOrderNotFound]: the transitions whose Seq is
-// above after, oldest first, at most limit (see [DefaultLimit] and [MaxLimit]). A guard or a hook
-// that needs earlier transitions calls it with its ctx.
+// above after, oldest first, at most limit. If limit is zero, 50. At most [MaxLimit]. A guard or a
+// hook that needs earlier transitions calls it with its ctx.
 func (s *Service) History(
 	ctx context.Context, orderID string, after int64, limit int,
 ) ([]order.Transition, error) {

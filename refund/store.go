@@ -122,20 +122,17 @@ type Filter struct {
 	From, To time.Time
 	// After is the Next of the page before. If nil, the first page.
 	After *Position
-	// Limit is the largest number of refunds to return. If zero, 50. At most 500.
+	// Limit is the largest number of refunds to return. If zero, 50. At most [MaxLimit].
 	Limit int
 }
 
-// Limits of a page; see Filter.Limit.
-const (
-	DefaultLimit = 50
-	MaxLimit     = 500
-)
+// MaxLimit is the largest number of refunds, or of transitions, on one page.
+const MaxLimit = 500
 
 // PageSize returns Limit with its default and its bound applied.
 func (f Filter) PageSize() int {
 	if f.Limit <= 0 {
-		return DefaultLimit
+		return 50
 	}
 	return min(f.Limit, MaxLimit)
 }

@@ -293,7 +293,7 @@ func listLimits(t tb, e *env) {
 	}
 	require.NoError(t, e.store.Create(bg, o))
 	for limit, want := range map[int]int{
-		0: refund.DefaultLimit, -1: refund.DefaultLimit, 7: 7, 10000: refund.MaxLimit,
+		0: 50, -1: 50, 7: 7, 10000: refund.MaxLimit,
 	} {
 		page, err := e.store.ListRefunds(bg, refund.Filter{Limit: limit})
 		require.NoError(t, err)
