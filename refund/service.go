@@ -39,8 +39,8 @@ type Options struct {
 	Hooks []Hooks
 	// Scheduler inserts a job for each refund that becomes due. If nil, engines ask Due.
 	Scheduler Scheduler
-	// NewRefundNo makes the number of a refund that is requested without one; see
-	// [order.ValidateRefundNo]. If nil, "rf" and 130 random bits in 26 characters.
+	// NewRefundNo makes the number of a refund that is requested without one; see order.Refund.No
+	// for its form. If nil, "rf" and 130 random bits in 26 characters.
 	NewRefundNo func() string
 	// CallTimeout bounds the calls to the provider within one Process. If zero, 30 s.
 	CallTimeout time.Duration
