@@ -50,10 +50,12 @@ func (s *Service) Request(ctx context.Context, p RequestParams) (_ order.Refund,
 		if err != nil {
 			return nil, err
 		}
-		if c, ok := s.gateway.(Checker); ok {
-			if err := c.Check(newRequest(u.order, r)); err != nil {
-				return nil, p.wrap("request", err)
-			}
+		to, err := s.routed(u.order.Gateway)
+		if c, ok := to.(Checker); ok {
+			err = c.Check(newRequest(u.order, r))
+		}
+		if err != nil {
+			return nil, p.wrap("request", err)
 		}
 		return r, nil
 	}

@@ -30,27 +30,18 @@ func TestGatewaysRoute(t *testing.T) {
 	require.Equal(t, []string{"refund R1"}, b.called())
 	require.Equal(t, []string{"query R1"}, a.called())
 
-	require.NoError(t, g.Check(refund.Request{Gateway: "a", RefundNo: "unlucky"}))
-	require.ErrorIs(
-		t, g.Check(refund.Request{Gateway: "b", RefundNo: "unlucky"}), order.ErrInvalid,
-	)
-	_, err = g.List(bg, refund.Request{Gateway: "a"})
-	require.ErrorIs(t, err, refund.ErrUnsupported)
-	require.Equal(t, refund.Limits{}, g.Limits("a"))
-
 	_, err = g.Refund(bg, refund.Request{Gateway: "c"})
 	require.ErrorIs(t, err, refund.ErrSetup)
 	require.ErrorIs(t, err, refund.ErrUnknownGateway)
 	_, err = g.Query(bg, refund.Request{Gateway: "c"})
 	require.ErrorIs(t, err, refund.ErrSetup)
-	_, err = g.List(bg, refund.Request{Gateway: "c"})
-	require.ErrorIs(t, err, refund.ErrSetup)
-	require.ErrorIs(t, g.Check(refund.Request{Gateway: "c"}), refund.ErrUnknownGateway)
+	_, err = g.Route("c")
+	require.ErrorIs(t, err, refund.ErrUnknownGateway)
 }
 
-// TestGatewaysForwardEverything: Gateways has every optional interface of a gateway. A new optional
-// interface of the port fails here until it is forwarded.
-func TestGatewaysForwardEverything(t *testing.T) {
+// TestRoutedGatewaysKeepTheirInterfaces: the Service finds the optional interfaces of a gateway that
+// is behind a Router. A new optional interface of the port fails here until it does.
+func TestRoutedGatewaysKeepTheirInterfaces(t *testing.T) {
 	files, err := filepath.Glob("*.go")
 	require.NoError(t, err)
 	var optional []string
@@ -68,25 +59,44 @@ func TestGatewaysForwardEverything(t *testing.T) {
 	)
 
 	inner := refundtest.New() // implements all of them
-	inner.SetLimits(refund.Limits{MaxRefunds: 3})
-	inner.SetCheck(func(refund.Request) error { return errLost })
+	inner.SetLimits(refund.Limits{MaxRefunds: 1})
+	inner.SetCheck(func(req refund.Request) error {
+		if req.RefundNo == "unlucky" {
+			return errLost
+		}
+		return nil
+	})
 	outer, err := refund.NewGateways(map[string]refund.RefundGateway{
 		"bank": inner, "plain": inner.Plain(),
 	})
 	require.NoError(t, err)
-	require.ErrorIs(t, outer.Check(refund.Request{Gateway: "bank"}), errLost)
-	require.NoError(t, outer.Check(refund.Request{Gateway: "plain"}))
-	require.Equal(t, refund.Limits{MaxRefunds: 3}, outer.Limits("bank"))
-	require.Zero(t, outer.Limits("plain"))
-	require.NoError(t, inner.RefundInConsole("O1", "C1", 1))
-	all, err := outer.List(bg, refund.Request{Gateway: "bank", OrderID: "O1"})
-	require.NoError(t, err)
-	require.Len(t, all, 1)
-	_, err = outer.List(bg, refund.Request{Gateway: "plain", OrderID: "O1"})
-	require.ErrorIs(t, err, refund.ErrUnsupported)
+	svc := newEnv(t).service(outer, refund.Options{})
+	for _, gateway := range []string{"bank", "plain"} {
+		_, err = svc.Register(bg, refund.RegisterParams{
+			OrderID: gateway, Gateway: gateway, Currency: "CNY", Total: 100,
+		})
+		require.NoError(t, err)
+		require.NoError(t, inner.RefundInConsole(gateway, "C-"+gateway, 1))
+	}
+	ask := func(gateway, number string) error {
+		_, err := svc.Request(bg, refund.RequestParams{
+			Ref: refund.Ref{OrderID: gateway, RefundNo: number}, Amount: 1, Actor: buyer,
+		})
+		return err
+	}
+	require.ErrorIs(t, ask("bank", "unlucky"), errLost)
+	require.NoError(t, ask("plain", "unlucky"))
+	require.NoError(t, ask("bank", "R1"))
+	require.ErrorIs(t, ask("bank", "R2"), refund.ErrLimit)
+	require.NoError(t, ask("plain", "R3"))
+	for gateway, lists := range map[string]bool{"bank": true, "plain": false} {
+		rep, err := svc.Sync(bg, gateway)
+		require.NoError(t, err)
+		require.Equal(t, lists, rep.Complete)
+		require.Equal(t, lists, len(rep.Adopted) == 1)
+	}
 
 	// A notification does not say by itself which gateway it is for: the endpoint does.
-	svc := newEnv(t).service(outer, refund.Options{})
 	_, err = svc.NotificationHandler("bank")
 	require.NoError(t, err)
 	_, err = svc.NotificationHandler("plain")
@@ -101,6 +111,10 @@ func TestUnknownGatewayIsRefusedWhenAsked(t *testing.T) {
 	_, err = request(1, "r").do(bg, e.service(g, refund.Options{}))
 	require.ErrorIs(t, err, refund.ErrUnknownGateway)
 	require.Empty(t, e.order().Refunds)
+	_, err = e.service(g, refund.Options{}).Sync(bg, "O1")
+	require.ErrorIs(t, err, refund.ErrSetup)
+	require.EqualError(t, err,
+		`sync order O1: set-up of gateway "bank": gateway "bank": unknown gateway`)
 }
 
 func TestNewGatewaysRefuses(t *testing.T) {

@@ -25,7 +25,8 @@ type Limits struct {
 }
 
 func (s *Service) limits(gateway string) Limits {
-	if l, ok := s.gateway.(Limiter); ok {
+	to, _ := s.routed(gateway) // an unknown gateway has no limits
+	if l, ok := to.(Limiter); ok {
 		return l.Limits(gateway)
 	}
 	return Limits{}

@@ -44,7 +44,7 @@ func (s *Service) Register(ctx context.Context, p RegisterParams) (_ *order.Orde
 	if err := o.Validate(); err != nil {
 		return nil, fmt.Errorf("register order: %w", err)
 	}
-	err = s.checkRoute(p.Gateway)
+	_, err = s.routed(p.Gateway)
 	if err == nil {
 		err = s.store.Create(ctx, o)
 	}
@@ -64,16 +64,6 @@ func (s *Service) Register(ctx context.Context, p RegisterParams) (_ *order.Orde
 			p.OrderID, field, order.ErrConflict)
 	}
 	return known, nil
-}
-
-// checkRoute returns ErrUnknownGateway if the gateway is a Router that does not have that name.
-func (s *Service) checkRoute(gateway string) error {
-	r, ok := s.gateway.(Router)
-	if !ok {
-		return nil
-	}
-	_, err := r.Route(gateway)
-	return err
 }
 
 // firstDifference names the first field in which two registrations differ.

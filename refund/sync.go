@@ -70,16 +70,20 @@ func isListed(results []Result, number string) bool {
 func (s *Service) listAtProvider(
 	ctx context.Context, o *order.Order,
 ) (results []Result, err error) {
-	l, ok := s.gateway.(Lister)
-	if !ok {
-		return nil, ErrUnsupported
-	}
 	defer func() {
 		if p := recover(); p != nil {
 			results, err = nil, fmt.Errorf("gateway panicked: %v", p)
 		}
 		s.watchSetup(ctx, o.Gateway, opList, err)
 	}()
+	to, err := s.routed(o.Gateway)
+	if err != nil {
+		return nil, &SetupError{Gateway: o.Gateway, Err: err}
+	}
+	l, ok := to.(Lister)
+	if !ok {
+		return nil, ErrUnsupported
+	}
 	ctx, cancel := context.WithTimeout(ctx, s.opt.CallTimeout)
 	defer cancel()
 	return l.List(ctx, Request{

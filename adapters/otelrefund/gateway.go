@@ -37,7 +37,7 @@ func (t *Telemetry) gateway(g refund.RefundGateway, name string) refund.RefundGa
 	switch g := g.(type) {
 	case nil:
 		return nil
-	case refund.Router: // the Service looks for a NotificationReader in its routes
+	case refund.Router: // the Service looks for the optional interfaces in its routes
 		return routing{d, g}
 	case refund.NotificationReader:
 		return reading{d, g}

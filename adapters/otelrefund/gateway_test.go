@@ -223,13 +223,16 @@ func TestGatewaysCanBeDecorated(t *testing.T) {
 			h.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/", http.NoBody))
 			require.Equal(t, http.StatusOK, w.Code)
 
-			require.ErrorIs(t, g.(refund.Checker).Check(refund.Request{Gateway: "full"}),
-				order.ErrInvalid)
-			require.NoError(t, g.(refund.Checker).Check(refund.Request{Gateway: "bare"}))
-			require.Equal(t, refund.Limits{MaxRefunds: 4}, g.(refund.Limiter).Limits("full"))
-			_, err = g.(refund.Lister).List(bg, refund.Request{Gateway: "bare"})
+			full, err := g.(refund.Router).Route("full")
+			require.NoError(t, err)
+			bare, err := g.(refund.Router).Route("bare")
+			require.NoError(t, err)
+			require.ErrorIs(t, full.(refund.Checker).Check(refund.Request{}), order.ErrInvalid)
+			require.NoError(t, bare.(refund.Checker).Check(refund.Request{}))
+			require.Equal(t, refund.Limits{MaxRefunds: 4}, full.(refund.Limiter).Limits("full"))
+			_, err = bare.(refund.Lister).List(bg, refund.Request{Gateway: "bare"})
 			require.ErrorIs(t, err, refund.ErrUnsupported)
-			_, err = g.(refund.Lister).List(bg, refund.Request{Gateway: "full"})
+			_, err = full.(refund.Lister).List(bg, refund.Request{Gateway: "full"})
 			require.NoError(t, err)
 			require.Contains(t, r.metrics(), "notifications.unknown{gateway=full} 1")
 			require.Contains(t, r.metrics(),
