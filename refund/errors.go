@@ -91,8 +91,7 @@ func (e *MismatchError) Unwrap() error { return ErrMismatch }
 
 // LimitError reports which limit a command would exceed. It wraps [ErrLimit].
 type LimitError struct {
-	OrderID  string
-	RefundNo string
+	Ref
 	// Limit is "max_refunds", "max_age" or "max_requests".
 	Limit string
 	// Problem describes it.

@@ -186,7 +186,7 @@ func TestErrorsMatchThroughWraps(t *testing.T) {
 		refund.ErrSetup:    &refund.SetupError{Gateway: "g", Err: errLost},
 		refund.ErrBusy:     &refund.BusyError{After: time.Second, Err: errLost},
 		refund.ErrMismatch: &refund.MismatchError{Field: "amount", Want: "1", Got: "2"},
-		refund.ErrLimit:    &refund.LimitError{OrderID: "O1", RefundNo: "R1", Limit: "max_age"},
+		refund.ErrLimit:    &refund.LimitError{Ref: o1("R1"), Limit: "max_age"},
 	} {
 		wrapped := fmt.Errorf("b: %w", fmt.Errorf("a: %w", err))
 		require.ErrorIs(t, wrapped, sentinel)

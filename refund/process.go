@@ -246,7 +246,7 @@ func (s *Service) askAgain(
 	ans, seen, err := s.observe(ctx, "process", o, r)
 	if cause := cmp.Or(err, ans.err); cause != nil && r.State != order.StateApproved {
 		s.reportDiscrepancy(ctx, Discrepancy{
-			OrderID: o.ID, RefundNo: r.No, Book: r.State, Result: first.res,
+			Ref: Ref{OrderID: o.ID, RefundNo: r.No}, Book: r.State, Result: first.res,
 			Err: fmt.Errorf("refund %s of order %s: %w, and asking again failed: %w",
 				r.No, o.ID, disagreement(r, first.res), cause),
 		})
@@ -258,7 +258,7 @@ func (s *Service) askAgain(
 func (s *Service) alert(ctx context.Context, ref Ref, q *question, err error) {
 	if s.isStuck(q.seen.ApprovedAt, s.now()) {
 		s.reportStuck(ctx, Stuck{
-			OrderID: ref.OrderID, RefundNo: ref.RefundNo, Gateway: q.req.Gateway,
+			Ref: ref, Gateway: q.req.Gateway,
 			ApprovedAt: q.seen.ApprovedAt, Attempts: q.attempt, Err: err,
 		})
 	}

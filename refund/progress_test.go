@@ -55,7 +55,7 @@ func TestAcceptedAfterItFailedIsReported(t *testing.T) {
 		Outcome: refund.OutcomeAccepted, RefundNo: "R1", OrderID: "O1", Amount: 4000,
 	}
 	require.Equal(t, refund.Discrepancy{
-		OrderID: "O1", RefundNo: "R1", Book: order.StateFailed, Result: said,
+		Ref: o1("R1"), Book: order.StateFailed, Result: said,
 	}, c)
 }
 

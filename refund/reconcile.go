@@ -79,7 +79,7 @@ func (s *Service) ordersOf(ctx context.Context, p ReconcileParams) iter.Seq2[Pos
 			if err != nil {
 				err = fmt.Errorf("list orders: %w", err)
 			}
-			if !yield(Position{OrderID: id}, err) {
+			if !yield(Position{Ref: Ref{OrderID: id}}, err) {
 				return
 			}
 		}

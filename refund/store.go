@@ -140,10 +140,9 @@ func (f Filter) PageSize() int {
 // Position is a place in the sequence of ListRefunds. Its text form, which JSON uses too, is an
 // opaque cursor of letters, digits, - and _ that a host may give to its clients.
 type Position struct {
-	// RequestedAt, OrderID and RefundNo are those of the last refund before it.
+	// RequestedAt and Ref are those of the last refund before it.
 	RequestedAt time.Time
-	OrderID     string
-	RefundNo    string
+	Ref
 }
 
 // MarshalText implements [encoding.TextMarshaler].
@@ -162,7 +161,8 @@ func (p *Position) UnmarshalText(text []byte) error {
 		var micros int64
 		if micros, err = strconv.ParseInt(parts[0], 10, 64); err == nil {
 			*p = Position{
-				RequestedAt: time.UnixMicro(micros).UTC(), OrderID: parts[1], RefundNo: parts[2],
+				RequestedAt: time.UnixMicro(micros).UTC(),
+				Ref:         Ref{OrderID: parts[1], RefundNo: parts[2]},
 			}
 			return nil
 		}
@@ -191,7 +191,9 @@ type Entry struct {
 
 // Position returns the entry's place in the sequence of ListRefunds.
 func (e Entry) Position() Position {
-	return Position{RequestedAt: e.Refund.RequestedAt, OrderID: e.OrderID, RefundNo: e.Refund.No}
+	return Position{
+		RequestedAt: e.Refund.RequestedAt, Ref: Ref{OrderID: e.OrderID, RefundNo: e.Refund.No},
+	}
 }
 
 // Compare compares two positions in the sequence of ListRefunds: it returns a negative number if p

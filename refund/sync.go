@@ -102,7 +102,7 @@ func (s *Service) compareRefund(
 	}
 	if ans.err != nil || !agrees(&seen, ans.res.Outcome) {
 		rep.Discrepancies = append(rep.Discrepancies, Discrepancy{
-			OrderID: o.ID, RefundNo: r.No, Book: seen.State, Result: ans.res, Err: ans.err,
+			Ref: Ref{OrderID: o.ID, RefundNo: r.No}, Book: seen.State, Result: ans.res, Err: ans.err,
 		})
 	}
 	return nil
@@ -132,7 +132,7 @@ func (s *Service) adoptMissing(
 ) error {
 	adopted, err := s.bookAdopted(ctx, o.ID, res)
 	d := Discrepancy{
-		OrderID: o.ID, RefundNo: clip(res.RefundNo, order.MaxRefundNo),
+		Ref:  Ref{OrderID: o.ID, RefundNo: clip(res.RefundNo, order.MaxRefundNo)},
 		Book: order.StatePaid, Result: res,
 	}
 	switch {

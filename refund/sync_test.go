@@ -22,7 +22,7 @@ func TestSyncWithoutList(t *testing.T) {
 	rep, err := e.svc.Sync(bg, "O1")
 	require.NoError(t, err)
 	require.Equal(t, refund.SyncReport{Discrepancies: []refund.Discrepancy{{
-		OrderID: "O1", RefundNo: "R1", Book: order.StateApproved,
+		Ref: o1("R1"), Book: order.StateApproved,
 		Result: refund.Result{
 			Outcome: refund.OutcomeSucceeded, RefundNo: "R1", OrderID: "O1", Amount: 1000,
 			ProviderRefundID: "bank-R1",
@@ -55,7 +55,7 @@ func TestSyncOfAResolvedRefund(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, rep.Complete)
 	require.Equal(t, []refund.Discrepancy{{
-		OrderID: "O1", RefundNo: "R1", Book: order.StateRefunded, Result: refund.Result{
+		Ref: o1("R1"), Book: order.StateRefunded, Result: refund.Result{
 			Outcome: refund.OutcomeNotFound, RefundNo: "R1",
 		},
 	}}, rep.Discrepancies)

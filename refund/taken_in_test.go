@@ -32,7 +32,7 @@ func TestSyncAdoptsOnlyWhatMayHavePaid(t *testing.T) {
 			require.NoError(t, err)
 			require.True(t, rep.Complete)
 			require.Equal(t, []refund.Discrepancy{{
-				OrderID: "O1", RefundNo: "C1", Book: order.StatePaid, Result: res,
+				Ref: o1("C1"), Book: order.StatePaid, Result: res,
 			}}, rep.Discrepancies)
 			r := e.order().Refund("C1")
 			if want == "" {
@@ -51,7 +51,7 @@ func TestSyncAdoptsOnlyWhatMayHavePaid(t *testing.T) {
 				"refund C1 of order O1: the provider has a refund that the book did not")
 			c.Err = nil
 			require.Equal(t, refund.Discrepancy{
-				OrderID: "O1", RefundNo: "C1", Book: order.StatePaid, Result: res,
+				Ref: o1("C1"), Book: order.StatePaid, Result: res,
 			}, c)
 		})
 	}
@@ -84,10 +84,10 @@ func TestDiscrepancyOfAnUnadoptableRefund(t *testing.T) {
 	require.Empty(t, rep.Adopted)
 	mismatch := &refund.MismatchError{Field: "order_id", Want: "O1", Got: "O2"}
 	require.Equal(t, []refund.Discrepancy{{
-		OrderID: "O1", RefundNo: "C1", Book: order.StatePaid, Result: foreign, Err: mismatch,
+		Ref: o1("C1"), Book: order.StatePaid, Result: foreign, Err: mismatch,
 	}}, rep.Discrepancies)
 	require.Equal(t, []refund.Discrepancy{{
-		OrderID: "O1", RefundNo: "C1", Book: order.StatePaid, Result: foreign, Err: mismatch,
+		Ref: o1("C1"), Book: order.StatePaid, Result: foreign, Err: mismatch,
 	}}, e.discrepancies)
 }
 
@@ -249,7 +249,7 @@ func TestSetupHookGetsTheCause(t *testing.T) {
 }
 
 func TestInvalidCursors(t *testing.T) {
-	p := refund.Position{RequestedAt: time.Unix(0, 0).UTC(), OrderID: "O1", RefundNo: "R"}
+	p := refund.Position{RequestedAt: time.Unix(0, 0).UTC(), Ref: o1("R")}
 	good, err := p.MarshalText()
 	require.NoError(t, err)
 	holds := base64.RawURLEncoding.EncodeToString
@@ -257,7 +257,7 @@ func TestInvalidCursors(t *testing.T) {
 		"", "!", string(good) + "!", holds([]byte("0\x00O")), holds([]byte("0\x00O\x00R\x00S")),
 		holds([]byte("x\x00O\x00R")), holds([]byte("99999999999999999999\x00O\x00R")),
 	} {
-		before := refund.Position{OrderID: "as it was"}
+		before := refund.Position{Ref: o1("as it was")}
 		q := before
 		err := q.UnmarshalText([]byte(text))
 		require.ErrorIs(t, err, order.ErrInvalid)

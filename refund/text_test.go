@@ -17,8 +17,8 @@ import (
 func TestPositionText(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 678000, time.UTC)
 	for _, p := range []refund.Position{
-		{RequestedAt: at, OrderID: "O-1", RefundNo: "R_1"},
-		{RequestedAt: at, OrderID: "订单 \"1\"/?&", RefundNo: "退|1"},
+		{RequestedAt: at, Ref: refund.Ref{OrderID: "O-1", RefundNo: "R_1"}},
+		{RequestedAt: at, Ref: refund.Ref{OrderID: "订单 \"1\"/?&", RefundNo: "退|1"}},
 		{RequestedAt: time.Time{}},
 	} {
 		text, err := json.Marshal(&refund.Page{Next: &p})
@@ -39,7 +39,7 @@ func TestPositionText(t *testing.T) {
 
 // TestPositionNotUTF8: a cursor that somebody invented is ErrInvalid, and no error of the database.
 func TestPositionNotUTF8(t *testing.T) {
-	text, err := refund.Position{OrderID: "O\xff", RefundNo: "R"}.MarshalText()
+	text, err := refund.Position{Ref: refund.Ref{OrderID: "O\xff", RefundNo: "R"}}.MarshalText()
 	require.NoError(t, err)
 	var p refund.Position
 	require.ErrorIs(t, p.UnmarshalText(text), order.ErrInvalid)
@@ -50,7 +50,7 @@ func FuzzPositionText(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		before := refund.Position{OrderID: "as it was"}
+		before := refund.Position{Ref: o1("as it was")}
 		p := before
 		if err := p.UnmarshalText([]byte(text)); err != nil {
 			require.ErrorIs(t, err, order.ErrInvalid)

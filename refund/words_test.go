@@ -123,7 +123,7 @@ func TestDiscrepancyHasAllFields(t *testing.T) {
 		"refund R1 of order O1: the provider says closed of a refund that is booked as refunded")
 	c.Err = nil
 	require.Equal(t, refund.Discrepancy{
-		OrderID: "O1", RefundNo: "R1", Book: order.StateRefunded,
+		Ref: o1("R1"), Book: order.StateRefunded,
 		Result: refund.Result{
 			Outcome: refund.OutcomeClosed, RefundNo: "R1", OrderID: "O1", Amount: 4000,
 			Code: "REFUNDCLOSE",
@@ -139,7 +139,7 @@ func TestStuckHasAllFields(t *testing.T) {
 	e.bank.next(fault{op: "refund", err: errLost})
 	e.process(ref)
 	require.Equal(t, []refund.Stuck{{
-		OrderID: "O1", RefundNo: "R1", Gateway: "bank", ApprovedAt: approved, Attempts: 1,
+		Ref: o1("R1"), Gateway: "bank", ApprovedAt: approved, Attempts: 1,
 		Err: errLost,
 	}}, e.stuck)
 }

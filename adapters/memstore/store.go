@@ -310,7 +310,7 @@ func (s *Store) Due(ctx context.Context, q refund.DueQuery) ([]refund.DueRefund,
 }
 
 func position(d refund.DueRefund) refund.Position {
-	return refund.Position{RequestedAt: d.At, OrderID: d.OrderID, RefundNo: d.RefundNo}
+	return refund.Position{RequestedAt: d.At, Ref: d.Ref}
 }
 
 // ListRefunds implements [refund.Store].

@@ -254,7 +254,9 @@ func listPages(t tb, e *env) {
 			}
 			number := fmt.Sprintf("R-%s-%d", id, 9-k)
 			e.fire(t, o, order.EventRequestRefund, number, 1, at)
-			want = append(want, refund.Position{RequestedAt: at, OrderID: id, RefundNo: number})
+			want = append(want, refund.Position{
+				RequestedAt: at, Ref: refund.Ref{OrderID: id, RefundNo: number},
+			})
 		}
 		require.NoError(t, e.store.Create(bg, o))
 	}
