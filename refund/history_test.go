@@ -149,7 +149,7 @@ func TestReconcileReadsAnOrderOnce(t *testing.T) {
 	s, err := refund.NewService(e.machine, r, e.bank, refund.Options{Now: e.clock.Now})
 	require.NoError(t, err)
 	e.clock.Advance(time.Second)
-	all, _ := reports(t, s, refund.ReconcileParams{})
+	all, _ := reports(t, s, refund.Filter{})
 	require.Len(t, all, 1)
 	require.LessOrEqual(t, r.gets, 2, "to find it, and to compare it")
 }

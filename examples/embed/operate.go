@@ -62,7 +62,7 @@ func Compare(
 	ctx context.Context, svc *refund.Service, since time.Time, cursor *refund.Position,
 	report func(string),
 ) (*refund.Position, error) {
-	for r, err := range svc.Reconcile(ctx, refund.ReconcileParams{From: since, After: cursor}) {
+	for r, err := range svc.Reconcile(ctx, refund.Filter{From: since, After: cursor}) {
 		if err != nil {
 			return cursor, err
 		}
