@@ -167,7 +167,10 @@ func ExampleService_Stuck() {
 		fmt.Println(e.OrderID, e.Refund.No, e.Refund.State, "reported:", calls > 0)
 	}
 
-	provider.Settle("R-1")
+	if err := provider.End("R-1", refund.OutcomeSucceeded); err != nil {
+		fmt.Println(err)
+		return
+	}
 	err = refundtest.Pass(ctx, clock, svc, 2*time.Hour)
 	o, _ := svc.Order(ctx, "ORDER-1")
 	fmt.Println(o.Refund("R-1").State, err)

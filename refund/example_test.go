@@ -193,7 +193,10 @@ func ExampleService_NotificationHandler() {
 	})
 	fmt.Println(r.State, err)
 
-	provider.Settle("R-1")
+	if err := provider.End("R-1", refund.OutcomeSucceeded); err != nil {
+		fmt.Println(err)
+		return
+	}
 	post, err := provider.Notify("R-1", "/refund/notify")
 	if err != nil {
 		fmt.Println(err)

@@ -39,8 +39,8 @@ func TestGatewaysRoute(t *testing.T) {
 	require.ErrorIs(t, err, refund.ErrUnknownGateway)
 }
 
-// TestRoutedGatewaysKeepTheirInterfaces: the Service finds the optional interfaces of a gateway that
-// is behind a Router. A new optional interface of the port fails here until it does.
+// TestRoutedGatewaysKeepTheirInterfaces: the Service finds the optional interfaces of a gateway
+// behind a Router. A new optional interface of the port fails here until it does.
 func TestRoutedGatewaysKeepTheirInterfaces(t *testing.T) {
 	files, err := filepath.Glob("*.go")
 	require.NoError(t, err)

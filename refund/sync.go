@@ -102,7 +102,8 @@ func (s *Service) compareRefund(
 	}
 	if ans.err != nil || !agrees(&seen, ans.res.Outcome) {
 		rep.Discrepancies = append(rep.Discrepancies, Discrepancy{
-			Ref: Ref{OrderID: o.ID, RefundNo: r.No}, Book: seen.State, Result: ans.res, Err: ans.err,
+			Ref:  Ref{OrderID: o.ID, RefundNo: r.No},
+			Book: seen.State, Result: ans.res, Err: ans.err,
 		})
 	}
 	return nil

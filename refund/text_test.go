@@ -68,7 +68,8 @@ func FuzzPositionText(f *testing.F) {
 func TestOutcomeText(t *testing.T) {
 	text, err := json.Marshal([]refund.Outcome{
 		refund.OutcomeUnknown, refund.OutcomeAccepted, refund.OutcomeSucceeded,
-		refund.OutcomeDeclined, refund.OutcomeClosed, refund.OutcomeAbnormal, refund.OutcomeNotFound,
+		refund.OutcomeDeclined, refund.OutcomeClosed, refund.OutcomeAbnormal,
+		refund.OutcomeNotFound,
 	})
 	require.NoError(t, err)
 	require.Equal(t, `["","accepted","succeeded","declined","closed","abnormal","not_found"]`,

@@ -49,15 +49,6 @@ func (g *Gateway) State(refundNo string) refund.Outcome {
 	return refund.OutcomeNotFound
 }
 
-// Settle pays a refund that is accepted. It does nothing to any other refund.
-func (g *Gateway) Settle(refundNo string) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if e := g.ledger[refundNo]; e != nil && e.state == refund.OutcomeAccepted {
-		e.end(refund.OutcomeSucceeded)
-	}
-}
-
 // End ends a refund as [refund.OutcomeSucceeded], [refund.OutcomeClosed] or
 // [refund.OutcomeAbnormal]. The refund may have ended otherwise before: money comes back, or a
 // refund succeeds late. End returns an error if the provider does not have the number, and for any

@@ -86,7 +86,7 @@ func TestServiceFindsOptionalInterfaces(t *testing.T) {
 	require.Equal(t, http.StatusInternalServerError, post(refundtest.Forge(forged, "/")))
 	require.Equal(t, http.StatusInternalServerError,
 		post(http.NewRequest(http.MethodPost, "/", strings.NewReader("<xml>"))))
-	gw.Settle("R1")
+	require.NoError(t, gw.End("R1", refund.OutcomeSucceeded))
 	require.Equal(t, http.StatusNoContent, post(gw.Notify("R1", "https://shop.example/notify")))
 	require.Equal(t, order.StateRefunded, state(t, svc))
 
