@@ -9,8 +9,8 @@ import (
 
 // Router is an optional interface of a [RefundGateway] that stands for several gateways, each with
 // a name. The Service calls Refund and Query of the Router itself. It looks for the other optional
-// interfaces at the gateway that Route returns. So a decorator of a Router must be a Router too, and
-// its Route must return decorated gateways.
+// interfaces at the gateway that Route returns. So a decorator of a Router must be a Router too,
+// and its Route must return decorated gateways.
 type Router interface {
 	// Route returns the gateway of that name, or [ErrUnknownGateway].
 	Route(gateway string) (RefundGateway, error)
