@@ -77,7 +77,7 @@ func ExampleNewInMemoryWeChat() {
 
 func TestFaultsOfTheConfigComeOut(t *testing.T) {
 	_, err := di.NewInMemoryWeChat(wechatv2.Config{}, refund.Options{})
-	require.ErrorIs(t, err, refund.ErrInvalid)
+	require.ErrorIs(t, err, order.ErrInvalid)
 	require.ErrorContains(t, err, "mch_id")
 	_, err = di.NewService(nil, nil, refund.Options{})
 	require.ErrorContains(t, err, "store: is nil")

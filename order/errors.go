@@ -21,8 +21,8 @@ var (
 	ErrInvalid = errors.New("invalid input")
 	// ErrRefundNotFound is returned if the order has no refund with that number.
 	ErrRefundNotFound = errors.New("refund not found")
-	// ErrConflict is returned if a refund number is already taken, or if input contradicts what is
-	// recorded.
+	// ErrConflict is returned if input contradicts what is recorded: a refund number is taken, with
+	// other terms or by another order, or the approved amount is not the refund's.
 	ErrConflict = errors.New("conflict")
 )
 

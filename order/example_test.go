@@ -62,11 +62,11 @@ func ExampleMachine_Available() {
 		panic(err)
 	}
 	fmt.Println(m.Available(o, "R1"))
-	fmt.Println("another refund:", m.Can(o, "R2", order.EventRequestRefund)) // nothing is left to ask for
+	fmt.Println("another refund:", m.Available(o, "R2")) // nothing is left to ask for
 	// Output:
 	// [adopt request_refund]
 	// [adopt approve cancel reject]
-	// another refund: false
+	// another refund: [adopt]
 }
 
 // A second reviewer looks at a refund before it can be approved.

@@ -348,11 +348,6 @@ func (m *Machine) available(o *Order, r *Refund) []Event {
 	return events
 }
 
-// Can reports whether [Machine.Available] returns ev.
-func (m *Machine) Can(o *Order, refundNo string, ev Event) bool {
-	return slices.Contains(m.Available(o, refundNo), ev)
-}
-
 // Rows returns a copy of the table: the core rows, the added rows, and for each added state the row
 // that adopts from it.
 func (m *Machine) Rows() []Row { return slices.Clone(m.rows) }

@@ -47,7 +47,8 @@ type Order struct {
 // Refund is one refund of an order. No and Amount never change.
 type Refund struct {
 	// No is the refund number and the idempotency key towards the provider (WeChat: out_refund_no).
-	// It is unique among all orders of a store; see [ValidateRefundNo] for its form.
+	// It is unique among all orders of a store. It has 1 to 64 of A-Z, a-z, 0-9 and _ - | * @,
+	// which is the form that WeChat allows.
 	No string `json:"no"`
 	// Amount is in minor units of the order's currency; > 0.
 	Amount int64 `json:"amount"`
@@ -170,9 +171,6 @@ func (o *Order) Refundable() int64 { return max(0, o.Total-o.Refunded-o.Reserved
 // Excess returns the amount by which Refunded + Reserved exceeds Total, in minor units. It is 0
 // unless a refund was adopted that exceeds the total (see [EventAdopt]).
 func (o *Order) Excess() int64 { return max(0, o.Refunded+o.Reserved-o.Total) }
-
-// PartiallyRefunded reports whether some of the money, but not all of it, has been returned.
-func (o *Order) PartiallyRefunded() bool { return 0 < o.Refunded && o.Refunded < o.Total }
 
 // Equal reports whether o and p are equal in everything but Version; then a store has nothing to
 // write. Times are compared with time.Time.Equal. History is compared too, so an order without its

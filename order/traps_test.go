@@ -154,7 +154,7 @@ func TestTrapGuardMayUseTheMachine(t *testing.T) {
 	m, o := newMachine(t), inState(t, newMachine(t), order.StateRefundRequested)
 	_, err := m.Fire(context.Background(), o, trigger(order.EventApprove, "R1", 0),
 		func(ctx context.Context, view *order.Order, _ order.Transition) error {
-			require.True(t, m.Can(view, "R1", order.EventReject))
+			require.Contains(t, m.Available(view, "R1"), order.EventReject)
 			require.NotEmpty(t, m.Available(view, "R1"))
 			_, err := m.Fire(ctx, view, trigger(order.EventReject, "R1", 0))
 			return err

@@ -28,10 +28,8 @@ const (
 	MaxAmount int64 = 1_000_000_000_000_000
 )
 
-// ValidateRefundNo returns nil if number can be a refund number with every provider: 1 to 64 of
-// A-Z, a-z, 0-9 and _ - | * @ (WeChat's out_refund_no). Otherwise it returns an [*InvalidError] for
-// the field refund_no.
-func ValidateRefundNo(number string) error {
+// validateRefundNo returns nil if number has the form of Refund.No, and otherwise an InvalidError.
+func validateRefundNo(number string) error {
 	if number == "" || len(number) > MaxRefundNo {
 		return invalid("refund_no", "must have 1 to %d characters, has %d", MaxRefundNo, len(number))
 	}
@@ -127,7 +125,7 @@ func checkText(field, s string) error {
 }
 
 func (in *Trigger) validate() error {
-	if err := ValidateRefundNo(in.RefundNo); err != nil {
+	if err := validateRefundNo(in.RefundNo); err != nil {
 		return err
 	}
 	if in.Actor == "" || len(in.Actor) > MaxActor {

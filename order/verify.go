@@ -22,7 +22,7 @@ func (m *Machine) Verify(o *Order) error {
 	}
 	for i := range o.Refunds {
 		r := &o.Refunds[i]
-		if err := ValidateRefundNo(r.No); err != nil {
+		if err := validateRefundNo(r.No); err != nil {
 			fault("refund at %d: %w", i, err)
 		}
 		if r.Amount <= 0 || r.Amount > MaxAmount {

@@ -25,8 +25,8 @@ type AbandonParams struct {
 // recorded: a late success settles the refund. If the provider does not answer, Evidence takes the
 // place of its answer. Repeated, Abandon returns the refund as it is now.
 //
-// Errors: [ErrOrderNotFound], [ErrRefundNotFound], [ErrTransition], [ErrVetoed], [ErrUnsettled],
-// [ErrConflict] (retried in the meantime), [ErrInTx], [ErrInvalid].
+// Errors: [ErrOrderNotFound], [order.ErrRefundNotFound], [order.ErrTransition], [order.ErrVetoed],
+// [ErrUnsettled], [order.ErrConflict] (retried in the meantime), [ErrInTx], [order.ErrInvalid].
 func (s *Service) Abandon(ctx context.Context, p AbandonParams) (_ order.Refund, err error) {
 	const op = "abandon"
 	ctx, end := s.trace(ctx, op, p.Ref, &err)
@@ -40,7 +40,7 @@ func (s *Service) Abandon(ctx context.Context, p AbandonParams) (_ order.Refund,
 	}
 	seen := o.Refund(p.RefundNo)
 	if seen == nil {
-		return order.Refund{}, p.wrap(op, ErrRefundNotFound)
+		return order.Refund{}, p.wrap(op, order.ErrRefundNotFound)
 	}
 	if seen.State == order.StateFailed {
 		err := s.confirmUnpaid(ctx, p.Ref, o, seen)
@@ -56,7 +56,7 @@ func (s *Service) Abandon(ctx context.Context, p AbandonParams) (_ order.Refund,
 	done := func(_ *update, r *order.Refund) (bool, error) {
 		isSame := r.Retries == seen.Retries && r.EndedAt.Equal(seen.EndedAt)
 		if r.State == order.StateFailed && !isSame {
-			err := fmt.Errorf("it was sent again in the meantime: %w", ErrConflict)
+			err := fmt.Errorf("it was sent again in the meantime: %w", order.ErrConflict)
 			return false, p.wrap(op, err)
 		}
 		return r.State == order.StateAbandoned, nil

@@ -50,9 +50,9 @@ func TestNumberOfAnotherOrderIsReportedOnce(t *testing.T) {
 	rep, err := e.svc.Sync(bg, "O1")
 	require.NoError(t, err)
 	require.Len(t, rep.Discrepancies, 1)
-	require.ErrorIs(t, rep.Discrepancies[0].Err, refund.ErrConflict)
+	require.ErrorIs(t, rep.Discrepancies[0].Err, order.ErrConflict)
 	require.Len(t, e.discrepancies, 1)
-	require.ErrorIs(t, e.discrepancies[0].Err, refund.ErrConflict)
+	require.ErrorIs(t, e.discrepancies[0].Err, order.ErrConflict)
 }
 
 // TestContradictionIsReportedOnce: the operator paid the buyer by other means, as the manual
@@ -62,7 +62,7 @@ func TestContradictionIsReportedOnce(t *testing.T) {
 	for _, answer := range []refund.Result{
 		isAccepted, isAbnormal, isClosed, declined("NOTENOUGH"),
 	} {
-		t.Run(answer.Outcome.String(), func(t *testing.T) {
+		t.Run(string(answer.Outcome), func(t *testing.T) {
 			e := newEnv(t)
 			e.process(e.approved("R1", 4000))
 			_, err := resolve(refund.ResolutionPaid, "bank transfer 77").do(bg, e.svc)

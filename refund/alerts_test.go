@@ -88,7 +88,7 @@ func TestBackupRestoredWhileTheProviderIsAskedAgain(t *testing.T) {
 	store := &restored{Store: e.store, backup: backup.store, at: 3} // read, record, read again
 	s, err := refund.NewService(e.machine, store, e.bank, refund.Options{Now: e.clock.Now})
 	require.NoError(t, err)
-	require.ErrorIs(t, s.HandleNotification(bg, success("R1", 4000)), refund.ErrRefundNotFound)
+	require.ErrorIs(t, s.HandleNotification(bg, success("R1", 4000)), order.ErrRefundNotFound)
 }
 
 // TestProcessOfAnUnknownRefund: it returns an error that names the refund.
@@ -96,7 +96,7 @@ func TestProcessOfAnUnknownRefund(t *testing.T) {
 	e := newEnv(t)
 	e.register()
 	_, err := e.svc.Process(bg, o1("R1"))
-	require.ErrorIs(t, err, refund.ErrRefundNotFound)
+	require.ErrorIs(t, err, order.ErrRefundNotFound)
 	require.EqualError(t, err, "process refund R1 of order O1: refund not found")
 	_, err = e.svc.Process(bg, refund.Ref{OrderID: "O2", RefundNo: "R1"})
 	require.ErrorIs(t, err, refund.ErrOrderNotFound)

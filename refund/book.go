@@ -139,7 +139,7 @@ func (s *Service) backoff(gateway string, attempts int) (wait time.Duration) {
 // setDiscrepancy makes the Update report a discrepancy; book was the refund's state.
 func (u *update) setDiscrepancy(number string, book order.State, res Result, err error) {
 	u.discrepancy = &Discrepancy{
-		OrderID: u.order.ID, RefundNo: number, Book: book, Result: res,
+		Ref: Ref{OrderID: u.order.ID, RefundNo: number}, Book: book, Result: res,
 		Err: fmt.Errorf("refund %s of order %s: %w", number, u.order.ID, err),
 	}
 }

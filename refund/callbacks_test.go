@@ -25,7 +25,7 @@ func TestGeneratedNumberTwice(t *testing.T) {
 	_, err = e.svc.Request(
 		bg, refund.RequestParams{Ref: refund.Ref{OrderID: "O1"}, Amount: 10, Actor: "buyer:1"},
 	)
-	require.ErrorIs(t, err, refund.ErrConflict)
+	require.ErrorIs(t, err, order.ErrConflict)
 	require.ErrorContains(t, err, "new_refund_no")
 	require.Len(t, e.order().Refunds, 1)
 }
@@ -89,11 +89,11 @@ func TestRegisterNamesTheDifference(t *testing.T) {
 		other := p
 		change(&other)
 		_, err := e.svc.Register(bg, other)
-		require.ErrorIs(t, err, refund.ErrConflict)
+		require.ErrorIs(t, err, order.ErrConflict)
 		require.ErrorContains(t, err, "another "+term+":")
 	}
 	for _, limit := range []int{0, -1} {
 		_, err = e.svc.Due(bg, limit, nil)
-		require.ErrorIs(t, err, refund.ErrInvalid)
+		require.ErrorIs(t, err, order.ErrInvalid)
 	}
 }

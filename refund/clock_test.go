@@ -176,7 +176,7 @@ func TestResolveAfterALeaseOfAWrongClock(t *testing.T) {
 		if allowed {
 			require.NoError(t, err)
 		} else {
-			require.ErrorIs(t, err, refund.ErrConflict)
+			require.ErrorIs(t, err, order.ErrConflict)
 		}
 	}
 }

@@ -31,7 +31,7 @@ func TestFailedCommandChangesNothing(t *testing.T) {
 		}{
 			{"veto", func(o *refund.Options, _ *flakyStore) {
 				o.Hooks[0].Guard = failHook(errHook)
-			}, refund.ErrVetoed},
+			}, order.ErrVetoed},
 			{"guard panics", func(o *refund.Options, _ *flakyStore) {
 				o.Hooks[0].Guard = panicHook("guard")
 			}, refund.ErrHookPanic},
@@ -94,72 +94,72 @@ func TestBadInput(t *testing.T) {
 		{
 			"zero",
 			refund.RequestParams{Ref: refund.Ref{RefundNo: "R"}, Amount: 0, Actor: buyer},
-			refund.ErrAmount, "",
+			order.ErrAmount, "",
 		},
 		{
 			"negative",
 			refund.RequestParams{Ref: refund.Ref{RefundNo: "R"}, Amount: -1, Actor: buyer},
-			refund.ErrAmount, "",
+			order.ErrAmount, "",
 		},
 		{
 			"least",
 			refund.RequestParams{
 				Ref: refund.Ref{RefundNo: "R"}, Amount: math.MinInt64, Actor: buyer,
 			},
-			refund.ErrAmount, "",
+			order.ErrAmount, "",
 		},
 		{
 			"overflow",
 			refund.RequestParams{
 				Ref: refund.Ref{RefundNo: "R"}, Amount: math.MaxInt64, Actor: buyer,
 			},
-			refund.ErrAmount, "",
+			order.ErrAmount, "",
 		},
 		{
 			"more than paid",
 			refund.RequestParams{Ref: refund.Ref{RefundNo: "R"}, Amount: 10001, Actor: buyer},
-			refund.ErrAmount, "",
+			order.ErrAmount, "",
 		},
 		{
 			"number with a space",
 			refund.RequestParams{Ref: refund.Ref{RefundNo: "R 1"}, Amount: 1, Actor: buyer},
-			refund.ErrInvalid, "refund_no",
+			order.ErrInvalid, "refund_no",
 		},
 		{
 			"number too long",
 			refund.RequestParams{Ref: refund.Ref{RefundNo: long[:65]}, Amount: 1, Actor: buyer},
-			refund.ErrInvalid, "refund_no",
+			order.ErrInvalid, "refund_no",
 		},
 		{
 			"number in Chinese",
 			refund.RequestParams{Ref: refund.Ref{RefundNo: "退款"}, Amount: 1, Actor: buyer},
-			refund.ErrInvalid, "refund_no",
+			order.ErrInvalid, "refund_no",
 		},
 		{
 			"no actor",
 			refund.RequestParams{Ref: refund.Ref{RefundNo: "R"}, Amount: 1},
-			refund.ErrInvalid, "actor",
+			order.ErrInvalid, "actor",
 		},
 		{
 			"reason too long",
 			refund.RequestParams{
 				Ref: refund.Ref{RefundNo: "R"}, Amount: 1, Actor: buyer, Reason: long,
 			},
-			refund.ErrInvalid, "reason",
+			order.ErrInvalid, "reason",
 		},
 		{
 			"reason not UTF-8",
 			refund.RequestParams{
 				Ref: refund.Ref{RefundNo: "R"}, Amount: 1, Actor: buyer, Reason: "\xff",
 			},
-			refund.ErrInvalid, "reason",
+			order.ErrInvalid, "reason",
 		},
 		{
 			"reason with NUL",
 			refund.RequestParams{
 				Ref: refund.Ref{RefundNo: "R"}, Amount: 1, Actor: buyer, Reason: "\x00",
 			},
-			refund.ErrInvalid, "reason",
+			order.ErrInvalid, "reason",
 		},
 		{
 			"no order",
@@ -171,7 +171,7 @@ func TestBadInput(t *testing.T) {
 		{
 			"refused by the gateway",
 			refund.RequestParams{Ref: refund.Ref{RefundNo: "unlucky"}, Amount: 1, Actor: buyer},
-			refund.ErrInvalid, "refund_no",
+			order.ErrInvalid, "refund_no",
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -214,7 +214,7 @@ func TestRefundNoOfAnotherOrder(t *testing.T) {
 			Ref: refund.Ref{OrderID: "O2", RefundNo: "R1"}, Amount: 4000, Reason: "r", Actor: buyer,
 		},
 	)
-	require.ErrorIs(t, err, refund.ErrConflict)
+	require.ErrorIs(t, err, order.ErrConflict)
 }
 
 func TestRequestMakesNumbers(t *testing.T) {
@@ -240,11 +240,11 @@ func TestResolveIsRefusedDuringACall(t *testing.T) {
 		_, err = resolve(refund.ResolutionReturned, "e").do(bg, e.svc)
 	}))
 	e.process(ref)
-	require.ErrorIs(t, err, refund.ErrConflict)
+	require.ErrorIs(t, err, order.ErrConflict)
 	_, err = resolve(refund.ResolutionReturned, " ").do(bg, e.svc)
-	require.ErrorIs(t, err, refund.ErrInvalid, "evidence is required")
+	require.ErrorIs(t, err, order.ErrInvalid, "evidence is required")
 	_, err = resolve(refund.Resolution("accepted"), "e").do(bg, e.svc)
-	require.ErrorIs(t, err, refund.ErrInvalid, "only an end can be recorded")
+	require.ErrorIs(t, err, order.ErrInvalid, "only an end can be recorded")
 }
 
 func TestAbandonAsksFirst(t *testing.T) {
@@ -295,7 +295,7 @@ func TestAbandonAsksFirst(t *testing.T) {
 			e.process(o1("R1"))
 		}))
 		_, err := abandon.do(bg, e.svc)
-		require.ErrorIs(t, err, refund.ErrConflict)
+		require.ErrorIs(t, err, order.ErrConflict)
 		require.Equal(t, order.StateFailed, e.refund("R1").State)
 	})
 }

@@ -23,11 +23,12 @@ type RequestParams struct {
 }
 
 // Request requests a refund and reserves its amount, in one atomic step. Repeated with the same
-// number, amount and reason, it returns the refund as it is now. Other terms are [ErrConflict], and
-// so is a number of another order.
+// number, amount and reason, it returns the refund as it is now. Other terms are
+// [order.ErrConflict], and so is a number of another order.
 //
-// Errors: [ErrOrderNotFound], [ErrAmount], [ErrInvalid] (also if the gateway could never take the
-// refund, see [Checker]), [ErrLimit], [ErrUnknownGateway], [ErrConflict], [ErrVetoed].
+// Errors: [ErrOrderNotFound], [order.ErrAmount], [order.ErrInvalid] (also if the gateway could
+// never take the refund, see [Checker]), [ErrLimit], [ErrUnknownGateway], [order.ErrConflict],
+// [order.ErrVetoed].
 func (s *Service) Request(ctx context.Context, p RequestParams) (_ order.Refund, err error) {
 	isMade := p.RefundNo == ""
 	if isMade {
@@ -49,10 +50,12 @@ func (s *Service) Request(ctx context.Context, p RequestParams) (_ order.Refund,
 		if err != nil {
 			return nil, err
 		}
-		if c, ok := s.gateway.(Checker); ok {
-			if err := c.Check(newRequest(u.order, r)); err != nil {
-				return nil, p.wrap("request", err)
-			}
+		to, err := s.routed(u.order.Gateway)
+		if c, ok := to.(Checker); ok {
+			err = c.Check(newRequest(u.order, r))
+		}
+		if err != nil {
+			return nil, p.wrap("request", err)
 		}
 		return r, nil
 	}
@@ -64,10 +67,10 @@ func (p *RequestParams) checkRepeat(r *order.Refund, isMade bool) error {
 	switch {
 	case isMade: // NewRefundNo returned a number that is taken: this is another refund
 		return fmt.Errorf("request refund of order %s: new_refund_no made %s again: %w",
-			p.OrderID, p.RefundNo, ErrConflict)
+			p.OrderID, p.RefundNo, order.ErrConflict)
 	case r.Amount != p.Amount || r.Reason != p.Reason:
 		return p.wrap("request",
-			fmt.Errorf("the number is taken with another amount or reason: %w", ErrConflict))
+			fmt.Errorf("the number is taken with another amount or reason: %w", order.ErrConflict))
 	}
 	return errUnchanged
 }
@@ -82,17 +85,17 @@ type ApproveParams struct {
 }
 
 // Approve allows Process to send the refund. Repeated, it returns the refund as it is now. Another
-// amount is [ErrConflict].
+// amount is [order.ErrConflict].
 //
-// Errors: [ErrOrderNotFound], [ErrRefundNotFound], [ErrConflict], [ErrTransition], [ErrLimit],
-// [ErrVetoed], [ErrInvalid].
+// Errors: [ErrOrderNotFound], [order.ErrRefundNotFound], [order.ErrConflict],
+// [order.ErrTransition], [ErrLimit], [order.ErrVetoed], [order.ErrInvalid].
 func (s *Service) Approve(ctx context.Context, p ApproveParams) (_ order.Refund, err error) {
 	ctx, end := s.trace(ctx, "approve", p.Ref, &err)
 	defer end()
 	done := func(_ *update, r *order.Refund) (bool, error) {
 		if r.Amount != p.Amount {
 			return false, p.wrap("approve", fmt.Errorf("amount is %d, the reviewer saw %d: %w",
-				r.Amount, p.Amount, ErrConflict))
+				r.Amount, p.Amount, order.ErrConflict))
 		}
 		return !r.ApprovedAt.IsZero() && r.State != order.StateCancelled, nil
 	}
@@ -109,7 +112,8 @@ type RejectParams struct {
 
 // Reject ends a refund in review and releases its amount. Repeated, it returns the refund.
 //
-// Errors: [ErrOrderNotFound], [ErrRefundNotFound], [ErrTransition], [ErrVetoed], [ErrInvalid].
+// Errors: [ErrOrderNotFound], [order.ErrRefundNotFound], [order.ErrTransition], [order.ErrVetoed],
+// [order.ErrInvalid].
 func (s *Service) Reject(ctx context.Context, p RejectParams) (_ order.Refund, err error) {
 	ctx, end := s.trace(ctx, "reject", p.Ref, &err)
 	defer end()
@@ -122,13 +126,14 @@ type CancelParams struct {
 	Actor order.Actor
 	Note  string
 	// EvenIfApproved also withdraws an approved refund, if it was never submitted. If false, Cancel
-	// returns [ErrTransition] after the approval.
+	// returns [order.ErrTransition] after the approval.
 	EvenIfApproved bool
 }
 
 // Cancel withdraws a refund and releases its amount. Repeated, it returns the refund as it is now.
 //
-// Errors: [ErrOrderNotFound], [ErrRefundNotFound], [ErrTransition], [ErrVetoed], [ErrInvalid].
+// Errors: [ErrOrderNotFound], [order.ErrRefundNotFound], [order.ErrTransition], [order.ErrVetoed],
+// [order.ErrInvalid].
 func (s *Service) Cancel(ctx context.Context, p CancelParams) (_ order.Refund, err error) {
 	ctx, end := s.trace(ctx, "cancel", p.Ref, &err)
 	defer end()
@@ -155,8 +160,8 @@ type RetryParams struct {
 // Retry approves a failed refund again under the same number, for example after a top-up. Repeated
 // before the provider has answered, or after it has paid, it returns the refund as it is now.
 //
-// Errors: [ErrOrderNotFound], [ErrRefundNotFound], [ErrTransition], [ErrLimit], [ErrVetoed],
-// [ErrInvalid].
+// Errors: [ErrOrderNotFound], [order.ErrRefundNotFound], [order.ErrTransition], [ErrLimit],
+// [order.ErrVetoed], [order.ErrInvalid].
 func (s *Service) Retry(ctx context.Context, p RetryParams) (_ order.Refund, err error) {
 	ctx, end := s.trace(ctx, "retry", p.Ref, &err)
 	defer end()
@@ -177,10 +182,11 @@ type FireParams struct {
 	Note string
 }
 
-// Fire moves a refund by an event that the host added. It returns [ErrInvalid] for the events of
-// package order, which have methods.
+// Fire moves a refund by an event that the host added. It returns [order.ErrInvalid] for the events
+// of package order, which have methods.
 //
-// Errors: [ErrOrderNotFound], [ErrRefundNotFound], [ErrTransition], [ErrVetoed], [ErrInvalid].
+// Errors: [ErrOrderNotFound], [order.ErrRefundNotFound], [order.ErrTransition], [order.ErrVetoed],
+// [order.ErrInvalid].
 func (s *Service) Fire(ctx context.Context, p FireParams) (_ order.Refund, err error) {
 	ctx, end := s.trace(ctx, "fire", p.Ref, &err)
 	defer end()
@@ -218,12 +224,13 @@ type ResolveParams struct {
 }
 
 // Resolve records how an abnormal or stuck refund ended outside this system, with evidence in place
-// of an answer of the provider. It returns [ErrConflict] while a call to the provider may be under
-// way. Resolve records a fact, so no guard is called: check the actor before the call, or in an
-// InTx hook. [Service.Sync] and [Service.Reconcile] report a discrepancy if the provider
+// of an answer of the provider. It returns [order.ErrConflict] while a call to the provider may be
+// under way. Resolve records a fact, so no guard is called: check the actor before the call, or in
+// an InTx hook. [Service.Sync] and [Service.Reconcile] report a discrepancy if the provider
 // contradicts it. Repeated with the same resolution, Resolve returns the refund as it is now.
 //
-// Errors: [ErrOrderNotFound], [ErrRefundNotFound], [ErrTransition], [ErrConflict], [ErrInvalid].
+// Errors: [ErrOrderNotFound], [order.ErrRefundNotFound], [order.ErrTransition],
+// [order.ErrConflict], [order.ErrInvalid].
 func (s *Service) Resolve(ctx context.Context, p ResolveParams) (_ order.Refund, err error) {
 	ctx, end := s.trace(ctx, "resolve", p.Ref, &err)
 	defer end()
@@ -241,7 +248,7 @@ func (s *Service) Resolve(ctx context.Context, p ResolveParams) (_ order.Refund,
 	done := func(_ *update, r *order.Refund) (bool, error) {
 		if r.State == order.StateApproved && s.isLeased(r, s.now()) {
 			return false, p.wrap("resolve", fmt.Errorf("the provider is being asked until %s: %w",
-				r.LeasedUntil.Format(time.RFC3339), ErrConflict))
+				r.LeasedUntil.Format(time.RFC3339), order.ErrConflict))
 		}
 		if r.State != target && p.Resolution == ResolutionPaid {
 			r.RefundedAt = stored(p.RefundedAt)

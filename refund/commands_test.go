@@ -156,7 +156,7 @@ func TestCommands(t *testing.T) {
 		order.StateCancelled
 	fai, abn, rfd, aba := order.StateFailed, order.StateAbnormal, order.StateRefunded,
 		order.StateAbandoned
-	missing, refused := refund.ErrRefundNotFound, refund.ErrTransition
+	missing, refused := order.ErrRefundNotFound, order.ErrTransition
 	for _, tc := range []struct {
 		call
 		want want // a state, same, or an error; ErrTransition if a state is missing
@@ -171,9 +171,9 @@ func TestCommands(t *testing.T) {
 		{
 			request(4001, "r"),
 			want{
-				order.StatePaid: req, req: refund.ErrConflict, app: refund.ErrConflict,
-				rej: refund.ErrConflict, can: refund.ErrConflict, fai: refund.ErrConflict,
-				abn: refund.ErrConflict, rfd: refund.ErrConflict, aba: refund.ErrConflict,
+				order.StatePaid: req, req: order.ErrConflict, app: order.ErrConflict,
+				rej: order.ErrConflict, can: order.ErrConflict, fai: order.ErrConflict,
+				abn: order.ErrConflict, rfd: order.ErrConflict, aba: order.ErrConflict,
 			},
 		},
 		{
@@ -186,13 +186,13 @@ func TestCommands(t *testing.T) {
 		{
 			approve(3999),
 			want{
-				order.StatePaid: missing, req: refund.ErrConflict, app: refund.ErrConflict,
-				rej: refund.ErrConflict, can: refund.ErrConflict, fai: refund.ErrConflict,
-				abn: refund.ErrConflict, rfd: refund.ErrConflict, aba: refund.ErrConflict,
+				order.StatePaid: missing, req: order.ErrConflict, app: order.ErrConflict,
+				rej: order.ErrConflict, can: order.ErrConflict, fai: order.ErrConflict,
+				abn: order.ErrConflict, rfd: order.ErrConflict, aba: order.ErrConflict,
 			},
 		},
 		{reject("no"), want{order.StatePaid: missing, req: rej, rej: same}},
-		{reject(""), want{order.StatePaid: missing, req: refund.ErrInvalid, rej: same}},
+		{reject(""), want{order.StatePaid: missing, req: order.ErrInvalid, rej: same}},
 		{cancel(false), want{order.StatePaid: missing, req: can, can: same}},
 		{cancel(true), want{order.StatePaid: missing, req: can, app: can, can: same}},
 		{retry, want{order.StatePaid: missing, fai: app}},
@@ -244,5 +244,5 @@ func TestRetryTwiceIsOneTransition(t *testing.T) {
 		require.Equal(t, 1, r.Retries)
 	}
 	_, err := cancel(true).do(bg, e.svc)
-	require.ErrorIs(t, err, refund.ErrTransition, "it was submitted before it failed")
+	require.ErrorIs(t, err, order.ErrTransition, "it was submitted before it failed")
 }

@@ -19,7 +19,7 @@ import (
 // once.
 func TestDeniedAfterAcceptance(t *testing.T) {
 	for _, denied := range []refund.Result{isNotFound, declined("ORDERNOTEXIST")} {
-		t.Run(denied.Outcome.String(), func(t *testing.T) {
+		t.Run(string(denied.Outcome), func(t *testing.T) {
 			e := newEnv(t)
 			ref := e.approved("R1", 6000)
 			e.process(ref)
@@ -42,7 +42,7 @@ func TestDeniedAfterAcceptance(t *testing.T) {
 			_, err := e.svc.Abandon(
 				bg, refund.AbandonParams{Ref: o1("R1"), Evidence: "x", Actor: seller},
 			)
-			require.ErrorIs(t, err, refund.ErrTransition)
+			require.ErrorIs(t, err, order.ErrTransition)
 			rep, err := e.svc.Sync(bg, "O1") // it gets the last denial
 			require.NoError(t, err)
 			require.Len(t, rep.Discrepancies, 1)
@@ -233,7 +233,7 @@ func TestClosedFromBeforeARetry(t *testing.T) {
 // again before it records its answer.
 func TestStaleAcceptedRevivesNothing(t *testing.T) {
 	for _, stale := range []refund.Outcome{refund.OutcomeAccepted, refund.OutcomeAbnormal} {
-		t.Run(stale.String(), func(t *testing.T) {
+		t.Run(string(stale), func(t *testing.T) {
 			e := newEnv(t)
 			ref := e.approved("R1", 6000)
 			e.process(ref) // accepted
@@ -375,5 +375,5 @@ func TestMaxRequests(t *testing.T) {
 	require.NoError(t, request("R2"))
 
 	_, err = refund.NewService(e.machine, e.store, e.bank, refund.Options{MaxRequests: -1})
-	require.ErrorIs(t, err, refund.ErrInvalid)
+	require.ErrorIs(t, err, order.ErrInvalid)
 }

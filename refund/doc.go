@@ -15,8 +15,8 @@
 //     know it and still does not after [Options].QuietPeriod. An error, a time-out and an unknown
 //     code mean that the outcome is unknown.
 //   - A command that fails changes nothing. A repeated command returns the same result and makes no
-//     second transition. [Service.Fire] is the exception: repeated, it may return [ErrTransition].
-//     The same refund number with other terms is [ErrConflict].
+//     second transition. [Service.Fire] is the exception: repeated, it may return
+//     [order.ErrTransition]. The same refund number with other terms is [order.ErrConflict].
 //
 // # Process: one durable step
 //

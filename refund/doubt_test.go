@@ -26,7 +26,7 @@ func TestAcceptedIsNeverCancelled(t *testing.T) {
 	require.NotZero(t, e.refund("R1").AcceptedAt)
 
 	_, err := cancel(true).do(bg, e.svc)
-	require.ErrorIs(t, err, refund.ErrTransition)
+	require.ErrorIs(t, err, order.ErrTransition)
 	require.EqualValues(t, 4000, e.order().Reserved)
 	e.process(ref)
 	require.Equal(t, order.StateRefunded, e.refund("R1").State)
@@ -42,7 +42,7 @@ func (e *env) lateAccepted(then ...refundtest.Step) {
 		_, err := e.svc.Resolve(bg, refund.ResolveParams{
 			Ref: o1("R1"), Resolution: refund.ResolutionReturned, Evidence: "x", Actor: seller,
 		})
-		require.ErrorIs(e.t, err, refund.ErrConflict, "the provider is being asked")
+		require.ErrorIs(e.t, err, order.ErrConflict, "the provider is being asked")
 		e.clock.Advance(2 * time.Minute) // the call hangs, and its lease runs out
 		_, err = resolve(refund.ResolutionReturned, "x").do(bg, e.svc)
 		require.NoError(e.t, err)
@@ -97,12 +97,12 @@ func TestOvertakenAnswersAreAnError(t *testing.T) {
 	e.into(order.StateFailed)
 	for range 3 {
 		e.bank.NextQuery(e.touching(3, isAccepted)...)
-		require.ErrorIs(t, e.svc.HandleNotification(bg, success("R1", 4000)), refund.ErrConflict)
+		require.ErrorIs(t, e.svc.HandleNotification(bg, success("R1", 4000)), order.ErrConflict)
 
 		e.bank.NextQuery(e.touching(3, isAccepted)...)
 		rep, err := e.svc.Sync(bg, "O1")
 		require.NoError(t, err)
-		require.ErrorIs(t, rep.Discrepancies[0].Err, refund.ErrConflict)
+		require.ErrorIs(t, rep.Discrepancies[0].Err, order.ErrConflict)
 
 		e.bank.NextQuery(e.touching(3, isAccepted)...)
 		_, err = e.svc.Abandon(bg, refund.AbandonParams{
@@ -122,7 +122,7 @@ func TestOvertakenAnswersAreAnError(t *testing.T) {
 // that is too early.
 func TestSecondRefusalWaitsForTheQuietPeriodToo(t *testing.T) {
 	for _, refusal := range []refund.Result{isClosed, declined("NOTENOUGH")} {
-		t.Run(refusal.Outcome.String(), func(t *testing.T) {
+		t.Run(string(refusal.Outcome), func(t *testing.T) {
 			e := newEnv(t)
 			ref := e.closed()
 			_, err := retry.do(bg, e.svc)

@@ -49,7 +49,7 @@ type DueRefund struct {
 
 // Due lists at most limit approved refunds that [Service.Process] can move now, without those of
 // the gateways in except. The refund that has been due longest comes first; see [DueQuery]. It
-// returns [ErrInvalid] if limit is not above 0.
+// returns [order.ErrInvalid] if limit is not above 0.
 func (s *Service) Due(ctx context.Context, limit int, except []string) ([]DueRefund, error) {
 	if limit <= 0 {
 		return nil, fmt.Errorf("list due refunds: %w", invalid("limit", "must be above 0"))

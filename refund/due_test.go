@@ -151,7 +151,7 @@ func TestReconcileWithAnOrderThatCannotBeRead(t *testing.T) {
 		e.machine, unreadable{e.store, "A1"}, e.bank, refund.Options{Now: e.clock.Now},
 	)
 	require.NoError(t, err)
-	all, news := reports(t, s, refund.ReconcileParams{})
+	all, news := reports(t, s, refund.Filter{})
 	require.Equal(t, []string{"A1", "A2"}, orderIDs(all))
 	require.Equal(t, []string{"A1"}, orderIDs(news))
 	require.ErrorIs(t, news[0].Err, errLost)

@@ -8,27 +8,14 @@ import (
 	"github.com/orderfsm/orderfsm/order"
 )
 
-// Sentinels for errors.Is. Those that package order defines have the same name and value here, so
-// that a caller of the Service needs one import.
+// Sentinels for errors.Is. The methods of a [Service] also return those of package order:
+// [order.ErrRefundNotFound], [order.ErrConflict], [order.ErrTransition], [order.ErrAmount],
+// [order.ErrVetoed] and [order.ErrInvalid].
 var (
 	// ErrOrderNotFound is returned if the store does not have the order.
 	ErrOrderNotFound = errors.New("order not found")
-	// ErrRefundNotFound is returned if the order has no refund of that number.
-	ErrRefundNotFound = order.ErrRefundNotFound
 	// ErrExists is returned by [Store].Create if the order ID is taken.
 	ErrExists = errors.New("order already exists")
-	// ErrConflict is returned if a command contradicts what is recorded: the refund number is taken
-	// with other terms or by another order, or the approved amount is not the refund's.
-	ErrConflict = order.ErrConflict
-	// ErrTransition is returned if the refund's state does not allow the command; see
-	// [*order.TransitionError].
-	ErrTransition = order.ErrTransition
-	// ErrAmount is returned if the order does not have the amount left; see [*order.AmountError].
-	ErrAmount = order.ErrAmount
-	// ErrVetoed is returned if a guard refused the command; see [*order.VetoError].
-	ErrVetoed = order.ErrVetoed
-	// ErrInvalid is returned for bad input; see [*order.InvalidError].
-	ErrInvalid = order.ErrInvalid
 	// ErrInTx is returned if a command would call the provider while a transaction is open. A
 	// rollback would lose the record of a payment. The provider was not called.
 	ErrInTx = errors.New("not inside a transaction: the provider must not be called")
@@ -107,8 +94,7 @@ func (e *MismatchError) Unwrap() error { return ErrMismatch }
 
 // LimitError reports which limit a command would exceed. It wraps [ErrLimit].
 type LimitError struct {
-	OrderID  string
-	RefundNo string
+	Ref
 	// Limit is "max_refunds", "max_age" or "max_requests".
 	Limit string
 	// Problem describes it.

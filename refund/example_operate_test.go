@@ -103,29 +103,28 @@ func ExampleService_Sync() {
 		ctx,
 		refund.RequestParams{Ref: refund.Ref{OrderID: "ORDER-1"}, Amount: 3000, Actor: "buyer:42"},
 	)
-	fmt.Println(errors.Is(err, refund.ErrAmount))
+	fmt.Println(errors.Is(err, order.ErrAmount))
 	// Output:
 	// [C-1] true <nil>
 	// true
 }
 
-// Every night the shop compares its orders with the provider. It gives its own list of orders,
-// because a refund made in the console may be the only one of its order.
+// Every night the shop compares the orders of the last days with the provider. For orders without a
+// refund in the book it calls Sync: a refund made in the console may be the only one of its order.
 func ExampleService_Reconcile() {
 	ctx := context.Background()
-	svc, provider, _ := newShop(refund.Options{})
-	_, _ = svc.Register(
-		ctx,
-		refund.RegisterParams{OrderID: "ORDER-2", Gateway: "bank", Currency: "CNY", Total: 500},
-	)
-	if err := provider.RefundInConsole("ORDER-2", "C-1", 500); err != nil {
+	svc, provider, clock := newShop(refund.Options{})
+	yesterday := clock.Now()
+	if err := approved(ctx, svc, "R-1", 3000); err != nil {
 		fmt.Println(err)
 		return
 	}
-	orders := func(yield func(string, error) bool) { // from the shop's own table
-		_ = yield("ORDER-1", nil) && yield("ORDER-2", nil)
+	if err := provider.RefundInConsole("ORDER-1", "C-1", 500); err != nil {
+		fmt.Println(err)
+		return
 	}
-	for report, err := range svc.Reconcile(ctx, refund.ReconcileParams{Orders: orders}) {
+	clock.Advance(24 * time.Hour)
+	for report, err := range svc.Reconcile(ctx, refund.Filter{From: yesterday}) {
 		if err != nil {
 			fmt.Println(err)
 			return
@@ -136,9 +135,8 @@ func ExampleService_Reconcile() {
 		}
 	}
 	// Output:
-	// ORDER-1 adopted: []
-	// ORDER-2 adopted: [C-1]
-	// ORDER-2 C-1 book: paid provider: succeeded
+	// ORDER-1 adopted: [C-1]
+	// ORDER-1 C-1 book: paid provider: succeeded
 }
 
 // Nothing is decided by age. A refund without an outcome for long is reported and listed, and the
@@ -169,7 +167,10 @@ func ExampleService_Stuck() {
 		fmt.Println(e.OrderID, e.Refund.No, e.Refund.State, "reported:", calls > 0)
 	}
 
-	provider.Settle("R-1")
+	if err := provider.End("R-1", refund.OutcomeSucceeded); err != nil {
+		fmt.Println(err)
+		return
+	}
 	err = refundtest.Pass(ctx, clock, svc, 2*time.Hour)
 	o, _ := svc.Order(ctx, "ORDER-1")
 	fmt.Println(o.Refund("R-1").State, err)

@@ -104,7 +104,7 @@ func ExampleService_Request_errors() {
 		refund.RequestParams{Ref: refund.Ref{OrderID: "ORDER-1"}, Amount: 10001, Actor: "buyer:42"},
 	)
 	var amount *order.AmountError
-	fmt.Println(errors.Is(err, refund.ErrAmount), errors.As(err, &amount), amount.Left)
+	fmt.Println(errors.Is(err, order.ErrAmount), errors.As(err, &amount), amount.Left)
 
 	_, err = svc.Request(
 		ctx,
@@ -142,7 +142,7 @@ func ExampleHooks() {
 	}}})
 	_, _ = svc.Request(ctx, refund.RequestParams{Ref: ref, Amount: 6000, Actor: "buyer:42"})
 	_, err := svc.Approve(ctx, refund.ApproveParams{Ref: ref, Amount: 6000, Actor: "staff:7"})
-	fmt.Println(errors.Is(err, refund.ErrVetoed), err)
+	fmt.Println(errors.Is(err, order.ErrVetoed), err)
 	// Output:
 	// in tx: ORDER-1 request_refund
 	// after: refund_requested
@@ -193,7 +193,10 @@ func ExampleService_NotificationHandler() {
 	})
 	fmt.Println(r.State, err)
 
-	provider.Settle("R-1")
+	if err := provider.End("R-1", refund.OutcomeSucceeded); err != nil {
+		fmt.Println(err)
+		return
+	}
 	post, err := provider.Notify("R-1", "/refund/notify")
 	if err != nil {
 		fmt.Println(err)

@@ -344,7 +344,7 @@ func TestBackupRestoredDuringACommand(t *testing.T) {
 					refund.Options{Now: e.clock.Now},
 				)
 				require.NoError(t, err)
-				if err := do(s); errors.Is(err, refund.ErrRefundNotFound) {
+				if err := do(s); errors.Is(err, order.ErrRefundNotFound) {
 					missed++
 				}
 			}

@@ -3,7 +3,6 @@ package refund
 import (
 	"context"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/orderfsm/orderfsm/order"
@@ -87,58 +86,44 @@ type Result struct {
 	RefundedAt time.Time
 }
 
-// Outcome is the provider's answer about one refund.
-type Outcome int
+// Outcome is the provider's answer about one refund. Its value is what logs and JSON contain; logs
+// have "unknown" for OutcomeUnknown, and "invalid" for a value that is not one of the constants.
+type Outcome string
 
 // The outcomes. The zero value is OutcomeUnknown, so that a forgotten field decides nothing.
 const (
 	// OutcomeUnknown means that the outcome is not known. The Service asks again.
-	OutcomeUnknown Outcome = iota
+	OutcomeUnknown Outcome = ""
 	// OutcomeAccepted means that the provider has the refund and has not paid it yet.
-	OutcomeAccepted
+	OutcomeAccepted Outcome = "accepted"
 	// OutcomeSucceeded means that the provider confirms the payment.
-	OutcomeSucceeded
+	OutcomeSucceeded Outcome = "succeeded"
 	// OutcomeDeclined means that the provider refused: this attempt moved no money and never will.
-	OutcomeDeclined
+	OutcomeDeclined Outcome = "declined"
 	// OutcomeClosed means that an accepted refund ended without a payment (WeChat: REFUNDCLOSE).
-	OutcomeClosed
+	OutcomeClosed Outcome = "closed"
 	// OutcomeAbnormal means that the money left and could not reach the buyer (WeChat: CHANGE).
-	OutcomeAbnormal
+	OutcomeAbnormal Outcome = "abnormal"
 	// OutcomeNotFound means that the provider has never seen the number. Only Query returns it.
-	OutcomeNotFound
+	OutcomeNotFound Outcome = "not_found"
 )
 
-var outcomeNames = [...]string{
-	OutcomeUnknown: "unknown", OutcomeAccepted: "accepted", OutcomeSucceeded: "succeeded",
-	OutcomeDeclined: "declined", OutcomeClosed: "closed", OutcomeAbnormal: "abnormal",
-	OutcomeNotFound: "not_found",
-}
-
-// String returns the outcome's name in lower case, as logs have it.
-func (o Outcome) String() string {
-	if o < 0 || int(o) >= len(outcomeNames) {
-		return "invalid"
+// word returns o as logs have it.
+func (o Outcome) word() string {
+	switch o {
+	case OutcomeAccepted, OutcomeSucceeded, OutcomeDeclined, OutcomeClosed, OutcomeAbnormal,
+		OutcomeNotFound:
+		return string(o)
+	case OutcomeUnknown:
+		return "unknown"
 	}
-	return outcomeNames[o]
-}
-
-// MarshalText implements [encoding.TextMarshaler] with String, also for JSON.
-func (o Outcome) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
-
-// UnmarshalText implements [encoding.TextUnmarshaler]. It returns [ErrInvalid] for other text.
-func (o *Outcome) UnmarshalText(text []byte) error {
-	i := slices.Index(outcomeNames[:], string(text))
-	if i < 0 {
-		return invalid("outcome", "is not known")
-	}
-	*o = Outcome(i)
-	return nil
+	return "invalid"
 }
 
 // Checker is an optional interface of a [RefundGateway]. Check returns an error if the provider
 // could never take the request, for example because of its number or currency. [Service.Request]
 // calls it, so that such a refund is refused at once. Check must not call the provider. Its errors
-// should match [ErrInvalid].
+// should match [order.ErrInvalid].
 type Checker interface {
 	Check(req Request) error
 }

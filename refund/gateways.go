@@ -8,24 +8,21 @@ import (
 )
 
 // Router is an optional interface of a [RefundGateway] that stands for several gateways, each with
-// a name. [Service.NotificationHandler] uses it to find the gateway that reads a provider's
-// notifications, so a decorator of a Router must be a Router too.
+// a name. The Service calls Refund and Query of the Router itself. It looks for the other optional
+// interfaces at the gateway that Route returns. So a decorator of a Router must be a Router too,
+// and its Route must return decorated gateways.
 type Router interface {
 	// Route returns the gateway of that name, or [ErrUnknownGateway].
 	Route(gateway string) (RefundGateway, error)
 }
 
 // Gateways routes each order to the gateway that order.Order.Gateway names. It is a
-// [RefundGateway], [Router], [Checker], [Lister] and [Limiter], and forwards to what the routed
-// gateway implements. It is immutable and safe for concurrent use.
+// [RefundGateway] and a [Router]. It is immutable and safe for concurrent use.
 type Gateways struct{ byName map[string]RefundGateway }
 
 var (
 	_ RefundGateway = (*Gateways)(nil)
 	_ Router        = (*Gateways)(nil)
-	_ Checker       = (*Gateways)(nil)
-	_ Lister        = (*Gateways)(nil)
-	_ Limiter       = (*Gateways)(nil)
 )
 
 // NewGateways returns a router for the named gateways. Later changes of byName have no effect.
@@ -80,35 +77,10 @@ func (g *Gateways) Query(ctx context.Context, req Request) (Result, error) {
 	return to.Query(ctx, req)
 }
 
-// List forwards to a [Lister]. It returns [ErrUnsupported] if the gateway is not one, and a
-// [*SetupError] if it is unknown.
-func (g *Gateways) List(ctx context.Context, req Request) ([]Result, error) {
-	to, err := g.routeCall(req.Gateway)
-	if err != nil {
-		return nil, err
+// routed returns the gateway of that name, which may have optional interfaces.
+func (s *Service) routed(gateway string) (RefundGateway, error) {
+	if r, ok := s.gateway.(Router); ok {
+		return r.Route(gateway)
 	}
-	if l, ok := to.(Lister); ok {
-		return l.List(ctx, req)
-	}
-	return nil, fmt.Errorf("list refunds through gateway %q: %w", req.Gateway, ErrUnsupported)
-}
-
-// Check forwards to a [Checker]. It returns [ErrUnknownGateway] if the gateway is unknown.
-func (g *Gateways) Check(req Request) error {
-	to, err := g.Route(req.Gateway)
-	if err != nil {
-		return err
-	}
-	if c, ok := to.(Checker); ok {
-		return c.Check(req)
-	}
-	return nil
-}
-
-// Limits forwards to a [Limiter]. It returns no limits if the gateway is not one, or is unknown.
-func (g *Gateways) Limits(gateway string) Limits {
-	if l, ok := g.byName[gateway].(Limiter); ok {
-		return l.Limits(gateway)
-	}
-	return Limits{}
+	return s.gateway, nil
 }

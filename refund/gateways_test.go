@@ -31,27 +31,18 @@ func TestGatewaysRoute(t *testing.T) {
 	require.Equal(t, []string{"refund R1"}, called(b))
 	require.Equal(t, []string{"query R1"}, called(a))
 
-	require.NoError(t, g.Check(refund.Request{Gateway: "a", RefundNo: "unlucky"}))
-	require.ErrorIs(
-		t, g.Check(refund.Request{Gateway: "b", RefundNo: "unlucky"}), refund.ErrInvalid,
-	)
-	_, err = g.List(bg, refund.Request{Gateway: "a"})
-	require.ErrorIs(t, err, refund.ErrUnsupported)
-	require.Equal(t, refund.Limits{}, g.Limits("a"))
-
 	_, err = g.Refund(bg, refund.Request{Gateway: "c"})
 	require.ErrorIs(t, err, refund.ErrSetup)
 	require.ErrorIs(t, err, refund.ErrUnknownGateway)
 	_, err = g.Query(bg, refund.Request{Gateway: "c"})
 	require.ErrorIs(t, err, refund.ErrSetup)
-	_, err = g.List(bg, refund.Request{Gateway: "c"})
-	require.ErrorIs(t, err, refund.ErrSetup)
-	require.ErrorIs(t, g.Check(refund.Request{Gateway: "c"}), refund.ErrUnknownGateway)
+	_, err = g.Route("c")
+	require.ErrorIs(t, err, refund.ErrUnknownGateway)
 }
 
-// TestGatewaysForwardEverything: Gateways has every optional interface of a gateway. A new optional
-// interface of the port fails here until it is forwarded.
-func TestGatewaysForwardEverything(t *testing.T) {
+// TestRoutedGatewaysKeepTheirInterfaces: the Service finds the optional interfaces of a gateway
+// behind a Router. A new optional interface of the port fails here until it does.
+func TestRoutedGatewaysKeepTheirInterfaces(t *testing.T) {
 	files, err := filepath.Glob("*.go")
 	require.NoError(t, err)
 	var optional []string
@@ -69,25 +60,44 @@ func TestGatewaysForwardEverything(t *testing.T) {
 	)
 
 	inner := refundtest.New() // implements all of them
-	inner.SetLimits(refund.Limits{MaxRefunds: 3})
-	inner.SetCheck(func(refund.Request) error { return errLost })
+	inner.SetLimits(refund.Limits{MaxRefunds: 1})
+	inner.SetCheck(func(req refund.Request) error {
+		if req.RefundNo == "unlucky" {
+			return errLost
+		}
+		return nil
+	})
 	outer, err := refund.NewGateways(map[string]refund.RefundGateway{
 		"bank": inner, "plain": inner.Plain(),
 	})
 	require.NoError(t, err)
-	require.ErrorIs(t, outer.Check(refund.Request{Gateway: "bank"}), errLost)
-	require.NoError(t, outer.Check(refund.Request{Gateway: "plain"}))
-	require.Equal(t, refund.Limits{MaxRefunds: 3}, outer.Limits("bank"))
-	require.Zero(t, outer.Limits("plain"))
-	require.NoError(t, inner.RefundInConsole("O1", "C1", 1))
-	all, err := outer.List(bg, refund.Request{Gateway: "bank", OrderID: "O1"})
-	require.NoError(t, err)
-	require.Len(t, all, 1)
-	_, err = outer.List(bg, refund.Request{Gateway: "plain", OrderID: "O1"})
-	require.ErrorIs(t, err, refund.ErrUnsupported)
+	svc := newEnv(t).service(outer, refund.Options{})
+	for _, gateway := range []string{"bank", "plain"} {
+		_, err = svc.Register(bg, refund.RegisterParams{
+			OrderID: gateway, Gateway: gateway, Currency: "CNY", Total: 100,
+		})
+		require.NoError(t, err)
+		require.NoError(t, inner.RefundInConsole(gateway, "C-"+gateway, 1))
+	}
+	ask := func(gateway, number string) error {
+		_, err := svc.Request(bg, refund.RequestParams{
+			Ref: refund.Ref{OrderID: gateway, RefundNo: number}, Amount: 1, Actor: buyer,
+		})
+		return err
+	}
+	require.ErrorIs(t, ask("bank", "unlucky"), errLost)
+	require.NoError(t, ask("plain", "unlucky"))
+	require.NoError(t, ask("bank", "R1"))
+	require.ErrorIs(t, ask("bank", "R2"), refund.ErrLimit)
+	require.NoError(t, ask("plain", "R3"))
+	for gateway, lists := range map[string]bool{"bank": true, "plain": false} {
+		rep, err := svc.Sync(bg, gateway)
+		require.NoError(t, err)
+		require.Equal(t, lists, rep.Complete)
+		require.Equal(t, lists, len(rep.Adopted) == 1)
+	}
 
 	// A notification does not say by itself which gateway it is for: the endpoint does.
-	svc := newEnv(t).service(outer, refund.Options{})
 	_, err = svc.NotificationHandler("bank")
 	require.NoError(t, err)
 	_, err = svc.NotificationHandler("plain")
@@ -102,13 +112,17 @@ func TestUnknownGatewayIsRefusedWhenAsked(t *testing.T) {
 	_, err = request(1, "r").do(bg, e.service(g, refund.Options{}))
 	require.ErrorIs(t, err, refund.ErrUnknownGateway)
 	require.Empty(t, e.order().Refunds)
+	_, err = e.service(g, refund.Options{}).Sync(bg, "O1")
+	require.ErrorIs(t, err, refund.ErrSetup)
+	require.EqualError(t, err,
+		`sync order O1: set-up of gateway "bank": gateway "bank": unknown gateway`)
 }
 
 func TestNewGatewaysRefuses(t *testing.T) {
 	_, err := refund.NewGateways(nil)
-	require.ErrorIs(t, err, refund.ErrInvalid)
+	require.ErrorIs(t, err, order.ErrInvalid)
 	_, err = refund.NewGateways(map[string]refund.RefundGateway{"a": nil})
-	require.ErrorIs(t, err, refund.ErrInvalid)
+	require.ErrorIs(t, err, order.ErrInvalid)
 }
 
 func TestNewServiceNamesEveryFault(t *testing.T) {
@@ -116,7 +130,7 @@ func TestNewServiceNamesEveryFault(t *testing.T) {
 		Lease: time.Second, CallTimeout: time.Second, QuietPeriod: -1, SetupBackoff: -1,
 		AlertAfter: -1,
 	})
-	require.ErrorIs(t, err, refund.ErrInvalid)
+	require.ErrorIs(t, err, order.ErrInvalid)
 	for _, field := range []string{
 		"machine", "store", "gateway", "lease", "quiet_period", "setup_backoff", "alert_after",
 	} {
@@ -149,7 +163,7 @@ func TestRegister(t *testing.T) {
 		other := p
 		change(&other)
 		_, err := e.svc.Register(bg, other)
-		require.ErrorIs(t, err, refund.ErrConflict, name)
+		require.ErrorIs(t, err, order.ErrConflict, name)
 	}
 	for field, change := range map[string]func(*refund.RegisterParams){
 		"id":         func(p *refund.RegisterParams) { p.OrderID = "" },
@@ -173,7 +187,7 @@ func TestErrorsMatchThroughWraps(t *testing.T) {
 		refund.ErrSetup:    &refund.SetupError{Gateway: "g", Err: errLost},
 		refund.ErrBusy:     &refund.BusyError{After: time.Second, Err: errLost},
 		refund.ErrMismatch: &refund.MismatchError{Field: "amount", Want: "1", Got: "2"},
-		refund.ErrLimit:    &refund.LimitError{OrderID: "O1", RefundNo: "R1", Limit: "max_age"},
+		refund.ErrLimit:    &refund.LimitError{Ref: o1("R1"), Limit: "max_age"},
 	} {
 		wrapped := fmt.Errorf("b: %w", fmt.Errorf("a: %w", err))
 		require.ErrorIs(t, wrapped, sentinel)
@@ -203,13 +217,13 @@ func TestFireForTheHostsOwnEvents(t *testing.T) {
 	require.Equal(t, order.State("goods_returning"), r.State)
 	require.EqualValues(t, 4000, e.order().Reserved)
 	_, err = e.svc.Fire(bg, refund.FireParams{Ref: o1("R1"), Event: "await_goods", Actor: seller})
-	require.ErrorIs(t, err, refund.ErrTransition)
+	require.ErrorIs(t, err, order.ErrTransition)
 	for _, row := range m.Rows() {
 		if row.Event != "await_goods" {
 			_, err = e.svc.Fire(
 				bg, refund.FireParams{Ref: o1("R1"), Event: row.Event, Actor: seller, Note: "n"},
 			)
-			require.ErrorIs(t, err, refund.ErrInvalid, "core events have methods of their own")
+			require.ErrorIs(t, err, order.ErrInvalid, "core events have methods of their own")
 		}
 	}
 	_, err = approve(4000).do(bg, e.svc)

@@ -144,12 +144,12 @@ func TestHooksSeeTheRunningCommand(t *testing.T) {
 // TestReconcileReadsAnOrderOnce: not once for each of its refunds.
 func TestReconcileReadsAnOrderOnce(t *testing.T) {
 	e := newEnv(t, many)
-	e.long(3 * refund.DefaultLimit)
+	e.long(150)
 	r := &pageReader{Store: e.store}
 	s, err := refund.NewService(e.machine, r, e.bank, refund.Options{Now: e.clock.Now})
 	require.NoError(t, err)
 	e.clock.Advance(time.Second)
-	all, _ := reports(t, s, refund.ReconcileParams{})
+	all, _ := reports(t, s, refund.Filter{})
 	require.Len(t, all, 1)
 	require.LessOrEqual(t, r.gets, 2, "to find it, and to compare it")
 }
@@ -195,7 +195,7 @@ func TestCheckHistory(t *testing.T) {
 			require.NoError(t, err)
 			continue
 		}
-		require.ErrorIs(t, err, refund.ErrInvalid)
+		require.ErrorIs(t, err, order.ErrInvalid)
 		require.EqualError(t, err, c.says)
 	}
 }

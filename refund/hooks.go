@@ -53,8 +53,7 @@ type Hooks struct {
 
 // Discrepancy is a refund on which the provider and the book disagree.
 type Discrepancy struct {
-	OrderID  string
-	RefundNo string
+	Ref
 	// Book is the refund's state before the provider's answer was recorded; StatePaid if the book
 	// did not have the refund.
 	Book order.State
@@ -66,9 +65,9 @@ type Discrepancy struct {
 
 // Stuck is a refund without an outcome for AlertAfter or longer. The Service goes on asking.
 type Stuck struct {
-	OrderID  string
-	RefundNo string
-	Gateway  string
+	Ref
+	// Gateway of the order.
+	Gateway string
 	// ApprovedAt is when it was approved, UTC; Attempts counts the attempts since.
 	ApprovedAt time.Time
 	Attempts   int
@@ -170,7 +169,7 @@ func (s *Service) markReported(ctx context.Context, u *update) {
 		return
 	}
 	const op = "note a discrepancy of"
-	ref := Ref{OrderID: u.discrepancy.OrderID, RefundNo: u.discrepancy.RefundNo}
+	ref := u.discrepancy.Ref
 	err := s.update(ctx, op, ref, func(_ context.Context, again *update) error {
 		r, err := again.refund(op, ref.RefundNo)
 		if err != nil {
@@ -190,7 +189,7 @@ func (s *Service) markReported(ctx context.Context, u *update) {
 func (s *Service) reportDiscrepancy(ctx context.Context, d Discrepancy) bool {
 	s.log.ErrorContext(ctx, "refund discrepancy",
 		slog.String("order_id", d.OrderID), slog.String("refund_no", d.RefundNo),
-		slog.String("state", string(d.Book)), slog.String("outcome", d.Result.Outcome.String()),
+		slog.String("state", string(d.Book)), slog.String("outcome", d.Result.Outcome.word()),
 		slog.Any("error", d.Err))
 	ok := true
 	for _, h := range s.opt.Hooks {

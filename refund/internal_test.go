@@ -194,3 +194,10 @@ func TestAgrees(t *testing.T) {
 		}
 	}
 }
+
+// TestLoggedOutcomes: an outcome that no constant has is not logged as it is.
+func TestLoggedOutcomes(t *testing.T) {
+	require.Equal(t, "unknown", OutcomeUnknown.word())
+	require.Equal(t, "not_found", OutcomeNotFound.word())
+	require.Equal(t, "invalid", Outcome("paid").word())
+}

@@ -235,7 +235,7 @@ func TestAbandonAfterANewFailure(t *testing.T) {
 		require.Equal(t, order.StateFailed, e.refund("R1").State)
 	}))
 	_, err := abandon.do(bg, e.svc)
-	require.ErrorIs(t, err, refund.ErrConflict)
+	require.ErrorIs(t, err, order.ErrConflict)
 	require.Equal(t, order.StateFailed, e.refund("R1").State)
 }
 
@@ -256,7 +256,7 @@ func TestApproveOfACancelledRefund(t *testing.T) {
 	_, err := cancel(true).do(bg, e.svc)
 	require.NoError(t, err)
 	_, err = approve(4000).do(bg, e.svc)
-	require.ErrorIs(t, err, refund.ErrTransition)
+	require.ErrorIs(t, err, order.ErrTransition)
 	require.Equal(t, order.StateCancelled, e.refund("R1").State)
 }
 
@@ -278,5 +278,5 @@ func TestRetryOfARetry(t *testing.T) {
 	_, err := abandon.do(bg, e.svc)
 	require.NoError(t, err)
 	_, err = retry.do(bg, e.svc)
-	require.ErrorIs(t, err, refund.ErrTransition)
+	require.ErrorIs(t, err, order.ErrTransition)
 }

@@ -25,7 +25,8 @@ type Limits struct {
 }
 
 func (s *Service) limits(gateway string) Limits {
-	if l, ok := s.gateway.(Limiter); ok {
+	to, _ := s.routed(gateway) // an unknown gateway has no limits
+	if l, ok := to.(Limiter); ok {
 		return l.Limits(gateway)
 	}
 	return Limits{}
@@ -37,7 +38,7 @@ func (s *Service) checkRequests(o *order.Order, number string) error {
 		return nil
 	}
 	return &LimitError{
-		OrderID: o.ID, RefundNo: number, Limit: "max_requests",
+		Ref: Ref{OrderID: o.ID, RefundNo: number}, Limit: "max_requests",
 		Problem: fmt.Sprintf("%d refunds were requested already", len(o.Refunds)),
 	}
 }
@@ -47,7 +48,7 @@ func (s *Service) checkLimits(o *order.Order, number string, now time.Time) erro
 	l := s.limits(o.Gateway)
 	if l.MaxAge > 0 && !o.PaidAt.IsZero() && now.Sub(o.PaidAt) > l.MaxAge {
 		return &LimitError{
-			OrderID: o.ID, RefundNo: number, Limit: "max_age",
+			Ref: Ref{OrderID: o.ID, RefundNo: number}, Limit: "max_age",
 			Problem: fmt.Sprintf("paid %s, refundable for %v",
 				o.PaidAt.Format(time.RFC3339), l.MaxAge),
 		}
@@ -62,7 +63,7 @@ func (s *Service) checkLimits(o *order.Order, number string, now time.Time) erro
 	}
 	if l.MaxRefunds > 0 && used > l.MaxRefunds {
 		return &LimitError{
-			OrderID: o.ID, RefundNo: number, Limit: "max_refunds",
+			Ref: Ref{OrderID: o.ID, RefundNo: number}, Limit: "max_refunds",
 			Problem: fmt.Sprintf("the provider takes %d refunds of one order", l.MaxRefunds),
 		}
 	}

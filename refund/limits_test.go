@@ -93,5 +93,5 @@ func TestMinInterval(t *testing.T) {
 func TestLimitErrorMatches(t *testing.T) {
 	err := fmt.Errorf("b: %w", fmt.Errorf("a: %w", &refund.LimitError{Limit: "max_age"}))
 	require.ErrorIs(t, err, refund.ErrLimit)
-	require.NotErrorIs(t, err, refund.ErrAmount)
+	require.NotErrorIs(t, err, order.ErrAmount)
 }

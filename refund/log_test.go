@@ -61,7 +61,7 @@ func TestLogs(t *testing.T) {
 	e.run()
 
 	ref := request("R1") // refund transition
-	e.bank.NextRefund(refundtest.SetupFault())
+	e.bank.NextRefund(setupFault())
 	e.process(ref) // gateway set-up fault, refund has no outcome yet
 	e.clock.Advance(25 * time.Hour)
 	loud = true

@@ -116,14 +116,11 @@ func mismatchInt(field string, want, got int64) error {
 // Errors: [ErrUnsupported] if the gateway is no [NotificationReader], [ErrUnknownGateway] if a
 // [Router] has no gateway of that name.
 func (s *Service) NotificationHandler(gateway string) (http.Handler, error) {
-	g := s.gateway
-	if to, ok := g.(Router); ok {
-		var err error
-		if g, err = to.Route(gateway); err != nil {
-			return nil, fmt.Errorf("notification handler: %w", err)
-		}
+	to, err := s.routed(gateway)
+	if err != nil {
+		return nil, fmt.Errorf("notification handler: %w", err)
 	}
-	reader, ok := g.(NotificationReader)
+	reader, ok := to.(NotificationReader)
 	if !ok {
 		return nil, fmt.Errorf("notification handler for gateway %q: %w", gateway, ErrUnsupported)
 	}

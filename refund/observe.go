@@ -11,7 +11,7 @@ import (
 const maxAsks = 3
 
 // errOvertaken is returned if the book changed during each question: no answer was recorded.
-var errOvertaken = fmt.Errorf("the refund changed while it was asked about: %w", ErrConflict)
+var errOvertaken = fmt.Errorf("the refund changed while it was asked about: %w", order.ErrConflict)
 
 // observe asks the provider about refund seen of o, outside Process, and records the answer. It
 // returns the refund as the book had it when the question was asked. The error is the store's; the
@@ -32,7 +32,7 @@ func (s *Service) observe(
 			return ans, *seen, err
 		}
 		if seen = o.Refund(seen.No); seen == nil {
-			return ans, order.Refund{}, ErrRefundNotFound
+			return ans, order.Refund{}, order.ErrRefundNotFound
 		}
 	}
 }

@@ -43,7 +43,7 @@ func (s *Service) ApproveAndSend(ctx context.Context, p ApproveParams) (_ order.
 		o, err = s.get(context.WithoutCancel(ctx), p.OrderID)
 	}
 	if err == nil && o.Refund(p.RefundNo) == nil {
-		err = p.wrap("read", ErrRefundNotFound)
+		err = p.wrap("read", order.ErrRefundNotFound)
 	}
 	if err != nil {
 		s.log.ErrorContext(ctx, "refund approved, its outcome is not known",
@@ -59,7 +59,7 @@ func (s *Service) ApproveAndSend(ctx context.Context, p ApproveParams) (_ order.
 // approved or not due, or if another call for the same order is under way.
 //
 // It returns an error only if it could not do its own part: [ErrOrderNotFound],
-// [ErrRefundNotFound], [ErrInTx], or the store's. A problem with the provider is
+// [order.ErrRefundNotFound], [ErrInTx], or the store's. A problem with the provider is
 // [ProcessResult].Err. An answer of the provider is recorded even if ctx ends in the meantime.
 func (s *Service) Process(ctx context.Context, ref Ref) (_ ProcessResult, err error) {
 	ctx, end := s.trace(ctx, "process", ref, &err)
@@ -183,7 +183,7 @@ func (s *Service) call(
 		return res, nil
 	case OutcomeUnknown:
 	}
-	return res, fmt.Errorf("gateway gave no outcome (%s) %s", res.Outcome, joinWords(res))
+	return res, fmt.Errorf("gateway gave no outcome (%s) %s", res.Outcome.word(), joinWords(res))
 }
 
 // match returns an error if an answer is not about the request. An answer about money must name its
@@ -222,7 +222,7 @@ func (s *Service) record(
 	if err != nil {
 		s.log.ErrorContext(ctx, "refund answer not recorded, will be asked for again",
 			slog.String("order_id", ref.OrderID), slog.String("refund_no", ref.RefundNo),
-			slog.String("outcome", ans.res.Outcome.String()), slog.Any("error", err))
+			slog.String("outcome", ans.res.Outcome.word()), slog.Any("error", err))
 		s.alert(ctx, ref, q, err)
 		return ProcessResult{}, err
 	}
@@ -231,7 +231,7 @@ func (s *Service) record(
 	}
 	s.log.LogAttrs(ctx, slog.LevelInfo, "refund has no outcome yet",
 		slog.String("order_id", ref.OrderID), slog.String("refund_no", ref.RefundNo),
-		slog.String("outcome", ans.res.Outcome.String()), slog.Int("attempts", r.Attempts),
+		slog.String("outcome", ans.res.Outcome.word()), slog.Int("attempts", r.Attempts),
 		slog.Time("next_attempt_at", r.NextAttemptAt), errorAttr(ans.err))
 	s.alert(ctx, ref, q, ans.err)
 	return ProcessResult{State: r.State, At: r.NextAttemptAt, Err: ans.err}, nil
@@ -246,7 +246,7 @@ func (s *Service) askAgain(
 	ans, seen, err := s.observe(ctx, "process", o, r)
 	if cause := cmp.Or(err, ans.err); cause != nil && r.State != order.StateApproved {
 		s.reportDiscrepancy(ctx, Discrepancy{
-			OrderID: o.ID, RefundNo: r.No, Book: r.State, Result: first.res,
+			Ref: Ref{OrderID: o.ID, RefundNo: r.No}, Book: r.State, Result: first.res,
 			Err: fmt.Errorf("refund %s of order %s: %w, and asking again failed: %w",
 				r.No, o.ID, disagreement(r, first.res), cause),
 		})
@@ -258,7 +258,7 @@ func (s *Service) askAgain(
 func (s *Service) alert(ctx context.Context, ref Ref, q *question, err error) {
 	if s.isStuck(q.seen.ApprovedAt, s.now()) {
 		s.reportStuck(ctx, Stuck{
-			OrderID: ref.OrderID, RefundNo: ref.RefundNo, Gateway: q.req.Gateway,
+			Ref: ref, Gateway: q.req.Gateway,
 			ApprovedAt: q.seen.ApprovedAt, Attempts: q.attempt, Err: err,
 		})
 	}

@@ -47,7 +47,7 @@ func TestProcessReachesRefunded(t *testing.T) {
 // has the money once.
 func TestDoubtNeverFails(t *testing.T) {
 	unknown := refund.Result{}
-	strange := refund.Result{Outcome: refund.Outcome(42)}
+	strange := refund.Result{Outcome: refund.Outcome("paid")}
 	other := refund.Result{Outcome: refund.OutcomeSucceeded, RefundNo: "R2", Amount: 4000}
 	amount := refund.Result{Outcome: refund.OutcomeSucceeded, RefundNo: "R1", Amount: 1}
 	foreign := refund.Result{

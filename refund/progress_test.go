@@ -55,7 +55,7 @@ func TestAcceptedAfterItFailedIsReported(t *testing.T) {
 		ProviderRefundID: "provider-R1",
 	}
 	require.Equal(t, refund.Discrepancy{
-		OrderID: "O1", RefundNo: "R1", Book: order.StateFailed, Result: said,
+		Ref: o1("R1"), Book: order.StateFailed, Result: said,
 	}, c)
 }
 
@@ -102,6 +102,6 @@ func TestBackupRestoredWhileTheProviderAnswers(t *testing.T) {
 	s, err := refund.NewService(e.machine, store, e.bank, refund.Options{Now: e.clock.Now})
 	require.NoError(t, err)
 	_, err = s.Process(bg, ref)
-	require.ErrorIs(t, err, refund.ErrRefundNotFound)
+	require.ErrorIs(t, err, order.ErrRefundNotFound)
 	require.EqualError(t, err, "process refund R1 of order O1: refund not found")
 }

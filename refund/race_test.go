@@ -50,7 +50,7 @@ func TestConcurrentRequestsNeverExceedTheTotal(t *testing.T) {
 			won++
 			continue
 		}
-		require.ErrorIs(t, err, refund.ErrAmount)
+		require.ErrorIs(t, err, order.ErrAmount)
 		require.ErrorContains(t, err, "amount 6000 exceeds the 4000 left")
 	}
 	require.Equal(t, 1, won)
@@ -72,7 +72,7 @@ func TestApproveAgainstCancel(t *testing.T) {
 			winner, loser = 1, 0
 		}
 		require.NoError(t, errs[winner])
-		require.ErrorIs(t, errs[loser], refund.ErrTransition)
+		require.ErrorIs(t, errs[loser], order.ErrTransition)
 		require.Equal(
 			t, []order.State{order.StateApproved, order.StateCancelled}[winner],
 			e.refund("R1").State,

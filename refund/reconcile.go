@@ -8,55 +8,42 @@ import (
 	"time"
 )
 
-// ReconcileParams select the orders that are compared with the provider.
-type ReconcileParams struct {
-	// Orders yields the IDs of the orders to compare, or an error, which ends Reconcile. A host
-	// that knows all its paid orders yields them here: a refund that was made in the provider's own
-	// console may be the only one of its order. If nil, the orders with a refund in the book that
-	// the fields below select, by the time of the first such refund.
-	Orders iter.Seq2[string, error]
-	// Gateway of the order; empty for all.
-	Gateway string
-	// From and To bound RequestedAt: From ≤ RequestedAt < To. If From is zero, there is no lower
-	// bound. If To is zero, now.
-	From, To time.Time
-	// After is the Cursor of the last report before. If nil, Reconcile starts at the beginning.
-	After *Position
-}
-
 // OrderReport is what Reconcile found for one order.
 type OrderReport struct {
 	OrderID string
 	SyncReport
 	// Err is why the order could not be compared, or not completely; nil if it was.
 	Err error
-	// Cursor continues after this order; see [ReconcileParams].After. It is nil if Orders is set.
+	// Cursor is Filter.After to continue after this order.
 	Cursor *Position
 }
 
-// Reconcile runs [Service.Sync] on many orders, one after the other, and yields a report for each,
-// also if book and provider agree. It may run beside everything else.
+// Reconcile runs [Service.Sync] on the orders that have a refund in the book which f selects, one
+// after the other, and yields a report for each, also if book and provider agree. The orders come
+// by the time of their first such refund. It may run beside everything else.
+//
+// If f.To is zero, now. Reconcile ignores f.States and f.Limit: Sync compares all refunds of an
+// order. It does not visit orders without a refund in the book. A refund made in the provider's own
+// console may be the only one of its order: to find it, call Sync for each paid order.
 //
 // If an order cannot be compared, its report has Err, and Reconcile goes on. An error of the
-// iterator ends it. To go on from there, call Reconcile again with the Cursor of the last report.
+// iterator ends it. To go on from there, call Reconcile again with the Cursor of the last report as
+// f.After.
 //
-// Errors: [ErrInTx], those of the store or of Orders, and that of ctx once it has ended.
-func (s *Service) Reconcile(ctx context.Context, p ReconcileParams) iter.Seq2[OrderReport, error] {
+// Errors: [ErrInTx], those of the store, and that of ctx once it has ended.
+func (s *Service) Reconcile(ctx context.Context, f Filter) iter.Seq2[OrderReport, error] {
 	return func(yield func(OrderReport, error) bool) {
 		fail := func(err error) { yield(OrderReport{}, fmt.Errorf("reconcile: %w", err)) }
 		if s.joined(ctx) {
 			fail(ErrInTx)
 			return
 		}
-		for at, err := range s.ordersOf(ctx, p) {
+		for at, err := range s.refundedOrders(ctx, f) {
 			if err != nil {
 				fail(err)
 				return
 			}
-			report := OrderReport{OrderID: at.OrderID}
-			if p.Orders == nil {
-				report.Cursor = &at
-			}
+			report := OrderReport{OrderID: at.OrderID, Cursor: &at}
 			report.SyncReport, report.Err = s.Sync(ctx, at.OrderID)
 			if err := ctx.Err(); err != nil { // the order must be compared again
 				fail(err)
@@ -69,29 +56,10 @@ func (s *Service) Reconcile(ctx context.Context, p ReconcileParams) iter.Seq2[Or
 	}
 }
 
-// ordersOf yields the orders that p names, each once.
-func (s *Service) ordersOf(ctx context.Context, p ReconcileParams) iter.Seq2[Position, error] {
-	if p.Orders == nil {
-		return s.refundedOrders(ctx, p)
-	}
-	return func(yield func(Position, error) bool) {
-		for id, err := range p.Orders {
-			if err != nil {
-				err = fmt.Errorf("list orders: %w", err)
-			}
-			if !yield(Position{OrderID: id}, err) {
-				return
-			}
-		}
-	}
-}
-
 // refundedOrders yields the first selected refund of each order that has one.
-func (s *Service) refundedOrders(
-	ctx context.Context, p ReconcileParams,
-) iter.Seq2[Position, error] {
+func (s *Service) refundedOrders(ctx context.Context, f Filter) iter.Seq2[Position, error] {
 	return func(yield func(Position, error) bool) {
-		f := Filter{Gateway: p.Gateway, From: p.From, To: p.To, After: p.After}
+		f.States, f.Limit = nil, 0
 		if f.To.IsZero() {
 			f.To = s.now() // refunds that are requested in the meantime are left out
 		}
@@ -108,7 +76,7 @@ func (s *Service) refundedOrders(
 			for _, e := range page.Entries {
 				number := cmp.Or(firsts[e.OrderID], known[e.OrderID])
 				if number == "" {
-					number = s.firstRefund(ctx, e, p.From)
+					number = s.firstRefund(ctx, e, f.From)
 				}
 				firsts[e.OrderID] = number
 				if e.Refund.No == number && !yield(e.Position(), nil) {

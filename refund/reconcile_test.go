@@ -3,7 +3,6 @@ package refund_test
 import (
 	"context"
 	"fmt"
-	"iter"
 	"testing"
 	"time"
 
@@ -31,7 +30,7 @@ func (e *env) settledWithoutUs(n int) (ids []string) {
 // reports runs Reconcile to its end and returns the reports, and those with a discrepancy or an
 // error.
 func reports(
-	t *testing.T, s *refund.Service, p refund.ReconcileParams,
+	t *testing.T, s *refund.Service, p refund.Filter,
 ) (all, news []refund.OrderReport) {
 	t.Helper()
 	for r, err := range s.Reconcile(bg, p) {
@@ -52,7 +51,7 @@ func orderIDs(reports []refund.OrderReport) (ids []string) {
 }
 
 // failed runs Reconcile until its error.
-func failed(ctx context.Context, s *refund.Service, p refund.ReconcileParams) error {
+func failed(ctx context.Context, s *refund.Service, p refund.Filter) error {
 	for _, err := range s.Reconcile(ctx, p) {
 		if err != nil {
 			return err
@@ -65,14 +64,14 @@ func TestReconcileReportsEveryDiscrepancy(t *testing.T) {
 	e := newEnv(t)
 	ids := e.settledWithoutUs(120)
 	e.bank.NextQuery(refundtest.Fail(errLost).For("R-W007"))
-	all, news := reports(t, e.svc, refund.ReconcileParams{})
+	all, news := reports(t, e.svc, refund.Filter{})
 	require.Equal(t, ids, orderIDs(all), "in order")
 	require.Equal(t, all, news)
 	require.Equal(t, order.StateApproved, news[0].Discrepancies[0].Book)
 	require.Equal(t, refund.OutcomeSucceeded, news[0].Discrepancies[0].Result.Outcome)
 	require.ErrorIs(t, news[7].Discrepancies[0].Err, errLost)
 
-	all, news = reports(t, e.svc, refund.ReconcileParams{})
+	all, news = reports(t, e.svc, refund.Filter{})
 	require.Len(t, all, 120)
 	require.Equal(t, []string{"W007"}, orderIDs(news), "what was learned is booked")
 }
@@ -85,14 +84,50 @@ func TestReconcileWindow(t *testing.T) {
 	e.process(other)
 	e.end(other.RefundNo, refund.OutcomeSucceeded)
 
-	all, _ := reports(t, e.svc, refund.ReconcileParams{
+	all, _ := reports(t, e.svc, refund.Filter{
 		From: start.Add(3 * time.Minute), To: start.Add(6 * time.Minute),
 	})
 	require.Equal(t, ids[3:6], orderIDs(all))
 
 	e.clock.Advance(time.Minute)
-	all, _ = reports(t, e.svc, refund.ReconcileParams{Gateway: "other"})
+	all, _ = reports(t, e.svc, refund.Filter{Gateway: "other"})
 	require.Equal(t, []string{"X"}, orderIDs(all))
+
+	all, _ = reports(t, e.svc, refund.Filter{
+		OrderIDContains: "W", States: []order.State{order.StateRejected}, Limit: 1,
+	})
+	require.Equal(t, ids, orderIDs(all), "whatever state their refunds are in")
+}
+
+// brokenOrder is a store that cannot update one order.
+type brokenOrder struct {
+	refund.Store
+	id string
+}
+
+func (s brokenOrder) Update(
+	ctx context.Context, id string, fn func(ctx context.Context, o *order.Order) error,
+) error {
+	if id == s.id {
+		return errStore
+	}
+	return s.Store.Update(ctx, id, fn)
+}
+
+// TestReconcileGoesOn: an order that cannot be compared is reported, and those after it are
+// compared.
+func TestReconcileGoesOn(t *testing.T) {
+	e := newEnv(t)
+	ids := e.settledWithoutUs(3)
+	s, err := refund.NewService(
+		e.machine, brokenOrder{e.store, ids[1]}, e.bank, refund.Options{Now: e.clock.Now},
+	)
+	require.NoError(t, err)
+	all, _ := reports(t, s, refund.Filter{})
+	require.Equal(t, ids, orderIDs(all))
+	require.NoError(t, all[0].Err)
+	require.ErrorIs(t, all[1].Err, errStore)
+	require.NoError(t, all[2].Err)
 }
 
 // TestReconcileComparesAnOrderOnce: however many refunds it has, in the window and before it.
@@ -110,16 +145,16 @@ func TestReconcileComparesAnOrderOnce(t *testing.T) {
 		require.NoError(t, err)
 		e.clock.Advance(time.Second)
 	}
-	all, news := reports(t, s, refund.ReconcileParams{})
+	all, news := reports(t, s, refund.Filter{})
 	require.Equal(t, []string{"list O1"}, called(e.bank))
 	require.Len(t, all, 1)
 	require.Empty(t, news)
 
-	all, _ = reports(t, s, refund.ReconcileParams{From: from.Add(-50 * time.Second)})
+	all, _ = reports(t, s, refund.Filter{From: from.Add(-50 * time.Second)})
 	require.Len(t, called(e.bank), 2)
 	require.Len(t, all, 1)
 
-	all, _ = reports(t, s, refund.ReconcileParams{After: all[0].Cursor})
+	all, _ = reports(t, s, refund.Filter{After: all[0].Cursor})
 	require.Len(t, called(e.bank), 2)
 	require.Empty(t, all, "it was compared with its first refund")
 }
@@ -134,7 +169,7 @@ func TestReconcileContinues(t *testing.T) {
 		require.Less(t, round, 20, "it comes to an end")
 		ctx, cancel := context.WithCancel(bg)
 		seen := 0
-		for r, err := range e.svc.Reconcile(ctx, refund.ReconcileParams{After: after}) {
+		for r, err := range e.svc.Reconcile(ctx, refund.Filter{After: after}) {
 			if err != nil {
 				require.ErrorIs(t, err, context.Canceled)
 				break
@@ -158,7 +193,7 @@ func TestReconcileContinues(t *testing.T) {
 func TestReconcileStopsWithTheLoop(t *testing.T) {
 	e := newEnv(t)
 	e.settledWithoutUs(3)
-	for _, err := range e.svc.Reconcile(bg, refund.ReconcileParams{}) {
+	for _, err := range e.svc.Reconcile(bg, refund.Filter{}) {
 		require.NoError(t, err)
 		break
 	}
@@ -171,7 +206,7 @@ func TestReconcileEnds(t *testing.T) {
 	e := newEnv(t)
 	e.settledWithoutUs(60)
 	seen := 0
-	for _, err := range e.svc.Reconcile(bg, refund.ReconcileParams{}) {
+	for _, err := range e.svc.Reconcile(bg, refund.Filter{}) {
 		require.NoError(t, err)
 		seen++
 		e.clock.Advance(time.Second)
@@ -180,45 +215,29 @@ func TestReconcileEnds(t *testing.T) {
 	require.Equal(t, 60, seen)
 }
 
-// listed yields IDs, and then err if it is not nil.
-func listed(err error, ids ...string) iter.Seq2[string, error] {
-	return func(yield func(string, error) bool) {
-		for _, id := range ids {
-			if !yield(id, nil) {
-				return
-			}
-		}
-		if err != nil {
-			yield("", err)
-		}
-	}
-}
-
-// TestReconcileOrdersOfTheHost: the console made a refund of an order that has none in the book.
-func TestReconcileOrdersOfTheHost(t *testing.T) {
+// TestReconcileMissesOrdersWithoutARefund: the console made a refund of an order that has none in
+// the book. Sync finds it.
+func TestReconcileMissesOrdersWithoutARefund(t *testing.T) {
 	e := newLister(t)
 	e.console("C1", 1000, refund.OutcomeSucceeded)
-	all, _ := reports(t, e.svc, refund.ReconcileParams{})
+	all, _ := reports(t, e.svc, refund.Filter{})
 	require.Empty(t, all, "the book cannot list it")
 
-	all, _ = reports(t, e.svc, refund.ReconcileParams{Orders: listed(nil, "O0", "O1", "O2")})
-	require.Equal(t, []string{"O0", "O1", "O2"}, orderIDs(all))
-	require.ErrorIs(t, all[0].Err, refund.ErrOrderNotFound)
-	require.Equal(t, []string{"C1"}, all[1].Adopted)
-	require.Nil(t, all[1].Cursor)
+	rep, err := e.svc.Sync(bg, "O1")
+	require.NoError(t, err)
+	require.Equal(t, []string{"C1"}, rep.Adopted)
 	require.EqualValues(t, 1000, e.order().Refunded)
+	e.clock.Advance(time.Minute)
+	all, _ = reports(t, e.svc, refund.Filter{})
+	require.Equal(t, []string{"O1"}, orderIDs(all), "now it can")
 }
 
 func TestReconcileSaysWhyItEnds(t *testing.T) {
 	e := newEnv(t)
 	e.settledWithoutUs(3)
 	asked := len(called(e.bank))
-	err := failed(bg, e.svc, refund.ReconcileParams{Orders: listed(errLost)})
-	require.ErrorIs(t, err, errLost)
-	require.ErrorContains(t, err, "reconcile: list orders: ")
-
-	err = e.store.Update(bg, "W000", func(ctx context.Context, _ *order.Order) error {
-		return failed(ctx, e.svc, refund.ReconcileParams{})
+	err := e.store.Update(bg, "W000", func(ctx context.Context, _ *order.Order) error {
+		return failed(ctx, e.svc, refund.Filter{})
 	})
 	require.ErrorIs(t, err, refund.ErrInTx)
 
@@ -226,13 +245,13 @@ func TestReconcileSaysWhyItEnds(t *testing.T) {
 		e.machine, &failsOnce{Store: e.store, at: 1}, e.bank, refund.Options{Now: e.clock.Now},
 	)
 	require.NoError(t, err)
-	err = failed(bg, s, refund.ReconcileParams{})
+	err = failed(bg, s, refund.Filter{})
 	require.ErrorIs(t, err, errStore)
 	require.EqualError(t, err, "reconcile: list refunds: the store is down")
 
 	gone, cancel := context.WithCancel(bg)
 	cancel()
-	require.ErrorIs(t, failed(gone, e.svc, refund.ReconcileParams{}), context.Canceled)
+	require.ErrorIs(t, failed(gone, e.svc, refund.Filter{}), context.Canceled)
 	require.Len(t, called(e.bank), asked, "nothing was asked")
 }
 
@@ -253,19 +272,19 @@ func (s *failsOnce) ListRefunds(ctx context.Context, f refund.Filter) (refund.Pa
 // TestReconcileReturnsTheErrorOfAPage: the orders before it have been compared.
 func TestReconcileReturnsTheErrorOfAPage(t *testing.T) {
 	e := newEnv(t)
-	e.settledWithoutUs(refund.DefaultLimit + 1)
+	e.settledWithoutUs(51)
 	s, err := refund.NewService(
 		e.machine, &failsOnce{Store: e.store, at: 2}, e.bank, refund.Options{Now: e.clock.Now},
 	)
 	require.NoError(t, err)
 	compared := 0
-	for _, err = range s.Reconcile(bg, refund.ReconcileParams{}) {
+	for _, err = range s.Reconcile(bg, refund.Filter{}) {
 		if err == nil {
 			compared++
 		}
 	}
 	require.ErrorIs(t, err, errStore)
-	require.Equal(t, refund.DefaultLimit, compared)
+	require.Equal(t, 50, compared)
 }
 
 // TestReconcileOfAWindowThatAnOrderOutlasts: a refund after the window does not hide those in it.
@@ -276,6 +295,6 @@ func TestReconcileOfAWindowThatAnOrderOutlasts(t *testing.T) {
 		e.process(e.approved(number, 1000))
 		e.end(number, refund.OutcomeSucceeded)
 	}
-	all, _ := reports(t, e.svc, refund.ReconcileParams{To: e.refund("R3").RequestedAt})
+	all, _ := reports(t, e.svc, refund.Filter{To: e.refund("R3").RequestedAt})
 	require.Equal(t, []string{"O1"}, orderIDs(all))
 }

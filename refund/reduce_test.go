@@ -75,7 +75,7 @@ func TestConfirmedAnswers(t *testing.T) {
 		},
 	} {
 		for _, tc := range rows {
-			t.Run(outcome.String()+" of "+string(tc.from), func(t *testing.T) {
+			t.Run(string(outcome)+" of "+string(tc.from), func(t *testing.T) {
 				e := newEnv(t)
 				e.into(tc.from)
 				e.discrepancies = nil

@@ -61,7 +61,7 @@ func requestRefusals() []refusal {
 	return []refusal{
 		{
 			"request in the provider's name", paid,
-			by(asking("O1", "R1", order.ActorProvider)), refund.ErrInvalid,
+			by(asking("O1", "R1", order.ActorProvider)), order.ErrInvalid,
 			"request refund R1 of order O1: actor: is reserved for the provider's own answers",
 		},
 		{
@@ -70,11 +70,11 @@ func requestRefusals() []refusal {
 			"request refund R1 of order O9: order O9: order not found",
 		},
 		{
-			"request of another amount", requested, by(request(4001, "r")), refund.ErrConflict,
+			"request of another amount", requested, by(request(4001, "r")), order.ErrConflict,
 			"request refund R1 of order O1: the number is taken with another amount or reason: conflict",
 		},
 		{
-			"request for another reason", requested, by(request(4000, "other")), refund.ErrConflict,
+			"request for another reason", requested, by(request(4000, "other")), order.ErrConflict,
 			"request refund R1 of order O1: the number is taken with another amount or reason: conflict",
 		},
 		{
@@ -91,7 +91,7 @@ func requestRefusals() []refusal {
 					bg, e.service(e.bank, refund.Options{}),
 				)
 				return err
-			}, refund.ErrInvalid, "request refund unlucky of order O1: refund_no: is unlucky",
+			}, order.ErrInvalid, "request refund unlucky of order O1: refund_no: is unlucky",
 		},
 	}
 }
@@ -108,26 +108,26 @@ func decisionRefusals() []refusal {
 				return s.Approve(ctx, refund.ApproveParams{
 					Ref: o1("R1"), Amount: 4000, Actor: order.ActorProvider,
 				})
-			}}), refund.ErrInvalid,
+			}}), order.ErrInvalid,
 			"approve refund R1 of order O1: actor: is reserved for the provider's own answers",
 		},
 		{
-			"approve another amount", requested, by(approve(3999)), refund.ErrConflict,
+			"approve another amount", requested, by(approve(3999)), order.ErrConflict,
 			"approve refund R1 of order O1: amount is 4000, the reviewer saw 3999: conflict",
 		},
 		{
-			"approve a refund that is not there", paid, by(approve(4000)), refund.ErrRefundNotFound,
+			"approve a refund that is not there", paid, by(approve(4000)), order.ErrRefundNotFound,
 			"approve refund R1 of order O1: refund not found",
 		},
 		{
-			"cancel after the approval", approved, by(cancel(false)), refund.ErrTransition,
+			"cancel after the approval", approved, by(cancel(false)), order.ErrTransition,
 			"cancel refund R1 of order O1: not allowed in state approved: " +
 				"it has been approved in the meantime (possible now: cancel)",
 		},
 		{
 			"resolve without evidence", approved, by(resolve(
 				refund.ResolutionReturned, " ",
-			)), refund.ErrInvalid,
+			)), order.ErrInvalid,
 			"resolve refund R1 of order O1: evidence: is required",
 		},
 		{
@@ -138,12 +138,12 @@ func decisionRefusals() []refusal {
 				}))
 				e.process(o1("R1"))
 				return err
-			}, refund.ErrConflict,
+			}, order.ErrConflict,
 			"resolve refund R1 of order O1: " +
 				"the provider is being asked until 2026-01-02T03:05:05Z: conflict",
 		},
 		{
-			"abandon a refund that is not there", paid, by(abandon), refund.ErrRefundNotFound,
+			"abandon a refund that is not there", paid, by(abandon), order.ErrRefundNotFound,
 			"abandon refund R1 of order O1: refund not found",
 		},
 		{
@@ -173,7 +173,7 @@ func decisionRefusals() []refusal {
 					e.bank.NextRefund(refundtest.Decline("NOTENOUGH"))
 					e.process(o1("R1"))
 				}), abandon)(e)
-			}, refund.ErrConflict,
+			}, order.ErrConflict,
 			"abandon refund R1 of order O1: it was sent again in the meantime: conflict",
 		},
 	}
@@ -185,7 +185,7 @@ func hookRefusals() []refusal {
 		{
 			"a guard's veto", requested, with(func(_ *env, o *refund.Options) {
 				o.Hooks[0].Guard = failHook(errLost)
-			}, approve(4000)), refund.ErrVetoed,
+			}, approve(4000)), order.ErrVetoed,
 			"approve refund R1 of order O1: vetoed: connection reset",
 		},
 		{
@@ -234,7 +234,7 @@ func wrongChoices() (all []refusal) {
 	for _, as := range []refund.Resolution{"", "succeeded", "accepted", "Paid"} {
 		all = append(all, refusal{
 			fmt.Sprintf("resolve as %q", as), order.StateApproved, by(resolve(as, "e")),
-			refund.ErrInvalid,
+			order.ErrInvalid,
 			"resolve refund R1 of order O1: resolution: must be paid or returned",
 		})
 	}
@@ -248,7 +248,7 @@ func wrongChoices() (all []refusal) {
 				p := refund.FireParams{Ref: o1("R1"), Event: ev, Actor: seller}
 				_, err := e.svc.Fire(bg, p)
 				return err
-			}, refund.ErrInvalid,
+			}, order.ErrInvalid,
 			fmt.Sprintf("fire %s on refund R1 of order O1: "+
 				"event: is a core event: use the method of that name", ev),
 		})

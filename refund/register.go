@@ -29,9 +29,9 @@ type RegisterParams struct {
 // with the same parameters, it returns the order as it is now, without its history. It does not
 // check whether the provider can refund such an order (currency, form of the number); Request does.
 //
-// Errors: [ErrInvalid], [ErrUnknownGateway], [ErrConflict] if the order is registered with another
-// gateway, payment ID, currency or total, or with a time of payment that differs by a second or
-// more. A host may have read the time from a column that holds seconds.
+// Errors: [order.ErrInvalid], [ErrUnknownGateway], [order.ErrConflict] if the order is registered
+// with another gateway, payment ID, currency or total, or with a time of payment that differs by a
+// second or more. A host may have read the time from a column that holds seconds.
 func (s *Service) Register(ctx context.Context, p RegisterParams) (_ *order.Order, err error) {
 	ctx, end := s.trace(ctx, "register", Ref{OrderID: p.OrderID}, &err)
 	defer end()
@@ -44,7 +44,7 @@ func (s *Service) Register(ctx context.Context, p RegisterParams) (_ *order.Orde
 	if err := o.Validate(); err != nil {
 		return nil, fmt.Errorf("register order: %w", err)
 	}
-	err = s.checkRoute(p.Gateway)
+	_, err = s.routed(p.Gateway)
 	if err == nil {
 		err = s.store.Create(ctx, o)
 	}
@@ -61,19 +61,9 @@ func (s *Service) Register(ctx context.Context, p RegisterParams) (_ *order.Orde
 	}
 	if field := firstDifference(known, o); field != "" {
 		return nil, fmt.Errorf("register order %s: it is registered with another %s: %w",
-			p.OrderID, field, ErrConflict)
+			p.OrderID, field, order.ErrConflict)
 	}
 	return known, nil
-}
-
-// checkRoute returns ErrUnknownGateway if the gateway is a Router that does not have that name.
-func (s *Service) checkRoute(gateway string) error {
-	r, ok := s.gateway.(Router)
-	if !ok {
-		return nil
-	}
-	_, err := r.Route(gateway)
-	return err
 }
 
 // firstDifference names the first field in which two registrations differ.

@@ -54,19 +54,19 @@ func TestActorProvider(t *testing.T) {
 				Ref: refund.Ref{OrderID: "O1"}, Amount: amount, Actor: order.ActorProvider,
 			},
 		)
-		require.ErrorIs(t, err, refund.ErrInvalid)
+		require.ErrorIs(t, err, order.ErrInvalid)
 	}
 	_, err := e.svc.Request(bg, refund.RequestParams{Ref: o1("R1"), Amount: 10, Actor: "buyer:1"})
 	require.NoError(t, err)
 	_, err = e.svc.Approve(
 		bg, refund.ApproveParams{Ref: o1("R1"), Amount: 10, Actor: order.ActorProvider},
 	)
-	require.ErrorIs(t, err, refund.ErrInvalid)
+	require.ErrorIs(t, err, order.ErrInvalid)
 	_, err = e.svc.Resolve(bg, refund.ResolveParams{
 		Ref: o1("R1"), Resolution: refund.ResolutionPaid, Evidence: "ticket 7",
 		Actor: order.ActorProvider,
 	})
-	require.ErrorIs(t, err, refund.ErrInvalid)
+	require.ErrorIs(t, err, order.ErrInvalid)
 	o, err := e.svc.Order(bg, "O1")
 	require.NoError(t, err)
 	require.Len(t, o.History, 1)
@@ -89,7 +89,7 @@ func TestRegisterSaysWhatIsWrong(t *testing.T) {
 		says   string
 	}{
 		"no ID": {
-			e.svc, func(p *refund.RegisterParams) { p.OrderID = "" }, refund.ErrInvalid,
+			e.svc, func(p *refund.RegisterParams) { p.OrderID = "" }, order.ErrInvalid,
 			"register order: id: must have 1 to 64 bytes, has 0",
 		},
 		"a gateway that is not there": {
@@ -98,7 +98,7 @@ func TestRegisterSaysWhatIsWrong(t *testing.T) {
 			refund.ErrUnknownGateway, `register order O2: gateway "other": unknown gateway`,
 		},
 		"other terms": {
-			e.svc, func(p *refund.RegisterParams) { p.Total++ }, refund.ErrConflict,
+			e.svc, func(p *refund.RegisterParams) { p.Total++ }, order.ErrConflict,
 			"register order O1: it is registered with another total: conflict",
 		},
 		"the store": {

@@ -39,8 +39,8 @@ type Options struct {
 	Hooks []Hooks
 	// Scheduler inserts a job for each refund that becomes due. If nil, engines ask Due.
 	Scheduler Scheduler
-	// NewRefundNo makes the number of a refund that is requested without one; see
-	// [order.ValidateRefundNo]. If nil, "rf" and 130 random bits in 26 characters.
+	// NewRefundNo makes the number of a refund that is requested without one; see order.Refund.No
+	// for its form. If nil, "rf" and 130 random bits in 26 characters.
 	NewRefundNo func() string
 	// CallTimeout bounds the calls to the provider within one Process. If zero, 30 s.
 	CallTimeout time.Duration
@@ -225,7 +225,7 @@ func (u *update) refund(op, number string) (*order.Refund, error) {
 	if r := u.order.Refund(number); r != nil {
 		return r, nil
 	}
-	return nil, Ref{OrderID: u.order.ID, RefundNo: number}.wrap(op, ErrRefundNotFound)
+	return nil, Ref{OrderID: u.order.ID, RefundNo: number}.wrap(op, order.ErrRefundNotFound)
 }
 
 // Order returns the order with its refunds and its whole history, or [ErrOrderNotFound].
@@ -234,8 +234,8 @@ func (s *Service) Order(ctx context.Context, orderID string) (*order.Order, erro
 }
 
 // History returns a page of an order's history, or [ErrOrderNotFound]: the transitions whose Seq is
-// above after, oldest first, at most limit (see [DefaultLimit] and [MaxLimit]). A guard or a hook
-// that needs earlier transitions calls it with its ctx.
+// above after, oldest first, at most limit. If limit is zero, 50. At most [MaxLimit]. A guard or a
+// hook that needs earlier transitions calls it with its ctx.
 func (s *Service) History(
 	ctx context.Context, orderID string, after int64, limit int,
 ) ([]order.Transition, error) {

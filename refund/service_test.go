@@ -305,7 +305,7 @@ func TestApproveAndSend(t *testing.T) {
 	wrong := p
 	wrong.Amount = 3999
 	r, err := e.svc.ApproveAndSend(bg, wrong)
-	require.ErrorIs(t, err, refund.ErrConflict)
+	require.ErrorIs(t, err, order.ErrConflict)
 	require.Zero(t, r)
 	require.Empty(t, called(e.bank), "nothing is sent that is not approved")
 

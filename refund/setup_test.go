@@ -42,7 +42,7 @@ func TestSetupFaultOfQueriesEndsWithAQuery(t *testing.T) {
 	ref := e.approved("R1", 6000)
 	e.process(ref)
 	for range 2 {
-		fails := refundtest.SetupFault()
+		fails := setupFault()
 		e.bank.NextQuery(fails, fails, refundtest.Answer(isAccepted))
 		e.steps(ref, 3)
 	}
@@ -63,4 +63,9 @@ func TestSetupFaultIsReportedOncePerGateway(t *testing.T) {
 	e.bank.NextRefund(fails)
 	e.process(e.approved("R3", 1000))
 	require.Len(t, e.setup, 2, "a new fault is reported again")
+}
+
+// setupFault makes a call fail because of the gateway's set-up.
+func setupFault() refundtest.Step {
+	return refundtest.Fail(&refund.SetupError{Err: errors.New("the certificate has expired")})
 }

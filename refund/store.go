@@ -28,8 +28,8 @@ type Store interface {
 	// so that hooks can write the host's own rows with it. An Update of the same order with that
 	// ctx must return an error and never deadlock.
 	//
-	// Errors: [ErrOrderNotFound]; [ErrConflict] if another order has a refund number of o;
-	// [ErrInvalid] if o.History does not continue the stored one.
+	// Errors: [ErrOrderNotFound]; [order.ErrConflict] if another order has a refund number of o;
+	// [order.ErrInvalid] if o.History does not continue the stored one.
 	Update(
 		ctx context.Context, orderID string, fn func(ctx context.Context, o *order.Order) error,
 	) error
@@ -41,8 +41,8 @@ type Store interface {
 	History(ctx context.Context, orderID string, after int64, limit int) ([]order.Transition, error)
 	// Create stores a new order, with its refunds and history, as Version 1.
 	//
-	// Errors: [ErrExists] if the ID is taken; [ErrConflict] if a refund number is taken;
-	// [ErrInvalid] if the history does not begin with 1, has gaps or does not end with o.Seq.
+	// Errors: [ErrExists] if the ID is taken; [order.ErrConflict] if a refund number is taken;
+	// [order.ErrInvalid] if the history does not begin with 1, has gaps or does not end with o.Seq.
 	Create(ctx context.Context, o *order.Order) error
 	// Due lists the approved refunds that q selects; see [DueQuery].
 	Due(ctx context.Context, q DueQuery) ([]DueRefund, error)
@@ -51,8 +51,8 @@ type Store interface {
 }
 
 // CheckHistory returns nil if o.History is numbered from seq + 1 to o.Seq without gaps. seq is the
-// newest stored transition of the order; 0 in Create. Otherwise the error wraps [ErrInvalid]. A
-// Store calls it before it appends o.History.
+// newest stored transition of the order; 0 in Create. Otherwise the error wraps [order.ErrInvalid].
+// A Store calls it before it appends o.History.
 func CheckHistory(o *order.Order, seq int64) error {
 	problem := func(format string, args ...any) error {
 		return invalid("history", fmt.Sprintf(format, args...))
@@ -122,20 +122,17 @@ type Filter struct {
 	From, To time.Time
 	// After is the Next of the page before. If nil, the first page.
 	After *Position
-	// Limit is the largest number of refunds to return. If zero, 50. At most 500.
+	// Limit is the largest number of refunds to return. If zero, 50. At most [MaxLimit].
 	Limit int
 }
 
-// Limits of a page; see Filter.Limit.
-const (
-	DefaultLimit = 50
-	MaxLimit     = 500
-)
+// MaxLimit is the largest number of refunds, or of transitions, on one page.
+const MaxLimit = 500
 
 // PageSize returns Limit with its default and its bound applied.
 func (f Filter) PageSize() int {
 	if f.Limit <= 0 {
-		return DefaultLimit
+		return 50
 	}
 	return min(f.Limit, MaxLimit)
 }
@@ -143,10 +140,9 @@ func (f Filter) PageSize() int {
 // Position is a place in the sequence of ListRefunds. Its text form, which JSON uses too, is an
 // opaque cursor of letters, digits, - and _ that a host may give to its clients.
 type Position struct {
-	// RequestedAt, OrderID and RefundNo are those of the last refund before it.
+	// RequestedAt and Ref are those of the last refund before it.
 	RequestedAt time.Time
-	OrderID     string
-	RefundNo    string
+	Ref
 }
 
 // MarshalText implements [encoding.TextMarshaler].
@@ -156,7 +152,8 @@ func (p Position) MarshalText() ([]byte, error) {
 	return []byte(base64.RawURLEncoding.EncodeToString([]byte(fields))), nil
 }
 
-// UnmarshalText implements [encoding.TextUnmarshaler]. It returns [ErrInvalid] for other text.
+// UnmarshalText implements [encoding.TextUnmarshaler]. It returns [order.ErrInvalid] for other
+// text.
 func (p *Position) UnmarshalText(text []byte) error {
 	fields, err := base64.RawURLEncoding.DecodeString(string(text))
 	parts := strings.Split(string(fields), "\x00")
@@ -164,7 +161,8 @@ func (p *Position) UnmarshalText(text []byte) error {
 		var micros int64
 		if micros, err = strconv.ParseInt(parts[0], 10, 64); err == nil {
 			*p = Position{
-				RequestedAt: time.UnixMicro(micros).UTC(), OrderID: parts[1], RefundNo: parts[2],
+				RequestedAt: time.UnixMicro(micros).UTC(),
+				Ref:         Ref{OrderID: parts[1], RefundNo: parts[2]},
 			}
 			return nil
 		}
@@ -193,7 +191,9 @@ type Entry struct {
 
 // Position returns the entry's place in the sequence of ListRefunds.
 func (e Entry) Position() Position {
-	return Position{RequestedAt: e.Refund.RequestedAt, OrderID: e.OrderID, RefundNo: e.Refund.No}
+	return Position{
+		RequestedAt: e.Refund.RequestedAt, Ref: Ref{OrderID: e.OrderID, RefundNo: e.Refund.No},
+	}
 }
 
 // Compare compares two positions in the sequence of ListRefunds: it returns a negative number if p

@@ -70,16 +70,20 @@ func isListed(results []Result, number string) bool {
 func (s *Service) listAtProvider(
 	ctx context.Context, o *order.Order,
 ) (results []Result, err error) {
-	l, ok := s.gateway.(Lister)
-	if !ok {
-		return nil, ErrUnsupported
-	}
 	defer func() {
 		if p := recover(); p != nil {
 			results, err = nil, fmt.Errorf("gateway panicked: %v", p)
 		}
 		s.watchSetup(ctx, o.Gateway, opList, err)
 	}()
+	to, err := s.routed(o.Gateway)
+	if err != nil {
+		return nil, &SetupError{Gateway: o.Gateway, Err: err}
+	}
+	l, ok := to.(Lister)
+	if !ok {
+		return nil, ErrUnsupported
+	}
 	ctx, cancel := context.WithTimeout(ctx, s.opt.CallTimeout)
 	defer cancel()
 	return l.List(ctx, Request{
@@ -98,7 +102,8 @@ func (s *Service) compareRefund(
 	}
 	if ans.err != nil || !agrees(&seen, ans.res.Outcome) {
 		rep.Discrepancies = append(rep.Discrepancies, Discrepancy{
-			OrderID: o.ID, RefundNo: r.No, Book: seen.State, Result: ans.res, Err: ans.err,
+			Ref:  Ref{OrderID: o.ID, RefundNo: r.No},
+			Book: seen.State, Result: ans.res, Err: ans.err,
 		})
 	}
 	return nil
@@ -128,13 +133,14 @@ func (s *Service) adoptMissing(
 ) error {
 	adopted, err := s.bookAdopted(ctx, o.ID, res)
 	d := Discrepancy{
-		OrderID: o.ID, RefundNo: clip(res.RefundNo, order.MaxRefundNo),
+		Ref:  Ref{OrderID: o.ID, RefundNo: clip(res.RefundNo, order.MaxRefundNo)},
 		Book: order.StatePaid, Result: res,
 	}
 	switch {
-	case errors.Is(err, ErrConflict):
+	case errors.Is(err, order.ErrConflict):
 		d.Err = err // another order has the number, which is reported already
-	case errors.Is(err, ErrInvalid), errors.Is(err, ErrAmount), errors.Is(err, ErrMismatch):
+	case errors.Is(err, order.ErrInvalid), errors.Is(err, order.ErrAmount),
+		errors.Is(err, ErrMismatch):
 		d.Err = err // the book cannot hold its number or amount: a person must decide
 		s.reportDiscrepancy(ctx, d)
 	case err != nil:

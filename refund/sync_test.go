@@ -23,7 +23,7 @@ func TestSyncWithoutList(t *testing.T) {
 	rep, err := e.svc.Sync(bg, "O1")
 	require.NoError(t, err)
 	require.Equal(t, refund.SyncReport{Discrepancies: []refund.Discrepancy{{
-		OrderID: "O1", RefundNo: "R1", Book: order.StateApproved,
+		Ref: o1("R1"), Book: order.StateApproved,
 		Result: refund.Result{
 			Outcome: refund.OutcomeSucceeded, RefundNo: "R1", OrderID: "O1", Amount: 1000,
 			ProviderRefundID: "provider-R1",
@@ -55,7 +55,7 @@ func TestSyncOfAResolvedRefund(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, rep.Complete)
 	require.Equal(t, []refund.Discrepancy{{
-		OrderID: "O1", RefundNo: "R1", Book: order.StateRefunded, Result: refund.Result{
+		Ref: o1("R1"), Book: order.StateRefunded, Result: refund.Result{
 			Outcome: refund.OutcomeNotFound, RefundNo: "R1",
 		},
 	}}, rep.Discrepancies)
@@ -100,7 +100,7 @@ func TestSyncAdopts(t *testing.T) {
 	require.Nil(t, o.Refund("C4"), "one that did not pay is only reported")
 
 	_, err = request(4001, "r").do(bg, e.svc)
-	require.ErrorIs(t, err, refund.ErrAmount, "what the console refunded cannot be refunded again")
+	require.ErrorIs(t, err, order.ErrAmount, "what the console refunded cannot be refunded again")
 	e.run()
 	require.Equal(
 		t, order.StateRefunded, e.refund("C2").State, "an adopted refund is polled like any other",
@@ -130,7 +130,7 @@ func TestSyncAdoptsBeyondTheTotal(t *testing.T) {
 	require.Equal(t, "not sent: the refunds of the order exceed its total by 2000", r.Message)
 	require.NotContains(t, called(e.bank), "refund R1")
 	_, err = retry.do(bg, e.svc)
-	require.ErrorIs(t, err, refund.ErrTransition)
+	require.ErrorIs(t, err, order.ErrTransition)
 	_, err = abandon.do(bg, e.svc)
 	require.NoError(t, err)
 	require.EqualValues(
@@ -164,9 +164,9 @@ func TestSyncReportsWhatItCannotAdopt(t *testing.T) {
 	rep, err := e.svc.Sync(bg, "O1")
 	require.NoError(t, err)
 	require.Len(t, rep.Discrepancies, 3)
-	require.ErrorIs(t, rep.Discrepancies[0].Err, refund.ErrAmount)
+	require.ErrorIs(t, rep.Discrepancies[0].Err, order.ErrAmount)
 	require.ErrorIs(t, rep.Discrepancies[1].Err, refund.ErrMismatch)
-	require.ErrorIs(t, rep.Discrepancies[2].Err, refund.ErrInvalid)
+	require.ErrorIs(t, rep.Discrepancies[2].Err, order.ErrInvalid)
 	require.Equal(t, before, e.order())
 	require.Len(t, e.discrepancies, 3, "a person must look")
 
@@ -202,7 +202,7 @@ func TestSyncWhenTheGatewayBreaks(t *testing.T) {
 	require.ErrorContains(t, err, "sync order O1: gateway panicked: bank panics")
 
 	for range 2 {
-		e.bank.NextList(refundtest.SetupFault())
+		e.bank.NextList(setupFault())
 		_, err = e.svc.Sync(bg, "O1")
 		require.ErrorIs(t, err, refund.ErrSetup)
 	}

@@ -22,7 +22,7 @@ func TestSyncAdoptsOnlyWhatMayHavePaid(t *testing.T) {
 		refund.OutcomeAbnormal: order.StateAbnormal, refund.OutcomeUnknown: "",
 		refund.OutcomeDeclined: "", refund.OutcomeClosed: "", refund.OutcomeNotFound: "",
 	} {
-		t.Run(outcome.String(), func(t *testing.T) {
+		t.Run(string(outcome), func(t *testing.T) {
 			e := newLister(t)
 			res := refund.Result{
 				Outcome: outcome, RefundNo: "C1", OrderID: "O1", Amount: 1000,
@@ -33,7 +33,7 @@ func TestSyncAdoptsOnlyWhatMayHavePaid(t *testing.T) {
 			require.NoError(t, err)
 			require.True(t, rep.Complete)
 			require.Equal(t, []refund.Discrepancy{{
-				OrderID: "O1", RefundNo: "C1", Book: order.StatePaid, Result: res,
+				Ref: o1("C1"), Book: order.StatePaid, Result: res,
 			}}, rep.Discrepancies)
 			r := e.order().Refund("C1")
 			if want == "" {
@@ -52,7 +52,7 @@ func TestSyncAdoptsOnlyWhatMayHavePaid(t *testing.T) {
 				"refund C1 of order O1: the provider has a refund that the book did not")
 			c.Err = nil
 			require.Equal(t, refund.Discrepancy{
-				OrderID: "O1", RefundNo: "C1", Book: order.StatePaid, Result: res,
+				Ref: o1("C1"), Book: order.StatePaid, Result: res,
 			}, c)
 		})
 	}
@@ -84,10 +84,10 @@ func TestDiscrepancyOfAnUnadoptableRefund(t *testing.T) {
 	require.Empty(t, rep.Adopted)
 	mismatch := &refund.MismatchError{Field: "order_id", Want: "O1", Got: "O2"}
 	require.Equal(t, []refund.Discrepancy{{
-		OrderID: "O1", RefundNo: "C1", Book: order.StatePaid, Result: foreign, Err: mismatch,
+		Ref: o1("C1"), Book: order.StatePaid, Result: foreign, Err: mismatch,
 	}}, rep.Discrepancies)
 	require.Equal(t, []refund.Discrepancy{{
-		OrderID: "O1", RefundNo: "C1", Book: order.StatePaid, Result: foreign, Err: mismatch,
+		Ref: o1("C1"), Book: order.StatePaid, Result: foreign, Err: mismatch,
 	}}, e.discrepancies)
 }
 
@@ -243,7 +243,7 @@ func TestSetupHookGetsTheCause(t *testing.T) {
 }
 
 func TestInvalidCursors(t *testing.T) {
-	p := refund.Position{RequestedAt: time.Unix(0, 0).UTC(), OrderID: "O1", RefundNo: "R"}
+	p := refund.Position{RequestedAt: time.Unix(0, 0).UTC(), Ref: o1("R")}
 	good, err := p.MarshalText()
 	require.NoError(t, err)
 	holds := base64.RawURLEncoding.EncodeToString
@@ -251,10 +251,10 @@ func TestInvalidCursors(t *testing.T) {
 		"", "!", string(good) + "!", holds([]byte("0\x00O")), holds([]byte("0\x00O\x00R\x00S")),
 		holds([]byte("x\x00O\x00R")), holds([]byte("99999999999999999999\x00O\x00R")),
 	} {
-		before := refund.Position{OrderID: "as it was"}
+		before := refund.Position{Ref: o1("as it was")}
 		q := before
 		err := q.UnmarshalText([]byte(text))
-		require.ErrorIs(t, err, refund.ErrInvalid)
+		require.ErrorIs(t, err, order.ErrInvalid)
 		require.EqualError(t, err, "after: is not a cursor")
 		require.Equal(t, before, q)
 	}

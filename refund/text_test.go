@@ -18,8 +18,8 @@ import (
 func TestPositionText(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 678000, time.UTC)
 	for _, p := range []refund.Position{
-		{RequestedAt: at, OrderID: "O-1", RefundNo: "R_1"},
-		{RequestedAt: at, OrderID: "订单 \"1\"/?&", RefundNo: "退|1"},
+		{RequestedAt: at, Ref: refund.Ref{OrderID: "O-1", RefundNo: "R_1"}},
+		{RequestedAt: at, Ref: refund.Ref{OrderID: "订单 \"1\"/?&", RefundNo: "退|1"}},
 		{RequestedAt: time.Time{}},
 	} {
 		text, err := json.Marshal(&refund.Page{Next: &p})
@@ -40,10 +40,10 @@ func TestPositionText(t *testing.T) {
 
 // TestPositionNotUTF8: a cursor that somebody invented is ErrInvalid, and no error of the database.
 func TestPositionNotUTF8(t *testing.T) {
-	text, err := refund.Position{OrderID: "O\xff", RefundNo: "R"}.MarshalText()
+	text, err := refund.Position{Ref: refund.Ref{OrderID: "O\xff", RefundNo: "R"}}.MarshalText()
 	require.NoError(t, err)
 	var p refund.Position
-	require.ErrorIs(t, p.UnmarshalText(text), refund.ErrInvalid)
+	require.ErrorIs(t, p.UnmarshalText(text), order.ErrInvalid)
 }
 
 func FuzzPositionText(f *testing.F) {
@@ -51,10 +51,10 @@ func FuzzPositionText(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		before := refund.Position{OrderID: "as it was"}
+		before := refund.Position{Ref: o1("as it was")}
 		p := before
 		if err := p.UnmarshalText([]byte(text)); err != nil {
-			require.ErrorIs(t, err, refund.ErrInvalid)
+			require.ErrorIs(t, err, order.ErrInvalid)
 			require.Equal(t, before, p)
 			return
 		}
@@ -67,17 +67,15 @@ func FuzzPositionText(f *testing.F) {
 }
 
 func TestOutcomeText(t *testing.T) {
-	for o := refund.OutcomeUnknown; o <= refund.OutcomeNotFound; o++ {
-		text, err := json.Marshal(o)
-		require.NoError(t, err)
-		require.Equal(t, `"`+o.String()+`"`, string(text))
-		var back refund.Outcome
-		require.NoError(t, json.Unmarshal(text, &back))
-		require.Equal(t, o, back)
-	}
-	o := refund.OutcomeClosed
-	require.ErrorIs(t, o.UnmarshalText([]byte("invalid")), refund.ErrInvalid)
-	require.Equal(t, refund.OutcomeClosed, o)
+	text, err := json.Marshal([]refund.Outcome{
+		refund.OutcomeUnknown, refund.OutcomeAccepted, refund.OutcomeSucceeded,
+		refund.OutcomeDeclined, refund.OutcomeClosed, refund.OutcomeAbnormal,
+		refund.OutcomeNotFound,
+	})
+	require.NoError(t, err)
+	require.Equal(t, `["","accepted","succeeded","declined","closed","abnormal","not_found"]`,
+		string(text))
+	require.Equal(t, refund.OutcomeUnknown, refund.Result{}.Outcome)
 }
 
 // TestTransitionErrorText: it offers only events that a person can fire.
@@ -110,7 +108,7 @@ func TestProviderWordsNeverStopABooking(t *testing.T) {
 	}
 	for name, word := range words {
 		for outcome, end := range ends {
-			t.Run(outcome.String()+", "+name, func(t *testing.T) {
+			t.Run(string(outcome)+", "+name, func(t *testing.T) {
 				e := newEnv(t)
 				ref := e.approved("R1", 4000)
 				e.bank.NextRefund(refundtest.Answer(refund.Result{

@@ -121,7 +121,7 @@ func TestDiscrepancyHasAllFields(t *testing.T) {
 		"refund R1 of order O1: the provider says closed of a refund that is booked as refunded")
 	c.Err = nil
 	require.Equal(t, refund.Discrepancy{
-		OrderID: "O1", RefundNo: "R1", Book: order.StateRefunded,
+		Ref: o1("R1"), Book: order.StateRefunded,
 		Result: refund.Result{
 			Outcome: refund.OutcomeClosed, RefundNo: "R1", OrderID: "O1", Amount: 4000,
 			Code: "REFUNDCLOSE",
@@ -137,7 +137,7 @@ func TestStuckHasAllFields(t *testing.T) {
 	e.bank.NextRefund(refundtest.Fail(errLost))
 	e.process(ref)
 	require.Equal(t, []refund.Stuck{{
-		OrderID: "O1", RefundNo: "R1", Gateway: "bank", ApprovedAt: approved, Attempts: 1,
+		Ref: o1("R1"), Gateway: "bank", ApprovedAt: approved, Attempts: 1,
 		Err: errLost,
 	}}, e.stuck)
 }
@@ -194,7 +194,7 @@ func TestTracedCommandsReturnTheSame(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, e.refund("R1"), r)
 	_, err = approve(1).do(bg, e.svc)
-	require.ErrorIs(t, err, refund.ErrConflict)
+	require.ErrorIs(t, err, order.ErrConflict)
 }
 
 // TestObserveAsksThreeTimesAtMost: the book changes each time.
@@ -213,7 +213,7 @@ func TestObserveAsksThreeTimesAtMost(t *testing.T) {
 		}))
 	}
 	err := e.svc.HandleNotification(bg, success("R1", 4000))
-	require.ErrorIs(t, err, refund.ErrConflict, "the provider should deliver it again")
+	require.ErrorIs(t, err, order.ErrConflict, "the provider should deliver it again")
 	require.Equal(t, []string{"query R1", "query R1", "query R1"}, called(e.bank))
 	require.Equal(t, order.StateRejected, e.refund("R1").State, "the next hint finds it")
 	e.hint()
@@ -276,7 +276,7 @@ func TestNewServiceNamesWhatIsMissing(t *testing.T) {
 		CallTimeout: -1, Lease: -2, QuietPeriod: -1, MaxWait: -1, SetupBackoff: -1, AlertAfter: -1,
 		MaxRequests: -1,
 	})
-	require.ErrorIs(t, err, refund.ErrInvalid)
+	require.ErrorIs(t, err, order.ErrInvalid)
 	require.EqualError(t, err, "new refund service: "+strings.Join([]string{
 		"machine: is nil", "store: is nil", "gateway: is nil", "call_timeout: is negative",
 		"lease: is negative", "quiet_period: is negative", "max_wait: is negative",
@@ -298,32 +298,25 @@ func TestNewServiceNamesWhatIsMissing(t *testing.T) {
 func TestGatewaysErrorsNameTheGateway(t *testing.T) {
 	_, err := refund.NewGateways(nil)
 	require.EqualError(t, err, "new gateways: gateways: is empty")
-	require.ErrorIs(t, err, refund.ErrInvalid)
+	require.ErrorIs(t, err, order.ErrInvalid)
 	_, err = refund.NewGateways(map[string]refund.RefundGateway{"x": nil})
 	require.EqualError(t, err, `new gateways: gateway: "x" is nil`)
-	require.ErrorIs(t, err, refund.ErrInvalid)
+	require.ErrorIs(t, err, order.ErrInvalid)
 
 	g, err := refund.NewGateways(map[string]refund.RefundGateway{"bank": newBank().Plain()})
 	require.NoError(t, err)
 	_, refundErr := g.Refund(bg, refund.Request{Gateway: "x"})
 	_, queryErr := g.Query(bg, refund.Request{Gateway: "x"})
-	_, listErr := g.List(bg, refund.Request{Gateway: "x"})
-	for _, err := range []error{refundErr, queryErr, listErr} {
+	for _, err := range []error{refundErr, queryErr} {
 		var setup *refund.SetupError
 		require.ErrorAs(t, err, &setup)
 		require.Equal(t, "x", setup.Gateway)
 		require.ErrorIs(t, err, refund.ErrUnknownGateway)
 		require.EqualError(t, err, `set-up of gateway "x": gateway "x": unknown gateway`)
 	}
-	_, err = g.List(bg, refund.Request{Gateway: "bank"})
-	require.EqualError(t, err, `list refunds through gateway "bank": not supported by the gateway`)
 }
 
-func TestInvalidOutcomes(t *testing.T) {
-	require.Equal(t, "invalid", refund.Outcome(42).String())
-	require.Equal(t, "invalid", refund.Outcome(-1).String())
-	var o refund.Outcome
-	require.EqualError(t, o.UnmarshalText([]byte("paid")), "outcome: is not known")
+func TestBusyErrorText(t *testing.T) {
 	require.EqualError(
 		t,
 		&refund.BusyError{After: time.Second, Err: errors.New("busy")},

@@ -244,7 +244,7 @@ func (t *tx) checkNumbers(o *order.Order) error {
 		}
 		if taken && owner != o.ID || o.Refund(number) != &o.Refunds[i] {
 			return fmt.Errorf("refund number %s of order %s is taken: %w", number, o.ID,
-				refund.ErrConflict)
+				order.ErrConflict)
 		}
 	}
 	return nil
@@ -310,7 +310,7 @@ func (s *Store) Due(ctx context.Context, q refund.DueQuery) ([]refund.DueRefund,
 }
 
 func position(d refund.DueRefund) refund.Position {
-	return refund.Position{RequestedAt: d.At, OrderID: d.OrderID, RefundNo: d.RefundNo}
+	return refund.Position{RequestedAt: d.At, Ref: d.Ref}
 }
 
 // ListRefunds implements [refund.Store].

@@ -163,7 +163,7 @@ func TestUnchangedOrderIsNotCommitted(t *testing.T) {
 	require.EqualValues(t, 1, o.Version)
 	err = s.Update(bg, "O1",
 		func(_ context.Context, o *order.Order) error { o.ID = "O2"; return nil })
-	require.ErrorIs(t, err, refund.ErrInvalid)
+	require.ErrorIs(t, err, order.ErrInvalid)
 }
 
 func BenchmarkStore(b *testing.B) {

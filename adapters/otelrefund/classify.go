@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
 )
 
@@ -22,7 +23,7 @@ type class struct {
 // classes are in the order of the search, because an error may be of several classes.
 var classes = []class{
 	{refund.ErrHookPanic, "hook_panic", false},
-	{refund.ErrVetoed, "vetoed", true},
+	{order.ErrVetoed, "vetoed", true},
 	{refund.ErrSetup, "setup", false},
 	{refund.ErrBusy, "busy", false},
 	{refund.ErrMismatch, "mismatch", false},
@@ -34,13 +35,13 @@ var classes = []class{
 	{refund.ErrUnsupported, "unsupported", true},
 	{refund.ErrUnsettled, "unsettled", true},
 	{refund.ErrOrderNotFound, "order_not_found", true},
-	{refund.ErrRefundNotFound, "refund_not_found", true},
+	{order.ErrRefundNotFound, "refund_not_found", true},
 	{refund.ErrExists, "exists", true},
-	{refund.ErrAmount, "amount", true},
+	{order.ErrAmount, "amount", true},
 	{refund.ErrLimit, "limit", true},
-	{refund.ErrTransition, "transition", true},
-	{refund.ErrConflict, "conflict", true},
-	{refund.ErrInvalid, "invalid", true},
+	{order.ErrTransition, "transition", true},
+	{order.ErrConflict, "conflict", true},
+	{order.ErrInvalid, "invalid", true},
 }
 
 // The values of error.type for errors without a class.

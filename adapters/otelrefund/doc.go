@@ -59,7 +59,7 @@
 // The durations are histograms, the last four are gauges of [Telemetry.ObserveBacklog], and all
 // others are counters. in_flight is the value of one process: take the sum over all processes. The
 // other gauges are values of the whole store, whichever process reports them: take the maximum.
-// stuck and due are counted up to poller.MaxCount.
+// stuck and due are counted up to 1000 if they come from poller.Stats.
 //
 // # Attributes
 //

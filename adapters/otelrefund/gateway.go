@@ -37,7 +37,7 @@ func (t *Telemetry) gateway(g refund.RefundGateway, name string) refund.RefundGa
 	switch g := g.(type) {
 	case nil:
 		return nil
-	case refund.Router: // the Service looks for a NotificationReader in its routes
+	case refund.Router: // the Service looks for the optional interfaces in its routes
 		return routing{d, g}
 	case refund.NotificationReader:
 		return reading{d, g}
@@ -160,7 +160,7 @@ func (t *Telemetry) begin(
 		trace.WithAttributes(attrs...))
 	return ctx, &call{
 		t: t, ctx: ctx, span: span, start: t.now(), gateway: gateway, operation: operation,
-		outcome: refund.OutcomeUnknown.String(), problem: class{name: typePanic},
+		outcome: wordOf(refund.OutcomeUnknown), problem: class{name: typePanic},
 	}
 }
 
@@ -171,16 +171,21 @@ func (c *call) answered(res refund.Result, err error) {
 		c.problem = classify(err) // the outcome stays unknown
 		return
 	}
-	c.outcome = res.Outcome.String()
-	switch res.Outcome {
-	case refund.OutcomeAccepted, refund.OutcomeSucceeded, refund.OutcomeDeclined,
-		refund.OutcomeClosed,
-		refund.OutcomeAbnormal, refund.OutcomeNotFound:
-	case refund.OutcomeUnknown:
-		fallthrough
-	default:
+	if c.outcome = wordOf(res.Outcome); c.outcome != string(res.Outcome) {
 		c.problem = class{name: typeNoOutcome}
 	}
+}
+
+// wordOf returns the value of orderfsm.outcome. It is bounded, whatever the gateway returns.
+func wordOf(o refund.Outcome) string {
+	switch o {
+	case refund.OutcomeAccepted, refund.OutcomeSucceeded, refund.OutcomeDeclined,
+		refund.OutcomeClosed, refund.OutcomeAbnormal, refund.OutcomeNotFound:
+		return string(o)
+	case refund.OutcomeUnknown:
+		return "unknown"
+	}
+	return "invalid"
 }
 
 // done records the end of a call that has no refund.Outcome.

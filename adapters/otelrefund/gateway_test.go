@@ -44,7 +44,7 @@ func TestCallIsRecordedAndUnchanged(t *testing.T) {
 		"succeeded":                {answer{res: refund.Result{Outcome: refund.OutcomeSucceeded}}, "succeeded", "", ""},
 		"declined is not an error": {declined("NOTENOUGH"), "declined", "NOTENOUGH", ""},
 		"no outcome":               {answer{}, "unknown", "", "no_outcome"},
-		"an invalid outcome":       {answer{res: refund.Result{Outcome: 99}}, "invalid", "", "no_outcome"},
+		"an invalid outcome":       {answer{res: refund.Result{Outcome: "paid"}}, "invalid", "", "no_outcome"},
 		"error":                    {answer{err: errors.New("reset")}, "unknown", "", "_OTHER"},
 		"set-up": {
 			answer{err: &refund.SetupError{Gateway: "bank", Err: &codedError{"CERT_ERROR"}}},
@@ -162,7 +162,7 @@ func TestCodesAreBounded(t *testing.T) {
 // newFull returns a gateway with every optional interface.
 func newFull() *refundtest.Gateway {
 	b := refundtest.New()
-	b.SetCheck(func(refund.Request) error { return refund.ErrInvalid })
+	b.SetCheck(func(refund.Request) error { return order.ErrInvalid })
 	b.SetLimits(refund.Limits{MaxRefunds: 4})
 	return b
 }
@@ -188,7 +188,7 @@ func TestOptionalInterfacesAreThoseOfTheGateway(t *testing.T) {
 		list   error
 	}{
 		{bare, nil, refund.Limits{}, refund.ErrUnsupported},
-		{full, refund.ErrInvalid, refund.Limits{MaxRefunds: 4}, nil},
+		{full, order.ErrInvalid, refund.Limits{MaxRefunds: 4}, nil},
 	} {
 		checker, _ := c.g.(refund.Checker)
 		require.Equal(t, c.check, checker.Check(refund.Request{}))
@@ -242,13 +242,16 @@ func TestGatewaysCanBeDecorated(t *testing.T) {
 			h.ServeHTTP(w, newPost(`{"Result": {"RefundNo": "R1"}}`))
 			require.Equal(t, http.StatusNoContent, w.Code)
 
-			require.ErrorIs(t, g.(refund.Checker).Check(refund.Request{Gateway: "full"}),
-				refund.ErrInvalid)
-			require.NoError(t, g.(refund.Checker).Check(refund.Request{Gateway: "bare"}))
-			require.Equal(t, refund.Limits{MaxRefunds: 4}, g.(refund.Limiter).Limits("full"))
-			_, err = g.(refund.Lister).List(bg, refund.Request{Gateway: "bare"})
+			full, err := g.(refund.Router).Route("full")
+			require.NoError(t, err)
+			bare, err := g.(refund.Router).Route("bare")
+			require.NoError(t, err)
+			require.ErrorIs(t, full.(refund.Checker).Check(refund.Request{}), order.ErrInvalid)
+			require.NoError(t, bare.(refund.Checker).Check(refund.Request{}))
+			require.Equal(t, refund.Limits{MaxRefunds: 4}, full.(refund.Limiter).Limits("full"))
+			_, err = bare.(refund.Lister).List(bg, refund.Request{Gateway: "bare"})
 			require.ErrorIs(t, err, refund.ErrUnsupported)
-			_, err = g.(refund.Lister).List(bg, refund.Request{Gateway: "full"})
+			_, err = full.(refund.Lister).List(bg, refund.Request{Gateway: "full"})
 			require.NoError(t, err)
 			require.Contains(t, r.metrics(), "notifications.unknown{gateway=full} 1")
 			require.Contains(t, r.metrics(),

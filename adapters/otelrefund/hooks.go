@@ -79,7 +79,7 @@ func (t *Telemetry) after(ctx context.Context, o *order.Order, tr order.Transiti
 
 func (t *Telemetry) discrepancy(ctx context.Context, c refund.Discrepancy) {
 	attrs := []attribute.KeyValue{
-		keyState.String(string(c.Book)), keyOutcome.String(c.Result.Outcome.String()),
+		keyState.String(string(c.Book)), keyOutcome.String(wordOf(c.Result.Outcome)),
 	}
 	trace.SpanFromContext(ctx).AddEvent("refund.discrepancy",
 		trace.WithAttributes(append(attrs, keyRefundNo.String(c.RefundNo))...))

@@ -183,7 +183,7 @@ func everything(t *testing.T) *shop {
 	_, err = s.svc.Request(bg, refund.RequestParams{
 		Ref: refund.Ref{OrderID: "O1", RefundNo: "R-veto"}, Amount: 1, Reason: private, Actor: "buyer:1",
 	})
-	require.ErrorIs(t, err, refund.ErrVetoed)
+	require.ErrorIs(t, err, order.ErrVetoed)
 	n := refund.Notification{
 		Gateway: "bank", Result: refund.Result{OrderID: "O9", RefundNo: "R9", Message: private},
 	}
@@ -284,7 +284,7 @@ func TestDocumentationIsComplete(t *testing.T) {
 func TestBacklogFailsWithoutFigures(t *testing.T) {
 	s := newRecording(t)
 	_, err := s.ObserveBacklog(nil)
-	require.ErrorIs(t, err, refund.ErrInvalid)
+	require.ErrorIs(t, err, order.ErrInvalid)
 	read := func() (otelrefund.Backlog, error) { return otelrefund.Backlog{}, nil }
 	reg, err := s.ObserveBacklog(func(context.Context) (otelrefund.Backlog, error) {
 		return read()

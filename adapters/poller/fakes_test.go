@@ -7,13 +7,12 @@ import (
 	"time"
 
 	"github.com/orderfsm/orderfsm/adapters/memstore"
-	"github.com/orderfsm/orderfsm/adapters/poller"
 	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// store is a memstore that counts lists and returns errors on demand. A list of poller.MaxCount is
-// one of Stats: it is not counted and never fails by onList.
+// store is a memstore that counts lists and returns errors on demand. A list of 1000 is one of
+// Stats: it is not counted and never fails by onList.
 type store struct {
 	*memstore.Store
 	onRefunds error         // returned by ListRefunds
@@ -28,7 +27,7 @@ type store struct {
 }
 
 func (s *store) Due(ctx context.Context, q refund.DueQuery) ([]refund.DueRefund, error) {
-	if q.Limit == poller.MaxCount {
+	if q.Limit == 1000 {
 		return s.Store.Due(ctx, q)
 	}
 	if err := s.list(ctx); err != nil {

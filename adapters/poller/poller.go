@@ -34,7 +34,7 @@ type Poller struct {
 }
 
 // New returns a Poller for svc. If options are invalid, it returns an error that names each of them
-// ([refund.ErrInvalid]).
+// ([order.ErrInvalid]).
 func New(svc *refund.Service, opt Options) (*Poller, error) {
 	opt.setDefaults()
 	err := opt.validate()

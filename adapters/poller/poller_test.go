@@ -135,7 +135,7 @@ func TestOneGatewayDoesNotStarveAnother(t *testing.T) {
 		pass(time.Second)
 		refs := e.approve("works", 20)
 		e.soon(e.refunded(refs))
-		require.Equal(t, poller.MaxCount, e.stats().Due, "counted up to MaxCount")
+		require.Equal(t, 1000, e.stats().Due, "it counts no further")
 		e.cancel()
 		require.NoError(t, <-e.ran)
 	})
@@ -381,7 +381,7 @@ func TestOptionsAreChecked(t *testing.T) {
 		{noRate, bank(poller.GatewayOptions{Rate: -1})},
 	} {
 		_, err := poller.New(svc, tc.opt)
-		require.ErrorIs(t, err, refund.ErrInvalid)
+		require.ErrorIs(t, err, order.ErrInvalid)
 		require.ErrorContains(t, err, tc.want)
 	}
 	_, err := poller.New(nil, poller.Options{Batch: -1})

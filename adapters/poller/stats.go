@@ -10,8 +10,8 @@ import (
 	"github.com/orderfsm/orderfsm/refund"
 )
 
-// MaxCount is the highest count of refunds in the store that Stats returns.
-const MaxCount = 1000
+// maxCount is the highest count of refunds in the store that Stats returns.
+const maxCount = 1000
 
 // Stats are the figures of a Poller and of its store.
 type Stats struct {
@@ -28,12 +28,12 @@ type Stats struct {
 	// ListError is the error of the last list, or nil if it succeeded.
 	ListError error
 
-	// Due is how many refunds in the store are due now, for all replicas, up to MaxCount.
+	// Due is how many refunds in the store are due now, for all replicas, up to 1000.
 	Due int
 	// OldestDue is since when the oldest of them is due, UTC, or zero. Alert on its age, which
 	// stays small as long as the pollers keep up.
 	OldestDue time.Time
-	// Stuck is how many refunds have no outcome AlertAfter after their approval, up to MaxCount.
+	// Stuck is how many refunds have no outcome AlertAfter after their approval, up to 1000.
 	// See [refund.Service.Stuck].
 	Stuck int
 }
@@ -42,7 +42,7 @@ type Stats struct {
 // store fails, its figures are zero, and Stats returns the error with the other figures.
 func (p *Poller) Stats(ctx context.Context) (Stats, error) {
 	st := p.counts()
-	due, err := p.svc.Due(ctx, MaxCount, nil)
+	due, err := p.svc.Due(ctx, maxCount, nil)
 	if err != nil {
 		return st, fmt.Errorf("poller stats: %w", err)
 	}
@@ -59,7 +59,7 @@ func (p *Poller) Stats(ctx context.Context) (Stats, error) {
 
 func (p *Poller) countStuck(ctx context.Context) (n int, err error) {
 	f := refund.Filter{Limit: refund.MaxLimit}
-	for n < MaxCount {
+	for n < maxCount {
 		page, err := p.svc.Stuck(ctx, f)
 		if err != nil {
 			return 0, err
@@ -69,7 +69,7 @@ func (p *Poller) countStuck(ctx context.Context) (n int, err error) {
 			break
 		}
 	}
-	return min(n, MaxCount), nil
+	return min(n, maxCount), nil
 }
 
 // state is what a Poller counts. Poller.mu guards it.

@@ -30,8 +30,8 @@ func TestStats(t *testing.T) {
 			e.approve("bank", 400)
 			pass(24 * time.Hour)
 		}
-		require.Equal(t, poller.MaxCount, e.stats().Due)
-		require.Equal(t, poller.MaxCount, e.stats().Stuck)
+		require.Equal(t, 1000, e.stats().Due)
+		require.Equal(t, 1000, e.stats().Stuck)
 	})
 }
 

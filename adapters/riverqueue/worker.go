@@ -84,7 +84,7 @@ func (w *Worker) Work(ctx context.Context, job *river.Job[Args]) error {
 	switch {
 	case stack != nil:
 		return w.sleepAfter(ctx, ref, err, slog.String("stack", string(stack)))
-	case errors.Is(err, refund.ErrOrderNotFound), errors.Is(err, refund.ErrRefundNotFound):
+	case errors.Is(err, refund.ErrOrderNotFound), errors.Is(err, order.ErrRefundNotFound):
 		return river.JobCancel(err) // if the refund comes back, the sweep finds it
 	case err != nil && errors.Is(ctx.Err(), context.Canceled): // this client is stopping
 		return river.JobSnooze(minSleep)

@@ -174,10 +174,9 @@ func TestNoRetryWithoutPause(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d database) {
 		db := d.connect(t, d.fresh(t))
-		s, err := sqlstore.New(db, d.dialect, sqlstore.Options{
-			Pause: func(context.Context, time.Duration) error { return context.Canceled },
-		})
+		s, err := sqlstore.New(db, d.dialect, sqlstore.Options{})
 		require.NoError(t, err)
+		s.SetPause(func(context.Context, time.Duration) error { return context.Canceled })
 		require.NoError(t, s.Migrate(bg))
 		require.NoError(t, s.Create(bg, newOrder("O-1")))
 		ran := 0

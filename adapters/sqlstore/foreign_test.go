@@ -93,8 +93,9 @@ func TestBusyAtCommit(t *testing.T) {
 		}
 		return nil
 	}
-	s, err := sqlstore.New(db, d.dialect, sqlstore.Options{Pause: pause})
+	s, err := sqlstore.New(db, d.dialect, sqlstore.Options{})
 	require.NoError(t, err)
+	s.SetPause(pause)
 	require.NoError(t, s.Create(bg, newOrder("O-1")))
 	require.Equal(t, 3, paused)
 	requireLegal(t, s, "O-1")

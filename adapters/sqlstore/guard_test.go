@@ -318,7 +318,9 @@ func TestInjection(t *testing.T) {
 		}
 		page, err := s.ListRefunds(bg, refund.Filter{
 			Gateway: evil[:32],
-			After:   &refund.Position{RequestedAt: at(0), OrderID: evil, RefundNo: evil},
+			After: &refund.Position{
+				RequestedAt: at(0), Ref: refund.Ref{OrderID: evil, RefundNo: evil},
+			},
 		})
 		require.NoError(t, err)
 		require.Equal(t, evil, page.Entries[0].OrderID)

@@ -96,7 +96,7 @@ func TestWithTx(t *testing.T) {
 			require.NoError(t, ask(ctx, h.svc, "O-1", "R-1", 60))
 			require.NoError(t, ask(ctx, h.svc, "O-1", "R-2", 40),
 				"it sees what the transaction has written")
-			require.ErrorIs(t, ask(ctx, h.svc, "O-1", "R-3", 1), refund.ErrAmount)
+			require.ErrorIs(t, ask(ctx, h.svc, "O-1", "R-3", 1), order.ErrAmount)
 			seen, err := h.svc.Order(ctx, "O-1")
 			require.NoError(t, err)
 			require.EqualValues(t, 100, seen.Reserved)
@@ -253,7 +253,7 @@ func TestReservedOnce(t *testing.T) {
 			if err == nil {
 				won++
 			} else {
-				require.ErrorIs(t, err, refund.ErrAmount)
+				require.ErrorIs(t, err, order.ErrAmount)
 			}
 		}
 		require.Equal(t, 1, won)

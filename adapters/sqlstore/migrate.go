@@ -21,8 +21,8 @@ var files embed.FS
 
 // Migrations returns the migrations of a dialect as plain SQL files, for hosts that run them with a
 // tool of theirs. Run each file once, in the order of their names. Every statement ends in a
-// semicolon at the end of a line. The names of the tables begin with [DefaultPrefix]; replace it
-// for another prefix.
+// semicolon at the end of a line. The names of the tables begin with orderfsm_; replace it for
+// another prefix.
 //
 // Such a host does not call [Store.Migrate]. If it does, no harm is done: all statements may be
 // repeated.
@@ -98,7 +98,7 @@ func (s *Store) migrations() (all []migration, err error) {
 		text, readErr := files.ReadFile(dir + "/" + e.Name())
 		err = errors.Join(err, numberErr, readErr)
 		statements := strings.TrimSpace(string(text))
-		statements = strings.ReplaceAll(statements, DefaultPrefix, s.opts.Prefix)
+		statements = strings.ReplaceAll(statements, defaultPrefix, s.opts.Prefix)
 		all = append(all, migration{version, strings.Split(statements, ";\n")})
 	}
 	return all, err

@@ -77,7 +77,7 @@ func TestPlans(t *testing.T) {
 	machine := newMachine(t)
 	byKey := []string{"orderfsm_orders: key range", "orderfsm_refunds: key range"}
 	after := &refund.Position{
-		RequestedAt: at(10_000 * filledEvery), OrderID: "O-1", RefundNo: "R-1",
+		RequestedAt: at(10_000 * filledEvery), Ref: refund.Ref{OrderID: "O-1", RefundNo: "R-1"},
 	}
 	requested := []order.State{order.StateRefundRequested}
 	due := []string{"orderfsm_refunds: due range"}

@@ -181,8 +181,8 @@ func (c *client) do(ctx context.Context, id string, command func() error) error 
 			return nil
 		}
 		for _, lost := range []error{
-			refund.ErrOrderNotFound, refund.ErrRefundNotFound, refund.ErrConflict, refund.ErrExists,
-			refund.ErrAmount, refund.ErrInvalid, refund.ErrTransition,
+			refund.ErrOrderNotFound, order.ErrRefundNotFound, order.ErrConflict, refund.ErrExists,
+			order.ErrAmount, order.ErrInvalid, order.ErrTransition,
 		} {
 			if errors.Is(err, lost) {
 				return fmt.Errorf("what was acknowledged is lost: %w", err)

@@ -61,7 +61,7 @@ func dump(t *testing.T, d Dialect) string {
 		{"list states", refund.Filter{
 			States:  []order.State{order.StateFailed, order.StateAbnormal, order.StateFailed},
 			Gateway: "g", OrderIDContains: "x", Limit: 7,
-			After: &refund.Position{RequestedAt: at, OrderID: "O", RefundNo: "R"},
+			After: &refund.Position{RequestedAt: at, Ref: refund.Ref{OrderID: "O", RefundNo: "R"}},
 		}},
 	} {
 		query, args := s.listQuery(f.Filter)

@@ -20,13 +20,13 @@ var (
 	_ refund.Joiner = (*Store)(nil)
 )
 
-// DefaultPrefix begins the names of the tables.
-const DefaultPrefix = "orderfsm_"
+// defaultPrefix begins the names of the tables in the files of migrations.
+const defaultPrefix = "orderfsm_"
 
 // Options are the optional parts of a [Store]. The zero value is ready for use.
 type Options struct {
 	// Prefix begins the names of the tables and indexes: 1 to 32 of a-z, 0-9 and _, not beginning
-	// with a digit. If empty, DefaultPrefix.
+	// with a digit. If empty, "orderfsm_".
 	Prefix string
 	// Retries is how often a transaction is repeated after a deadlock or a serialization failure.
 	// If zero, 20. If negative, never.
@@ -37,8 +37,6 @@ type Options struct {
 	NoPrepare bool
 	// Now is the clock of Store.Now, for tests that move the time. If nil, the database's clock.
 	Now func() time.Time
-	// Pause waits before a retry, for d or until ctx ends. If nil, it waits with a timer.
-	Pause func(ctx context.Context, d time.Duration) error
 }
 
 // Store keeps orders in a SQL database. [New] returns one. It is safe for concurrent use, by any
@@ -49,6 +47,8 @@ type Store struct {
 	opts Options
 	sql  statements
 	pool *txn.Pool
+	// pause waits before a retry, for d or until ctx ends.
+	pause func(ctx context.Context, d time.Duration) error
 }
 
 var prefixes = regexp.MustCompile("^[a-z_][a-z0-9_]{0,31}$")
@@ -63,16 +63,13 @@ func New(db *sql.DB, d Dialect, opts Options) (*Store, error) {
 		problem := fmt.Sprintf("%q is none of sqlite, postgresql and mysql", string(d))
 		return nil, &order.InvalidError{Field: "dialect", Problem: problem}
 	}
-	opts.Prefix = cmp.Or(opts.Prefix, DefaultPrefix)
+	opts.Prefix = cmp.Or(opts.Prefix, defaultPrefix)
 	opts.Retries = cmp.Or(opts.Retries, 20)
 	if !prefixes.MatchString(opts.Prefix) {
 		problem := "must be 1 to 32 of a-z, 0-9 and _, not beginning with a digit"
 		return nil, &order.InvalidError{Field: "prefix", Problem: problem}
 	}
-	if opts.Pause == nil {
-		opts.Pause = txn.Pause
-	}
-	s := &Store{db: db, d: d, opts: opts, sql: newStatements(d, opts.Prefix)}
+	s := &Store{db: db, d: d, opts: opts, sql: newStatements(d, opts.Prefix), pause: txn.Pause}
 	s.pool = s.newPool()
 	return s, nil
 }
@@ -211,7 +208,7 @@ func (s *Store) again(ctx context.Context, err error, try int) error {
 	// Up to 1, 2, 4 … 128 ms, so that transactions that met do not meet again.
 	most := time.Millisecond << min(try, 7)
 	//nolint:gosec // it spreads load and hides nothing
-	if s.opts.Pause(ctx, rand.N(most)+most/8) != nil {
+	if s.pause(ctx, rand.N(most)+most/8) != nil {
 		return err
 	}
 	return nil

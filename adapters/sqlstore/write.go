@@ -108,7 +108,7 @@ func (s *Store) write(
 
 // added inserts the refunds of o from the index known on, and the transitions that o holds.
 func (s *Store) added(o *order.Order, known int) []change {
-	taken := fmt.Errorf("a refund number is taken: %w", refund.ErrConflict)
+	taken := fmt.Errorf("a refund number is taken: %w", order.ErrConflict)
 	refunds := insertRows(s.sql.insertRefunds, s.d.skipTaken("no"), len(o.Refunds)-known, taken,
 		func(i int) []any {
 			key := []any{o.ID, known + i, o.Gateway}

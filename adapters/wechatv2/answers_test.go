@@ -11,6 +11,7 @@ import (
 
 	"github.com/orderfsm/orderfsm/adapters/wechatv2"
 	"github.com/orderfsm/orderfsm/adapters/wechatv2/wechattest"
+	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
 )
 
@@ -322,9 +323,9 @@ func TestQueryNeedsExactlyOneRow(t *testing.T) {
 		q.Currency = currency
 		_, err = g.Query(ctx, q)
 		require.ErrorContains(t, err, "currency")
-		require.ErrorIs(t, err, refund.ErrInvalid)
+		require.ErrorIs(t, err, order.ErrInvalid)
 		_, err = g.List(ctx, q)
-		require.ErrorIs(t, err, refund.ErrInvalid)
+		require.ErrorIs(t, err, order.ErrInvalid)
 	}
 	require.Equal(t, calls, srv.Calls(wechattest.PathQuery))
 }

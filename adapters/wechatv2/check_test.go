@@ -61,10 +61,10 @@ func TestCheckRefusesWhatWeChatPayWould(t *testing.T) {
 			}
 			var invalid *order.InvalidError
 			require.ErrorAs(t, err, &invalid)
-			require.ErrorIs(t, err, refund.ErrInvalid)
+			require.ErrorIs(t, err, order.ErrInvalid)
 			require.ErrorContains(t, err, tt.field+": ")
 			_, err = g.Refund(context.Background(), req)
-			require.ErrorIs(t, err, refund.ErrInvalid, "not sent")
+			require.ErrorIs(t, err, order.ErrInvalid, "not sent")
 		})
 	}
 	unnamed := request()

@@ -8,6 +8,7 @@ import (
 
 	"github.com/orderfsm/orderfsm/adapters/wechatv2"
 	"github.com/orderfsm/orderfsm/adapters/wechatv2/wechattest"
+	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
 )
 
@@ -69,7 +70,7 @@ func ExampleNew() {
 		BaseURL:  "http://localhost",
 		CertFile: "apiclient_cert.pem", KeyPEM: []byte("..."),
 	})
-	fmt.Println(errors.Is(err, refund.ErrInvalid))
+	fmt.Println(errors.Is(err, order.ErrInvalid))
 	fmt.Println(err)
 	// Output:
 	// true

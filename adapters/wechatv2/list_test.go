@@ -13,6 +13,7 @@ import (
 
 	"github.com/orderfsm/orderfsm/adapters/wechatv2"
 	"github.com/orderfsm/orderfsm/adapters/wechatv2/wechattest"
+	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
 )
 
@@ -187,7 +188,7 @@ func TestListIsWholeOrAnError(t *testing.T) {
 		"payment_id": {OrderID: "O1", PaymentID: "4-2"},
 	} {
 		_, err = g.List(context.Background(), q)
-		require.ErrorIs(t, err, refund.ErrInvalid)
+		require.ErrorIs(t, err, order.ErrInvalid)
 		require.ErrorContains(t, err, field)
 	}
 }

@@ -121,7 +121,7 @@ func TestServiceRefusesNumbersWhenAsked(t *testing.T) {
 			refund.RequestParams{
 				Ref: refund.Ref{OrderID: id, RefundNo: number}, Amount: 1, Actor: "buyer:1",
 			})
-		require.ErrorIs(t, err, refund.ErrInvalid)
+		require.ErrorIs(t, err, order.ErrInvalid)
 		o, err := f.svc.Order(context.Background(), id)
 		require.NoError(t, err)
 		require.Empty(t, o.Refunds)

@@ -190,7 +190,7 @@ func TestNotificationOfAConsoleRefundReachesTheHook(t *testing.T) {
 	require.EqualValues(t, 6000, s.order().Refunded)
 	_, err = s.svc.Request(ctx,
 		refund.RequestParams{Ref: refund.Ref{OrderID: "ORDER-1", RefundNo: "R1"}, Amount: 6000, Actor: "buyer:1"})
-	require.ErrorIs(t, err, refund.ErrAmount)
+	require.ErrorIs(t, err, order.ErrAmount)
 }
 
 // TestAbnormalRefundCanStillSucceed checks a refund that the bank returns and a person then

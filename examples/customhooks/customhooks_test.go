@@ -142,7 +142,7 @@ func (s *shop) audited() (rows []string) {
 // refused requires that a rule refused, that nothing changed, and that nothing was sent.
 func (s *shop) refused(err error, because string) {
 	s.t.Helper()
-	require.ErrorIs(s.t, err, refund.ErrVetoed)
+	require.ErrorIs(s.t, err, order.ErrVetoed)
 	require.ErrorContains(s.t, err, because)
 	require.Empty(s.t, s.gw.Calls())
 	s.audited()
@@ -173,14 +173,14 @@ func TestSevenDays(t *testing.T) {
 
 	s.clock.Advance(time.Second)
 	for _, err := range []error{s.approve("R2", "staff:7"), s.fire(customhooks.EventPropose, "R2", "staff:7")} {
-		require.ErrorIs(t, err, refund.ErrVetoed)
+		require.ErrorIs(t, err, order.ErrVetoed)
 		require.ErrorContains(t, err, "the goods must be back first")
 	}
 	require.Len(t, s.gw.Calls(), calls)
 	require.NoError(t, s.fire(customhooks.EventAskReturn, "R2", "staff:7"))
 	require.NoError(t, s.fire(customhooks.EventGoodsArrived, "R2", "warehouse"))
 	require.NoError(t, s.fire(customhooks.EventAskReturn, "R2", "staff:7"), "the wrong goods arrived")
-	require.ErrorIs(t, s.approve("R2", "staff:7"), refund.ErrTransition)
+	require.ErrorIs(t, s.approve("R2", "staff:7"), order.ErrTransition)
 	require.NoError(t, s.fire(customhooks.EventGoodsArrived, "R2", "warehouse"))
 	require.NoError(t, s.approve("R2", "staff:7"))
 	s.audited()
@@ -219,7 +219,7 @@ func TestNoTimeOfPayment(t *testing.T) {
 	_, err = svc.ApproveAndSend(ctx, refund.ApproveParams{
 		Ref: refund.Ref{OrderID: "O1", RefundNo: "R1"}, Amount: 1, Actor: "staff:7",
 	})
-	require.ErrorIs(t, err, refund.ErrVetoed)
+	require.ErrorIs(t, err, order.ErrVetoed)
 	require.Empty(t, gw.Calls())
 }
 
@@ -234,7 +234,7 @@ func TestGoodsAreOut(t *testing.T) {
 	var refused *order.TransitionError
 	require.ErrorAs(t, err, &refused)
 	require.NotContains(t, refused.Available, order.EventApprove, "approve is not offered")
-	require.ErrorIs(t, s.fire(customhooks.EventPropose, "R1", "staff:8"), refund.ErrTransition)
+	require.ErrorIs(t, s.fire(customhooks.EventPropose, "R1", "staff:8"), order.ErrTransition)
 	require.Empty(t, s.gw.Calls())
 	o := s.order()
 	require.Equal(t, customhooks.StateGoodsReturning, o.State)
@@ -265,7 +265,7 @@ func TestTwoPeople(t *testing.T) {
 	s.refused(s.approve("R1", "staff:7"), "refunds of 5001 in total need two people")
 	require.NoError(t, s.fire(customhooks.EventPropose, "R1", "staff:7"))
 	s.refused(s.approve("R1", "staff:7"), "staff:7 proposed it")
-	require.ErrorIs(t, s.fire(customhooks.EventPropose, "R1", "staff:8"), refund.ErrTransition)
+	require.ErrorIs(t, s.fire(customhooks.EventPropose, "R1", "staff:8"), order.ErrTransition)
 	require.NoError(t, s.approve("R1", "staff:8"))
 	require.Equal(t, order.StateRefunded, s.order().Refund("R1").State)
 
@@ -300,7 +300,7 @@ func TestConcurrentApprovals(t *testing.T) {
 	all.Wait()
 	for i, err := range errs {
 		if i%4 != 0 || err != nil { // the proposer is refused, or finds it approved
-			isVetoed := i%4 == 0 && errors.Is(err, refund.ErrVetoed)
+			isVetoed := i%4 == 0 && errors.Is(err, order.ErrVetoed)
 			require.True(t, err == nil || isVetoed, "staff:%d: %v", i%4, err)
 		}
 	}
@@ -325,7 +325,7 @@ func TestGoodsArriveWhileApproving(t *testing.T) {
 	err := s.approve("R1", "staff:8")
 	require.NoError(t, <-arrived)
 	if err != nil {
-		require.ErrorIs(t, err, refund.ErrTransition)
+		require.ErrorIs(t, err, order.ErrTransition)
 		require.NoError(t, s.approve("R1", "staff:8"))
 	}
 	require.Equal(t, []string{
@@ -372,5 +372,5 @@ func TestNewRefuses(t *testing.T) {
 	_, err := customhooks.New(nil, refundtest.New(), rules, refund.Options{}, nil)
 	require.Error(t, err)
 	_, err = customhooks.New(openDB(t), nil, rules, refund.Options{}, nil)
-	require.ErrorIs(t, err, refund.ErrInvalid)
+	require.ErrorIs(t, err, order.ErrInvalid)
 }

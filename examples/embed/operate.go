@@ -62,7 +62,7 @@ func Compare(
 	ctx context.Context, svc *refund.Service, since time.Time, cursor *refund.Position,
 	report func(string),
 ) (*refund.Position, error) {
-	for r, err := range svc.Reconcile(ctx, refund.ReconcileParams{From: since, After: cursor}) {
+	for r, err := range svc.Reconcile(ctx, refund.Filter{From: since, After: cursor}) {
 		if err != nil {
 			return cursor, err
 		}
@@ -70,7 +70,7 @@ func Compare(
 			report(r.Err.Error())
 		}
 		for _, d := range r.Discrepancies {
-			report(fmt.Sprintf("order %s refund %s: book %s, provider %s, %v", d.OrderID, d.RefundNo, d.Book, d.Result.Outcome, d.Err))
+			report(fmt.Sprintf("order %s refund %s: book %s, provider %q, %v", d.OrderID, d.RefundNo, d.Book, d.Result.Outcome, d.Err))
 		}
 		cursor = r.Cursor
 	}

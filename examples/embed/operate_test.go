@@ -129,7 +129,7 @@ func TestMoveIn(t *testing.T) {
 	}
 
 	terms.Total = 200
-	require.ErrorIs(t, embed.MoveIn(ctx, s.Service, terms, 0, nil), refund.ErrConflict)
+	require.ErrorIs(t, embed.MoveIn(ctx, s.Service, terms, 0, nil), order.ErrConflict)
 	s.sim.Inject(wechattest.LoseAnswer())
 	require.Error(t, embed.MoveIn(ctx, s.Service, s.paid(t, "ORD-2"), 0, open))
 }
@@ -179,7 +179,7 @@ func TestCompareAfterRestore(t *testing.T) {
 	cursor, err := embed.Compare(ctx, s.Service, time.Time{}, nil, report)
 	require.NoError(t, err)
 	require.Empty(t, cursor)
-	require.Equal(t, []string{"order ORD-1 refund R-2: book paid, provider succeeded, <nil>"}, found)
+	require.Equal(t, []string{"order ORD-1 refund R-2: book paid, provider \"succeeded\", <nil>"}, found)
 	require.Equal(t, order.StateRefunded, s.state(t, "ORD-1", "R-2"))
 
 	s.sim.Inject(wechattest.LoseAnswer())
@@ -247,7 +247,7 @@ func TestOnOwnTableWithHooks(t *testing.T) {
 	_, err = svc.ApproveAndSend(ctx, refund.ApproveParams{
 		Ref: refund.Ref{OrderID: "ORD-1", RefundNo: r.No}, Amount: 100, Actor: "buyer:1",
 	})
-	require.ErrorIs(t, err, refund.ErrVetoed)
+	require.ErrorIs(t, err, order.ErrVetoed)
 	_, err = svc.ApproveAndSend(ctx, refund.ApproveParams{
 		Ref: refund.Ref{OrderID: "ORD-1", RefundNo: r.No}, Amount: 100, Actor: "staff:1",
 	})

@@ -57,7 +57,7 @@ func testTogether(t *testing.T, cfg *gorm.Config) {
 	}
 
 	_, err = gormshop.Complain(ctx, db, svc, "O-1", "too much", 101)
-	require.ErrorIs(t, err, refund.ErrAmount)
+	require.ErrorIs(t, err, order.ErrAmount)
 	require.Zero(t, complaints(), "the complaint is rolled back with the refund")
 	r, err := gormshop.Complain(ctx, db, svc, "O-1", "broken", 60)
 	require.NoError(t, err)

@@ -103,7 +103,7 @@ func save(ctx context.Context, tx *sql.Tx, before, after *order.Order, query str
 		}
 	}
 	for _, r := range o.Refunds {
-		err := exec(ctx, tx, refund.ErrConflict, `INSERT INTO shop_refunds (no, order_number, gateway, state, requested_at,
+		err := exec(ctx, tx, order.ErrConflict, `INSERT INTO shop_refunds (no, order_number, gateway, state, requested_at,
 			next_attempt_at) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (no) DO UPDATE SET gateway = excluded.gateway,
 			state = excluded.state, next_attempt_at = excluded.next_attempt_at WHERE order_number = excluded.order_number`,
 			r.No, o.ID, o.Gateway, r.State, r.RequestedAt.UnixMicro(), r.NextAttemptAt.UnixMicro())

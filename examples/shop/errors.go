@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/orderfsm/orderfsm/adapters/sqlstore"
+	"github.com/orderfsm/orderfsm/order"
 	"github.com/orderfsm/orderfsm/refund"
 )
 
@@ -24,13 +25,13 @@ func status(err error) (int, string) {
 		code   string
 	}{
 		{errors.As(err, &tooLarge), http.StatusRequestEntityTooLarge, "too_large"},
-		{is(err, errRequest, refund.ErrInvalid), http.StatusBadRequest, "invalid"},
-		{is(err, errNoOrder, refund.ErrOrderNotFound, refund.ErrRefundNotFound), http.StatusNotFound, "not_found"},
-		{is(err, refund.ErrTransition), http.StatusConflict, "not_allowed_now"},
+		{is(err, errRequest, order.ErrInvalid), http.StatusBadRequest, "invalid"},
+		{is(err, errNoOrder, refund.ErrOrderNotFound, order.ErrRefundNotFound), http.StatusNotFound, "not_found"},
+		{is(err, order.ErrTransition), http.StatusConflict, "not_allowed_now"},
 		{is(err, refund.ErrUnsettled), http.StatusConflict, "may_still_pay"},
-		{is(err, refund.ErrVetoed), http.StatusConflict, "vetoed"},
-		{is(err, refund.ErrConflict, refund.ErrExists, errOrderTaken, errItemTaken), http.StatusConflict, "conflict"},
-		{is(err, refund.ErrAmount), http.StatusUnprocessableEntity, "amount"},
+		{is(err, order.ErrVetoed), http.StatusConflict, "vetoed"},
+		{is(err, order.ErrConflict, refund.ErrExists, errOrderTaken, errItemTaken), http.StatusConflict, "conflict"},
+		{is(err, order.ErrAmount), http.StatusUnprocessableEntity, "amount"},
 		{is(err, refund.ErrLimit), http.StatusUnprocessableEntity, "limit"},
 		{is(err, errNoItem, errNoStock), http.StatusUnprocessableEntity, "item"},
 		{isContention(err), http.StatusServiceUnavailable, "try_again"},

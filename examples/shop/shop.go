@@ -210,7 +210,7 @@ func (s *shop) claim(ctx context.Context, orderID, refundNo string, skus []strin
 				return err
 			}
 		case again:
-			return fmt.Errorf("refund %s is for other items: %w", refundNo, refund.ErrConflict)
+			return fmt.Errorf("refund %s is for other items: %w", refundNo, order.ErrConflict)
 		default:
 			return fmt.Errorf("%s: %w", it.SKU, errItemTaken)
 		}

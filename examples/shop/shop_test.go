@@ -106,7 +106,7 @@ func TestNothingInPart(t *testing.T) {
 		require.Len(t, o.Refunds, 1)
 		// orderfsm refuses the number and the long reason, and no item is claimed.
 		_, err = s.app.Shop.requestRefund(bg, "li", "ORD-1", "a*", []string{"pot"}, strings.Repeat("x", 5000))
-		require.ErrorIs(t, err, refund.ErrInvalid)
+		require.ErrorIs(t, err, order.ErrInvalid)
 		require.Zero(t, s.number(t, `SELECT count(*) FROM order_items WHERE sku = 'pot' AND refund_no <> ''`))
 		// After the rejection the tea is free, and the old key still means the old refund.
 		must(t, 200, wang, s.url+"/staff/orders/ORD-1/refunds/ORD-1_a/reject", `{"note":"opened"}`)
@@ -130,7 +130,7 @@ func TestNothingInPart(t *testing.T) {
 func TestStatus(t *testing.T) {
 	for err, want := range map[error]int{
 		refund.ErrUnsettled:    409,
-		refund.ErrVetoed:       409,
+		order.ErrVetoed:        409,
 		refund.ErrLimit:        422,
 		sqlstore.ErrCommit:     503,
 		errors.New("the disk"): 500,

@@ -2,6 +2,7 @@ package swapadapter_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -102,6 +103,7 @@ func TestShopOnAcquirer(t *testing.T) {
 // TestShopOnFake checks the shop's messages for every behaviour of a provider, without a network.
 func TestShopOnFake(t *testing.T) {
 	t.Parallel()
+	busy := &refund.BusyError{After: time.Minute, Account: true, Err: errors.New("too many calls")}
 	for name, c := range map[string]struct {
 		script []refundtest.Step
 		now    string // the first message for the clerk
@@ -112,8 +114,8 @@ func TestShopOnFake(t *testing.T) {
 		"accepted":           {[]refundtest.Step{refundtest.PayWhenAsked()}, "on its way", "returned", 30},
 		"time-out, paid":     {[]refundtest.Step{refundtest.Pay().ThenFail(context.DeadlineExceeded)}, "on its way", "returned", 30},
 		"time-out, not paid": {[]refundtest.Step{refundtest.Fail(context.DeadlineExceeded)}, "on its way", "returned", 30},
-		"busy twice":         {[]refundtest.Step{refundtest.Busy(time.Minute), refundtest.Busy(time.Minute)}, "on its way", "returned", 30},
-		"certificate":        {[]refundtest.Step{refundtest.SetupFault()}, "on its way", "returned", 30},
+		"busy twice":         {[]refundtest.Step{refundtest.Fail(busy), refundtest.Fail(busy)}, "on its way", "returned", 30},
+		"certificate":        {[]refundtest.Step{refundtest.Fail(&refund.SetupError{Err: errors.New("expired")})}, "on its way", "returned", 30},
 		"takes long":         {[]refundtest.Step{refundtest.Accept()}, "on its way", "on its way", 0},
 		"refusal":            {[]refundtest.Step{refundtest.Decline("NOTENOUGH")}, "refused: NOTENOUGH", "refused: NOTENOUGH", 0},
 		"a refusal after a time-out": {
@@ -140,17 +142,17 @@ func TestShopOnFake(t *testing.T) {
 func TestShopRefuses(t *testing.T) {
 	t.Parallel()
 	_, err := swapadapter.NewShop(memstore.New(), nil, refund.Options{})
-	require.ErrorIs(t, err, refund.ErrInvalid)
+	require.ErrorIs(t, err, order.ErrInvalid)
 	gateways := map[string]refund.RefundGateway{"fake": refundtest.New()}
 	_, err = swapadapter.NewShop(nil, gateways, refund.Options{})
-	require.ErrorIs(t, err, refund.ErrInvalid)
+	require.ErrorIs(t, err, order.ErrInvalid)
 
 	gw := refundtest.New()
 	shop := open(t, "fake", gw, newClock())
 	stale := yes
 	stale.Amount++
 	_, err = shop.GiveBack(ctx, stale)
-	require.ErrorIs(t, err, refund.ErrConflict)
+	require.ErrorIs(t, err, order.ErrConflict)
 	require.Empty(t, gw.Calls())
 	require.Equal(t, "rejected", swapadapter.Describe(order.Refund{State: order.StateRejected}))
 }

@@ -180,7 +180,7 @@ func insist(ctx context.Context, do func() error) error {
 	for {
 		err := do()
 		for _, final := range []error{
-			refund.ErrInvalid, refund.ErrConflict, refund.ErrTransition, refund.ErrAmount,
+			order.ErrInvalid, order.ErrConflict, order.ErrTransition, order.ErrAmount,
 			refund.ErrOrderNotFound,
 		} {
 			if errors.Is(err, final) {

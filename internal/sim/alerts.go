@@ -187,7 +187,7 @@ func (c *checker) processed(t *task, ref refund.Ref, next refund.ProcessResult, 
 // refusedAsLeased makes sure that a person is only kept from a refund while the provider may be
 // asked about it.
 func (c *checker) refusedAsLeased(t *task, err error) {
-	if !errors.Is(err, refund.ErrConflict) || t.loaded == nil {
+	if !errors.Is(err, order.ErrConflict) || t.loaded == nil {
 		return
 	}
 	if r := t.loaded.Refund(t.op.Refund); r != nil && !ahead(r.LeasedUntil, t.loadedAt, 2*lease) {

@@ -42,58 +42,34 @@ type Provider interface {
 	Next(f Fault) bool
 }
 
-// Fault is a fault of one call to the provider.
-type Fault int
+// Fault is a fault of one call to the provider. Its value says what the provider does, for the
+// reports of the suite.
+type Fault string
 
 // The faults. FaultDecline, FaultAbnormal and FaultClose are used only before a Refund.
 const (
 	// FaultDecline refuses a refund for a reason that has gone by the next call, for example too
 	// little money. Nothing is paid, and the number stays free.
-	FaultDecline Fault = iota + 1
+	FaultDecline Fault = "decline a refund"
 	// FaultLoseAnswer executes the call (a refund is paid) and loses the answer.
-	FaultLoseAnswer
+	FaultLoseAnswer Fault = "lose an answer"
 	// FaultFailBefore breaks the connection before the call is executed.
-	FaultFailBefore
+	FaultFailBefore Fault = "break a connection"
 	// FaultGarbage executes the call and answers with garbage.
-	FaultGarbage
+	FaultGarbage Fault = "answer with garbage"
 	// FaultOtherRefund executes the call and returns a well-formed answer about another refund
 	// number.
-	FaultOtherRefund
+	FaultOtherRefund Fault = "answer about another refund"
 	// FaultOtherAmount executes the call and returns a well-formed answer with another amount.
-	FaultOtherAmount
+	FaultOtherAmount Fault = "answer with another amount"
 	// FaultHang never answers. It ends when the caller closes the connection or the test ends. The
 	// call may be executed or not.
-	FaultHang
+	FaultHang Fault = "leave a call without an answer"
 	// FaultAbnormal accepts a refund whose money leaves the merchant and does not reach the buyer.
-	FaultAbnormal
+	FaultAbnormal Fault = "end a refund as abnormal"
 	// FaultClose accepts a refund that ends without payment.
-	FaultClose
+	FaultClose Fault = "close a refund"
 )
-
-// String returns what the provider does, for example "decline a refund".
-func (f Fault) String() string {
-	switch f {
-	case FaultDecline:
-		return "decline a refund"
-	case FaultLoseAnswer:
-		return "lose an answer"
-	case FaultFailBefore:
-		return "break a connection"
-	case FaultGarbage:
-		return "answer with garbage"
-	case FaultOtherRefund:
-		return "answer about another refund"
-	case FaultOtherAmount:
-		return "answer with another amount"
-	case FaultHang:
-		return "leave a call without an answer"
-	case FaultAbnormal:
-		return "end a refund as abnormal"
-	case FaultClose:
-		return "close a refund"
-	}
-	return "do an unknown fault"
-}
 
 // Run runs every check as a parallel subtest of t.
 func Run(t *testing.T, h Harness) {
@@ -234,7 +210,7 @@ func (e *env) requireSound(t tb, req refund.Request, res refund.Result) {
 	case refund.OutcomeUnknown:
 		require.Fail(t, "an unknown outcome must be an error")
 	default:
-		require.Fail(t, "not an outcome", "%d", int(res.Outcome))
+		require.Fail(t, "not an outcome", "%q", res.Outcome)
 	}
 	require.Equal(t, time.UTC, res.RefundedAt.Location(), "times are UTC")
 }

@@ -171,7 +171,10 @@ func keys(m map[string]bool) (all []string) {
 
 // TestSkipSaysWhatStaysUnproven: a check is skipped if the provider cannot do its fault.
 func TestSkipSaysWhatStaysUnproven(t *testing.T) {
-	for f := FaultDecline; f <= FaultClose; f++ {
+	for _, f := range []Fault{
+		FaultDecline, FaultLoseAnswer, FaultFailBefore, FaultGarbage, FaultOtherRefund,
+		FaultOtherAmount, FaultHang, FaultAbnormal, FaultClose,
+	} {
 		skipped := 0
 		for _, c := range checks() {
 			b := newBank("")
@@ -180,13 +183,12 @@ func TestSkipSaysWhatStaysUnproven(t *testing.T) {
 			close(b.closed)
 			require.False(t, r.failed, c.name)
 			if r.skipped != "" {
-				require.Equal(t, "the provider cannot "+f.String()+": unproven that "+c.proves,
+				require.Equal(t, "the provider cannot "+string(f)+": unproven that "+c.proves,
 					r.skipped)
 				skipped++
 			}
 		}
 		require.Positive(t, skipped, "no check needs a provider that can %s", f)
-		require.NotEqual(t, Fault(0).String(), f.String())
 	}
 	for _, c := range checks() {
 		b := newBank("")

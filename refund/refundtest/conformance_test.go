@@ -21,6 +21,12 @@ func (p *provider) AddOrder(total int64) refund.Request {
 	return refund.Request{OrderID: id, RefundNo: id + "-", Total: total, Currency: "CNY"}
 }
 
+func (p *provider) Settle(number string) {
+	if p.State(number) == refund.OutcomeAccepted {
+		_ = p.End(number, refund.OutcomeSucceeded)
+	}
+}
+
 func (p *provider) Next(f gatewaytest.Fault) bool {
 	var s refundtest.Step
 	switch f {

@@ -26,13 +26,12 @@
 // a refund takes the step of [Gateway.ByDefault].
 //
 //	Pay                 paid, and the answer says so
-//	Accept              accepted, until Settle or End
+//	Accept              accepted, until End
 //	PayWhenAsked        accepted, and paid at the next query
 //	Decline             refused: nothing is paid, and the number stays free
 //	Close, Abnormal     ended without payment; sent, and could not be delivered
-//	Fail                an error: nothing was done, and the outcome is unknown
+//	Fail                an error: nothing was done, and the outcome is unknown (set-up, busy)
 //	Pay().ThenFail      an error although it was paid: the answer is lost
-//	SetupFault, Busy    errors with a meaning for the Service
 //	Hang                no answer until the caller gives up
 //	Answer, Rewrite     any other answer
 //

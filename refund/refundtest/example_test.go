@@ -107,7 +107,10 @@ func ExampleGateway_Notify() {
 	r, err := svc.ApproveAndSend(ctx, yes)
 	fmt.Println(r.State, err)
 
-	gw.Settle("R1")
+	if err := gw.End("R1", refund.OutcomeSucceeded); err != nil {
+		fmt.Println(err)
+		return
+	}
 	post, err := gw.Notify("R1", "/refunds/notify")
 	if err != nil {
 		fmt.Println(err)
@@ -136,7 +139,10 @@ func ExamplePass() {
 	stuck, _ := svc.Stuck(ctx, refund.Filter{})
 	fmt.Println(len(stuck.Entries), "stuck", err)
 
-	gw.Settle("R1")
+	if err := gw.End("R1", refund.OutcomeSucceeded); err != nil {
+		fmt.Println(err)
+		return
+	}
 	err = refundtest.Pass(ctx, clock, svc, 2*time.Hour)
 	o, _ := svc.Order(ctx, "ORDER-1")
 	fmt.Println(o.Refund("R1").State, err)

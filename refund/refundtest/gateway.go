@@ -11,16 +11,12 @@ import (
 
 const opRefund, opQuery, opList = "refund", "query", "list"
 
-// The codes of refusals without a script.
-const (
-	// CodeOtherTerms refuses a refund number that exists with another order or amount.
-	CodeOtherTerms = "OTHER_TERMS"
-	// CodeExceedsTotal refuses an amount of 0 or less, or more than is left of the order's total.
-	CodeExceedsTotal = "EXCEEDS_TOTAL"
-)
-
 // Gateway is a payment provider in memory, with a script and a ledger, and the gateway to it. Make
 // it with [New]; it is safe for concurrent use.
+//
+// Without a script it declines a refund number that exists with another order or amount, with code
+// OTHER_TERMS, and an amount of 0 or less, or of more than is left of the order's total, with code
+// EXCEEDS_TOTAL.
 type Gateway struct {
 	mu     sync.Mutex
 	usual  Step
@@ -240,7 +236,7 @@ func (g *Gateway) submit(req refund.Request, s Step, scripted bool) refund.Resul
 	switch {
 	case e != nil && (e.orderID != req.OrderID || e.amount != req.Amount):
 		return refund.Result{
-			Outcome: refund.OutcomeDeclined, Code: CodeOtherTerms,
+			Outcome: refund.OutcomeDeclined, Code: "OTHER_TERMS",
 			Message: fmt.Sprintf("the number exists with amount %d of order %s", e.amount,
 				e.orderID),
 		}
@@ -251,7 +247,7 @@ func (g *Gateway) submit(req refund.Request, s Step, scripted bool) refund.Resul
 		return e.result() // one number is one refund
 	case req.Amount <= 0 || req.Amount > req.Total-g.held(req.OrderID):
 		return refund.Result{
-			Outcome: refund.OutcomeDeclined, Code: CodeExceedsTotal,
+			Outcome: refund.OutcomeDeclined, Code: "EXCEEDS_TOTAL",
 			Message: fmt.Sprintf("%d of the total of %d can be refunded",
 				req.Total-g.held(req.OrderID), req.Total),
 		}

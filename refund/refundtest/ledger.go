@@ -54,15 +54,6 @@ func (g *Gateway) State(refundNo string) refund.Outcome {
 	return refund.OutcomeNotFound
 }
 
-// Settle pays a refund that is accepted. It does nothing to any other refund.
-func (g *Gateway) Settle(refundNo string) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if e := g.ledger[refundNo]; e != nil && e.state == refund.OutcomeAccepted {
-		e.end(refund.OutcomeSucceeded)
-	}
-}
-
 // End ends a refund as [refund.OutcomeSucceeded], [refund.OutcomeClosed] or
 // [refund.OutcomeAbnormal]. The refund may have ended otherwise before: money comes back, or a
 // refund succeeds late. End returns an error if the provider does not have the number, and for any
@@ -74,7 +65,7 @@ func (g *Gateway) End(refundNo string, as refund.Outcome) error {
 		refund.OutcomeNotFound:
 		fallthrough
 	default:
-		return fmt.Errorf("end refund %s: a refund cannot end as %s", refundNo, as)
+		return fmt.Errorf("end refund %s: a refund cannot end as %q", refundNo, as)
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -2,6 +2,7 @@ package refundtest_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -50,7 +51,7 @@ func TestNextListScriptsTheList(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, gw.RefundInConsole("O1", "C1", 20))
 	gw.NextList(
-		refundtest.SetupFault(),
+		refundtest.Fail(&refund.SetupError{Err: errors.New("the certificate has expired")}),
 		refundtest.Answer(refund.Result{Outcome: refund.OutcomeAbnormal, RefundNo: "C9"}),
 		refundtest.Close().Rewrite(func(r *refund.Result) { r.Amount++ }),
 	)
@@ -114,7 +115,7 @@ func TestServiceFindsOptionalInterfaces(t *testing.T) {
 		})
 		return err
 	}
-	require.ErrorIs(t, more("X1"), refund.ErrInvalid)
+	require.ErrorIs(t, more("X1"), order.ErrInvalid)
 	require.NoError(t, more("R2"))
 	require.ErrorIs(t, more("R3"), refund.ErrLimit)
 
@@ -138,7 +139,7 @@ func TestServiceFindsOptionalInterfaces(t *testing.T) {
 	require.Equal(t, http.StatusInternalServerError, post(refundtest.Forge(forged, "/")))
 	require.Equal(t, http.StatusInternalServerError,
 		post(http.NewRequest(http.MethodPost, "/", strings.NewReader("<xml>"))))
-	gw.Settle("R1")
+	require.NoError(t, gw.End("R1", refund.OutcomeSucceeded))
 	require.Equal(t, http.StatusNoContent, post(gw.Notify("R1", "https://shop.example/notify")))
 	require.Equal(t, order.StateRefunded, state(t, svc))
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/orderfsm/orderfsm/refund"
 )
@@ -31,7 +30,7 @@ func AsUsual() Step { return Step{} }
 // Pay pays the refund and answers that it succeeded.
 func Pay() Step { return Step{moves: refund.OutcomeSucceeded} }
 
-// Accept accepts the refund. It stays accepted until [Gateway.Settle] or [Gateway.End].
+// Accept accepts the refund. It stays accepted until [Gateway.End].
 func Accept() Step { return Step{moves: refund.OutcomeAccepted} }
 
 // PayWhenAsked accepts the refund and pays it at the next query.
@@ -56,19 +55,8 @@ func Decline(code string) Step {
 func Answer(res refund.Result) Step { return Step{answer: &res} }
 
 // Fail does nothing and returns err: the outcome is unknown. If err is nil, it returns an error of
-// this package.
+// this package. A [*refund.SetupError] and a [*refund.BusyError] have a meaning for the Service.
 func Fail(err error) Step { return Step{answer: &refund.Result{}}.ThenFail(err) }
-
-// SetupFault returns a [*refund.SetupError]: the set-up of the gateway is wrong.
-func SetupFault() Step {
-	return Fail(&refund.SetupError{Err: errors.New("the certificate has expired")})
-}
-
-// Busy returns a [*refund.BusyError] with Account: the provider accepts no call of the account
-// before after has passed. For an error about one refund, use [Fail].
-func Busy(after time.Duration) Step {
-	return Fail(&refund.BusyError{After: after, Account: true, Err: errors.New("too many calls")})
-}
 
 // Hang does nothing and does not answer until the caller's context ends.
 func Hang() Step { return Fail(nil).Before(Until(nil)) }

@@ -41,7 +41,7 @@ func Benchmark(b *testing.B, open func(b *testing.B) refund.Store) {
 				States: []order.State{order.StateApproved},
 			})
 			require.NoError(b, err)
-			require.Len(b, page.Entries, refund.DefaultLimit)
+			require.Len(b, page.Entries, 50)
 		},
 	} {
 		b.Run(name, func(b *testing.B) {

@@ -142,7 +142,7 @@ func (b *broken) Create(ctx context.Context, o *order.Order) error {
 		return refund.ErrExists
 	}
 	if b.taken(o) {
-		return refund.ErrConflict
+		return order.ErrConflict
 	}
 	if err := refund.CheckHistory(o, 0); err != nil && !b.is("history has gaps") {
 		return err
@@ -281,7 +281,7 @@ func (b *broken) change(
 		return o
 	}
 	if b.is("numbers are checked too early") && b.taken(o) {
-		return refund.ErrConflict
+		return order.ErrConflict
 	}
 	if b.is("swallows panics") {
 		defer func() { _ = recover() }()
@@ -304,7 +304,7 @@ func (b *broken) change(
 		return err
 	}
 	if !b.is("numbers are checked too early") && b.taken(o) {
-		return refund.ErrConflict
+		return order.ErrConflict
 	}
 	err = refund.CheckHistory(o, before.Seq)
 	if err != nil && !b.is("history has gaps") && !b.is("update loads the history") {

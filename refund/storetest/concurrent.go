@@ -106,7 +106,7 @@ func refundNoIsUniqueAtOnce(t tb, e *env) {
 			won++
 			continue
 		}
-		require.ErrorIs(t, err, refund.ErrConflict)
+		require.ErrorIs(t, err, order.ErrConflict)
 	}
 	require.Equal(t, 1, won, "only one order can have the number")
 	page, err := e.store.ListRefunds(bg, refund.Filter{})

@@ -76,7 +76,7 @@ func joinedFailureChangesNothing(t tb, e *env) {
 	require.ErrorIs(t, e.store.Update(ctx, "O-2", func(ctx context.Context, o *order.Order) error {
 		require.NoError(t, e.request(t, "R-3")(ctx, o))
 		return e.request(t, "R-1")(ctx, o)
-	}), refund.ErrConflict)
+	}), order.ErrConflict)
 	require.ErrorIs(t, e.store.Create(ctx, e.paid("O-1")), refund.ErrExists)
 	require.ErrorIs(t, e.store.Update(ctx, "O-9", e.request(t, "R-4")), refund.ErrOrderNotFound)
 	require.NoError(t, e.store.Create(ctx, e.paid("O-3")), "the transaction continues")

@@ -257,7 +257,9 @@ func listPages(t tb, e *env) {
 			}
 			number := fmt.Sprintf("R-%s-%d", id, 9-k)
 			e.fire(t, o, order.EventRequestRefund, number, 1, at)
-			want = append(want, refund.Position{RequestedAt: at, OrderID: id, RefundNo: number})
+			want = append(want, refund.Position{
+				RequestedAt: at, Ref: refund.Ref{OrderID: id, RefundNo: number},
+			})
 		}
 		require.NoError(t, e.store.Create(bg, o))
 	}
@@ -296,7 +298,7 @@ func listLimits(t tb, e *env) {
 	}
 	require.NoError(t, e.store.Create(bg, o))
 	for limit, want := range map[int]int{
-		0: refund.DefaultLimit, -1: refund.DefaultLimit, 7: 7, 10000: refund.MaxLimit,
+		0: 50, -1: 50, 7: 7, 10000: refund.MaxLimit,
 	} {
 		page, err := e.store.ListRefunds(bg, refund.Filter{Limit: limit})
 		require.NoError(t, err)

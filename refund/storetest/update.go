@@ -266,11 +266,11 @@ func historyContinues(t tb, e *env) {
 func refundNoIsUnique(t tb, e *env) {
 	e.create(t, "O-1", "R-1")
 	before := e.create(t, "O-2", "R-2")
-	require.ErrorIs(t, e.store.Update(bg, "O-2", e.request(t, "R-1")), refund.ErrConflict)
+	require.ErrorIs(t, e.store.Update(bg, "O-2", e.request(t, "R-1")), order.ErrConflict)
 	requireSame(t, before, e.get(t, "O-2"), "nothing is committed")
 	o := e.paid("O-3")
 	e.fire(t, o, order.EventRequestRefund, "R-1", 1, e.at(1))
-	require.ErrorIs(t, e.store.Create(bg, o), refund.ErrConflict)
+	require.ErrorIs(t, e.store.Create(bg, o), order.ErrConflict)
 	_, err := e.store.Get(bg, "O-3")
 	require.ErrorIs(t, err, refund.ErrOrderNotFound)
 	require.NoError(t, e.store.Update(bg, "O-2", e.request(t, "r-1")), "numbers are case-sensitive")

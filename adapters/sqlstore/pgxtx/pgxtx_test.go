@@ -107,7 +107,7 @@ func TestJoined(t *testing.T) {
 	require.Zero(t, after)
 
 	require.NoError(t, pgxtx.InTx(ctx, pool, func(ctx context.Context) error {
-		require.ErrorIs(t, errors.Join(ask(ctx, "R-1"), ask(ctx, "R-2")), refund.ErrAmount)
+		require.ErrorIs(t, errors.Join(ask(ctx, "R-1"), ask(ctx, "R-2")), order.ErrAmount)
 		_, err := svc.Process(ctx, refund.Ref{OrderID: "O-1", RefundNo: "R-1"})
 		require.ErrorIs(t, err, refund.ErrInTx)
 		require.Zero(t, after)

@@ -1,0 +1,4 @@
+package order
+
+// ValidateRefundNo is for the tests of the form of a refund number.
+var ValidateRefundNo = validateRefundNo
