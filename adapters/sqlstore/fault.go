@@ -1,8 +1,6 @@
 package sqlstore
 
 import (
-	"context"
-	"errors"
 	"slices"
 	"strings"
 
@@ -51,9 +49,6 @@ func (d Dialect) isMissingTable(err error) bool {
 
 // has reports whether err holds one of the codes.
 func (d Dialect) has(err error, c codes) bool {
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return false
-	}
 	switch d {
 	case PostgreSQL:
 		return slices.Contains(strings.Fields(c.postgresql), dberr.SQLState(err))

@@ -67,6 +67,38 @@ func TestStoreInTx(t *testing.T) {
 	})
 }
 
+// TestRetriesAreCounted: a transaction is repeated as often as Options say, and no more.
+func TestRetriesAreCounted(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, d database) {
+		_, db := d.store(t)
+		again := deadlock(t, d.dialect)
+		for retries, want := range map[int]int{-1: 1, 1: 2, 3: 4, 0: 21} {
+			s, err := sqlstore.New(db, d.dialect, sqlstore.Options{Retries: retries})
+			require.NoError(t, err)
+			s.SetPause(func(context.Context, time.Duration) error { return nil })
+			calls := 0
+			err = s.InTx(bg, func(context.Context) error { calls++; return again })
+			require.ErrorIs(t, err, again)
+			require.Equal(t, want, calls)
+		}
+	})
+}
+
+// TestReadAfterTheTransaction: a context that has outlived its transaction reads outside of any.
+func TestReadAfterTheTransaction(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, d database) {
+		s, _ := d.store(t)
+		require.NoError(t, s.Create(bg, newOrder("O-1")))
+		var inside context.Context
+		require.NoError(t, s.InTx(bg, func(ctx context.Context) error { inside = ctx; return nil }))
+		_, err := s.Get(inside, "O-1")
+		require.NoError(t, err)
+		require.Error(t, s.Update(inside, "O-1", lease), "but it does not write")
+	})
+}
+
 // TestCancelledInTxFreesItsConnection: when the context of InTx ends, the pool gets the connection,
 // although the host's function still runs. It may be waiting for a second connection.
 func TestCancelledInTxFreesItsConnection(t *testing.T) {

@@ -82,7 +82,7 @@ func (c Column[T]) same(a, b *T) bool {
 	}
 	n, valid := c.number(a)
 	m, alsoValid := c.number(b)
-	return valid == alsoValid && (n == m || !valid)
+	return n == m && valid == alsoValid
 }
 
 // List is the columns of a table.

@@ -73,10 +73,20 @@ func TestValuesAreReadBack(t *testing.T) {
 
 // TestScanOtherTypes: some drivers return numbers as text.
 func TestScanOtherTypes(t *testing.T) {
-	var at time.Time
-	require.NoError(t, column.TimeDest(&at).Scan([]byte("1")))
-	require.Equal(t, micro, at)
-	require.Error(t, column.TimeDest(&at).Scan("noon"))
+	for _, number := range []any{int64(1), []byte("1"), "1"} {
+		var r row
+		scanned := 0
+		for _, dest := range columns.Dest(&r) {
+			if dest, ok := dest.(sql.Scanner); ok {
+				require.NoError(t, dest.Scan(number))
+				require.Error(t, dest.Scan("noon"))
+				require.NoError(t, dest.Scan(number))
+				scanned++
+			}
+		}
+		require.Equal(t, 3, scanned)
+		require.Equal(t, row{on: true, at: micro, maybe: micro}, r)
+	}
 }
 
 // TestChangedColumns: a column is set if what it holds changes, and only then.
