@@ -109,7 +109,9 @@ func (r brokenRows) Next(dest []driver.Value) error {
 
 // breaking returns a rowBreaker, a store on it, and another one on the same database that nothing
 // breaks. They have order O-1 with two approved refunds.
-func breaking(t *testing.T, d database, err error, retries int) (b *rowBreaker, s, plain *sqlstore.Store) {
+func breaking(
+	t *testing.T, d database, err error, retries int,
+) (b *rowBreaker, s, plain *sqlstore.Store) {
 	t.Helper()
 	dsn := d.fresh(t)
 	plain = d.on(t, d.connect(t, dsn))
