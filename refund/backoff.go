@@ -1,13 +1,13 @@
 package refund
 
 import (
-	"maps"
 	"math/rand/v2"
 	"time"
 )
 
-// Backoff returns how long to wait after an attempt that ended without an outcome. attempts counts
-// from 1. It must be safe for concurrent use.
+// Backoff returns how long to wait after an attempt that ended without an outcome. gateway is
+// order.Order.Gateway, so that a provider can have its own waits. attempts counts from 1. It must
+// be safe for concurrent use.
 type Backoff func(gateway string, attempts int) time.Duration
 
 // ExponentialBackoff begins at first and doubles up to most. Each wait is up to a fifth shorter, at
@@ -23,22 +23,6 @@ func ExponentialBackoff(first, most time.Duration) Backoff {
 			d -= time.Duration(rand.Int64N(fifth)) //nolint:gosec // spreads load, guards nothing
 		}
 		return d
-	}
-}
-
-// BackoffByGateway uses byName[name] for the gateway of that name (order.Order.Gateway), and other
-// for all others. A nil Backoff in byName means other. If other is nil, the default of
-// [Options].Backoff. Later changes of byName have no effect.
-func BackoffByGateway(byName map[string]Backoff, other Backoff) Backoff {
-	byName = maps.Clone(byName)
-	if other == nil {
-		other = defaultBackoff()
-	}
-	return func(gateway string, attempts int) time.Duration {
-		if b := byName[gateway]; b != nil {
-			return b(gateway, attempts)
-		}
-		return other(gateway, attempts)
 	}
 }
 

@@ -1,6 +1,7 @@
 package refund_test
 
 import (
+	"fmt"
 	"math"
 	"testing"
 	"time"
@@ -49,26 +50,6 @@ func TestBackoffNeverOverflows(t *testing.T) {
 		"at once, and not after 2^62 rounds",
 	)
 	require.LessOrEqual(t, refund.ExponentialBackoff(time.Hour, time.Second)("g", 1), time.Second)
-}
-
-func TestBackoffByGateway(t *testing.T) {
-	constant := func(d time.Duration) refund.Backoff {
-		return func(string, int) time.Duration { return d }
-	}
-	named := func(gateway string, attempts int) time.Duration {
-		require.Equal(t, "echo", gateway)
-		return time.Duration(attempts)
-	}
-	byName := map[string]refund.Backoff{"fast": constant(time.Second), "echo": named, "none": nil}
-	b := refund.BackoffByGateway(byName, constant(time.Minute))
-	delete(byName, "fast")
-	require.Equal(t, time.Second, b("fast", 1), "a copy is kept")
-	require.Equal(t, time.Duration(7), b("echo", 7))
-	require.Equal(t, time.Minute, b("none", 1))
-	require.Equal(t, time.Minute, b("other", 1))
-	d := refund.BackoffByGateway(nil, nil)("any", 1)
-	require.Greater(t, d, 3*time.Second)
-	require.LessOrEqual(t, d, 5*time.Second)
 }
 
 // TestDefaultScheduleOfPolls: the provider needs a month. The refund is asked about within seconds,
@@ -144,4 +125,19 @@ func TestWaitAfterEachKindOfError(t *testing.T) {
 			require.Contains(t, e.refund("R1").Message, "connection reset")
 		})
 	}
+}
+
+// TestBackoffIsThatOfTheGateway: a provider can have its own waits.
+func TestBackoffIsThatOfTheGateway(t *testing.T) {
+	var asked []string
+	e := newEnv(t, func(_ *env, o *refund.Options) {
+		o.Backoff = func(gateway string, attempts int) time.Duration {
+			asked = append(asked, fmt.Sprintf("%s %d", gateway, attempts))
+			return time.Minute
+		}
+	})
+	e.process(e.approved("R1", 4000)) // accepted
+	e.clock.Advance(time.Minute)
+	e.process(e.approvedOf("other", "O2")) // accepted
+	require.Equal(t, []string{"bank 1", "other 1"}, asked)
 }

@@ -219,12 +219,14 @@ func ExampleService_ListRefunds() {
 }
 
 // One provider settles within seconds, the others take hours.
-func ExampleBackoffByGateway() {
-	backoff := refund.BackoffByGateway(map[string]refund.Backoff{
-		"wallet": func(_ string, attempts int) time.Duration {
+func ExampleBackoff() {
+	slow := refund.ExponentialBackoff(time.Minute, 6*time.Hour)
+	backoff := func(gateway string, attempts int) time.Duration {
+		if gateway == "wallet" {
 			return min(time.Duration(attempts)*time.Second, time.Minute)
-		},
-	}, refund.ExponentialBackoff(time.Minute, 6*time.Hour))
+		}
+		return slow(gateway, attempts)
+	}
 	_ = refund.Options{Backoff: backoff}
 
 	fmt.Println(backoff("wallet", 3))

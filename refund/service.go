@@ -50,8 +50,8 @@ type Options struct {
 	// QuietPeriod is how long a refusal waits for proof if an earlier submission has no known
 	// outcome. Then the provider is asked once more. If zero, 2 min.
 	QuietPeriod time.Duration
-	// Backoff is how long to wait after an attempt without an outcome; see [BackoffByGateway]. If
-	// nil, [ExponentialBackoff] from 5 s to 2 h.
+	// Backoff is how long to wait after an attempt without an outcome. If nil,
+	// [ExponentialBackoff] from 5 s to 2 h.
 	Backoff Backoff
 	// MaxWait bounds the time between two attempts, whatever Backoff and a [*BusyError] say, so
 	// that their mistakes do not stop a refund. If zero, 24 h.

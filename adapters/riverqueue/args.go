@@ -13,23 +13,19 @@ import (
 const Queue = "orderfsm_refund"
 
 var (
-	_ river.JobArgsWithInsertOpts = Args{}
-	_ river.JobArgsWithInsertOpts = SweepArgs{}
+	_ river.JobArgsWithInsertOpts = refundArgs{}
+	_ river.JobArgsWithInsertOpts = sweepArgs{}
 )
 
-// Args are the arguments of the job of one refund.
-type Args struct {
-	// OrderID and RefundNo name the refund, as in refund.Ref.
-	OrderID  string `json:"order_id"`
-	RefundNo string `json:"refund_no"`
-}
+// refundArgs are the arguments of the job of one refund.
+type refundArgs struct{ refund.Ref }
 
 // Kind implements [river.JobArgs].
-func (Args) Kind() string { return "orderfsm_refund" }
+func (refundArgs) Kind() string { return "orderfsm_refund" }
 
 // InsertOpts implements [river.JobArgsWithInsertOpts]. A refund has one job at a time, with the
 // highest number of attempts that River's table can hold.
-func (Args) InsertOpts() river.InsertOpts {
+func (refundArgs) InsertOpts() river.InsertOpts {
 	return river.InsertOpts{
 		MaxAttempts: math.MaxInt16,
 		Priority:    2, // after the sweep, which a backlog must not delay
@@ -38,17 +34,15 @@ func (Args) InsertOpts() river.InsertOpts {
 	}
 }
 
-func (a Args) ref() refund.Ref { return refund.Ref{OrderID: a.OrderID, RefundNo: a.RefundNo} }
-
-// SweepArgs are the arguments of the periodic job of Config. See [Scheduler.Sweep].
-type SweepArgs struct{}
+// sweepArgs are the arguments of the periodic job of Config. See Scheduler.sweep.
+type sweepArgs struct{}
 
 // Kind implements [river.JobArgs].
-func (SweepArgs) Kind() string { return "orderfsm_refund_sweep" }
+func (sweepArgs) Kind() string { return "orderfsm_refund_sweep" }
 
 // InsertOpts implements [river.JobArgsWithInsertOpts]. There is one sweep at a time, and it is
 // tried once, because the next one follows.
-func (SweepArgs) InsertOpts() river.InsertOpts {
+func (sweepArgs) InsertOpts() river.InsertOpts {
 	return river.InsertOpts{MaxAttempts: 1, Priority: 1, Queue: Queue, UniqueOpts: oneAtATime()}
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/orderfsm/orderfsm/adapters/riverqueue"
+	"github.com/orderfsm/orderfsm/refund"
 )
 
 // backlog inserts n orders with an approved refund each. The refunds have been due for an hour and
@@ -39,9 +40,9 @@ func (s *shop) jobsOf(queue string, n int) {
 		var jobs []river.InsertManyParams
 		for i := from; i < from+1000 && i <= n; i++ {
 			jobs = append(jobs, river.InsertManyParams{
-				Args: riverqueue.Args{
+				Args: riverqueue.Args{Ref: refund.Ref{
 					OrderID: fmt.Sprintf("B-%d", i), RefundNo: fmt.Sprintf("RB-%d", i),
-				},
+				}},
 				InsertOpts: &river.InsertOpts{Queue: queue},
 			})
 		}

@@ -112,7 +112,7 @@ func child(spec string) error {
 	if err != nil {
 		return err
 	}
-	opts := refund.Options{CallTimeout: riverqueue.CallTimeout, Lease: riverqueue.Lease}
+	opts := advised
 	if mode == modeShort {
 		opts = refund.Options{CallTimeout: shortCall, Lease: shortLease}
 	}
@@ -137,10 +137,6 @@ func startRiver(
 	db *sql.DB, svc *refund.Service, opts riverqueue.Options, change func(*river.Config),
 ) (*river.Client[*sql.Tx], error) {
 	opts.Logger = cmp.Or(opts.Logger, silent())
-	w, err := riverqueue.NewWorker(svc, opts)
-	if err != nil {
-		return nil, err
-	}
 	inserter, err := river.NewClient(riverdatabasesql.New(db), &river.Config{})
 	if err != nil {
 		return nil, err
@@ -149,7 +145,10 @@ func startRiver(
 	if err != nil {
 		return nil, err
 	}
-	config := riverqueue.Config(w, scheduler)
+	config, err := riverqueue.Config(svc, scheduler, opts)
+	if err != nil {
+		return nil, err
+	}
 	config.Logger = silent()
 	change(config)
 	c, err := river.NewClient(riverdatabasesql.New(db), config)
@@ -197,9 +196,9 @@ func TestKilledProcessPaysOnce(t *testing.T) {
 	require.Equal(t, order.StateApproved, s.refund("1").State)
 	job := s.jobBecomes(rivertype.JobStateRunning)
 
-	w, err := riverqueue.NewWorker(s.svc, riverqueue.Options{CallTimeout: shortCall})
+	cfg, err := riverqueue.Config(s.svc, s.scheduler, riverqueue.Options{CallTimeout: shortCall})
 	require.NoError(t, err)
-	stuck := job.AttemptedAt.Add(riverqueue.Config(w, s.scheduler).RescueStuckJobsAfter)
+	stuck := job.AttemptedAt.Add(cfg.RescueStuckJobsAfter)
 	s.eventually(func() (over bool) {
 		require.NoError(t, s.db.QueryRowContext(bg, "SELECT now() > $1", stuck).Scan(&over))
 		return over
@@ -248,9 +247,7 @@ func TestKilledProcessRecoversWithinAMinute(t *testing.T) {
 // after.
 func recovery(t *testing.T, leads bool, after time.Duration) time.Duration {
 	dsn := freshDSN(t)
-	s := newShop(t, dsn, refundtest.New(), refund.Options{
-		CallTimeout: riverqueue.CallTimeout, Lease: riverqueue.Lease,
-	})
+	s := newShop(t, dsn, refundtest.New(), advised)
 	if !leads {
 		s.start(riverqueue.Options{}, func(c *river.Config) {
 			c.Queues, c.TestOnly = map[string]river.QueueConfig{"other": {MaxWorkers: 1}}, false

@@ -8,11 +8,11 @@
 //	inserter, err := river.NewClient(riverdatabasesql.New(db), &river.Config{}) // only inserts
 //	scheduler, err := riverqueue.NewScheduler(inserter, sqlstore.TxFrom, riverqueue.Lanes{})
 //	svc, err := refund.NewService(machine, store, gateway, refund.Options{
-//		Scheduler: scheduler, CallTimeout: riverqueue.CallTimeout, Lease: riverqueue.Lease,
+//		Scheduler: scheduler, CallTimeout: 10 * time.Second, Lease: 30 * time.Second,
 //	})
 //	…
-//	worker, err := riverqueue.NewWorker(svc, riverqueue.Options{})
-//	client, err := river.NewClient(riverdatabasesql.New(db), riverqueue.Config(worker, scheduler))
+//	config, err := riverqueue.Config(svc, scheduler, riverqueue.Options{})
+//	client, err := river.NewClient(riverdatabasesql.New(db), config)
 //	err = client.Start(ctx)
 //
 // With riverdatabasesql.New, the working client looks for jobs every second. With
@@ -41,34 +41,38 @@
 //
 // # Jobs are not given up
 //
-// [Worker] calls Service.Process and lets the job sleep until the refund is due again, as the
-// Backoff of the service says. The job completes when the refund is not approved any more. Nothing
-// else ends it. The job sleeps after errors of the provider or the store, after a panic, and after
-// code of the host has called runtime.Goexit. Each refund waits by itself: if the provider limits
-// the account ([refund.BusyError] with Account), each of the other refunds asks once before it
-// waits too. River's own count of attempts is set to its maximum. It counts only errors outside of
-// the Worker and processes that were killed.
+// A job calls Service.Process and sleeps until the refund is due again, as the Backoff of the
+// service says. The job completes when the refund is not approved any more. Nothing else ends it.
+// The job sleeps after errors of the provider or the store, after a panic, and after code of the
+// host has called runtime.Goexit. Each refund waits by itself: if the provider limits the account
+// ([refund.BusyError] with Account), each of the other refunds asks once before it waits too.
+// River's own count of attempts is set to its maximum. It counts only errors outside of Process and
+// processes that were killed.
 //
-// [Scheduler.Sweep] finds due refunds that have no job, or a job that sleeps. Such a refund was
-// approved before the host used River, or its job was cancelled or deleted in River's tables, or it
-// was retried while its last job was completing, or its job sleeps by a clock that was wrong. With
-// Config, River sweeps every [SweepEvery]: its leader inserts a job into [Queue], which at least
-// one client must work.
+// A sweep finds due refunds that have no job, or a job that sleeps. Such a refund was approved
+// before the host used River, or its job was cancelled or deleted in River's tables, or it was
+// retried while its last job was completing, or its job sleeps by a clock that was wrong. River's
+// leader inserts the job of a sweep into [Queue] when it starts and then every 30 s. At least one
+// client must work that queue.
+//
+// The job of a refund is of the kind orderfsm_refund, with the arguments order_id and refund_no.
+// That of the sweep is of the kind orderfsm_refund_sweep.
 //
 // # After a crash
 //
 // The job of a killed process is still running for River. Every 30 s, River's leader looks for jobs
 // that have run for longer than Config.RescueStuckJobsAfter. The lease of the refund should have
-// ended by then. With [CallTimeout] and [Lease], a refund is processed again in under a minute.
-// With the defaults of refund.Options it takes longer.
+// ended by then. If CallTimeout is 10 s and Lease 30 s, as above, a refund is processed again in
+// under a minute: its job is stuck after 15 s, River looks for it within 30 s, and it takes some
+// seconds to start it. With the defaults of refund.Options it takes longer.
 //
 // A running client survives a database that is away for a while. A client that is started meanwhile
 // does not start: Start returns an error, and the host must call it again.
 //
 // RescueStuckJobsAfter applies to all jobs of a client. If the host has jobs that may run longer,
 // give them their own Timeout, which River respects, or use another schema for the refunds.
-// Every client that may become the leader must have the Worker, because River gives up rescued jobs
-// of a kind that its leader does not know. (The sweep inserts new ones.)
+// Every client that may become the leader must have the Workers of [Config], because River gives up
+// rescued jobs of a kind that its leader does not know. (The sweep inserts new ones.)
 //
 // # Fairness
 //

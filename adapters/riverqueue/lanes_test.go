@@ -94,9 +94,8 @@ func TestJobWaitsInTheQueueOfItsGateway(t *testing.T) {
 	want := []string{riverqueue.QueueOf("a"), riverqueue.QueueOf("b.c"), riverqueue.Queue}
 	require.Equal(t, want, queues())
 
-	w, err := riverqueue.NewWorker(s.svc, riverqueue.Options{Logger: silent()})
+	cfg, err := riverqueue.Config(s.svc, s.scheduler, riverqueue.Options{Logger: silent()})
 	require.NoError(t, err)
-	cfg := riverqueue.Config(w, s.scheduler)
 	require.Len(t, cfg.Queues, 3)
 	for _, name := range want {
 		require.Equal(t, riverqueue.MaxWorkers, cfg.Queues[name].MaxWorkers)
@@ -174,9 +173,8 @@ func TestQueueOfIsValidAndUnique(t *testing.T) {
 	}
 	require.Len(t, queues, len(names)+1)
 	s := newShop(t, freshDSN(t), refundtest.New(), refund.Options{})
-	w, err := riverqueue.NewWorker(s.svc, riverqueue.Options{Logger: silent()})
+	cfg, err := riverqueue.Config(s.svc, s.scheduler, riverqueue.Options{Logger: silent()})
 	require.NoError(t, err)
-	cfg := riverqueue.Config(w, s.scheduler)
 	cfg.Queues = queues
 	_, err = river.NewClient(riverdatabasesql.New(s.db), cfg)
 	require.NoError(t, err)

@@ -37,7 +37,8 @@ func TestLogs(t *testing.T) {
 		w, err := riverqueue.NewWorker(svc, riverqueue.Options{Logger: log.Logger()})
 		require.NoError(t, err)
 		require.Error(t, w.Work(bg, &river.Job[riverqueue.Args]{
-			JobRow: &rivertype.JobRow{}, Args: riverqueue.Args{OrderID: "O-1", RefundNo: "R-1"},
+			JobRow: &rivertype.JobRow{},
+			Args:   riverqueue.Args{Ref: refund.Ref{OrderID: "O-1", RefundNo: "R-1"}},
 		}))
 	}
 	require.Empty(t, logtest.Check(".", log.Records()))
@@ -55,7 +56,8 @@ func TestLoggerDefaultsToSlogDefault(t *testing.T) {
 	w, err := riverqueue.NewWorker(s.svc, riverqueue.Options{})
 	require.NoError(t, err)
 	require.Error(t, w.Work(bg, &river.Job[riverqueue.Args]{
-		JobRow: &rivertype.JobRow{}, Args: riverqueue.Args{OrderID: "O-1", RefundNo: "R-1"},
+		JobRow: &rivertype.JobRow{},
+		Args:   riverqueue.Args{Ref: refund.Ref{OrderID: "O-1", RefundNo: "R-1"}},
 	}))
 	require.Equal(t, []string{"O-1"}, log.Values("refund could not be processed", "order_id"))
 }

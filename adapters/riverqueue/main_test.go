@@ -42,6 +42,9 @@ const patience = 3 * time.Minute
 // patient are options with which no call and no lease ends while a test waits.
 var patient = refund.Options{CallTimeout: 2 * patience, Lease: 4 * patience}
 
+// advised are the options that the package documentation advises.
+var advised = refund.Options{CallTimeout: 10 * time.Second, Lease: 30 * time.Second}
+
 // TestMain is also the main function of the processes that tests start and kill.
 func TestMain(m *testing.M) {
 	logtest.Silence()
@@ -265,9 +268,8 @@ func (s *shop) list() []*rivertype.JobRow {
 func (s *shop) start(opts riverqueue.Options, change func(*river.Config)) *river.Client[*sql.Tx] {
 	s.t.Helper()
 	opts.Logger = cmp.Or(opts.Logger, silent())
-	w, err := riverqueue.NewWorker(s.svc, opts)
+	cfg, err := riverqueue.Config(s.svc, s.scheduler, opts)
 	require.NoError(s.t, err)
-	cfg := riverqueue.Config(w, s.scheduler)
 	cfg.Logger, cfg.TestOnly = silent(), true
 	cfg.FetchCooldown, cfg.FetchPollInterval = 5*time.Millisecond, 5*time.Millisecond
 	if change != nil {

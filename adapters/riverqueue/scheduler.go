@@ -58,8 +58,7 @@ func (s *Scheduler[TTx]) Schedule(ctx context.Context, ref refund.Ref, _ time.Ti
 	if err != nil {
 		return err
 	}
-	res, err := s.client.InsertTx(ctx, tx, Args{OrderID: ref.OrderID, RefundNo: ref.RefundNo},
-		&river.InsertOpts{Queue: queue})
+	res, err := s.client.InsertTx(ctx, tx, refundArgs{ref}, &river.InsertOpts{Queue: queue})
 	if err != nil {
 		return fmt.Errorf("insert the job: %w", err)
 	}
@@ -68,23 +67,17 @@ func (s *Scheduler[TTx]) Schedule(ctx context.Context, ref refund.Ref, _ time.Ti
 	return err
 }
 
-// Due lists the refunds that are due. [refund.Service] implements it.
-type Due interface {
-	// Due does what [refund.Service.Due] does.
+// dueLister lists the refunds that are due. [refund.Service] implements it.
+type dueLister interface {
 	Due(ctx context.Context, limit int, except []string) ([]refund.DueRefund, error)
 }
 
-// Sweep makes sure that due refunds have a job, that the job does not sleep, and that its queue is
+// sweep makes sure that due refunds have a job, that the job does not sleep, and that its queue is
 // worked. It does so for the limit (> 0) refunds that are due for the longest time. If there are as
-// many as limit, it continues with the refunds of the other gateways. Sweep returns how many jobs
+// many as limit, it continues with the refunds of the other gateways. sweep returns how many jobs
 // it inserted, woke or moved. It may be called at any time from any process. If it fails for a
 // refund, it continues with the others, and the error names all that failed.
-func (s *Scheduler[TTx]) Sweep(ctx context.Context, due Due, limit int) (int, error) {
-	if limit <= 0 {
-		return 0, fmt.Errorf("sweep due refunds: %w", &order.InvalidError{
-			Field: "limit", Problem: "must be positive",
-		})
-	}
+func (s *Scheduler[TTx]) sweep(ctx context.Context, due dueLister, limit int) (int, error) {
 	found := 0
 	var except []string
 	var errs []error
@@ -146,7 +139,7 @@ func (s *Scheduler[TTx]) sweepOne(
 	ctx context.Context, ref refund.DueRefund,
 ) (changed bool, err error) {
 	insert := func() (*rivertype.JobInsertResult, error) {
-		res, err := s.client.Insert(ctx, Args{OrderID: ref.OrderID, RefundNo: ref.RefundNo},
+		res, err := s.client.Insert(ctx, refundArgs{ref.Ref},
 			&river.InsertOpts{Queue: s.lanes.queue(ref.Gateway)})
 		if err != nil {
 			return nil, fmt.Errorf("insert the job: %w", err)

@@ -91,7 +91,7 @@ func TestScheduleDelaysNoJob(t *testing.T) {
 // listed lists the same refunds always.
 type listed []refund.DueRefund
 
-// Due implements [riverqueue.Due].
+// Due is that of a refund.Service.
 func (l listed) Due(context.Context, int, []string) ([]refund.DueRefund, error) {
 	return l, nil
 }

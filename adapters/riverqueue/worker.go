@@ -22,23 +22,12 @@ const (
 	minSleep = time.Second
 )
 
-var _ river.Worker[Args] = (*Worker)(nil)
+var _ river.Worker[refundArgs] = (*worker)(nil)
 
-// Options are the optional parts of a [Worker]. The zero value is ready for use.
-type Options struct {
-	// CallTimeout is the CallTimeout of refund.Options. A job is cancelled a little later. If zero,
-	// [CallTimeout].
-	CallTimeout time.Duration
-	// Now is the clock of the service. If nil, time.Now.
-	Now func() time.Time
-	// Logger receives the records that the package documentation lists. If nil, slog.Default().
-	Logger *slog.Logger
-}
-
-// Worker is the [river.Worker] that processes refunds. Make it with [NewWorker]; it is safe for
+// worker is the [river.Worker] that processes refunds. Make it with newWorker; it is safe for
 // concurrent use.
-type Worker struct {
-	river.WorkerDefaults[Args]
+type worker struct {
+	river.WorkerDefaults[refundArgs]
 	svc         *refund.Service
 	callTimeout time.Duration
 	now         func() time.Time
@@ -46,8 +35,8 @@ type Worker struct {
 	backoff     refund.Backoff
 }
 
-// NewWorker returns a Worker for the refunds of svc. The error is an [*order.InvalidError].
-func NewWorker(svc *refund.Service, opts Options) (*Worker, error) {
+// newWorker returns a worker for the refunds of svc. The error is an [*order.InvalidError].
+func newWorker(svc *refund.Service, opts Options) (*worker, error) {
 	if svc == nil {
 		return nil, &order.InvalidError{Field: "service", Problem: "is nil"}
 	}
@@ -55,7 +44,7 @@ func NewWorker(svc *refund.Service, opts Options) (*Worker, error) {
 		return nil, &order.InvalidError{Field: "call_timeout", Problem: "must not be negative"}
 	}
 	if opts.CallTimeout == 0 {
-		opts.CallTimeout = CallTimeout
+		opts.CallTimeout = callTimeout
 	}
 	if opts.Now == nil {
 		opts.Now = time.Now //nolint:forbidigo // the one place where the wall clock is the default
@@ -63,7 +52,7 @@ func NewWorker(svc *refund.Service, opts Options) (*Worker, error) {
 	if opts.Logger == nil {
 		opts.Logger = slog.Default()
 	}
-	return &Worker{
+	return &worker{
 		svc: svc, callTimeout: opts.CallTimeout, now: opts.Now, log: opts.Logger,
 		backoff: refund.ExponentialBackoff(time.Second, 30*time.Second),
 	}, nil
@@ -71,8 +60,8 @@ func NewWorker(svc *refund.Service, opts Options) (*Worker, error) {
 
 // Work implements [river.Worker]. It calls Process once. The job completes if the refund is not
 // approved any more, is cancelled if the refund does not exist, and sleeps in all other cases.
-func (w *Worker) Work(ctx context.Context, job *river.Job[Args]) error {
-	ref := job.Args.ref()
+func (w *worker) Work(ctx context.Context, job *river.Job[refundArgs]) error {
+	ref := job.Args.Ref
 	ahead := time.Duration(0)
 	if job.AttemptedAt != nil {
 		// The database's clock is at least that far ahead of ours. River computes the end of the
@@ -106,7 +95,7 @@ var errGoexit = errors.New("runtime.Goexit was called")
 // process calls Process in a new goroutine. If code of the host ends its goroutine, it does not end
 // River's goroutine, which would then never report the job. If code of the host panics, process
 // returns the stack.
-func (w *Worker) process(
+func (w *worker) process(
 	ctx context.Context, ref refund.Ref,
 ) (next refund.ProcessResult, stack []byte, err error) {
 	err = errGoexit
@@ -126,7 +115,7 @@ func (w *Worker) process(
 
 // sleepAfter logs err and lets the job sleep. If Work returned the error, it would use up one of
 // River's attempts.
-func (w *Worker) sleepAfter(
+func (w *worker) sleepAfter(
 	ctx context.Context, ref refund.Ref, err error, more ...slog.Attr,
 ) error {
 	w.log.LogAttrs(ctx, slog.LevelError, "refund could not be processed", append(more,
@@ -136,11 +125,11 @@ func (w *Worker) sleepAfter(
 }
 
 // Timeout implements [river.Worker]. It is longer than the calls to the provider in one Process.
-func (w *Worker) Timeout(*river.Job[Args]) time.Duration { return w.callTimeout + spare }
+func (w *worker) Timeout(*river.Job[refundArgs]) time.Duration { return w.callTimeout + spare }
 
 // NextRetry implements [river.Worker]. It applies to errors outside of Work and to jobs whose
 // process was killed. It returns a time within seconds, because the lease of the refund keeps calls
 // apart.
-func (w *Worker) NextRetry(job *river.Job[Args]) time.Time {
+func (w *worker) NextRetry(job *river.Job[refundArgs]) time.Time {
 	return time.Now().Add(w.backoff("", job.Attempt)) //nolint:forbidigo // River's clock
 }

@@ -2,6 +2,7 @@ package riverqueue_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"runtime"
 	"strconv"
@@ -53,7 +54,8 @@ func TestGoexitLosesNoJob(t *testing.T) {
 	w, err := riverqueue.NewWorker(s.svc, riverqueue.Options{Logger: silent()})
 	require.NoError(t, err)
 	job := &river.Job[riverqueue.Args]{
-		JobRow: &rivertype.JobRow{}, Args: riverqueue.Args{OrderID: "O-1", RefundNo: "R-1"},
+		JobRow: &rivertype.JobRow{},
+		Args:   riverqueue.Args{Ref: refund.Ref{OrderID: "O-1", RefundNo: "R-1"}},
 	}
 	exits.Store(true)
 	var snooze *rivertype.JobSnoozeError
@@ -127,9 +129,8 @@ func TestWorkSleepsAsLongAsItShould(t *testing.T) {
 	ctx := bg
 	work := func(number string, attempted time.Time) error {
 		return w.Work(ctx, &river.Job[riverqueue.Args]{
-			JobRow: &rivertype.JobRow{AttemptedAt: &attempted}, Args: riverqueue.Args{
-				OrderID: "O-1", RefundNo: number,
-			},
+			JobRow: &rivertype.JobRow{AttemptedAt: &attempted},
+			Args:   riverqueue.Args{Ref: refund.Ref{OrderID: "O-1", RefundNo: number}},
 		})
 	}
 	sleeps := func(want time.Duration, err error) {
@@ -161,9 +162,11 @@ func TestWorkSleepsAsLongAsItShould(t *testing.T) {
 	sleeps(10*time.Second, work("R-1", clock.Now()))
 
 	var invalid *order.InvalidError
-	_, err = riverqueue.NewWorker(nil, riverqueue.Options{})
+	_, err = riverqueue.Config(nil, s.scheduler, riverqueue.Options{})
 	require.ErrorAs(t, err, &invalid)
-	_, err = riverqueue.NewWorker(s.svc, riverqueue.Options{CallTimeout: -1})
+	_, err = riverqueue.Config(s.svc, s.scheduler, riverqueue.Options{CallTimeout: -1})
+	require.ErrorAs(t, err, &invalid)
+	_, err = riverqueue.Config[*sql.Tx](s.svc, nil, riverqueue.Options{})
 	require.ErrorAs(t, err, &invalid)
 }
 
@@ -171,18 +174,15 @@ func TestWorkSleepsAsLongAsItShould(t *testing.T) {
 // minute.
 func TestConfigRescuesWithinAMinute(t *testing.T) {
 	t.Parallel()
-	s := newShop(t, freshDSN(t), refundtest.New(), refund.Options{
-		CallTimeout: riverqueue.CallTimeout, Lease: riverqueue.Lease,
-	})
-	w, err := riverqueue.NewWorker(s.svc, riverqueue.Options{Logger: silent()})
+	s := newShop(t, freshDSN(t), refundtest.New(), advised)
+	cfg, err := riverqueue.Config(s.svc, s.scheduler, riverqueue.Options{Logger: silent()})
 	require.NoError(t, err)
-	cfg := riverqueue.Config(w, s.scheduler)
-	require.Greater(t, cfg.JobTimeout, riverqueue.CallTimeout)
+	require.Greater(t, cfg.JobTimeout, advised.CallTimeout)
 	require.Greater(t, cfg.RescueStuckJobsAfter, cfg.JobTimeout)
 	// River looks for stuck jobs, then for jobs to retry, and then the client fetches.
 	const rescuer, scheduler, fetch = 31 * time.Second, 5 * time.Second, time.Second
 	require.Less(t, cfg.RescueStuckJobsAfter+rescuer+time.Second+scheduler+fetch, time.Minute)
-	require.Less(t, riverqueue.Lease+scheduler+fetch, time.Minute)
+	require.Less(t, advised.Lease+scheduler+fetch, time.Minute)
 	_, err = river.NewClient(riverdatabasesql.New(s.db), cfg)
 	require.NoError(t, err)
 }

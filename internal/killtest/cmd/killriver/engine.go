@@ -47,13 +47,12 @@ func work(ctx context.Context, s *killtest.Shop) error {
 	if err != nil {
 		return err
 	}
-	w, err := riverqueue.NewWorker(s.Service, riverqueue.Options{
+	config, err := riverqueue.Config(s.Service, scheduler, riverqueue.Options{
 		CallTimeout: killtest.CallTimeout, Logger: quiet(),
 	})
 	if err != nil {
 		return err
 	}
-	config := riverqueue.Config(w, scheduler)
 	config.FetchPollInterval, config.Logger = 200*time.Millisecond, quiet()
 	// as many as a Poller has in flight
 	config.Queues[riverqueue.Queue] = river.QueueConfig{MaxWorkers: 6}
