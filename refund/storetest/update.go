@@ -93,7 +93,7 @@ func createTwice(t tb, e *env) {
 }
 
 func notFound(t tb, e *env) {
-	e.create(t, "O-1")
+	e.create(t, "O-1", "R-0")
 	_, err := e.store.Get(bg, "O-2")
 	require.ErrorIs(t, err, refund.ErrOrderNotFound)
 	called := false
