@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"os"
 	"path/filepath"
 	"strings"
@@ -124,7 +125,15 @@ func TestConnectionsOfAnOldCertificateAreLeft(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t, wechattest.Options{})
 	g := newGateway(t, config(srv))
-	ctx, opened := counted()
+	var mu sync.Mutex
+	var used []string // the addresses of the connections, in the order of their calls
+	ctx := httptrace.WithClientTrace(context.Background(), &httptrace.ClientTrace{
+		GotConn: func(c httptrace.GotConnInfo) {
+			mu.Lock()
+			defer mu.Unlock()
+			used = append(used, c.Conn.LocalAddr().String())
+		},
+	})
 	ask := func() {
 		_, err := g.Refund(ctx, request())
 		require.NoError(t, err)
@@ -142,10 +151,11 @@ func TestConnectionsOfAnOldCertificateAreLeft(t *testing.T) {
 	for range 5 {
 		ask()
 	}
-	require.EqualValues(t, 2, opened.Load())
+	require.Len(t, used, 7)
+	require.NotContains(t, used[1:], used[0])
 	require.NoError(t, g.ReloadCertificate())
 	ask()
-	require.EqualValues(t, 3, opened.Load())
+	require.NotContains(t, used[:7], used[7])
 }
 
 // TestUnusableCertificateSendsNothing checks that an unusable certificate of the callback is a
