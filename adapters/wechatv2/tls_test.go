@@ -186,7 +186,7 @@ func TestCertificatePagesAreSetupErrors(t *testing.T) {
 	}
 }
 
-// TestSequentialCallsShareAConnection checks that refunds in sequence and a query share connections.
+// TestSequentialCallsShareAConnection checks that calls in sequence share connections.
 func TestSequentialCallsShareAConnection(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t, wechattest.Options{})
