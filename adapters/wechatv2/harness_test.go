@@ -53,9 +53,9 @@ func config(srv *wechattest.Server) wechatv2.Config {
 	return c
 }
 
-// counted returns a context with which calls count the connections that they open. On a busy machine
-// net/http opens more than it needs: it gives a connection up if the end of a write is not reported
-// within 50 ms.
+// counted returns a context with which calls count the connections that they open. On a busy
+// machine net/http opens more than it needs: it gives a connection up if the end of a write is not
+// reported within 50 ms.
 func counted() (context.Context, *atomic.Int64) {
 	var opened atomic.Int64
 	return httptrace.WithClientTrace(context.Background(), &httptrace.ClientTrace{
