@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/orderfsm/orderfsm/order"
 )
@@ -21,9 +22,11 @@ type AbandonParams struct {
 
 // Abandon gives a failed refund up and releases its amount for a new one. A new number could pay a
 // second time, so Abandon asks the provider once more. It returns [ErrUnsettled] unless the
-// provider does not know the number, or has closed or declined the refund. Any other answer is
-// recorded: a late success settles the refund. If the provider does not answer, Evidence takes the
-// place of its answer. Repeated, Abandon returns the refund as it is now.
+// provider has closed or declined the refund, or does not know the number although
+// [Options].QuietPeriod has passed since the last submission: some providers answer so while they
+// process a refund. Any other answer is recorded: a late success settles the refund. If the
+// provider does not answer, Evidence takes the place of its answer. Repeated, Abandon returns the
+// refund as it is now.
 //
 // Errors: [ErrOrderNotFound], [order.ErrRefundNotFound], [order.ErrTransition], [order.ErrVetoed],
 // [ErrUnsettled], [order.ErrConflict] (retried in the meantime), [ErrInTx], [order.ErrInvalid].
@@ -90,8 +93,13 @@ func (s *Service) confirmUnpaid(
 	default:
 		return ref.wrap(op, &noAnswerError{ans.err})
 	}
-	if isRefusal(ans.res.Outcome) {
-		return nil
+	if !isRefusal(ans.res.Outcome) {
+		return ref.wrap(op, fmt.Errorf("it is %s: %w", ans.res.Outcome, ErrUnsettled))
 	}
-	return ref.wrap(op, fmt.Errorf("it is %s: %w", ans.res.Outcome, ErrUnsettled))
+	until := r.SubmittedAt.Add(s.opt.QuietPeriod)
+	if ans.res.Outcome == OutcomeNotFound && isAhead(until, s.now(), s.longestQuiet()) {
+		return ref.wrap(op, fmt.Errorf("the provider may not show it before %s: %w",
+			until.Format(time.RFC3339), ErrUnsettled))
+	}
+	return nil
 }

@@ -30,6 +30,9 @@ func (s *Service) longestWait() time.Duration { return max(s.opt.MaxWait, s.opt.
 // longestLease bounds LeasedUntil. It allows clocks to differ by a Lease.
 func (s *Service) longestLease() time.Duration { return 2 * s.opt.Lease }
 
+// longestQuiet bounds the end of a quiet period. It allows clocks to differ by a Lease.
+func (s *Service) longestQuiet() time.Duration { return s.opt.QuietPeriod + s.opt.Lease }
+
 // isWaiting reports whether r is not due yet.
 func (s *Service) isWaiting(r *order.Refund, now time.Time) bool {
 	if r.LeasedUntil.IsZero() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -132,6 +133,7 @@ func (e *env) into(s order.State) {
 	case order.StateFailed, order.StateAbandoned:
 		e.bank.NextRefund(refundtest.Decline("NOTENOUGH"))
 		e.process(ref)
+		e.clock.Advance(2 * time.Minute) // the quiet period, before it can be abandoned
 		if s == order.StateAbandoned {
 			must(abandon)
 		}

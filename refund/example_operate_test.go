@@ -36,7 +36,7 @@ func approved(ctx context.Context, svc *refund.Service, number string, amount in
 // then free for another refund.
 func ExampleService_Abandon() {
 	ctx := context.Background()
-	svc, provider, _ := newShop(refund.Options{})
+	svc, provider, clock := newShop(refund.Options{})
 	ref := refund.Ref{OrderID: "ORDER-1", RefundNo: "R-1"}
 	provider.NextRefund(refundtest.Decline("ACCOUNT_CLOSED"))
 	if err := approved(ctx, svc, "R-1", 8000); err != nil {
@@ -53,6 +53,7 @@ func ExampleService_Abandon() {
 	provider.NextQuery(refundtest.Fail(context.DeadlineExceeded))
 	_, err = svc.Abandon(ctx, give)
 	fmt.Println(errors.Is(err, refund.ErrUnsettled))
+	clock.Advance(2 * time.Minute) // a provider may show a refund late
 	r, err := svc.Abandon(ctx, give)
 	fmt.Println(r.State, err)
 	o, _ := svc.Order(ctx, "ORDER-1")

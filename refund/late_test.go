@@ -274,6 +274,7 @@ func TestRetryOfARetry(t *testing.T) {
 		e.process(ref)
 		require.Equal(t, order.StateFailed, e.refund("R1").State)
 	}
+	e.clock.Advance(2 * time.Minute)
 	e.bank.NextQuery(refundtest.Answer(isNotFound))
 	_, err := abandon.do(bg, e.svc)
 	require.NoError(t, err)
