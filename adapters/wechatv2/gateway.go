@@ -41,6 +41,7 @@ type Gateway struct {
 	cert               *certificate
 	transport          *transport
 	client             *http.Client
+	isWrapped          bool // by Config.WrapTransport
 	log                *slog.Logger
 	shown              string
 }
@@ -88,7 +89,8 @@ func newGateway(c Config) (*Gateway, error) {
 		refunds: endpoint{"/secapi/pay/refund", 64 << 10, newPace(c.RefundRate)},
 		queries: endpoint{"/pay/refundquery", 1 << 20, newPace(c.QueryRate)},
 		cert:    cert, transport: transport, client: newClient(rt), log: c.Logger,
-		shown: "wechatv2.Gateway{" + c.shown() + "}",
+		isWrapped: c.WrapTransport != nil,
+		shown:     "wechatv2.Gateway{" + c.shown() + "}",
 	}, nil
 }
 

@@ -16,7 +16,9 @@ import (
 //
 // Errors: those of Check; [*refund.SetupError]; [*refund.BusyError]; [*refund.MismatchError];
 // [*APIError]; [ErrSignature]; [ErrAnswer]; errors of ctx and of the network. All leave the outcome
-// unknown.
+// unknown. An error wraps [refund.ErrNotSent] if there was no connection to send the request on.
+// With [Config].WrapTransport the Gateway cannot know that, and only errors before the first call
+// do.
 func (g *Gateway) Refund(ctx context.Context, req refund.Request) (refund.Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, g.total)
 	defer cancel()
@@ -46,10 +48,14 @@ func (g *Gateway) refund(ctx context.Context, req refund.Request) (refund.Result
 // sendRefund makes one refund call. A refusal is an error that holds an *APIError.
 func (g *Gateway) sendRefund(ctx context.Context, req refund.Request) (fields, error) {
 	if err := g.Check(req); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", refund.ErrNotSent, err)
 	}
 	f, once, err := g.call(ctx, &g.refunds, g.refundMessage(req), req)
-	if err != nil {
+	var unsent *unsentError
+	switch {
+	case errors.As(err, &unsent):
+		return nil, fmt.Errorf("%w: %w", refund.ErrNotSent, err)
+	case err != nil:
 		return nil, err
 	}
 	if err := g.refusal(f, req); err != nil {

@@ -21,6 +21,10 @@ type sendings struct {
 // less shows that it was sent once: a wrapper may have sent it without being counted.
 func (s *sendings) once() bool { return s.connections.Load() == 1 && s.answered.Load() }
 
+// none reports whether the request used no connection. A wrapper may have sent it without being
+// counted.
+func (s *sendings) none() bool { return s.connections.Load() == 0 }
+
 type sendingsKey struct{}
 
 // trace returns a context whose requests count for s, each once.

@@ -78,14 +78,14 @@ func newClient(rt http.RoundTripper) *http.Client {
 // number.
 //
 // once reports whether the request was sent once. If not, a refusal does not prove that nothing was
-// paid.
+// paid. The error is an [*unsentError] if there never was a connection to send it on.
 func (g *Gateway) post(
 	ctx context.Context, to *endpoint, body []byte,
 ) (answer []byte, once bool, err error) {
-	if err := to.wait(ctx); err != nil {
-		return nil, false, err
-	}
 	s := &sendings{}
+	if err := to.wait(ctx); err != nil {
+		return nil, false, &unsentError{err}
+	}
 	answer, elsewhere, err := g.postTo(ctx, g.hosts[0], to, body, s)
 	if elsewhere && len(g.hosts) > 1 && to.wait(ctx) == nil {
 		g.log.LogAttrs(ctx, slog.LevelDebug, "wechat pay goes on at the backup host",
@@ -95,11 +95,20 @@ func (g *Gateway) post(
 			err = fmt.Errorf("%w; at the backup host: %w", first, err)
 		}
 	}
-	if err != nil {
-		return nil, false, err
+	switch {
+	case err == nil:
+		return answer, s.once(), nil
+	case !g.isWrapped && s.none():
+		return nil, false, &unsentError{err}
 	}
-	return answer, s.once(), nil
+	return nil, false, err
 }
+
+// unsentError is the error of a request that certainly was not sent.
+type unsentError struct{ error }
+
+// Unwrap returns the cause.
+func (e *unsentError) Unwrap() error { return e.error }
 
 // postTo posts to one host. elsewhere reports whether the other host may succeed: this one gave no
 // answer at all, for a reason that the other may not have.
