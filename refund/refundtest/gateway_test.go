@@ -253,6 +253,28 @@ func TestAcceptedRefundEnds(t *testing.T) {
 	require.Equal(t, refund.OutcomeNotFound, res.Outcome)
 }
 
+// TestSubmittedAgain: a step of the script changes a refund that the provider has. Without one, it
+// stays as it is.
+func TestSubmittedAgain(t *testing.T) {
+	gw := refundtest.New()
+	for _, c := range []struct {
+		step refundtest.Step
+		want refund.Outcome
+	}{
+		{refundtest.Accept(), refund.OutcomeAccepted},
+		{refundtest.AsUsual(), refund.OutcomeAccepted},
+		{refundtest.Close(), refund.OutcomeClosed},
+		{refundtest.AsUsual(), refund.OutcomeClosed},
+		{refundtest.Pay(), refund.OutcomeSucceeded},
+	} {
+		gw.NextRefund(c.step)
+		res, err := gw.Refund(ctx, ask("R1"))
+		require.NoError(t, err)
+		require.Equal(t, c.want, res.Outcome)
+	}
+	require.EqualValues(t, 30, gw.PaidTotal("O1"))
+}
+
 // TestUntilHoldsACall: Before and After hold a call until it is released or its context ends.
 func TestUntilHoldsACall(t *testing.T) {
 	gw := refundtest.New()
