@@ -272,6 +272,43 @@ func TestSecretsAreNotShown(t *testing.T) {
 	require.Contains(t, out.String(), "proxy.example:8080")
 }
 
+// TestContentsInPlaceOfAFileNameAreNotShown checks that a key which was set as the name of its file
+// is not shown, and that names are. Addresses that cannot be parsed may hold anything.
+func TestContentsInPlaceOfAFileNameAreNotShown(t *testing.T) {
+	t.Parallel()
+	const secret = "MIGHAgEAMBMGByqGSM49"
+	for name, value := range map[string]string{
+		"PEM on one line": "-----BEGIN PRIVATE KEY-----" + secret,
+		"base64 alone":    strings.Repeat(secret, 60),
+		"lines":           secret + "\n",
+		"binary":          secret + "\x00",
+	} {
+		for field, set := range map[string]func(c *wechatv2.Config){
+			"cert_file": func(c *wechatv2.Config) { c.CertFile = value },
+			"key_file":  func(c *wechatv2.Config) { c.KeyFile = value },
+			"p12_file":  func(c *wechatv2.Config) { c.P12File = value },
+		} {
+			cfg := config(newServer(t, wechattest.Options{}))
+			cfg.CertPEM, cfg.KeyPEM = nil, nil
+			set(&cfg)
+			shown := fmt.Sprint(cfg)
+			require.Contains(t, shown, field+`="REDACTED"`, name)
+			_, err := wechatv2.New(cfg)
+			require.Error(t, err)
+			require.NotContains(t, shown+err.Error(), secret, "%s in %s", name, field)
+		}
+	}
+	cfg := wechatv2.Config{
+		CertFile: "/etc/c.pem", KeyFile: strings.Repeat("k", 1024), P12File: "m.p12",
+		ProxyURL: "http://" + secret + "@proxy example", BaseURL: secret,
+	}
+	shown := fmt.Sprint(cfg)
+	for _, file := range []string{cfg.CertFile, cfg.KeyFile, cfg.P12File} {
+		require.Contains(t, shown, file)
+	}
+	require.NotContains(t, shown, secret)
+}
+
 const proxyUser, proxyPassword, p12Password = "proxy-user", "proxy-password", "p12-password"
 
 // requireNoSecret looks for the key and the certificates in every form that printing can produce.
