@@ -272,6 +272,37 @@ func TestSecretsAreNotShown(t *testing.T) {
 	require.Contains(t, out.String(), "proxy.example:8080")
 }
 
+// TestConfigIsShown checks what printing, logs and JSON show of a Config.
+func TestConfigIsShown(t *testing.T) {
+	t.Parallel()
+	cfg := wechatv2.Config{
+		AppID: "wx1", MchID: "10", APIKey: "k", KeyFile: "k.pem",
+		BaseURL: "https://u:p@a.example/b?c#d", ProxyURL: "no address",
+	}
+	require.Equal(t, `wechatv2.Config{name="" app_id="wx1" mch_id="10" api_key="REDACTED" `+
+		`sign_type="" cert_pem="" key_pem="" cert_file="" key_file="k.pem" p12="" p12_file="" `+
+		`p12_password="" sub_mch_id="" sub_app_id="" notify_url="" op_user_id="" `+
+		`refund_account="" base_url="https://REDACTED@a.example/b" backup_url="" `+
+		`proxy_url="REDACTED" timeout="0s" total_timeout="0s" refund_rate="0" query_rate="0"}`,
+		fmt.Sprint(cfg))
+	raw, err := json.Marshal(cfg)
+	require.NoError(t, err)
+	var shown map[string]string
+	require.NoError(t, json.Unmarshal(raw, &shown))
+	require.Len(t, shown, 24)
+	require.Equal(t, "wx1", shown["app_id"])
+	require.Equal(t, "REDACTED", shown["api_key"])
+	var log strings.Builder
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", slog.Any("cfg", cfg))
+	require.Contains(t, log.String(), `"cfg":{"name":"","app_id":"wx1","mch_id":"10",`)
+
+	g := newGateway(t, config(newServer(t, wechattest.Options{})))
+	text, err := g.MarshalText()
+	require.NoError(t, err)
+	require.Equal(t, fmt.Sprint(g), string(text))
+	require.Contains(t, string(text), `wechatv2.Gateway{`)
+}
+
 // TestContentsInPlaceOfAFileNameAreNotShown checks that a key which was set as the name of its file
 // is not shown, and that names are. Addresses that cannot be parsed may hold anything.
 func TestContentsInPlaceOfAFileNameAreNotShown(t *testing.T) {
